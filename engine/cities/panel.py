@@ -1,0 +1,93 @@
+"""CityPanel: the one immutable object between dirty data and the pair grid."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.expression import Expression
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class CityPanel:
+    """City-year data after cleaning.
+
+    Attributes
+    ----------
+    units : tuple of str
+        City names, sorted; the order of every first axis.
+    years : tuple of int
+        Consecutive years, ascending; the order of every second axis.
+    values : mapping of str to float64 ``[n_units, n_years]``
+        Canonical columns; NaN where missing.
+    filled : mapping of str to bool ``[n_units, n_years]``
+        Cells that were interpolated, for the columns that have any.
+    labels : mapping of str to tuple of str
+        Text columns constant in a city (``province``), one label a city.
+    """
+
+    units: tuple[str, ...]
+    years: tuple[int, ...]
+    values: Mapping[str, Array]
+    filled: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.units)
+
+    @property
+    def n_years(self) -> int:
+        return len(self.years)
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of units, years and every value; equal panels have equal hashes on any machine."""
+        digest = hashlib.sha256(repr((self.units, self.years)).encode())
+        for name in sorted(self.values):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.values[name], dtype="<f8").tobytes())
+        for name in sorted(self.labels):
+            digest.update(repr((name, self.labels[name])).encode())
+        return digest.hexdigest()
+
+    def column(self, name: str) -> Array:
+        """``[n_units, n_years]`` of one column; raises InputError where there is none."""
+        if name not in self.values:
+            raise InputError(
+                f"there is no column '{name}' in the panel",
+                remedy=f"map it under panel.columns; the panel has {', '.join(sorted(self.values))}",
+            )
+        return self.values[name]
+
+    def evaluate(self, expression: Expression) -> Array:
+        """``[n_units, n_years]`` of an expression of columns."""
+        value = expression.evaluate({name: self.column(name) for name in expression.names})
+        return np.broadcast_to(value, (self.n_units, self.n_years))
+
+    def constant(self, name: str) -> Array:
+        """``[n_units]`` of a column that must not vary over the years of a city (NaN where never given)."""
+        values = self.column(name)
+        first = np.array([row[np.isfinite(row)][0] if np.isfinite(row).any() else np.nan for row in values])
+        varies = np.isfinite(values) & (values != first[:, None])
+        if varies.any():
+            unit, year = np.argwhere(varies)[0]
+            raise InputError(
+                f"column '{name}' must be constant within a city, but changes from {first[unit]:g} to "
+                f"{values[unit, year]:g} in {self.units[unit]}, {self.years[year]}",
+                remedy="give one value a city",
+            )
+        return first
+
+    def with_column(self, name: str, values: Array) -> CityPanel:
+        """A copy with one column more; raises InputError where the name is taken."""
+        if name in self.values:
+            raise InputError(f"the panel already has a column '{name}'", remedy="choose another name")
+        return replace(self, values={**self.values, name: np.asarray(values, dtype=np.float64)})

@@ -1,0 +1,205 @@
+"""From city moments to the normal equations of a regression on year dummies, columns and treatment terms.
+
+A treatment term of classes (g, h) is E d_gh, so its moments are those of the year dummies combined; the
+result holds one matrix a city, from which the full sample, every leave-one-city-out sample and every city
+score are read off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.pairs.moments import CityMoments
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Moment matrices by city over the coordinates [years | columns | terms | outcome].
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns and terms, in order (the regressors a cell may choose from).
+    n_years : int
+    first, second : float64 ``[n_units, Q, Q]``, Q = n_years + len(names) + 1
+        Sums over the pairs in which a city stands first (second).
+    totals : float64 ``[n_units, 2, 4]``
+        Pairs, observations, sum and square of the outcome's pair means, by position of the city.
+    """
+
+    names: tuple[str, ...]
+    n_years: int
+    first: Array
+    second: Array
+    totals: Array
+
+    @property
+    def total(self) -> Array:
+        """``[Q, Q]`` full sample: every pair has one first city."""
+        return np.asarray(self.first.sum(axis=0))
+
+    def without_city(self) -> Array:
+        """``[n_units, Q, Q]`` moments of each leave-one-city-out sample."""
+        return np.asarray(self.total - self.first - self.second)
+
+
+def normal_equations(
+    moments: CityMoments, classes: Array, *, columns: tuple[str, ...], terms: tuple[str, ...], table: Array
+) -> Normal:
+    """Moments over [years | columns | terms | outcome] from moments over [years | columns | outcome].
+
+    Parameters
+    ----------
+    moments : CityMoments
+    classes : int ``[n_units]``
+    columns, terms : tuple of str
+        Names of the regressor columns (the outcome follows them) and of the treatment terms.
+    table : float64 ``[H, H, T, r]``
+        Treatment paths by the classes of the two cities.
+    """
+    first, totals_first = _expand(moments, moments.first, classes, table)
+    second, totals_second = _expand(moments, moments.second, classes, table)
+    return Normal(
+        names=(*columns, *terms),
+        n_years=moments.layout.n_years,
+        first=first,
+        second=second,
+        totals=np.stack([totals_first, totals_second], axis=1),
+    )
+
+
+def _expand(moments: CityMoments, sums: Array, classes: Array, table: Array) -> tuple[Array, Array]:
+    """``[n_units, Q, Q]`` from ``[n_units, H, size]``, and the totals ``[n_units, 4]``."""
+    layout = moments.layout
+    totals, ee, ev, vv = layout.split(sums.sum(axis=1))
+    t, m, r = layout.n_years, layout.n_columns, table.shape[-1]
+    out = np.empty((len(sums), t + m + r, t + m + r))
+    x, d, y = slice(t, t + m - 1), slice(t + m - 1, t + m - 1 + r), -1
+    years = slice(0, t)
+    out[:, years, years] = ee
+    out[:, years, x], out[:, years, y] = ev[:, :, :-1], ev[:, :, -1]
+    out[:, x, x], out[:, x, y], out[:, y, y] = vv[:, :-1, :-1], vv[:, :-1, -1], vv[:, -1, -1]
+    if r:
+        ed, vd, dd = _term_blocks(moments, sums, table[classes])
+        out[:, years, d] = ed
+        out[:, x, d] = vd[:, :-1]
+        out[:, d, y] = vd[:, -1]
+        out[:, d, d] = dd
+    lower = np.tril_indices(t + m + r, -1)
+    out[:, lower[0], lower[1]] = out[:, lower[1], lower[0]]
+    return out, totals
+
+
+def _term_blocks(moments: CityMoments, sums: Array, paths: Array) -> tuple[Array, Array, Array]:
+    """Blocks [E'D, V'D, D'D] by city, from the paths ``[n_units, H, T, r]`` of each city's pairs."""
+    layout = moments.layout
+    if layout.balanced:
+        # EE = pairs (I - 11'/T): demeaned paths, weighted by the number of pairs.
+        demeaned = paths - paths.mean(axis=2, keepdims=True)
+        weighted = sums[:, :, 0, None, None] * demeaned
+        ed = weighted.sum(axis=1)
+        dd = np.einsum("nhtr,nhts->nrs", demeaned, weighted, optimize=True)
+        ev = sums[:, :, 4 : 4 + layout.n_ev].reshape(*sums.shape[:2], layout.n_years, layout.n_columns)
+    else:
+        _, ee, ev, _ = layout.split(sums)
+        by_class = ee @ paths
+        ed = by_class.sum(axis=1)
+        dd = np.einsum("nhtr,nhts->nrs", paths, by_class, optimize=True)
+    return ed, np.einsum("nhtm,nhtr->nmr", ev, paths, optimize=True), dd
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Moments after the years are partialled out.
+
+    Attributes
+    ----------
+    q : float64 ``[..., q, q]``
+        Over [columns | terms | outcome].
+    on_years : float64 ``[..., n_years, q]``
+        Coefficients of those on the year dummies (zero in the base year).
+    """
+
+    q: Array
+    on_years: Array
+
+
+def partial_out_years(matrix: Array, n_years: int) -> Projected:
+    """Project moments ``[..., Q, Q]`` off the year dummies; years without observations are left out.
+
+    The first year that has observations in the whole sample is the base. Where the year dummies are not
+    identified (years that share no pair), the pseudo-inverse is used: fitted values are unique all the same.
+    """
+    years, rest = slice(0, n_years), slice(n_years, None)
+    ee, ev = matrix[..., years, years], matrix[..., years, rest]
+    seen = np.flatnonzero(np.diagonal(ee, axis1=-2, axis2=-1).reshape(-1, n_years).max(axis=0) > 0)
+    on_years = np.zeros_like(ev)
+    if len(seen) > 1:
+        free = seen[1:]
+        a, b = ee[..., free[:, None], free], ev[..., free, :]
+        on_years[..., free, :] = _solve(a, b)
+    return Projected(matrix[..., rest, rest] - np.swapaxes(ev, -1, -2) @ on_years, on_years)
+
+
+def _solve(a: Array, b: Array) -> Array:
+    """Solve symmetric non-negative systems; the singular ones of the stack by pseudo-inverse."""
+    scale = np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), np.finfo(float).tiny))
+    scaled = a / scale[..., :, None] / scale[..., None, :]
+    smallest = np.linalg.eigvalsh(scaled)[..., 0]
+    if (smallest > 1e-10).all():
+        return np.asarray(np.linalg.solve(a, b))
+    inverse = np.linalg.pinv(scaled, rcond=1e-10, hermitian=True)
+    return np.asarray((inverse @ (b / scale[..., :, None])) / scale[..., :, None])
+
+
+def collinear(q: Array, raw: Array, names: tuple[str, ...], tolerance: float = 1e-9) -> list[str]:
+    """Names of regressors that those before them, with pair and year effects, explain entirely.
+
+    Parameters
+    ----------
+    q : float64 ``[k, k]``
+        Moments after both effects.
+    raw : float64 ``[k]``
+        Within-pair sums of squares before the year effects.
+    names : tuple of str
+    tolerance : float
+        Share of the within-pair variation that must be left (fixest's collin.tol has the same size).
+    """
+    work, out = np.array(q), []
+    for k, name in enumerate(names):
+        if not work[k, k] > tolerance * raw[k]:
+            out.append(name)
+            continue
+        work -= np.outer(work[:, k], work[k]) / work[k, k]
+    return out
+
+
+def refuse_collinear(q: Array, raw: Array, names: tuple[str, ...]) -> None:
+    """Raise InputError that names collinear regressors and what they depend on."""
+    dropped = collinear(q, raw, names)
+    if not dropped:
+        return
+    name = dropped[0]
+    k = names.index(name)
+    if not q[k, k] > 1e-9 * raw[k]:
+        raise InputError(
+            f"'{name}' has no variation left once pair and year effects are removed",
+            where="model",
+            remedy="it is constant over time in each pair, or moves alike in all of them; leave it out, or check "
+            "which pairs the filters keep",
+        )
+    others = [n for n in range(k) if names[n] not in dropped]
+    weights = np.linalg.lstsq(q[np.ix_(others, others)], q[others, k], rcond=1e-12)[0]
+    share = weights**2 * np.diag(q)[others]
+    partners = [names[n] for n, s in zip(others, share, strict=True) if s > 1e-6 * share.max()]
+    raise InputError(
+        f"'{name}' is collinear with {', '.join(partners)} once pair and year effects are removed",
+        where="model.controls",
+        remedy=f"leave out one of {', '.join([name, *partners])}",
+    )

@@ -1,0 +1,1 @@
+"""Everything indexed [pair]: tiles of the grid, gravity screen, synchronization, treatment, moments."""

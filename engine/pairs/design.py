@@ -1,0 +1,209 @@
+"""What a pair-year is: city arrays and the rules that make pair columns of them, or a user's own pair table.
+
+Both kinds of design cut their pairs into tasks (a fixed function of the grid), and tasks into chunks of one
+fixed length, so that a kernel is compiled once and never sees which design it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.pairs.gravity import PairSample
+from engine.pairs.tiles import Tile, groups, tile_edge, triangle
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+_CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Pairs of one kernel call, padded to the design's chunk length.
+
+    Attributes
+    ----------
+    i, j : int32 ``[chunk]``
+        Unit positions; zero beyond ``n``.
+    n : int
+        Pairs that count.
+    rows, cols : tuple of int
+        Ranges of unit positions that i and j fall into.
+    values : float64 ``[chunk, n_years, n_columns]`` or None
+        Columns of a pair table; None where the kernel computes them from city arrays.
+    """
+
+    i: Integers
+    j: Integers
+    n: int
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+    values: Array | None = None
+
+
+@dataclass(frozen=True)
+class PanelDesign:
+    """Pairs of a city panel.
+
+    Attributes
+    ----------
+    sample : PairSample
+    series : float64 ``[n_units, n_years]``
+        The series whose synchronization is the outcome; NaN where missing.
+    window : bool ``[n_years]``
+        Years that standardise the series.
+    clip : float
+        Smallest distance of two standardised values; 0 leaves infinite outcomes infinite.
+    levels : float64 ``[n_units, n_years, k]``
+        City columns a of the controls -|a_i - a_j|; NaN where missing.
+    kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
+        Pair-years that stay, by class; None keeps all.
+    edge : int
+        Cities along a tile's edge.
+    """
+
+    sample: PairSample
+    series: Array
+    window: Flags
+    clip: float
+    levels: Array
+    kept_rows: Flags | None
+    edge: int
+
+    @property
+    def n_units(self) -> int:
+        return self.sample.n_units
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.sample.allowed)
+
+    @property
+    def classes(self) -> Integers:
+        return self.sample.classes
+
+    @property
+    def n_years(self) -> int:
+        return self.series.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        return self.levels.shape[2] + 1
+
+    @property
+    def complete(self) -> bool:
+        """True where no city-year is missing and no rule removes pair-years."""
+        return self.kept_rows is None and bool(np.isfinite(self.series).all() and np.isfinite(self.levels).all())
+
+    @property
+    def directed(self) -> bool:
+        return False
+
+    @property
+    def chunk(self) -> int:
+        return _chunk_length(self.sample.n_pairs)
+
+    def tasks(self) -> tuple[tuple[Tile, ...], ...]:
+        return groups(triangle(self.n_units, self.edge))
+
+    def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
+        for tile in task:
+            i, j = self.sample.pairs(tile)
+            for start in range(0, len(i), self.chunk):
+                part = slice(start, start + self.chunk)
+                yield Chunk(
+                    _padded(i[part], self.chunk),
+                    _padded(j[part], self.chunk),
+                    len(i[part]),
+                    tile.rows,
+                    tile.cols,
+                )
+
+
+@dataclass(frozen=True)
+class TableDesign:
+    """Pairs of a user's own dyadic table, as dense arrays.
+
+    Attributes
+    ----------
+    i, j : int32 ``[n_pairs]``
+        Unit positions. With ``directed``, rows 2q and 2q+1 are the two directions of a dyad.
+    values : float64 ``[n_pairs, n_years, n_columns]``
+        Regressors, then the outcome; NaN where missing.
+    n_units : int
+    directed : bool
+    """
+
+    i: Integers
+    j: Integers
+    values: Array
+    n_units: int
+    directed: bool
+
+    n_classes = 1
+    kept_rows = None
+
+    @property
+    def classes(self) -> Integers:
+        return np.zeros(self.n_units, dtype=np.int32)
+
+    @property
+    def n_years(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        return self.values.shape[2]
+
+    @property
+    def complete(self) -> bool:
+        return bool(np.isfinite(self.values).all())
+
+    @property
+    def edge(self) -> int:
+        return self.n_units
+
+    @property
+    def chunk(self) -> int:
+        return _chunk_length(len(self.i))
+
+    def tasks(self) -> tuple[tuple[int, int], ...]:
+        step = max(self.chunk, -(-len(self.i) // 64 // self.chunk) * self.chunk)
+        return tuple((start, min(start + step, len(self.i))) for start in range(0, len(self.i), step))
+
+    def chunks(self, task: tuple[int, int]) -> Iterator[Chunk]:
+        everywhere = (0, self.n_units)
+        for start in range(*task, self.chunk):
+            part = slice(start, min(start + self.chunk, task[1]))
+            yield Chunk(
+                _padded(self.i[part], self.chunk),
+                _padded(self.j[part], self.chunk),
+                part.stop - part.start,
+                everywhere,
+                everywhere,
+                _padded(self.values[part], self.chunk),
+            )
+
+
+Design = PanelDesign | TableDesign
+
+
+def panel_edge(n_units: int, n_classes: int, n_features: int, *, memory_bytes: float) -> int:
+    """Tile edge for a panel whose pairs have ``n_features`` statistics of 8 bytes, summed by city and class."""
+    return tile_edge(n_units, memory_bytes=memory_bytes, bytes_per_unit=8.0 * n_classes * n_features)
+
+
+def _chunk_length(n_pairs: int) -> int:
+    """4,096, or the next power of two where there are fewer pairs; always even."""
+    return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
+
+
+def _padded(values: Any, length: int) -> Any:
+    out = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
+    out[: len(values)] = values
+    return out

@@ -1,0 +1,185 @@
+"""Which pairs are in the sample: exclusion by adoption class first, then the gravity screen.
+
+Modified gravity model, with masses P, G, S, A (population, GDP, area, administrative rank):
+
+    F_ij = (P_i G_i S_i A_i)^(1/4) (P_j G_j S_j A_j)^(1/4) / D_ij^2,    kept where F_ij > median(F)
+
+strictly, with the median over the pairs that the exclusion left. Source: Zhang, Chen, Zhu and Yan (2023),
+gravity equation; the order of the two filters follows from their row counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.pairs.tiles import Tile, triangle
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+EARTH_RADIUS_KM = 6371.0088
+_COLLECT = 4_000_000  # values of ln F held at once while the median is located
+_BINS = 65_536
+
+
+@dataclass(frozen=True)
+class Gravity:
+    """City arrays of the gravity model.
+
+    Attributes
+    ----------
+    ln_mass : float64 ``[n_units]``
+        Mean of the logs of the masses (any units: they shift ln F by a constant).
+    unit_vector : float64 ``[n_units, 3]``
+        Position on the unit sphere.
+    threshold : float
+        ln F of the strict screen; ``-inf`` keeps every pair.
+    """
+
+    ln_mass: Array
+    unit_vector: Array
+    threshold: float = -math.inf
+
+    def ln_force(self, i: Integers | Array, j: Integers | Array) -> Array:
+        """ln F of pairs (i, j), arrays of positions of one shape; F has units of mass / km^2."""
+        return self.ln_mass[i] + self.ln_mass[j] - 2.0 * np.log(self.distance_km(i, j))
+
+    def distance_km(self, i: Integers | Array, j: Integers | Array) -> Array:
+        """Great-circle distance in km: 2 R asin(chord / 2), the haversine formula on unit vectors."""
+        step = self.unit_vector[i] - self.unit_vector[j]
+        chord = np.sqrt(np.einsum("...x,...x->...", step, step))
+        return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord, 1.0))
+
+
+def unit_vectors(latitude: Array, longitude: Array) -> Array:
+    """``[n, 3]`` points on the unit sphere from degrees."""
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+
+
+def check_places(units: Sequence[str], latitude: Array, longitude: Array) -> None:
+    """Refuse coordinates that are missing, not on the globe, or shared by two units (distance zero)."""
+    bad = ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 360)
+    if bad.any():
+        k = int(np.argmax(bad))
+        raise InputError(
+            f"{units[k]} has latitude {latitude[k]:g} and longitude {longitude[k]:g}",
+            where="columns latitude, longitude",
+            remedy="give decimal degrees, latitude in [-90, 90]",
+        )
+    places: dict[tuple[float, float], int] = {}
+    for k, place in enumerate(zip(latitude.tolist(), longitude.tolist(), strict=True)):
+        first = places.setdefault(place, k)
+        if first != k:
+            raise InputError(
+                f"{units[first]} and {units[k]} are at one place ({place[0]:g}, {place[1]:g}), so their distance is 0",
+                where="columns latitude, longitude",
+                remedy="correct the coordinates, or leave out pairs.gravity",
+            )
+
+
+@dataclass(frozen=True)
+class PairSample:
+    """The pairs of the sample, produced tile by tile.
+
+    Attributes
+    ----------
+    classes : int32 ``[n_units]``
+        Adoption class of each unit.
+    allowed : bool ``[n_classes, n_classes]``
+        Which pairs of classes survive the exclusion.
+    gravity : Gravity or None
+        The screen, if any.
+    """
+
+    classes: Integers
+    allowed: np.ndarray[Any, np.dtype[np.bool_]]
+    gravity: Gravity | None = None
+
+    @property
+    def n_units(self) -> int:
+        return len(self.classes)
+
+    @property
+    def n_pairs(self) -> int:
+        """All unordered pairs of units."""
+        return math.comb(self.n_units, 2)
+
+    @property
+    def n_eligible(self) -> int:
+        """Pairs after the exclusion, before the screen."""
+        size = np.bincount(self.classes, minlength=len(self.allowed)).astype(np.int64)
+        ordered = size @ self.allowed @ size - size @ np.diag(self.allowed)
+        return int(ordered) // 2
+
+    def eligible(self, tile: Tile) -> tuple[Integers, Integers]:
+        """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j."""
+        rows = np.arange(*tile.rows, dtype=np.int32)
+        cols = np.arange(*tile.cols, dtype=np.int32)
+        inside = self.allowed[self.classes[rows][:, None], self.classes[cols][None, :]]
+        if tile.rows == tile.cols:
+            inside = np.triu(inside, 1)
+        a, b = np.nonzero(inside)
+        return rows[a], cols[b]
+
+    def pairs(self, tile: Tile) -> tuple[Integers, Integers]:
+        """Positions (i, j) of the tile's pairs in the sample, by i, then j."""
+        i, j = self.eligible(tile)
+        if self.gravity is None or self.gravity.threshold == -math.inf:
+            return i, j
+        kept = self.gravity.ln_force(i, j) > self.gravity.threshold
+        return i[kept], j[kept]
+
+    def screened(self) -> PairSample:
+        """The sample of pairs whose force is strictly above the median of the eligible pairs."""
+        if self.gravity is None:
+            return self
+        if self.n_eligible == 0:
+            raise InputError(
+                "no pair is left after pairs.exclude", remedy="every pair has two treated units; exclude: none"
+            )
+        return replace(self, gravity=replace(self.gravity, threshold=_median(self, self.gravity)))
+
+
+def _median(sample: PairSample, gravity: Gravity) -> float:
+    """Exact median of ln F over the eligible pairs without holding all of them.
+
+    Counts in bins locate the two middle order statistics, a second look collects the values of their bins.
+    """
+    tiles = triangle(sample.n_units, 512)
+    n = sample.n_eligible
+    ranks = np.array([(n - 1) // 2, n // 2])
+
+    def forces(tile: Tile) -> Array:
+        return gravity.ln_force(*sample.eligible(tile))
+
+    if n <= _COLLECT:
+        values = np.concatenate([forces(tile) for tile in tiles])
+        return float(np.partition(values, ranks)[ranks].mean())
+    low, high, below = -math.inf, math.inf, 0
+    while True:
+        edges = _bin_edges(low, high, tiles, forces)
+        counts = np.zeros(_BINS, dtype=np.int64)
+        for tile in tiles:
+            counts += np.histogram(forces(tile), edges)[0]  # values outside the edges are not counted
+        cumulative = below + np.cumsum(counts)
+        first, last = np.searchsorted(cumulative, ranks, side="right")
+        below = int(cumulative[first] - counts[first])
+        low, high = float(edges[first]), float(edges[last + 1])
+        if counts[first : last + 1].sum() <= _COLLECT or edges[first + 1] >= high:
+            break
+    inside = [values[(values >= low) & (values <= high)] for values in map(forces, tiles)]
+    return float(np.partition(np.concatenate(inside), ranks - below)[ranks - below].mean())
+
+
+def _bin_edges(low: float, high: float, tiles: tuple[Tile, ...], forces: Callable[[Tile], Array]) -> Array:
+    if math.isinf(low):
+        spans = [(values.min(), values.max()) for values in map(forces, tiles) if len(values)]
+        low, high = min(a for a, _ in spans), max(b for _, b in spans)
+    return np.linspace(low, high, _BINS + 1)

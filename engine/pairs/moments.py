@@ -1,0 +1,104 @@
+"""Layout of the per-pair sufficient statistics, and their sums by city and partner class.
+
+For the base columns Z = [E (year dummies) | X | y] of a pair, demeaned over its observed years, the
+statistics are the distinct entries of Z'Z (``methods``: every linear estimate is a contraction of them):
+
+    EE  diag(o) - o o'/n      only stored where years are missing; else I - 11'/T
+    EV  the demeaned columns  [year, column]
+    VV  X'X, X'y, y'y         upper triangle
+
+with four totals beside them: pairs, observations, sum and square of the outcome's pair mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each statistic of a pair stands in its feature vector.
+
+    Attributes
+    ----------
+    n_years, n_columns : int
+        Years of the panel; base columns (regressors, then the outcome).
+    balanced : bool
+        True where no pair-year is missing, so EE need not be stored.
+    """
+
+    n_years: int
+    n_columns: int
+    balanced: bool
+
+    @property
+    def n_ee(self) -> int:
+        return 0 if self.balanced else self.n_years * (self.n_years + 1) // 2
+
+    @property
+    def n_ev(self) -> int:
+        return self.n_years * self.n_columns
+
+    @property
+    def n_vv(self) -> int:
+        return self.n_columns * (self.n_columns + 1) // 2
+
+    @property
+    def size(self) -> int:
+        """Features a pair."""
+        return 4 + self.n_ee + self.n_ev + self.n_vv
+
+    @cached_property
+    def year_pairs(self) -> tuple[Array, Array]:
+        return np.triu_indices(self.n_years)
+
+    @cached_property
+    def column_pairs(self) -> tuple[Array, Array]:
+        return np.triu_indices(self.n_columns)
+
+    def split(self, features: Array) -> tuple[Array, Array, Array, Array]:
+        """Features ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]``, VV ``[..., m, m]``."""
+        lead, t, m = features.shape[:-1], self.n_years, self.n_columns
+        totals, ee_flat, ev_flat, vv_flat = np.split(
+            features, np.cumsum([4, self.n_ee, self.n_ev]), axis=-1
+        )
+        if self.balanced:
+            ee = totals[..., 0, None, None] * (np.eye(t) - 1.0 / t)
+        else:
+            ee = _symmetric(ee_flat, t, self.year_pairs)
+        return totals, ee, ev_flat.reshape(*lead, t, m), _symmetric(vv_flat, m, self.column_pairs)
+
+
+def _symmetric(flat: Array, n: int, index: tuple[Array, Array]) -> Array:
+    full = np.empty((*flat.shape[:-1], n, n))
+    full[..., index[0], index[1]] = flat
+    full[..., index[1], index[0]] = flat
+    return full
+
+
+@dataclass(frozen=True)
+class CityMoments:
+    """Pair statistics summed by city and by the partner's class.
+
+    Attributes
+    ----------
+    layout : Layout
+    first, second : float64 ``[n_units, n_classes, size]``
+        Sums over the pairs in which the city stands first (second), by the class of the other.
+    infinite : int
+        Pair-years with an infinite outcome.
+    singletons : int
+        Pairs with a single observed year; they carry no information and are left out.
+    """
+
+    layout: Layout
+    first: Array
+    second: Array
+    infinite: int
+    singletons: int

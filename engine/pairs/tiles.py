@@ -1,0 +1,55 @@
+"""The tiling of the upper triangle of the pair grid: a function of the number of units and of memory alone.
+
+Who computes a tile, and how many workers there are, never changes what is summed with what: tiles come in a
+fixed order, in fixed groups, and group results are merged along a fixed binary tree (``engine.runtime``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_GROUPS = 64
+"""Upper bound on the tasks of one pass, whatever the grid: scheduler traffic stays bounded as it grows."""
+
+_EDGE = 256  # 32,640 pairs on the diagonal, 65,536 off it: a few milliseconds of work, a few megabytes
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pairs (i, j), i < j, with i in ``rows`` and j in ``cols`` (half-open ranges of unit positions)."""
+
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+
+    @property
+    def n_pairs(self) -> int:
+        height, width = self.rows[1] - self.rows[0], self.cols[1] - self.cols[0]
+        return height * (height - 1) // 2 if self.rows == self.cols else height * width
+
+
+def tile_edge(n_units: int, *, memory_bytes: float, bytes_per_unit: float) -> int:
+    """Cities along a tile's edge: 256, or fewer where the sums of a tile's units outgrow an eighth of memory."""
+    edge = _EDGE
+    while edge > 16 and 2 * edge * bytes_per_unit > memory_bytes / 8:
+        edge //= 2
+    return max(2, min(edge, n_units))
+
+
+def triangle(n_units: int, edge: int) -> tuple[Tile, ...]:
+    """Tiles that cover every unordered pair of ``n_units`` once, row band by row band."""
+    starts = range(0, n_units, edge)
+    bands = [(start, min(start + edge, n_units)) for start in starts]
+    return tuple(Tile(rows, cols) for a, rows in enumerate(bands) for cols in bands[a:])
+
+
+def groups(tiles: tuple[Tile, ...], limit: int = MAX_GROUPS) -> tuple[tuple[Tile, ...], ...]:
+    """Consecutive tiles in at most ``limit`` groups of similar pair counts; one group is one task."""
+    total = sum(tile.n_pairs for tile in tiles)
+    share, done = total / limit, 0
+    out: list[list[Tile]] = [[]]
+    for tile in tiles:
+        if out[-1] and done + tile.n_pairs / 2 > share * len(out):
+            out.append([])
+        out[-1].append(tile)
+        done += tile.n_pairs
+    return tuple(tuple(group) for group in out)

@@ -1,0 +1,133 @@
+"""What makes a pair treated, as a function of the adoption years of its two units.
+
+Cities fall into adoption classes g (one a cohort, and the never-treated). A pair's treatment path is a
+function of its two classes alone, so every treatment term is a table ``[class, class, year]`` and no pair
+ever stores one: with year dummies E and the path d of classes (g, h), D_ij = E d_gh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+NEVER = np.inf
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Adoption classes of the units.
+
+    Attributes
+    ----------
+    years : float64 ``[n_classes]``
+        Adoption year of each class, ascending, ``inf`` for never (always present, last).
+    classes : int32 ``[n_units]``
+        Class of each unit.
+    """
+
+    years: Array
+    classes: np.ndarray[Any, np.dtype[np.int32]]
+
+    def counts(self) -> dict[str, int]:
+        """Units in each class, by adoption year or ``never``."""
+        size = np.bincount(self.classes, minlength=len(self.years))
+        names = ["never" if year == NEVER else f"{year:.0f}" for year in self.years]
+        return dict(zip(names, size.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Treatment terms of a regression.
+
+    Attributes
+    ----------
+    names : tuple of str
+    table : float64 ``[n_classes, n_classes, n_years, n_terms]``
+        Value of each term in each year for a pair of each two classes; symmetric in the classes.
+    """
+
+    names: tuple[str, ...]
+    table: Array
+
+
+def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
+    """Group units by adoption year; missing, or later than the sample's last year, is never.
+
+    Parameters
+    ----------
+    adoption_year : float64 ``[n_units]``
+    last_year : int
+        Last year of the sample.
+    """
+    year = np.where(adoption_year <= last_year, adoption_year, NEVER)  # NaN compares false
+    years = np.unique(np.append(year, NEVER))
+    return Adoption(years, np.searchsorted(years, year).astype(np.int32))
+
+
+def allowed_classes(adoption: Adoption, exclude: str) -> Flags:
+    """``[n_classes, n_classes]``: which pairs of classes stay; ``both_treated`` drops two ever-treated units."""
+    treated = adoption.years < NEVER
+    both = treated[:, None] & treated[None, :]
+    return ~both if exclude == "both_treated" else np.ones_like(both)
+
+
+def policy_paths(adoption: Adoption, years: Array, rule: str) -> Array:
+    """``[n_classes, n_classes, n_years]`` treatment of a pair under ``exactly_one | both | either | count``."""
+    on = (years[None, :] >= adoption.years[:, None]).astype(np.float64)
+    one, other = on[:, None, :], on[None, :, :]
+    match rule:
+        case "exactly_one":
+            return np.abs(one - other)
+        case "both":
+            return one * other
+        case "either":
+            return np.maximum(one, other)
+        case "count":
+            return one + other
+    raise ValueError(f"unknown treatment rule {rule!r}")
+
+
+def pair_adoption(adoption: Adoption, rule: str) -> Array:
+    """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
+    one, other = adoption.years[:, None], adoption.years[None, :]
+    return np.maximum(one, other) if rule == "both" else np.minimum(one, other)
+
+
+def event_name(term: str, event_time: int) -> str:
+    """Name of an event-study term, e.g. ``policy[-3]`` or ``policy[+0]``."""
+    return f"{term}[{event_time:+d}]"
+
+
+def event_paths(
+    adopted: Array, years: Array, *, term: str, base: int, window: tuple[int, int]
+) -> tuple[Terms, Flags]:
+    """Event-time dummies 1[t - adoption = l], ends binned, base omitted.
+
+    Parameters
+    ----------
+    adopted : float64 ``[n_classes, n_classes]``
+        From `pair_adoption`.
+    years : float64 ``[n_years]``
+    term, base, window
+        Name of the treatment, omitted event year, first and last event year.
+
+    Returns
+    -------
+    Terms
+        One term an event year of the window other than the base.
+    Flags
+        ``[n_classes, n_classes, n_years]``, false where the event year lies outside the window (the rows
+        that ``ends: drop`` removes; never-treated pairs have none).
+    """
+    event = years - adopted[:, :, None]  # -inf where never treated
+    shown = [time for time in range(window[0], window[1] + 1) if time != base]
+    ever = np.isfinite(adopted)[:, :, None]
+    binned = np.where(ever, np.clip(event, *window), np.nan)
+    table = np.stack([(binned == time).astype(np.float64) for time in shown], axis=-1)
+    inside = ~ever | ((event >= window[0]) & (event <= window[1]))
+    return Terms(tuple(event_name(term, time) for time in shown), table), inside

@@ -1,0 +1,12 @@
+"""Job files: ``load_job`` reads one, ``expand`` counts and checks its cells, ``schema`` serves editors.
+
+Where to start: ``job`` says what a file may hold; ``load`` merges files (``strict_yaml`` reads one, ``keys``
+has the rule of merging, ``validate`` the messages); ``sweep`` makes the cells. Nothing here imports JAX.
+"""
+
+from engine.spec.job import Job
+from engine.spec.load import LoadedJob, find_jobs, load_job
+from engine.spec.schema import schema
+from engine.spec.sweep import Cell, Plan, expand, spec_hash
+
+__all__ = ["Cell", "Job", "LoadedJob", "Plan", "expand", "find_jobs", "load_job", "schema", "spec_hash"]
