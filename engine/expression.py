@@ -81,7 +81,7 @@ class Expression:
         match node:
             case ast.Name(id=name):
                 return columns[self._quoted.get(name, name)]
-            case ast.Constant(value=value):
+            case ast.Constant(value=int() | float() as value):
                 return float(value)
             case ast.BinOp(left=left, op=op, right=right):
                 return _OPERATORS[type(op)](self._value(left, columns), self._value(right, columns))
@@ -118,8 +118,8 @@ def parse(text: str) -> Expression:
         match node:
             case ast.Name(id=name):
                 names.append(quoted.get(name, name))
-            case ast.Constant(value=bool()):
-                raise InputError(f"'{node.value}' has no place in the expression '{text}'", remedy=allowed)
+            case ast.Constant(value=bool() as value):
+                raise InputError(f"'{value}' has no place in the expression '{text}'", remedy=allowed)
             case ast.Constant(value=int() | float()):
                 pass
             case ast.BinOp(op=op) | ast.UnaryOp(op=op) if type(op) in _OPERATORS:

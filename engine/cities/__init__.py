@@ -1,1 +1,1 @@
-"""Everything indexed [city, year]: reading, deflating, filling, validating, indices, embedded data. numpy only."""
+"""Everything indexed [city, year]: reading, deflating, filling, validating, indices, embedded data."""

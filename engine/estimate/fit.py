@@ -101,8 +101,8 @@ def fit(stage: Stage, regressors: tuple[str, ...]) -> Fit:
         )
     index = [normal.names.index(name) for name in regressors]
     refuse_collinear(q[np.ix_(index, index)], np.diag(total)[t:][index], regressors)
-    estimate = np.linalg.solve(q[np.ix_(index, index)], q[index, -1])
-    bread = np.linalg.inv(q[np.ix_(index, index)])
+    estimate: Array = np.asarray(np.linalg.solve(q[np.ix_(index, index)], q[index, -1]), dtype=np.float64)
+    bread: Array = np.asarray(np.linalg.inv(q[np.ix_(index, index)]), dtype=np.float64)
     ssr = q[-1, -1] - estimate @ q[index, -1]
     within = total[-1, -1]
     sst = within + mean_square - mean_sum**2 / n_obs
@@ -128,7 +128,9 @@ def fit(stage: Stage, regressors: tuple[str, ...]) -> Fit:
     )
 
 
-def _scores(stage: Stage, index: list[int], estimate: Array, bread: Array) -> tuple[Array, Array, Array, Array]:
+def _scores(
+    stage: Stage, index: list[int], estimate: Array, bread: Array
+) -> tuple[Array, Array, Array, Array]:
     """City influences, and the coefficients from which pair influences follow.
 
     With residual e = Z b and residualised regressors r = x - E pi: influence = bread r'e, all linear in the

@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.pairs.moments import CityMoments
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Normal:
 
 
 def normal_equations(
-    moments: CityMoments, classes: Array, *, columns: tuple[str, ...], terms: tuple[str, ...], table: Array
+    moments: CityMoments, classes: Integers, *, columns: tuple[str, ...], terms: tuple[str, ...], table: Array
 ) -> Normal:
     """Moments over [years | columns | terms | outcome] from moments over [years | columns | outcome].
 
@@ -74,7 +75,7 @@ def normal_equations(
     )
 
 
-def _expand(moments: CityMoments, sums: Array, classes: Array, table: Array) -> tuple[Array, Array]:
+def _expand(moments: CityMoments, sums: Array, classes: Integers, table: Array) -> tuple[Array, Array]:
     """``[n_units, Q, Q]`` from ``[n_units, H, size]``, and the totals ``[n_units, 4]``."""
     layout = moments.layout
     totals, ee, ev, vv = layout.split(sums.sum(axis=1))

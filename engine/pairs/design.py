@@ -98,7 +98,9 @@ class PanelDesign:
     @property
     def complete(self) -> bool:
         """True where no city-year is missing and no rule removes pair-years."""
-        return self.kept_rows is None and bool(np.isfinite(self.series).all() and np.isfinite(self.levels).all())
+        return self.kept_rows is None and bool(
+            np.isfinite(self.series).all() and np.isfinite(self.levels).all()
+        )
 
     @property
     def directed(self) -> bool:

@@ -96,11 +96,14 @@ class PairSample:
         Which pairs of classes survive the exclusion.
     gravity : Gravity or None
         The screen, if any.
+    n_kept : int or None
+        Pairs above the screen's threshold, once it is known.
     """
 
     classes: Integers
     allowed: np.ndarray[Any, np.dtype[np.bool_]]
     gravity: Gravity | None = None
+    n_kept: int | None = None
 
     @property
     def n_units(self) -> int:
@@ -142,40 +145,42 @@ class PairSample:
             return self
         if self.n_eligible == 0:
             raise InputError(
-                "no pair is left after pairs.exclude", remedy="every pair has two treated units; exclude: none"
+                "no pair is left after pairs.exclude",
+                remedy="every pair has two treated units; exclude: none",
             )
-        return replace(self, gravity=replace(self.gravity, threshold=_median(self, self.gravity)))
+        threshold, kept = _threshold(self, self.gravity)
+        return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=kept)
 
 
-def _median(sample: PairSample, gravity: Gravity) -> float:
-    """Exact median of ln F over the eligible pairs without holding all of them.
+def _threshold(sample: PairSample, gravity: Gravity) -> tuple[float, int]:
+    """The lower middle value of ln F over the eligible pairs, and how many lie strictly above it.
 
-    Counts in bins locate the two middle order statistics, a second look collects the values of their bins.
+    ln F > median and ln F > lower middle value select the same pairs (no value lies between the two middle
+    ones), and the latter needs no averaging of nearly equal numbers. Exact without holding all values:
+    counts in bins locate it, a second look collects the values of its bin.
     """
     tiles = triangle(sample.n_units, 512)
-    n = sample.n_eligible
-    ranks = np.array([(n - 1) // 2, n // 2])
+    n, rank = sample.n_eligible, (sample.n_eligible - 1) // 2
 
     def forces(tile: Tile) -> Array:
         return gravity.ln_force(*sample.eligible(tile))
 
-    if n <= _COLLECT:
-        values = np.concatenate([forces(tile) for tile in tiles])
-        return float(np.partition(values, ranks)[ranks].mean())
-    low, high, below = -math.inf, math.inf, 0
-    while True:
+    low, high, below, held = -math.inf, math.inf, 0, n
+    while held > _COLLECT:
         edges = _bin_edges(low, high, tiles, forces)
         counts = np.zeros(_BINS, dtype=np.int64)
         for tile in tiles:
             counts += np.histogram(forces(tile), edges)[0]  # values outside the edges are not counted
-        cumulative = below + np.cumsum(counts)
-        first, last = np.searchsorted(cumulative, ranks, side="right")
-        below = int(cumulative[first] - counts[first])
-        low, high = float(edges[first]), float(edges[last + 1])
-        if counts[first : last + 1].sum() <= _COLLECT or edges[first + 1] >= high:
+        before = below + np.cumsum(counts) - counts
+        chosen = int(np.searchsorted(before, rank, side="right")) - 1
+        below, held = int(before[chosen]), int(counts[chosen])
+        low, high = float(edges[chosen]), float(edges[chosen + 1])
+        if np.nextafter(low, high) >= high:
             break
-    inside = [values[(values >= low) & (values <= high)] for values in map(forces, tiles)]
-    return float(np.partition(np.concatenate(inside), ranks - below)[ranks - below].mean())
+    parts = (values[(values >= low) & (values <= high)] for values in map(forces, tiles))
+    inside = np.concatenate(list(parts))
+    value = float(np.partition(inside, rank - below)[rank - below])
+    return value, int((inside > value).sum()) + n - below - len(inside)
 
 
 def _bin_edges(low: float, high: float, tiles: tuple[Tile, ...], forces: Callable[[Tile], Array]) -> Array:

@@ -30,12 +30,8 @@ class Rule:
     layout : Layout
     n_classes, edge : int
         Adoption classes; rows of the city sums of one call.
-    table : bool
-        True where the columns come with the call, False where they are computed from city arrays.
-    balanced : bool
-        No pair-year is missing (the layout's flag).
-    bound : float or None
-        1 / (2T - 3) of the transform; None drops its term (window: pre). Ignored for tables.
+    look_ahead : bool
+        All years standardise the series, so that the index has its lower bound (not for pair tables).
     clip : float
         Smallest distance of standardised values; 0 for none.
     directed : bool
@@ -45,7 +41,6 @@ class Rule:
     layout: Layout
     n_classes: int
     edge: int
-    table: bool
     look_ahead: bool
     clip: float
     directed: bool
@@ -106,7 +101,7 @@ def _columns(
 ) -> tuple[Array, Array, Array, Array]:
     """Columns ``[chunk, T, m]`` (zero where missing), observed ``[chunk, T]``, pair used ``[chunk]``, counts."""
     inside = jnp.arange(len(i)) < n
-    if rule.table:
+    if values is not None:
         v = values
     else:
         x = -jnp.abs(arrays["levels"][i] - arrays["levels"][j])
@@ -180,7 +175,9 @@ def moments(
         o = observed.astype(v.dtype)
         parts.append(o[:, a] * ((a == b) - o[:, b] / years[:, None]))
     parts.append(demeaned.reshape(len(i), -1))
-    products = [(demeaned[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)]
+    products = [
+        (demeaned[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
+    ]
     parts.append(jnp.stack(products, axis=1))
     features = jnp.concatenate(parts, axis=1)
     classes = arrays["classes"]
@@ -228,16 +225,18 @@ def score_products(
     """
     v, observed, _, _ = _columns(rule, arrays, i, j, n, values)
     classes = arrays["classes"]
-    terms = cells["terms"][classes[i], classes[j]]
-    columns = jnp.concatenate([v, terms], axis=2)
+    columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
-
-    def path(coefficients: Array) -> Array:
-        return columns @ coefficients[t:] + coefficients[:t]
-
-    residual, _, _ = _demean(jnp.where(observed[:, :, None], path(cells["residual"]), 0.0), observed, rule)
-    regressor = path(cells["influence"]).reshape(*v.shape[:2], n_cells, -1)
-    psi = (regressor * residual[:, :, :, None]).sum(1)
+    path = columns @ cells["residual"][t:] + cells["residual"][:t]
+    residual, _, _ = _demean(jnp.where(observed[:, :, None], path, 0.0), observed, rule)
+    # Scores on every column, summed over years; then the few that a cell has are combined.
+    scores = [
+        sum(columns[:, year, column, None] * residual[:, year] for year in range(t))
+        for column in range(columns.shape[2])
+    ]
+    moved = jnp.concatenate([residual, jnp.stack(scores, axis=1)], axis=1)
+    influence = cells["influence"].reshape(len(moved[0]), n_cells, -1)
+    psi = jnp.stack([moved[:, :, cell] @ influence[:, cell] for cell in range(n_cells)], axis=1)
     own = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
     if not rule.directed:
         return own, jnp.zeros_like(own)

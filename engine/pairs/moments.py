@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Indices = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,17 @@ class Layout:
         return 4 + self.n_ee + self.n_ev + self.n_vv
 
     @cached_property
-    def year_pairs(self) -> tuple[Array, Array]:
+    def year_pairs(self) -> Indices:
         return np.triu_indices(self.n_years)
 
     @cached_property
-    def column_pairs(self) -> tuple[Array, Array]:
+    def column_pairs(self) -> Indices:
         return np.triu_indices(self.n_columns)
 
     def split(self, features: Array) -> tuple[Array, Array, Array, Array]:
-        """Features ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]``, VV ``[..., m, m]``."""
+        """Features ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]`` and VV."""
         lead, t, m = features.shape[:-1], self.n_years, self.n_columns
-        totals, ee_flat, ev_flat, vv_flat = np.split(
-            features, np.cumsum([4, self.n_ee, self.n_ev]), axis=-1
-        )
+        totals, ee_flat, ev_flat, vv_flat = np.split(features, np.cumsum([4, self.n_ee, self.n_ev]), axis=-1)
         if self.balanced:
             ee = totals[..., 0, None, None] * (np.eye(t) - 1.0 / t)
         else:
@@ -75,7 +74,7 @@ class Layout:
         return totals, ee, ev_flat.reshape(*lead, t, m), _symmetric(vv_flat, m, self.column_pairs)
 
 
-def _symmetric(flat: Array, n: int, index: tuple[Array, Array]) -> Array:
+def _symmetric(flat: Array, n: int, index: Indices) -> Array:
     full = np.empty((*flat.shape[:-1], n, n))
     full[..., index[0], index[1]] = flat
     full[..., index[1], index[0]] = flat

@@ -65,12 +65,10 @@ class ScoreSums:
 
 def _rule(setting: MomentPass) -> kernels.Rule:
     design = setting.design
-    panel = isinstance(design, PanelDesign)
     return kernels.Rule(
         layout=setting.layout,
         n_classes=design.n_classes,
         edge=design.edge,
-        table=not panel,
         look_ahead=bool(design.window.all()) if isinstance(design, PanelDesign) else True,
         clip=design.clip if isinstance(design, PanelDesign) else 0.0,
         directed=design.directed,

@@ -23,8 +23,8 @@ Setting = TypeVar("Setting")
 Progress = Callable[[str, int, int], None]
 
 
-def _silent(label: str, done: int, total: int) -> None:
-    return None
+def silent(label: str, done: int, total: int) -> None:
+    """Progress that nobody wants to see."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Machine:
 
     client: Any = None
     threads: int = 1
-    progress: Progress = _silent
+    progress: Progress = silent
 
     @property
     def description(self) -> str:
@@ -133,7 +133,7 @@ class _Counter(Callback):  # type: ignore[misc]
 
 @contextmanager
 def machine(
-    *, workers: int | None = None, scheduler: str | None = None, progress: Progress = _silent
+    *, workers: int | None = None, scheduler: str | None = None, progress: Progress = silent
 ) -> Iterator[Machine]:
     """This process by default; ``workers`` local processes; or a running scheduler's address.
 

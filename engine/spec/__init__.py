@@ -5,8 +5,8 @@ has the rule of merging, ``validate`` the messages); ``sweep`` makes the cells. 
 """
 
 from engine.spec.job import Job
+from engine.spec.job_schema import schema
 from engine.spec.load import LoadedJob, find_jobs, load_job
-from engine.spec.schema import schema
 from engine.spec.sweep import Cell, Plan, expand, spec_hash
 
 __all__ = ["Cell", "Job", "LoadedJob", "Plan", "expand", "find_jobs", "load_job", "schema", "spec_hash"]

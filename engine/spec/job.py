@@ -117,7 +117,7 @@ class Outcome(Block):
     synchronization: Formula | None = Field(None, description="index name, column or arithmetic")
     window: Literal["full", "pre"] = Field(
         "full",
-        description="years that standardise the series: all (paper), or those before the first adoption (no look-ahead)",
+        description="years that standardise: all (paper), or those before the first adoption (no look-ahead)",
     )
     infinite: Literal["drop", "clip", "error"] = Field(
         "drop", description="pair-years with an infinite index: drop them, clip the distance, or stop"

@@ -1,0 +1,88 @@
+"""Which cities have enough data to stay in the sample, and why the others leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.cities.validate import DroppedCity
+from engine.errors import InputError
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+_FEWEST_CITIES = 3
+
+
+def balance_cities(
+    missing: Mapping[str, Mask],
+    *,
+    units: Sequence[str],
+    years: Sequence[int],
+    rule: Literal["drop", "keep"],
+    source: str,
+) -> tuple[tuple[DroppedCity, ...], Mask]:
+    """Cities that leave and why, and the mask ``[n_units]`` of those that stay.
+
+    Parameters
+    ----------
+    missing : mapping of str to bool ``[n_units, n_years]``
+        Where each column that varies over time is missing in the sample years.
+    units, years
+        Cities of the file and years of the sample.
+    rule : {'drop', 'keep'}
+        Cities leave with any missing value, or only without a single value.
+    source : str
+        File, for messages.
+
+    Raises
+    ------
+    InputError
+        For a column without any value, and where fewer than three cities are left: it names the column that
+        costs most.
+    """
+    for name, mask in missing.items():
+        if mask.all():
+            raise InputError(
+                f"column '{name}' has no values in {years[0]} to {years[-1]}",
+                where=source,
+                remedy="choose other years or another column",
+            )
+    incomplete: dict[str, Any] = {name: mask.any(axis=1) for name, mask in missing.items()}
+    leave = np.zeros(len(units), dtype=bool)
+    if rule == "drop":
+        leave[:] = np.any([leave, *incomplete.values()], axis=0)
+    elif missing:
+        leave[:] = np.all([mask.all(axis=1) for mask in missing.values()], axis=0)
+    dropped = []
+    for unit in map(int, np.flatnonzero(leave)):
+        lacking = [name for name, cities in incomplete.items() if cities[unit]]
+        gap = tuple(years[int(year)] for year in np.flatnonzero(missing[lacking[0]][unit]))
+        dropped.append(DroppedCity(units[unit], lacking[0], gap, len(lacking) - 1))
+    if len(units) - len(dropped) < _FEWEST_CITIES:
+        raise _too_few(
+            missing if rule == "drop" else {}, len(dropped), units=units, years=years, source=source
+        )
+    return tuple(dropped), ~leave
+
+
+def _too_few(
+    missing: Mapping[str, Mask], n_dropped: int, *, units: Sequence[str], years: Sequence[int], source: str
+) -> InputError:
+    """What to say when no sample is left: the column, and its year, that cost most cities."""
+    n_left = len(units) - n_dropped
+    left = f"{n_left} of {len(units)} cities are left" if n_left else "no city is left"
+    problem = f"{left}, at least {_FEWEST_CITIES} are needed"
+    costs = {name: int(mask.any(axis=1).sum()) for name, mask in missing.items()}
+    if not any(costs.values()):
+        return InputError(problem, where=source, remedy="give data of more cities")
+    worst = max(costs, key=lambda name: costs[name])
+    of_year = missing[worst].sum(axis=0)
+    year = int(np.argmax(of_year))
+    return InputError(
+        f"{problem}; column '{worst}' costs most: {costs[worst]} cities miss a year of it, "
+        f"{of_year[year]} of them {years[year]}",
+        where=source,
+        remedy="use panel.fill or panel.balance: keep, other years, or leave the column out",
+    )

@@ -1,0 +1,276 @@
+"""The file laid out on the grid [city, year], and canonical columns computed on it.
+
+In the arrays of this module NaN means missing and infinity means undefined: a division by zero, the
+logarithm of a value that is not positive. The two are told apart here, because a missing value may cost a
+city its place in the sample while an undefined one is a mistake to be shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.cities import cells
+from engine.errors import InputError
+from engine.expression import Expression, parse
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_LAGGING = re.compile(r"\b(?:lag|diff|growth)\s*\(")
+_SHOWN = 30
+
+
+class Grid:
+    """City-years of a table, read column by column as they are asked for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a city-year, in any order.
+    source : str
+        File, for messages.
+    columns : mapping of str to str
+        Canonical name to a column of the file, or to arithmetic. A name inside arithmetic is a column of
+        the file where there is one, else another canonical name.
+
+    Attributes
+    ----------
+    units : tuple of str
+        All cities of the file, sorted.
+    years : tuple of int
+        From the first year of the file to the last, without holes.
+    n_blank : int
+        Rows with neither city nor year, which are passed over.
+    marks : dict of str to int
+        Cells that said "missing" in words, by column of the file.
+
+    Raises
+    ------
+    InputError
+        No city or year column, a row without one of them, a city-year twice.
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, source: str, columns: Mapping[str, str]) -> None:
+        self.source, self.columns = source, columns
+        self._frame = frame.reset_index(drop=True)
+        self.marks: dict[str, int] = {}
+        self._files: dict[str, Array] = {}
+        self._canonical: dict[str, Array] = {}
+        self._index_rows()
+
+    def _index_rows(self) -> None:
+        """Find city and year of every row, and its place on the grid."""
+        city, year = self._bare("city", key="panel"), self._bare("year", key="panel")
+        codes, self.units = cells.names(self._frame[city])
+        no_city, no_year = codes < 0, self._frame[year].isna().to_numpy()
+        blank = no_city & no_year
+        self.n_blank = int(blank.sum())
+        if self.n_blank:
+            self._frame, codes = self._frame[~blank], codes[~blank]
+            no_city, no_year = no_city[~blank], no_year[~blank]
+        if not len(codes):
+            raise InputError("the table has no rows with a city and a year", where=self.source)
+        half = no_city | no_year
+        if half.any():
+            row = int(np.argmax(half))
+            lacking, other = ("city", year) if no_city[row] else ("year", city)
+            raise InputError(
+                f"a row has no {lacking} (its {other} is '{self._frame[other].iloc[row]}')",
+                where=f"{self.source}: row {self._row_number(row)}",
+                remedy="fill merged cells, and remove notes and totals around the table",
+            )
+        given = cells.years(self._frame[year], source=self.source)
+        first, last = int(given.min()), int(given.max())
+        self.years = tuple(range(first, last + 1))
+        self._codes = codes
+        self._owners = [self.units[code] for code in codes]
+        self._place = codes * len(self.years) + (given - first)
+        self._refuse_duplicates()
+
+    def _refuse_duplicates(self) -> None:
+        counts = np.bincount(self._place, minlength=len(self.units) * len(self.years))
+        twice = np.flatnonzero(counts > 1)
+        if not len(twice):
+            return
+        shown = []
+        for place in twice[:3]:
+            unit, year = divmod(int(place), len(self.years))
+            rows = ", ".join(str(self._row_number(row)) for row in np.flatnonzero(self._place == place)[:3])
+            shown.append(f"{self.units[unit]} {self.years[year]} (rows {rows})")
+        raise InputError(
+            f"city-years given more than once: {'; '.join(shown)} ({len(twice)} in all)",
+            where=self.source,
+            remedy="keep one row a city and year",
+        )
+
+    def _row_number(self, row: int) -> int:
+        return int(self._frame.index[row]) + cells.FIRST_ROW
+
+    def column(self, name: str, *, key: str) -> Array:
+        """``[n_units, n_years]`` of a canonical column; ``key`` is the job key that needs it."""
+        return self._column(name, key, ())
+
+    def known(self, name: str) -> bool:
+        """True where the canonical column is mapped or in the file."""
+        return name in self.columns or name in self._frame
+
+    def text(self, name: str) -> str:
+        """What a canonical column was read from: a column of the file, or arithmetic."""
+        return self.columns.get(name, name)
+
+    def canonical_inputs(self, name: str) -> set[str]:
+        """Canonical columns the arithmetic of a column reads, directly or through others."""
+        found: set[str] = set()
+        if name in self.columns and self.columns[name] not in self._frame:
+            for other in self._parse(name).names:
+                if other not in self._frame:
+                    found |= {other} | self.canonical_inputs(other)
+        return found
+
+    def shadowed(self, name: str) -> list[str]:
+        """Canonical names that the arithmetic of a column passes by for columns of the file."""
+        if name not in self.columns or self.columns[name] in self._frame:
+            return []
+        return [
+            other
+            for other in self._parse(name).names
+            if other in self._frame and other != name and self.columns.get(other, other) != other
+        ]
+
+    def file_inputs(self, name: str) -> set[str]:
+        """Columns of the file a canonical column is read or computed from."""
+        if self.text(name) in self._frame:
+            return {self.text(name)}
+        found: set[str] = set()
+        for other in self._parse(name).names:
+            found |= {other} if other in self._frame else self.file_inputs(other)
+        return found
+
+    def label(self, name: str, *, key: str) -> tuple[str, ...]:
+        """Text column constant in a city, one label a city, "" where there is none."""
+        column = self._bare(name, key=key)
+        codes, texts = cells.names(self._frame[column])
+        given = codes >= 0
+        of_unit = np.full(len(self.units), -1, dtype=np.int64)
+        of_unit[self._codes[given]] = codes[given]
+        clash = given & (of_unit[self._codes] != codes)
+        if clash.any():
+            row = int(np.argmax(clash))
+            unit = self._codes[row]
+            raise InputError(
+                f"'{column}' must be constant within a city, but {self.units[unit]} has both "
+                f"'{texts[codes[row]]}' and '{texts[of_unit[unit]]}'",
+                where=f"{self.source}: row {self._row_number(row)}",
+                remedy="give one value a city",
+            )
+        return tuple(texts[code] if code >= 0 else "" for code in of_unit)
+
+    def _column(self, name: str, key: str, trail: tuple[str, ...]) -> Array:
+        if name in self._canonical:
+            return self._canonical[name]
+        if name in trail:
+            circle = " -> ".join((*trail[trail.index(name) :], name))
+            raise InputError(
+                f"columns are defined in a circle: {circle}",
+                where="panel.columns",
+                remedy="let one of them be a column of the file",
+            )
+        text = self.text(name)
+        if text in self._frame:
+            values = self._file(text)
+        elif name in self.columns:
+            values = self._evaluate(name, self._parse(name), (*trail, name))
+        else:
+            raise self._missing(name, key)
+        self._canonical[name] = values
+        return values
+
+    def _file(self, column: str) -> Array:
+        """``[n_units, n_years]`` of a column of the file, NaN where there is no row."""
+        if column not in self._files:
+            values, self.marks[column] = cells.numbers(
+                self._frame[column], source=self.source, owners=self._owners
+            )
+            laid = np.full(len(self.units) * len(self.years), np.nan)
+            laid[self._place] = values
+            self._files[column] = laid.reshape(len(self.units), len(self.years))
+        return self._files[column]
+
+    def _evaluate(self, name: str, expression: Expression, trail: tuple[str, ...]) -> Array:
+        key = f"panel.columns.{name}"
+        inputs = {}
+        for other in expression.names:
+            if other in self._frame:
+                inputs[other] = self._file(other)
+            elif other == name:
+                raise self._missing(other, key)
+            else:
+                inputs[other] = self._column(other, key, trail)
+        shape = (len(self.units), len(self.years))
+        values = np.array(np.broadcast_to(expression.evaluate(inputs), shape))
+        values[np.isnan(values) & _complete(expression, inputs, shape)] = np.inf
+        return values
+
+    def _parse(self, name: str) -> Expression:
+        try:
+            return parse(self.columns[name])
+        except InputError as error:
+            raise InputError(
+                error.problem,
+                where=f"panel.columns.{name}",
+                remedy=self._suggest(self.columns[name]) or error.remedy,
+            ) from None
+
+    def _bare(self, name: str, *, key: str) -> str:
+        """The column of the file behind a name that may not be arithmetic."""
+        text = self.text(name)
+        if text in self._frame:
+            return text
+        if name not in self.columns:
+            raise self._missing(name, key)
+        expression = self._parse(name)
+        if not expression.is_name:
+            raise InputError(
+                f"'{name}' cannot be arithmetic ('{text}')",
+                where=f"panel.columns.{name}",
+                remedy="name a column of the file",
+            )
+        if expression.names[0] not in self._frame:
+            raise self._missing(expression.names[0], f"panel.columns.{name}")
+        return expression.names[0]
+
+    def _missing(self, name: str, key: str) -> InputError:
+        listed = ", ".join(map(str, self._frame.columns[:_SHOWN]))
+        more = len(self._frame.columns) - _SHOWN
+        tail = f" and {more} more" if more > 0 else ""
+        return InputError(
+            f"needs column '{name}', which is not in {self.source}",
+            where=key,
+            remedy=f"{self._suggest(name)}map it under panel.columns; the file has {listed}{tail}",
+        )
+
+    def _suggest(self, name: str) -> str:
+        """ "did you mean 'x'? " where something looks alike, else nothing."""
+        choices: Iterable[str] = [*map(str, self._frame.columns), *self.columns]
+        near = difflib.get_close_matches(name, [choice for choice in choices if choice != name], n=1)
+        return f"did you mean '{near[0]}'? " if near else ""
+
+
+def _complete(expression: Expression, inputs: Mapping[str, Array], shape: tuple[int, int]) -> Any:
+    """Mask ``[n_units, n_years]``: nothing the expression could read here is missing.
+
+    Each lag, diff or growth reaches one year further back; their number bounds how far.
+    """
+    present = np.ones(shape, dtype=bool)
+    for values in inputs.values():
+        present &= ~np.isnan(values)
+    complete = present.copy()
+    for depth in range(1, len(_LAGGING.findall(expression.text)) + 1):
+        complete[:, depth:] &= present[:, :-depth]
+        complete[:, :depth] = False
+    return complete

@@ -1,0 +1,300 @@
+"""From a dirty table to a `CityPanel` and a `Validation`, in seven steps.
+
+1. Columns are resolved: canonical name to a column of the file or to arithmetic (`engine.cities.grid`).
+2. Cells become numbers, strictly; every city-year has one row.
+3. Everything is laid on the grid [city, year] of the whole file, where lags and growth rates are taken.
+4. Money is deflated. Arithmetic of step 3 reads undeflated columns: deflate its result.
+5. Interior gaps are filled and flagged.
+6. The sample years are cut out.
+7. Cities with missing years are dropped, or kept with missing values.
+
+Only columns that are required, directly or through others, are read at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from engine.cities.balance import balance_cities
+from engine.cities.fill import Deflation, Filling, fill_gaps, real_factor
+from engine.cities.grid import Grid
+from engine.cities.panel import CityPanel
+from engine.cities.validate import Validation, validate
+from engine.errors import InputError
+from engine.expression import parse
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+_SHOWN = 5
+
+
+def prepare(
+    frame: pd.DataFrame,
+    *,
+    source: str,
+    required: Mapping[str, str],
+    columns: Mapping[str, str] | None = None,
+    logged: Mapping[str, str] | None = None,
+    static: Collection[str] = (),
+    optional: Collection[str] = (),
+    labels: Collection[str] = (),
+    years: tuple[int, int] | None = None,
+    deflate: Deflation | None = None,
+    fill: Filling | None = None,
+    balance: Literal["drop", "keep"] = "drop",
+) -> tuple[CityPanel, Validation]:
+    """Clean a table of city-years.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a city-year, as `read_table` or `builtin.load` gives it.
+    source : str
+        File or builtin name, for messages.
+    required : mapping of str to str
+        Canonical columns to put into the panel, each with the job key that needs it.
+    columns : mapping of str to str, optional
+        Canonical name to a column of the file or arithmetic; other names are taken from the file as they are.
+    logged : mapping of str to str, optional
+        Formulas on canonical columns whose logarithm will be taken, each with its job key: they must be
+        positive wherever they are known.
+    static : collection of str
+        Columns constant in a city (coordinates, adoption year): spread over all its years, never filled, and
+        no reason to drop a city. A city of the sample that lacks one is an error.
+    optional : collection of str
+        Those of the static columns that a city may lack: without an adoption year it never adopts.
+    labels : collection of str
+        Text columns constant in a city to carry along.
+    years : tuple of int, optional
+        First and last year of the sample; default all years of the file.
+    deflate, fill : optional
+        What to do about prices and gaps.
+    balance : {'drop', 'keep'}
+        Drop cities with any missing value in the sample, or only those with no value at all.
+
+    Raises
+    ------
+    InputError
+        For anything wrong with the table or the request, with file, row or key and the remedy.
+    """
+    grid = Grid(frame, source=source, columns=columns or {})
+    wanted = [name for name in required if name not in ("city", "year")]
+    values = {name: grid.column(name, key=required[name]) for name in wanted}
+    for name in static:
+        if name in values:
+            values[name] = _spread(values[name], name, grid)
+    moving = [name for name in values if name not in static]
+    warnings = _shadow_warnings(values, grid)
+    warnings += _deflate(values, deflate, moving, grid) if deflate else []
+    filled = _fill(values, fill, moving, grid) if fill else {}
+    values, filled, window = _cut(values, filled, years, grid)
+    _refuse_undefined(values, window, grid)
+    missing = {name: np.isnan(values[name]) for name in moving}
+    dropped, stay = balance_cities(missing, units=grid.units, years=window, rule=balance, source=source)
+    panel = CityPanel(
+        units=tuple(unit for unit, stays in zip(grid.units, stay, strict=True) if stays),
+        years=window,
+        values={name: _frozen(array[stay]) for name, array in values.items()},
+        filled={name: _frozen(mask[stay]) for name, mask in filled.items() if mask[stay].any()},
+        labels={name: _kept(grid.label(name, key="panel.columns"), stay) for name in labels},
+    )
+    _refuse_unknown(panel, [name for name in static if name not in optional], required, source)
+    _refuse_nonpositive(panel, logged or {})
+    return panel, validate(
+        panel,
+        source=source,
+        n_cities_read=len(grid.units),
+        texts={name: grid.text(name) for name in values},
+        missing_shares={name: float(np.isnan(array).mean()) for name, array in values.items()},
+        n_marked={name: sum(grid.marks[column] for column in grid.file_inputs(name)) for name in values},
+        dropped=dropped,
+        static=tuple(static),
+        warnings=warnings,
+        notes=[f"{grid.n_blank} rows without city and year were passed over"] if grid.n_blank else [],
+    )
+
+
+def _spread(values: Array, name: str, grid: Grid) -> Array:
+    """The one value of each city in all its years; refuses a second value."""
+    known = ~np.isnan(values)
+    first = np.take_along_axis(values, np.argmax(known, axis=1)[:, None], axis=1)
+    varies = known & (values != first)
+    if varies.any():
+        unit, year = np.argwhere(varies)[0]
+        raise InputError(
+            f"'{name}' must be constant within a city, but {grid.units[unit]} has both "
+            f"{first[unit, 0]:g} and {values[unit, year]:g} (in {grid.years[year]})",
+            where=grid.source,
+            remedy="give one value a city",
+        )
+    return np.broadcast_to(first, values.shape)
+
+
+def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[str]:
+    """Arithmetic that reads a column of the file where a canonical column of that name is something else."""
+    reached = dict.fromkeys(name for wanted in values for name in (wanted, *grid.canonical_inputs(wanted)))
+    return [
+        f"{name} reads column '{other}' of the file, not the canonical {other} ({grid.text(other)})"
+        for name in reached
+        for other in grid.shadowed(name)
+    ]
+
+
+def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], grid: Grid) -> list[str]:
+    """Deflate in place; returns warnings."""
+    key = "panel.deflate"
+    for name in deflate.columns:
+        if not grid.known(name):
+            grid.column(name, key=f"{key}.columns")  # raises, with a suggestion
+    concerned = [name for name in deflate.columns if name in moving]
+    if not concerned:
+        return []
+    if deflate.base_year not in grid.years:
+        raise InputError(
+            f"base year {deflate.base_year} is not in the data",
+            where=f"{key}.base_year",
+            remedy=f"{grid.source} has {grid.years[0]} to {grid.years[-1]}",
+        )
+    level = [grid.column(name, key=key) for name in deflate.price_columns]
+    with np.errstate(all="ignore"):
+        price = level[0] / level[1] if len(level) == 2 else level[0]
+    bad = (price <= 0) | np.isinf(price)
+    if bad.any():
+        unit, year = np.argwhere(bad)[0]
+        raise InputError(
+            f"the price level is {price[unit, year]:g} in {grid.units[unit]}, {grid.years[year]}",
+            where=f"{key} ({' / '.join(deflate.price_columns)})",
+            remedy="a price level is a positive number; mend the cell or leave it empty",
+        )
+    base = grid.years.index(deflate.base_year)
+    if np.isnan(price[:, base]).all():
+        raise InputError(
+            f"no city has a price level in base year {deflate.base_year}", where=f"{key}.base_year"
+        )
+    factor = real_factor(price, base)
+    lost = np.zeros(factor.shape, dtype=bool)
+    for name in concerned:
+        lost |= ~np.isnan(values[name]) & np.isnan(factor)
+        values[name] = values[name] * factor
+    return _price_warnings(lost, concerned, deflate, moving, grid)
+
+
+def _price_warnings(
+    lost: Mask, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
+) -> list[str]:
+    """City-years lost for want of a price, and arithmetic that may have been meant in constant prices."""
+    out = []
+    if lost.any():
+        cities = [grid.units[unit] for unit in np.flatnonzero(lost.any(axis=1))]
+        more = ", ..." if len(cities) > _SHOWN else ""
+        out.append(
+            f"{lost.sum()} of {lost.size} city-years have no price level of their year or of "
+            f"{deflate.base_year}, so that deflated columns are missing there: "
+            f"{', '.join(cities[:_SHOWN])}{more}"
+        )
+    for name in moving:
+        current = sorted(grid.canonical_inputs(name) & set(concerned))
+        if name not in concerned and current:
+            out.append(
+                f"{name} is computed from {current[0]} in current prices; if constant prices are "
+                f"meant, list {name} under panel.deflate.columns"
+            )
+    return out
+
+
+def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid) -> dict[str, Mask]:
+    """Fill in place; returns which cells were filled."""
+    for name in fill.columns or ():
+        if not grid.known(name):
+            grid.column(name, key="panel.fill.columns")  # raises, with a suggestion
+    filled = {}
+    for name in moving:
+        if fill.columns is None or name in fill.columns:
+            values[name], filled[name] = fill_gaps(
+                values[name], filling=fill, column=name, units=grid.units, years=grid.years
+            )
+    return filled
+
+
+def _cut(
+    values: Mapping[str, Array], filled: Mapping[str, Mask], years: tuple[int, int] | None, grid: Grid
+) -> tuple[dict[str, Array], dict[str, Mask], tuple[int, ...]]:
+    """Values, filled masks and years of the sample."""
+    first, last = years or (grid.years[0], grid.years[-1])
+    if first < grid.years[0] or last > grid.years[-1]:
+        raise InputError(
+            f"years [{first}, {last}] reach outside the data",
+            where="years",
+            remedy=f"{grid.source} has {grid.years[0]} to {grid.years[-1]}",
+        )
+    window = slice(first - grid.years[0], last - grid.years[0] + 1)
+    return (
+        {name: array[:, window] for name, array in values.items()},
+        {name: mask[:, window] for name, mask in filled.items()},
+        grid.years[window],
+    )
+
+
+def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid: Grid) -> None:
+    for name, array in values.items():
+        undefined = np.isinf(array)
+        if undefined.any():
+            unit, year = np.argwhere(undefined)[0]
+            text = grid.text(name)
+            what = f"'{name}'" if text == name else f"'{name}' ({text})"
+            raise InputError(
+                f"{what} is infinite or undefined in {grid.units[unit]}, {years[year]} "
+                f"({undefined.sum()} of {undefined.size} city-years)",
+                where=grid.source,
+                remedy="look for a zero divisor, or a logarithm or root of a value that has none; "
+                "mend the cells or leave them empty",
+            )
+
+
+def _refuse_unknown(
+    panel: CityPanel, static: Collection[str], required: Mapping[str, str], source: str
+) -> None:
+    """Every city of the sample has its static columns."""
+    for name in static:
+        if name not in panel.values:
+            continue
+        unknown = np.flatnonzero(np.isnan(panel.values[name][:, 0]))
+        if len(unknown):
+            cities = ", ".join(panel.units[unit] for unit in unknown[:_SHOWN])
+            more = ", ..." if len(unknown) > _SHOWN else ""
+            raise InputError(
+                f"column '{name}' is empty for {cities}{more} ({len(unknown)} of {panel.n_units} cities)",
+                where=f"{required[name]}: {source}",
+                remedy=f"give their {name}, or leave the cities out of the table",
+            )
+
+
+def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
+    """Nothing whose logarithm will be taken is zero, negative or infinite."""
+    for text, key in logged.items():
+        values = panel.evaluate(parse(text))
+        with np.errstate(invalid="ignore"):
+            bad = (values <= 0) | np.isinf(values)
+        if bad.any():
+            unit, year = np.argwhere(bad)[0]
+            raise InputError(
+                f"the logarithm of '{text}' is taken, but it is {values[unit, year]:g} in "
+                f"{panel.units[unit]}, {panel.years[year]} ({bad.sum()} of {bad.size} city-years)",
+                where=key,
+                remedy="mend or drop these cities, or use the difference in levels",
+            )
+
+
+def _kept(labels: tuple[str, ...], stay: Mask) -> tuple[str, ...]:
+    return tuple(label for label, stays in zip(labels, stay, strict=True) if stays)
+
+
+def _frozen(array: Any) -> Any:
+    """The array, read-only: a panel does not change behind anyone's back."""
+    array.setflags(write=False)
+    return array

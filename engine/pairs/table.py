@@ -1,0 +1,183 @@
+"""A user's own dyadic table, one row a pair and year, as dense arrays by pair."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.cities import cells
+from engine.errors import InputError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class PairColumns:
+    """Dense columns of a pair table.
+
+    Attributes
+    ----------
+    units : tuple of str
+        Sorted.
+    years : tuple of int
+        Those of the table, ascending; they need not be consecutive.
+    i, j : int32 ``[n_pairs]``
+        Positions of the two units, sorted; i < j unless directed. Directed tables have rows 2q and 2q+1
+        for the two directions of a dyad, one of which may be empty.
+    values : float64 ``[n_pairs, n_years, n_columns]``
+        Regressors, then the outcome; NaN where missing.
+    directed : bool
+    """
+
+    units: tuple[str, ...]
+    years: tuple[int, ...]
+    i: np.ndarray[Any, np.dtype[np.int32]]
+    j: np.ndarray[Any, np.dtype[np.int32]]
+    values: Array
+    directed: bool
+
+
+def pair_columns(
+    frame: pd.DataFrame,
+    *,
+    source: str,
+    unit_i: str,
+    unit_j: str,
+    year: str,
+    directed: bool,
+    regressors: tuple[str, ...],
+    outcome: str,
+    years: tuple[int, int] | None = None,
+) -> PairColumns:
+    """Check a dyadic table and lay it out by pair and year.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    source : str
+        File, for messages.
+    unit_i, unit_j, year, outcome : str
+        Columns of the table.
+    regressors : tuple of str
+    directed : bool
+        False: a pair is unordered and may stand in either order, but only in one. True: (i, j) and (j, i)
+        are two pairs of one dyad.
+    years : tuple of int, optional
+        First and last year of the sample.
+
+    Raises
+    ------
+    InputError
+        For missing columns, text in number columns, pairs of a unit with itself, rows given twice, and
+        undirected tables that hold both directions.
+    """
+    wanted = {"pair_table.unit_i": unit_i, "pair_table.unit_j": unit_j, "pair_table.year": year}
+    wanted |= {"outcome.column": outcome} | {
+        f"model.regressors[{n}]": name for n, name in enumerate(regressors)
+    }
+    for key, name in wanted.items():
+        _require(frame, name, key, source)
+    if frame.empty:
+        raise InputError("the table has no rows", where=source)
+    time = cells.years(frame[year], source=source)
+    if years is not None:
+        frame, time = _window(frame, time, years, source)
+    one, other, units = _units(frame, unit_i, unit_j, source)
+    swap = (one > other) & (not directed)
+    i, j = np.where(swap, other, one), np.where(swap, one, other)
+    present = np.unique(time)
+    t = np.searchsorted(present, time)
+    _refuse_repeats(frame, (i, j, t), swap, directed, (unit_i, unit_j, year), source)
+    columns = [cells.numbers(frame[name], source=source)[0] for name in (*regressors, outcome)]
+    low, high, direction = np.minimum(i, j), np.maximum(i, j), (i > j).astype(np.int64)
+    dyads, position = np.unique(low * len(units) + high, return_inverse=True)
+    first, second = dyads // len(units), dyads % len(units)
+    if directed:
+        position = 2 * position + direction
+        first, second = np.stack([first, second], 1).ravel(), np.stack([second, first], 1).ravel()
+    values = np.full((len(first), len(present), len(columns)), np.nan)
+    values[position, t] = np.stack(columns, axis=1)
+    return PairColumns(
+        units, tuple(present.tolist()), first.astype(np.int32), second.astype(np.int32), values, directed
+    )
+
+
+def _require(frame: pd.DataFrame, name: str, key: str, source: str) -> None:
+    if name not in frame.columns:
+        near = difflib.get_close_matches(name, [str(column) for column in frame.columns], 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise InputError(
+            f"there is no column '{name}'",
+            where=f"{source}: {key}",
+            remedy=f"{hint}the table has {', '.join(map(str, frame.columns[:20]))}",
+        )
+
+
+def _window(
+    frame: pd.DataFrame, time: Integers, years: tuple[int, int], source: str
+) -> tuple[pd.DataFrame, Integers]:
+    inside = (time >= years[0]) & (time <= years[1])
+    if years[0] < time.min() or years[1] > time.max():
+        raise InputError(
+            f"years [{years[0]}, {years[1]}] reach beyond the table, which has {time.min()} to {time.max()}",
+            where=f"{source}: years",
+            remedy="name years that the table has",
+        )
+    return frame[inside], time[inside]
+
+
+def _units(
+    frame: pd.DataFrame, unit_i: str, unit_j: str, source: str
+) -> tuple[Integers, Integers, tuple[str, ...]]:
+    """Codes of both units in one sorted list of names."""
+    codes, units = cells.names(pd.concat([frame[unit_i], frame[unit_j]], ignore_index=True))
+    one, other = codes[: len(frame)], codes[len(frame) :]
+    for bad, what, remedy in (
+        ((one < 0) | (other < 0), "a unit is empty", "name both units in every row"),
+        (one == other, "a unit is paired with itself", "leave such rows out"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{what} ({frame[unit_i].iloc[row]}, {frame[unit_j].iloc[row]})",
+                where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
+                remedy=remedy,
+            )
+    return one, other, units
+
+
+def _refuse_repeats(
+    frame: pd.DataFrame,
+    position: tuple[Integers, Integers, Integers],
+    swapped: Any,
+    directed: bool,
+    columns: tuple[str, str, str],
+    source: str,
+) -> None:
+    """Refuse rows given twice, and undirected tables in which one pair stands in both orders."""
+    i, j, t = position
+    keys = pd.DataFrame({"i": i, "j": j, "t": t, "swapped": swapped})
+    both = keys.groupby(["i", "j"], sort=False)["swapped"].transform("nunique").to_numpy() > 1
+    if not directed and both.any():
+        row = int(np.argmax(both))
+        names = frame[columns[0]].iloc[row], frame[columns[1]].iloc[row]
+        raise InputError(
+            f"pair_table.directed is false, but the table holds both ({names[0]}, {names[1]}) and "
+            f"({names[1]}, {names[0]})",
+            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
+            remedy="keep one row a pair and year, or say directed: true if the two directions differ",
+        )
+    repeated = keys.duplicated(["i", "j", "t"]).to_numpy()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        what = ", ".join(str(frame[name].iloc[row]) for name in columns)
+        raise InputError(
+            f"({what}) is given twice; {int(repeated.sum())} rows repeat an earlier one",
+            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
+            remedy="keep one row a pair and year",
+        )

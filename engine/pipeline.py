@@ -1,0 +1,161 @@
+"""The story of a job: one call per stage, from the job file to files of results.
+
+    load, expand        job file -> cells                          engine.spec
+    prepare             table -> clean panel, indices, pair design  engine.stages.prepare (data, design)
+    estimate            two passes over the pairs -> fits, errors   engine.stages.estimation
+    collect             fits -> frames, manifest                    engine.stages.frames, manifest
+    write               tables, figures, files, one page            engine.stages.output
+
+`check` and `plan` stop before the first pass and never import JAX.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.runtime.execute import Machine, Progress, machine, silent
+from engine.runtime.files import output_folder
+from engine.spec import Plan, expand, load_job
+from engine.stages.data import CityData
+from engine.stages.prepare import Prepared, distinct_data, prepare_job
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a job found.
+
+    Attributes
+    ----------
+    job, title : str
+    estimates : DataFrame
+        One row a cell, term and kind of standard error.
+    event_study : DataFrame or None
+        Event-study terms with their event year and the base year.
+    manifest : dict
+        What was run on what, counts at every filter, versions, timings.
+    validation : dict
+        The validation report of the data (of the first cell's panel).
+    folder : Path or None
+        Where the files are, if any were written.
+    """
+
+    job: str
+    title: str
+    estimates: pd.DataFrame
+    event_study: pd.DataFrame | None
+    manifest: dict[str, Any]
+    validation: dict[str, Any]
+    folder: Path | None = None
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def run(
+    job: str | Path,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Results:
+    """Run a job file.
+
+    Parameters
+    ----------
+    job : path of a YAML job file
+    out : folder, optional
+        Results are written to ``out/<job>/``; nothing is written without it.
+    workers : int, optional
+        Local worker processes; default: threads of this process.
+    scheduler : str, optional
+        Address of a running Dask scheduler.
+    overrides : sequence of str
+        ``dotted.key=value``, as with ``--set``.
+    progress : callable, optional
+        Told ``(pass, done, total)``.
+
+    Raises
+    ------
+    InputError
+        Where the job file, the data or the request is wrong; nothing long has run by then.
+    """
+    clock = Clock()
+    with clock.stage("read"):
+        plan = expand(load_job(Path(job), overrides=overrides))
+        folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
+    with clock.stage("prepare"):
+        prepared = prepare_job(plan)
+    with machine(workers=workers, scheduler=scheduler, progress=progress or silent) as place:
+        results = _estimate(plan, prepared, place, clock)
+    return write(results, folder) if folder is not None else results
+
+
+def check(job: str | Path, *, overrides: Sequence[str] = ()) -> tuple[Plan, tuple[Prepared, ...]]:
+    """Validate a job file and its data as far as possible without a pass over the pairs."""
+    plan = expand(load_job(Path(job), overrides=overrides))
+    return plan, prepare_job(plan)
+
+
+def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
+    from engine.stages.estimation import estimate_cells  # here and not above: check and plan never import JAX
+    from engine.stages.frames import estimates_frame, event_study_frame
+    from engine.stages.manifest import make_manifest
+
+    job = plan.loaded.job
+    with clock.stage("estimate"):
+        found = {
+            result.cell.number: result
+            for one in prepared
+            for result in estimate_cells(
+                place, one.shared.cells, one.design, columns=one.shared.controls, terms=one.terms
+            )
+        }
+    with clock.stage("collect"):
+        ordered = [found[cell.number] for cell in plan.cells]
+        estimates = estimates_frame(ordered, job.job)
+        events = event_study_frame(ordered, estimates)
+    data = distinct_data(prepared)
+    return Results(
+        job=job.job,
+        title=job.title or job.job,
+        estimates=estimates,
+        event_study=events,
+        manifest=make_manifest(plan, prepared, ordered, clock.seconds, place.description),
+        validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
+    )
+
+
+def write(results: Results, folder: Path) -> Results:
+    """Write the files of a job into its folder."""
+    from engine.stages.output import write_results
+
+    write_results(results.estimates, results.event_study, results.manifest, results.validation, folder)
+    return replace(results, folder=folder)
+
+
+def report(folder: str | Path) -> Path:
+    """Make tables, figures and the page ``report.html`` again from what `run` wrote into a folder."""
+    from engine.stages.output import render_folder
+
+    return render_folder(Path(folder))

@@ -1,0 +1,306 @@
+"""Figures for the paper: event studies, and coefficients with every kind of interval side by side.
+
+Matplotlib is imported inside the functions, since most runs draw nothing; the object-oriented interface
+keeps its global state alone, and metadata carry no time, so equal numbers give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.report.tables import check_estimates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LABELS = {
+    "pair": "clustered by pair",
+    "city": "two-way by city",
+    "dyadic": "dyadic-robust",
+    "jackknife": "jackknife CRV3",
+}
+# Lightness falls from wide bar to thin line, so that the kinds differ in greyscale; blue and orange differ
+# for every kind of colour vision.
+_WIDE, _NARROW, _INK, _GREY = "#6CAAD6", "#0B2545", "#1A1A1A", "#6B6B6B"
+_KINDS: Mapping[str, Mapping[str, Any]] = {
+    "pair": {"color": _NARROW, "marker": "o", "linewidth": 1.3, "markersize": 4.5},
+    "city": {"color": "#B35900", "marker": "s", "linewidth": 1.3, "markersize": 4.2},
+    "dyadic": {"color": _WIDE, "marker": "D", "linewidth": 4.5, "markersize": 5.2},
+    "jackknife": {"color": "#8A8A8A", "marker": "^", "linewidth": 1.3, "markersize": 5.0, "linestyle": "--"},
+}
+_CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "SimHei",
+    "Arial Unicode MS",
+)
+_STYLE: Mapping[str, Any] = {
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "axes.edgecolor": _GREY,
+    "axes.linewidth": 0.7,
+    "axes.labelcolor": _INK,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,
+}
+
+
+def event_study_figure(
+    event_study: pd.DataFrame,
+    *,
+    title: str,
+    subtitle: str = "",
+    base: int = -1,
+    binned: bool = True,
+    xlabel: str = "Years since the pair's adoption",
+    ylabel: str = "Effect on synchronization",
+    confidence: float = 0.95,
+) -> Figure:
+    """Event-study estimates with a wide dyadic-robust bar and a thin pair-clustered line on it.
+
+    Where one of the two kinds is absent the jackknife stands in for the dyadic errors, the two-way city
+    errors for the pair-clustered ones.
+
+    Parameters
+    ----------
+    event_study : DataFrame
+        Rows of one cell of ``event_study.parquet``, the base period included or not.
+    base : int
+        The omitted event year, drawn hollow at zero.
+    binned : bool
+        Whether the first and last event year hold all earlier and later ones; they are then labelled so.
+    confidence : float
+        The level of the intervals, for the legend.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or the rows are of several cells.
+    """
+    _check_event_study(event_study)
+    with _style():
+        figure, axes = _canvas((6.3, 3.9), title=title, subtitle=subtitle)
+        years = sorted({base, *map(int, event_study["event_time"])})
+        axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
+        axes.axvline(-0.5, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        shown = event_study[event_study["event_time"] != base]
+        for kinds, width, color in ((("dyadic", "jackknife"), 9.0, _WIDE), (("pair", "city"), 1.6, _NARROW)):
+            kind = next((kind for kind in kinds if (shown["errors"] == kind).any()), None)
+            if kind:
+                label = f"{confidence:.0%} interval, {_LABELS[kind]}"
+                _intervals(axes, shown[shown["errors"] == kind], width=width, color=color, label=label)
+        points = shown.drop_duplicates("event_time").sort_values("event_time")
+        axes.plot(
+            points["event_time"],
+            points["estimate"],
+            "o",
+            color=_INK,
+            markersize=5,
+            label="estimate",
+            zorder=5,
+        )
+        axes.plot(
+            [base],
+            [0.0],
+            "o",
+            color=_INK,
+            markerfacecolor="white",
+            markersize=6,
+            label=f"base year ({base})",
+            zorder=5,
+        )
+        axes.set_xticks(years, _event_labels(years, binned=binned))
+        axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        _legend(figure, axes)
+    return figure
+
+
+def coefficient_figure(
+    estimates: pd.DataFrame,
+    term: str,
+    *,
+    title: str,
+    subtitle: str = "",
+    labels: Sequence[str] | None = None,
+    xlabel: str = "Column of the table",
+    confidence: float = 0.95,
+) -> Figure:
+    """One coefficient over the cells of a sweep, every kind of confidence interval side by side.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Rows of one job of ``estimates.parquet``.
+    term : str
+        The coefficient shown; cells without it keep their place empty.
+    labels : sequence of str, optional
+        Tick labels, one a cell; default the numbers of the table's columns.
+
+    Raises
+    ------
+    InputError
+        The estimates are not those of one job, or none is of ``term``.
+    """
+    check_estimates(estimates)
+    cells = list(dict.fromkeys(estimates["cell"]))
+    rows = estimates[estimates["term"] == term]
+    if rows.empty:
+        known = ", ".join(dict.fromkeys(estimates["term"]))
+        raise InputError(f"there is no term '{term}'", where="estimates", remedy=f"name one of: {known}")
+    places = {cell: place for place, cell in enumerate(cells, start=1)}
+    kinds = [kind for kind in _KINDS if (rows["errors"] == kind).any()]
+    with _style():
+        width = float(np.clip(0.72 * len(cells) + 1.6, 5.2, 12.0))
+        figure, axes = _canvas((width, 3.9), title=title, subtitle=subtitle)
+        axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
+        for rank, kind in enumerate(kinds):
+            found = rows[rows["errors"] == kind]
+            offset = (rank - (len(kinds) - 1) / 2) * 0.6 / max(len(kinds), 2)
+            _markers(axes, found, found["cell"].map(places).to_numpy(float) + offset, kind=kind)
+        texts = list(labels) if labels else [f"({place})" for place in places.values()]
+        step = -(-len(cells) // 40)
+        axes.set_xticks(list(places.values())[::step], texts[::step])
+        axes.set_xlim(0.4, len(cells) + 0.6)
+        axes.set(xlabel=xlabel, ylabel=f"Coefficient of {term}, {confidence:.0%} interval")
+        _legend(figure, axes)
+    return figure
+
+
+def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200) -> bytes:
+    """The figure as a PDF or PNG file; equal figures give equal bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    stream = io.BytesIO()
+    with _style(), _missing_glyphs_logged():
+        if form == "pdf":
+            metadata = {"CreationDate": None, "Creator": None, "Producer": None}
+            FigureCanvasPdf(figure).print_figure(stream, format="pdf", metadata=metadata)
+        else:
+            FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _check_event_study(event_study: pd.DataFrame) -> None:
+    columns = ("cell", "event_time", "errors", "estimate", "conf_low", "conf_high")
+    missing = [name for name in columns if name not in event_study.columns]
+    remedy = "run the job again with this version: dyadid run JOB"
+    if missing:
+        raise InputError(f"the column '{missing[0]}' is missing", where="event_study", remedy=remedy)
+    if event_study.empty:
+        raise InputError("there are no rows", where="event_study", remedy=remedy)
+    if event_study.duplicated(["event_time", "errors"]).any() or event_study["cell"].nunique() > 1:
+        raise InputError(
+            "the rows are of several cells", where="event_study", remedy="draw one figure for each cell"
+        )
+
+
+def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, label: str) -> None:
+    defined = rows[np.isfinite(rows["conf_low"]) & np.isfinite(rows["conf_high"])]
+    style = {"linewidth": width, "color": color, "label": label}
+    axes.vlines(
+        defined["event_time"], defined["conf_low"], defined["conf_high"], zorder=3 - width / 10, **style
+    )
+    for row in rows.drop(defined.index).itertuples():
+        # A point without an interval would read as a very precise one.
+        axes.annotate(
+            "n/a", (row.event_time, row.estimate), xytext=(6, 4), textcoords="offset points", color=color
+        )
+
+
+def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str) -> None:
+    estimate = rows["estimate"].to_numpy(float)
+    low, high = (rows[name].to_numpy(float) for name in ("conf_low", "conf_high"))
+    style = _KINDS[kind]
+    line = {
+        "color": style["color"],
+        "linewidth": style["linewidth"],
+        "linestyle": style.get("linestyle", "-"),
+    }
+    axes.vlines(x, low, high, zorder=2, **line)
+    face = np.isfinite(low) & np.isfinite(high)
+    point = {"marker": style["marker"], "markersize": style["markersize"], "color": style["color"]}
+    edge = {"markeredgecolor": _INK if kind == "dyadic" else style["color"], "markeredgewidth": 0.8}
+    axes.plot(x[face], estimate[face], linestyle="none", label=_LABELS[kind], zorder=4, **point, **edge)
+    axes.plot(
+        x[~face], estimate[~face], linestyle="none", zorder=4, **(point | edge), markerfacecolor="white"
+    )
+
+
+def _event_labels(years: Sequence[int], *, binned: bool) -> list[str]:
+    labels = [str(year).replace("-", "\N{MINUS SIGN}") for year in years]
+    if binned:
+        labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
+    return labels
+
+
+def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=_INK)
+    if subtitle:
+        axes.set_title(subtitle, loc="left", fontsize=9, color=_GREY, pad=8)
+    return figure, axes
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 2 else 1)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    family = ["DejaVu Sans", *(name for name in _CHINESE if name in installed)]
+    with matplotlib.rc_context({**_STYLE, "font.family": family}):
+        yield
+
+
+@contextmanager
+def _missing_glyphs_logged() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing = [warning for warning in caught if "missing from" in str(warning.message)]
+    for warning in caught:
+        if warning not in missing:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if missing:
+        logging.getLogger(__name__).warning(
+            "no installed font can draw some characters of the figure; install one, e.g. Noto Sans CJK"
+        )

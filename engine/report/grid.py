@@ -1,0 +1,189 @@
+"""A printed table as a value, and its forms as text, LaTeX, HTML and CSV: pure functions to strings."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import ceil
+from typing import Literal
+
+Kind = Literal["coefficient", "error", "setting", "count", "fit"]
+
+# A rule is drawn where the block changes.
+_BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "count": 2, "fit": 2}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": "$<$",
+        ">": "$>$",
+        "|": "$|$",
+        "²": "$^2$",
+        # After a line break LaTeX reads a bracket or an asterisk as an option of the break.
+        "[": "{[}",
+        "]": "{]}",
+        "*": "{*}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one column says in one row: as printed, and as a plain value."""
+
+    text: str = ""
+    value: float | int | str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row; ``term`` is the coefficient it belongs to, empty below the coefficients."""
+
+    kind: Kind
+    label: str
+    entries: tuple[Entry, ...]
+    term: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A printed table; ``header`` names the columns of ``Row.entries``."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def panels(self, columns: int = 8) -> tuple[Table, ...]:
+        """Panels of about equal width and at most ``columns`` columns; rows empty in a panel are left out."""
+        total = len(self.header)
+        width = ceil(total / ceil(total / columns))
+        return tuple(self._panel(start, min(start + width, total)) for start in range(0, total, width))
+
+    def _panel(self, start: int, stop: int) -> Table:
+        cut = (replace(row, entries=row.entries[start:stop]) for row in self.rows)
+        rows = tuple(row for row in cut if any(entry.text for entry in row.entries))
+        header = self.header[start:stop]
+        columns = f"columns {header[0]} to {header[-1]}" if len(header) > 1 else f"column {header[0]}"
+        title = self.title if header == self.header else f"{self.title}, {columns}"
+        return replace(self, title=title, header=header, rows=rows)
+
+    def to_text(self) -> str:
+        """The table for a terminal, decimals aligned; a Chinese character takes two places."""
+        return "\n\n".join(_text(panel) for panel in self.panels()) + "\n"
+
+    def to_latex(self) -> str:
+        """The table for a paper: booktabs and threeparttable, one float a panel."""
+        packages = "% needs \\usepackage{booktabs,threeparttable}; Chinese text needs XeLaTeX or LuaLaTeX\n"
+        return packages + "\n".join(_latex(panel) for panel in self.panels())
+
+    def to_html(self, *, standalone: bool = False) -> str:
+        """The table as a fragment of a page, or as a page of its own."""
+        body = "\n".join(_html(panel) for panel in self.panels())
+        if not standalone:
+            return body
+        head = f'<head>\n<meta charset="utf-8">\n<title>{html.escape(self.title)}</title>\n</head>'
+        return f'<!doctype html>\n<html lang="en">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
+
+    def to_csv(self) -> str:
+        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["term", "row", *self.header])
+        for row in self.rows:
+            name = {"coefficient": "estimate", "error": f"std_error {row.label}"}.get(row.kind, row.label)
+            writer.writerow([row.term, name, *(entry.value for entry in row.entries)])
+        return stream.getvalue()
+
+
+def _blocks(panel: Table) -> list[list[Row]]:
+    return [list(rows) for _, rows in groupby(panel.rows, key=lambda row: _BLOCK[row.kind])]
+
+
+def _text(panel: Table) -> str:
+    labels = max(_places(_text_label(row)) for row in panel.rows)
+    width = 2 + max(_places(_hung(entry.text)) for row in panel.rows for entry in row.entries)
+    rule = "-" * (labels + width * len(panel.header))
+
+    def line(label: str, texts: Sequence[str]) -> str:
+        hung = [_hung(text) for text in texts]
+        padded = [" " * (width - _places(text)) + text for text in hung]
+        return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
+
+    lines = [panel.title, rule, line("", panel.header)]
+    for block in _blocks(panel):
+        lines += [rule, *(line(_text_label(row), [entry.text for entry in row.entries]) for row in block)]
+    notes = (textwrap.fill(note, max(len(rule), 72)) for note in panel.notes)
+    return "\n".join([*lines, rule, *notes])
+
+
+def _text_label(row: Row) -> str:
+    return f"  {row.label}" if row.kind == "error" else row.label
+
+
+def _hung(text: str) -> str:
+    # Stars and brackets hang to the right of the digits, so that decimals stand under decimals.
+    stem = text.rstrip("*)")
+    return stem + text[len(stem) :].ljust(3)
+
+
+def _places(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _latex(panel: Table) -> str:
+    def line(row: Row) -> str:
+        label = row.label.translate(_LATEX)
+        cells = [_latex_entry(row, entry) for entry in row.entries]
+        return " & ".join([rf"\quad {label}" if row.kind == "error" else label, *cells])
+
+    body = " \\\\\n\\midrule\n".join(" \\\\\n".join(map(line, block)) for block in _blocks(panel))
+    # LaTeX numbers its tables itself.
+    caption = re.sub(r"^Table\s+\w+[.:]\s*", "", panel.title).translate(_LATEX)
+    notes = "\n".join(f"\\item {note.translate(_LATEX)}" for note in panel.notes)
+    return (
+        "\\begin{table}[htbp]\n\\centering\n\\begin{threeparttable}\n"
+        f"\\caption{{{caption}}}\n"
+        f"\\begin{{tabular}}{{@{{}}l*{{{len(panel.header)}}}{{c}}@{{}}}}\n\\toprule\n"
+        f" & {' & '.join(panel.header)} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+        f"\\begin{{tablenotes}}\\footnotesize\n{notes}\n\\end{{tablenotes}}\n"
+        "\\end{threeparttable}\n\\end{table}\n"
+    )
+
+
+def _latex_entry(row: Row, entry: Entry) -> str:
+    if row.kind != "coefficient":
+        return entry.text.translate(_LATEX)
+    digits = entry.text.rstrip("*")
+    stars = entry.text[len(digits) :]
+    return digits.replace("-", "$-$") + (f"$^{{{stars}}}$" if stars else "")
+
+
+def _html(panel: Table) -> str:
+    def line(row: Row) -> str:
+        cells = "".join(f"<td>{_html_entry(row, entry)}</td>" for entry in row.entries)
+        return f'<tr class="{row.kind}"><th scope="row">{html.escape(row.label)}</th>{cells}</tr>'
+
+    title = html.escape(panel.title)
+    header = "".join(f'<th scope="col">{name}</th>' for name in panel.header)
+    bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in _blocks(panel))
+    notes = " ".join(html.escape(note) for note in panel.notes)
+    return (
+        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table class="regression">\n'
+        f"<caption>{title}</caption>\n<thead><tr><td></td>{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
+        f'<p class="notes">{notes}</p>'
+    )
+
+
+def _html_entry(row: Row, entry: Entry) -> str:
+    text = html.escape(entry.text)
+    return text.replace("-", "\N{MINUS SIGN}") if row.kind == "coefficient" else text

@@ -1,0 +1,228 @@
+"""Regression tables in the form economists print: one column a cell, one row a kind of error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from engine.errors import InputError
+from engine.report.grid import Entry, Row, Table
+
+__all__ = ["ERROR_LABELS", "Table", "check_estimates", "number", "ordered_terms", "regression_table"]
+
+ERROR_LABELS = {
+    "pair": "pair (paper-style)",
+    "city": "two-way city",
+    "dyadic": "dyadic-robust",
+    "jackknife": "jackknife CRV3",
+}
+_IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
+_NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
+_COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
+_FITS = {"R²": "r2", "Within R²": "r2_within"}
+_RESULTS = (*_IDENTITY, *_NUMBERS, *_COUNTS.values(), *_FITS.values())
+_STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
+_LONGEST_SETTING = 12
+
+
+def regression_table(
+    estimates: pd.DataFrame, *, title: str, synthetic: bool = False, notes: Sequence[str] = ()
+) -> Table:
+    """Estimates of one job as a table, a column a cell in order of appearance.
+
+    Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
+    the first kind all cells share; without a shared kind no stars are printed. The note says which.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        One row a cell, term and kind of error, as in ``estimates.parquet``; columns beyond the standard
+        ones are sweep keys.
+    title : str
+    synthetic : bool
+        Whether the data are generated; the notes then say so.
+    notes : sequence of str
+        Further notes, printed last.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or two rows share cell, term and kind of error.
+    """
+    sheet = _sheet(estimates)
+    settings, abbreviations = _setting_rows(sheet)
+    yes = (Entry("Yes", "Yes"),) * len(sheet.cells)
+    effects = [Row("setting", f"{name} FE", yes) for name in ("Pair", "Year")]
+    said = [*_notes(sheet), *abbreviations]
+    if synthetic:
+        said.append("Synthetic data: generated, not observed.")
+    return Table(
+        title=title,
+        header=tuple(f"({place})" for place in range(1, len(sheet.cells) + 1)),
+        rows=(*_coefficient_rows(sheet), *settings, *effects, *_size_rows(sheet)),
+        notes=(*said, *notes),
+    )
+
+
+def number(value: float) -> str:
+    """Four decimals, or three significant digits where four decimals would hide or drown them.
+
+    >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9)
+    ('0.0702', '-0.000412', '1,234.56', '3.20e-09')
+    """
+    size = abs(value)
+    if size == 0 or 1e-3 <= size < 100:
+        return f"{value:.4f}"
+    if 100 <= size < 1e7:
+        return f"{value:,.2f}"
+    if 1e-6 <= size < 1e-3:
+        exponent = int(f"{size:.2e}".partition("e")[2])
+        return f"{value:.{2 - exponent}f}"
+    return f"{value:.2e}"
+
+
+def check_estimates(estimates: pd.DataFrame) -> None:
+    """Refuse a frame that is not the estimates of one job.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or two rows share cell, term and kind of error.
+    """
+    missing = [name for name in _RESULTS if name not in estimates.columns]
+    remedy = "run the job again with this version: dyadid run JOB"
+    if missing:
+        raise InputError(f"the column '{missing[0]}' is missing", where="estimates", remedy=remedy)
+    if estimates.empty:
+        raise InputError("there are no rows", where="estimates", remedy=remedy)
+    key = ["cell", "term", "errors"]
+    twice = estimates.duplicated(key)
+    if twice.any():
+        cell, term, kind = estimates.loc[twice, key].iloc[0]
+        raise InputError(
+            f"there are two rows for cell {cell}, term {term}, errors {kind}",
+            where="estimates",
+            remedy="make one table for each job",
+        )
+
+
+def ordered_terms(terms: Iterator[str] | Sequence[str] | pd.Series) -> list[str]:
+    """Terms in order of appearance, the event years of a term (``policy[-5]``) together and ascending."""
+    groups: dict[str, dict[str, int]] = {}
+    for term in dict.fromkeys(terms):
+        event = re.fullmatch(r"(.*)\[([+-]?\d+)\]", term)
+        groups.setdefault(event[1] if event else term, {})[term] = int(event[2]) if event else 0
+    return [term for years in groups.values() for term in sorted(years, key=years.__getitem__)]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Estimates by cell, term and kind of error, with what is common to the table."""
+
+    cells: tuple[Hashable, ...]
+    terms: tuple[str, ...]
+    kinds: tuple[str, ...]
+    starred: str | None
+    records: Mapping[tuple[Hashable, str, str], Mapping[Hashable, Any]]
+    heads: Mapping[Hashable, Mapping[Hashable, Any]]
+    sweep: tuple[str, ...]
+
+    def column(self, name: str) -> list[Any]:
+        return [self.heads[cell][name] for cell in self.cells]
+
+
+def _sheet(estimates: pd.DataFrame) -> _Sheet:
+    check_estimates(estimates)
+    records: dict[tuple[Hashable, str, str], Mapping[Hashable, Any]] = {}
+    heads: dict[Hashable, Mapping[Hashable, Any]] = {}
+    kinds: dict[Hashable, set[str]] = {}
+    for record in estimates.to_dict("records"):
+        cell, kind = record["cell"], record["errors"]
+        records[cell, record["term"], kind] = record
+        heads.setdefault(cell, record)
+        kinds.setdefault(cell, set()).add(kind)
+    order = tuple(dict.fromkeys(estimates["errors"]))
+    shared = [kind for kind in order if all(kind in found for found in kinds.values())]
+    preferred = [kind for kind in ("dyadic", "jackknife") if kind in shared] + shared
+    return _Sheet(
+        cells=tuple(heads),
+        terms=tuple(ordered_terms(estimates["term"])),
+        kinds=order,
+        starred=preferred[0] if preferred else None,
+        records=records,
+        heads=heads,
+        sweep=tuple(name for name in estimates.columns if name not in _RESULTS),
+    )
+
+
+def _coefficient_rows(sheet: _Sheet) -> Iterator[Row]:
+    for term in sheet.terms:
+        yield Row("coefficient", term, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
+        for kind in sheet.kinds:
+            found = [sheet.records.get((cell, term, kind)) for cell in sheet.cells]
+            if any(found):
+                yield Row("error", ERROR_LABELS.get(kind, kind), tuple(map(_error, found)), term)
+
+
+def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
+    found = (sheet.records.get((cell, term, kind)) for kind in sheet.kinds)
+    record = next((record for record in found if record), None)
+    if record is None:
+        return Entry()
+    starred = sheet.records.get((cell, term, sheet.starred or ""))
+    stars = next((mark for level, mark in _STARS if starred and starred["p_value"] < level), "")
+    return Entry(number(record["estimate"]) + stars, record["estimate"])
+
+
+def _error(record: Mapping[Hashable, Any] | None) -> Entry:
+    if record is None:
+        return Entry()
+    if not isfinite(record["std_error"]):
+        return Entry("(n/a)")
+    return Entry(f"({number(record['std_error'])})", record["std_error"])
+
+
+def _setting_rows(sheet: _Sheet) -> tuple[list[Row], list[str]]:
+    """Rows for what the cells differ in, and notes that spell out values too long for a column."""
+    last = [key.rpartition(".")[2] for key in sheet.sweep]
+    names = {key: name if last.count(name) == 1 else key for key, name in zip(sheet.sweep, last, strict=True)}
+    differing = {"outcome": "Outcome", "estimator": "Estimator"}
+    names |= {key: name for key, name in differing.items() if len(set(sheet.column(key))) > 1}
+    rows, notes = [], []
+    for key, name in names.items():
+        values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]
+        long = dict.fromkeys(value for value in values if len(value) > _LONGEST_SETTING)
+        marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
+        rows.append(Row("setting", name, tuple(Entry(marks.get(value, value), value) for value in values)))
+        if marks:
+            notes.append(f"{name}: " + ", ".join(f"{mark} {value}" for value, mark in marks.items()) + ".")
+    return rows, notes
+
+
+def _size_rows(sheet: _Sheet) -> Iterator[Row]:
+    for label, name in _COUNTS.items():
+        yield Row("count", label, tuple(Entry(f"{int(v):,}", int(v)) for v in sheet.column(name)))
+    for label, name in _FITS.items():
+        values = sheet.column(name)
+        yield Row("fit", label, tuple(Entry(number(v), v) if isfinite(v) else Entry() for v in values))
+
+
+def _notes(sheet: _Sheet) -> Iterator[str]:
+    outcomes = set(sheet.column("outcome"))
+    if len(outcomes) == 1:
+        yield f"Dependent variable: {outcomes.pop()}."
+    yield "Standard errors in parentheses, one row for each kind."
+    if sheet.starred:
+        label = ERROR_LABELS.get(sheet.starred, sheet.starred)
+        yield f"Stars from the {label} errors: * p<0.10, ** p<0.05, *** p<0.01."
+    else:
+        yield "No stars: the columns have no kind of error in common."
+    if "city" in sheet.kinds:
+        yield "The two-way city errors depend on the order of the cities and are there for comparison."
+    if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
+        yield "(n/a): this kind of error is undefined here."

@@ -1,0 +1,98 @@
+"""Dotted keys (``model.controls``): which exist, which was meant, and the one rule of merging.
+
+The rule holds for ``extends``, ``--set``, ``sweep`` and ``cases`` alike: mappings merge key by key, anything
+else replaces, an empty mapping replaces too, and null takes away what was there (so the default holds).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from engine.errors import InputError
+from engine.spec.job import Block, Job
+
+Parts = tuple[str, ...]
+
+
+def split(key: str) -> Parts:
+    """Parts of a dotted key; below ``sweep`` and ``cases.<name>`` the rest is itself one dotted key."""
+    head, dot, rest = key.partition(".")
+    if dot and head == "sweep":
+        return head, rest
+    if dot and head == "cases":
+        return head, *rest.split(".", 1)
+    return tuple(key.split("."))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays a value."""
+    merged = dict(base)
+    for key, value in over.items():
+        inherited = merged.get(key)
+        if value is None and key in merged:
+            del merged[key]
+        elif value and isinstance(value, dict) and isinstance(inherited, dict):
+            merged[key] = merge(inherited, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def assign(data: Mapping[str, Any], parts: Parts, value: Any) -> dict[str, Any]:
+    """A copy of ``data`` with ``value`` merged in under the key; null removes the key."""
+    head, *rest = parts
+    if value is None and head not in data:
+        return dict(data)
+    if rest:
+        below = data.get(head)
+        below = below if isinstance(below, dict) else {}
+        return {**data, head: assign(below, tuple(rest), value)}
+    if value is None:
+        return {key: kept for key, kept in data.items() if key != head}
+    return merge(data, {head: value})
+
+
+def check_key(parts: Parts, *, where: str) -> None:
+    """Raises InputError, with the nearest key, where no job can hold the key."""
+    for depth, part in enumerate(parts):
+        known = keys_at(parts[:depth])
+        if known is None:
+            above = ".".join(parts[:depth])
+            raise InputError(f"'{above}' is a value and holds no key '{part}'", where=where)
+        if known and part not in known:
+            raise InputError(unknown_key(part, known), where=where)
+
+
+def keys_at(parts: Iterable[str | int]) -> list[str] | None:
+    """Keys a block may hold; empty where the user chooses the names, None below a value."""
+    kind: Any = Job
+    for part in parts:
+        kind = _container(kind)
+        if isinstance(kind, type) and issubclass(kind, Block):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        else:
+            kind = get_args(kind)[-1] if kind else None
+    kind = _container(kind)
+    if kind is None:
+        return None
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Block) else []
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """The message for a key that is not among the known ones."""
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f", did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
+    return f"unknown key '{key}'{hint}"
+
+
+def _container(kind: Any) -> Any:
+    """The block or mapping type within an annotation, None for plain values."""
+    if get_origin(kind) in (Union, UnionType, Annotated):
+        return next((found for arm in get_args(kind) if (found := _container(arm))), None)
+    if get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, Block)):
+        return kind
+    return None

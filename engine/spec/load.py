@@ -1,0 +1,227 @@
+"""Job files: finding them, merging what they extend and what the command line sets, checking the whole.
+
+A key lies upon another in this order: the files of ``extends`` (left to right), the file itself, overrides.
+The name (``job``) is never inherited: two jobs of one name would write into one folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.spec.job import Job
+from engine.spec.keys import Parts, assign, check_key, merge, split
+from engine.spec.strict_yaml import parse_yaml, read_mapping
+from engine.spec.validate import Keys, validate
+
+_MAX_CHAIN = 20
+_COMMAND_LINE = "--set"
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job file as written, with ``extends`` and overrides merged in.
+
+    Attributes
+    ----------
+    job : Job
+        With its sweep and cases; sources are absolute paths, or builtin.
+    path, folder : Path
+        The job file and where it lies.
+    hashes : mapping of str to str
+        sha256 of every file read, by its path relative to ``folder``.
+    sources : mapping of str to str
+        Absolute source: source as written.
+    data : mapping
+        What ``job`` was validated from.
+    written_in : mapping of keys to str
+        The file that wrote each key.
+    """
+
+    job: Job
+    path: Path
+    folder: Path
+    hashes: Mapping[str, str]
+    sources: Mapping[str, str] = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    written_in: Mapping[Keys, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One file with everything it extends."""
+
+    data: Mapping[str, Any]
+    written_in: Mapping[Keys, str]
+    sources: Mapping[str, str]
+    digest: str
+
+
+def find_jobs(paths: Sequence[Path]) -> list[Path]:
+    """Job files among files and folders, each once; a folder gives its ``*.yaml`` and ``*.yml``, sorted.
+
+    Subfolders are searched too, hidden files and folders are not.
+
+    Raises
+    ------
+    InputError
+        Where a path does not exist or a folder holds no job file.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError("no such file or folder", where=str(path), remedy="check the path")
+        inside = sorted(_yaml_files(path)) if path.is_dir() else [path]
+        if not inside:
+            raise InputError("no job file (*.yaml, *.yml) in this folder", where=str(path))
+        found += inside
+    if not found:
+        raise InputError("no job file is named", remedy="name a file or a folder")
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())
+
+
+def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
+    """Read a job file, merge what it extends, apply overrides, and validate the whole.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+    overrides : sequence of str
+        ``"dotted.key=value"``, the value in YAML; a sweep over an overridden key is dropped, so the key has
+        the one value. A source given here is relative to the working folder.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the line or key, for anything that is wrong in any of the files.
+    """
+    path = Path(path)
+    layers: dict[Path, _Layer] = {}
+    whole = _read(path, chain=(), layers=layers)
+    data, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
+    for text in overrides:
+        parts, value = _parse_override(text, sources)
+        data = _without_sweep_of(".".join(parts), assign(data, parts, value))
+        written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
+    job = validate(data, file=str(path), written_in=written_in)
+    folder = path.parent.resolve()
+    hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
+    return LoadedJob(job, path, folder, hashes, sources, data, written_in)
+
+
+def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:
+    """The layer of a file; ``layers`` collects every file read, so that none is read twice."""
+    real = path.resolve()
+    if real in layers:
+        return layers[real]
+    own, digest = read_mapping(path)
+    merged: dict[str, Any] = {}
+    written_in: dict[Keys, str] = {}
+    sources: dict[str, str] = {}
+    for base_path in _extended(own.pop("extends", []), path, (*chain, path)):
+        base = _read(base_path, chain=(*chain, path), layers=layers)
+        merged = merge(merged, {key: value for key, value in base.data.items() if key != "job"})
+        written_in |= {keys: file for keys, file in base.written_in.items() if keys != ("job",)}
+        sources |= base.sources
+    own = _with_absolute_sources(own, path.parent, sources)
+    written_in |= dict.fromkeys(_every_key(own, ()), str(path))
+    layers[real] = _Layer(merge(merged, own), written_in, sources, digest)
+    return layers[real]
+
+
+def _extended(extends: Any, path: Path, chain: tuple[Path, ...]) -> Iterator[Path]:
+    where = f"{path}: extends"
+    names = [extends] if isinstance(extends, str) else extends
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise InputError("must be a file name or a list of file names", where=where)
+    for name in names:
+        base = Path(os.path.normpath(path.parent / name))
+        if base.resolve() in [earlier.resolve() for earlier in chain] or len(chain) > _MAX_CHAIN:
+            what = (
+                "files extend each other in a circle"
+                if len(chain) <= _MAX_CHAIN
+                else "too long a chain of files"
+            )
+            shown = " -> ".join(str(file) for file in (*chain, base))
+            raise InputError(f"{what}: {shown}", where=where, remedy="take one 'extends' out")
+        if not base.is_file():
+            remedy = f"'extends' is relative to the file that says it, here {path.parent}"
+            raise InputError(f"there is no file {base}", where=where, remedy=remedy)
+        yield base
+
+
+def _with_absolute_sources(own: Mapping[str, Any], folder: Path, sources: dict[str, str]) -> dict[str, Any]:
+    """A copy with absolute sources, in sweeps and cases too; ``sources`` learns what was written."""
+
+    def resolve(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {name: resolve(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+        if isinstance(value, list):
+            return [resolve(item, key) for item in value]
+        is_source = key in ("panel.source", "pair_table.source") and isinstance(value, str)
+        if not is_source or not value or value.startswith("builtin:"):
+            return value
+        absolute = os.path.abspath(folder / os.path.expanduser(value))
+        sources[absolute] = value
+        return absolute
+
+    resolved: dict[str, Any] = {}
+    for key, value in own.items():
+        if key == "cases" and isinstance(value, dict):
+            resolved[key] = {name: resolve(case, "") for name, case in value.items()}
+        else:
+            resolved[key] = resolve(value, "" if key == "sweep" else key)
+    return resolved
+
+
+def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, Any]:
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        remedy = "write it like model.confidence=0.9"
+        raise InputError(f"'{text}' is not of the form key=value", where=_COMMAND_LINE, remedy=remedy)
+    parts, where = split(key), f"{_COMMAND_LINE} {key}"
+    check_key(parts, where=where)
+    parsed = parse_yaml(value, where=where)
+    for part in reversed(parts):
+        parsed = {part: parsed}
+    parsed = _with_absolute_sources(parsed, Path.cwd(), sources)
+    for part in parts:
+        parsed = parsed[part]
+    return parts, parsed
+
+
+def _without_sweep_of(key: str, data: dict[str, Any]) -> dict[str, Any]:
+    sweep = data.get("sweep")
+    if not isinstance(sweep, dict):
+        return data
+    kept = {swept: values for swept, values in sweep.items() if not f"{swept}.".startswith(f"{key}.")}
+    return {**data, "sweep": kept}
+
+
+def _every_key(value: Any, above: Keys) -> Iterator[Keys]:
+    if above:
+        yield above
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _every_key(item, (*above, key))
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return Path(os.path.relpath(file, folder)).as_posix()

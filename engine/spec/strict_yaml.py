@@ -1,0 +1,154 @@
+"""Strict YAML: the plain core of the language, and a refusal that names the line for everything else.
+
+Refused are tags, anchors and aliases (a job is data, and ``extends`` is how jobs share text), keys given
+twice, the words yes/no/on/off (text in one YAML version, true/false in another), numbers that begin with 0,
+.inf and .nan, several documents, deep nesting and large files. Dates stay text; 1e-6 is a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import InputError
+
+MAX_BYTES, MAX_DEPTH = 1_000_000, 20
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WORDS = {"": None, "~": None} | {
+    spelling: value
+    for word, value in {"null": None, "true": True, "false": False}.items()
+    for spelling in (word, word.capitalize(), word.upper())
+}
+_AMBIGUOUS = re.compile(r"(?i:yes|no|on|off)|[-+]?0\d+|(?i:[-+]?\.inf|\.nan)")
+_INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
+
+
+def read_mapping(path: Path) -> tuple[dict[str, Any], str]:
+    """The mapping a file holds, and the sha256 of its bytes; raises InputError with file, line and column."""
+    if not path.is_file():
+        what = "a folder, not a job file" if path.is_dir() else "no such file"
+        raise InputError(what, where=str(path), remedy="check the path; it is relative to the working folder")
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"byte {error.start} is not UTF-8", where=str(path), remedy="save the file as UTF-8"
+        ) from None
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES:,} bytes, which no job file is", where=str(path))
+    data = parse_yaml(text, where=str(path))
+    if not isinstance(data, dict):
+        what = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise InputError(f"{what}, not a mapping", where=str(path), remedy="begin with 'job: a_name'")
+    return data, hashlib.sha256(raw).hexdigest()
+
+
+def parse_yaml(text: str, *, where: str) -> Any:
+    """The value of one YAML document: mappings, lists, str, int, finite float, bool, None.
+
+    Raises
+    ------
+    InputError
+        With ``where``, line and column; for a syntax error also the line itself.
+    """
+    try:
+        events = yaml.parse(text, Loader=_LOADER)
+        value: Any = None
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _refusal("a second document", event, where, "one job a file: remove the '---'")
+            elif isinstance(event, yaml.NodeEvent):
+                value = _node(event, events, where, depth=0)
+        return value
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text, where) from None
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot be read as text: {reason}", where=where) from None
+
+
+def _node(event: Any, events: Iterator[Any], where: str, depth: int) -> Any:
+    """The value that begins at ``event``; takes its further events from ``events``."""
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        mark = "alias '*" if isinstance(event, yaml.AliasEvent) else "anchor '&"
+        remedy = (
+            "write the value out, or share it between jobs by 'extends'; put text that begins so in quotes"
+        )
+        raise _refusal(f"{mark}{event.anchor}' is refused", event, where, remedy)
+    if event.tag is not None:
+        raise _refusal(f"tag '{event.tag}' is refused", event, where, "write the plain value; text in quotes")
+    if depth > MAX_DEPTH:
+        raise _refusal(
+            f"nested deeper than {MAX_DEPTH}", event, where, "no job needs that; check the brackets"
+        )
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event, where)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            items.append(_node(event, events, where, depth + 1))
+        return items
+    mapping: dict[str, Any] = {}
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        key = _node(event, events, where, depth + 1)
+        if not isinstance(key, str):
+            raise _refusal(f"the key {key!r} is not text", event, where, "put the key in quotes")
+        if key in mapping:
+            raise _refusal(f"the key '{key}' is given twice", event, where, "keep one of the two")
+        mapping[key] = _node(next(events), events, where, depth + 1)
+    return mapping
+
+
+def _scalar(event: Any, where: str) -> Any:
+    text: str = event.value
+    if not event.implicit[0]:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _AMBIGUOUS.fullmatch(text):
+        remedy = f"write true or false, or a plain number; if text is meant, put it in quotes: '{text}'"
+        raise _refusal(f"'{text}' means different things to different readers of YAML", event, where, remedy)
+    try:
+        number = int(text) if _INTEGER.fullmatch(text) else float(text) if _FLOAT.fullmatch(text) else None
+    except ValueError:
+        raise _refusal(f"a number of {len(text)} digits", event, where, "write fewer digits") from None
+    if number in (float("inf"), float("-inf")):
+        raise _refusal(f"the number {text} is too large", event, where, "write a finite number")
+    return text if number is None else number
+
+
+def _refusal(problem: str, event: Any, where: str, remedy: str) -> InputError:
+    mark = event.start_mark
+    return InputError(
+        problem, where=f"{where}, line {mark.line + 1}, column {mark.column + 1}", remedy=remedy
+    )
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, where: str) -> InputError:
+    mark, lines = error.problem_mark, text.splitlines() or [""]
+    if error.context_mark and (mark is None or mark.line >= len(lines)):
+        # The text ended too early: what was begun and not closed is the line to show.
+        mark = error.context_mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    if line >= len(lines):
+        line, column = len(lines) - 1, len(lines[-1])
+    problem = ", ".join(part for part in (error.problem, error.context) if part)
+    return InputError(
+        f"not valid YAML: {problem}\n    {lines[line][:200]}\n    {' ' * min(column, 200)}^",
+        where=f"{where}, line {line + 1}, column {column + 1}",
+        remedy="indent with spaces, close brackets and quotes, and put text that holds : # ` or % in quotes",
+    )

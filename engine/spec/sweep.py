@@ -1,0 +1,197 @@
+"""From a job file to its cells: what is run can be read and counted before it costs anything.
+
+``sweep`` gives every combination of its values, the first key slowest; each of ``cases`` (named overrides)
+is one cell; where a file has both, every case runs under every combination, cases slowest. Values lie upon
+the job by the rule of ``keys``: mappings merge, anything else replaces, null gives the default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InputError
+from engine.spec.job import Job
+from engine.spec.keys import assign, check_key, split
+from engine.spec.load import LoadedJob
+from engine.spec.validate import validate
+
+MAX_CELLS = 100_000
+
+_FIXED = ("job", "title", "sweep", "cases", "runtime")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One regression of a job.
+
+    Attributes
+    ----------
+    id : str
+        10 hex digits of the content; the same on any machine and for any order of the sweep.
+    number : int
+        Place in the plan, from 1.
+    label : str
+        ``model.controls=edu+tech``, the name of the case, or of the job where it is the only cell.
+    job : Job
+        Resolved, without sweep and cases.
+    keys : mapping of str to str
+        Printable value by sweep key; with cases, the name under ``case`` comes first.
+    """
+
+    id: str
+    number: int
+    label: str
+    job: Job
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A loaded job and its cells, in the order of the tables."""
+
+    loaded: LoadedJob
+    cells: tuple[Cell, ...]
+
+
+def expand(loaded: LoadedJob) -> Plan:
+    """The cells of a job, each validated.
+
+    Raises
+    ------
+    InputError
+        For a key that cannot vary, more than 100,000 cells, a cell that is no valid job, and two cells of
+        the same content, by label.
+    """
+    cells: list[Cell] = []
+    contents: dict[str, tuple[Cell, str]] = {}
+    cases = _checked_cases(loaded)
+    _check_sweep(loaded, cases)
+    for number, (keys, data) in enumerate(_variants(loaded, cases), start=1):
+        label = _label(keys) or loaded.job.job
+        job = validate(data, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'")
+        content = _content(job, loaded.sources)
+        cell = Cell(hashlib.sha256(content.encode()).hexdigest()[:10], number, label, job, keys)
+        if cell.id in contents:
+            _refuse_twins(*contents[cell.id], cell, content, where=str(loaded.path))
+        contents[cell.id] = cell, content
+        cells.append(cell)
+    return Plan(loaded, tuple(cells))
+
+
+def spec_hash(plan: Plan) -> str:
+    """sha256 of the content of all cells in their order: equal hashes ask for the same numbers."""
+    contents = [_content(cell.job, plan.loaded.sources) for cell in plan.cells]
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
+def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:
+    """Cases with dotted keys throughout: nested mappings are flattened down to the model's plain values."""
+    cases: dict[str, dict[str, Any]] = {}
+    for name, case in loaded.job.cases.items():
+        where = f"{loaded.path}: cases.{name}"
+        flat: dict[str, Any] = {}
+        for key, value in _flatten(case, ""):
+            if key in flat:
+                raise InputError(f"'{key}' is given twice", where=where, remedy="keep one of the two")
+            _check_varies(key, where=f"{where}.{key}")
+            flat[key] = value
+        cases[name] = flat
+    return cases
+
+
+def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and (value or not key):
+        for name, item in value.items():
+            yield from _flatten(item, f"{key}.{name}".lstrip("."))
+    else:
+        yield key, value
+
+
+def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]) -> None:
+    sweep = loaded.job.sweep
+    for key, values in sweep.items():
+        where = f"{loaded.path}: sweep.{key}"
+        _check_varies(key, where=where)
+        if not values:
+            raise InputError(
+                "has no values", where=where, remedy="give at least one value, or take the key out"
+            )
+        for name, case in cases.items():
+            if key in case:
+                raise InputError(
+                    f"is also set by the case '{name}'", where=where, remedy="set it in one place"
+                )
+    count = max(1, len(cases)) * math.prod(len(values) for values in sweep.values())
+    if count > MAX_CELLS:
+        raise InputError(
+            f"{count:,} cells, the limit is {MAX_CELLS:,}",
+            where=f"{loaded.path}: sweep",
+            remedy="split the job",
+        )
+
+
+def _check_varies(key: str, *, where: str) -> None:
+    parts = split(key)
+    check_key(parts, where=where)
+    if parts[0] in _FIXED:
+        raise InputError(f"'{parts[0]}' is the same for all cells", where=where, remedy="set it outside")
+
+
+def _variants(
+    loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """Printable keys and plain data of every cell."""
+    sweep = loaded.job.sweep
+    base = {key: value for key, value in loaded.data.items() if key not in ("sweep", "cases")}
+    named: list[tuple[dict[str, str], Mapping[str, Any]]] = [
+        ({"case": name}, case) for name, case in cases.items()
+    ] or [({}, {})]
+    for shown, case in named:
+        for values in itertools.product(*sweep.values()):
+            data, keys = base, dict(shown)
+            for key, value in case.items():
+                data = assign(data, split(key), value)
+            for key, value in zip(sweep, values, strict=True):
+                data = assign(data, split(key), value)
+                keys[key] = _printable(value, loaded.sources)
+            yield keys, data
+
+
+def _label(keys: Mapping[str, str]) -> str:
+    return ", ".join(value if key == "case" else f"{key}={value}" for key, value in keys.items())
+
+
+def _printable(value: Any, sources: Mapping[str, str]) -> str:
+    """``edu+tech`` for lists, ``k=v,k=v`` for mappings, ``none`` for empty ones, ``default`` for null."""
+    if value is None:
+        return "default"
+    if isinstance(value, list):
+        return "+".join(_printable(item, sources) for item in value) or "none"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={_printable(item, sources)}" for key, item in value.items()) or "none"
+    return sources.get(value, value) if isinstance(value, str) else json.dumps(value)
+
+
+def _content(job: Job, sources: Mapping[str, str]) -> str:
+    """Canonical JSON of what a cell computes, with its source as written: no machine's paths."""
+    content = job.model_dump(mode="json", exclude=set(_FIXED))
+    for block in ("panel", "pair_table"):
+        if content[block]:
+            source = content[block]["source"]
+            content[block]["source"] = sources.get(source, source)
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _refuse_twins(first: Cell, content: str, second: Cell, other: str, *, where: str) -> None:
+    pair = f"cells {first.number} '{first.label}' and {second.number} '{second.label}'"
+    if content == other and first.job == second.job:
+        raise InputError(f"{pair} are the same regression", where=where, remedy="take one of them out")
+    raise InputError(
+        f"{pair} have the same id", where=where, remedy="split the job, or write sources in full"
+    )

@@ -1,0 +1,139 @@
+"""From plain data to a ``Job``; everything that is wrong is told at once, by file and dotted key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.errors import InputError
+from engine.spec.job import PATTERNS, Job
+from engine.spec.keys import keys_at, unknown_key
+
+Keys = tuple[str | int, ...]
+
+_WORDS = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list, like [a, b]",
+    "tuple_type": "must be a list, like [a, b]",
+    "dict_type": "must be a mapping, like {key: value}",
+    "model_type": "must be a mapping, like {key: value}",
+    "model_attributes_type": "must be a mapping, like {key: value}",
+}
+_COMPLETE = ("missing", "extra_forbidden", "value_error")
+
+
+def validate(
+    data: Mapping[str, Any],
+    *,
+    file: str,
+    written_in: Mapping[Keys, str] | None = None,
+    cell: str | None = None,
+) -> Job:
+    """The job that plain data (what YAML gives) describe.
+
+    Parameters
+    ----------
+    data : mapping
+        ``extends`` already merged.
+    file : str
+        Named in errors.
+    written_in : mapping of keys to str, optional
+        The file that wrote a key, where ``extends`` brought several together.
+    cell : str, optional
+        Label of the cell, named in errors.
+
+    Raises
+    ------
+    InputError
+        One for all problems, each as ``file: dotted.key: what is wrong (got ...)``.
+    """
+    try:
+        # Through JSON, whose arrays strict models accept as tuples.
+        return Job.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    problems = _by_key(found, data)
+    named = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
+    places = [": ".join(part for part in parts if part) for parts in named]
+    if len(problems) == 1:
+        [(problem, remedy)] = problems.values()
+        raise InputError(problem, where=places[0], remedy=remedy)
+    lines = [f"{place}: {problem}" for place, (problem, _) in zip(places, problems.values(), strict=True)]
+    remedies = list(dict.fromkeys(remedy for _, remedy in problems.values() if remedy))
+    raise InputError(
+        "\n  ".join([f"{len(problems)} problems", *lines]), where=file, remedy="; ".join(remedies) or None
+    )
+
+
+def _by_key(errors: list[ErrorDetails], data: Mapping[str, Any]) -> dict[Keys, tuple[str, str | None]]:
+    """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
+    grouped: dict[Keys, list[ErrorDetails]] = {}
+    for error in errors:
+        keys, _ = _lookup(error["loc"], data)
+        if error["type"] == "missing":
+            keys = error["loc"]
+        grouped.setdefault(keys, []).append(error)
+    problems = {}
+    for keys, group in grouped.items():
+        told = list(dict.fromkeys(_problem(error, keys) for error in group))
+        speaks = any(error["type"] in _COMPLETE or error["loc"][-1:] == ("[key]",) for error in group)
+        got = "" if speaks else f" (got {_short(_lookup(keys, data)[1])})"
+        causes = (error.get("ctx", {}).get("error") for error in group)
+        remedy = next((cause.remedy for cause in causes if isinstance(cause, InputError)), None)
+        arms = [told[0], *(text.removeprefix("must be ") for text in told[1:])]
+        problems[keys] = " or ".join(arms) + got, remedy
+    return problems
+
+
+def _lookup(location: Keys, data: Any) -> tuple[Keys, Any]:
+    """The part of a pydantic location that exists in the data (the rest names types), and its value."""
+    keys: list[str | int] = []
+    for part in location:
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if not in_list and not (isinstance(data, dict) and part in data):
+            break
+        data = data[part]
+        keys.append(part)
+    return tuple(keys), data
+
+
+def _problem(error: ErrorDetails, keys: Keys) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return unknown_key(str(keys[-1]), keys_at(keys[:-1]) or [])
+    if kind == "value_error":
+        cause = context["error"]
+        return cause.problem if isinstance(cause, InputError) else str(cause)
+    if kind == "string_pattern_mismatch":
+        wanted = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
+        return f"the name '{keys[-1]}' {wanted}" if error["loc"][-1] == "[key]" else wanted
+    text = re.sub(r"^Input should", "must", error["msg"]).replace(" after validation", "")
+    return _WORDS.get(kind, text.replace("Tuple", "List"))
+
+
+def _dotted(keys: Keys) -> str:
+    """``pairs.gravity.mass[0]``."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:
+    """The file that wrote the key, or the nearest key above it."""
+    nearest = (keys[:length] for length in range(len(keys), 0, -1))
+    return next((written_in[above] for above in nearest if above in written_in), file)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,38 @@
+"""Pairs and rows left after each filter, for the manifest and the reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.pairs.gravity import PairSample
+from engine.spec import Job
+from engine.stages.data import CityData, PairData
+
+
+@dataclass(frozen=True)
+class Step:
+    """One filter: its name, and the pairs and pair-years that passed it."""
+
+    step: str
+    pairs: int
+    rows: int
+
+
+def filter_steps(data: CityData | PairData, sample: PairSample | None, job: Job) -> tuple[Step, ...]:
+    """Counts before the pass; rows still include pair-years whose columns turn out missing."""
+    if isinstance(data, PairData):
+        return (
+            Step(
+                "pairs of the table",
+                len(data.pairs.i),
+                data.pairs.values.shape[0] * data.pairs.values.shape[1],
+            ),
+        )
+    assert sample is not None
+    years = data.panel.n_years
+    steps = [Step(f"all pairs of {sample.n_units} units", sample.n_pairs, sample.n_pairs * years)]
+    if job.pairs.exclude == "both_treated":
+        steps.append(Step("both-treated pairs excluded", sample.n_eligible, sample.n_eligible * years))
+    if sample.n_kept is not None:
+        steps.append(Step("gravity above its median", sample.n_kept, sample.n_kept * years))
+    return tuple(steps)

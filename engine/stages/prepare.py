@@ -1,0 +1,63 @@
+"""Everything that can be wrong about a job, found before the first pass: data, designs, terms, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.pairs.design import Design
+from engine.pairs.treatment import Adoption, Terms
+from engine.spec import Plan
+from engine.stages.counts import Step, filter_steps
+from engine.stages.data import CityData, PairData, Reader
+from engine.stages.design import Shared, adoption_of, build_design, build_sample, group_cells, treatment_terms
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Cells that share a pass, ready for it.
+
+    Attributes
+    ----------
+    shared : Shared
+        The cells and their data.
+    adoption : Adoption or None
+        None for pair tables.
+    design : PanelDesign or TableDesign
+    terms : tuple of Terms
+        Treatment terms of each cell.
+    steps : tuple of Step
+        Pairs and rows left after each filter.
+    """
+
+    shared: Shared
+    adoption: Adoption | None
+    design: Design
+    terms: tuple[Terms, ...]
+    steps: tuple[Step, ...]
+
+
+def prepare_job(plan: Plan) -> tuple[Prepared, ...]:
+    """Read and clean the data of every cell, and set up every pass; raises InputError for what is wrong."""
+    reader = Reader()
+    data = [reader.load(cell.job) for cell in plan.cells]
+    return tuple(_prepare_pass(shared) for shared in group_cells(plan.cells, data))
+
+
+def distinct_data(prepared: tuple[Prepared, ...]) -> list[CityData | PairData]:
+    """The data sets behind a job's passes, each once."""
+    return list({id(one.shared.data): one.shared.data for one in prepared}.values())
+
+
+def _prepare_pass(shared: Shared) -> Prepared:
+    if isinstance(shared.data, PairData):
+        design = build_design(shared, None, None)
+        none = Terms((), np.zeros((1, 1, design.n_years, 0)))
+        steps = filter_steps(shared.data, None, shared.job)
+        return Prepared(shared, None, design, (none,) * len(shared.cells), steps)
+    adoption = adoption_of(shared.data, shared.job)
+    terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
+    sample = build_sample(shared.data, shared.job, adoption)
+    design = build_design(shared, sample, adoption)
+    return Prepared(shared, adoption, design, terms, filter_steps(shared.data, sample, shared.job))
