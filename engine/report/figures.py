@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from engine.report.tables import check_estimates
+from engine.report.tables import check_estimates, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ _LABELS = {
 }
 # Lightness falls from wide bar to thin line, so that the kinds differ in greyscale; blue and orange differ
 # for every kind of colour vision.
-_WIDE, _NARROW, _INK, _GREY = "#6CAAD6", "#0B2545", "#1A1A1A", "#6B6B6B"
+_WIDE, _NARROW, _INK, _GREY = "#5598C8", "#0B2545", "#1A1A1A", "#6B6B6B"
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "pair": {"color": _NARROW, "marker": "o", "linewidth": 1.3, "markersize": 4.5},
     "city": {"color": "#B35900", "marker": "s", "linewidth": 1.3, "markersize": 4.2},
@@ -49,7 +50,7 @@ _CHINESE = (
     "SimHei",
     "Arial Unicode MS",
 )
-_STYLE: Mapping[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "axes.labelsize": 9.5,
     "xtick.labelsize": 9,
@@ -66,7 +67,6 @@ _STYLE: Mapping[str, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "axes.unicode_minus": True,
-    "pdf.fonttype": 42,
 }
 
 
@@ -114,26 +114,11 @@ def event_study_figure(
             if kind:
                 label = f"{confidence:.0%} interval, {_LABELS[kind]}"
                 _intervals(axes, shown[shown["errors"] == kind], width=width, color=color, label=label)
-        points = shown.drop_duplicates("event_time").sort_values("event_time")
-        axes.plot(
-            points["event_time"],
-            points["estimate"],
-            "o",
-            color=_INK,
-            markersize=5,
-            label="estimate",
-            zorder=5,
-        )
-        axes.plot(
-            [base],
-            [0.0],
-            "o",
-            color=_INK,
-            markerfacecolor="white",
-            markersize=6,
-            label=f"base year ({base})",
-            zorder=5,
-        )
+        points = shown.drop_duplicates("event_time")
+        dot: dict[str, Any] = {"color": _INK, "linestyle": "none", "marker": "o", "zorder": 5}
+        axes.plot(points["event_time"], points["estimate"], markersize=5, label="estimate", **dot)
+        hollow = {"markerfacecolor": "white", "markersize": 6, "label": f"base year ({_signed(base)})"}
+        axes.plot([base], [0.0], **dot, **hollow)
         axes.set_xticks(years, _event_labels(years, binned=binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
         axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -192,13 +177,43 @@ def coefficient_figure(
     return figure
 
 
+def event_study_text(event_study: pd.DataFrame) -> str:
+    """The figure in words for those who cannot see it: every event year with its dyadic-robust interval."""
+    _check_event_study(event_study)
+    rows = event_study.sort_values("event_time", kind="stable")
+    return "Event study; " + _spoken(rows, [f"year {year}" for year in rows["event_time"]])
+
+
+def coefficient_text(estimates: pd.DataFrame, term: str) -> str:
+    """The figure in words for those who cannot see it: every column with its dyadic-robust interval."""
+    check_estimates(estimates)
+    places = {cell: f"column {place}" for place, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
+    rows = estimates[estimates["term"] == term]
+    return f"Coefficient of {term}; " + _spoken(rows, [places[cell] for cell in rows["cell"]])
+
+
+def _spoken(rows: pd.DataFrame, names: Sequence[str]) -> str:
+    found = list(dict.fromkeys(rows["errors"]))
+    kind = next((kind for kind in ("dyadic", "jackknife", *found) if kind in found), "")
+    parts = [
+        f"{name}: {number(row.estimate)} [{number(row.conf_low)}, {number(row.conf_high)}]"
+        for name, row in zip(names, rows.itertuples(), strict=True)
+        if row.errors == kind
+    ]
+    return f"estimates with {_LABELS.get(kind, kind)} intervals. " + "; ".join(parts) + "."
+
+
 def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200) -> bytes:
     """The figure as a PDF or PNG file; equal figures give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.text import Text
 
     stream = io.BytesIO()
-    with _style(), _missing_glyphs_logged():
+    written = "".join(text.get_text() for text in figure.findobj(Text))
+    # Chinese fonts come as OpenType with PostScript outlines, which may not be embedded as Type 42.
+    fonttype = 3 if max(written, default=" ") >= "\u2e80" else 42
+    with _style({"pdf.fonttype": fonttype}), _missing_glyphs_logged():
         if form == "pdf":
             metadata = {"CreationDate": None, "Creator": None, "Producer": None}
             FigureCanvasPdf(figure).print_figure(stream, format="pdf", metadata=metadata)
@@ -235,43 +250,46 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
 
 
 def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str) -> None:
-    estimate = rows["estimate"].to_numpy(float)
-    low, high = (rows[name].to_numpy(float) for name in ("conf_low", "conf_high"))
+    estimate, low, high = (rows[name].to_numpy(float) for name in ("estimate", "conf_low", "conf_high"))
     style = _KINDS[kind]
-    line = {
-        "color": style["color"],
-        "linewidth": style["linewidth"],
-        "linestyle": style.get("linestyle", "-"),
-    }
-    axes.vlines(x, low, high, zorder=2, **line)
-    face = np.isfinite(low) & np.isfinite(high)
-    point = {"marker": style["marker"], "markersize": style["markersize"], "color": style["color"]}
-    edge = {"markeredgecolor": _INK if kind == "dyadic" else style["color"], "markeredgewidth": 0.8}
-    axes.plot(x[face], estimate[face], linestyle="none", label=_LABELS[kind], zorder=4, **point, **edge)
-    axes.plot(
-        x[~face], estimate[~face], linestyle="none", zorder=4, **(point | edge), markerfacecolor="white"
-    )
+    color, dashes = style["color"], style.get("linestyle", "-")
+    axes.vlines(x, low, high, color=color, linewidth=style["linewidth"], linestyle=dashes, zorder=2)
+    point: dict[str, Any] = {"marker": style["marker"], "markersize": style["markersize"], "color": color}
+    point |= {"markeredgecolor": _INK if kind == "dyadic" else color, "markeredgewidth": 0.8}
+    point |= {"linestyle": "none", "zorder": 4}
+    defined = np.isfinite(low) & np.isfinite(high)
+    axes.plot(x[defined], estimate[defined], label=_LABELS[kind], **point)
+    # Hollow: there is an estimate, but no interval to go with it.
+    axes.plot(x[~defined], estimate[~defined], markerfacecolor="white", **point)
 
 
 def _event_labels(years: Sequence[int], *, binned: bool) -> list[str]:
-    labels = [str(year).replace("-", "\N{MINUS SIGN}") for year in years]
+    labels = [_signed(year) for year in years]
     if binned:
         labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
     return labels
+
+
+def _signed(year: int) -> str:
+    return str(year).replace("-", "\N{MINUS SIGN}")
 
 
 def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     axes = figure.add_subplot()
     axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=_INK)
+    above = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     if subtitle:
-        axes.set_title(subtitle, loc="left", fontsize=9, color=_GREY, pad=8)
+        axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=_GREY, **above)
+    if title:
+        lines = textwrap.fill(title, int(size[0] * 10))
+        height = 25 if subtitle else 9
+        axes.annotate(lines, xytext=(0, height), fontsize=11, fontweight="bold", color=_INK, **above)
     return figure, axes
 
 
@@ -281,13 +299,13 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def _style(more: Mapping[str, Any] | None = None) -> Iterator[None]:
     import matplotlib
     from matplotlib.font_manager import fontManager
 
     installed = set(fontManager.get_font_names())
     family = ["DejaVu Sans", *(name for name in _CHINESE if name in installed)]
-    with matplotlib.rc_context({**_STYLE, "font.family": family}):
+    with matplotlib.rc_context({**_STYLE, **(more or {}), "font.family": family}):
         yield
 
 

@@ -191,8 +191,11 @@ def _setting_rows(sheet: _Sheet) -> tuple[list[Row], list[str]]:
     """Rows for what the cells differ in, and notes that spell out values too long for a column."""
     last = [key.rpartition(".")[2] for key in sheet.sweep]
     names = {key: name if last.count(name) == 1 else key for key, name in zip(sheet.sweep, last, strict=True)}
-    differing = {"outcome": "Outcome", "estimator": "Estimator"}
-    names |= {key: name for key, name in differing.items() if len(set(sheet.column(key))) > 1}
+    said = [sheet.column(key) for key in sheet.sweep]
+    for key in ("outcome", "estimator"):
+        values = sheet.column(key)
+        if len(set(values)) > 1 and values not in said:
+            names[key] = key
     rows, notes = [], []
     for key, name in names.items():
         values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]

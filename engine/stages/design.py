@@ -184,9 +184,7 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     )
     window = _window(job, panel, adoption)
     _refuse_flat(series, window, panel, job)
-    levels = (
-        np.stack([_level(panel, job, name) for name in shared.controls], axis=2) if shared.controls else None
-    )
+    levels = [_level(panel, job, name, may_miss=may_miss) for name in shared.controls]
     layout = Layout(panel.n_years, len(shared.controls) + 1, balanced=False)
     return PanelDesign(
         sample=sample,
