@@ -98,7 +98,7 @@ def run(
         _out.print(
             f"{results.job}: {time.perf_counter() - start:.1f} s, written to {results.folder}", markup=False
         )
-    page = pipeline.report(out)
+    page = pipeline.report(out, draw=False)
     _out.print(f"report: {page}", markup=False)
 
 

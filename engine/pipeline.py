@@ -154,8 +154,15 @@ def write(results: Results, folder: Path) -> Results:
     return replace(results, folder=folder)
 
 
-def report(folder: str | Path) -> Path:
-    """Make tables, figures and the page ``report.html`` again from what `run` wrote into a folder."""
-    from engine.stages.output import render_folder
+def report(folder: str | Path, *, draw: bool = True) -> Path:
+    """The page ``report.html`` of all jobs that `run` wrote into a folder.
 
-    return render_folder(Path(folder))
+    Parameters
+    ----------
+    folder : the ``out`` of `run`, or one job's folder
+    draw : bool
+        Make tables and figures again from the Parquet files first.
+    """
+    from engine.stages.output import render_folder, write_page
+
+    return render_folder(Path(folder)) if draw else write_page(Path(folder))

@@ -67,6 +67,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "axes.unicode_minus": True,
+    "text.parse_math": False,
 }
 
 
@@ -117,7 +118,11 @@ def event_study_figure(
         points = shown.drop_duplicates("event_time")
         dot: dict[str, Any] = {"color": _INK, "linestyle": "none", "marker": "o", "zorder": 5}
         axes.plot(points["event_time"], points["estimate"], markersize=5, label="estimate", **dot)
-        hollow = {"markerfacecolor": "white", "markersize": 6, "label": f"base year ({_signed(base)})"}
+        hollow: dict[str, Any] = {
+            "markerfacecolor": "white",
+            "markersize": 6,
+            "label": f"base year ({_signed(base)})",
+        }
         axes.plot([base], [0.0], **dot, **hollow)
         axes.set_xticks(years, _event_labels(years, binned=binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
@@ -195,10 +200,11 @@ def coefficient_text(estimates: pd.DataFrame, term: str) -> str:
 def _spoken(rows: pd.DataFrame, names: Sequence[str]) -> str:
     found = list(dict.fromkeys(rows["errors"]))
     kind = next((kind for kind in ("dyadic", "jackknife", *found) if kind in found), "")
+    values = rows[["estimate", "conf_low", "conf_high"]].to_numpy(float)
     parts = [
-        f"{name}: {number(row.estimate)} [{number(row.conf_low)}, {number(row.conf_high)}]"
-        for name, row in zip(names, rows.itertuples(), strict=True)
-        if row.errors == kind
+        f"{name}: {number(estimate)} [{number(low)}, {number(high)}]"
+        for name, errors, (estimate, low, high) in zip(names, rows["errors"], values, strict=True)
+        if errors == kind
     ]
     return f"estimates with {_LABELS.get(kind, kind)} intervals. " + "; ".join(parts) + "."
 
@@ -238,15 +244,11 @@ def _check_event_study(event_study: pd.DataFrame) -> None:
 
 def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, label: str) -> None:
     defined = rows[np.isfinite(rows["conf_low"]) & np.isfinite(rows["conf_high"])]
-    style = {"linewidth": width, "color": color, "label": label}
-    axes.vlines(
-        defined["event_time"], defined["conf_low"], defined["conf_high"], zorder=3 - width / 10, **style
-    )
-    for row in rows.drop(defined.index).itertuples():
+    x, low, high = (defined[name].to_numpy(float) for name in ("event_time", "conf_low", "conf_high"))
+    axes.vlines(x, low, high, linewidth=width, color=color, label=label, zorder=3 - width / 10)
+    for year, estimate in rows.drop(defined.index)[["event_time", "estimate"]].to_numpy(float):
         # A point without an interval would read as a very precise one.
-        axes.annotate(
-            "n/a", (row.event_time, row.estimate), xytext=(6, 4), textcoords="offset points", color=color
-        )
+        axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=_GREY)
 
 
 def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str) -> None:
@@ -276,14 +278,19 @@ def _signed(year: int) -> str:
 
 def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     axes = figure.add_subplot()
     axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3)
-    above = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    above: dict[str, Any] = {
+        "xy": (0, 1),
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "va": "bottom",
+    }
     if subtitle:
         axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=_GREY, **above)
     if title:
@@ -299,7 +306,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 @contextmanager
-def _style(more: Mapping[str, Any] | None = None) -> Iterator[None]:
+def _style(more: dict[Any, Any] | None = None) -> Iterator[None]:
     import matplotlib
     from matplotlib.font_manager import fontManager
 

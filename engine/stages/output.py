@@ -1,14 +1,28 @@
-"""Files of a job: frames, manifest, tables and figures, each written whole or not at all."""
+"""Files of a job: frames, manifest, tables and figures, each written whole or not at all; one page for all jobs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from engine.runtime.files import write_text, write_with
+from engine.errors import InputError
+from engine.report.figures import (
+    coefficient_figure,
+    coefficient_text,
+    event_study_figure,
+    event_study_text,
+    figure_bytes,
+)
+from engine.report.page import JobSection, report_page
+from engine.report.reading import reading
+from engine.report.tables import regression_table
+from engine.runtime.files import write_bytes, write_text, write_with
+
+MANIFEST = "manifest.json"
 
 
 def write_results(
@@ -19,13 +33,123 @@ def write_results(
     folder: Path,
 ) -> None:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there."""
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     write_with(folder / "estimates.parquet", lambda path: estimates.to_parquet(path, index=False))
     if events is not None:
         write_with(folder / "event_study.parquet", lambda path: events.to_parquet(path, index=False))
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+    write_tables(estimates, manifest, folder)
+    write_figures(estimates, events, manifest, folder)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+
+
+def write_tables(estimates: pd.DataFrame, manifest: dict[str, Any], folder: Path) -> None:
+    """``table.txt``, ``.tex``, ``.html`` and ``.csv``."""
+    table = regression_table(estimates, title=manifest["title"], synthetic=manifest["data"]["synthetic"])
+    write_text(folder / "table.txt", table.to_text())
+    write_text(folder / "table.tex", table.to_latex())
+    write_text(folder / "table.html", table.to_html(standalone=True))
+    write_text(folder / "table.csv", table.to_csv())
+
+
+def write_figures(
+    estimates: pd.DataFrame, events: pd.DataFrame | None, manifest: dict[str, Any], folder: Path
+) -> None:
+    """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order."""
+    written = []
+    for name, title, text, figure in _figures(estimates, events, manifest):
+        write_bytes(folder / f"{name}.pdf", figure_bytes(figure, "pdf"))
+        write_bytes(folder / f"{name}.png", figure_bytes(figure, "png"))
+        written.append({"name": name, "title": title, "text": text})
+    write_text(folder / "figures.json", json.dumps(written, indent=1, ensure_ascii=False))
+
+
+def _figures(
+    estimates: pd.DataFrame, events: pd.DataFrame | None, manifest: dict[str, Any]
+) -> Iterator[tuple[str, str, str, Any]]:
+    """Name, title, text and figure: an event study a cell that has one, and the main term over the cells."""
+    subtitle = "Synthetic data" if manifest["data"]["synthetic"] else ""
+    studies = [cell for cell in manifest["cells"] if "event_study" in cell]
+    for cell in studies if events is not None else []:
+        assert events is not None
+        rows, setting = events[events["cell"] == cell["cell"]], cell["event_study"]
+        several = len(studies) > 1
+        title = f"{manifest['title']}: {cell['label']}" if several else manifest["title"]
+        figure = event_study_figure(
+            rows,
+            title=title,
+            subtitle=subtitle,
+            base=setting["base"],
+            binned=setting["ends"] == "bin",
+            confidence=manifest["confidence"],
+        )
+        name = f"event_study_{cell['number']}" if several else "event_study"
+        yield name, title, event_study_text(rows), figure
+    term = _main_term(estimates, manifest)
+    if term is not None:
+        figure = coefficient_figure(
+            estimates, term, title=manifest["title"], subtitle=subtitle, confidence=manifest["confidence"]
+        )
+        yield "coefficients", f"{manifest['title']}: {term}", coefficient_text(estimates, term), figure
+
+
+def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
+    """The term that most cells share and that comes last in them: the treatment; None for a single cell."""
+    cells = [cell["cell"] for cell in manifest["cells"] if "event_study" not in cell]
+    if len(cells) < 2:
+        return None
+    last = estimates[estimates["cell"].isin(cells)].groupby("cell", sort=False)["term"].last()
+    return str(last.mode().iloc[0])
 
 
 def render_folder(folder: Path) -> Path:
-    return folder
+    """Make tables and figures again from the Parquet files of every job below a folder, then the page."""
+    for manifest, job in _finished(folder):
+        estimates, events = _frames(job)
+        write_tables(estimates, manifest, job)
+        write_figures(estimates, events, manifest, job)
+    return write_page(folder)
+
+
+def write_page(folder: Path) -> Path:
+    """``report.html``: one page of every finished job below a folder."""
+    sections = [_section(manifest, job) for manifest, job in _finished(folder)]
+    return write_text(folder / "report.html", report_page(sections))
+
+
+def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
+    """Manifests of finished jobs, the folder itself or those in it, in the order they were run."""
+    if not folder.is_dir():
+        raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
+    found = []
+    for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]:
+        if path.is_file():
+            try:
+                found.append((json.loads(path.read_text(encoding="utf-8")), path.parent))
+            except ValueError:
+                raise InputError("is no JSON", where=str(path), remedy="run the job again") from None
+    if not found:
+        raise InputError(
+            "no finished job here (no manifest.json)",
+            where=str(folder),
+            remedy="run `dyadid run JOB --out DIR` first",
+        )
+    return found
+
+
+def _frames(job: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    events = job / "event_study.parquet"
+    return pd.read_parquet(job / "estimates.parquet"), pd.read_parquet(events) if events.exists() else None
+
+
+def _section(manifest: dict[str, Any], job: Path) -> JobSection:
+    estimates, _ = _frames(job)
+    table = regression_table(estimates, title=manifest["title"], synthetic=manifest["data"]["synthetic"])
+    figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
+    return JobSection(
+        manifest=manifest,
+        tables=[(manifest["title"], table.to_html())],
+        figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
+        reading=reading(estimates),
+        validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),
+    )
