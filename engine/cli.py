@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ import typer
 from rich.console import Console
 
 from engine.errors import InputError, RunError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="dyadid",
@@ -79,6 +83,8 @@ def run(
     _use_compilation_cache()
     from engine import pipeline
 
+    for path in paths if len(paths) > 1 else []:  # the last of them shall not fail after the first has run
+        pipeline.check(path, overrides=overrides or [])
     for path in paths:
         start = time.perf_counter()
         with _progress() as progress:
@@ -178,8 +184,11 @@ def _progress() -> Iterator[Any]:
 
 def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
+    sys.unraisablehook = _send_again
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
     except InputError as error:
         _err.print(f"error: {error}", markup=False, style="red")
         sys.exit(2)
@@ -188,12 +197,28 @@ def main() -> None:
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         _err.print("interrupted: files already written are whole; run again to do the rest")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # the reader (head, less) has seen enough; nothing is left to be flushed to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _err.print(f"failed: {error}", markup=False, style="red")
+        sys.exit(1)
     except Exception as error:
         code = _usage_error(error)
         if code is None:
             raise
         sys.exit(code)
+
+
+def _send_again(unraisable: Any) -> None:
+    """Ctrl-C that came within a callback of the garbage collector, where it is lost, comes once more."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        timer = threading.Timer(0.05, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _usage_error(error: Exception) -> int | None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from engine.errors import InputError
 from engine.runtime.execute import Machine, Progress, machine, silent
 from engine.runtime.files import output_folder
 from engine.spec import Plan, expand, load_job
@@ -105,8 +106,8 @@ def run(
         plan = expand(load_job(Path(job), overrides=overrides))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with clock.stage("prepare"):
-        prepared = prepare_job(plan)
-    with machine(workers=workers, scheduler=scheduler, progress=progress or silent) as place:
+        prepared = _prepare(plan)
+    with machine(workers=workers, scheduler=scheduler, progress=progress or silent) as place, _named(plan):
         results = _estimate(plan, prepared, place, clock)
     return write(results, folder) if folder is not None else results
 
@@ -114,7 +115,22 @@ def run(
 def check(job: str | Path, *, overrides: Sequence[str] = ()) -> tuple[Plan, tuple[Prepared, ...]]:
     """Validate a job file and its data as far as possible without a pass over the pairs."""
     plan = expand(load_job(Path(job), overrides=overrides))
-    return plan, prepare_job(plan)
+    return plan, _prepare(plan)
+
+
+def _prepare(plan: Plan) -> tuple[Prepared, ...]:
+    with _named(plan):
+        return prepare_job(plan)
+
+
+@contextmanager
+def _named(plan: Plan) -> Iterator[None]:
+    """What is wrong with data or design is told with the job file that asks for it."""
+    try:
+        yield
+    except InputError as error:
+        where = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
+        raise InputError(error.problem, where=where, remedy=error.remedy) from None
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:

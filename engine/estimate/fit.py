@@ -77,8 +77,8 @@ def stage(normal: Normal) -> Stage:
     """Project the full sample and the leave-one-city-out samples off the years, once for all cells."""
     return Stage(
         normal,
-        partial_out_years(normal.total, normal.n_years),
-        partial_out_years(normal.without_city(), normal.n_years),
+        partial_out_years(normal.total, normal.n_years, balanced=normal.balanced),
+        partial_out_years(normal.without_city(), normal.n_years, balanced=normal.balanced),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from engine.pairs.moments import CityMoments
+from engine.pairs.moments import CityMoments, Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -28,6 +28,8 @@ class Normal:
     names : tuple of str
         Columns and terms, in order (the regressors a cell may choose from).
     n_years : int
+    balanced : bool
+        No pair-year is missing.
     first, second : float64 ``[n_units, Q, Q]``, Q = n_years + len(names) + 1
         Sums over the pairs in which a city stands first (second).
     totals : float64 ``[n_units, 2, 4]``
@@ -36,6 +38,7 @@ class Normal:
 
     names: tuple[str, ...]
     n_years: int
+    balanced: bool
     first: Array
     second: Array
     totals: Array
@@ -64,22 +67,36 @@ def normal_equations(
     table : float64 ``[H, H, T, r]``
         Treatment paths by the classes of the two cities.
     """
-    first, totals_first = _expand(moments, moments.first, classes, table)
-    second, totals_second = _expand(moments, moments.second, classes, table)
+    paths = table[classes]
+    first, totals_first = expand(moments.layout, moments.first, paths)
+    second, totals_second = expand(moments.layout, moments.second, paths)
     return Normal(
         names=(*columns, *terms),
         n_years=moments.layout.n_years,
+        balanced=moments.layout.balanced,
         first=first,
         second=second,
         totals=np.stack([totals_first, totals_second], axis=1),
     )
 
 
-def _expand(moments: CityMoments, sums: Array, classes: Integers, table: Array) -> tuple[Array, Array]:
-    """``[n_units, Q, Q]`` from ``[n_units, H, size]``, and the totals ``[n_units, 4]``."""
-    layout = moments.layout
+def expand(layout: Layout, sums: Array, paths: Array) -> tuple[Array, Array]:
+    """Moments over [years | columns | terms | outcome] of samples whose pairs are summed by type.
+
+    Parameters
+    ----------
+    layout : Layout
+    sums : float64 ``[n_samples, n_types, size]``
+        Pair statistics summed by type of pair; within a type all pairs share a treatment path.
+    paths : float64 ``[n_samples or 1, n_types, T, r]``
+        Treatment path of each type.
+
+    Returns
+    -------
+    float64 ``[n_samples, Q, Q]``, Q = T + columns + r, and the totals ``[n_samples, 4]``.
+    """
     totals, ee, ev, vv = layout.split(sums.sum(axis=1))
-    t, m, r = layout.n_years, layout.n_columns, table.shape[-1]
+    t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
     out = np.empty((len(sums), t + m + r, t + m + r))
     x, d, y = slice(t, t + m - 1), slice(t + m - 1, t + m - 1 + r), -1
     years = slice(0, t)
@@ -87,7 +104,7 @@ def _expand(moments: CityMoments, sums: Array, classes: Integers, table: Array) 
     out[:, years, x], out[:, years, y] = ev[:, :, :-1], ev[:, :, -1]
     out[:, x, x], out[:, x, y], out[:, y, y] = vv[:, :-1, :-1], vv[:, :-1, -1], vv[:, -1, -1]
     if r:
-        ed, vd, dd = _term_blocks(moments, sums, table[classes])
+        ed, vd, dd = _term_blocks(layout, sums, paths)
         out[:, years, d] = ed
         out[:, x, d] = vd[:, :-1]
         out[:, d, y] = vd[:, -1]
@@ -97,12 +114,11 @@ def _expand(moments: CityMoments, sums: Array, classes: Integers, table: Array) 
     return out, totals
 
 
-def _term_blocks(moments: CityMoments, sums: Array, paths: Array) -> tuple[Array, Array, Array]:
-    """Blocks [E'D, V'D, D'D] by city, from the paths ``[n_units, H, T, r]`` of each city's pairs."""
-    layout = moments.layout
+def _term_blocks(layout: Layout, sums: Array, paths: Array) -> tuple[Array, Array, Array]:
+    """Blocks [E'D, V'D, D'D] of each sample."""
     if layout.balanced:
         # EE = pairs (I - 11'/T): demeaned paths, weighted by the number of pairs.
-        demeaned = paths - paths.mean(axis=2, keepdims=True)
+        demeaned = np.broadcast_to(paths - paths.mean(axis=2, keepdims=True), (len(sums), *paths.shape[1:]))
         weighted = sums[:, :, 0, None, None] * demeaned
         ed = weighted.sum(axis=1)
         dd = np.einsum("nhtr,nhts->nrs", demeaned, weighted, optimize=True)
@@ -111,8 +127,9 @@ def _term_blocks(moments: CityMoments, sums: Array, paths: Array) -> tuple[Array
         _, ee, ev, _ = layout.split(sums)
         by_class = ee @ paths
         ed = by_class.sum(axis=1)
-        dd = np.einsum("nhtr,nhts->nrs", paths, by_class, optimize=True)
-    return ed, np.einsum("nhtm,nhtr->nmr", ev, paths, optimize=True), dd
+        dd = np.einsum("nhtr,nhts->nrs", np.broadcast_to(paths, by_class.shape), by_class, optimize=True)
+    wide = np.broadcast_to(paths, (len(sums), *paths.shape[1:]))
+    return ed, np.einsum("nhtm,nhtr->nmr", ev, wide, optimize=True), dd
 
 
 @dataclass(frozen=True)
@@ -131,20 +148,24 @@ class Projected:
     on_years: Array
 
 
-def partial_out_years(matrix: Array, n_years: int) -> Projected:
+def partial_out_years(matrix: Array, n_years: int, *, balanced: bool) -> Projected:
     """Project moments ``[..., Q, Q]`` off the year dummies; years without observations are left out.
 
-    The first year that has observations in the whole sample is the base. Where the year dummies are not
-    identified (years that share no pair), the pseudo-inverse is used: fitted values are unique all the same.
+    Balanced samples have EE = W (I - 11'/T) with W pairs, so the projection is a division. Else the first
+    year that has observations is the base, and where the year dummies are not identified (years that share
+    no pair) the pseudo-inverse is used: fitted values are unique all the same.
     """
     years, rest = slice(0, n_years), slice(n_years, None)
     ee, ev = matrix[..., years, years], matrix[..., years, rest]
-    seen = np.flatnonzero(np.diagonal(ee, axis1=-2, axis2=-1).reshape(-1, n_years).max(axis=0) > 0)
-    on_years = np.zeros_like(ev)
-    if len(seen) > 1:
-        free = seen[1:]
-        a, b = ee[..., free[:, None], free], ev[..., free, :]
-        on_years[..., free, :] = _solve(a, b)
+    if balanced:
+        pairs = ee[..., :1, :1] / (1.0 - 1.0 / n_years)
+        on_years = (ev - ev[..., :1, :]) / np.where(pairs > 0, pairs, 1.0)
+    else:
+        on_years = np.zeros_like(ev)
+        seen = np.flatnonzero(np.diagonal(ee, axis1=-2, axis2=-1).reshape(-1, n_years).max(axis=0) > 0)
+        if len(seen) > 1:
+            free = seen[1:]
+            on_years[..., free, :] = _solve(ee[..., free[:, None], free], ev[..., free, :])
     return Projected(matrix[..., rest, rest] - np.swapaxes(ev, -1, -2) @ on_years, on_years)
 
 

@@ -101,6 +101,9 @@ def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
 def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
     """V_first + V_second - V_pair, all with the smaller number of clusters (fixest's cluster.df = "min")."""
     smallest = min(fit.n_first, fit.n_second)
+    if smallest < 2:
+        note = "one city stands first, or second, in every pair: two-way errors need two clusters each way"
+        return Covariance("city", np.full_like(own, np.nan), 0, note)
     meat = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - own
     matrix, note = _non_negative(meat * _clusters(smallest) * _parameters(fit))
     return Covariance("city", matrix, smallest - 1, note)
@@ -110,10 +113,11 @@ def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     """City sums minus what they count twice: a pair with itself, and with its reverse."""
     city = fit.city_first + fit.city_second
     factor = _clusters(fit.n_units) * _parameters(fit)
-    matrix, note = _non_negative((city.T @ city - own - reverse) * factor)
-    if (np.diag(matrix) <= 0).any():
+    sums = city.T @ city * factor
+    matrix, note = _non_negative(sums - (own + reverse) * factor)
+    if (np.diag(matrix) <= 1e-12 * np.diag(sums)).any():  # what rounding leaves of a difference of zero
         note = "the dyadic variance is not positive; the city sums without the subtraction are shown"
-        matrix = city.T @ city * factor
+        matrix = sums
     return Covariance("dyadic", matrix, fit.n_units - 1, note)
 
 

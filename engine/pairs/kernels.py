@@ -20,6 +20,8 @@ from jax import Array
 
 from engine.pairs.moments import Layout
 
+_ROUNDING = 1e-12  # standardised values closer than this are equal; so is a spread this small beside its mean
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -52,7 +54,8 @@ def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, c
     rho = 1 - (z_i - z_j)^2 / 2,  rho' = [log1p(rho / (2T - 3)) - log((z_i - z_j)^2 / 2)] / 2
 
     The difference 1 - rho is never formed: it loses all digits for close series. Without look-ahead the index
-    has no lower bound, and the first term is left out. Source: Cerqueira and Martins (2009), Cerqueira (2013).
+    has no lower bound, and the first term is left out. Values that rounding cannot tell from equal, or from
+    the lower bound, are infinite. Source: Cerqueira and Martins (2009), Cerqueira (2013).
 
     Parameters
     ----------
@@ -70,9 +73,13 @@ def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, c
         if look_ahead:
             gap = jnp.minimum(gap, 2.0 * jnp.sqrt(n_years - 1.0) - clip)
     half = 0.5 * gap * gap
+    far = jnp.where(gap <= _ROUNDING, jnp.inf, -0.5 * jnp.log(half))
     if not look_ahead:
-        return -0.5 * jnp.log(half)
-    return 0.5 * (jnp.log1p((1.0 - half) / (2.0 * n_years - 3.0)) - jnp.log(half))
+        return far
+    # At the bound rounding decides whether log1p sees -1, a little more, or a number that has no logarithm.
+    bound = 2.0 * jnp.sqrt(n_years - 1.0)
+    near = 0.5 * jnp.log1p((1.0 - half) / (2.0 * n_years - 3.0))
+    return jnp.where(gap >= bound - _ROUNDING, -jnp.inf, far + near)
 
 
 def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
@@ -90,7 +97,8 @@ def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
     def standardise(x: Array) -> Array:
         mean = jnp.where(counted, x, 0.0).sum(1, keepdims=True) / n
         centred = x - mean
-        return centred / jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
+        spread = jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
+        return jnp.where(spread > _ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
 
     y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
     return jnp.where(both & (n >= 3), y, jnp.nan)
@@ -132,6 +140,33 @@ def _demean(v: Array, observed: Array, rule: Rule) -> tuple[Array, Array, Array]
     return jnp.where(observed[:, :, None], v - mean[:, None], 0.0), mean, n
 
 
+def _features(
+    rule: Rule, arrays: dict[str, Array], i: Array, j: Array, n: Array, values: Array | None
+) -> tuple[Array, Array]:
+    """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
+    layout = rule.layout
+    v, observed, used, counts = _columns(rule, arrays, i, j, n, values)
+    demeaned, mean, years = _demean(v, observed, rule)
+    pair = used.astype(v.dtype)
+    outcome = mean[:, -1]
+    totals = jnp.stack([pair, pair * years, pair * years * outcome, pair * years * outcome**2], axis=1)
+    parts = [totals]
+    if not layout.balanced:
+        a, b = layout.year_pairs
+        o = observed.astype(v.dtype)
+        parts.append(o[:, a] * ((a == b) - o[:, b] / years[:, None]))
+    parts.append(demeaned.reshape(len(i), -1))
+    products = [
+        (demeaned[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
+    ]
+    parts.append(jnp.stack(products, axis=1))
+    return jnp.concatenate(parts, axis=1), counts
+
+
+features = partial(jax.jit, static_argnames="rule")(_features)
+"""`_features`, compiled on its own: for draws that keep the statistics of every pair."""
+
+
 @partial(jax.jit, static_argnames="rule")
 def moments(
     rule: Rule,
@@ -164,22 +199,7 @@ def moments(
         Infinite outcomes, singleton pairs.
     """
     layout = rule.layout
-    v, observed, used, counts = _columns(rule, arrays, i, j, n, values)
-    demeaned, mean, years = _demean(v, observed, rule)
-    pair = used.astype(v.dtype)
-    outcome = mean[:, -1]
-    totals = jnp.stack([pair, pair * years, pair * years * outcome, pair * years * outcome**2], axis=1)
-    parts = [totals]
-    if not layout.balanced:
-        a, b = layout.year_pairs
-        o = observed.astype(v.dtype)
-        parts.append(o[:, a] * ((a == b) - o[:, b] / years[:, None]))
-    parts.append(demeaned.reshape(len(i), -1))
-    products = [
-        (demeaned[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
-    ]
-    parts.append(jnp.stack(products, axis=1))
-    features = jnp.concatenate(parts, axis=1)
+    features, counts = _features(rule, arrays, i, j, n, values)
     classes = arrays["classes"]
     shape = (rule.edge, rule.n_classes, layout.size)
 

@@ -63,7 +63,7 @@ class ScoreSums:
     reverse: Array
 
 
-def _rule(setting: MomentPass) -> kernels.Rule:
+def kernel_rule(setting: MomentPass) -> kernels.Rule:
     design = setting.design
     return kernels.Rule(
         layout=setting.layout,
@@ -75,7 +75,7 @@ def _rule(setting: MomentPass) -> kernels.Rule:
     )
 
 
-def _city_arrays(setting: MomentPass) -> dict[str, Array]:
+def city_arrays(setting: MomentPass) -> dict[str, Array]:
     design = setting.design
     arrays: dict[str, Any] = {"classes": design.classes}
     if isinstance(design, PanelDesign):
@@ -95,11 +95,11 @@ def standardise(series: Array, window: np.ndarray[Any, np.dtype[np.bool_]]) -> A
 
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
-    design, layout, rule = setting.design, setting.layout, _rule(setting)
+    design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
     shape = (design.n_units, design.n_classes, layout.size)
     first, second, counts = np.zeros(shape), np.zeros(shape), np.zeros(2, dtype=np.int64)
     with jax.enable_x64(True):
-        arrays = kernels.to_device(_city_arrays(setting))
+        arrays = kernels.to_device(city_arrays(setting))
         for chunk in design.chunks(task):
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             result = kernels.moments(rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values)
@@ -124,12 +124,12 @@ def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
 def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
     """Second pass over one task: products of pair influences, summed."""
     first, cells = setting.setting, setting.cells
-    rule = _rule(first)
+    rule = kernel_rule(first)
     n_cells = cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
     own, reverse = np.zeros((2, n_cells, n_terms, n_terms))
     with jax.enable_x64(True):
-        arrays = kernels.to_device(_city_arrays(first))
+        arrays = kernels.to_device(city_arrays(first))
         block = kernels.to_device(vars(cells))
         for chunk in first.design.chunks(task):
             result = kernels.score_products(rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values)

@@ -157,12 +157,8 @@ def coefficient_figure(
     InputError
         The estimates are not those of one job, or none is of ``term``.
     """
-    check_estimates(estimates)
+    rows = _rows_of(estimates, term)
     cells = list(dict.fromkeys(estimates["cell"]))
-    rows = estimates[estimates["term"] == term]
-    if rows.empty:
-        known = ", ".join(dict.fromkeys(estimates["term"]))
-        raise InputError(f"there is no term '{term}'", where="estimates", remedy=f"name one of: {known}")
     places = {cell: place for place, cell in enumerate(cells, start=1)}
     kinds = [kind for kind in _KINDS if (rows["errors"] == kind).any()]
     with _style():
@@ -191,9 +187,8 @@ def event_study_text(event_study: pd.DataFrame) -> str:
 
 def coefficient_text(estimates: pd.DataFrame, term: str) -> str:
     """The figure in words for those who cannot see it: every column with its dyadic-robust interval."""
-    check_estimates(estimates)
+    rows = _rows_of(estimates, term)
     places = {cell: f"column {place}" for place, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
-    rows = estimates[estimates["term"] == term]
     return f"Coefficient of {term}; " + _spoken(rows, [places[cell] for cell in rows["cell"]])
 
 
@@ -226,6 +221,15 @@ def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200)
         else:
             FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
+
+
+def _rows_of(estimates: pd.DataFrame, term: str) -> pd.DataFrame:
+    check_estimates(estimates)
+    rows = estimates[estimates["term"] == term]
+    if rows.empty:
+        known = ", ".join(dict.fromkeys(estimates["term"]))
+        raise InputError(f"there is no term '{term}'", where="estimates", remedy=f"name one of: {known}")
+    return rows
 
 
 def _check_event_study(event_study: pd.DataFrame) -> None:

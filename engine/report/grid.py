@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from itertools import groupby
 from math import ceil
 from typing import Literal
@@ -91,7 +91,7 @@ class Table:
         body = "\n".join(_html(panel) for panel in self.panels())
         if not standalone:
             return body
-        head = f'<head>\n<meta charset="utf-8">\n<title>{html.escape(self.title)}</title>\n</head>'
+        head = f'<head>\n<meta charset="utf-8">\n<title>{escape(self.title)}</title>\n</head>'
         return f'<!doctype html>\n<html lang="en">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
 
     def to_csv(self) -> str:
@@ -171,12 +171,12 @@ def _latex_entry(row: Row, entry: Entry) -> str:
 def _html(panel: Table) -> str:
     def line(row: Row) -> str:
         cells = "".join(f"<td>{_html_entry(row, entry)}</td>" for entry in row.entries)
-        return f'<tr class="{row.kind}"><th scope="row">{html.escape(row.label)}</th>{cells}</tr>'
+        return f'<tr class="{row.kind}"><th scope="row">{escape(row.label)}</th>{cells}</tr>'
 
-    title = html.escape(panel.title)
+    title = escape(panel.title)
     header = "".join(f'<th scope="col">{name}</th>' for name in panel.header)
     bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in _blocks(panel))
-    notes = " ".join(html.escape(note) for note in panel.notes)
+    notes = " ".join(escape(note) for note in panel.notes)
     return (
         f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table class="regression">\n'
         f"<caption>{title}</caption>\n<thead><tr><td></td>{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
@@ -185,5 +185,7 @@ def _html(panel: Table) -> str:
 
 
 def _html_entry(row: Row, entry: Entry) -> str:
-    text = html.escape(entry.text)
-    return text.replace("-", "\N{MINUS SIGN}") if row.kind == "coefficient" else text
+    text = entry.text.replace("-", "\N{MINUS SIGN}") if row.kind == "coefficient" else entry.text
+    stem = text.rstrip("*)") if row.kind in ("coefficient", "error") else text
+    tail = text[len(stem) :]
+    return escape(stem) + (f'<span class="hang">{tail}</span>' if tail else "")

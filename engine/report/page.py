@@ -71,10 +71,10 @@ def _section(section: JobSection, place: int) -> str:
         f'<section id="job-{place}" aria-labelledby="job-{place}-title">',
         f'<h2 id="job-{place}-title">{escape(section.title)}</h2>',
         *_origin(section.manifest),
-        *_part("Reading", _bullets(section.reading)),
-        *_part("Tables", "\n".join(html for _, html in section.tables)),
-        *_part("Figures", "\n".join(map(_figure, section.figures))),
         *_part("Sample", _counts(section.manifest)),
+        *_part("Tables", "\n".join(html for _, html in section.tables)),
+        *_part("Reading", _bullets(section.reading)),
+        *_part("Figures", "\n".join(map(_figure, section.figures))),
         *_part("Warnings", _bullets(_warnings(section))),
         *_part("Record", "\n".join(_record(section))),
         "</section>",
@@ -99,7 +99,7 @@ def _origin(manifest: Mapping[str, Any]) -> Iterator[str]:
         word = {True: "Synthetic data.", False: "Real data."}.get(
             synthetic, "Origin of the data not recorded."
         )
-        said = " ".join(str(data[key]) for key in ("source", "description") if data.get(key))
+        said = ": ".join(str(data[key]) for key in ("source", "description") if data.get(key))
         yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
     ran = " ".join(
         f"{word} {escape(str(manifest[key]))}"

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from engine.report.tables import check_estimates
+from engine.report.tables import check_estimates, ordered_terms
 
 LEVEL = 0.05
 _UNDER = {
@@ -24,16 +24,18 @@ _ADJECTIVE = {
 }
 
 
-def reading(estimates: pd.DataFrame) -> list[str]:
+def reading(estimates: pd.DataFrame, *, main: str | None = None) -> list[str]:
     """Sentences on how much wider the robust errors are, and on which conclusions hang on the kind of error.
 
-    The first term of every cell is always described; other terms only where the kinds of error disagree at
-    the 5% level. Event years are counted, before and after adoption. One kind of error says nothing.
+    The main term comes first and is always described; other terms only where the kinds of error disagree
+    at the 5% level. Event years are counted, before and after adoption. One kind of error says nothing.
 
     Parameters
     ----------
     estimates : DataFrame
         Rows of one job of ``estimates.parquet``.
+    main : str, optional
+        The treatment; default the first term.
 
     Raises
     ------
@@ -45,15 +47,16 @@ def reading(estimates: pd.DataFrame) -> list[str]:
         return []
     places = {cell: place for place, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
     events = estimates["term"].str.extract(r"^(?P<base>.*)\[(?P<time>[+-]?\d+)\]$")
-    plain = estimates[events["time"].isna()]
-    firsts = set(estimates.drop_duplicates("cell")["term"])
-    said: list[str] = []
-    for term, rows in plain.groupby("term", sort=False):
-        said += _on_term(str(term), rows, places, always=term in firsts)
     timed = estimates.assign(base=events["base"], time=pd.to_numeric(events["time"])).dropna(subset="time")
+    plain = estimates[events["time"].isna()]
+    said: list[str] = []
     for (cell, base), rows in timed.groupby(["cell", "base"], sort=False):
         where = f" in column ({places[cell]})" if len(places) > 1 else ""
         said += _on_event_years(str(base), rows, where)
+    terms = ordered_terms(plain["term"], main=main)
+    leading = main or (terms[0] if terms and timed.empty else None)
+    for term in terms:
+        said += _on_term(term, plain[plain["term"] == term], places, always=term == leading)
     return said
 
 

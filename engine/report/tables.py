@@ -31,7 +31,12 @@ _LONGEST_SETTING = 12
 
 
 def regression_table(
-    estimates: pd.DataFrame, *, title: str, synthetic: bool = False, notes: Sequence[str] = ()
+    estimates: pd.DataFrame,
+    *,
+    title: str,
+    main: str | None = None,
+    synthetic: bool = False,
+    notes: Sequence[str] = (),
 ) -> Table:
     """Estimates of one job as a table, a column a cell in order of appearance.
 
@@ -44,6 +49,8 @@ def regression_table(
         One row a cell, term and kind of error, as in ``estimates.parquet``; columns beyond the standard
         ones are sweep keys.
     title : str
+    main : str, optional
+        The term printed first, alone or as event years: the treatment.
     synthetic : bool
         Whether the data are generated; the notes then say so.
     notes : sequence of str
@@ -54,7 +61,7 @@ def regression_table(
     InputError
         A column is missing, there are no rows, or two rows share cell, term and kind of error.
     """
-    sheet = _sheet(estimates)
+    sheet = _sheet(estimates, main)
     settings, abbreviations = _setting_rows(sheet)
     yes = (Entry("Yes", "Yes"),) * len(sheet.cells)
     effects = [Row("setting", f"{name} FE", yes) for name in ("Pair", "Year")]
@@ -111,13 +118,17 @@ def check_estimates(estimates: pd.DataFrame) -> None:
         )
 
 
-def ordered_terms(terms: Iterator[str] | Sequence[str] | pd.Series) -> list[str]:
-    """Terms in order of appearance, the event years of a term (``policy[-5]``) together and ascending."""
+def ordered_terms(terms: Sequence[str] | pd.Series, *, main: str | None = None) -> list[str]:
+    """The main term, then event years (``policy[-5]``) together and ascending, then the rest as they appear."""
     groups: dict[str, dict[str, int]] = {}
+    timed = set()
     for term in dict.fromkeys(terms):
         event = re.fullmatch(r"(.*)\[([+-]?\d+)\]", term)
-        groups.setdefault(event[1] if event else term, {})[term] = int(event[2]) if event else 0
-    return [term for years in groups.values() for term in sorted(years, key=years.__getitem__)]
+        name, time = (event[1], int(event[2])) if event else (term, 0)
+        groups.setdefault(name, {})[term] = time
+        timed |= {name} if event else set()
+    names = sorted(groups, key=lambda name: (name != main, name not in timed))
+    return [term for name in names for term in sorted(groups[name], key=groups[name].__getitem__)]
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class _Sheet:
         return [self.heads[cell][name] for cell in self.cells]
 
 
-def _sheet(estimates: pd.DataFrame) -> _Sheet:
+def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
     check_estimates(estimates)
     records: dict[tuple[Hashable, str, str], Mapping[Hashable, Any]] = {}
     heads: dict[Hashable, Mapping[Hashable, Any]] = {}
@@ -151,7 +162,7 @@ def _sheet(estimates: pd.DataFrame) -> _Sheet:
     preferred = [kind for kind in ("dyadic", "jackknife") if kind in shared] + shared
     return _Sheet(
         cells=tuple(heads),
-        terms=tuple(ordered_terms(estimates["term"])),
+        terms=tuple(ordered_terms(estimates["term"], main=main)),
         kinds=order,
         starred=preferred[0] if preferred else None,
         records=records,

@@ -13,7 +13,7 @@ job: {name}_from_file
 panel: {{source: {name}.parquet}}
 {rest}"""
 _REST = {
-    "euro": """years: [1951, 2019]
+    "euro": """years: [1952, 2019]
 outcome: {synchronization: gdp_growth}
 treatment: {adoption: euro_year, rule: both}
 """,

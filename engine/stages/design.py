@@ -232,9 +232,11 @@ def _refuse_flat(series: Array, window: Any, panel: CityPanel, job: Job) -> None
     """A city whose series does not vary cannot be standardised."""
     inside = series[:, window]
     known = np.isfinite(inside)
-    centre = np.nanmean(np.where(known, inside, np.nan), axis=1, keepdims=True)
-    spread = np.nanmax(np.abs(np.where(known, inside - centre, np.nan)), axis=1)
-    flat = spread <= 1e-12 * np.abs(centre[:, 0])
+    n = known.sum(axis=1, keepdims=True)
+    centre = np.where(known, inside, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    spread = np.abs(np.where(known, inside - centre, 0.0)).max(axis=1)
+    # With fewer than three years a city has no pair that could be standardised: its rows are missing.
+    flat = (spread <= 1e-12 * np.abs(centre[:, 0])) & (n[:, 0] >= 3)
     if flat.any():
         names = [panel.units[k] for k in np.flatnonzero(flat)]
         raise InputError(

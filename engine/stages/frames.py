@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.infer.variance import intervals
 from engine.pairs.treatment import event_name
+from engine.spec import Job
 from engine.stages.estimation import Estimated
 
 ESTIMATES = (
@@ -17,6 +18,12 @@ ESTIMATES = (
     "conf_low", "conf_high", "dof", "n_obs", "n_pairs", "n_units", "r2", "r2_within",
 )  # fmt: skip
 EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high")
+
+
+def outcome_name(job: Job) -> str:
+    """``synchronization of development``, or the outcome column of a pair table."""
+    series = job.outcome.synchronization
+    return f"synchronization of {series}" if series else str(job.outcome.column)
 
 
 def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
@@ -30,7 +37,7 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         rows = {
             "job": job,
             "cell": cell.id,
-            "outcome": cell.job.outcome.synchronization or cell.job.outcome.column,
+            "outcome": outcome_name(cell.job),
             "estimator": cell.job.model.estimator,
             "n_obs": fit.n_obs,
             "n_pairs": fit.n_pairs,

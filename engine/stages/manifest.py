@@ -49,6 +49,7 @@ def make_manifest(
         "more_data": [_source_entry(one) for one in data[1:]],
         "seeds": {"panel.options": dict(job.panel.options)} if job.panel and job.panel.options else {},
         "confidence": job.model.confidence,
+        "treatment": job.treatment.name if job.treatment else None,
         "cells": [_cell_entry(result) for result in results],
         "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
         "indices": _weights(data[0]),

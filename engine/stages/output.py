@@ -19,7 +19,7 @@ from engine.report.figures import (
 )
 from engine.report.page import JobSection, report_page
 from engine.report.reading import reading
-from engine.report.tables import regression_table
+from engine.report.tables import Table, regression_table
 from engine.runtime.files import write_bytes, write_text, write_with
 
 MANIFEST = "manifest.json"
@@ -45,7 +45,7 @@ def write_results(
 
 def write_tables(estimates: pd.DataFrame, manifest: dict[str, Any], folder: Path) -> None:
     """``table.txt``, ``.tex``, ``.html`` and ``.csv``."""
-    table = regression_table(estimates, title=manifest["title"], synthetic=manifest["data"]["synthetic"])
+    table = _table(estimates, manifest)
     write_text(folder / "table.txt", table.to_text())
     write_text(folder / "table.tex", table.to_latex())
     write_text(folder / "table.html", table.to_html(standalone=True))
@@ -68,7 +68,7 @@ def _figures(
     estimates: pd.DataFrame, events: pd.DataFrame | None, manifest: dict[str, Any]
 ) -> Iterator[tuple[str, str, str, Any]]:
     """Name, title, text and figure: an event study a cell that has one, and the main term over the cells."""
-    subtitle = "Synthetic data" if manifest["data"]["synthetic"] else ""
+    subtitle = "Synthetic data" if _synthetic(manifest) else ""
     studies = [cell for cell in manifest["cells"] if "event_study" in cell]
     for cell in studies if events is not None else []:
         assert events is not None
@@ -94,12 +94,24 @@ def _figures(
 
 
 def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
-    """The term that most cells share and that comes last in them: the treatment; None for a single cell."""
+    """The term to compare over cells: the treatment, or what most cells have last; None for a single cell."""
     cells = [cell["cell"] for cell in manifest["cells"] if "event_study" not in cell]
     if len(cells) < 2:
         return None
-    last = estimates[estimates["cell"].isin(cells)].groupby("cell", sort=False)["term"].last()
-    return str(last.mode().iloc[0])
+    rows = estimates[estimates["cell"].isin(cells)]
+    if manifest["treatment"] in set(rows["term"]):
+        return str(manifest["treatment"])
+    return str(rows.groupby("cell", sort=False)["term"].last().mode().iloc[0])
+
+
+def _synthetic(manifest: dict[str, Any]) -> bool:
+    return any(data["synthetic"] for data in [manifest["data"], *manifest["more_data"]])
+
+
+def _table(estimates: pd.DataFrame, manifest: dict[str, Any]) -> Table:
+    return regression_table(
+        estimates, title=manifest["title"], main=manifest["treatment"], synthetic=_synthetic(manifest)
+    )
 
 
 def render_folder(folder: Path) -> Path:
@@ -114,7 +126,7 @@ def render_folder(folder: Path) -> Path:
 def write_page(folder: Path) -> Path:
     """``report.html``: one page of every finished job below a folder."""
     sections = [_section(manifest, job) for manifest, job in _finished(folder)]
-    return write_text(folder / "report.html", report_page(sections))
+    return write_text(folder / "report.html", report_page(sections, title="dyadid report"))
 
 
 def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
@@ -144,12 +156,11 @@ def _frames(job: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
 
 def _section(manifest: dict[str, Any], job: Path) -> JobSection:
     estimates, _ = _frames(job)
-    table = regression_table(estimates, title=manifest["title"], synthetic=manifest["data"]["synthetic"])
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
     return JobSection(
         manifest=manifest,
-        tables=[(manifest["title"], table.to_html())],
+        tables=[(manifest["title"], _table(estimates, manifest).to_html())],
         figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
-        reading=reading(estimates),
+        reading=reading(estimates, main=manifest["treatment"]),
         validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),
     )

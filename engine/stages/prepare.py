@@ -57,7 +57,7 @@ def _prepare_pass(shared: Shared) -> Prepared:
         steps = filter_steps(shared.data, None, shared.job)
         return Prepared(shared, None, design, (none,) * len(shared.cells), steps)
     adoption = adoption_of(shared.data, shared.job)
-    terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
     sample = build_sample(shared.data, shared.job, adoption)
+    terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
     design = build_design(shared, sample, adoption)
     return Prepared(shared, adoption, design, terms, filter_steps(shared.data, sample, shared.job))

@@ -43,7 +43,9 @@ def pair_frame() -> pd.DataFrame:
     n, years = len(i), design.n_years
     columns = {name: -abs(design.levels[i, :, k] - design.levels[j, :, k]) for k, name in enumerate(CONTROLS)}
     flat = {name: np.asarray(values).ravel() for name, values in {**columns, "policy": path, "y": y}.items()}
-    return pd.DataFrame({**flat, "pair": np.repeat(np.arange(n), years), "year": np.tile(np.arange(years), n)})
+    return pd.DataFrame(
+        {**flat, "pair": np.repeat(np.arange(n), years), "year": np.tile(np.arange(years), n)}
+    )
 
 
 def main() -> None:
@@ -60,7 +62,9 @@ def main() -> None:
     print(f"policy, column 6: ours {mine:.10f}, pyfixest {peer():.10f}")
     gc.collect()
     result = pair(lambda: engine.run(JOB), peer)
-    print(result.report("Table 1, six columns, four kinds of error, against one column of pyfixest", "pyfixest"))
+    print(
+        result.report("Table 1, six columns, four kinds of error, against one column of pyfixest", "pyfixest")
+    )
 
 
 if __name__ == "__main__":

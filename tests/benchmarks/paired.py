@@ -31,7 +31,9 @@ class Pairing:
         )
 
 
-def pair(ours: Callable[[], object], peer: Callable[[], object], *, runs: int = 11, warm_ups: int = 2) -> Pairing:
+def pair(
+    ours: Callable[[], object], peer: Callable[[], object], *, runs: int = 11, warm_ups: int = 2
+) -> Pairing:
     """Run both in turn; the first rounds are not counted."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(runs + warm_ups):

@@ -1,0 +1,123 @@
+"""Least squares for many samples at once, from their moment matrices: what draws need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.estimate.normal import expand, partial_out_years
+from engine.pairs.moments import Layout
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+_SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Coefficients of one regression in many samples.
+
+    Attributes
+    ----------
+    estimate : float64 ``[n_samples, K]``
+        NaN where the sample does not identify the regression.
+    residual : float64 ``[n_samples, Q]``
+        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path.
+    influence : float64 ``[n_samples, Q, n_tested]``
+        Coefficients that turn them into the residualised regressors times the bread, for tested ones.
+    factor : float64 ``[n_samples]``
+        (n - 1) / (n - K), K counting coefficients and year effects.
+    identified : bool ``[n_samples]``
+    """
+
+    estimate: Array
+    residual: Array
+    influence: Array
+    factor: Array
+    identified: Flags
+
+
+def batch_fit(
+    layout: Layout, sums: Array, paths: Array, *, regressors: tuple[int, ...], tested: tuple[int, ...]
+) -> BatchFit:
+    """OLS with pair and year effects in every sample.
+
+    Parameters
+    ----------
+    layout : Layout
+    sums : float64 ``[n_samples, n_types, size]``
+    paths : float64 ``[n_types, T, r]``
+        Treatment path of each type.
+    regressors : tuple of int
+        Positions in [columns | terms] of the regressors.
+    tested : tuple of int
+        Positions in ``regressors`` whose influence is wanted.
+    """
+    matrix, totals = expand(layout, sums, paths[None])
+    t = layout.n_years
+    projected = partial_out_years(matrix, t, balanced=layout.balanced)
+    index, q = list(regressors), projected.q
+    a, b = q[:, index][:, :, index], q[:, index, -1]
+    raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
+    scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
+    identified = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0] > _SMALLEST
+    safe = np.where(identified[:, None, None], a, np.eye(len(index)))
+    bread = np.linalg.inv(safe)
+    estimate = np.where(identified[:, None], (bread @ b[:, :, None])[:, :, 0], np.nan)
+    rows = [t + k for k in index]
+    residual = np.zeros(matrix.shape[:2])
+    residual[:, -1] = 1.0
+    residual[:, rows] = -estimate
+    on_years = projected.on_years
+    residual[:, :t] = -(on_years[:, :, -1] - (on_years[:, :, index] @ estimate[:, :, None])[:, :, 0])
+    influence = np.zeros((*matrix.shape[:2], len(tested)))
+    influence[:, rows] = bread[:, :, list(tested)]
+    influence[:, :t] = -on_years[:, :, index] @ bread[:, :, list(tested)]
+    n_years = (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
+    n_obs = totals[:, 1]
+    factor = (n_obs - 1) / (n_obs - len(index) - n_years)
+    return BatchFit(estimate, residual, influence, factor, identified)
+
+
+def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
+    """Weights w with which a pair's influence on a tested coefficient is its statistics times w.
+
+    With residual coefficients b and influence coefficients g on a pair's own columns (treatment folded into
+    the years by the type's path), psi = b' Z'Z g; Z'Z is symmetric and its entries are the statistics.
+
+    Returns
+    -------
+    float64 ``[n_samples, n_tested, n_types, size]``
+    """
+    t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
+    b = _fold(fit.residual[:, None], t, m, r, paths)  # [samples, 1, types, T + m]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, r, paths)
+    out = np.zeros((*g.shape[:3], layout.size))
+    years, columns = slice(0, t), slice(t, t + m)
+    be, bv = b[..., years], b[..., columns]
+    ge, gv = g[..., years], g[..., columns]
+    if layout.balanced:
+        out[..., 0] = ((be - be.mean(axis=-1, keepdims=True)) * ge).sum(axis=-1)
+    else:
+        k, n = layout.year_pairs
+        out[..., 4 : 4 + layout.n_ee] = be[..., k] * ge[..., n] + np.where(
+            k != n, be[..., n] * ge[..., k], 0.0
+        )
+    start = 4 + layout.n_ee
+    cross = be[..., :, None] * gv[..., None, :] + ge[..., :, None] * bv[..., None, :]
+    out[..., start : start + layout.n_ev] = cross.reshape(*cross.shape[:3], -1)
+    k, n = layout.column_pairs
+    out[..., start + layout.n_ev :] = bv[..., k] * gv[..., n] + np.where(k != n, bv[..., n] * gv[..., k], 0.0)
+    return out
+
+
+def _fold(coefficients: Array, t: int, m: int, r: int, paths: Array) -> Array:
+    """``[samples, L, Q]`` on [years | columns | terms | outcome] to ``[samples, L, types, T + m]`` on a pair's own."""
+    terms = coefficients[..., t + m - 1 : t + m - 1 + r]
+    years = coefficients[..., None, :t] + np.einsum("slr,ztr->slzt", terms, paths)
+    own = np.concatenate([coefficients[..., t : t + m - 1], coefficients[..., -1:]], axis=-1)
+    wide = np.broadcast_to(own[..., None, :], (*years.shape[:3], m))
+    return np.concatenate([years, wide], axis=-1)

@@ -1,0 +1,196 @@
+"""Figures: what is drawn is what the frame says; files are deterministic and hold their fonts."""
+
+from __future__ import annotations
+
+import io
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.image import imread
+from report_frames import event_study, sweep, undefined
+
+from engine.errors import InputError
+from engine.report.figures import (
+    coefficient_figure,
+    coefficient_text,
+    event_study_figure,
+    event_study_text,
+    figure_bytes,
+)
+from engine.report.tables import number
+
+
+def bars(axes):
+    """Vertical bars by line width: an array of (x, low, high)."""
+    found = {}
+    for lines in axes.collections:
+        if isinstance(lines, LineCollection):
+            ends = np.array(lines.get_segments())
+            found[float(lines.get_linewidth()[0])] = np.column_stack(
+                [ends[:, 0, 0], ends[:, 0, 1], ends[:, 1, 1]]
+            )
+    return found
+
+
+def points(axes, label):
+    line = next(line for line in axes.lines if line.get_label() == label)
+    return np.column_stack([line.get_xdata(), line.get_ydata()])
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_event_study_draws_both_bands_the_estimates_and_the_base():
+    frame = event_study()
+    figure = event_study_figure(frame, title="T")
+    (axes,) = figure.axes
+    shown = frame[frame["event_time"] != -1]
+    columns = ["event_time", "conf_low", "conf_high"]
+    drawn = bars(axes)
+    np.testing.assert_allclose(drawn[9.0], shown.loc[shown["errors"] == "dyadic", columns], rtol=1e-15)
+    np.testing.assert_allclose(drawn[1.6], shown.loc[shown["errors"] == "pair", columns], rtol=1e-15)
+    estimates = shown.loc[shown["errors"] == "pair", ["event_time", "estimate"]]
+    np.testing.assert_array_equal(points(axes, "estimate"), estimates)
+    np.testing.assert_array_equal(points(axes, "base year (−1)"), [[-1.0, 0.0]])
+    base = next(line for line in axes.lines if line.get_label().startswith("base"))
+    assert base.get_markerfacecolor() == "white"
+    assert legend(figure) == [
+        "95% interval, dyadic-robust", "95% interval, clustered by pair", "estimate", "base year (−1)",
+    ]  # fmt: skip
+    horizontal, vertical = axes.lines[:2]
+    assert (list(horizontal.get_ydata()), list(vertical.get_xdata())) == ([0, 0], [-0.5, -0.5])
+
+
+@pytest.mark.parametrize(("binned", "ends"), [(True, ("≤ −3", "≥ 2")), (False, ("−3", "2"))])
+def test_end_labels_say_whether_they_are_binned(binned, ends):
+    (axes,) = event_study_figure(event_study(), title="T", binned=binned).axes
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == [ends[0], "−2", "−1", "0", "1", ends[1]]
+
+
+def test_the_base_may_be_absent_from_the_frame():
+    frame = event_study()
+    (axes,) = event_study_figure(frame[frame["event_time"] != -1], title="T").axes
+    np.testing.assert_array_equal(axes.get_xticks(), [-3, -2, -1, 0, 1, 2])
+
+
+def test_other_kinds_stand_in_for_absent_ones():
+    frame = event_study()
+    figure = event_study_figure(frame[frame["errors"].isin(["city", "jackknife"])], title="T", confidence=0.9)
+    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way by city"]
+    only = event_study_figure(frame[frame["errors"] == "pair"], title="T")
+    assert legend(only)[:2] == ["95% interval, clustered by pair", "estimate"]
+
+
+def test_an_undefined_interval_is_marked_and_not_drawn():
+    frame = event_study()
+    frame = undefined(frame, (frame["errors"] == "dyadic") & (frame["event_time"] == 1))
+    (axes,) = event_study_figure(frame, title="").axes
+    assert 1.0 not in bars(axes)[9.0][:, 0]
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts] == [("n/a", 1.0)]
+
+
+def test_coefficients_stand_at_their_columns_with_every_interval():
+    frame = sweep(3)
+    figure = coefficient_figure(frame, "x0", title="T")
+    (axes,) = figure.axes
+    for kind, label in (
+        ("pair", "clustered by pair"), ("city", "two-way by city"), ("dyadic", "dyadic-robust"),
+        ("jackknife", "jackknife CRV3"),
+    ):  # fmt: skip
+        rows = frame[(frame["term"] == "x0") & (frame["errors"] == kind)]
+        drawn = points(axes, label)
+        np.testing.assert_array_equal(np.round(drawn[:, 0]), [2, 3])
+        np.testing.assert_array_equal(drawn[:, 1], rows["estimate"])
+    drawn = np.concatenate([np.array(lines.get_segments())[:, :, 1] for lines in axes.collections])
+    expected = frame.loc[frame["term"] == "x0", ["conf_low", "conf_high"]].to_numpy()
+    np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(expected, axis=0))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["(1)", "(2)", "(3)"]
+
+
+def test_many_columns_thin_out_their_labels():
+    frame = sweep(1, kinds={"pair": 1.0})
+    many = [frame.assign(cell=f"c{place}") for place in range(100)]
+    (axes,) = coefficient_figure(pd.concat(many), "policy", title="T").axes
+    assert len(axes.get_xticks()) <= 40
+
+
+@pytest.mark.parametrize("form", ["png", "pdf"])
+def test_equal_figures_give_equal_bytes(form):
+    first, second = (figure_bytes(event_study_figure(event_study(), title="T"), form) for _ in range(2))
+    assert first == second
+    assert b"CreationDate" not in first
+    assert b"Matplotlib" not in first
+    assert first.startswith(b"%PDF" if form == "pdf" else b"\x89PNG")
+
+
+def test_both_bands_differ_in_greyscale():
+    png = figure_bytes(event_study_figure(event_study(), title=""), "png", dpi=100)
+    grey = imread(io.BytesIO(png), format="png")[..., :3] @ [0.299, 0.587, 0.114]
+    wide, narrow = (np.dot([int(c[k : k + 2], 16) for k in (1, 3, 5)], [0.299, 0.587, 0.114]) / 255
+                    for c in ("#5598C8", "#0B2545"))  # fmt: skip
+    assert min(1 - wide, wide - narrow) > 0.35
+    assert np.isclose(grey, wide, atol=0.01).sum() > 500
+    assert np.isclose(grey, narrow, atol=0.02).sum() > 50
+
+
+def test_type_is_embedded_as_outlines_a_journal_takes():
+    pdf = figure_bytes(event_study_figure(event_study(), title="T"), "pdf")
+    assert b"/Type3" not in pdf
+    assert b"/CIDFontType2" in pdf
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_character_of_a_title_breaks_a_figure(caplog):
+    figure = event_study_figure(
+        event_study(), title="图 1 $x_ & 100% $", subtitle="\U000ffffd", ylabel="协同 $"
+    )
+    with caplog.at_level(logging.WARNING):
+        assert figure_bytes(figure, "pdf").startswith(b"%PDF")
+    # No font has the last one, whatever is installed here.
+    assert "no installed font can draw some characters" in caplog.text
+
+
+def test_figures_leave_the_global_state_of_matplotlib_alone():
+    code = (
+        "import sys, engine.report.figures as f; assert 'matplotlib' not in sys.modules\n"
+        "import matplotlib; before = matplotlib.rcParams.copy()\n"
+        "from report_frames import sweep\n"
+        "f.figure_bytes(f.coefficient_figure(sweep(2), 'policy', title='T'), 'pdf')\n"
+        "assert matplotlib.rcParams.copy() == before; assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert 'jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_text_alternatives_hold_the_numbers():
+    frame = event_study()
+    text = event_study_text(frame)
+    for row in frame[frame["errors"] == "dyadic"].itertuples():
+        assert f"year {row.event_time}: {number(row.estimate)} [{number(row.conf_low)}, " in text
+    text = coefficient_text(sweep(3), "x1")
+    assert text.startswith("Coefficient of x1; estimates with dyadic-robust intervals. column 3: -1.0000 [")
+    assert "column 1:" not in text
+
+
+def test_bad_frames_are_refused():
+    frame = event_study()
+    with pytest.raises(InputError, match="event_study: the column 'conf_low' is missing"):
+        event_study_figure(frame.drop(columns="conf_low"), title="T")
+    with pytest.raises(InputError, match="there are no rows"):
+        event_study_figure(frame.iloc[:0], title="T")
+    two = pd.concat([frame, event_study(cell="e1")])
+    with pytest.raises(InputError, match="rows are of several cells"):
+        event_study_figure(two, title="T")
+    for call in (
+        lambda: coefficient_figure(sweep(2), "nope", title="T"),
+        lambda: coefficient_text(sweep(2), "nope"),
+    ):
+        with pytest.raises(InputError, match=r"there is no term 'nope'\n  remedy: name one of: policy, x0"):
+            call()

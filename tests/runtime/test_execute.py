@@ -1,0 +1,138 @@
+"""Map and merge: a fixed tree whatever runs it, 2n - 1 tasks, progress, errors that come through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from dask.callbacks import Callback
+from distributed import Client, LocalCluster
+
+from engine.runtime.execute import Machine, machine
+
+COUNTS = [1, 2, 3, 4, 5, 7, 8, 13, 64]
+
+
+def leaf(setting: str, task: int) -> str:
+    """Later tasks end first, so that an order of completion would show."""
+    time.sleep(0.002 * (task % 3 == 0))
+    return f"{setting}{task}"
+
+
+def merge(one: str, other: str) -> str:
+    return f"({one}+{other})"
+
+
+def failing(setting: str, task: int) -> str:
+    if task == 3:
+        raise ValueError("task 3 is not to be done")
+    return leaf(setting, task)
+
+
+def tree(n: int) -> str:
+    """Neighbours are merged level by level; an odd one out moves up."""
+    level = [f"s{k}" for k in range(n)]
+    while len(level) > 1:
+        level = [merge(*level[k : k + 2]) if k + 1 < len(level) else level[k] for k in range(0, len(level), 2)]
+    return level[0]
+
+
+class Watch:
+    """Progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        self.told.append((label, done, total))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """Two workers in this process: a scheduler and its messages without the seconds that processes take."""
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def reduce_on(place: Machine, n: int, function: Any = leaf) -> str:
+    return place.reduce(function, "s", range(n), merge, label="moments")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("n", COUNTS)
+def test_the_tree_is_fixed_on_threads(n: int, threads: int) -> None:
+    assert reduce_on(Machine(threads=threads), n) == tree(n)
+
+
+@pytest.mark.parametrize("n", COUNTS)
+def test_the_tree_is_the_same_on_a_cluster(n: int, client: Client) -> None:
+    assert reduce_on(Machine(client=client), n) == tree(n)
+
+
+def test_the_tree_of_seven() -> None:
+    """The oracle itself, spelled out."""
+    assert tree(7) == "(((s0+s1)+(s2+s3))+((s4+s5)+s6))"
+
+
+class Tasks(Callback):  # type: ignore[misc]
+    """Counts leaves and merges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaves, self.merges, self.other = 0, 0, 0
+
+    def _posttask(self, key: str, *_: Any) -> None:
+        name = str(key)
+        self.merges += "merge" in name
+        self.other += name.endswith("-setting")
+        self.leaves += "merge" not in name and not name.endswith("-setting")
+
+
+@pytest.mark.parametrize("n", COUNTS[1:])
+def test_n_tasks_make_n_leaves_and_n_less_one_merges(n: int) -> None:
+    with Tasks() as tasks:
+        reduce_on(Machine(threads=2), n)
+    assert (tasks.leaves, tasks.merges) == (n, n - 1)
+    assert tasks.other <= 1  # the setting, which dask may count as a task
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_progress_counts_every_task_once(n: int, client: Client) -> None:
+    for options in ({"threads": 2}, {"client": client}):
+        watch = Watch()
+        reduce_on(Machine(**options, progress=watch), n)
+        assert watch.told == [("moments", done, n) for done in range(1, n + 1)]
+
+
+def test_errors_come_through(client: Client) -> None:
+    for place in (Machine(threads=2), Machine(client=client)):
+        with pytest.raises(ValueError, match="task 3 is not to be done"):
+            reduce_on(place, 6, failing)
+
+
+def test_two_passes_with_one_label_do_not_mix(client: Client) -> None:
+    """Keys on a cluster hold the setting's content: a second pass must not be answered with the first one's results."""
+    place = Machine(client=client)
+    assert reduce_on(place, 4) == tree(4)
+    assert place.reduce(leaf, "t", range(4), merge, label="moments") == tree(4).replace("s", "t")
+    assert place.reduce(leaf, "s", range(4, 8), merge, label="moments") == "((s4+s5)+(s6+s7))"
+
+
+def test_this_process_is_the_default() -> None:
+    with machine() as place:
+        assert place.client is None
+        assert place.description == f"this process, {place.threads} threads"
+        assert reduce_on(place, 5) == tree(5)
+
+
+def test_a_running_scheduler_is_joined_and_left_running(client: Client) -> None:
+    address = client.scheduler.address
+    with machine(scheduler=address) as place:
+        assert place.description == "2 Dask workers, 2 threads"
+        assert reduce_on(place, 5) == tree(5)
+    assert client.submit(merge, "a", "b").result() == "(a+b)"
