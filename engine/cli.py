@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -214,7 +214,7 @@ def main() -> None:
 def _send_again(unraisable: Any) -> None:
     """Ctrl-C that came within a callback of the garbage collector, where it is lost, comes once more."""
     if unraisable.exc_type is KeyboardInterrupt:
-        timer = threading.Timer(0.05, _thread.interrupt_main)
+        timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         timer.daemon = True
         timer.start()
     else:

@@ -3,6 +3,7 @@
     load, expand        job file -> cells                          engine.spec
     prepare             table -> clean panel, indices, pair design  engine.stages.prepare (data, design)
     estimate            two passes over the pairs -> fits, errors   engine.stages.estimation
+    infer               draws, where the job asks for them          engine.stages.inference
     collect             fits -> frames, manifest                    engine.stages.frames, manifest
     write               tables, figures, files, one page            engine.stages.output
 
@@ -39,6 +40,12 @@ class Results:
         One row a cell, term and kind of standard error.
     event_study : DataFrame or None
         Event-study terms with their event year and the base year.
+    inference : DataFrame
+        Permutation, bootstrap and jackknife: one row a cell, term and method; empty where none was asked.
+    draws : DataFrame
+        Every draw of those.
+    influence : DataFrame
+        Leave-out estimates of each city or group.
     manifest : dict
         What was run on what, counts at every filter, versions, timings.
     validation : dict
@@ -51,6 +58,9 @@ class Results:
     title: str
     estimates: pd.DataFrame
     event_study: pd.DataFrame | None
+    inference: pd.DataFrame
+    draws: pd.DataFrame
+    influence: pd.DataFrame
     manifest: dict[str, Any]
     validation: dict[str, Any]
     folder: Path | None = None
@@ -136,18 +146,24 @@ def _named(plan: Plan) -> Iterator[None]:
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
     from engine.stages.estimation import estimate_cells  # here and not above: check and plan never import JAX
     from engine.stages.frames import estimates_frame, event_study_frame
+    from engine.stages.inference import run_inference
     from engine.stages.manifest import make_manifest
 
     job = plan.loaded.job
     with clock.stage("estimate"):
-        found = {
-            result.cell.number: result
-            for one in prepared
-            for result in estimate_cells(
-                place, one.shared.cells, one.design, columns=one.shared.controls, terms=one.terms
+        passes = [
+            (
+                one,
+                estimate_cells(
+                    place, one.shared.cells, one.design, columns=one.shared.controls, terms=one.terms
+                ),
             )
-        }
+            for one in prepared
+        ]
+    with clock.stage("inference"):
+        inferred = run_inference(place, job, passes)
     with clock.stage("collect"):
+        found = {result.cell.number: result for _, results in passes for result in results}
         ordered = [found[cell.number] for cell in plan.cells]
         estimates = estimates_frame(ordered, job.job)
         events = event_study_frame(ordered, estimates)
@@ -157,7 +173,10 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
         title=job.title or job.job,
         estimates=estimates,
         event_study=events,
-        manifest=make_manifest(plan, prepared, ordered, clock.seconds, place.description),
+        inference=inferred.rows,
+        draws=inferred.draws,
+        influence=inferred.influence,
+        manifest=make_manifest(plan, prepared, ordered, clock.seconds, place.description, inferred.notes),
         validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
     )
 
@@ -166,7 +185,15 @@ def write(results: Results, folder: Path) -> Results:
     """Write the files of a job into its folder."""
     from engine.stages.output import write_results
 
-    write_results(results.estimates, results.event_study, results.manifest, results.validation, folder)
+    frames = {
+        "estimates": results.estimates,
+        "event_study": results.event_study,
+        "inference": results.inference,
+        "draws": results.draws,
+        "influence": results.influence,
+    }
+    wanted = {name: frame for name, frame in frames.items() if frame is not None and len(frame)}
+    write_results(wanted, results.manifest, results.validation, folder)
     return replace(results, folder=folder)
 
 

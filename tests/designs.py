@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -46,11 +47,17 @@ def sample(table: pd.DataFrame, *, rule: str = "exactly_one", **changes: object)
         development=reference.entropy_index(table, INDICATORS),
         fiscal_balance=table["fiscal_revenue"] / table["fiscal_expenditure"],
     )
-    design = {
+    arguments = {
         "series": "development",
         "adoption": "pilot_year",
         "controls": CONTROLS,
         "exclude_both_treated": True,
         "gravity": reference.Gravity(MASSES),
     }
-    return reference.pair_panel(table, rule=rule, **{**design, **changes})
+    return reference.pair_panel(table, rule=rule, **{**arguments, **changes})
+
+
+@cache
+def design(n: int = 254, **changes: object) -> reference.Sample:
+    """`sample` of the synthetic panel of n cities, made once; not to be changed in place."""
+    return sample(cities(n), **changes)

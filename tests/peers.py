@@ -15,7 +15,7 @@ import pandas as pd
 import pyfixest
 import reference
 from pyfixest.demeaners import LsmrDemeaner
-from tolerances import BRUTE, COEFFICIENT, PEER, PEER_P_VALUE
+from tolerances import BRUTE, PEER, PEER_P_VALUE
 
 import engine
 
@@ -109,7 +109,7 @@ def against_brute_force(
         own = ours[kind].loc[names]
         if kind in ours.clipped:
             covariance = reference.non_negative(covariance)
-        np.testing.assert_allclose(own["estimate"], found.coefficients, rtol=COEFFICIENT)
+        np.testing.assert_allclose(own["estimate"], found.coefficients, rtol=PEER)
         np.testing.assert_allclose(own["std_error"], reference.standard_errors(covariance), rtol=BRUTE)
         assert (own["dof"] == found.n_cities - 1).all()
         assert (own["n_units"] == found.n_cities).all()

@@ -18,13 +18,13 @@ CONTROLS = {"size": ("gdp_real", True), "income": ("income", True)}
 COLUMNS = [["euro"], ["size", "euro"], ["size", "income", "euro"]]
 
 
-def long(rule: str) -> pd.DataFrame:
-    """Pairs of countries, 1952 to 2019; growth rates are differences of logs."""
+def long(rule: str, first: int = 1952) -> pd.DataFrame:
+    """Pairs of countries to 2019; growth rates are differences of logs."""
     table = builtin.load("euro").sort_values(["city", "year"])
     table["growth"] = np.log(table["gdp_real"]).groupby(table["city"]).diff()
     table["income"] = table["gdp_real"] / table["population"]
     return reference.pair_panel(
-        table[table["year"].between(1952, 2019)],
+        table[table["year"].between(first, 2019)],
         series="growth",
         adoption="euro_year",
         rule=rule,
@@ -41,16 +41,17 @@ def test_rules(rule: str) -> None:
     for column, names in enumerate(COLUMNS):
         against_pyfixest(cell(results, column), rows, names)
         against_brute_force(cell(results, column), rows, names, kinds=["dyadic"])
-    against_refits(results, rows, COLUMNS)
+    if rule == "both":  # the rules differ in one column only, which the refits treat alike
+        against_refits(results, rows, COLUMNS)
 
 
-@pytest.mark.parametrize(("rule", "ends"), [("both", "bin"), ("both", "drop"), ("either", "drop")])
-def test_event_study(rule: str, ends: str) -> None:
+@pytest.mark.parametrize(("rule", "ends", "first"), [("both", "bin", 1952), ("either", "drop", 1988)])
+def test_event_study(rule: str, ends: str, first: int) -> None:
     """Twenty event years, 22 countries: covariances of less than full rank, which the engine makes non-negative."""
-    overrides = [f"treatment.rule={rule}", f"model.ends={ends}"]
+    overrides = [f"treatment.rule={rule}", f"model.ends={ends}", f"years=[{first}, 2019]"]
     results = engine.run(JOBS / "euro_event_study.yaml", overrides=overrides)
     rows, dummies = reference.event_dummies(
-        long(rule), rule=rule, base=-1, window=(-10, 10), ends=ends, term="euro"
+        long(rule, first), rule=rule, base=-1, window=(-10, 10), ends=ends, term="euro"
     )
     against_pyfixest(cell(results), rows, dummies)
     against_brute_force(cell(results), rows, dummies)

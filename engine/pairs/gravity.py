@@ -98,12 +98,15 @@ class PairSample:
         The screen, if any.
     n_kept : int or None
         Pairs above the screen's threshold, once it is known.
+    origin : int32 ``[n_units]`` or None
+        Bootstrap samples: which city a unit is a copy of; copies of one city form no pair.
     """
 
     classes: Integers
     allowed: np.ndarray[Any, np.dtype[np.bool_]]
     gravity: Gravity | None = None
     n_kept: int | None = None
+    origin: Integers | None = None
 
     @property
     def n_units(self) -> int:
@@ -119,6 +122,11 @@ class PairSample:
         """Pairs after the exclusion, before the screen."""
         size = np.bincount(self.classes, minlength=len(self.allowed)).astype(np.int64)
         ordered = size @ self.allowed @ size - size @ np.diag(self.allowed)
+        if self.origin is not None:
+            copies = np.bincount(self.origin)
+            own = np.diag(self.allowed)[self.classes[np.unique(self.origin, return_index=True)[1]]]
+            copies = copies[copies > 0]
+            ordered -= (copies * (copies - 1) * own).sum()
         return int(ordered) // 2
 
     def eligible(self, tile: Tile) -> tuple[Integers, Integers]:
@@ -128,6 +136,8 @@ class PairSample:
         inside = self.allowed[self.classes[rows][:, None], self.classes[cols][None, :]]
         if tile.rows == tile.cols:
             inside = np.triu(inside, 1)
+        if self.origin is not None:
+            inside &= self.origin[rows][:, None] != self.origin[cols][None, :]
         a, b = np.nonzero(inside)
         return rows[a], cols[b]
 

@@ -94,6 +94,8 @@ def pair_columns(
     t = np.searchsorted(present, time)
     _refuse_repeats(frame, (i, j, t), swap, directed, (unit_i, unit_j, year), source)
     columns = [cells.numbers(frame[name], source=source)[0] for name in (*regressors, outcome)]
+    for name, values in zip(regressors, columns, strict=False):
+        _refuse_infinite(values, frame.index, name, source)
     low, high, direction = np.minimum(i, j), np.maximum(i, j), (i > j).astype(np.int64)
     dyads, position = np.unique(low * len(units) + high, return_inverse=True)
     first, second = dyads // len(units), dyads % len(units)
@@ -129,6 +131,17 @@ def _window(
             remedy="name years that the table has",
         )
     return frame[inside], time[inside]
+
+
+def _refuse_infinite(values: Array, rows: pd.Index, name: str, source: str) -> None:
+    """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise InputError(
+            f"the regressor is {values[row]:g}",
+            where=f"{source}: row {rows[row] + cells.FIRST_ROW}, column '{name}'",
+            remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf",
+        )
 
 
 def _units(

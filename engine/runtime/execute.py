@@ -95,12 +95,15 @@ class Machine:
     ) -> Result:
         from distributed import as_completed
 
+        # A key of its own each time: one named by content may still be on its way out from an earlier pass.
         shipped = self.client.scatter(setting, broadcast=True, hash=False)
         digest = hashlib.sha256(pickle.dumps((shipped.key, tasks))).hexdigest()[:12]
         root, leaves = _tree(leaf, shipped, tasks, merge, f"{label}-{digest}")
         ending = self.client.compute(root)
         watched = self.client.compute(leaves)
         for done, future in enumerate(as_completed(watched), start=1):
+            if future.status != "finished":
+                future.result()  # raises what the task raised, before its release could hide that
             future.release()
             self.progress(label, done, len(tasks))
         return ending.result()  # type: ignore[no-any-return]
@@ -238,7 +241,7 @@ def _readable_failures() -> Iterator[None]:
         yield
     except (KilledWorker, CancelledError, CommClosedError) as error:
         raise RunError(
-            f"the cluster lost the run ({type(error).__name__}: {str(error).splitlines()[0]})\n"
+            f"the cluster lost the run ({type(error).__name__}: {str(error).partition('. ')[0] or 'no reason given'})\n"
             "  remedy: look at the workers' logs; where memory ran out, set runtime.memory lower; then run again"
         ) from error
     except KeyboardInterrupt:

@@ -34,7 +34,7 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> Path:
     return path
 
 
-def output_folder(path: Path) -> Path:
+def output_folder(path: Path, *, where: str = "--out") -> Path:
     """Create a folder and prove that it can be written, before any work is done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def output_folder(path: Path) -> Path:
     except OSError as error:
         raise InputError(
             f"cannot write to the output folder {path}: {error.strerror or error}",
-            where="--out",
+            where=where,
             remedy="choose a folder you may write to",
         ) from None
     return path

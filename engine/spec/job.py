@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from engine.expression import Expression, parse
+from engine.spec.block import Block
+from engine.spec.inference import Inference
 
 
 def _parsable(text: str) -> str:
@@ -30,12 +32,6 @@ PATTERNS = {
 Formula = Annotated[str, AfterValidator(_parsable)]
 Name = Annotated[str, Field(pattern=_NAME, max_length=80)]
 ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]
-
-
-class Block(BaseModel):
-    """A block of a job file: immutable, strict about keys and types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
 class Deflate(Block):
@@ -237,6 +233,7 @@ class Job(Block):
         {}, description="dotted key: list of values; all combinations are run"
     )
     cases: dict[str, dict[str, Any]] = Field({}, description="name: dotted keys and values; each is one cell")
+    inference: Inference = Inference()
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
@@ -260,8 +257,18 @@ class Job(Block):
             raise ValueError("a pair_table job needs outcome.column")
         if not self.model.regressors:
             raise ValueError("a pair_table job needs model.regressors")
+        if self.outcome.column in self.model.regressors:
+            raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.estimator != "twfe":
             raise ValueError("a pair_table job has no adoption years, so model.estimator must be twfe")
+        if self.inference.permutation:
+            raise ValueError(
+                "a pair_table job has no adoption years that inference.permutation could deal anew"
+            )
+        if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":
+            raise ValueError(
+                "a pair_table job has no city panel that inference.bootstrap kind pipeline could resample"
+            )
 
     def _check_panel(self) -> None:
         if self.outcome.synchronization is None:

@@ -12,7 +12,8 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from engine.errors import InputError
-from engine.spec.job import Block, Job
+from engine.spec.block import Block
+from engine.spec.job import Job
 
 Parts = tuple[str, ...]
 

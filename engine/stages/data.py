@@ -90,6 +90,7 @@ class Reader:
         wanted["outcome"] = job.outcome.synchronization or job.outcome.column
         wanted["adoption"] = job.treatment.adoption if job.treatment else None
         wanted["regressors"] = job.model.regressors
+        wanted["labels"] = label_columns(job)
         key = json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
@@ -139,6 +140,7 @@ def _city_data(job: Job, source: Source) -> CityData:
         logged={text: key for text, key in logged.items() if text in own},
         static=[name for name in (*_COORDINATES, job.treatment.adoption) if name in required],
         optional=[job.treatment.adoption],
+        labels=label_columns(job),
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
         fill=Filling(fill.max_gap, fill.method, tuple(fill.columns) if fill.columns else None)
@@ -146,6 +148,12 @@ def _city_data(job: Job, source: Source) -> CityData:
         else None,
         balance=job.panel.balance,
     )
+    panel, indices = with_indices(panel, job, source.name)
+    return CityData(source, panel, validation, indices)
+
+
+def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
+    """The panel with the job's composite indices as columns, and how each came about."""
     indices: dict[str, EntropyIndex] = {}
     for name, index in job.index.items():
         indicators = np.stack([panel.evaluate(parse(text)) for text in index.entropy], axis=2)
@@ -153,11 +161,18 @@ def _city_data(job: Job, source: Source) -> CityData:
         try:
             indices[name] = entropy_index(indicators, negative=negative, names=index.entropy)
         except InputError as error:
-            raise InputError(
-                error.problem, where=f"{source.name}: index.{name}", remedy=error.remedy
-            ) from None
+            raise InputError(error.problem, where=f"{source}: index.{name}", remedy=error.remedy) from None
         panel = panel.with_column(name, indices[name].index)
-    return CityData(source, panel, validation, indices)
+    return panel, indices
+
+
+def label_columns(job: Job) -> list[str]:
+    """Columns that inference needs as one label a city: strata, and what the jackknife leaves out."""
+    inference = job.inference
+    names = [name.partition(":")[0] for name in inference.permutation.strata] if inference.permutation else []
+    if inference.jackknife and inference.jackknife.by != "city":
+        names.append(inference.jackknife.by)
+    return list(dict.fromkeys(names))
 
 
 def _required(job: Job) -> dict[str, str]:

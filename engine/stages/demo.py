@@ -13,11 +13,13 @@ job: {name}_from_file
 panel: {{source: {name}.parquet}}
 {rest}"""
 _REST = {
-    "euro": """years: [1952, 2019]
+    "euro": """title: "The euro and business cycles"
+years: [1952, 2019]
 outcome: {synchronization: gdp_growth}
 treatment: {adoption: euro_year, rule: both}
 """,
-    "china_demo": """years: [2010, 2019]
+    "china_demo": """title: "SYNTHETIC data: pilots and synchronization"
+years: [2010, 2019]
 index:
   development:
     entropy: [gdp_per_capita, gdp_growth, investment_per_capita, services_share, fdi_per_capita,
@@ -33,7 +35,7 @@ treatment: {adoption: pilot_year, rule: exactly_one}
 
 def write_demo_data(folder: Path) -> list[Path]:
     """Write ``<name>.parquet``, ``<name>.csv`` and ``<name>.yaml`` of every built-in data set."""
-    output_folder(folder)
+    output_folder(folder, where="demo-data DIR")
     written: list[Path] = []
     for name in builtin.NAMES:
         frame = builtin.load(name)

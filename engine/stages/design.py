@@ -131,11 +131,13 @@ def _values(panel: CityPanel, text: str, key: str, *, may_miss: bool) -> Array:
     return values
 
 
-def build_sample(data: CityData, job: Job, adoption: Adoption) -> PairSample:
-    """The pairs after exclusion and gravity screen."""
+def build_sample(
+    data: CityData, job: Job, adoption: Adoption, *, origin: np.ndarray[Any, Any] | None = None
+) -> PairSample:
+    """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of."""
     allowed = allowed_classes(adoption, job.pairs.exclude)
-    gravity = _gravity(data, job) if job.pairs.gravity else None
-    sample = PairSample(adoption.classes, allowed, gravity)
+    gravity = _gravity(data, job, copies=origin is not None) if job.pairs.gravity else None
+    sample = PairSample(adoption.classes, allowed, gravity, origin=origin)
     if sample.n_eligible == 0:
         raise InputError(
             "no pair is left after pairs.exclude: both_treated, since every unit adopts",
@@ -145,11 +147,12 @@ def build_sample(data: CityData, job: Job, adoption: Adoption) -> PairSample:
     return sample.screened() if job.pairs.gravity and job.pairs.gravity.keep == "above_median" else sample
 
 
-def _gravity(data: CityData, job: Job) -> Gravity:
+def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
     assert job.pairs.gravity is not None
     panel, rule = data.panel, job.pairs.gravity
     latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
-    check_places(panel.units, latitude, longitude)
+    if not copies:
+        check_places(panel.units, latitude, longitude)
     masses = [_mass(panel, text, rule.year) for text in rule.mass]
     return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
 

@@ -34,13 +34,27 @@ _CELLS = 16  # cells whose influences one second pass holds at a time
 
 @dataclass(frozen=True)
 class Estimated:
-    """One cell with its fit and covariances, and what became of the rows of its pass."""
+    """One cell with its fit and covariances, and what became of the rows of its pass.
+
+    Attributes
+    ----------
+    regressors : tuple of str
+        The fit's names as `normal` has them.
+    own : float64 ``[K, K]``
+        Sum over pairs of influence products.
+    dyadic : Covariance
+        Dyadic-robust, whatever kinds the cell prints.
+    """
 
     cell: Cell
     fit: Fit
     covariances: tuple[Covariance, ...]
     infinite: int
     singletons: int
+    normal: Normal
+    regressors: tuple[str, ...]
+    own: Array
+    dyadic: Covariance
 
 
 def estimate_cells(
@@ -88,6 +102,10 @@ def estimate_cells(
             covariances(one, own, reverse, tuple(cell.job.model.errors)),
             moments.infinite,
             moments.singletons,
+            normal,
+            one.names,
+            own,
+            covariances(one, own, reverse, ("dyadic",))[0],
         )
         for cell, one, (own, reverse) in zip(cells, fits, products, strict=True)
     ]

@@ -26,6 +26,7 @@ def make_manifest(
     results: Sequence[Estimated],
     seconds: Mapping[str, float],
     workers: str,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """What was run on what, as plain JSON-able values."""
     import jax
@@ -53,7 +54,7 @@ def make_manifest(
         "cells": [_cell_entry(result) for result in results],
         "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
         "indices": _weights(data[0]),
-        "warnings": list(dict.fromkeys(warnings)),
+        "warnings": list(dict.fromkeys([*warnings, *notes])),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,25 @@ from engine.report.tables import Table, regression_table
 from engine.runtime.files import write_bytes, write_text, write_with
 
 MANIFEST = "manifest.json"
+FRAMES = ("estimates", "event_study", "inference", "draws", "influence")
 
 
 def write_results(
-    estimates: pd.DataFrame,
-    events: pd.DataFrame | None,
-    manifest: dict[str, Any],
-    validation: dict[str, Any],
-    folder: Path,
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], validation: dict[str, Any], folder: Path
 ) -> None:
-    """Write everything a job leaves behind; the manifest comes last and says that the rest is there."""
+    """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
+
+    ``frames`` become ``<name>.parquet``; those of an earlier run that this one does not have are removed.
+    """
     (folder / MANIFEST).unlink(missing_ok=True)
-    write_with(folder / "estimates.parquet", lambda path: estimates.to_parquet(path, index=False))
-    if events is not None:
-        write_with(folder / "event_study.parquet", lambda path: events.to_parquet(path, index=False))
+    for name in FRAMES:
+        if name in frames:
+            write_with(folder / f"{name}.parquet", partial(frames[name].to_parquet, index=False))
+        else:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
-    write_tables(estimates, manifest, folder)
-    write_figures(estimates, events, manifest, folder)
+    write_tables(frames["estimates"], manifest, folder)
+    write_figures(frames["estimates"], frames.get("event_study"), manifest, folder)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
 
 

@@ -58,7 +58,9 @@ WORLDS = {
 worlds = pytest.mark.parametrize("world", WORLDS)
 
 
-@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")  # pair and year dummies share a mean
+@pytest.mark.filterwarnings(
+    "ignore:The design matrix is rank-deficient"
+)  # pair and year dummies share a mean
 @worlds
 @compiled
 @given(seed=seeds)

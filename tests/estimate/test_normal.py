@@ -45,9 +45,17 @@ def literal_matrices(data: Dyads, table: np.ndarray) -> tuple[np.ndarray, np.nda
     out = np.zeros((2, data.n_units, size, size))
     for pair, (i, j) in enumerate(zip(data.i, data.j, strict=True)):
         everything = np.concatenate(
-            [np.eye(n_years), data.values[pair, :, :-1], table[classes[i], classes[j]], data.values[pair, :, -1:]], 1
+            [
+                np.eye(n_years),
+                data.values[pair, :, :-1],
+                table[classes[i], classes[j]],
+                data.values[pair, :, -1:],
+            ],
+            1,
         )
-        z = demeaned(Dyads(data.i, data.j, np.where(data.observed[pair][None, :, None], everything, np.nan), 0), 0)
+        z = demeaned(
+            Dyads(data.i, data.j, np.where(data.observed[pair][None, :, None], everything, np.nan), 0), 0
+        )
         out[0, i] += z.T @ z
         out[1, j] += z.T @ z
     return out[0], out[1]
@@ -72,9 +80,7 @@ def test_leave_one_out_matrices() -> None:
     data = dyads(3)
     table = paths(3, data.values.shape[1])
     found = normal_of(data, table, balanced=False).without_city()
-    expected = [
-        normal_of(data.without(unit), table, balanced=False).total for unit in range(data.n_units)
-    ]
+    expected = [normal_of(data.without(unit), table, balanced=False).total for unit in range(data.n_units)]
     np.testing.assert_allclose(found, expected, **EXACT)
 
 
@@ -151,7 +157,9 @@ def columns(**more: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]
 
 
 def test_independent_columns_pass() -> None:
-    q, raw, names = columns(near={"a": 1.0, "noise": 1e-3})  # correlation of 0.9999995 is high, yet no collinearity
+    q, raw, names = columns(
+        near={"a": 1.0, "noise": 1e-3}
+    )  # correlation of 0.9999995 is high, yet no collinearity
     assert collinear(q, raw, names) == []
     refuse_collinear(q, raw, names)
 
@@ -163,7 +171,9 @@ def test_independent_columns_pass() -> None:
 def test_a_combination_is_named_with_what_it_combines(mix: dict[str, float], partners: str) -> None:
     q, raw, names = columns(sum=mix)
     assert collinear(q, raw, names) == ["sum"]
-    with pytest.raises(InputError, match=f"^model.controls: 'sum' is collinear with {partners} once") as caught:
+    with pytest.raises(
+        InputError, match=f"^model.controls: 'sum' is collinear with {partners} once"
+    ) as caught:
         refuse_collinear(q, raw, names)
     assert caught.value.remedy == f"leave out one of sum, {partners}"
 

@@ -99,7 +99,9 @@ def test_pair_two_way_and_dyadic_in_loops(directed: bool, seed: int) -> None:
         if values[0] > 1e-9 * values[-1]:
             np.testing.assert_allclose(found[kind].matrix, expected, **EXACT)
             assert found[kind].note == ""
-        elif values[0] < -1e-9 * values[-1] and values[-1] > 0:  # clipped; a non-positive variance has its own test
+        elif (
+            values[0] < -1e-9 * values[-1] and values[-1] > 0
+        ):  # clipped; a non-positive variance has its own test
             clipped = (vectors * np.maximum(values, 0)) @ vectors.T
             if (np.diag(clipped) > 1e-6 * values[-1]).all():
                 np.testing.assert_allclose(found[kind].matrix, clipped, **EXACT)
@@ -217,7 +219,7 @@ def test_negative_eigenvalues_are_set_to_zero() -> None:
 
 @pytest.mark.parametrize("left", [0.0, 1e-9])
 def test_city_sums_stand_in_for_a_dyadic_variance_that_is_not_positive(left: float) -> None:
-    """A star: the centre's sum is a first-order condition, so the city sums equal what is subtracted, up to rounding."""
+    """A star: the centre's sum is a first-order condition, so city sums equal what is subtracted, up to rounding."""
     pairs = [(0, other) for other in range(1, 5)]
     psi = np.array([[1.0], [-2.0], [3.0], [-2.0 + left]])
     fit = fit_of(pairs, psi, n_first=2)
@@ -249,4 +251,6 @@ def test_intervals_are_students(dof: int, confidence: float) -> None:
     low, high = student.interval(confidence, dof, fit.estimate, se)
     np.testing.assert_allclose(found.statistic, fit.estimate / se, rtol=1e-15)
     np.testing.assert_allclose(found.p_value, 2 * student.sf(abs(fit.estimate / se), dof), rtol=1e-12)
-    np.testing.assert_allclose([found.low, found.high], [low, high], rtol=1e-9, atol=1e-12)  # scipy's ppf is a search
+    np.testing.assert_allclose(
+        [found.low, found.high], [low, high], rtol=1e-9, atol=1e-12
+    )  # scipy's ppf is a search

@@ -43,7 +43,9 @@ def world(seed: int, *, n: int = 24, ties: bool = False) -> PairSample:
     n = n + int(rng.integers(0, 4))  # eligible counts of either parity
     classes = rng.integers(0, 3, n).astype(np.int32)
     allowed = np.array([[False, False, True], [False, True, True], [True, True, True]])
-    if ties:  # two masses, at the corners of a cube: nine values of the force; a corner's own pairs are excluded
+    if (
+        ties
+    ):  # two masses, at the corners of a cube: nine values of the force; a corner's own pairs are excluded
         corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) / math.sqrt(3)
         away = np.repeat(corners, -(-n // 8), axis=0)[:n]
         classes = np.repeat(np.arange(8), -(-n // 8))[:n].astype(np.int32)
@@ -77,7 +79,9 @@ def test_distance_is_the_haversine(lat: float, lon: float, lat_2: float, lon_2: 
     found = at(np.array([lat, lat_2]), np.array([lon, lon_2])).distance_km(np.array([0]), np.array([1]))[0]
     # Unit vectors round at 1e-16 of the radius (1e-9 km); near antipodes asin turns that into its square root.
     near = haversine((lat, lon), (lat_2, lon_2)) < 0.99 * math.pi * EARTH_RADIUS_KM
-    assert found == pytest.approx(haversine((lat, lon), (lat_2, lon_2)), rel=1e-12, abs=1e-8 if near else 1e-3)
+    assert found == pytest.approx(
+        haversine((lat, lon), (lat_2, lon_2)), rel=1e-12, abs=1e-8 if near else 1e-3
+    )
 
 
 def test_distances_with_closed_forms() -> None:
@@ -130,7 +134,9 @@ def test_the_papers_arithmetic() -> None:
     classes = np.repeat([0, 1, 2, 3, 4], [1, 12, 21, 21, 199]).astype(np.int32)
     treated = np.arange(5) < 4
     place = at(rng.uniform(20, 50, 254), rng.uniform(80, 130, 254))
-    sample = PairSample(classes, ~(treated[:, None] & treated), Gravity(rng.normal(size=254), place.unit_vector))
+    sample = PairSample(
+        classes, ~(treated[:, None] & treated), Gravity(rng.normal(size=254), place.unit_vector)
+    )
     assert (sample.n_pairs, sample.n_eligible, sample.screened().n_kept) == (32_131, 30_646, 15_323)
 
 
@@ -157,7 +163,7 @@ def test_without_gravity_nothing_is_screened() -> None:
 
 def test_no_eligible_pair_is_refused() -> None:
     sample = PairSample(np.zeros(3, np.int32), np.zeros((1, 1), bool), world(0).gravity)
-    with pytest.raises(InputError, match="no pair is left after pairs.exclude"):
+    with pytest.raises(InputError, match=r"no pair is left after pairs\.exclude"):
         sample.screened()
 
 

@@ -42,7 +42,9 @@ def series(seed: int, n: int = N, years: int = T) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, years)).cumsum(1)
 
 
-def panel(values: np.ndarray, *, edge: int = N, window: slice = slice(None), clip: float = 0.0) -> PanelDesign:
+def panel(
+    values: np.ndarray, *, edge: int = N, window: slice = slice(None), clip: float = 0.0
+) -> PanelDesign:
     """Every pair of a panel in two classes, with two controls; missing where the series is."""
     n, years = values.shape
     rng = np.random.default_rng(n)
@@ -108,7 +110,9 @@ def test_mean_over_the_years_is_the_correlation(seed: int) -> None:
     values = series(seed)
     z = standardise(values, np.ones(T, bool))
     rho = 1 - 0.5 * (z[:, None] - z[None]) ** 2
-    np.testing.assert_allclose(rho.mean(2), np.corrcoef(values), rtol=0, atol=1e-13)  # sums of 8 terms of size T
+    np.testing.assert_allclose(
+        rho.mean(2), np.corrcoef(values), rtol=0, atol=1e-13
+    )  # sums of 8 terms of size T
     assert rho.min() >= 3 - 2 * T - 1e-12
     np.testing.assert_array_equal(np.diagonal(rho), np.ones((T, N)))
 
@@ -164,7 +168,9 @@ def test_clip_bounds_the_gap_at_both_ends(seed: int, clip: float) -> None:
     bound = 2 * math.sqrt(T - 1)
     gap = np.concatenate([[0.0, clip / 2, bound, bound - clip / 2], rng.uniform(0, bound, 30)])
     found = transform(gap, np.zeros_like(gap), clip=clip)
-    np.testing.assert_array_equal(found, transform(gap.clip(clip, bound - clip), np.zeros_like(gap), clip=clip))
+    np.testing.assert_array_equal(
+        found, transform(gap.clip(clip, bound - clip), np.zeros_like(gap), clip=clip)
+    )
     assert np.isfinite(found).all()
     inside = (gap > 2 * clip) & (gap < bound - 2 * clip)
     np.testing.assert_array_equal(found[inside], transform(gap, np.zeros_like(gap))[inside])
@@ -259,7 +265,9 @@ def test_both_layouts_hold_the_same_moments() -> None:
     for side in ("first", "second"):
         parts = compact.layout.split(getattr(compact, side)), general.layout.split(getattr(general, side))
         for one, other in zip(*parts, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)  # outcomes differ by rounding, as above
+            np.testing.assert_allclose(
+                one, other, rtol=1e-11, atol=1e-11
+            )  # outcomes differ by rounding, as above
 
 
 def test_cities_are_counted_by_position_and_partner_class() -> None:
@@ -294,7 +302,9 @@ def test_each_kernel_is_compiled_once_for_all_tiles() -> None:
     size, n_terms = design.n_years + design.n_columns + 1, 2
     rng = np.random.default_rng(0)
     block = CellBlock(
-        rng.normal(size=(2, 2, design.n_years, 1)), rng.normal(size=(size, 1)), rng.normal(size=(size, n_terms))
+        rng.normal(size=(2, 2, design.n_years, 1)),
+        rng.normal(size=(size, 1)),
+        rng.normal(size=(size, n_terms)),
     )
     assert len(design.tasks()) == 15
     before = kernels.moments._cache_size(), kernels.score_products._cache_size()

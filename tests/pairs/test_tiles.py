@@ -70,7 +70,12 @@ def test_the_number_of_tasks_is_bounded() -> None:
     [
         (254, 2e9, 8.0 * 5 * 82, 254),  # never longer than the grid
         (2850, 2e9, 8.0 * 5 * 106, 256),  # never longer than 256
-        (2850, 16e6, 8.0 * 5 * 106, 128),  # two sides of 128 units of 4,240 bytes are 1.1 MB, of 256 are 2.2 MB
+        (
+            2850,
+            16e6,
+            8.0 * 5 * 106,
+            128,
+        ),  # two sides of 128 units of 4,240 bytes are 1.1 MB, of 256 are 2.2 MB
         (2850, 1.0, 8.0, 16),  # halved down to 16 and no further
         (1, 2e9, 8.0, 2),
     ],

@@ -84,7 +84,7 @@ def test_year_in_which_a_pair_becomes_treated() -> None:
 @pytest.mark.parametrize("rule", ["both", "either"])
 def test_treated_from_the_adoption_of_the_pair_on(rule: str) -> None:
     adoption = adoption_classes(np.array([2011.0, 2013.0, 2015.0]), 2019)
-    treated = YEARS >= pair_adoption(adoption, rule)[:, :, None]
+    treated = pair_adoption(adoption, rule)[:, :, None] <= YEARS
     np.testing.assert_array_equal(policy_paths(adoption, YEARS, rule), treated.astype(float))
 
 

@@ -35,7 +35,9 @@ def tree(n: int) -> str:
     """Neighbours are merged level by level; an odd one out moves up."""
     level = [f"s{k}" for k in range(n)]
     while len(level) > 1:
-        level = [merge(*level[k : k + 2]) if k + 1 < len(level) else level[k] for k in range(0, len(level), 2)]
+        level = [
+            merge(*level[k : k + 2]) if k + 1 < len(level) else level[k] for k in range(0, len(level), 2)
+        ]
     return level[0]
 
 

@@ -88,7 +88,7 @@ def test_output_folders_are_made_with_their_parents(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     for path in (tmp_path / "a", tmp_path / "a" / "b"):
-        with pytest.raises(InputError, match="^--out: cannot write to the output folder") as caught:
+        with pytest.raises(InputError, match=r"^--out: cannot write to the output folder") as caught:
             output_folder(path)
         assert str(path) in caught.value.problem
         assert caught.value.remedy == "choose a folder you may write to"
@@ -103,5 +103,5 @@ def test_a_folder_that_exists_but_cannot_be_written_is_an_input_error(
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
-    with pytest.raises(InputError, match="cannot write to the output folder .*: Read-only file system"):
+    with pytest.raises(InputError, match=r"cannot write to the output folder .*: Read-only file system"):
         output_folder(tmp_path)

@@ -1,0 +1,110 @@
+"""From draws to p-values and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A Monte Carlo p-value, its standard error from the number of draws, and the draws that counted."""
+
+    value: float
+    error: float
+    draws: int
+
+
+def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PValue:
+    """Two-sided p = (1 + #{|T*| >= |T|}) / (1 + B); the share itself where the draws are all assignments.
+
+    Draws that do not identify the statistic (NaN) are left out. Source: Phipson and Smyth (2010).
+    """
+    known = draws[np.isfinite(draws)]
+    if not math.isfinite(observed) or not len(known):
+        return PValue(math.nan, math.nan, len(known))
+    # A draw that equals the observed assignment must count although rounding may put it just below.
+    extreme = int((np.abs(known) >= abs(observed) * (1 - 1e-10)).sum())
+    if exact:
+        return PValue(extreme / len(known), 0.0, len(known))
+    p = (1 + extreme) / (1 + len(known))
+    return PValue(p, math.sqrt(p * (1 - p) / (1 + len(known))), len(known))
+
+
+def max_statistic_p(observed: Array, draws: Array, *, exact: bool = False) -> PValue:
+    """Joint p-value of several coefficients by the largest |t|; ``draws`` ``[n_draws, n_terms]``."""
+    return permutation_p(float(np.abs(observed).max()), np.abs(draws).max(axis=1), exact=exact)
+
+
+def bootstrap_interval(
+    estimate: float, std_error: float, draws: Array, statistics: Array, *, kind: str, confidence: float
+) -> tuple[float, float]:
+    """``percentile``, ``basic`` or ``percentile_t`` interval; draws ``[n_draws]``, NaN where not identified.
+
+    Quantiles are order statistics (inverse of the empirical distribution). Source: Davison and Hinkley (1997, 5.2).
+    """
+    alpha = 1 - confidence
+    levels = [alpha / 2, 1 - alpha / 2]
+    if kind == "percentile_t":
+        known = statistics[np.isfinite(statistics)]
+        if not len(known):
+            return math.nan, math.nan
+        low, high = np.quantile(known, levels, method="inverted_cdf")
+        return estimate - high * std_error, estimate - low * std_error
+    known = draws[np.isfinite(draws)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, levels, method="inverted_cdf")
+    return (2 * estimate - high, 2 * estimate - low) if kind == "basic" else (float(low), float(high))
+
+
+def n_assignments(classes: Integers, strata: Integers | None) -> int:
+    """Distinct ways to deal the classes to the units within strata."""
+    stratum = np.zeros(len(classes), dtype=np.int32) if strata is None else strata
+    total = 1
+    for number in np.unique(stratum):
+        own = classes[stratum == number]
+        ways = math.factorial(len(own))
+        for size in np.unique(own, return_counts=True)[1]:
+            ways //= math.factorial(int(size))
+        total *= ways
+    return total
+
+
+def all_assignments(classes: Integers, strata: Integers | None) -> Integers:
+    """Every distinct assignment ``[n_assignments, n_units]``; count them with `n_assignments` first."""
+    stratum = np.zeros(len(classes), dtype=np.int32) if strata is None else strata
+    blocks = [np.flatnonzero(stratum == number) for number in np.unique(stratum)]
+    out = [np.empty(len(classes), dtype=np.int32)]
+    for units in blocks:
+        ways = list(_arrangements(np.sort(classes[units]).tolist()))
+        out = [_with(row, units, way) for row in out for way in ways]
+    return np.stack(out)
+
+
+def _with(row: Integers, units: Any, way: list[int]) -> Integers:
+    copy = row.copy()
+    copy[units] = way
+    return copy
+
+
+def _arrangements(items: list[int]) -> Iterator[list[int]]:
+    """Distinct orders of a sorted list: places for the first value, then the rest in what is left."""
+    if not items:
+        yield []
+        return
+    first, count = items[0], items.count(items[0])
+    rest = items[count:]
+    for places in combinations(range(len(items)), count):
+        taken = set(places)
+        for tail in _arrangements(rest):
+            left = iter(tail)
+            yield [first if place in taken else next(left) for place in range(len(items))]

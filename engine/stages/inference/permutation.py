@@ -1,0 +1,150 @@
+"""Permutation tests of the cells of a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from engine.errors import InputError
+from engine.infer.cubes import Assignments, prepare
+from engine.infer.permutation import (
+    OBSERVED,
+    Draws,
+    Permutation,
+    Tested,
+    draws_of,
+    merge_draws,
+    permutation_draws,
+)
+from engine.infer.summary import all_assignments, max_statistic_p, n_assignments, permutation_p
+from engine.pairs.design import PanelDesign
+from engine.runtime.execute import Machine
+from engine.spec.inference import PermutationTest
+from engine.stages.data import CityData
+from engine.stages.estimation import Estimated
+from engine.stages.inference.book import Book
+from engine.stages.inference.shared import BLOCK, blocks, features_of, tested
+from engine.stages.prepare import Prepared
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+
+def permutation_setting(
+    prepared: Prepared, results: list[Estimated], wanted: PermutationTest, *, studentise: bool = True
+) -> Permutation:
+    """The permutation test of some cells of a pass."""
+    design, data = prepared.design, prepared.shared.data
+    assert isinstance(design, PanelDesign)
+    assert isinstance(data, CityData)
+    if design.kept_rows is not None:
+        raise InputError(
+            "inference.permutation cannot move rows that ends: drop removes with the adoption years",
+            where="model.ends",
+            remedy="use ends: bin",
+        )
+    screened = design.sample.n_kept is not None
+    recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
+    given = Assignments(
+        pairs=features_of(prepared, every_screen=recompute),
+        classes=design.classes,
+        allowed=design.sample.allowed,
+        recompute=recompute,
+        n_eligible=design.sample.n_eligible,
+    )
+    cells = tuple(tested(prepared, r, _own_terms(r)) for r in results)
+    return Permutation(given, strata_codes(data, wanted.strata), wanted.seed, cells, studentise)
+
+
+def _own_terms(result: Estimated) -> list[str] | None:
+    wanted = result.cell.job.inference.permutation
+    return wanted.terms if wanted else None
+
+
+def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
+    """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
+    if not strata:
+        return None
+    combined = [_classes_of(data, name) for name in strata]
+    return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
+
+
+def _classes_of(data: CityData, name: str) -> Any:
+    column, colon, number = name.partition(":")
+    labels = data.panel.labels[column]
+    if not colon:
+        return np.unique(labels, return_inverse=True)[1]
+    try:
+        values, k = np.array([float(label) for label in labels]), int(number)
+    except ValueError:
+        raise InputError(
+            f"'{name}' needs a number column and a number of classes",
+            where="inference",
+            remedy="e.g. population:4",
+        ) from None
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable") * k // len(values)
+
+
+def _exact_block(setting: Permutation, classes: Integers) -> Draws:
+    """Draws of given assignments."""
+    with jax.enable_x64(True):
+        return draws_of(setting, prepare(setting.given), classes, np.arange(len(classes), dtype=np.int32))
+
+
+def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: Book) -> None:
+    setting = permutation_setting(prepared, group, wanted)
+    ways = n_assignments(setting.given.classes, setting.strata)
+    exact = ways <= wanted.reps
+    if exact:
+        every = all_assignments(setting.given.classes, setting.strata)
+        tasks = [every[start : start + BLOCK] for start in range(0, ways, BLOCK)]
+        draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
+        book.notes.append(f"permutation: all {ways:,} assignments were enumerated, so p-values are exact")
+    else:
+        draws = machine.reduce(
+            permutation_draws, setting, blocks(wanted.reps), merge_draws, label="permutations"
+        )
+    observed = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
+    for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
+        _permutation_rows(book, result, cell, draws, observed, number, exact)
+
+
+def _permutation_rows(
+    book: Book, result: Estimated, cell: Tested, draws: Draws, observed: Draws, number: int, exact: bool
+) -> None:
+    names = [result.fit.names[k] for k in cell.tested]
+    estimate, statistic = draws.estimate[number], draws.statistic[number]
+    here_b, here_t = observed.estimate[number][0], observed.statistic[number][0]
+    for k, name in enumerate(names):
+        for method, value, values in (
+            ("permutation", here_t[k], statistic[:, k]),
+            ("permutation_coefficient", here_b[k], estimate[:, k]),
+        ):
+            p = permutation_p(float(value), values, exact=exact)
+            book.row(
+                result.cell.id, name, method, reps=p.draws, statistic=value, p_value=p.value, mc_error=p.error
+            )
+        book.draw(result.cell.id, "permutation", draws.replicates, name, estimate[:, k], statistic[:, k])
+    if len(names) > 1:
+        p = max_statistic_p(here_t, statistic, exact=exact)
+        book.row(
+            result.cell.id,
+            "joint",
+            "permutation_max_t",
+            reps=p.draws,
+            statistic=float(np.abs(here_t).max()),
+            p_value=p.value,
+            mc_error=p.error,
+        )
+    lost = int(np.isnan(estimate).any(axis=1).sum())
+    if lost:
+        book.notes.append(
+            f"{result.cell.label}: {lost} permutations do not identify the regression and are left out"
+        )
+    if draws.fallback[number]:
+        book.notes.append(
+            f"{result.cell.label}: in {draws.fallback[number]} permutations the dyadic variance was not positive; "
+            "city sums without the subtraction studentise them"
+        )

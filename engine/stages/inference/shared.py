@@ -1,0 +1,72 @@
+"""What every kind of inference needs of a pass: its pairs, their types, the coefficients in question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.infer.permutation import Tested
+from engine.infer.weighted import Weighted, sort_by_type
+from engine.pairs.design import PanelDesign
+from engine.pairs.features import PairFeatures, pair_features
+from engine.stages.design import memory_bytes
+from engine.stages.estimation import Estimated
+from engine.stages.prepare import Prepared
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+BLOCK = 256  # replicates of one task
+
+
+def features_of(prepared: Prepared, *, every_screen: bool) -> PairFeatures:
+    job = prepared.shared.job
+    return pair_features(
+        prepared.design, every_screen=every_screen, memory_bytes=memory_bytes(job.runtime.memory) * 0.75
+    )
+
+
+def types_of(prepared: Prepared) -> list[tuple[int, int]]:
+    h = prepared.design.n_classes
+    allowed = (
+        prepared.design.sample.allowed if isinstance(prepared.design, PanelDesign) else np.ones((1, 1), bool)
+    )
+    return [(g, k) for g in range(h) for k in range(g, h) if allowed[g, k]]
+
+
+def tested(prepared: Prepared, result: Estimated, names: list[str] | None) -> Tested:
+    """The regression of a cell over [columns | its own terms], and the coefficients to test."""
+    terms = prepared.terms[prepared.shared.cells.index(result.cell)]
+    every = (*prepared.shared.controls, *terms.names)
+    wanted = names or list(terms.names) or list(result.fit.names)
+    unknown = [name for name in wanted if name not in result.fit.names]
+    if unknown:
+        raise InputError(
+            f"'{unknown[0]}' is no term of cell '{result.cell.label}'",
+            where="inference.permutation.terms",
+            remedy=f"its terms are {', '.join(result.fit.names)}",
+        )
+    return Tested(
+        regressors=tuple(every.index(name) for name in result.fit.names),
+        tested=tuple(result.fit.names.index(name) for name in wanted),
+        paths=np.stack([terms.table[g, h] for g, h in types_of(prepared)]),
+    )
+
+
+def blocks(reps: int) -> list[Integers]:
+    return [np.arange(start, min(start + BLOCK, reps), dtype=np.int32) for start in range(0, reps, BLOCK)]
+
+
+def weighted_setting(prepared: Prepared) -> Weighted:
+    """The pairs of a pass's sample, sorted by type."""
+    design = prepared.design
+    pairs = features_of(prepared, every_screen=False)
+    kinds = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
+    types = types_of(prepared)
+    for number, (g, h) in enumerate(types):
+        kinds[g, h] = kinds[h, g] = number
+    kind = kinds[design.classes[pairs.i], design.classes[pairs.j]]
+    used = pairs.features[:, 0] > 0
+    return sort_by_type(pairs, np.where(used, kind, -1).astype(np.int32), len(types))

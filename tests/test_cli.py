@@ -1,0 +1,298 @@
+"""The ``dyadid`` command when all is well, and when the user, the disk or the reader ends it early."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import engine
+from engine import cli, pipeline
+from engine.cities import builtin
+from engine.cities.read import read_table
+from engine.errors import InputError, RunError
+
+JOBS = Path(__file__).parents[1] / "jobs"
+EURO, TABLE_1 = str(JOBS / "euro.yaml"), str(JOBS / "table1_baseline.yaml")
+DYADID = Path(sys.executable).with_name("dyadid")
+FILES = {
+    "estimates.parquet", "manifest.json", "validation.json", "figures.json",
+    "table.txt", "table.tex", "table.html", "table.csv", "coefficients.pdf", "coefficients.png",
+}  # fmt: skip
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command within this process, in a fresh folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main sets its own
+    monkeypatch.setattr(cli, "_use_compilation_cache", lambda: None)  # of this process nothing shall stay
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dyadid", *argv])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def euro(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The euro job run once by the installed command: its output folder, and what it said."""
+    out = tmp_path_factory.mktemp("euro") / "deep" / "out"
+    argv = [str(DYADID), "run", EURO, "--out", str(out)]
+    return out, subprocess.run(argv, capture_output=True, text=True, timeout=120)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_check_reports_data_and_filters(command: Command) -> None:
+    code, out, err = command("check", TABLE_1)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == f"{TABLE_1}: table1_baseline, 6 cells"
+    assert lines[1].startswith("SYNTHETIC")
+    assert lines[-5:] == [
+        "adoption: 2015: 1, 2016: 12, 2018: 21, 2019: 21, never: 199",
+        "all pairs of 254 units: 32,131 pairs, 321,310 rows",
+        "both-treated pairs excluded: 30,646 pairs, 306,460 rows",
+        "gravity above its median: 15,323 pairs, 153,230 rows",
+        "ok",
+    ]
+
+
+def test_plan_counts_cells_pairs_and_tiles(command: Command) -> None:
+    code, out, err = command("plan", TABLE_1, "--set", "runtime.tile=64")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == f"{TABLE_1}: table1_baseline, 6 cells in 1 pass"
+    assert [line.split()[0] for line in lines[1:7]] == ["1", "2", "3", "4", "5", "6"]
+    assert lines[1].endswith("  twfe  model.controls=none")
+    assert lines[7].startswith("pass 1: 6 cells, 15,323 of 32,131 pairs, 153,230 rows, ")
+    assert lines[8].startswith("  10 tiles in ")  # four blocks of 64 cities: 4 * 5 / 2
+    assert len(lines) == 9
+
+
+def test_a_folder_is_all_its_jobs(command: Command) -> None:
+    code, out, _ = command("plan", str(JOBS))
+    names = [line.split(": ")[1].split(",")[0] for line in out.splitlines() if line.startswith(str(JOBS))]
+    assert code == 0
+    assert sorted(names) == sorted(path.stem for path in JOBS.glob("*.yaml"))
+
+
+def test_schema_is_json(command: Command) -> None:
+    code, out, err = command("schema")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["required"] == ["job"]
+
+
+def test_demo_data_are_the_builtin_data(command: Command, tmp_path: Path) -> None:
+    code, out, err = command("demo-data", "demo")
+    expected = {f"{name}.{ending}" for name in builtin.NAMES for ending in ("parquet", "csv", "yaml")}
+    assert (code, err) == (0, "")
+    assert {Path(line).name for line in out.splitlines()} == files(tmp_path / "demo") == expected
+    for name in builtin.NAMES:
+        frame = builtin.load(name)
+        pd.testing.assert_frame_equal(pd.read_parquet(f"demo/{name}.parquet"), frame, check_exact=True)
+        pd.testing.assert_frame_equal(read_table(Path(f"demo/{name}.csv")), frame, check_exact=True)
+    code, out, err = command("check", "demo")
+    assert (code, out.splitlines().count("ok"), err) == (0, len(builtin.NAMES), "")
+
+
+def test_run_writes_what_python_gives(euro: Any) -> None:
+    out, done = euro
+    assert (done.returncode, done.stderr) == (0, "")  # and no bars, for this is no terminal
+    assert files(out) == {f"euro/{name}" for name in FILES} | {"report.html"}
+    results = engine.run(EURO)
+    written = pd.read_parquet(out / "euro" / "estimates.parquet")
+    pd.testing.assert_frame_equal(written, results.estimates, check_exact=True)  # one program, one tiling
+    table = (out / "euro" / "table.txt").read_text(encoding="utf-8")
+    assert done.stdout.startswith(table)
+    last = done.stdout.splitlines()[-2:]
+    assert last[0].startswith("euro: ")
+    assert last[0].endswith(f" s, written to {out / 'euro'}")
+    assert last[1] == f"report: {out / 'report.html'}"
+
+
+def test_report_makes_everything_again(euro: Any, command: Command, tmp_path: Path) -> None:
+    made, copy = euro[0], tmp_path / "copy"
+    (copy / "euro").mkdir(parents=True)
+    for name in ("estimates.parquet", "manifest.json", "validation.json"):
+        (copy / "euro" / name).write_bytes((made / "euro" / name).read_bytes())
+    code, out, err = command("report", "copy")
+    assert (code, out, err) == (0, "report: copy/report.html\n", "")
+    assert files(copy) == files(made)
+    for name in ("table.txt", "table.tex", "table.html", "table.csv", "figures.json"):
+        assert (copy / "euro" / name).read_bytes() == (made / "euro" / name).read_bytes()
+
+
+def test_set_overrides(command: Command) -> None:
+    code, _, _ = command(
+        "run", EURO, "--out", "o", "--set", "model.controls=[size]", "--set", "model.errors=[pair]"
+    )
+    assert code == 0
+    written = pd.read_parquet("o/euro/estimates.parquet")
+    assert written[["term", "errors"]].to_numpy().tolist() == [["size", "pair"], ["euro", "pair"]]
+
+
+@pytest.mark.parametrize("argv", [("check", TABLE_1), ("plan", TABLE_1), ("schema",)])
+def test_no_jax_before_a_run(argv: tuple[str, ...]) -> None:
+    """Login nodes are slow: under 3 s, in processor time, which other work on this machine does not lengthen."""
+    code = (
+        "import sys\nfrom engine.cli import main\n"
+        f"sys.argv = ['dyadid', *{argv!r}]\nmain()\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules} & {'jax', 'jaxlib'}), file=sys.stderr)"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stderr) == (0, "\n")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(cli, "_err", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(cli, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with cli._progress() as tell:
+        tell("moments", 1, 10)
+        now[0] = 1.9
+        tell("moments", 2, 10)
+        time.sleep(0.3)  # the screen is drawn ten times a second
+        assert "moments" not in shown.getvalue()
+        now[0] = 2.1
+        tell("moments", 3, 10)
+        time.sleep(0.3)
+        assert "3/10" in shown.getvalue()
+
+
+def test_no_bars_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_err", Console(file=io.StringIO()))
+    with cli._progress() as tell:
+        assert tell is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (RunError("the cluster lost the run"), 1, "failed: the cluster lost the run\n"),
+        (
+            OSError(28, "No space left on device", "o/x"),
+            1,
+            "failed: [Errno 28] No space left on device: 'o/x'\n",
+        ),
+        (
+            InputError("is odd", where="k", remedy="make it even"),
+            2,
+            "error: k: is odd\n  remedy: make it even\n",
+        ),
+    ],
+)
+def test_failures_are_one_message(
+    error: Exception, code: int, message: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    assert command("run", EURO) == (code, "", message)
+
+
+def test_a_bug_is_not_dressed_up(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        command("run", EURO)
+
+
+def test_help(command: Command) -> None:
+    code, out, err = command("--help")
+    assert (code, err) == (0, "")
+    for name in ("check", "plan", "run", "report", "schema", "demo-data"):
+        assert f"\n  {name} " in out
+    assert command()[0] == 2
+
+
+def test_a_reader_who_leaves() -> None:
+    """``dyadid schema | head``: no traceback when nobody reads on."""
+    process = subprocess.Popen([DYADID, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["threads", "processes"])
+def test_ctrl_c(workers: tuple[str, ...], tmp_path: Path, command: Command) -> None:
+    """As a terminal sends it, to all processes at once, in the midst of a run of many minutes."""
+    (tmp_path / "big.yaml").write_text(
+        f"extends: {TABLE_1}\njob: big\nruntime: {{tile: 8}}\n"
+        "panel: {source: 'builtin:china_demo', options: {cities: 1500}}\n"
+    )
+    argv = [DYADID, "run", "big.yaml", "--out", "out", *workers]
+    process = subprocess.Popen(
+        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / "big").is_dir():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(3)  # the data are made, kernels compiled, passes under way
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.strip() == "interrupted: files already written are whole; run again to do the rest"
+    assert files(tmp_path / "out") == set()
+    again = ("--set", "runtime.tile=null", "--set", "panel.options.cities=60", "--set", "model.controls=[]")
+    assert command("run", "big.yaml", "--out", "out", *again)[0] == 0
+    left = files(tmp_path / "out")
+    assert {"big/estimates.parquet", "big/manifest.json", "big/table.txt", "report.html"} <= left
+    assert not [name for name in left if name.endswith(".part")]
+
+
+def test_ctrl_c_lost_in_a_callback_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector calls JAX, and what a callback raises is only reported; the run would go on."""
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    other = SimpleNamespace(exc_type=ValueError)
+    cli._send_again(other)
+    assert told == [other]
+
+    def lose_and_wait() -> None:
+        cli._send_again(SimpleNamespace(exc_type=KeyboardInterrupt))
+        time.sleep(10)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        lose_and_wait()
+    assert time.monotonic() - start < 5  # it ends the wait, and does not come after it
+    assert told == [other]
