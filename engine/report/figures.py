@@ -104,7 +104,7 @@ def event_study_figure(
         A column is missing, there are no rows, or the rows are of several cells.
     """
     _check_event_study(event_study)
-    with _style():
+    with figure_style():
         figure, axes = _canvas((6.3, 3.9), title=title, subtitle=subtitle)
         years = sorted({base, *map(int, event_study["event_time"])})
         axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
@@ -161,7 +161,7 @@ def coefficient_figure(
     cells = list(dict.fromkeys(estimates["cell"]))
     places = {cell: place for place, cell in enumerate(cells, start=1)}
     kinds = [kind for kind in _KINDS if (rows["errors"] == kind).any()]
-    with _style():
+    with figure_style():
         width = float(np.clip(0.72 * len(cells) + 1.6, 5.2, 12.0))
         figure, axes = _canvas((width, 3.9), title=title, subtitle=subtitle)
         axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
@@ -214,7 +214,7 @@ def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200)
     written = "".join(text.get_text() for text in figure.findobj(Text))
     # Chinese fonts come as OpenType with PostScript outlines, which may not be embedded as Type 42.
     fonttype = 3 if max(written, default=" ") >= "\u2e80" else 42
-    with _style({"pdf.fonttype": fonttype}), _missing_glyphs_logged():
+    with figure_style({"pdf.fonttype": fonttype}), _missing_glyphs_logged():
         if form == "pdf":
             metadata = {"CreationDate": None, "Creator": None, "Producer": None}
             FigureCanvasPdf(figure).print_figure(stream, format="pdf", metadata=metadata)
@@ -310,7 +310,8 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 @contextmanager
-def _style(more: dict[Any, Any] | None = None) -> Iterator[None]:
+def figure_style(more: dict[Any, Any] | None = None) -> Iterator[None]:
+    """The look of all figures, with a Chinese font where one is installed."""
     import matplotlib
     from matplotlib.font_manager import fontManager
 

@@ -19,6 +19,13 @@ from engine.report.figures import (
     figure_bytes,
 )
 from engine.report.page import JobSection, report_page
+from engine.report.placebo import (
+    inference_html,
+    influence_figure,
+    influence_text,
+    placebo_figure,
+    placebo_text,
+)
 from engine.report.reading import reading
 from engine.report.tables import Table, regression_table
 from engine.runtime.files import write_bytes, write_text, write_with
@@ -42,7 +49,7 @@ def write_results(
             (folder / f"{name}.parquet").unlink(missing_ok=True)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
     write_tables(frames["estimates"], manifest, folder)
-    write_figures(frames["estimates"], frames.get("event_study"), manifest, folder)
+    write_figures(frames, manifest, folder)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
 
 
@@ -55,12 +62,10 @@ def write_tables(estimates: pd.DataFrame, manifest: dict[str, Any], folder: Path
     write_text(folder / "table.csv", table.to_csv())
 
 
-def write_figures(
-    estimates: pd.DataFrame, events: pd.DataFrame | None, manifest: dict[str, Any], folder: Path
-) -> None:
+def write_figures(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], folder: Path) -> None:
     """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order."""
     written = []
-    for name, title, text, figure in _figures(estimates, events, manifest):
+    for name, title, text, figure in (*_figures(frames, manifest), *_draw_figures(frames, manifest)):
         write_bytes(folder / f"{name}.pdf", figure_bytes(figure, "pdf"))
         write_bytes(folder / f"{name}.png", figure_bytes(figure, "png"))
         written.append({"name": name, "title": title, "text": text})
@@ -68,9 +73,10 @@ def write_figures(
 
 
 def _figures(
-    estimates: pd.DataFrame, events: pd.DataFrame | None, manifest: dict[str, Any]
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any]
 ) -> Iterator[tuple[str, str, str, Any]]:
     """Name, title, text and figure: an event study a cell that has one, and the main term over the cells."""
+    estimates, events = frames["estimates"], frames.get("event_study")
     subtitle = "Synthetic data" if _synthetic(manifest) else ""
     studies = [cell for cell in manifest["cells"] if "event_study" in cell]
     for cell in studies if events is not None else []:
@@ -94,6 +100,46 @@ def _figures(
             estimates, term, title=manifest["title"], subtitle=subtitle, confidence=manifest["confidence"]
         )
         yield "coefficients", f"{manifest['title']}: {term}", coefficient_text(estimates, term), figure
+
+
+def _draw_figures(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any]
+) -> Iterator[tuple[str, str, str, Any]]:
+    """Placebo densities and influences of the last cell that has them, for the treatment or its first term."""
+    subtitle = "Synthetic data" if _synthetic(manifest) else ""
+    if "draws" in frames and (frames["draws"]["method"] == "permutation").any():
+        draws = frames["draws"]
+        cell = draws.loc[draws["method"] == "permutation", "cell"].iloc[-1]
+        own = draws[draws["cell"] == cell]
+        term = own["term"].iloc[0]
+        own = own[own["term"] == term]
+        city, pair = (
+            own.loc[own["method"] == method, "estimate"].to_numpy()
+            for method in ("permutation", "pair_shuffle")
+        )
+        rows = frames["inference"]
+        rows = rows[(rows["cell"] == cell) & (rows["term"] == term)].set_index("method")
+        estimate = float(rows.at["permutation_coefficient", "statistic"])
+        p = float(rows.at["permutation", "p_value"])
+        title = f"{manifest['title']}: placebo"
+        figure = placebo_figure(
+            city,
+            estimate,
+            p,
+            term=term,
+            title=title,
+            subtitle=subtitle,
+            pair_draws=pair if len(pair) else None,
+        )
+        yield "placebo", title, placebo_text(city, estimate, p, term), figure
+    if "influence" in frames:
+        influence = frames["influence"]
+        last = influence[influence["cell"] == influence["cell"].iloc[-1]]
+        term = last["term"].iloc[0]
+        last = last[last["term"] == term]
+        title = f"{manifest['title']}: influence"
+        figure = influence_figure(last, term=term, title=title, subtitle=subtitle)
+        yield "influence", title, influence_text(last, term), figure
 
 
 def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
@@ -120,9 +166,9 @@ def _table(estimates: pd.DataFrame, manifest: dict[str, Any]) -> Table:
 def render_folder(folder: Path) -> Path:
     """Make tables and figures again from the Parquet files of every job below a folder, then the page."""
     for manifest, job in _finished(folder):
-        estimates, events = _frames(job)
-        write_tables(estimates, manifest, job)
-        write_figures(estimates, events, manifest, job)
+        frames = _frames(job)
+        write_tables(frames["estimates"], manifest, job)
+        write_figures(frames, manifest, job)
     return write_page(folder)
 
 
@@ -152,17 +198,21 @@ def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
     return found
 
 
-def _frames(job: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    events = job / "event_study.parquet"
-    return pd.read_parquet(job / "estimates.parquet"), pd.read_parquet(events) if events.exists() else None
+def _frames(job: Path) -> dict[str, pd.DataFrame]:
+    paths = {name: job / f"{name}.parquet" for name in FRAMES}
+    return {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
 
 
 def _section(manifest: dict[str, Any], job: Path) -> JobSection:
-    estimates, _ = _frames(job)
+    frames = _frames(job)
+    estimates = frames["estimates"]
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
     return JobSection(
         manifest=manifest,
-        tables=[(manifest["title"], _table(estimates, manifest).to_html())],
+        tables=[
+            (manifest["title"], _table(estimates, manifest).to_html()),
+            *([("Inference by draws", inference_html(frames["inference"]))] if "inference" in frames else []),
+        ],
         figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
         reading=reading(estimates, main=manifest["treatment"]),
         validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.infer.cubes import Assignments, prepare
+from engine.infer.pair_shuffle import pair_shuffle_estimates
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
@@ -25,11 +26,13 @@ from engine.spec.inference import PermutationTest
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import BLOCK, blocks, features_of, tested
+from engine.stages.inference.shared import BLOCK, blocks, features_of, tested, weighted_setting
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+_SHUFFLES = 500  # of pairs, for the figure that shows why they mislead
 
 
 def permutation_setting(
@@ -107,8 +110,14 @@ def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted
             permutation_draws, setting, blocks(wanted.reps), merge_draws, label="permutations"
         )
     observed = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
+    weighted = weighted_setting(prepared)
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
+        shuffled = pair_shuffle_estimates(weighted, cell, reps=_SHUFFLES, seed=wanted.seed)
+        nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
+        for k, position in enumerate(cell.tested):
+            name = result.fit.names[position]
+            book.draw(result.cell.id, "pair_shuffle", replicates, name, shuffled[:, k], nothing)
 
 
 def _permutation_rows(

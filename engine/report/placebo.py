@@ -1,0 +1,156 @@
+"""Draws in figures and a table: the placebo density with the actual estimate, and the influence of single cities."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from engine.report.figures import figure_style
+from engine.report.tables import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CITY, _PAIR, _INK, _GREY = "#5598C8", "#B35900", "#1A1A1A", "#6B6B6B"
+
+
+def density(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Gaussian kernel density of ``values`` at ``points``, bandwidth by Silverman's rule."""
+    spread = min(values.std(), np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.349)
+    width = 0.9 * max(spread, np.finfo(float).tiny) * len(values) ** -0.2
+    out = np.zeros(len(points))
+    for part in np.array_split(values, max(1, len(values) // 4096)):
+        out += np.exp(-0.5 * ((points[:, None] - part[None, :]) / width) ** 2).sum(axis=1)
+    return out / (len(values) * width * np.sqrt(2 * np.pi))
+
+
+def placebo_figure(
+    city_draws: np.ndarray,
+    estimate: float,
+    p_value: float,
+    *,
+    term: str,
+    title: str,
+    subtitle: str = "",
+    pair_draws: np.ndarray | None = None,
+) -> Figure:
+    """Placebo coefficients when cities are relabelled, and beside it those of shuffled pairs, marked as misleading.
+
+    Parameters
+    ----------
+    city_draws : float64 ``[n_draws]``
+        Permutation coefficients.
+    estimate, p_value : float
+        The actual coefficient, and its studentised permutation p-value.
+    pair_draws : float64 ``[n_draws]``, optional
+        Coefficients under shuffled pairs.
+    """
+    from matplotlib.figure import Figure
+
+    known = city_draws[np.isfinite(city_draws)]
+    others = None if pair_draws is None else pair_draws[np.isfinite(pair_draws)]
+    every = np.concatenate([known, [estimate], others if others is not None else []])
+    margin = 0.06 * (every.max() - every.min())
+    points = np.linspace(every.min() - margin, every.max() + margin, 400)
+    with figure_style():
+        figure = Figure(figsize=(7.6 if others is not None else 4.8, 3.5), layout="constrained")
+        axes = figure.subplots(1, 2 if others is not None else 1, squeeze=False, sharex=True)[0]
+        _panel(
+            axes[0], points, known, estimate, color=_CITY, title=f"Cities relabelled, p = {number(p_value)}"
+        )
+        if others is not None:
+            _panel(
+                axes[1], points, others, estimate, color=_PAIR, title="Pairs shuffled: customary, misleading"
+            )
+        axes[0].set_ylabel("Density of placebo coefficients")
+        figure.supxlabel(f"Coefficient of {term}; the vertical line is the actual estimate", fontsize=9.5)
+        figure.suptitle(f"{title}\n{subtitle}" if subtitle else title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _panel(
+    axes: Axes, points: np.ndarray, draws: np.ndarray, estimate: float, *, color: str, title: str
+) -> None:
+    height = density(draws, points)
+    axes.fill_between(points, height, color=color, alpha=0.35, linewidth=0)
+    axes.plot(points, height, color=color, linewidth=1.4)
+    axes.axvline(estimate, color=_INK, linewidth=1.4)
+    axes.axvline(0, color=_GREY, linewidth=0.7, linestyle=":")
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, fontsize=9.5, loc="left", color=_INK)
+
+
+def placebo_text(city_draws: np.ndarray, estimate: float, p_value: float, term: str) -> str:
+    """The figure in words for those who cannot see it."""
+    known = city_draws[np.isfinite(city_draws)]
+    low, high = np.quantile(known, [0.025, 0.975])
+    return (
+        f"Density of {len(known)} placebo coefficients of {term} with cities relabelled: standard deviation "
+        f"{number(float(known.std()))}, 95% between {number(float(low))} and {number(float(high))}; the actual "
+        f"estimate is {number(estimate)}, p = {number(p_value)}."
+    )
+
+
+def influence_figure(
+    influence: pd.DataFrame, *, term: str, title: str, subtitle: str = "", shown: int = 15
+) -> Figure:
+    """How far the estimate moves when a city, or a group, is left out: the largest shifts, sorted.
+
+    Parameters
+    ----------
+    influence : DataFrame
+        Rows of one cell and term of ``influence.parquet``.
+    shown : int
+        How many of the largest shifts are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    rows = influence[np.isfinite(influence["shift"])]
+    rows = rows.reindex(rows["shift"].abs().sort_values(ascending=False).index).head(shown)
+    rows = rows.sort_values("shift")
+    with figure_style():
+        figure = Figure(figsize=(5.6, 0.9 + 0.24 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(range(len(rows)), rows["shift"], color=_CITY, height=0.7)
+        axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
+        axes.axvline(0, color=_GREY, linewidth=0.8)
+        axes.set_xlabel(f"Shift of the coefficient of {term} when left out")
+        axes.set_title(f"{title}\n{subtitle}" if subtitle else title, loc="left", fontsize=11)
+    return figure
+
+
+def influence_text(influence: pd.DataFrame, term: str) -> str:
+    """The figure in words: the five largest shifts."""
+    rows = influence.reindex(influence["shift"].abs().sort_values(ascending=False).index).head(5)
+    parts = [f"{row.left_out}: {number(float(row.shift))}" for row in rows.itertuples()]  # type: ignore[arg-type]
+    return f"Largest shifts of the coefficient of {term} when one is left out: " + "; ".join(parts) + "."
+
+
+def inference_html(inference: pd.DataFrame) -> str:
+    """The inference frame as a table: one row a cell, term and method."""
+    heads = ("Column", "Term", "Method", "Draws", "Statistic", "p", "Interval", "Monte Carlo error of p")
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(inference["cell"]), start=1)}
+    rows = []
+    for row in inference.to_dict("records"):
+        low, high = row["conf_low"], row["conf_high"]
+        interval = f"[{number(low)}, {number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
+        shown = (
+            f"({places[row['cell']]})",
+            str(row["term"]),
+            str(row["method"]).replace("_", " "),
+            f"{row['reps']:,}",
+            *(number(row[name]) if np.isfinite(row[name]) else "" for name in ("statistic", "p_value")),
+            interval,
+            number(row["mc_error"]) if np.isfinite(row["mc_error"]) else "",
+        )
+        rows.append("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in shown) + "</tr>")
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "\n".join(rows)
+    return (
+        f"<table>\n<caption>Inference by draws</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>"
+    )
