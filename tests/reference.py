@@ -264,6 +264,13 @@ class Estimate:
             meat += np.outer(s[p], s[related].sum(axis=0))
         return self.sandwich(meat, self.n_cities)
 
+    def city_sums(self) -> Array:
+        """The dyadic covariance without its subtraction: what stands in where a variance is not positive."""
+        s = self.scores[self.names].to_numpy()
+        ends = self.scores[PAIR].to_numpy()
+        sums = np.stack([s[(ends == city).any(axis=1)].sum(axis=0) for city in np.unique(ends)])
+        return self.sandwich(sums.T @ sums, self.n_cities)
+
 
 def residuals(long: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Each column less its projection on pair and year dummies: pair means first, then the year dummies.

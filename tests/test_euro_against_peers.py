@@ -41,8 +41,13 @@ def test_rules(rule: str) -> None:
     for column, names in enumerate(COLUMNS):
         against_pyfixest(cell(results, column), rows, names)
         against_brute_force(cell(results, column), rows, names, kinds=["dyadic"])
-    if rule == "both":  # the rules differ in one column only, which the refits treat alike
-        against_refits(results, rows, COLUMNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["both", "either", "count"])
+def test_rules_jackknife_by_refits(rule: str) -> None:
+    results = engine.run(JOBS / "euro.yaml", overrides=[f"treatment.rule={rule}"])
+    against_refits(results, long(rule), COLUMNS)
 
 
 @pytest.mark.parametrize(("rule", "ends", "first"), [("both", "bin", 1952), ("either", "drop", 1988)])

@@ -212,6 +212,8 @@ class _Solver:
         if not (np.isfinite(size) & np.isfinite(part.error)).all():
             return replace(part, error=np.where(np.isfinite(size + part.error), 0.0, np.nan))
         scale = jnp.where(scale > 0, scale, 1.0)
+        if len(self.effects) == 1 and self.operator.eliminated:
+            return self._auto(part, scale)
         if self.method == "alternating":
             if not self.exact:
                 raise InputError(

@@ -12,6 +12,8 @@ from engine.estimate.normal import Normal, Projected, partial_out_years, refuse_
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+_SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -151,14 +153,19 @@ def _scores(
 
 
 def _leave_one_out(stage: Stage, index: list[int]) -> Array:
-    """``[n_units, K]`` coefficients without each city; NaN where they are not identified."""
+    """``[n_units, K]`` coefficients without each city; NaN where one is not identified."""
     q = stage.without.q
     normal = stage.normal
     a, b = q[:, index][:, :, index], q[:, index, -1]
     raw = np.diagonal(normal.without_city(), axis1=1, axis2=2)[:, normal.n_years :][:, index]
     scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
-    smallest = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0]
-    out = np.full(b.shape, np.nan)
-    good = smallest > 1e-10
+    scaled = a / scale[:, :, None] / scale[:, None, :]
+    good = np.linalg.eigvalsh(scaled)[:, 0] > _SMALLEST
+    out = np.empty(b.shape)
     out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
+    for unit in np.flatnonzero(~good):
+        # A coefficient is identified where its axis is orthogonal to the null space.
+        inverse = np.linalg.pinv(scaled[unit], rcond=_SMALLEST, hermitian=True)
+        known = np.diag(inverse @ scaled[unit]) > 1 - 1e-6
+        out[unit] = np.where(known, inverse @ (b[unit] / scale[unit]) / scale[unit], np.nan)
     return out

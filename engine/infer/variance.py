@@ -99,25 +99,38 @@ def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
 
 
 def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
-    """V_first + V_second - V_pair, all with the smaller number of clusters (fixest's cluster.df = "min")."""
+    """V_first + V_second - V_pair, all with the smaller number of clusters (fixest's cluster.df = "min").
+
+    As in fixest, a covariance with a negative variance has its negative eigenvalues set to zero.
+    """
     smallest = min(fit.n_first, fit.n_second)
     if smallest < 2:
         note = "one city stands first, or second, in every pair: two-way errors need two clusters each way"
         return Covariance("city", np.full_like(own, np.nan), 0, note)
     meat = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - own
-    matrix, note = _non_negative(meat * _clusters(smallest) * _parameters(fit))
+    matrix, note = meat * _clusters(smallest) * _parameters(fit), ""
+    if (np.diag(matrix) < 0).any():
+        values, vectors = np.linalg.eigh(matrix)
+        matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        note = "a variance was negative; negative eigenvalues of the covariance were set to zero"
     return Covariance("city", matrix, smallest - 1, note)
 
 
 def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
-    """City sums minus what they count twice: a pair with itself, and with its reverse."""
+    """City sums minus what they count twice: a pair with itself, and with its reverse.
+
+    Where that leaves a coefficient without a positive variance, the city sums alone are shown for all: they
+    are larger and never negative.
+    """
     city = fit.city_first + fit.city_second
     factor = _clusters(fit.n_units) * _parameters(fit)
     sums = city.T @ city * factor
-    matrix, note = _non_negative(sums - (own + reverse) * factor)
+    matrix, note = sums - (own + reverse) * factor, ""
     if (np.diag(matrix) <= 1e-12 * np.diag(sums)).any():  # what rounding leaves of a difference of zero
-        note = "the dyadic variance is not positive; the city sums without the subtraction are shown"
-        matrix = sums
+        matrix, note = (
+            sums,
+            "a dyadic variance is not positive; the city sums without the subtraction are shown",
+        )
     return Covariance("dyadic", matrix, fit.n_units - 1, note)
 
 
@@ -128,14 +141,6 @@ def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
     matrix = (used - 1) / used * (step.T @ step)
     note = ""
     if unidentified.any():
-        note = f"{int(unidentified.sum())} leave-one-city-out samples do not identify every coefficient"
+        lost = np.array(fit.names)[np.isnan(step).any(axis=0)]
+        note = f"{int(unidentified.sum())} leave-one-city-out samples do not identify {', '.join(lost)}"
     return Covariance("jackknife", matrix, used - 1, note)
-
-
-def _non_negative(matrix: Array) -> tuple[Array, str]:
-    """Negative eigenvalues set to zero (Cameron, Gelbach and Miller 2011, as reghdfe does), and a note if any."""
-    values, vectors = np.linalg.eigh(matrix)
-    if values[0] >= -1e-12 * max(values[-1], 0.0):
-        return matrix, ""
-    note = "negative eigenvalues of the covariance were set to zero"
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T, note

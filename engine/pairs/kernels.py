@@ -250,10 +250,7 @@ def score_products(
     path = columns @ cells["residual"][t:] + cells["residual"][:t]
     residual, _, _ = _demean(jnp.where(observed[:, :, None], path, 0.0), observed, rule)
     # Scores on every column, summed over years; then the few that a cell has are combined.
-    scores = [
-        sum(columns[:, year, column, None] * residual[:, year] for year in range(t))
-        for column in range(columns.shape[2])
-    ]
+    scores = [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])]
     moved = jnp.concatenate([residual, jnp.stack(scores, axis=1)], axis=1)
     influence = cells["influence"].reshape(len(moved[0]), n_cells, -1)
     psi = jnp.stack([moved[:, :, cell] @ influence[:, cell] for cell in range(n_cells)], axis=1)

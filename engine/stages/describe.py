@@ -29,6 +29,8 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
             pairs = one.pairs
             yield f"{one.source.name}: {len(pairs.units)} units, {pairs.years[0]} to {pairs.years[-1]}"
     for group in prepared:
+        if len(prepared) > 1:
+            yield "for " + ", ".join(cell.label for cell in group.shared.cells) + ":"
         if group.adoption is not None:
             yield "adoption: " + ", ".join(f"{year}: {n}" for year, n in group.adoption.counts().items())
         for step in group.steps:

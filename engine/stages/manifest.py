@@ -33,7 +33,7 @@ def make_manifest(
 
     job, data = plan.loaded.job, distinct_data(prepared)
     steps = {cell.number: one.steps for one in prepared for cell in one.shared.cells}
-    warnings = [text for one in data if isinstance(one, CityData) for text in one.validation.warnings]
+    warnings = [text for one in data if isinstance(one, CityData) for text in _data_warnings(one)]
     for result in results:
         warnings += [
             f"{result.cell.label}: {covariance.kind}: {covariance.note}"
@@ -67,6 +67,15 @@ def make_manifest(
 @lru_cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
+
+
+def _data_warnings(data: CityData) -> list[str]:
+    """What a reader of the results must know about the data: dropped cities first."""
+    report, dropped = data.validation, data.validation.dropped
+    shown = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:3])
+    more = f" and {len(dropped) - 3} more" if len(dropped) > 3 else ""
+    lost = [f"{len(dropped)} of {report.n_cities_read} cities were dropped: {shown}{more}"] if dropped else []
+    return [*lost, *report.warnings]
 
 
 def _source_entry(data: CityData | PairData) -> dict[str, Any]:

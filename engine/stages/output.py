@@ -185,10 +185,7 @@ def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
     found = []
     for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]:
         if path.is_file():
-            try:
-                found.append((json.loads(path.read_text(encoding="utf-8")), path.parent))
-            except ValueError:
-                raise InputError("is no JSON", where=str(path), remedy="run the job again") from None
+            found.append((_read_manifest(path), path.parent))
     if not found:
         raise InputError(
             "no finished job here (no manifest.json)",
@@ -196,6 +193,21 @@ def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
             remedy="run `dyadid run JOB --out DIR` first",
         )
     return found
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"title", "treatment", "data", "more_data", "cells", "confidence"} - set(manifest)
+    except (ValueError, TypeError):
+        missing = {"everything"}
+    if missing:
+        raise InputError(
+            f"lacks {', '.join(sorted(missing))}: it was made by another version, or is damaged",
+            where=str(path),
+            remedy="run the job again",
+        )
+    return dict(manifest)
 
 
 def _frames(job: Path) -> dict[str, pd.DataFrame]:

@@ -216,12 +216,14 @@ def test_missing_years_are_those_that_either_city_lacks(seed: int) -> None:
 
 
 def test_a_series_flat_over_the_shared_years_gives_nothing() -> None:
-    """0.1 three times has a rounded spread of 1e-17, which is no spread."""
+    """Five numbers three times over: some have a rounded spread of 1e-17, which is no spread."""
     values = series(2)
-    values[0, :5], values[1, 5:] = 0.1, np.nan
+    values[:5, :3] = np.array([0.1, 0.7, 1.1, 3.3, 1e6 / 3])[:, None]
+    values[5, 3:] = np.nan
     found = outcomes(panel(values), balanced=False)
-    assert np.isnan(found[0]).all()
-    assert np.isfinite(found[1]).all()
+    shared = [pair for pair in range(len(found)) if list(combinations(range(N), 2))[pair][1] == 5]
+    np.testing.assert_array_equal(found[shared], np.full((5, T), np.nan))
+    assert np.isfinite(np.delete(found, shared, axis=0)).any(1).all()
 
 
 @pytest.mark.parametrize("balanced", [True, False])
@@ -257,6 +259,20 @@ def test_moments_against_literal_sums(seed: int) -> None:
     np.testing.assert_allclose(found.first, first, rtol=1e-13, atol=1e-13)  # sums of some 30 terms of size 1
     np.testing.assert_allclose(found.second, second, rtol=1e-13, atol=1e-13)
     assert found.singletons == (np.isfinite(data.values).all(2).sum(1) == 1).sum()
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_panel_is_the_table_of_its_outcomes_and_controls(balanced: bool) -> None:
+    """Controls are minus the absolute difference of the two cities' levels, the outcome comes last."""
+    design = panel(series(8), edge=4)
+    i, j = (np.array(side, np.int32) for side in zip(*combinations(range(N), 2), strict=True))
+    controls = -np.abs(design.levels[i] - design.levels[j])
+    values = np.concatenate([controls, outcomes(design, balanced=balanced)[:, :, None]], axis=2)
+    found = passed(design, balanced=balanced)
+    expected = passed(TableDesign(i, j, values, N, directed=False), balanced=balanced)
+    for side in ("first", "second"):
+        by_class = getattr(found, side).sum(1, keepdims=True)
+        np.testing.assert_allclose(by_class, getattr(expected, side), rtol=1e-12, atol=1e-12)  # order of sums
 
 
 def test_both_layouts_hold_the_same_moments() -> None:

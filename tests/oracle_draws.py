@@ -1,0 +1,215 @@
+"""The slow and obvious oracle for draws: deal, rebuild, refit. numpy, pandas and `reference` only.
+
+    grid          cities -> every pair of them, with its force
+    relabelled    adoption dealt anew -> exclusion, strict screen, treatment or event dummies, long frame
+    resampled     the long frame of a literal resample of cities: copies are cities, same-origin pairs are not
+    studentised   coefficients and t ratios with literal dyadic sums, none where the regressors are collinear
+    weighted_fit  the same with a weight a pair, by one dummy a pair and one a year
+    wild_t        the wild cluster bootstrap by making y* and estimating again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import reference
+from reference import PAIR
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+RANK = 1e-7
+"""Regressors whose smallest singular value, of columns of length one, lies below are collinear: generic ones
+stay above 1e-3, and rounding leaves 1e-15."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All pairs of cities, eligible or not.
+
+    Attributes
+    ----------
+    long : DataFrame
+        One row a pair and year: city_i, city_j, year, y, controls.
+    force : Series or None
+        By (city_i, city_j).
+    """
+
+    long: pd.DataFrame
+    force: pd.Series | None
+
+
+def grid(cities: pd.DataFrame, *, masses: Sequence[str] = (), **columns: Any) -> Grid:
+    """Every pair; ``columns`` go to `reference.pair_panel`. Forces are rounded to 12 digits, so that ties tie."""
+    sample = reference.pair_panel(cities, rule="count", **columns)
+    long = sample.long.drop(columns=["gap", "policy", "adoption_i", "adoption_j"])
+    if not masses:
+        return Grid(long, None)
+    mass = cities.groupby("city")[list(masses)].mean().prod(axis=1) ** (1 / len(masses))
+    place = cities.groupby("city")[["latitude", "longitude"]].first()
+    force = {
+        (i, j): float(f"{mass[i] * mass[j] / reference.great_circle_km(*place.loc[i], *place.loc[j]) ** 2:.12g}")
+        for i, j in combinations(sorted(mass.index), 2)
+        if tuple(place.loc[i]) != tuple(place.loc[j])
+    }
+    return Grid(long, pd.Series(force))
+
+
+def lower_middle(values: Array) -> float:
+    """The middle value, or the lower of the two: more than it is more than the median, of those values."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
+
+
+def eligible(pairs: pd.DataFrame, adopted: Mapping[str, float], *, exclude: bool) -> Any:
+    """Which rows hold pairs that the exclusion of both-treated pairs leaves."""
+    if not exclude:
+        return np.ones(len(pairs), dtype=bool)
+    both = [np.isfinite(adopted[i]) and np.isfinite(adopted[j]) for i, j in pairs[PAIR].to_numpy()]
+    return ~np.array(both)
+
+
+def relabelled(
+    everything: Grid,
+    adopted: Mapping[str, float],
+    *,
+    rule: str = "exactly_one",
+    exclude: bool = True,
+    threshold: float | None = None,
+    event: tuple[int, tuple[int, int]] | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """The long frame under an adoption (city to year, inf for never), and the names of its treatment terms.
+
+    ``threshold`` is a force that pairs must exceed; None takes the median of the eligible pairs themselves.
+    ``event`` is base year and window.
+    """
+    pairs = everything.long[PAIR].drop_duplicates()
+    pairs = pairs[eligible(pairs, adopted, exclude=exclude)]
+    if everything.force is not None:
+        force = everything.force[list(pairs.itertuples(index=False, name=None))].to_numpy()
+        pairs = pairs[force > (lower_middle(force) if threshold is None else threshold)]
+    long = everything.long.merge(pairs, on=PAIR)
+    for side in ("i", "j"):
+        long[f"adoption_{side}"] = long[f"city_{side}"].map(adopted)
+    if event is not None:
+        return reference.event_dummies(long, rule=rule, base=event[0], window=event[1], ends="bin")
+    i, j = (long["year"] >= long[f"adoption_{side}"] for side in ("i", "j"))
+    value = {"exactly_one": i ^ j, "both": i & j, "either": i | j, "count": i.astype(int) + j.astype(int)}
+    return long.assign(policy=value[rule].astype(float)), ["policy"]
+
+
+def studentised(
+    long: pd.DataFrame, regressors: Sequence[str], tested: Sequence[str]
+) -> tuple[Array, Array, Array]:
+    """Coefficients, t ratios and dyadic errors of some regressors; NaN where they are collinear.
+
+    A variance that is not positive is replaced by the sum of squares of the cities' sums.
+    """
+    nothing = np.full(len(tested), np.nan)
+    x = reference.residuals(long, [*regressors, "y"])[list(regressors)].to_numpy()
+    length = np.sqrt((x**2).sum(axis=0))
+    if (length < RANK).any() or np.linalg.svd(x / length, compute_uv=False)[-1] < RANK:
+        return nothing, nothing, nothing
+    fit = reference.estimate(long, regressors)
+    place = [fit.names.index(name) for name in tested]
+    variance, node = np.diag(fit.dyadic())[place], np.diag(node_sums(fit))[place]
+    error = np.sqrt(np.where(variance > 1e-12 * node, variance, node))
+    return fit.coefficients[place], fit.coefficients[place] / error, error
+
+
+def city_influences(fit: reference.Estimate) -> pd.DataFrame:
+    """Bread times score, summed over the pairs of each city."""
+    psi = fit.scores[fit.names].to_numpy() @ fit.bread
+    ends = [fit.scores[PAIR[side]].to_numpy() for side in (0, 1)]
+    both = [pd.DataFrame(psi, index=end, columns=fit.names) for end in ends]
+    return pd.concat(both).groupby(level=0).sum()
+
+
+def node_sums(fit: reference.Estimate) -> Array:
+    """sum_c psi_c psi_c' with the small-sample factors of the dyadic errors."""
+    psi = city_influences(fit).to_numpy()
+    return psi.T @ psi * fit.n_cities / (fit.n_cities - 1) * fit.parameters
+
+
+def resampled(long: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
+    """Each city as often as it was drawn; two copies of one city form no pair. Copies are named city#k."""
+    parts = []
+    for (i, j), rows in long.groupby(PAIR):
+        for a in range(int(counts[i])):
+            for b in range(int(counts[j])):
+                parts.append(rows.assign(city_i=f"{i}#{a}", city_j=f"{j}#{b}"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def weighted_fit(
+    long: pd.DataFrame, regressors: Sequence[str], weight: Mapping[str, float]
+) -> tuple[Array, Array]:
+    """Coefficients and dyadic variances where a row counts w_i w_j times, all effects as dummies.
+
+    A copy of city i sees w_j copies of each j: sum_i w_i (sum_j w_j psi_ij)^2 less sum_p w_i w_j psi_p^2.
+    """
+    names = list(regressors)
+    rows = long[np.isfinite(long[[*names, "y"]].to_numpy()).all(axis=1)]
+    w = rows["city_i"].map(weight).to_numpy() * rows["city_j"].map(weight).to_numpy()
+    rows, w = rows[w > 0], w[w > 0]
+    alone = (rows.groupby(PAIR)["year"].transform("size") < 2).to_numpy()
+    rows, w = rows[~alone], w[~alone]
+    pair = rows.groupby(PAIR).ngroup().to_numpy()
+    years = rows["year"].to_numpy()
+    effects = np.hstack(
+        [pair[:, None] == np.unique(pair), years[:, None] == np.unique(years)[1:]], dtype=np.float64
+    )
+    values, root = rows[[*names, "y"]].to_numpy(), np.sqrt(w)[:, None]
+    left = values - effects @ np.linalg.lstsq(root * effects, root * values, rcond=None)[0]
+    x, y = left[:, :-1], left[:, -1]
+    bread = np.linalg.inv(x.T @ (w[:, None] * x))
+    coefficients = bread @ (x.T @ (w * y))
+    own = rows[PAIR].assign(**dict(zip(names, ((x * (y - x @ coefficients)[:, None]) @ bread).T, strict=True)))
+    own = own.groupby(PAIR, as_index=False).sum()
+    psi, n = own[names].to_numpy(), sum(weight.values())
+    w_i, w_j = (own[side].map(weight).to_numpy()[:, None] for side in PAIR)
+    node = np.zeros(len(names))
+    for city, times in weight.items():
+        at_i, at_j = (own[side] == city for side in PAIR)
+        total = (psi * w_j)[at_i].sum(axis=0) + (psi * w_i)[at_j].sum(axis=0)
+        node += times * total**2
+    meat = node - (w_i * w_j * psi**2).sum(axis=0)
+    n_obs = w.sum()
+    factor = (n_obs - 1) / (n_obs - len(names) - len(np.unique(years))) * n / (n - 1)
+    return coefficients, meat * factor
+
+
+def wild_t(
+    long: pd.DataFrame, regressors: Sequence[str], tested: str, signs: Mapping[str, Array]
+) -> tuple[float, Array]:
+    """t ratios, the sample's and the draws', with clusters by first city and the null imposed in each y*.
+
+    ``signs`` has the draws of each city. Errors carry no small-sample factor, which all t ratios share.
+    """
+    names = list(regressors)
+    rows = reference.residuals(long, [*names, "y"])
+    original = long.loc[rows.index]
+    city = rows["city_i"].to_numpy()
+    x, y = rows[names].to_numpy(), rows["y"].to_numpy()
+    others = [name for name in names if name != tested]
+    z = rows[others].to_numpy()
+    fitted = z @ np.linalg.lstsq(z, y, rcond=None)[0] if others else np.zeros(len(y))
+    restricted = y - fitted
+
+    def t_ratio(outcome: Array) -> float:
+        again = original[[*PAIR, "year"]].assign(y=outcome, **{name: original[name] for name in names})
+        fit = reference.estimate(again, names)
+        k = names.index(tested)
+        clusters = (fit.scores.groupby("city_i")[names].sum().to_numpy() @ fit.bread)[:, k]
+        return float(fit.coefficients[k] / np.sqrt((clusters**2).sum()))
+
+    effects = original["y"].to_numpy() - y  # what the effects fit stays as it is in every y*
+    n_draws = len(next(iter(signs.values())))
+    assert set(city) <= set(signs), "every first city needs its signs"
+    drawn = [
+        t_ratio(effects + fitted + np.array([signs[c][b] for c in city]) * restricted) for b in range(n_draws)
+    ]
+    return t_ratio(original["y"].to_numpy()), np.array(drawn)
