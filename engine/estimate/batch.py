@@ -22,10 +22,11 @@ class BatchFit:
 
     Attributes
     ----------
-    estimate : float64 ``[n_samples, K]``
+    estimate : float64 ``[n_samples, n_targets, K]``
         NaN where the sample does not identify the regression.
-    residual : float64 ``[n_samples, Q]``
-        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path.
+    residual : float64 ``[n_samples, n_targets, Q]``
+        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path; zero
+        where not identified.
     influence : float64 ``[n_samples, Q, n_tested]``
         Coefficients that turn them into the residualised regressors times the bread, for tested ones.
     factor : float64 ``[n_samples]``
@@ -41,7 +42,13 @@ class BatchFit:
 
 
 def batch_fit(
-    layout: Layout, sums: Array, paths: Array, *, regressors: tuple[int, ...], tested: tuple[int, ...]
+    layout: Layout,
+    sums: Array,
+    paths: Array,
+    *,
+    regressors: tuple[int, ...],
+    tested: tuple[int, ...],
+    targets: tuple[int, ...] = (-1,),
 ) -> BatchFit:
     """OLS with pair and year effects in every sample.
 
@@ -55,24 +62,29 @@ def batch_fit(
         Positions in [columns | terms] of the regressors.
     tested : tuple of int
         Positions in ``regressors`` whose influence is wanted.
+    targets : tuple of int
+        Positions in [columns | terms | outcome] of what is regressed; the outcome alone by default.
     """
     matrix, totals = expand(layout, sums, paths[None])
     t = layout.n_years
     projected = partial_out_years(matrix, t, balanced=layout.balanced)
     index, q = list(regressors), projected.q
-    a, b = q[:, index][:, :, index], q[:, index, -1]
+    aims = list(targets)
+    a, b = q[:, index][:, :, index], q[:, index][:, :, aims]
     raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
     scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
     identified = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0] > _SMALLEST
-    safe = np.where(identified[:, None, None], a, np.eye(len(index)))
-    bread = np.linalg.inv(safe)
-    estimate = np.where(identified[:, None], (bread @ b[:, :, None])[:, :, 0], np.nan)
+    bread = np.linalg.inv(np.where(identified[:, None, None], a, np.eye(len(index))))
+    slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
     rows = [t + k for k in index]
-    residual = np.zeros(matrix.shape[:2])
-    residual[:, -1] = 1.0
-    residual[:, rows] = -estimate
+    residual = np.zeros((len(sums), len(aims), matrix.shape[1]))
+    residual[:, range(len(aims)), [t + k if k >= 0 else k for k in aims]] = 1.0
+    residual[:, :, rows] = -slopes
     on_years = projected.on_years
-    residual[:, :t] = -(on_years[:, :, -1] - (on_years[:, :, index] @ estimate[:, :, None])[:, :, 0])
+    fitted = slopes @ np.swapaxes(on_years[:, :, index], 1, 2)
+    residual[:, :, :t] = fitted - np.swapaxes(on_years[:, :, aims], 1, 2)
+    residual *= identified[:, None, None]
+    estimate = np.where(identified[:, None, None], slopes, np.nan)
     influence = np.zeros((*matrix.shape[:2], len(tested)))
     influence[:, rows] = bread[:, :, list(tested)]
     influence[:, :t] = -on_years[:, :, index] @ bread[:, :, list(tested)]
@@ -90,12 +102,12 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
 
     Returns
     -------
-    float64 ``[n_samples, n_tested, n_types, size]``
+    float64 ``[n_samples, n_tested, n_targets, n_types, size]``
     """
     t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
-    b = _fold(fit.residual[:, None], t, m, r, paths)  # [samples, 1, types, T + m]
-    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, r, paths)
-    out = np.zeros((*g.shape[:3], layout.size))
+    b = _fold(fit.residual, t, m, r, paths)[:, None]  # [samples, 1, targets, types, T + m]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, r, paths)[:, :, None]
+    out = np.zeros((*np.broadcast_shapes(b.shape[:-1], g.shape[:-1]), layout.size))
     years, columns = slice(0, t), slice(t, t + m)
     be, bv = b[..., years], b[..., columns]
     ge, gv = g[..., years], g[..., columns]
@@ -108,7 +120,7 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
         )
     start = 4 + layout.n_ee
     cross = be[..., :, None] * gv[..., None, :] + ge[..., :, None] * bv[..., None, :]
-    out[..., start : start + layout.n_ev] = cross.reshape(*cross.shape[:3], -1)
+    out[..., start : start + layout.n_ev] = cross.reshape(*cross.shape[:-2], -1)
     k, n = layout.column_pairs
     out[..., start + layout.n_ev :] = bv[..., k] * gv[..., n] + np.where(k != n, bv[..., n] * gv[..., k], 0.0)
     return out

@@ -7,6 +7,7 @@ draw's own dyadic-robust standard error. Pairs are never shuffled: a pair has no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,11 +41,14 @@ class Tested:
         Positions in ``regressors``.
     paths : float64 ``[n_types, T, r]``
         Treatment path of each type of pair, in the order of ``Assignments.types``.
+    observed : int or None
+        Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
     """
 
     regressors: tuple[int, ...]
     tested: tuple[int, ...]
     paths: Array
+    observed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,16 @@ class Draws:
         NaN where a draw does not identify the regression.
     fallback : tuple of int
         Draws whose dyadic variance was not positive, so that city sums without the subtraction were used.
+    inversion : tuple of float64 ``[n_draws, 4]``
+        Slope on the treatment that happened, and the variances yy, yd, dd with which a draw's t ratio at any
+        hypothesised effect b0 is (b - b0 slope) / sqrt(yy - 2 b0 yd + b0^2 dd); NaN where not asked for.
     """
 
     replicates: Integers
     estimate: tuple[Array, ...]
     statistic: tuple[Array, ...]
     fallback: tuple[int, ...]
+    inversion: tuple[Array, ...]
 
 
 def assignments(setting: Permutation, replicates: Integers) -> Integers:
@@ -104,19 +112,29 @@ def draws_of(setting: Permutation, ready: Prepared, classes: Integers, replicate
     """As `permutation_draws`, for given classes ``[n_draws, n_units]``."""
     layout = setting.given.pairs.layout
     sums, screens = type_sums(ready, classes)
-    estimate, statistic, fallback = [], [], []
+    estimate, statistic, fallback, inversion = [], [], [], []
     for cell in setting.cells:
-        fit = batch_fit(layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
-        estimate.append(fit.estimate[:, list(cell.tested)])
+        invert = setting.studentise and cell.observed is not None and len(cell.tested) == 1
+        targets = (-1, cell.observed) if invert and cell.observed is not None else (-1,)
+        fit = batch_fit(
+            layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested, targets=targets
+        )
+        found = fit.estimate[:, :, list(cell.tested)]
+        statistic.append(np.full_like(found[:, 0], np.nan))
+        inversion.append(np.full((len(classes), 4), np.nan))
+        estimate.append(found[:, 0])
+        fallback.append(0)
         if not setting.studentise:
-            statistic.append(np.full_like(estimate[-1], np.nan))
-            fallback.append(0)
             continue
-        variance, replaced = _dyadic_variance(setting.given, fit, cell, classes, screens)
+        variance, fallback[-1] = _dyadic_variance(setting.given, fit, cell, classes, screens)
         with np.errstate(invalid="ignore", divide="ignore"):
-            statistic.append(estimate[-1] / np.sqrt(variance))
-        fallback.append(replaced)
-    return Draws(replicates, tuple(estimate), tuple(statistic), tuple(fallback))
+            statistic[-1] = estimate[-1] / np.sqrt(variance[:, :, 0, 0])
+        if invert:
+            moments = variance[:, 0]
+            inversion[-1] = np.stack(
+                [found[:, 1, 0], moments[:, 0, 0], moments[:, 0, 1], moments[:, 1, 1]], axis=1
+            )
+    return Draws(replicates, tuple(estimate), tuple(statistic), tuple(fallback), tuple(inversion))
 
 
 def merge_draws(one: Draws, other: Draws) -> Draws:
@@ -126,53 +144,52 @@ def merge_draws(one: Draws, other: Draws) -> Draws:
         tuple(np.concatenate(pair) for pair in zip(one.estimate, other.estimate, strict=True)),
         tuple(np.concatenate(pair) for pair in zip(one.statistic, other.statistic, strict=True)),
         tuple(a + b for a, b in zip(one.fallback, other.fallback, strict=True)),
+        tuple(np.concatenate(pair) for pair in zip(one.inversion, other.inversion, strict=True)),
     )
 
 
 def _dyadic_variance(
     given: Assignments, fit: BatchFit, cell: Tested, classes: Integers, screens: Integers
 ) -> tuple[Array, int]:
-    """Dyadic-robust variances ``[n_draws, n_tested]`` with the finite-sample factors of the tables."""
-    pairs = given.pairs
-    safe = BatchFit(fit.estimate, np.nan_to_num(fit.residual), fit.influence, fit.factor, fit.identified)
-    weights = feature_weights(pairs.layout, safe, cell.paths)  # [draws, tested, types, size]
-    needed = int(screens.max())
-    length = min(_PAIRS, needed)
-    city = jnp.asarray(np.ascontiguousarray(classes.T))
-    limits = jnp.asarray(screens)
-    out, replaced = np.empty((len(classes), len(cell.tested))), 0
+    """Dyadic-robust (co)variances ``[n_draws, n_tested, n_targets, n_targets]`` with the factors of the tables.
+
+    Also the number of draws where the outcome's is not positive, and city sums stand in.
+    """
+    pairs, n_draws = given.pairs, len(classes)
+    weights = feature_weights(pairs.layout, fit, cell.paths)  # [draws, tested, targets, types, size]
+    n_targets = weights.shape[2]
+    city, limits = jnp.asarray(np.ascontiguousarray(classes.T)), jnp.asarray(screens)
+    out, replaced = np.empty((n_draws, len(cell.tested), n_targets, n_targets)), 0
     for term in range(len(cell.tested)):
-        own = jnp.asarray(np.ascontiguousarray(weights[:, term].transpose(1, 2, 0)))  # [types, size, draws]
+        own = jnp.asarray(
+            np.ascontiguousarray(weights[:, term].transpose(2, 3, 1, 0))
+        )  # types, size, targets, draws
         state = (
-            jnp.zeros((pairs.n_units, len(classes))),
-            jnp.zeros((pairs.n_units, len(classes)), dtype=jnp.int32),
-            jnp.zeros(len(classes)),
+            jnp.zeros((pairs.n_units, n_targets, n_draws)),
+            jnp.zeros((pairs.n_units, n_draws), dtype=jnp.int32),
+            jnp.zeros((n_targets, n_targets, n_draws)),
         )
-        for start in range(0, needed, length):
-            at = max(0, min(start, needed - length))
-            part = slice(at, at + length)
-            state = _add_influences(
-                state,
-                jnp.asarray(pairs.features[part]),
-                jnp.asarray(pairs.i[part]),
-                jnp.asarray(pairs.j[part]),
-                at,
-                start,
-                city,
-                limits,
-                own,
-                tuple(given.types),
-                given.n_classes,
-            )
-        sums, degree, squares = (np.asarray(part) for part in state)
-        node = (sums**2).sum(axis=0)
-        dyadic = node - squares
-        bad = dyadic <= 1e-12 * node
+        for step in _steps(int(screens.max()), pairs.features, pairs.i, pairs.j):
+            state = _add_influences(state, *step, city, limits, own, tuple(given.types), given.n_classes)
+        sums, degree, products = (np.asarray(part) for part in state)
+        node = np.einsum("nad,nbd->dab", sums, sums)
+        dyadic = node - products.transpose(2, 0, 1)
+        bad = dyadic[:, 0, 0] <= 1e-12 * node[:, 0, 0]
         n_units = (degree > 0).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            out[:, term] = np.where(bad, node, dyadic) * fit.factor * n_units / (n_units - 1)
+            factor = fit.factor * n_units / (n_units - 1)
+        out[:, term] = np.where(bad[:, None, None], node, dyadic) * factor[:, None, None]
         replaced += int((bad & fit.identified).sum())
     return out, replaced
+
+
+def _steps(needed: int, features: Array, i: Integers, j: Integers) -> Iterator[tuple[Any, ...]]:
+    """The first pairs of the table in steps of one length; the last step overlaps the one before."""
+    length = min(_PAIRS, needed)
+    for start in range(0, needed, length):
+        at = max(0, min(start, needed - length))
+        part = slice(at, at + length)
+        yield jnp.asarray(features[part]), jnp.asarray(i[part]), jnp.asarray(j[part]), at, start
 
 
 @partial(jax.jit, static_argnames=("types", "n_classes"), donate_argnums=0)
@@ -180,24 +197,26 @@ def _add_influences(
     state: Any, features: Any, i: Any, j: Any, first: Any, start: Any, classes: Any, screens: Any, weights: Any,
     types: tuple[tuple[int, int], ...], n_classes: int,
 ) -> Any:  # fmt: skip
-    """Add the influences of some pairs in every draw to city sums, city degrees and the sum of squares.
+    """Add the influences of some pairs in every draw to city sums, city degrees and sums of products.
 
-    ``weights`` ``[n_types, size, n_draws]``; pairs before ``start`` were counted already. The draws are the
-    last axis throughout, so every step is a matrix product or runs along contiguous draws.
+    ``weights`` ``[n_types, size, n_targets, n_draws]``; pairs before ``start`` were counted already. The draws
+    are the last axis throughout, so every step is a matrix product or runs along contiguous draws.
     """
-    sums, degree, squares = state
+    sums, degree, products = state
     one, other = classes[i], classes[j]
     code = jnp.minimum(one, other) * n_classes + jnp.maximum(one, other)
-    psi = jnp.zeros((len(i), classes.shape[1]))
-    allowed = jnp.zeros(psi.shape, dtype=bool)
+    size, n_targets, n_draws = weights.shape[1:]
+    psi = jnp.zeros((len(i), n_targets, n_draws))
+    allowed = jnp.zeros((len(i), n_draws), dtype=bool)
     for number, (g, h) in enumerate(types):
         mine = code == g * n_classes + h
-        psi = jnp.where(mine, features @ weights[number], psi)
+        influence = (features @ weights[number].reshape(size, -1)).reshape(psi.shape)
+        psi = jnp.where(mine[:, None], influence, psi)
         allowed |= mine
     rank = first + jnp.arange(len(i))[:, None]
     inside = allowed & (rank >= start) & (rank < screens[None, :]) & (features[:, :1] > 0)
-    psi = jnp.where(inside, psi, 0.0)
+    psi = jnp.where(inside[:, None], psi, 0.0)
     sums = sums.at[i].add(psi).at[j].add(psi)
     counted = inside.astype(degree.dtype)
     degree = degree.at[i].add(counted).at[j].add(counted)
-    return sums, degree, squares + (psi * psi).sum(0)
+    return sums, degree, products + (psi[:, :, None] * psi[:, None]).sum(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -42,6 +42,61 @@ def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PVal
 def max_statistic_p(observed: Array, draws: Array, *, exact: bool = False) -> PValue:
     """Joint p-value of several coefficients by the largest |t|; ``draws`` ``[n_draws, n_terms]``."""
     return permutation_p(float(np.abs(observed).max()), np.abs(draws).max(axis=1), exact=exact)
+
+
+def inverted_interval(
+    estimate: float,
+    std_error: float,
+    draws: Array,
+    inversion: Array,
+    *,
+    confidence: float,
+    exact: bool = False,
+) -> tuple[float, float]:
+    """Effects that the studentised permutation test does not reject, from the estimate outward.
+
+    Under the null of effect b0 the outcome is moved back by b0 times the treatment that happened; a draw's
+    coefficient and variances at b0 are polynomials in b0, so no draw is made again.
+
+    Parameters
+    ----------
+    estimate, std_error : float
+    draws : float64 ``[n_draws]``
+    inversion : float64 ``[n_draws, 4]``
+        See ``engine.infer.permutation.Draws``.
+
+    Returns
+    -------
+    low, high : float
+        Where p first falls to 1 - confidence on either side; infinite where it never does.
+    """
+    known = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
+    b, (slope, yy, yd, dd) = draws[known], inversion[known].T
+
+    def rejected(effect: float) -> bool:
+        variance = yy - 2 * effect * yd + effect * effect * dd
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = (b - effect * slope) / np.sqrt(np.maximum(variance, 0.0))
+        p = permutation_p((estimate - effect) / std_error, drawn, exact=exact)
+        return p.value <= 1 - confidence
+
+    return _edge(rejected, estimate, -std_error), _edge(rejected, estimate, std_error)
+
+
+def _edge(rejected: Callable[[float], bool], start: float, step: float) -> float:
+    """First rejected point from ``start`` in the direction of ``step``: strides outward, then bisection."""
+    inside, stride = start, 0.25 * step
+    for _ in range(400):
+        if rejected(inside + stride):
+            break
+        inside += stride
+    else:
+        return math.copysign(math.inf, step)
+    outside = inside + stride
+    while abs(outside - inside) > 1e-6 * abs(step):
+        middle = 0.5 * (inside + outside)
+        inside, outside = (inside, middle) if rejected(middle) else (middle, outside)
+    return outside
 
 
 def bootstrap_interval(

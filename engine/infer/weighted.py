@@ -90,7 +90,7 @@ def weighted_fit(
     """
     sums = weighted_sums(setting, weights)
     fit = batch_fit(setting.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
-    estimate = fit.estimate[:, list(cell.tested)]
+    estimate = fit.estimate[:, 0, list(cell.tested)]
     variance = _variances(setting, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)
     return fit, estimate, variance
 
@@ -98,8 +98,7 @@ def weighted_fit(
 def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -> Array:
     """sum_i w_i (sum_j w_j psi_ij)^2 - sum_p w_i w_j psi_p^2, times the finite-sample factors."""
     pairs = setting.pairs
-    safe = BatchFit(fit.estimate, np.nan_to_num(fit.residual), fit.influence, fit.factor, fit.identified)
-    influence = feature_weights(pairs.layout, safe, cell.paths)  # [samples, tested, types, size]
+    influence = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
     city = jnp.asarray(np.ascontiguousarray(weights.T))
     out = np.empty((len(weights), len(cell.tested)))
     n_units = weights.sum(axis=1)

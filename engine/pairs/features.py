@@ -6,7 +6,7 @@ gravity screen of any draw is a position in the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -56,7 +56,9 @@ class PairFeatures:
         return out
 
 
-def pair_features(design: Design, *, every_screen: bool, memory_bytes: float) -> PairFeatures:
+def pair_features(
+    design: Design, *, every_screen: bool, memory_bytes: float, observed: Array | None = None
+) -> PairFeatures:
     """Statistics of all pairs of a design, whatever their treatment.
 
     Parameters
@@ -67,6 +69,8 @@ def pair_features(design: Design, *, every_screen: bool, memory_bytes: float) ->
         sample's own threshold does.
     memory_bytes : float
         What the statistics may take.
+    observed : float64 ``[n_classes, n_classes, T]``, optional
+        Treatment path that happened, by the units' own classes: one more column before the outcome.
 
     Raises
     ------
@@ -76,17 +80,18 @@ def pair_features(design: Design, *, every_screen: bool, memory_bytes: float) ->
     i, j, tie_start, n_screened = _pairs(design, every_screen=every_screen)
     for balanced in [True, False] if design.complete else [False]:
         setting = MomentPass(design, balanced)
-        needed = 8.0 * len(i) * setting.layout.size
+        layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
+        needed = 8.0 * len(i) * layout.size
         if needed > memory_bytes:
             raise InputError(
                 f"the statistics of {len(i):,} pairs take {needed / 1e9:.1f} GB, more than runtime.memory allows",
                 where="runtime.memory",
                 remedy=f"allow at least {needed / 1e9 * 1.5:.0f}GB, or keep fewer pairs",
             )
-        features, infinite = _computed(setting, i, j)
+        features, infinite = _computed(setting, layout, observed, i, j)
         if not infinite:
             break
-    return PairFeatures(setting.layout, i, j, features, tie_start, design.n_units, n_screened)
+    return PairFeatures(layout, i, j, features, tie_start, design.n_units, n_screened)
 
 
 def _pairs(design: Design, *, every_screen: bool) -> tuple[Integers, Integers, Integers, int | None]:
@@ -108,12 +113,15 @@ def _pairs(design: Design, *, every_screen: bool) -> tuple[Integers, Integers, I
     return i[order], j[order], tie_start[:reach], screened
 
 
-def _computed(setting: MomentPass, i: Integers, j: Integers) -> tuple[Array, int]:
-    design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
+def _computed(
+    setting: MomentPass, layout: Layout, observed: Array | None, i: Integers, j: Integers
+) -> tuple[Array, int]:
+    design, rule = setting.design, replace(kernel_rule(setting), layout=layout)
     out, infinite, length = np.empty((len(i), layout.size)), 0, design.chunk
     panel = isinstance(design, PanelDesign)
     with jax.enable_x64(True):
-        arrays = kernels.to_device(city_arrays(setting))
+        given = city_arrays(setting) | ({} if observed is None else {"observed": observed})
+        arrays = kernels.to_device(given)
         for start in range(0, len(i), length):
             part = slice(start, min(start + length, len(i)))
             n = part.stop - start

@@ -113,7 +113,10 @@ def _columns(
         v = values
     else:
         x = -jnp.abs(arrays["levels"][i] - arrays["levels"][j])
-        v = jnp.concatenate([x, _outcome(rule, arrays, i, j)[:, :, None]], axis=2)
+        parts = [x, _outcome(rule, arrays, i, j)[:, :, None]]
+        if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
+            parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
+        v = jnp.concatenate(parts, axis=2)
     finite = jnp.isfinite(v)
     infinite = (jnp.isinf(v[:, :, -1]) & inside[:, None]).sum()
     if rule.layout.balanced:
@@ -130,14 +133,23 @@ def _columns(
 
 
 def _demean(v: Array, observed: Array, rule: Rule) -> tuple[Array, Array, Array]:
-    """Demeaned over observed years (axis 1) and zero elsewhere, with the means and the counts of years."""
+    """Demeaned over observed years (axis 1) and zero elsewhere, with the means and the counts of years.
+
+    What the rounding of the mean leaves of a column that is constant in the pair is zero too, so that the
+    search for collinear regressors sees no variation where there is none.
+    """
     if rule.layout.balanced:
         n = jnp.full(len(v), float(rule.layout.n_years))
         mean = v.mean(1)
-        return v - mean[:, None], mean, n
-    n = jnp.maximum(observed.sum(1), 1).astype(v.dtype)
-    mean = v.sum(1) / n[:, None]
-    return jnp.where(observed[:, :, None], v - mean[:, None], 0.0), mean, n
+    else:
+        n = jnp.maximum(observed.sum(1), 1).astype(v.dtype)
+        mean = v.sum(1) / n[:, None]
+    centred = v - mean[:, None]
+    rounding = v.shape[1] * jnp.finfo(v.dtype).eps * jnp.abs(mean)
+    inside = jnp.abs(centred) > rounding[:, None]
+    if not rule.layout.balanced:
+        inside &= observed[:, :, None]
+    return jnp.where(inside, centred, 0.0), mean, n
 
 
 def _features(

@@ -142,13 +142,30 @@ def test_counts_of_cities_by_position() -> None:
 
 
 def test_a_city_that_identifies_a_coefficient_alone() -> None:
-    """w varies in the pairs of city 2 only: without it there is no coefficient, of w or jointly."""
+    """w varies in the pairs of city 2 only: without it there is no coefficient of w, and that of x is the one alone."""
     data = dyads(14, missing=0.0)
     values = np.array(data.values)
     values[(data.i != 2) & (data.j != 2), :, 1] = 0.0
-    found = fitted(Dyads(data.i, data.j, values, data.n_units)).without_city
-    np.testing.assert_array_equal(np.isnan(found).all(1), np.arange(7) == 2)
-    np.testing.assert_array_equal(np.isnan(found).any(1), np.arange(7) == 2)
+    data = Dyads(data.i, data.j, values, data.n_units)
+    found = fitted(data).without_city
+    np.testing.assert_array_equal(np.isnan(found), np.outer(np.arange(7) == 2, [False, True]))
+    rest = data.without(2)
+    pair, year, x, y = long_rows(rest)
+    left = residualised(pair, year, np.column_stack([x[:, 0], y]))
+    np.testing.assert_allclose(found[2, 0], left[:, 0] @ left[:, 1] / (left[:, 0] @ left[:, 0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@compiled
+@given(seed=seeds)
+def test_a_constant_of_each_pair_is_refused_however_it_rounds(missing: float, seed: int) -> None:
+    """Log distance, say: its mean over the years rounds, and what is left must not pass for variation."""
+    data = dyads(seed, missing=missing)
+    distance = np.random.default_rng(seed).uniform(5, 9, len(data.i))
+    values = np.array(data.values)
+    values[:, :, 1] = np.where(np.isfinite(values[:, :, 1]), distance[:, None], np.nan)
+    with pytest.raises(InputError, match="'w' has no variation left once pair and year effects are removed"):
+        fitted(Dyads(data.i, data.j, values, data.n_units))
 
 
 @pytest.mark.parametrize(

@@ -111,22 +111,33 @@ def test_projection_off_the_years_is_the_one_by_dummies(missing: float, seed: in
     n_years = data.values.shape[1]
     total = normal_of(data, paths(seed, n_years), balanced=False).total
     keep = np.r_[0 : n_years + 2, -1]
-    found = partial_out_years(total[np.ix_(keep, keep)], n_years)
     pair, year, x, y = long_rows(data)
     left = residualised(pair, year, np.column_stack([x, y]))
-    np.testing.assert_allclose(found.q, left.T @ left, rtol=1e-10, atol=1e-10)  # least squares on 26 dummies
-    np.testing.assert_array_equal(found.on_years[0], 0.0)
+    for balanced in [False] if missing else [False, True]:
+        found = partial_out_years(total[np.ix_(keep, keep)], n_years, balanced=balanced)
+        np.testing.assert_allclose(
+            found.q, left.T @ left, rtol=1e-10, atol=1e-10
+        )  # least squares on 26 dummies
+        np.testing.assert_array_equal(found.on_years[0], 0.0)
 
 
-def test_a_stack_is_projected_matrix_by_matrix() -> None:
-    data = dyads(6)
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_stack_is_projected_matrix_by_matrix(balanced: bool) -> None:
+    data = dyads(6, missing=0.0 if balanced else 0.2)
     n_years = data.values.shape[1]
-    stack = normal_of(data, paths(6, n_years), balanced=False).without_city()
-    found = partial_out_years(stack, n_years)
+    stack = normal_of(data, paths(6, n_years), balanced=balanced).without_city()
+    found = partial_out_years(stack, n_years, balanced=balanced)
     for one, q, on_years in zip(stack, found.q, found.on_years, strict=True):
-        alone = partial_out_years(one, n_years)
+        alone = partial_out_years(one, n_years, balanced=False)
         np.testing.assert_allclose(q, alone.q, **EXACT)
         np.testing.assert_allclose(on_years, alone.on_years, **EXACT)
+
+
+def test_a_balanced_sample_may_be_empty() -> None:
+    """As a sample without one city is, if all pairs hold it."""
+    found = partial_out_years(np.zeros((8, 8)), 5, balanced=True)
+    np.testing.assert_array_equal(found.q, np.zeros((3, 3)))
+    np.testing.assert_array_equal(found.on_years, np.zeros((5, 3)))
 
 
 def test_years_without_observations_are_passed_over() -> None:
@@ -134,9 +145,13 @@ def test_years_without_observations_are_passed_over() -> None:
     holes = np.array(data.values)
     holes[:, [0, 4]] = np.nan
     table = paths(7, 7)
-    found = partial_out_years(normal_of(Dyads(data.i, data.j, holes, 7), table, balanced=False).total, 7)
+    found = partial_out_years(
+        normal_of(Dyads(data.i, data.j, holes, 7), table, balanced=False).total, 7, balanced=False
+    )
     dense = Dyads(data.i, data.j, np.delete(holes, [0, 4], axis=1), 7)
-    expected = partial_out_years(normal_of(dense, np.delete(table, [0, 4], axis=2), balanced=False).total, 5)
+    expected = partial_out_years(
+        normal_of(dense, np.delete(table, [0, 4], axis=2), balanced=False).total, 5, balanced=False
+    )
     np.testing.assert_allclose(found.q, expected.q, **EXACT)
     np.testing.assert_allclose(np.delete(found.on_years, [0, 4], axis=0), expected.on_years, **EXACT)
     np.testing.assert_array_equal(found.on_years[[0, 4]], 0.0)

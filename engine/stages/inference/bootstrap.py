@@ -19,7 +19,7 @@ from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
 from engine.stages.inference.pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.shared import blocks, tested, weighted_setting
+from engine.stages.inference.shared import blocks, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -45,14 +45,15 @@ def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
             _, estimate, variance = weighted_fit(setting.weighted, counts, cell, studentise=True)
             estimates.append(estimate)
             statistics.append(np.sqrt(variance))  # errors for now; the sample's estimate is not known here
-    return Draws(replicates, tuple(estimates), tuple(statistics), (0,) * len(setting.cells))
+    none = (np.full((len(replicates), 4), np.nan),) * len(setting.cells)
+    return Draws(replicates, tuple(estimates), tuple(statistics), (0,) * len(setting.cells), none)
 
 
 def bootstrap(
     machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Bootstrap, book: Book
 ) -> None:
     """Draws, intervals and what the scheme estimates, for cells that share a pass and a setting."""
-    cells = tuple(tested(prepared, result, None) for result in group)
+    cells = tuple(tested_of(prepared, result, None) for result in group)
     replicates = np.arange(wanted.reps, dtype=np.int32)
     draws = _spread(machine, prepared, group, cells, wanted)
     if wanted.kind in ("node", "pipeline"):

@@ -10,7 +10,7 @@ from engine.infer.weighted import weighted_fit
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import tested, weighted_setting
+from engine.stages.inference.shared import tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
 
@@ -23,7 +23,7 @@ def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -
     setting = weighted_setting(prepared)
     weights = (labels[None, :] != groups[:, None]).astype(np.float64)
     for result in group:
-        cell = tested(prepared, result, None)
+        cell = tested_of(prepared, result, None)
         with jax.enable_x64(True):
             _, estimate, _ = weighted_fit(setting, weights, cell, studentise=False)
         for k, position in enumerate(cell.tested):

@@ -19,14 +19,20 @@ from engine.infer.permutation import (
     merge_draws,
     permutation_draws,
 )
-from engine.infer.summary import all_assignments, max_statistic_p, n_assignments, permutation_p
+from engine.infer.summary import (
+    all_assignments,
+    inverted_interval,
+    max_statistic_p,
+    n_assignments,
+    permutation_p,
+)
 from engine.pairs.design import PanelDesign
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import BLOCK, blocks, features_of, tested, weighted_setting
+from engine.stages.inference.shared import BLOCK, blocks, features_of, terms_of, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,15 +56,28 @@ def permutation_setting(
         )
     screened = design.sample.n_kept is not None
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
+    observed = _shared_path(prepared, results) if studentise else None
     given = Assignments(
-        pairs=features_of(prepared, every_screen=recompute),
+        pairs=features_of(prepared, every_screen=recompute, observed=observed),
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
         n_eligible=design.sample.n_eligible,
     )
-    cells = tuple(tested(prepared, r, _own_terms(r)) for r in results)
+    cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
     return Permutation(given, strata_codes(data, wanted.strata), wanted.seed, cells, studentise)
+
+
+def _shared_path(prepared: Prepared, results: list[Estimated]) -> Array | None:
+    """The treatment path by classes where all cells have the same single treatment term, else None.
+
+    Only then can the test be inverted into an interval: under a reassignment pairs of two treated cities enter
+    the sample, and the effect they are taken to have is that of the cell's own rule.
+    """
+    first = terms_of(prepared, results[0])
+    tables = [terms_of(prepared, result).table for result in results]
+    same = all(np.array_equal(table, first.table) for table in tables)
+    return first.table[..., 0] if same and len(first.names) == 1 else None
 
 
 def _own_terms(result: Estimated) -> list[str] | None:
@@ -126,14 +145,29 @@ def _permutation_rows(
     names = [result.fit.names[k] for k in cell.tested]
     estimate, statistic = draws.estimate[number], draws.statistic[number]
     here_b, here_t = observed.estimate[number][0], observed.statistic[number][0]
+    low, high = np.nan, np.nan
+    if cell.observed is not None and len(names) == 1:
+        low, high = inverted_interval(
+            float(here_b[0]), float(here_b[0] / here_t[0]), estimate[:, 0], draws.inversion[number],
+            confidence=result.cell.job.model.confidence, exact=exact,
+        )  # fmt: skip
     for k, name in enumerate(names):
         for method, value, values in (
             ("permutation", here_t[k], statistic[:, k]),
             ("permutation_coefficient", here_b[k], estimate[:, k]),
         ):
             p = permutation_p(float(value), values, exact=exact)
+            ends = (low, high) if method == "permutation" else (np.nan, np.nan)
             book.row(
-                result.cell.id, name, method, reps=p.draws, statistic=value, p_value=p.value, mc_error=p.error
+                result.cell.id,
+                name,
+                method,
+                reps=p.draws,
+                statistic=value,
+                p_value=p.value,
+                conf_low=ends[0],
+                conf_high=ends[1],
+                mc_error=p.error,
             )
         book.draw(result.cell.id, "permutation", draws.replicates, name, estimate[:, k], statistic[:, k])
     if len(names) > 1:

@@ -52,7 +52,8 @@ def pipeline_draws(setting: PipelineSetting, replicates: Integers) -> Draws:
     rows = [_one_draw(setting, data, np.repeat(np.arange(len(row)), row)) for row in counts]
     estimates = tuple(np.stack([row[k] for row in rows]) for k in range(len(setting.tested)))
     missing = tuple(np.full_like(one, np.nan) for one in estimates)
-    return Draws(replicates, estimates, missing, (0,) * len(estimates))
+    nothing = (np.full((len(replicates), 4), np.nan),) * len(estimates)
+    return Draws(replicates, estimates, missing, (0,) * len(estimates), nothing)
 
 
 def _one_draw(setting: PipelineSetting, data: CityData, origin: Any) -> list[Array]:

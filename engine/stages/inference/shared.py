@@ -11,6 +11,7 @@ from engine.infer.permutation import Tested
 from engine.infer.weighted import Weighted, sort_by_type
 from engine.pairs.design import PanelDesign
 from engine.pairs.features import PairFeatures, pair_features
+from engine.pairs.treatment import Terms
 from engine.stages.design import memory_bytes
 from engine.stages.estimation import Estimated
 from engine.stages.prepare import Prepared
@@ -21,14 +22,14 @@ Integers = np.ndarray[Any, np.dtype[np.int32]]
 BLOCK = 256  # replicates of one task
 
 
-def features_of(prepared: Prepared, *, every_screen: bool) -> PairFeatures:
-    job = prepared.shared.job
-    return pair_features(
-        prepared.design, every_screen=every_screen, memory_bytes=memory_bytes(job.runtime.memory) * 0.75
-    )
+def features_of(prepared: Prepared, *, every_screen: bool, observed: Array | None = None) -> PairFeatures:
+    """Statistics of the pairs of a pass, within three quarters of ``runtime.memory``."""
+    budget = memory_bytes(prepared.shared.job.runtime.memory) * 0.75
+    return pair_features(prepared.design, every_screen=every_screen, memory_bytes=budget, observed=observed)
 
 
 def types_of(prepared: Prepared) -> list[tuple[int, int]]:
+    """Types of pairs in the sample: two classes, the smaller first."""
     h = prepared.design.n_classes
     allowed = (
         prepared.design.sample.allowed if isinstance(prepared.design, PanelDesign) else np.ones((1, 1), bool)
@@ -36,10 +37,20 @@ def types_of(prepared: Prepared) -> list[tuple[int, int]]:
     return [(g, k) for g in range(h) for k in range(g, h) if allowed[g, k]]
 
 
-def tested(prepared: Prepared, result: Estimated, names: list[str] | None) -> Tested:
-    """The regression of a cell over [columns | its own terms], and the coefficients to test."""
-    terms = prepared.terms[prepared.shared.cells.index(result.cell)]
-    every = (*prepared.shared.controls, *terms.names)
+def terms_of(prepared: Prepared, result: Estimated) -> Terms:
+    """Treatment terms of a cell."""
+    return prepared.terms[prepared.shared.cells.index(result.cell)]
+
+
+def tested_of(
+    prepared: Prepared, result: Estimated, names: list[str] | None, *, observed: bool = False
+) -> Tested:
+    """The regression of a cell over [columns | its own terms], and the coefficients to test.
+
+    With ``observed`` the treatment that happened is the last of the columns.
+    """
+    terms, controls = terms_of(prepared, result), prepared.shared.controls
+    every = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
     wanted = names or list(terms.names) or list(result.fit.names)
     unknown = [name for name in wanted if name not in result.fit.names]
     if unknown:
@@ -52,6 +63,7 @@ def tested(prepared: Prepared, result: Estimated, names: list[str] | None) -> Te
         regressors=tuple(every.index(name) for name in result.fit.names),
         tested=tuple(result.fit.names.index(name) for name in wanted),
         paths=np.stack([terms.table[g, h] for g, h in types_of(prepared)]),
+        observed=len(controls) if observed else None,
     )
 
 
