@@ -1,11 +1,11 @@
 """The slow and obvious oracle for draws: deal, rebuild, refit. numpy, pandas and `reference` only.
 
-    grid          cities -> every pair of them, with its force
-    relabelled    adoption dealt anew -> exclusion, strict screen, treatment or event dummies, long frame
-    resampled     the long frame of a literal resample of cities: copies are cities, same-origin pairs are not
-    studentised   coefficients and t ratios with literal dyadic sums, none where the regressors are collinear
-    weighted_fit  the same with a weight a pair, by one dummy a pair and one a year
-    wild_t        the wild cluster bootstrap by making y* and estimating again
+grid          cities -> every pair of them, with its force
+relabelled    adoption dealt anew -> exclusion, strict screen, treatment or event dummies, long frame
+resampled     the long frame of a literal resample of cities: copies are cities, same-origin pairs are not
+studentised   coefficients and t ratios with literal dyadic sums, none where the regressors are collinear
+weighted_fit  the same with a weight a pair, by one dummy a pair and one a year
+wild_t        the wild cluster bootstrap by making y* and estimating again
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def grid(cities: pd.DataFrame, *, masses: Sequence[str] = (), **columns: Any) ->
     mass = cities.groupby("city")[list(masses)].mean().prod(axis=1) ** (1 / len(masses))
     place = cities.groupby("city")[["latitude", "longitude"]].first()
     force = {
-        (i, j): float(f"{mass[i] * mass[j] / reference.great_circle_km(*place.loc[i], *place.loc[j]) ** 2:.12g}")
+        (i, j): float(
+            f"{mass[i] * mass[j] / reference.great_circle_km(*place.loc[i], *place.loc[j]) ** 2:.12g}"
+        )
         for i, j in combinations(sorted(mass.index), 2)
         if tuple(place.loc[i]) != tuple(place.loc[j])
     }
@@ -167,7 +169,9 @@ def weighted_fit(
     x, y = left[:, :-1], left[:, -1]
     bread = np.linalg.inv(x.T @ (w[:, None] * x))
     coefficients = bread @ (x.T @ (w * y))
-    own = rows[PAIR].assign(**dict(zip(names, ((x * (y - x @ coefficients)[:, None]) @ bread).T, strict=True)))
+    own = rows[PAIR].assign(
+        **dict(zip(names, ((x * (y - x @ coefficients)[:, None]) @ bread).T, strict=True))
+    )
     own = own.groupby(PAIR, as_index=False).sum()
     psi, n = own[names].to_numpy(), sum(weight.values())
     w_i, w_j = (own[side].map(weight).to_numpy()[:, None] for side in PAIR)
@@ -193,7 +197,7 @@ def wild_t(
     rows = reference.residuals(long, [*names, "y"])
     original = long.loc[rows.index]
     city = rows["city_i"].to_numpy()
-    x, y = rows[names].to_numpy(), rows["y"].to_numpy()
+    y = rows["y"].to_numpy()
     others = [name for name in names if name != tested]
     z = rows[others].to_numpy()
     fitted = z @ np.linalg.lstsq(z, y, rcond=None)[0] if others else np.zeros(len(y))

@@ -104,13 +104,48 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
     -------
     float64 ``[n_samples, n_tested, n_targets, n_types, size]``
     """
+    t, m = layout.n_years, layout.n_columns
+    b = _fold(fit.residual, t, m, paths)[:, None]  # [samples, 1, targets, types, T + m]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, paths)[:, :, None]
+    return _products(layout, b, g)
+
+
+def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, Array]:
+    """As `feature_weights` for balanced layouts, in two parts: one of all types, one of the treatment path.
+
+    psi = statistics @ first + [pairs, d'EV] @ second, with d the type's path. The second part has r columns a
+    base column and one, where the first has one a statistic, and it is all that differs between types.
+
+    Returns
+    -------
+    float64 ``[n_samples, n_tested, n_targets, size]``
+    float64 ``[n_samples, n_tested, n_targets, n_types, 1 + r * n_columns]``
+    """
     t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
-    b = _fold(fit.residual, t, m, r, paths)[:, None]  # [samples, 1, targets, types, T + m]
-    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, r, paths)[:, :, None]
+    none = np.zeros((1, t, r))
+    b = _fold(fit.residual, t, m, none)[:, None, :, 0]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, none)[:, :, None, 0]
+    first = _products(layout, b[..., None, :], g[..., None, :])[..., 0, :]
+    terms = slice(t + m - 1, t + m - 1 + r)
+    rho = fit.residual[:, None, :, terms]
+    kappa = np.swapaxes(fit.influence, 1, 2)[:, :, None, terms]
+    moved = paths - paths.mean(axis=1, keepdims=True)  # EE d = pairs (d - mean d)
+    along_b = np.einsum("...t,ztr->...zr", b[..., :t], moved)
+    along_g = np.einsum("...t,ztr->...zr", g[..., :t], moved)
+    within = np.einsum("ztr,zts->zrs", moved, moved)
+    pairs = (rho[..., None, :] * along_g + kappa[..., None, :] * along_b).sum(axis=-1)
+    pairs = pairs + np.einsum("...r,zrs,...s->...z", rho, within, kappa)
+    columns = rho[..., :, None] * g[..., None, t:] + kappa[..., :, None] * b[..., None, t:]
+    flat = columns.reshape(*columns.shape[:-2], 1, r * m)
+    wide = np.broadcast_to(flat, (*pairs.shape, r * m))
+    return first, np.concatenate([pairs[..., None], wide], axis=-1)
+
+
+def _products(layout: Layout, b: Array, g: Array) -> Array:
+    """Weights of the statistics in b' Z'Z g, for coefficients ``[..., T + m]`` on a pair's own columns."""
+    t = layout.n_years
     out = np.zeros((*np.broadcast_shapes(b.shape[:-1], g.shape[:-1]), layout.size))
-    years, columns = slice(0, t), slice(t, t + m)
-    be, bv = b[..., years], b[..., columns]
-    ge, gv = g[..., years], g[..., columns]
+    be, bv, ge, gv = b[..., :t], b[..., t:], g[..., :t], g[..., t:]
     if layout.balanced:
         out[..., 0] = ((be - be.mean(axis=-1, keepdims=True)) * ge).sum(axis=-1)
     else:
@@ -126,9 +161,9 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
     return out
 
 
-def _fold(coefficients: Array, t: int, m: int, r: int, paths: Array) -> Array:
+def _fold(coefficients: Array, t: int, m: int, paths: Array) -> Array:
     """``[samples, L, Q]`` on [years | columns | terms | outcome] to ``[samples, L, types, T + m]`` on a pair's own."""
-    terms = coefficients[..., t + m - 1 : t + m - 1 + r]
+    terms = coefficients[..., t + m - 1 : t + m - 1 + paths.shape[-1]]
     years = coefficients[..., None, :t] + np.einsum("slr,ztr->slzt", terms, paths)
     own = np.concatenate([coefficients[..., t : t + m - 1], coefficients[..., -1:]], axis=-1)
     wide = np.broadcast_to(own[..., None, :], (*years.shape[:3], m))

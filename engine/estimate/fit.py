@@ -157,15 +157,16 @@ def _leave_one_out(stage: Stage, index: list[int]) -> Array:
     q = stage.without.q
     normal = stage.normal
     a, b = q[:, index][:, :, index], q[:, index, -1]
-    raw = np.diagonal(normal.without_city(), axis1=1, axis2=2)[:, normal.n_years :][:, index]
-    scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
-    scaled = a / scale[:, :, None] / scale[:, None, :]
+    # By the full sample's variation: what a city's removal leaves of a regressor may be rounding, of either sign.
+    scale = np.sqrt(np.diag(normal.total)[normal.n_years :][index])
+    scaled = a / scale[:, None] / scale
     good = np.linalg.eigvalsh(scaled)[:, 0] > _SMALLEST
     out = np.empty(b.shape)
     out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
     for unit in np.flatnonzero(~good):
         # A coefficient is identified where its axis is orthogonal to the null space.
-        inverse = np.linalg.pinv(scaled[unit], rcond=_SMALLEST, hermitian=True)
-        known = np.diag(inverse @ scaled[unit]) > 1 - 1e-6
-        out[unit] = np.where(known, inverse @ (b[unit] / scale[unit]) / scale[unit], np.nan)
+        values, vectors = np.linalg.eigh(scaled[unit])
+        live, size = vectors[:, values > _SMALLEST], values[values > _SMALLEST]
+        known = (live**2).sum(axis=1) > 1 - 1e-6
+        out[unit] = np.where(known, live @ (live.T @ (b[unit] / scale) / size) / scale, np.nan)
     return out

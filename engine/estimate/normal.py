@@ -170,14 +170,18 @@ def partial_out_years(matrix: Array, n_years: int, *, balanced: bool) -> Project
 
 
 def _solve(a: Array, b: Array) -> Array:
-    """Solve symmetric non-negative systems; the singular ones of the stack by pseudo-inverse."""
-    scale = np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), np.finfo(float).tiny))
-    scaled = a / scale[..., :, None] / scale[..., None, :]
+    """Solve symmetric non-negative systems; the singular ones of the stack by pseudo-inverse.
+
+    One scale serves the stack: what is nothing beside the other matrices is rounding, of either sign.
+    """
+    largest = np.diagonal(a, axis1=-2, axis2=-1).reshape(-1, a.shape[-1]).max(axis=0)
+    scale = np.sqrt(np.maximum(largest, np.finfo(float).tiny))
+    scaled = a / scale[:, None] / scale
     smallest = np.linalg.eigvalsh(scaled)[..., 0]
     if (smallest > 1e-10).all():
         return np.asarray(np.linalg.solve(a, b))
     inverse = np.linalg.pinv(scaled, rcond=1e-10, hermitian=True)
-    return np.asarray((inverse @ (b / scale[..., :, None])) / scale[..., :, None])
+    return np.asarray((inverse @ (b / scale[:, None])) / scale[:, None])
 
 
 def collinear(q: Array, raw: Array, names: tuple[str, ...], tolerance: float = 1e-9) -> list[str]:

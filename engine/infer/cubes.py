@@ -118,7 +118,9 @@ def _treated_sums(
     def add_row(k: Any, sums: Any) -> Any:
         return sums.at[:, of_class[k]].add(rows[units[:, k]])
 
-    both = jax.lax.fori_loop(0, len(first), add_pair, jnp.zeros((n_draws, n_treated * n_treated, size)))
+    both = jnp.zeros((n_draws, n_treated * n_treated, size))
+    if len(first):  # a single treated unit has no pair of its own kind, and nothing to trace
+        both = jax.lax.fori_loop(0, len(first), add_pair, both)
     by_class = jax.lax.fori_loop(0, len(classes), add_row, jnp.zeros((n_draws, n_treated, size)))
     return by_class, both.reshape(n_draws, n_treated, n_treated, size), found
 

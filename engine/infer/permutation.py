@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import BatchFit, batch_fit, feature_weights
+from engine.estimate.batch import BatchFit, batch_fit, feature_weights, split_weights
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.draws import permuted_classes
+from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -156,21 +157,26 @@ def _dyadic_variance(
     Also the number of draws where the outcome's is not positive, and city sums stand in.
     """
     pairs, n_draws = given.pairs, len(classes)
-    weights = feature_weights(pairs.layout, fit, cell.paths)  # [draws, tested, targets, types, size]
-    n_targets = weights.shape[2]
+    layout, n_targets = pairs.layout, fit.residual.shape[1]
+    if layout.balanced:
+        shared, by_type = split_weights(layout, fit, cell.paths)
+        paths = jnp.asarray(cell.paths)
+    else:
+        by_type, paths = feature_weights(layout, fit, cell.paths), None
+        shared = np.zeros((*by_type.shape[:3], 0))
+    moving = tuple(bool(weights.any()) for weights in np.moveaxis(by_type, 3, 0))
+    kinds = Kinds(tuple(given.types), given.n_classes, moving, layout)
     city, limits = jnp.asarray(np.ascontiguousarray(classes.T)), jnp.asarray(screens)
     out, replaced = np.empty((n_draws, len(cell.tested), n_targets, n_targets)), 0
     for term in range(len(cell.tested)):
-        own = jnp.asarray(
-            np.ascontiguousarray(weights[:, term].transpose(2, 3, 1, 0))
-        )  # types, size, targets, draws
+        weights = (_draws_last(shared[:, term], (2, 1, 0)), _draws_last(by_type[:, term], (2, 3, 1, 0)))
         state = (
             jnp.zeros((pairs.n_units, n_targets, n_draws)),
             jnp.zeros((pairs.n_units, n_draws), dtype=jnp.int32),
             jnp.zeros((n_targets, n_targets, n_draws)),
         )
         for step in _steps(int(screens.max()), pairs.features, pairs.i, pairs.j):
-            state = _add_influences(state, *step, city, limits, own, tuple(given.types), given.n_classes)
+            state = _add_influences(state, *step, city, limits, weights, paths, kinds)
         sums, degree, products = (np.asarray(part) for part in state)
         node = np.einsum("nad,nbd->dab", sums, sums)
         dyadic = node - products.transpose(2, 0, 1)
@@ -192,27 +198,48 @@ def _steps(needed: int, features: Array, i: Integers, j: Integers) -> Iterator[t
         yield jnp.asarray(features[part]), jnp.asarray(i[part]), jnp.asarray(j[part]), at, start
 
 
-@partial(jax.jit, static_argnames=("types", "n_classes"), donate_argnums=0)
+def _draws_last(weights: Array, order: tuple[int, ...]) -> Any:
+    return jnp.asarray(np.ascontiguousarray(weights.transpose(order)))
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What is fixed when `_add_influences` is compiled: the types of pairs, and which have weights of their own."""
+
+    types: tuple[tuple[int, int], ...]
+    n_classes: int
+    moving: tuple[bool, ...]
+    layout: Layout
+
+
+@partial(jax.jit, static_argnames="kinds", donate_argnums=0)
 def _add_influences(
-    state: Any, features: Any, i: Any, j: Any, first: Any, start: Any, classes: Any, screens: Any, weights: Any,
-    types: tuple[tuple[int, int], ...], n_classes: int,
+    state: Any, features: Any, i: Any, j: Any, first: Any, start: Any, classes: Any, screens: Any,
+    weights: tuple[Any, Any], paths: Any, kinds: Kinds,
 ) -> Any:  # fmt: skip
     """Add the influences of some pairs in every draw to city sums, city degrees and sums of products.
 
-    ``weights`` ``[n_types, size, n_targets, n_draws]``; pairs before ``start`` were counted already. The draws
-    are the last axis throughout, so every step is a matrix product or runs along contiguous draws.
+    ``weights``: of all types ``[size, n_targets, n_draws]`` and of each ``[n_types, columns, n_targets,
+    n_draws]``, see `split_weights`; pairs before ``start`` were counted already. The draws are the last axis
+    throughout, so every step is a matrix product or runs along contiguous draws.
     """
     sums, degree, products = state
+    shared, by_type = weights
+    n_targets, n_draws = by_type.shape[2:]
     one, other = classes[i], classes[j]
-    code = jnp.minimum(one, other) * n_classes + jnp.maximum(one, other)
-    size, n_targets, n_draws = weights.shape[1:]
-    psi = jnp.zeros((len(i), n_targets, n_draws))
+    code = jnp.minimum(one, other) * kinds.n_classes + jnp.maximum(one, other)
+
+    def influences(columns: Any, own: Any) -> Any:
+        return (columns @ own.reshape(len(own), -1)).reshape(len(i), n_targets, n_draws)
+
+    psi = influences(features, shared) if len(shared) else jnp.zeros((len(i), n_targets, n_draws))
     allowed = jnp.zeros((len(i), n_draws), dtype=bool)
-    for number, (g, h) in enumerate(types):
-        mine = code == g * n_classes + h
-        influence = (features @ weights[number].reshape(size, -1)).reshape(psi.shape)
-        psi = jnp.where(mine[:, None], influence, psi)
+    for number, (g, h) in enumerate(kinds.types):
+        mine = code == g * kinds.n_classes + h
         allowed |= mine
+        if kinds.moving[number]:
+            columns = _path_columns(features, paths[number], kinds.layout) if paths is not None else features
+            psi = psi + jnp.where(mine[:, None], influences(columns, by_type[number]), 0.0)
     rank = first + jnp.arange(len(i))[:, None]
     inside = allowed & (rank >= start) & (rank < screens[None, :]) & (features[:, :1] > 0)
     psi = jnp.where(inside[:, None], psi, 0.0)
@@ -220,3 +247,10 @@ def _add_influences(
     counted = inside.astype(degree.dtype)
     degree = degree.at[i].add(counted).at[j].add(counted)
     return sums, degree, products + (psi[:, :, None] * psi[:, None]).sum(0)
+
+
+def _path_columns(features: Any, path: Any, layout: Layout) -> Any:
+    """[pairs, d'EV] of each pair for a treatment path d ``[T, r]``."""
+    ev = features[:, 4 : 4 + layout.n_ev].reshape(-1, layout.n_years, layout.n_columns)
+    moved = jnp.einsum("tr,ptm->prm", path, ev).reshape(len(features), -1)
+    return jnp.concatenate([features[:, :1], moved], axis=1)

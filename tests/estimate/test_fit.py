@@ -49,11 +49,20 @@ def holes(seed: int) -> Dyads:
     return Dyads(data.i, data.j, values, data.n_units)
 
 
+def lone_year(seed: int) -> Dyads:
+    """The last year is seen in the pairs of city 2 only, so that no sample without it has that year."""
+    data = dyads(seed)
+    values = np.array(data.values)
+    values[(data.i != 2) & (data.j != 2), -1] = np.nan
+    return Dyads(data.i, data.j, values, data.n_units)
+
+
 WORLDS = {
     "balanced": lambda seed: dyads(seed, missing=0.0),
     "missing": dyads,
     "blocks": blocks,
     "empty years": holes,
+    "lone year": lone_year,
 }
 worlds = pytest.mark.parametrize("world", WORLDS)
 
@@ -142,7 +151,7 @@ def test_counts_of_cities_by_position() -> None:
 
 
 def test_a_city_that_identifies_a_coefficient_alone() -> None:
-    """w varies in the pairs of city 2 only: without it there is no coefficient of w, and that of x is the one alone."""
+    """w varies in the pairs of city 2 only: without them there is no coefficient of w, and that of x stands alone."""
     data = dyads(14, missing=0.0)
     values = np.array(data.values)
     values[(data.i != 2) & (data.j != 2), :, 1] = 0.0
@@ -153,6 +162,16 @@ def test_a_city_that_identifies_a_coefficient_alone() -> None:
     pair, year, x, y = long_rows(rest)
     left = residualised(pair, year, np.column_stack([x[:, 0], y]))
     np.testing.assert_allclose(found[2, 0], left[:, 0] @ left[:, 1] / (left[:, 0] @ left[:, 0]), rtol=1e-9)
+
+
+@compiled
+@given(seeds)
+def test_a_star_without_its_centre_has_no_coefficient(seed: int) -> None:
+    """All pairs hold city 0; what subtraction leaves of them is rounding, and no sample."""
+    data = dyads(seed)
+    star = data.i == 0
+    found = fitted(Dyads(data.i[star], data.j[star], data.values[star], data.n_units)).without_city
+    np.testing.assert_array_equal(np.isnan(found), np.outer(np.arange(7) == 0, [True, True]))
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
