@@ -34,11 +34,14 @@ lint: $(VENV)/.installed-test  ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two test processes on two cores: a third thread of BLAS would only wait.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
 test: lint  ## everything a commit must pass, in minutes
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: lint  ## the above and the long Monte Carlo and scale tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the README's claims
 	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -138,12 +138,13 @@ def node_sums(fit: reference.Estimate) -> Array:
 
 def resampled(long: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     """Each city as often as it was drawn; two copies of one city form no pair. Copies are named city#k."""
-    parts = []
-    for (i, j), rows in long.groupby(PAIR):
-        for a in range(int(counts[i])):
-            for b in range(int(counts[j])):
-                parts.append(rows.assign(city_i=f"{i}#{a}", city_j=f"{j}#{b}"))
-    return pd.concat(parts, ignore_index=True)
+    copies = pd.DataFrame(
+        [(city, f"{city}#{k}") for city, n in counts.items() for k in range(int(n))], columns=["city", "copy"]
+    )
+    for side in PAIR:
+        long = long.merge(copies.rename(columns={"city": side}), on=side)
+        long = long.drop(columns=side).rename(columns={"copy": side})
+    return long
 
 
 def weighted_fit(
@@ -173,7 +174,8 @@ def weighted_fit(
         **dict(zip(names, ((x * (y - x @ coefficients)[:, None]) @ bread).T, strict=True))
     )
     own = own.groupby(PAIR, as_index=False).sum()
-    psi, n = own[names].to_numpy(), sum(weight.values())
+    psi = own[names].to_numpy()
+    n = sum(weight[city] for city in set(own["city_i"]) | set(own["city_j"]))
     w_i, w_j = (own[side].map(weight).to_numpy()[:, None] for side in PAIR)
     node = np.zeros(len(names))
     for city, times in weight.items():

@@ -101,7 +101,7 @@ def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -
     influence = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
     city = jnp.asarray(np.ascontiguousarray(weights.T))
     out = np.empty((len(weights), len(cell.tested)))
-    n_units = weights.sum(axis=1)
+    n_units = _cities(pairs, weights)
     for term in range(len(cell.tested)):
         own = jnp.asarray(np.ascontiguousarray(influence[:, term].transpose(1, 2, 0)))
         sums, squares = jnp.zeros((pairs.n_units, len(weights))), jnp.zeros(len(weights))
@@ -112,6 +112,13 @@ def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -
         factor = fit.factor * n_units / (n_units - 1)
         out[:, term] = np.where(dyadic <= 1e-12 * node, node, dyadic) * factor
     return out
+
+
+def _cities(pairs: PairFeatures, weights: Array) -> Array:
+    """Cities of each sample that stand in one of its pairs, copies counted; float64 ``[n_samples]``."""
+    meets = np.zeros((pairs.n_units, pairs.n_units))
+    meets[pairs.i, pairs.j] = meets[pairs.j, pairs.i] = 1.0
+    return np.asarray((weights * (weights @ meets > 0)).sum(axis=1))
 
 
 def _padded(pairs: PairFeatures, start: int, stop: int) -> tuple[Any, Any, Any]:

@@ -264,3 +264,26 @@ def test_a_year_that_some_draws_lose_altogether() -> None:
         np.testing.assert_array_less(np.abs(draws.estimate[0][row] - estimate) / error, BRUTE)
         np.testing.assert_allclose(draws.statistic[0][row], statistic, rtol=BRUTE, atol=BRUTE)
     assert gone > 0
+
+
+@pytest.mark.parametrize("name", ["balanced", "missing", "either, missing"])
+def test_hypothesised_effects_are_refits_too(name: str) -> None:
+    """Under an effect b0 the outcome is y - b0 times the treatment that happened, on whatever pairs a draw has."""
+    frame, done, setting = world(name)
+    case, draws = CASES[name], engine_draws(name)
+    pairs = case.get("pairs", worlds.PANEL_JOB["pairs"])
+    options = {"rule": case.get("rule", "exactly_one"), "exclude": pairs["exclude"] != "none"}
+    everything = worlds.oracle_grid(frame)
+    adopted = worlds.observed_adoption(frame)
+    every = everything.long
+    on_i, on_j = (every["year"] >= every[side].map(adopted) for side in oracle.PAIR)
+    happened = (on_i | on_j if options["rule"] == "either" else on_i ^ on_j).astype(float)
+    for effect in (-1.5, 0.4):
+        moved = oracle.Grid(every.assign(y=every["y"] - effect * happened), everything.force)
+        for row, classes in list(enumerate(assignments(setting, DRAWS)))[:8]:
+            long, terms = oracle.relabelled(moved, done.adopted(classes), **options)
+            _, expected, _ = oracle.studentised(long, ["edu", "dense", *terms], terms)
+            slope, yy, yd, dd = draws.inversion[0][row]
+            found = (draws.estimate[0][row] - effect * slope) / np.sqrt(yy - 2 * effect * yd + effect**2 * dd)
+            if row == 0 or np.isfinite(expected).all():
+                np.testing.assert_allclose(found, expected, rtol=BRUTE, atol=BRUTE)

@@ -30,14 +30,14 @@ controls:
 model: {estimator: twfe, fixed_effects: [pair, year], errors: [pair, city, dyadic, jackknife]}
 sweep:
   model.controls: [[], [edu], [edu, tech], [edu, tech, second], [edu, tech, second, fd], [edu, tech, second, fd, innov]]
-"""  # noqa: E501
+"""
 
 PAIR_TABLE = """
 job: trade
 pair_table: {source: trade.parquet, unit_i: exporter, unit_j: importer, year: year, directed: false}
 outcome: {column: ln_trade}
 model: {estimator: twfe, regressors: [rta], fixed_effects: [pair, year], errors: [pair, city, dyadic, jackknife]}
-"""  # noqa: E501
+"""
 
 MINIMAL = """
 job: small

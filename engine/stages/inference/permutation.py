@@ -132,7 +132,10 @@ def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted
     weighted = weighted_setting(prepared)
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
-        shuffled = pair_shuffle_estimates(weighted, cell, reps=_SHUFFLES, seed=wanted.seed)
+        plain = tested_of(
+            prepared, result, _own_terms(result)
+        )  # these pairs lack the treatment that happened
+        shuffled = pair_shuffle_estimates(weighted, plain, reps=_SHUFFLES, seed=wanted.seed)
         nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
         for k, position in enumerate(cell.tested):
             name = result.fit.names[position]
