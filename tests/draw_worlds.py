@@ -93,8 +93,12 @@ def write(folder: Path, frame: pd.DataFrame, job: Mapping[str, Any]) -> Path:
 def first_pass(frame: pd.DataFrame, **blocks: Any) -> Pass:
     """Prepare and estimate the cells of a job that share one pass."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = expand(load_job(write(Path(folder), frame, job_of(frame, **blocks))))
-        (prepared,) = prepare_job(plan)
+        return first_pass_of(write(Path(folder), frame, job_of(frame, **blocks)))
+
+
+def first_pass_of(path: Path, overrides: tuple[str, ...] = ()) -> Pass:
+    """As `first_pass`, for a job file."""
+    (prepared,) = prepare_job(expand(load_job(path, overrides=overrides)))
     shared = prepared.shared
     results = estimate_cells(
         Machine(), shared.cells, prepared.design, columns=shared.controls, terms=prepared.terms

@@ -104,11 +104,12 @@ def relabelled(
 
 
 def studentised(
-    long: pd.DataFrame, regressors: Sequence[str], tested: Sequence[str]
+    long: pd.DataFrame, regressors: Sequence[str], tested: Sequence[str], *, city_sums: bool = False
 ) -> tuple[Array, Array, Array]:
     """Coefficients, t ratios and dyadic errors of some regressors; NaN where they are collinear.
 
-    A variance that is not positive is replaced by the sum of squares of the cities' sums.
+    A variance that is not positive, or any with ``city_sums``, is replaced by the sum of squares of the cities'
+    sums.
     """
     nothing = np.full(len(tested), np.nan)
     x = reference.residuals(long, [*regressors, "y"])[list(regressors)].to_numpy()
@@ -118,7 +119,7 @@ def studentised(
     fit = reference.estimate(long, regressors)
     place = [fit.names.index(name) for name in tested]
     variance, node = np.diag(fit.dyadic())[place], np.diag(node_sums(fit))[place]
-    error = np.sqrt(np.where(variance > 1e-12 * node, variance, node))
+    error = np.sqrt(np.where((variance > 1e-12 * node) & (not city_sums), variance, node))
     return fit.coefficients[place], fit.coefficients[place] / error, error
 
 

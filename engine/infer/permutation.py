@@ -104,9 +104,9 @@ def assignments(setting: Permutation, replicates: Integers) -> Integers:
 
 def permutation_draws(setting: Permutation, replicates: Integers) -> Draws:
     """Coefficients and t ratios of a block of replicates; a pure function of setting and replicate numbers."""
+    classes = assignments(setting, replicates)  # outside float64, as everywhere: one shape, one compilation
     with jax.enable_x64(True):
-        ready = prepare(setting.given)
-        return draws_of(setting, ready, assignments(setting, replicates), replicates)
+        return draws_of(setting, prepare(setting.given), classes, replicates)
 
 
 def draws_of(setting: Permutation, ready: Prepared, classes: Integers, replicates: Integers) -> Draws:
@@ -190,10 +190,10 @@ def _dyadic_variance(
 
 
 def _steps(needed: int, features: Array, i: Integers, j: Integers) -> Iterator[tuple[Any, ...]]:
-    """The first pairs of the table in steps of one length; the last step overlaps the one before."""
-    length = min(_PAIRS, needed)
+    """The first pairs of the table in steps of one length; the table's last step overlaps the one before."""
+    length = min(_PAIRS, len(i))  # ``needed`` differs from block to block; this compiles one shape
     for start in range(0, needed, length):
-        at = max(0, min(start, needed - length))
+        at = min(start, len(i) - length)
         part = slice(at, at + length)
         yield jnp.asarray(features[part]), jnp.asarray(i[part]), jnp.asarray(j[part]), at, start
 

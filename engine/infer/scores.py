@@ -54,8 +54,9 @@ def wild_statistics(
     """t ratios of the wild cluster bootstrap with the null imposed; clusters are first cities.
 
     With restricted residuals u, cluster scores s_c = r_c'u_c and J_c = r_c'X_c (X with the year dummies),
-    a draw's scores are v_c s_c - J_c A^{-1} sum_d v_d X_d'u_d, and t* = sum_c S*_c / sqrt(sum_c S*_c^2).
-    Everything is read off the cities' moment matrices. Source: Roodman, MacKinnon, Nielsen and Webb (2019).
+    a draw's scores are S*_c = v_c s_c - J_c A^{-1} sum_d v_d X_d'u_d. They sum to zero, as those of any fit do;
+    the draw's coefficient is sum_c v_c s_c, and t* = sum_c v_c s_c / sqrt(sum_c S*_c^2). Everything is read off
+    the cities' moment matrices. Source: Roodman, MacKinnon, Nielsen and Webb (2019).
 
     Parameters
     ----------
@@ -93,4 +94,4 @@ def wild_statistics(
     drawn = v * own - (v @ scores) @ inverse @ spill.T
     observed = (cluster @ free)[used] @ direction
     beta = float((inverse @ total[rows, -1])[place])
-    return beta / float(np.sqrt((observed**2).sum())), drawn.sum(axis=1) / np.sqrt((drawn**2).sum(axis=1))
+    return beta / float(np.sqrt((observed**2).sum())), v @ own / np.sqrt((drawn**2).sum(axis=1))

@@ -78,7 +78,7 @@ def inverted_interval(
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn = (b - effect * slope) / np.sqrt(np.maximum(variance, 0.0))
         p = permutation_p((estimate - effect) / std_error, drawn, exact=exact)
-        return p.value <= 1 - confidence
+        return p.value <= _level(confidence)
 
     return _edge(rejected, estimate, -std_error), _edge(rejected, estimate, std_error)
 
@@ -99,6 +99,11 @@ def _edge(rejected: Callable[[float], bool], start: float, step: float) -> float
     return outside
 
 
+def _level(confidence: float) -> float:
+    """1 - confidence without what binary fractions add: 1 - 0.95 exceeds 0.05, and would skip an order statistic."""
+    return round(1 - confidence, 12)
+
+
 def bootstrap_interval(
     estimate: float, std_error: float, draws: Array, statistics: Array, *, kind: str, confidence: float
 ) -> tuple[float, float]:
@@ -106,7 +111,7 @@ def bootstrap_interval(
 
     Quantiles are order statistics (inverse of the empirical distribution). Source: Davison and Hinkley (1997, 5.2).
     """
-    alpha = 1 - confidence
+    alpha = _level(confidence)
     levels = [alpha / 2, 1 - alpha / 2]
     if kind == "percentile_t":
         known = statistics[np.isfinite(statistics)]

@@ -9,6 +9,7 @@ import numpy as np
 from engine.pairs.design import Design
 from engine.pairs.treatment import Adoption, Terms
 from engine.spec import Plan
+from engine.stages.asked import refuse_impossible
 from engine.stages.counts import Step, filter_steps
 from engine.stages.data import CityData, PairData, Reader
 from engine.stages.design import Shared, adoption_of, build_design, build_sample, group_cells, treatment_terms
@@ -54,10 +55,12 @@ def _prepare_pass(shared: Shared) -> Prepared:
     if isinstance(shared.data, PairData):
         design = build_design(shared, None, None)
         none = Terms((), np.zeros((1, 1, design.n_years, 0)))
+        refuse_impossible(shared, (none,) * len(shared.cells))
         steps = filter_steps(shared.data, None, shared.job)
         return Prepared(shared, None, design, (none,) * len(shared.cells), steps)
     adoption = adoption_of(shared.data, shared.job)
     sample = build_sample(shared.data, shared.job, adoption)
     terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
+    refuse_impossible(shared, terms)
     design = build_design(shared, sample, adoption)
     return Prepared(shared, adoption, design, terms, filter_steps(shared.data, sample, shared.job))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import permutations
 from math import comb, factorial
 
@@ -71,14 +72,14 @@ DRAWN = np.array([NAN, *np.random.default_rng(1).normal(1, 2, 198), NAN])
 RATIOS = np.random.default_rng(2).standard_t(5, 200)
 
 
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_intervals_are_order_statistics(confidence: float) -> None:
+@pytest.mark.parametrize("confidence", ["0.9", "0.95", "0.99"])
+def test_intervals_are_order_statistics(confidence: str) -> None:
     """The smallest value below which the share of draws reaches the level, of the draws that are known."""
-    alpha = 1 - confidence
+    alpha = 1 - Fraction(confidence)  # whole numbers: a level such as 5 of 200 is met by the fifth exactly
 
-    def quantile(values: np.ndarray, level: float) -> float:
+    def quantile(values: np.ndarray, level: Fraction) -> float:
         ordered = sorted(values[np.isfinite(values)])
-        return next(v for n, v in enumerate(ordered, start=1) if n / len(ordered) >= level)
+        return next(v for n, v in enumerate(ordered, start=1) if Fraction(n, len(ordered)) >= level)
 
     low, high = quantile(DRAWN, alpha / 2), quantile(DRAWN, 1 - alpha / 2)
     t_low, t_high = quantile(RATIOS, alpha / 2), quantile(RATIOS, 1 - alpha / 2)
@@ -88,10 +89,10 @@ def test_intervals_are_order_statistics(confidence: float) -> None:
         "percentile_t": (0.7 - t_high * 0.3, 0.7 - t_low * 0.3),
     }
     for kind, interval in expected.items():
-        found = bootstrap_interval(0.7, 0.3, DRAWN, RATIOS, kind=kind, confidence=confidence)
+        found = bootstrap_interval(0.7, 0.3, DRAWN, RATIOS, kind=kind, confidence=float(confidence))
         np.testing.assert_array_equal(found, interval)
     known = DRAWN[np.isfinite(DRAWN)]
-    numpys = np.quantile(known, [alpha / 2, 1 - alpha / 2], method="inverted_cdf")
+    numpys = np.quantile(known, [float(alpha / 2), float(1 - alpha / 2)], method="inverted_cdf")
     np.testing.assert_array_equal([low, high], numpys)
 
 

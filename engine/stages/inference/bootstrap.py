@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from engine.errors import InputError
 from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, Tested, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
@@ -73,7 +72,15 @@ def bootstrap(
             estimate, statistic = multiplier_draws(fit.estimate[positions], city, signs)
         parts = decomposition(city, result.own[np.ix_(positions, positions)])
         for k in range(len(positions)):
-            _interval_row(book, result, positions[k], wanted, replicates, estimate[:, k], statistic[:, k])
+            # The sample's error must be of the kind that studentises the draws.
+            error = (
+                np.sqrt(parts.node[k])
+                if wanted.kind == "multiplier"
+                else result.dyadic.std_error[positions[k]]
+            )
+            _interval_row(
+                book, result, positions[k], wanted, replicates, estimate[:, k], statistic[:, k], float(error)
+            )
             name = fit.names[positions[k]]
             _decomposition_rows(
                 book, result, name, estimate[:, k], float(parts.node[k]), float(parts.pair[k])
@@ -95,12 +102,6 @@ def _spread(
         return machine.reduce(pipeline_draws, setting, few, merge_draws, label="bootstrap")
     if wanted.kind != "node":
         return None
-    if prepared.design.directed:
-        raise InputError(
-            "the node bootstrap is not defined for directed tables",
-            where="inference.bootstrap.kind",
-            remedy="use kind: multiplier",
-        )
     node = _NodeSetting(weighted_setting(prepared), cells, wanted.seed)
     return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
 
@@ -113,10 +114,10 @@ def _interval_row(
     replicates: Integers,
     estimate: Array,
     statistic: Array,
+    error: float,
 ) -> None:
     """One interval. Without errors of the draws (kind pipeline) percentile_t falls back to percentile."""
     name, here = result.fit.names[position], float(result.fit.estimate[position])
-    error = float(result.dyadic.std_error[position])
     known, studentised = np.isfinite(estimate), np.isfinite(statistic).any()
     kind = wanted.interval if studentised or wanted.interval == "basic" else "percentile"
     low, high = bootstrap_interval(

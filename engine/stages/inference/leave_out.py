@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr, stdtrit
 
 from engine.infer.weighted import weighted_fit
 from engine.stages.data import CityData
@@ -19,8 +20,9 @@ def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
     labels = np.array(units if by == "city" or not isinstance(data, CityData) else data.panel.labels[by])
-    groups = np.unique(labels)
     setting = weighted_setting(prepared)
+    seen = np.union1d(setting.pairs.i, setting.pairs.j)  # a city without a pair is left out of nothing
+    groups = np.unique(labels[seen])
     weights = (labels[None, :] != groups[:, None]).astype(np.float64)
     for result in group:
         cell = tested_of(prepared, result, None)
@@ -29,9 +31,18 @@ def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -
         for k, position in enumerate(cell.tested):
             here, name = float(result.fit.estimate[position]), result.fit.names[position]
             shift = estimate[:, k] - here
-            variance = (len(groups) - 1) / len(groups) * float((shift**2).sum())
+            dof = len(groups) - 1
+            error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))
+            margin = float(stdtrit(dof, 0.5 + result.cell.job.model.confidence / 2)) * error
             book.row(
-                result.cell.id, name, f"jackknife_{by}", reps=len(groups), statistic=here / np.sqrt(variance)
+                result.cell.id,
+                name,
+                f"jackknife_{by}",
+                reps=len(groups),
+                statistic=here / error,
+                p_value=float(2 * stdtr(dof, -abs(here / error))),
+                conf_low=here - margin,
+                conf_high=here + margin,
             )
             table = {"cell": result.cell.id, "term": name, "left_out": groups, "estimate": estimate[:, k]}
             book.influence.append(pd.DataFrame({**table, "shift": shift}))

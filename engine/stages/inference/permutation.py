@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from engine.errors import InputError
 from engine.infer.cubes import Assignments, prepare
 from engine.infer.pair_shuffle import pair_shuffle_estimates
 from engine.infer.permutation import (
@@ -29,6 +28,7 @@ from engine.infer.summary import (
 from engine.pairs.design import PanelDesign
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
+from engine.stages.asked import strata_codes
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
@@ -42,21 +42,20 @@ _SHUFFLES = 500  # of pairs, for the figure that shows why they mislead
 
 
 def permutation_setting(
-    prepared: Prepared, results: list[Estimated], wanted: PermutationTest, *, studentise: bool = True
+    prepared: Prepared,
+    results: list[Estimated],
+    wanted: PermutationTest,
+    *,
+    studentise: bool = True,
+    invert: bool = True,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
     design, data = prepared.design, prepared.shared.data
     assert isinstance(design, PanelDesign)
     assert isinstance(data, CityData)
-    if design.kept_rows is not None:
-        raise InputError(
-            "inference.permutation cannot move rows that ends: drop removes with the adoption years",
-            where="model.ends",
-            remedy="use ends: bin",
-        )
     screened = design.sample.n_kept is not None
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
-    observed = _shared_path(prepared, results) if studentise else None
+    observed = _shared_path(prepared, results) if studentise and invert else None
     given = Assignments(
         pairs=features_of(prepared, every_screen=recompute, observed=observed),
         classes=design.classes,
@@ -83,30 +82,6 @@ def _shared_path(prepared: Prepared, results: list[Estimated]) -> Array | None:
 def _own_terms(result: Estimated) -> list[str] | None:
     wanted = result.cell.job.inference.permutation
     return wanted.terms if wanted else None
-
-
-def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
-    """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
-    if not strata:
-        return None
-    combined = [_classes_of(data, name) for name in strata]
-    return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
-
-
-def _classes_of(data: CityData, name: str) -> Any:
-    column, colon, number = name.partition(":")
-    labels = data.panel.labels[column]
-    if not colon:
-        return np.unique(labels, return_inverse=True)[1]
-    try:
-        values, k = np.array([float(label) for label in labels]), int(number)
-    except ValueError:
-        raise InputError(
-            f"'{name}' needs a number column and a number of classes",
-            where="inference",
-            remedy="e.g. population:4",
-        ) from None
-    return np.argsort(np.argsort(values, kind="stable"), kind="stable") * k // len(values)
 
 
 def _exact_block(setting: Permutation, classes: Integers) -> Draws:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import InputError
 from engine.infer.permutation import Tested
 from engine.infer.weighted import Weighted, sort_by_type
 from engine.pairs.design import PanelDesign
@@ -52,13 +51,6 @@ def tested_of(
     terms, controls = terms_of(prepared, result), prepared.shared.controls
     every = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
     wanted = names or list(terms.names) or list(result.fit.names)
-    unknown = [name for name in wanted if name not in result.fit.names]
-    if unknown:
-        raise InputError(
-            f"'{unknown[0]}' is no term of cell '{result.cell.label}'",
-            where="inference.permutation.terms",
-            remedy=f"its terms are {', '.join(result.fit.names)}",
-        )
     return Tested(
         regressors=tuple(every.index(name) for name in result.fit.names),
         tested=tuple(result.fit.names.index(name) for name in wanted),

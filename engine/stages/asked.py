@@ -1,0 +1,76 @@
+"""What the ``inference`` block asks of a pass, checked before any work: terms, strata, rows, kinds of table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.pairs.treatment import Terms
+from engine.spec import Cell
+from engine.stages.data import CityData, PairData
+from engine.stages.design import Shared
+
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+
+def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
+    """Raise InputError for what no draw could answer."""
+    for cell, own in zip(shared.cells, terms, strict=True):
+        if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
+            _refuse_permutation(cell, own, shared.data)
+        bootstrap = cell.job.inference.bootstrap
+        directed = isinstance(shared.data, PairData) and shared.data.pairs.directed
+        if bootstrap is not None and bootstrap.kind == "node" and directed:
+            raise InputError(
+                "the node bootstrap is not defined for directed tables",
+                where="inference.bootstrap.kind",
+                remedy="use kind: multiplier",
+            )
+
+
+def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
+    job, wanted = cell.job, cell.job.inference.permutation
+    assert wanted is not None
+    if job.model.estimator == "event_study" and job.model.ends == "drop":
+        raise InputError(
+            "inference.permutation cannot move rows that ends: drop removes with the adoption years",
+            where="model.ends",
+            remedy="use ends: bin",
+        )
+    known = (*job.used_controls, *terms.names)
+    unknown = [name for name in wanted.terms or () if name not in known]
+    if unknown:
+        raise InputError(
+            f"'{unknown[0]}' is no term of cell '{cell.label}'",
+            where="inference.permutation.terms",
+            remedy=f"its terms are {', '.join(known)}",
+        )
+    strata_codes(data, wanted.strata)
+
+
+def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
+    """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
+    if not strata:
+        return None
+    combined = [_classes_of(data, name) for name in strata]
+    return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
+
+
+def _classes_of(data: CityData, name: str) -> Any:
+    column, colon, number = name.partition(":")
+    labels = data.panel.labels[column]
+    if not colon:
+        return np.unique(labels, return_inverse=True)[1]
+    try:
+        values, k = np.array([float(label) for label in labels]), int(number)
+    except ValueError:
+        k = 0
+    if k < 1:
+        raise InputError(
+            f"'{name}' needs a number column and a number of classes",
+            where="inference.permutation.strata",
+            remedy="e.g. population:4",
+        )
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable") * k // len(values)
