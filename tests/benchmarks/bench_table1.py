@@ -10,6 +10,7 @@ Run: python tests/benchmarks/bench_table1.py
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def main() -> None:
     print(
         result.report("Table 1, six columns, four kinds of error, against one column of pyfixest", "pyfixest")
     )
+    sys.exit(result.ratio <= 1)
 
 
 if __name__ == "__main__":
