@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Plan
+from engine.spec.inference import Inference
 from engine.stages.data import CityData
 from engine.stages.design import memory_bytes
 from engine.stages.prepare import Prepared, distinct_data
@@ -63,6 +64,17 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
             f"  {_count(tiles, 'tile')} in {_count(len(tasks), 'task')}, about {memory / 1e6:,.0f} MB of working "
             f"memory a worker, about {max(seconds, 0.1):,.1f} s on two cores, compilation aside"
         )
+    yield from dict.fromkeys(line for cell in plan.cells for line in _draws(cell.job.inference))
+
+
+def _draws(inference: Inference) -> Iterator[str]:
+    """How many draws a cell asks for, one line a kind."""
+    if inference.permutation:
+        yield f"permutations: {inference.permutation.reps:,} a cell, shared by the cells of a pass"
+    if inference.bootstrap:
+        yield f"{inference.bootstrap.kind} bootstrap: {inference.bootstrap.reps:,} draws a cell"
+    if inference.jackknife:
+        yield f"leave one {inference.jackknife.by} out"
 
 
 def _count(number: int, what: str) -> str:

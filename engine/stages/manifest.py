@@ -47,6 +47,7 @@ def make_manifest(
         "spec_hash": spec_hash(plan),
         "spec_files": dict(plan.loaded.hashes),
         "data": _source_entry(data[0]),
+        "panel_sha256": data[0].panel.content_hash if isinstance(data[0], CityData) else None,
         "more_data": [_source_entry(one) for one in data[1:]],
         "seeds": {"panel.options": dict(job.panel.options)} if job.panel and job.panel.options else {},
         "confidence": job.model.confidence,
