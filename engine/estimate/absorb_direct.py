@@ -1,0 +1,246 @@
+"""Exact solutions: the largest effect eliminated, the equations of the others solved block by block.
+
+With A the eliminated effect and B the others, the equations are S b = B'W M_A x, S = B'WB - B'WA (A'WA)^-1 A'WB.
+S falls into its connected components: pair and year give one block of T equations; pair and group x year give T
+equations a group; pair and city x year through both members, one block of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+from scipy.sparse.csgraph import connected_components
+
+from engine.estimate import absorb_iterative as iterative
+from engine.estimate import absorb_kernels as kernels
+from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator
+from engine.estimate.absorb_levels import Array, Integers, Levels
+
+_SMALL = 64  # equations in a block that eigenvalues are cheap for
+_DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
+
+_ROOM = 2e7  # numbers in the blocks of an effect: 160 MB
+
+MOST_PRODUCTS = 2e8
+"""Products of two entries that forming S may take: about two seconds and 2 GB."""
+
+MOST_FLOPS = 6.4e10
+"""Sum of cubed block sizes that is solved: 4,000 equations in one block, about three seconds."""
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """A generalised inverse in blocks.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    n_equations, rank : int
+    n_blocks : int
+        Of more than one equation.
+    """
+
+    blocks: Blocks
+    n_equations: int
+    rank: int
+    n_blocks: int
+
+
+def level_weights(effect: Levels, weights: Array | None) -> Array:
+    """``[size]`` weight of the rows of each level."""
+    if weights is None:
+        return effect.counts.astype(np.float64)
+    return np.asarray(
+        sum(np.bincount(code, weights, minlength=effect.size) for code in effect.codes.T), dtype=np.float64
+    )
+
+
+def products(effects: list[Levels]) -> float:
+    """Products of two entries that `schur_complement` takes, at most."""
+    entries = sum(effect.members for effect in effects[1:])
+    return float(((effects[0].counts.astype(np.float64) * entries) ** 2).sum())
+
+
+def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr_matrix:
+    """Equations of all effects but the first, which has one level a row and is eliminated.
+
+    Levels without a row, and those that the first effect explains, have an empty equation.
+    """
+    first, rest = effects[0], effects[1:]
+    code = first.codes[:, 0]
+    n, size = len(code), sum(effect.size for effect in rest)
+    w = np.ones(n) if weights is None else weights
+    total = level_weights(first, weights)
+    inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    if len(rest) == 1 and rest[0].members == 1 and first.size * size <= 4 * n:
+        cell = code.astype(np.int64) * size + rest[0].codes[:, 0]
+        table = np.bincount(cell, weights, minlength=first.size * size).reshape(first.size, size)
+        own = sparse.diags(level_weights(rest[0], weights)).tocsr()
+        explained = sparse.csr_matrix((table * inverse[:, None]).T @ table)
+    else:
+        incidence = _incidence(rest, n)
+        by_first = sparse.csr_matrix((w, (code, np.arange(n))), shape=(first.size, n)) @ incidence
+        own = incidence.T @ sparse.diags(w) @ incidence
+        explained = by_first.T @ sparse.diags(inverse) @ by_first
+    out, full = sparse.csr_matrix(own - explained), own.diagonal()
+    free = sparse.diags((out.diagonal() > _DEPENDENT * full).astype(np.float64))
+    out = sparse.csr_matrix(free @ out @ free)
+    out.eliminate_zeros()
+    return out
+
+
+def own_equations(effect: Levels, weights: Array | None) -> sparse.csr_matrix:
+    """B'WB of an effect with two levels a row: the signless Laplacian of the graph that the rows draw."""
+    one, other = effect.codes.T
+    w = np.ones(len(one)) if weights is None else weights
+    shape = (effect.size, effect.size)
+    between = sparse.csr_matrix((w, (one, other)), shape=shape)
+    return sparse.csr_matrix(between + between.T + sparse.diags(level_weights(effect, weights)))
+
+
+def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
+    """Inverse of G_kk of an effect with two levels a row if its blocks are all alike, as those of the years of a
+    balanced panel; None if they are not, or there is no room to see.
+    """
+    one, other = np.ascontiguousarray(effect.codes.T)
+    graph = sparse.coo_matrix((np.ones(len(one), np.int8), (one, other)), shape=(effect.size, effect.size))
+    n_blocks, label = connected_components(graph, directed=False)
+    size = effect.size // n_blocks
+    if (np.bincount(label, minlength=n_blocks) != size).any():
+        return None
+    if n_blocks * size**2 > _ROOM or float(size) ** 3 > MOST_FLOPS:
+        return None
+    order = np.argsort(label, kind="stable")
+    inside = np.empty(effect.size, np.int64)
+    inside[order] = np.tile(np.arange(size), n_blocks)
+    cell = (label[one] * size + inside[one]) * np.int64(size) + inside[other]
+    dense = np.bincount(cell, weights, minlength=n_blocks * size**2).reshape(n_blocks, size, size)
+    dense = dense + np.swapaxes(dense, 1, 2)
+    if not (dense == dense[0]).all():
+        return None
+    block = dense[0].astype(np.float64)
+    block += np.diag(block.sum(axis=1))
+    inverse, _ = generalised_inverses(block[None])
+    return Blocks((jnp.asarray(order.reshape(n_blocks, size).astype(np.int32)),), (jnp.asarray(inverse),))
+
+
+def _incidence(effects: list[Levels], n: int) -> sparse.csr_matrix:
+    offset, columns = 0, []
+    for effect in effects:
+        columns.append(effect.codes + np.int64(offset))
+        offset += effect.size
+    index = np.concatenate(columns, axis=1)
+    pointer = np.arange(n + 1) * index.shape[1]
+    out = sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), shape=(n, offset))
+    out.sort_indices()
+    return out
+
+
+def invert(matrix: sparse.csr_matrix, *, most_flops: float = MOST_FLOPS) -> Inverse | None:
+    """Generalised inverse of a symmetric non-negative matrix by its connected components.
+
+    None where it would take more than ``most_flops``.
+    """
+    matrix = sparse.csr_matrix(matrix)
+    matrix.sort_indices()
+    n_blocks, label = connected_components(matrix, directed=False)
+    sizes = np.bincount(label, minlength=n_blocks)
+    order = np.argsort(label, kind="stable")
+    permuted = matrix[order][:, order]
+    permuted.sort_indices()
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    if float((sizes.astype(np.float64) ** 3).sum()) > most_flops:
+        return None
+    positions, matrices, rank = [], [], 0
+    for width in sorted({_bucket(int(size)) for size in np.unique(sizes)}):
+        chosen = np.flatnonzero((sizes <= width) & (sizes > width // 2))
+        place, dense = _dense_blocks(permuted, starts, chosen, order, width)
+        inverse, ranks = generalised_inverses(dense)
+        positions.append(place)
+        matrices.append(inverse)
+        rank += int(ranks.sum())
+    blocks = Blocks(
+        tuple(jnp.asarray(place.astype(np.int32)) for place in positions),
+        tuple(jnp.asarray(inverse) for inverse in matrices),
+    )
+    used = int(np.count_nonzero(matrix.diagonal()))
+    return Inverse(blocks, used, rank, int(np.count_nonzero(sizes > 1)))
+
+
+def _bucket(size: int) -> int:
+    """Blocks are padded to a power of two."""
+    return 1 << (size - 1).bit_length()
+
+
+def _dense_blocks(
+    permuted: sparse.csr_matrix, starts: Integers, chosen: Integers, order: Integers, width: int
+) -> tuple[Integers, Array]:
+    """Levels ``[n, width]`` and matrices ``[n, width, width]`` of some components, padded."""
+    place = np.full((len(chosen), width), permuted.shape[0], dtype=np.int64)
+    dense = np.zeros((len(chosen), width, width))
+    sizes = np.diff(starts)[chosen]
+    block = np.repeat(np.arange(len(chosen)), sizes)
+    inside = np.arange(len(block)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = starts[chosen][block] + inside
+    place[block, inside] = order[rows]
+    part = permuted[rows].tocoo()
+    owner = block[part.row]
+    dense[owner, inside[part.row], part.col - starts[chosen][owner]] = part.data
+    return place, dense
+
+
+def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
+    """Of each symmetric non-negative matrix, and its rank; equations are first scaled to the same size."""
+    diagonal = np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 0.0)
+    scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0)
+    scaled = matrices * scale[:, :, None] * scale[:, None, :]
+    if matrices.shape[1] <= _SMALL:
+        values, vectors = np.linalg.eigh(scaled)
+        good = values > _DEPENDENT * matrices.shape[1]
+        reciprocal = np.divide(1.0, values, out=np.zeros_like(values), where=good)
+        inverse = (vectors * reciprocal[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+        ranks = good.sum(axis=1)
+    else:
+        solved = [_by_pivots(matrix) for matrix in scaled]
+        inverse = np.stack([matrix for matrix, _ in solved])
+        ranks = np.array([rank for _, rank in solved])
+    return inverse * scale[:, :, None] * scale[:, None, :], ranks
+
+
+def _by_pivots(matrix: Array) -> tuple[Array, int]:
+    """Inverse on a largest set of independent equations, zero elsewhere."""
+    factor, pivots, rank, _ = lapack.dpstrf(matrix, tol=_DEPENDENT, lower=1)
+    inverse, _ = lapack.dpotri(factor[:rank, :rank], lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    out = np.zeros_like(matrix)
+    index = pivots[:rank] - 1
+    out[np.ix_(index, index)] = inverse
+    return out, int(rank)
+
+
+@jax.jit
+def solution(operator: Operator, blocks: Blocks, g: Coefficients) -> Coefficients:
+    """Coefficients of all effects from the sums of columns over their levels."""
+    rest = iterative.eliminate(operator, g) if operator.eliminated else g
+    stacked = jnp.concatenate([part[:-1] for part in rest] + [jnp.zeros((1, rest[0].shape[1]))])
+    b = kernels.solve(blocks, stacked)
+    parts, begin = [], 0
+    for part in rest:
+        own = b[begin : begin + len(part) - 1]
+        parts.append(jnp.concatenate([own, jnp.zeros((1, own.shape[1]))]))
+        begin += len(own)
+    return iterative.recover(operator, g, tuple(parts))
+
+
+@jax.jit
+def left(operator: Operator, blocks: Blocks, g: Coefficients) -> jax.Array:
+    """``[n_columns]`` length of what is left of the effects in columns: sqrt(g' S^- g) of their sums."""
+    rest = iterative.eliminate(operator, g) if operator.eliminated else g
+    stacked = jnp.concatenate([part[:-1] for part in rest] + [jnp.zeros((1, rest[0].shape[1]))])
+    square = jnp.sum(stacked * kernels.solve(blocks, stacked), axis=0)
+    return jnp.maximum(jnp.sqrt(jnp.maximum(square, 0.0)), kernels.spans(operator, g))
