@@ -7,13 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from engine.estimate.normal import expand, partial_out_years
+from engine.estimate.normal import SMALLEST, expand, partial_out_years
 from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
-_SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
+
+@dataclass(frozen=True)
+class Tested:
+    """One regression whose coefficients are tested.
+
+    Attributes
+    ----------
+    regressors : tuple of int
+        Positions in [columns | terms].
+    tested : tuple of int
+        Positions in ``regressors``.
+    paths : float64 ``[n_types, T, r]``
+        Treatment path of each type of pair, in the order of the sums.
+    observed : int or None
+        Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
+    """
+
+    regressors: tuple[int, ...]
+    tested: tuple[int, ...]
+    paths: Array
+    observed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ def batch_fit(
     a, b = q[:, index][:, :, index], q[:, index][:, :, aims]
     raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
     scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
-    identified = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0] > _SMALLEST
+    identified = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0] > SMALLEST
     bread = np.linalg.inv(np.where(identified[:, None, None], a, np.eye(len(index))))
     slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
     rows = [t + k for k in index]

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from engine.estimate.normal import Normal, Projected, partial_out_years, refuse_collinear
+from engine.estimate.normal import SMALLEST, Normal, Projected, partial_out_years, refuse_collinear
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-_SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
 
 
 @dataclass(frozen=True)
@@ -160,13 +158,13 @@ def _leave_one_out(stage: Stage, index: list[int]) -> Array:
     # By the full sample's variation: what a city's removal leaves of a regressor may be rounding, of either sign.
     scale = np.sqrt(np.diag(normal.total)[normal.n_years :][index])
     scaled = a / scale[:, None] / scale
-    good = np.linalg.eigvalsh(scaled)[:, 0] > _SMALLEST
+    good = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
     out = np.empty(b.shape)
     out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
     for unit in np.flatnonzero(~good):
         # A coefficient is identified where its axis is orthogonal to the null space.
         values, vectors = np.linalg.eigh(scaled[unit])
-        live, size = vectors[:, values > _SMALLEST], values[values > _SMALLEST]
+        live, size = vectors[:, values > SMALLEST], values[values > SMALLEST]
         known = (live**2).sum(axis=1) > 1 - 1e-6
         out[unit] = np.where(known, live @ (live.T @ (b[unit] / scale) / size) / scale, np.nan)
     return out

@@ -18,6 +18,8 @@ from engine.pairs.moments import CityMoments, Layout
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
+SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
+
 
 @dataclass(frozen=True)
 class Normal:

@@ -15,7 +15,7 @@ taken away, by type. Source: the contraction identities of the README, "How it c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _BAND = 256  # band widths are rounded up to this, so that few shapes are compiled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignments:
     """What is fixed while classes are dealt anew to the units.
 
@@ -82,8 +82,12 @@ class Prepared:
     treated_classes: tuple[int, ...]
 
 
+@lru_cache(maxsize=1)
 def prepare(given: Assignments) -> Prepared:
-    """Row sums and total of the base screen, and the table on the device (call under float64)."""
+    """Row sums and total of the base screen, and the table on the device (call under float64).
+
+    Kept for the next block of draws: one setting serves all blocks that a process gets.
+    """
     pairs, base = given.pairs, given.base
     features = jnp.asarray(pairs.features)
     rows = jax.ops.segment_sum(features[:base], jnp.asarray(pairs.i[:base]), pairs.n_units)

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import batch_fit
+from engine.estimate.batch import Tested, batch_fit
 from engine.infer.draws import words
-from engine.infer.permutation import Tested
 from engine.infer.weighted import Weighted
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

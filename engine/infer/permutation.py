@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import BatchFit, batch_fit, feature_weights, split_weights
+from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights, split_weights
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.draws import permuted_classes
 from engine.pairs.moments import Layout
@@ -28,28 +28,6 @@ OBSERVED = -1
 """Replicate number of the assignment that happened."""
 
 _PAIRS = 1024  # pairs of one step of the second pass
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One regression whose coefficients are tested.
-
-    Attributes
-    ----------
-    regressors : tuple of int
-        Positions in [columns | terms].
-    tested : tuple of int
-        Positions in ``regressors``.
-    paths : float64 ``[n_types, T, r]``
-        Treatment path of each type of pair, in the order of ``Assignments.types``.
-    observed : int or None
-        Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
-    """
-
-    regressors: tuple[int, ...]
-    tested: tuple[int, ...]
-    paths: Array
-    observed: int | None = None
 
 
 @dataclass(frozen=True)

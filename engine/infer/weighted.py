@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import BatchFit, batch_fit, feature_weights
-from engine.infer.permutation import Tested
+from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
 from engine.pairs.features import PairFeatures
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -78,9 +77,11 @@ def weighted_sums(setting: Weighted, weights: Array) -> Array:
 
 
 def weighted_fit(
-    setting: Weighted, weights: Array, cell: Tested, *, studentise: bool
+    setting: Weighted, weights: Array, cell: Tested, *, studentise: bool, sums: Array | None = None
 ) -> tuple[BatchFit, Array, Array]:
     """Fit of a regression in every sample, estimates and dyadic-robust variances of its tested coefficients.
+
+    ``sums`` are `weighted_sums` of the same weights, where several regressions share them.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def weighted_fit(
     estimate, variance : float64 ``[n_samples, n_tested]``
         Variance NaN without ``studentise``; copies of a city count as cities of their own.
     """
-    sums = weighted_sums(setting, weights)
+    sums = weighted_sums(setting, weights) if sums is None else sums
     fit = batch_fit(setting.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
     estimate = fit.estimate[:, 0, list(cell.tested)]
     variance = _variances(setting, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from engine.estimate.batch import Tested
 from engine.infer.draws import multipliers, resampled_counts
-from engine.infer.permutation import Draws, Tested, merge_draws
+from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p
-from engine.infer.weighted import Weighted, weighted_fit
+from engine.infer.weighted import Weighted, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
@@ -30,8 +31,11 @@ _HEAVY = 16  # replicates of one task where each is a whole pipeline
 
 @dataclass(frozen=True)
 class _NodeSetting:
+    """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
+
     weighted: Weighted
     cells: tuple[Tested, ...]
+    here: tuple[Array, ...]
     seed: int
 
 
@@ -40,10 +44,12 @@ def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
     counts = resampled_counts(setting.seed, replicates, n_units)
     estimates, statistics = [], []
     with jax.enable_x64(True):
-        for cell in setting.cells:
-            _, estimate, variance = weighted_fit(setting.weighted, counts, cell, studentise=True)
+        sums = weighted_sums(setting.weighted, counts)
+        for cell, here in zip(setting.cells, setting.here, strict=True):
+            _, estimate, variance = weighted_fit(setting.weighted, counts, cell, studentise=True, sums=sums)
             estimates.append(estimate)
-            statistics.append(np.sqrt(variance))  # errors for now; the sample's estimate is not known here
+            with np.errstate(divide="ignore", invalid="ignore"):
+                statistics.append((estimate - here) / np.sqrt(variance))
     none = (np.full((len(replicates), 4), np.nan),) * len(setting.cells)
     return Draws(replicates, tuple(estimates), tuple(statistics), (0,) * len(setting.cells), none)
 
@@ -61,9 +67,7 @@ def bootstrap(
         fit, positions = result.fit, list(cell.tested)
         city = (fit.city_first + fit.city_second)[:, positions]
         if draws is not None:
-            estimate = draws.estimate[number]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                statistic = (estimate - fit.estimate[positions]) / draws.statistic[number]
+            estimate, statistic = draws.estimate[number], draws.statistic[number]
         else:
             signs = multipliers(wanted.seed, replicates, len(city), wanted.weights)
             if wanted.kind == "wild":
@@ -90,7 +94,7 @@ def bootstrap(
 def _spread(
     machine: Machine, prepared: Prepared, group: list[Estimated], cells: tuple[Tested, ...], wanted: Bootstrap
 ) -> Draws | None:
-    """Draws that need the machine: estimates, and their errors in place of statistics; None for other kinds."""
+    """Draws that need the machine; None for other kinds."""
     tasks = blocks(wanted.reps)
     if wanted.kind == "pipeline":
         names = tuple(
@@ -102,7 +106,8 @@ def _spread(
         return machine.reduce(pipeline_draws, setting, few, merge_draws, label="bootstrap")
     if wanted.kind != "node":
         return None
-    node = _NodeSetting(weighted_setting(prepared), cells, wanted.seed)
+    here = tuple(result.fit.estimate[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
+    node = _NodeSetting(weighted_setting(prepared), cells, here, wanted.seed)
     return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
-from engine.infer.weighted import weighted_fit
+from engine.infer.weighted import weighted_fit, weighted_sums
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
@@ -19,15 +19,16 @@ def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
-    labels = np.array(units if by == "city" or not isinstance(data, CityData) else data.panel.labels[by])
+    labels = np.array(data.panel.labels[by] if by != "city" and isinstance(data, CityData) else units)
     setting = weighted_setting(prepared)
     seen = np.union1d(setting.pairs.i, setting.pairs.j)  # a city without a pair is left out of nothing
     groups = np.unique(labels[seen])
     weights = (labels[None, :] != groups[:, None]).astype(np.float64)
+    with jax.enable_x64(True):
+        sums = weighted_sums(setting, weights)
     for result in group:
         cell = tested_of(prepared, result, None)
-        with jax.enable_x64(True):
-            _, estimate, _ = weighted_fit(setting, weights, cell, studentise=False)
+        _, estimate, _ = weighted_fit(setting, weights, cell, studentise=False, sums=sums)
         for k, position in enumerate(cell.tested):
             here, name = float(result.fit.estimate[position]), result.fit.names[position]
             shift = estimate[:, k] - here

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from engine.estimate.batch import Tested
 from engine.infer.cubes import Assignments, prepare
 from engine.infer.pair_shuffle import pair_shuffle_estimates
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
     Permutation,
-    Tested,
     draws_of,
     merge_draws,
     permutation_draws,

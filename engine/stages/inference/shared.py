@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.infer.permutation import Tested
+from engine.estimate.batch import Tested
 from engine.infer.weighted import Weighted, sort_by_type
 from engine.pairs.design import PanelDesign
 from engine.pairs.features import PairFeatures, pair_features
