@@ -119,8 +119,8 @@ class PanelDesign:
             for start in range(0, len(i), self.chunk):
                 part = slice(start, start + self.chunk)
                 yield Chunk(
-                    _padded(i[part], self.chunk),
-                    _padded(j[part], self.chunk),
+                    padded(i[part], self.chunk),
+                    padded(j[part], self.chunk),
                     len(i[part]),
                     tile.rows,
                     tile.cols,
@@ -183,12 +183,12 @@ class TableDesign:
         for start in range(*task, self.chunk):
             part = slice(start, min(start + self.chunk, task[1]))
             yield Chunk(
-                _padded(self.i[part], self.chunk),
-                _padded(self.j[part], self.chunk),
+                padded(self.i[part], self.chunk),
+                padded(self.j[part], self.chunk),
                 part.stop - part.start,
                 everywhere,
                 everywhere,
-                _padded(self.values[part], self.chunk),
+                padded(self.values[part], self.chunk),
             )
 
 
@@ -205,7 +205,8 @@ def _chunk_length(n_pairs: int) -> int:
     return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
 
 
-def _padded(values: Any, length: int) -> Any:
+def padded(values: Any, length: int) -> Any:
+    """Rows of zeros appended up to a length."""
     out = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
     out[: len(values)] = values
     return out

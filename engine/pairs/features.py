@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.pairs import kernels
-from engine.pairs.design import Design, PanelDesign
+from engine.pairs.design import Design, PanelDesign, padded
 from engine.pairs.moments import Layout
 from engine.pairs.passes import MomentPass, city_arrays, kernel_rule
 
@@ -125,16 +125,10 @@ def _computed(
         for start in range(0, len(i), length):
             part = slice(start, min(start + length, len(i)))
             n = part.stop - start
-            values = None if panel else _padded(design.values[part], length)  # type: ignore[union-attr]
+            values = None if panel else padded(design.values[part], length)  # type: ignore[union-attr]
             result = kernels.features(
-                rule, arrays, _padded(i[part], length), _padded(j[part], length), n, values
+                rule, arrays, padded(i[part], length), padded(j[part], length), n, values
             )
             out[part] = np.asarray(result[0])[:n]
             infinite += int(result[1][0])
     return out, infinite
-
-
-def _padded(values: Any, length: int) -> Any:
-    out = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
-    out[: len(values)] = values
-    return out
