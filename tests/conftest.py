@@ -1,7 +1,37 @@
-"""Settings of all tests."""
+"""Settings and fixtures of all tests."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from engine import cli
 
 # The first example of a property compiles kernels, and the machine may be busy: time is not what is tested.
 settings.register_profile("dyadid", deadline=None)
 settings.load_profile("dyadid")
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The ``dyadid`` command in a fresh folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main sets its own
+    monkeypatch.setattr(cli, "_use_compilation_cache", lambda: None)  # of this process nothing shall stay
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dyadid", *argv])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return call

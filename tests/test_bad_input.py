@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from bad_data import CITIES, PAIRS, PANEL, RUN, TABLES, Bad, Frame, cities, trade
 
-from engine import cli
 from engine.runtime import execute
 
 Command = Callable[..., tuple[int, str, str]]
@@ -134,25 +133,6 @@ USAGE = {
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The ``dyadid`` command in a fresh folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main sets its own
-    monkeypatch.setattr(cli, "_use_compilation_cache", lambda: None)  # of this process nothing shall stay
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dyadid", *argv])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def lay_out(bad: Bad, folder: Path, table: Frame, name: str) -> None:

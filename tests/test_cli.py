@@ -36,25 +36,6 @@ FILES = {
 Command = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command within this process, in a fresh folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main sets its own
-    monkeypatch.setattr(cli, "_use_compilation_cache", lambda: None)  # of this process nothing shall stay
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dyadid", *argv])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def euro(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The euro job run once by the installed command: its output folder, and what it said."""

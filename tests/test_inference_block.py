@@ -347,3 +347,12 @@ def test_kernels_compile_once_a_shape(tmp_path: Path) -> None:
     assert all(grown[name] <= 2 for name in set(KERNELS) - {"threefry"}), grown
     assert grown["threefry"] <= 4
     assert grown["influences"] >= 1
+
+
+def test_a_pair_table_has_no_provinces_to_leave_out(tmp_path: Path) -> None:
+    from strategies import TABLE_JOB, pair_table
+
+    table = {**TABLE_JOB["pair_table"], "directed": False}
+    job = {**TABLE_JOB, "pair_table": table, "inference": {"jackknife": {"by": "province"}}}
+    with pytest.raises(InputError, match=r"inference\.jackknife\.by must be city"):
+        pipeline.check(worlds.write(tmp_path, pair_table(1, directed=False), job))

@@ -265,6 +265,8 @@ class Job(Block):
             raise ValueError(
                 "a pair_table job has no adoption years that inference.permutation could deal anew"
             )
+        if self.inference.jackknife and self.inference.jackknife.by != "city":
+            raise ValueError("a pair_table job has no city columns, so inference.jackknife.by must be city")
         if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":
             raise ValueError(
                 "a pair_table job has no city panel that inference.bootstrap kind pipeline could resample"
