@@ -352,7 +352,7 @@ def test_kernels_compile_once_a_shape(tmp_path: Path) -> None:
 def test_a_pair_table_has_no_provinces_to_leave_out(tmp_path: Path) -> None:
     from strategies import TABLE_JOB, pair_table
 
-    table = {**TABLE_JOB["pair_table"], "directed": False}
+    table = {"source": "cities.parquet", "unit_i": "one", "unit_j": "other", "year": "year"}
     job = {**TABLE_JOB, "pair_table": table, "inference": {"jackknife": {"by": "province"}}}
     with pytest.raises(InputError, match=r"inference\.jackknife\.by must be city"):
         pipeline.check(worlds.write(tmp_path, pair_table(1, directed=False), job))
