@@ -26,7 +26,7 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/.installed
 install: $(VENV)/.installed  ## create .venv and install the engine
 
 demo: $(VENV)/.installed  ## run the main jobs on the embedded data and say where the report is
-	$(BIN)/dyadid run jobs --out $(OUT)
+	$(BIN)/dyadid run jobs/*.yaml --out $(OUT)
 
 lint: $(VENV)/.installed-test  ## style, types, layers
 	$(BIN)/ruff check engine tests

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.controls=[edu]."),
 ]
+Lang = Annotated[str, typer.Option(help="Language of tables, figures and page: en or zh.")]
 
 
 @app.command()
@@ -72,9 +75,13 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler.")
     ] = None,
+    lang: Lang = "en",
     overrides: Sets = None,
 ) -> None:
     """Run job files and write tables, figures and Parquet files."""
+    from engine.report.words import words_of
+
+    words_of(lang)  # a language that is not there shall not be found out after the run
     if workers and scheduler:
         raise InputError(
             "--workers and --scheduler exclude each other", remedy="a scheduler has workers of its own"
@@ -95,6 +102,7 @@ def run(
                 scheduler=scheduler,
                 overrides=overrides or [],
                 progress=progress,
+                lang=lang,
             )
         for warning in results.manifest["warnings"]:
             _err.print(f"warning: {warning}", markup=False)
@@ -104,18 +112,61 @@ def run(
         _out.print(
             f"{results.job}: {time.perf_counter() - start:.1f} s, written to {results.folder}", markup=False
         )
-    page = pipeline.report(out, draw=False)
+    page = pipeline.report(out, draw=False, lang=lang)
     _out.print(f"report: {page}", markup=False)
+
+
+@app.command()
+def draw(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="Job file.")],
+    replicate: Annotated[int, typer.Option(help="Number of the draw, from 0, as in draws.parquet.")],
+    cell: Annotated[
+        str | None, typer.Option(metavar="LABEL_OR_ID", help="The cell, where several have draws.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="permutation, node, multiplier, wild or pipeline, where both kinds are."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write what each city drew, too.")
+    ] = None,
+    overrides: Sets = None,
+) -> None:
+    """Make one draw of a job's inference again, and show it."""
+    from engine.runtime.files import output_folder, write_text
+    from engine.spec import find_jobs
+
+    path, *others = find_jobs([job])
+    if others:
+        raise InputError(f"{job} holds {len(others) + 1} jobs", remedy="name one job file")
+    if out is not None and out.is_dir():
+        raise InputError(f"{out} is a folder", where="--out", remedy="name a file, like draw.csv")
+    if out is not None:
+        output_folder(out.parent)
+    _use_compilation_cache()
+    from engine import pipeline
+    from engine.stages.draw import draw_lines
+
+    drawn = pipeline.draw(path, replicate=replicate, cell=cell, method=method, overrides=overrides or [])
+    for line in draw_lines(drawn):
+        _out.print(line, markup=False)
+    if out is not None:
+        write_text(out, drawn.cities.to_csv(index=False))
+        _out.print(f"cities: {out}", markup=False)
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dyadid run` wrote.")],
+    lang: Lang = "en",
+    docx: Annotated[bool, typer.Option("--docx", help="Write tables.docx too: all tables, for Word.")] = False,
 ) -> None:
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
 
-    _out.print(f"report: {pipeline.report(folder)}", markup=False)
+    _out.print(f"report: {pipeline.report(folder, lang=lang, docx=docx)}", markup=False)
+    if docx:
+        _out.print(f"tables: {folder / 'tables.docx'}", markup=False)
 
 
 @app.command()
@@ -133,6 +184,31 @@ def demo_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
 
     for path in write_demo_data(folder):
         _out.print(str(path), markup=False)
+
+
+@app.command("policy-text")
+def policy_text(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of documents with its documents.csv.")],
+    dictionary: Annotated[
+        Path | None, typer.Option(help="Table of instruments; default: the built-in one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for counts, passages, weights and indices.")] = Path(
+        "out"
+    ),
+    panel: Annotated[
+        str | None, typer.Option(help="Table with city and year, or builtin:NAME, to be joined.")
+    ] = None,
+    weights_over: Annotated[
+        str, typer.Option(metavar="POOL", help="pilots: city-years with a document; or all.")
+    ] = "pilots",
+) -> None:
+    """Count policy instruments in documents and write an index of each kind by city and year."""
+    from engine.stages.policy_text import write_policy_text
+
+    done = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
+    for note in done.notes:
+        _err.print(f"warning: {note}", markup=False)
+    _out.print(f"policy-text: {done.line}, written to {out}", markup=False)
 
 
 def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
@@ -154,11 +230,35 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
 
 
 def _use_compilation_cache() -> None:
-    """Compiled kernels are kept between processes; JAX and worker processes read these when they start."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dyadid" / "jax"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    """Compiled kernels are kept between processes; JAX and worker processes read these when they start.
+
+    What the user has set stands. A folder that cannot be written is still read; no run fails over a cache.
+    """
+    # A kernel that could not be kept, or was kept in part, is compiled again: nothing for the user to do.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dyadid" / "jax"
+    folder = os.path.expanduser(os.environ.get("JAX_COMPILATION_CACHE_DIR", default))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    off = os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in ("0", "false", "no", "off", "n", "f")
+    if off or not folder or "://" in folder:  # JAX also knows buckets
+        return
+    try:
+        Path(folder).expanduser().mkdir(parents=True, exist_ok=True)  # RuntimeError where there is no home
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:
+        _err.print(
+            f"warning: compiled kernels cannot be kept in {folder} ({getattr(error, 'strerror', error)}); "
+            "set JAX_COMPILATION_CACHE_DIR to a folder that can be written",
+            markup=False,
+        )
+        if not os.path.isdir(folder):
+            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = (
+            "1e9"  # longer than any: nothing is written
+        )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 @contextmanager

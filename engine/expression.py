@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,22 @@ def _lag(x: Array) -> Array:
     return out
 
 
+def _detrend(x: Array) -> Array:
+    """What a straight line through a unit's observed years leaves; zero where that is rounding."""
+    known = np.isfinite(x)
+    n = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    years = np.where(known, np.arange(x.shape[-1], dtype=np.float64), 0.0)
+    values = np.where(known, x, 0.0)
+    t = np.where(known, years - years.sum(axis=-1, keepdims=True) / n, 0.0)
+    centred = np.where(known, values - values.sum(axis=-1, keepdims=True) / n, 0.0)
+    spread = (t * t).sum(axis=-1, keepdims=True)
+    slope = (t * centred).sum(axis=-1, keepdims=True) / np.where(spread > 0, spread, 1.0)
+    left = centred - slope * t
+    rounding = 1e-12 * np.abs(values).max(axis=-1, keepdims=True)
+    straight = np.abs(left).max(axis=-1, keepdims=True) <= rounding
+    return np.where(known, np.where(straight, 0.0, left), np.nan)
+
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "log": np.log,
     "exp": np.exp,
@@ -45,6 +62,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "lag": _lag,
     "diff": lambda x: x - _lag(x),
     "growth": lambda x: np.log(x) - np.log(_lag(x)),
+    "detrend": _detrend,
 }
 
 _MAX_LENGTH, _MAX_NODES = 500, 100
@@ -92,6 +110,7 @@ class Expression:
         raise AssertionError(f"parse() let {ast.dump(node)} through")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
     """Parse an expression; raises InputError that names the part it cannot read."""
     allowed = "allowed are + - * / **, brackets, numbers, column names and " + ", ".join(

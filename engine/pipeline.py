@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,6 +29,10 @@ from engine.runtime.files import output_folder
 from engine.spec import Plan, expand, load_job
 from engine.stages.data import CityData
 from engine.stages.prepare import Prepared, distinct_data, prepare_job
+
+if TYPE_CHECKING:
+    from engine.stages.draw import Draw
+    from engine.stages.estimation import Estimated
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Results:
         Every draw of those.
     influence : DataFrame
         Leave-out estimates of each city or group.
+    findings : dict of str to DataFrame
+        What only some jobs have: ``instrument``, ``matching``, ``balance``, ``contrasts``.
     manifest : dict
         What was run on what, counts at every filter, versions, timings.
     validation : dict
@@ -61,6 +69,7 @@ class Results:
     inference: pd.DataFrame
     draws: pd.DataFrame
     influence: pd.DataFrame
+    findings: dict[str, pd.DataFrame]
     manifest: dict[str, Any]
     validation: dict[str, Any]
     folder: Path | None = None
@@ -89,6 +98,7 @@ def run(
     scheduler: str | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    lang: str = "en",
 ) -> Results:
     """Run a job file.
 
@@ -105,6 +115,8 @@ def run(
         ``dotted.key=value``, as with ``--set``.
     progress : callable, optional
         Told ``(pass, done, total)``.
+    lang : str
+        Of the tables and figures written: ``en`` or ``zh``.
 
     Raises
     ------
@@ -119,13 +131,50 @@ def run(
         prepared = _prepare(plan)
     with machine(workers=workers, scheduler=scheduler, progress=progress or silent) as place, _named(plan):
         results = _estimate(plan, prepared, place, clock)
-    return write(results, folder) if folder is not None else results
+    return write(results, folder, lang=lang) if folder is not None else results
 
 
 def check(job: str | Path, *, overrides: Sequence[str] = ()) -> tuple[Plan, tuple[Prepared, ...]]:
     """Validate a job file and its data as far as possible without a pass over the pairs."""
     plan = expand(load_job(Path(job), overrides=overrides))
     return plan, _prepare(plan)
+
+
+def draw(
+    job: str | Path,
+    *,
+    replicate: int,
+    cell: str | None = None,
+    method: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Draw:
+    """One draw of a job's inference, made again; its numbers are those of its row in ``draws.parquet``.
+
+    Parameters
+    ----------
+    job : path of a YAML job file
+    replicate : int
+        From 0.
+    cell : str, optional
+        Label or id of the cell, where several have draws.
+    method : str, optional
+        ``permutation``, or the kind of the bootstrap; default: the permutation where the cell has one.
+    overrides : sequence of str
+        ``dotted.key=value``, as with ``--set``.
+
+    Raises
+    ------
+    InputError
+        Where the job has no such draw.
+    """
+    from engine.stages.draw import choose, make_draw
+
+    plan = expand(load_job(Path(job), overrides=overrides))
+    asked = choose(plan, replicate=replicate, cell=cell, method=method)
+    prepared = next(one for one in _prepare(plan) if asked.cell in one.shared.cells)
+    with machine() as place, _named(plan):
+        results = _estimate_pass(place, prepared)
+        return make_draw(prepared, results[prepared.shared.cells.index(asked.cell)], asked)
 
 
 def _prepare(plan: Plan) -> tuple[Prepared, ...]:
@@ -144,22 +193,14 @@ def _named(plan: Plan) -> Iterator[None]:
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
-    from engine.stages.estimation import estimate_cells  # here and not above: check and plan never import JAX
+    from engine.stages.findings import findings, matching_notes
     from engine.stages.frames import estimates_frame, event_study_frame
     from engine.stages.inference import run_inference
     from engine.stages.manifest import make_manifest
 
     job = plan.loaded.job
     with clock.stage("estimate"):
-        passes = [
-            (
-                one,
-                estimate_cells(
-                    place, one.shared.cells, one.design, columns=one.shared.controls, terms=one.terms
-                ),
-            )
-            for one in prepared
-        ]
+        passes = list(zip(prepared, _estimate_passes(place, prepared), strict=True))
     with clock.stage("inference"):
         inferred = run_inference(place, job, passes)
     with clock.stage("collect"):
@@ -176,13 +217,42 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
         inference=inferred.rows,
         draws=inferred.draws,
         influence=inferred.influence,
-        manifest=make_manifest(plan, prepared, ordered, clock.seconds, place.description, inferred.notes),
+        findings=findings(job.job, passes, ordered),
+        manifest=make_manifest(
+            plan,
+            prepared,
+            ordered,
+            clock.seconds,
+            place.description,
+            (*inferred.notes, *matching_notes(passes)),
+        ),
         validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
     )
 
 
-def write(results: Results, folder: Path) -> Results:
+def _estimate_passes(place: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:
+    """Passes of a single task run side by side on this process's threads; others take all threads in turn."""
+    small = all(len(one.design.tasks()) == 1 and not one.effects for one in prepared)
+    if place.client is not None or len(prepared) == 1 or not small:
+        return [_estimate_pass(place, one) for one in prepared]
+    with ThreadPoolExecutor(place.threads) as pool:
+        return list(pool.map(partial(_estimate_pass, place), prepared))
+
+
+def _estimate_pass(place: Machine, one: Prepared) -> list[Estimated]:
+    # Here and not above: check and plan never import JAX.
+    from engine.stages.absorbed import estimate_absorbed
+    from engine.stages.estimation import estimate_cells
+
+    if one.effects:
+        return estimate_absorbed(place, one)
+    shared = one.shared
+    return estimate_cells(place, shared.cells, one.design, columns=shared.controls, terms=one.terms)
+
+
+def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
     """Write the files of a job into its folder."""
+    from engine.report.words import words_of
     from engine.stages.output import write_results
 
     frames = {
@@ -191,13 +261,14 @@ def write(results: Results, folder: Path) -> Results:
         "inference": results.inference,
         "draws": results.draws,
         "influence": results.influence,
+        **results.findings,
     }
     wanted = {name: frame for name, frame in frames.items() if frame is not None and len(frame)}
-    write_results(wanted, results.manifest, results.validation, folder)
+    write_results(wanted, results.manifest, results.validation, folder, words_of(lang))
     return replace(results, folder=folder)
 
 
-def report(folder: str | Path, *, draw: bool = True) -> Path:
+def report(folder: str | Path, *, draw: bool = True, lang: str = "en", docx: bool = False) -> Path:
     """The page ``report.html`` of all jobs that `run` wrote into a folder.
 
     Parameters
@@ -205,7 +276,16 @@ def report(folder: str | Path, *, draw: bool = True) -> Path:
     folder : the ``out`` of `run`, or one job's folder
     draw : bool
         Make tables and figures again from the Parquet files first.
+    lang : str
+        ``en`` or ``zh``.
+    docx : bool
+        Write ``tables.docx`` too: all tables, for Word.
     """
-    from engine.stages.output import render_folder, write_page
+    from engine.report.words import words_of
+    from engine.stages.output import render_folder, write_docx, write_page
 
-    return render_folder(Path(folder)) if draw else write_page(Path(folder))
+    words = words_of(lang)
+    page = (render_folder if draw else write_page)(Path(folder), words)
+    if docx:
+        write_docx(Path(folder), words)
+    return page

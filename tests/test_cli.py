@@ -24,6 +24,7 @@ from engine import cli, pipeline
 from engine.cities import builtin
 from engine.cities.read import read_table
 from engine.errors import InputError, RunError
+from engine.spec import load_job
 
 JOBS = Path(__file__).parents[1] / "jobs"
 EURO, TABLE_1 = str(JOBS / "euro.yaml"), str(JOBS / "table1_baseline.yaml")
@@ -79,7 +80,8 @@ def test_a_folder_is_all_its_jobs(command: Command) -> None:
     code, out, _ = command("plan", str(JOBS))
     names = [line.split(": ")[1].split(",")[0] for line in out.splitlines() if line.startswith(str(JOBS))]
     assert code == 0
-    assert sorted(names) == sorted(path.stem for path in JOBS.glob("*.yaml"))
+    jobs = [load_job(path).job.job for path in JOBS.rglob("*.yaml")]
+    assert sorted(names) == sorted(jobs)
 
 
 def test_schema_is_json(command: Command) -> None:

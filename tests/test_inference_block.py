@@ -19,9 +19,8 @@ import engine
 from engine import pipeline
 from engine.cli import main
 from engine.errors import InputError
-from engine.infer import cubes, draws, pair_shuffle, permutation, weighted
+from engine.infer import draws, pair_shuffle, permutation, weighted
 from engine.infer.draws import resampled_counts
-from engine.stages.inference import permutation as permutation_stage
 from engine.stages.inference import shared
 
 ALL = {
@@ -238,8 +237,7 @@ def test_pipeline_draws_are_panels_built_by_hand(tmp_path: Path) -> None:
 @contextmanager
 def blocks_of(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (shared, permutation_stage):
-            patch.setattr(module, "BLOCK", size)
+        patch.setattr(shared, "BLOCK", size)
         yield
 
 
@@ -318,13 +316,10 @@ def test_a_directed_table_has_no_node_bootstrap(tmp_path: Path) -> None:
 
 KERNELS = {
     "threefry": draws._threefry,
-    "treated sums": cubes._treated_sums,
-    "screens": cubes._screens,
-    "band sums": cubes._band_sums,
     "influences": permutation._add_influences,
-    "weighted product": weighted._product,
-    "weighted influences": weighted._add,
-    "shuffled pairs": pair_shuffle._of_type,
+    "weighted product": weighted._add_products,
+    "weighted influences": weighted._add_influences,
+    "shuffled pairs": pair_shuffle._of_types,
 }
 
 

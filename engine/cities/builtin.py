@@ -1,4 +1,7 @@
-"""The two data sets that come with the engine: one real (``euro``), one synthetic (``china_demo``)."""
+"""What comes with the engine: panels, one real (``euro``) and one synthetic (``china_demo``), and tables to join.
+
+The tables are ``pilots``, real, for a panel of Chinese cities, and ``policy_demo``, synthetic, for ``china_demo``.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,22 @@ from importlib.resources import files
 
 import pandas as pd
 
-from engine.cities import china_demo
+from engine.cities import china_demo, pilots
 from engine.errors import InputError
 
 
 @dataclass(frozen=True)
 class _Builtin:
-    """A data set: its maker, the options the maker takes with their defaults, and one line about it."""
+    """A data set: its maker, the maker's options with their defaults, one line about it, and whether it is a panel."""
 
     make: Callable[..., pd.DataFrame]
     options: dict[str, int | float]
     description: str
+    panel: bool = True
 
 
-def _euro() -> pd.DataFrame:
-    with (files("engine.cities") / "data" / "euro.csv").open(encoding="utf-8") as file:
+def _read(name: str) -> pd.DataFrame:
+    with (files("engine.cities") / "data" / name).open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 
@@ -32,28 +36,42 @@ _BUILTINS = {
         china_demo.generate,
         china_demo.DEFAULTS,
         "SYNTHETIC panel shaped like Chinese prefecture-level cities, 254 cities, 2010 to 2019, "
-        "55 pilots with a known effect; no number in it is an observation",
+        "55 pilots with a known effect (161 with later_pilots); no number in it is an observation",
     ),
     "euro": _Builtin(
-        _euro,
+        lambda: _read("euro.csv"),
         {},
         "REAL data, 22 OECD countries, 1950 to 2019, Penn World Table 10.0 (Feenstra, Inklaar and Timmer "
         "2015), CC BY 4.0",
     ),
+    "pilots": _Builtin(
+        pilots.adoption,
+        {},
+        "REAL adoption dates of 163 Chinese cities from the 165 cross-border e-commerce pilot areas, 2015 to "
+        "2022; 60 areas are verified in part or not at all",
+        panel=False,
+    ),
+    "policy_demo": _Builtin(
+        lambda: _read("policy_demo.csv"),
+        {},
+        "SYNTHETIC indices of policy instruments for china_demo, 2015 to 2019, from documents written for dyadid",
+        panel=False,
+    ),
 }
 
-NAMES: tuple[str, ...] = tuple(_BUILTINS)
+NAMES: tuple[str, ...] = tuple(name for name, builtin in _BUILTINS.items() if builtin.panel)
+TABLES: tuple[str, ...] = tuple(name for name in _BUILTINS if name not in NAMES)
 
 
 def load(name: str, **options: int | float | bool) -> pd.DataFrame:
-    """A built-in data set, long: one row a city and year, sorted by both, canonical column names.
+    """A built-in data set, one row a city and year (a row a city: ``pilots``), sorted, canonical column names.
 
     Parameters
     ----------
     name : str
-        One of ``NAMES``; a job file says ``builtin:NAME``.
+        A panel, one of ``NAMES``, or a table to join, one of ``TABLES``; a job file says ``builtin:NAME``.
     **options : number or bool
-        Those of the data set, e.g. ``effect``, ``seed``, ``cities``, ``last_year`` of ``china_demo``.
+        Those of the data set: ``effect``, ``seed``, ``cities``, ``last_year``, ``later_pilots`` of ``china_demo``.
 
     Returns
     -------
@@ -75,19 +93,23 @@ def load(name: str, **options: int | float | bool) -> pd.DataFrame:
     return _made(name, tuple((builtin.options | options).items())).copy()
 
 
-def describe(name: str) -> str:
-    """One line on a built-in data set: synthetic, or real with source and licence."""
-    return _find(name).description
+def describe(name: str, *, where: str = "panel.source") -> str:
+    """One line on a built-in data set, asked for under a key: synthetic, or real with source and licence."""
+    return _find(name, where).description
 
 
-def _find(name: str) -> _Builtin:
+def _find(name: str, where: str = "panel.source") -> _Builtin:
     if name not in _BUILTINS:
         raise InputError(
             f"there is no built-in data set '{name}'",
-            where="panel.source",
-            remedy=f"use {' or '.join(f'builtin:{known}' for known in NAMES)}, or the path of a file",
+            where=where,
+            remedy=f"use {_listed(NAMES)}, or the path of a file; to join, {_listed(TABLES)}",
         )
     return _BUILTINS[name]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " or ".join(f"builtin:{name}" for name in names)
 
 
 @lru_cache(maxsize=4, typed=True)

@@ -75,8 +75,9 @@ class CityPanel:
     def constant(self, name: str) -> Array:
         """``[n_units]`` of a column that must not vary over the years of a city (NaN where never given)."""
         values = self.column(name)
-        first = np.array([row[np.isfinite(row)][0] if np.isfinite(row).any() else np.nan for row in values])
-        varies = np.isfinite(values) & (values != first[:, None])
+        known = np.isfinite(values)
+        first = np.where(known.any(axis=1), values[np.arange(len(values)), known.argmax(axis=1)], np.nan)
+        varies = known & (values != first[:, None])
         if varies.any():
             unit, year = np.argwhere(varies)[0]
             raise InputError(

@@ -2,7 +2,7 @@
 
     effects, weights --> Design: rows kept, effects that others span left out      absorb_levels
     every pair in every year, rows of a pair together: closed form                 absorb_grid
-    projections that commute, rows in any order: one sweep                         absorb_kernels
+    sums over levels, rows read into them and written from them                    absorb_kernels, absorb_rows
     equations that fall into small blocks, solved (pair + year, group x year)      absorb_direct
     conjugate gradient with an estimate of its own error, for the rest             absorb_iterative
     regressors that the effects explain, by name                                   absorb_collinear
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import jax
 import numpy as np
+from jax import enable_x64
 
 from engine.errors import InputError
 from engine.estimate import absorb_direct as direct
@@ -28,7 +28,7 @@ from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid
 from engine.estimate.absorb_levels import Array, Effect, Mask, degrees_absorbed, examine, nested_in
 from engine.estimate.absorb_plan import Plan
-from engine.estimate.absorb_rows import Rows, read
+from engine.estimate.absorb_rows import Rows
 
 __all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_in", "prepare"]
 
@@ -132,8 +132,8 @@ def absorb(
         columns = columns[design.kept]
     out = np.empty(columns.shape)
     width = max(1, _BLOCK_BYTES // (8 * sum(effect.size for effect in plan.effects)))
-    with jax.enable_x64(True):
-        rule = _Rule(plan, method, tolerance, max_iterations)
+    rule = _Rule(plan, method, tolerance, max_iterations)
+    with enable_x64(True):  # for the arrays of an accelerator
         parts = [
             rule.residuals(columns[:, first : first + width], out[:, first : first + width], first)
             for first in range(0, columns.shape[1], width)
@@ -189,7 +189,7 @@ class _Rule:
         plan, method = self.plan, self.method
         if method == "auto" and plan.grid is not None:
             return self._closed_form(plan.grid, columns, out, first)
-        rows = self._measured(columns, out, first)
+        rows = self._measured(np.ascontiguousarray(columns), out, first)
         if len(plan.effects) == 1 and plan.operator.eliminated:
             return self._sweep(rows)
         if method == "alternating":
@@ -239,15 +239,16 @@ class _Rule:
 
     def _measured(self, columns: Array, out: Array, first: int) -> Rows:
         """Columns with their sums, and their length once the first effect is removed."""
-        plan = self.plan
-        sums, squares = read(plan, columns)
+        plan, dummies = self.plan, self.plan.dummies
+        with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
+            sums, squares = dummies.sums(columns), dummies.squares(columns)
         _refuse_missing(squares, columns, first)
-        rows = Rows(plan, columns, out, sums, squares)
-        within = squares - np.asarray(kernels.longest_of_first(plan.operator, sums)) ** 2
+        rows = Rows(dummies, columns, out, sums, squares)
+        within = squares - kernels.explained(plan.operator, 0, sums)
         if (within <= _CANCELS * squares).any():  # values far from zero: their digits go to the first effect
             rows.subtract(kernels.first_only(plan.operator, sums))
-            rows.sums, squares = read(plan, rows.values)
-            within = squares - np.asarray(kernels.longest_of_first(plan.operator, rows.sums)) ** 2
+            squares = dummies.squares(rows.values)
+            within = squares - kernels.explained(plan.operator, 0, rows.sums)
         rows.scale = np.sqrt(np.where(within > 0, within, 1.0))
         return rows
 
@@ -256,8 +257,8 @@ class _Rule:
         plan, count = self.plan, 0
         error = np.full(len(rows.scale), np.inf)
         while (error > _EXACT).any() and count < 2 and (count == 0 or (error <= _ROUNDING).all()):
-            rows.subtract(kernels.swept(plan.operator, rows.sums))
-            error = np.asarray(kernels.longest(plan.operator, rows.sums)) / rows.scale
+            rows.subtract(kernels.sweep(plan.operator, rows.sums))
+            error = np.sqrt(kernels.most_explained(plan.operator, rows.sums)) / rows.scale
             count += 1
         if len(plan.names) == 1:
             return _Part(error, count, f"means of {plan.names[0]}", plan.effects[0].n_levels)
@@ -268,7 +269,7 @@ class _Rule:
         error = np.full(len(rows.scale), np.inf)
         while (error > _EXACT).any() and count < _REFINEMENTS:
             rows.subtract(direct.solution(operator, equations.blocks, rows.sums))
-            error = np.asarray(direct.left(operator, equations.blocks, rows.sums)) / rows.scale
+            error = direct.left(operator, equations.blocks, rows.sums) / rows.scale
             count += 1
         words = f"{equations.n_equations:,} equations of {self._equations_of} solved"
         if equations.n_blocks > 1:
@@ -285,8 +286,8 @@ class _Rule:
             words = f"conjugate gradient on symmetric sweeps through {', '.join(self.plan.names)}"
         error = np.full(len(rows.scale), np.inf)
         while True:
-            state = iterative.start(operator, rows.sums, kind, self.max_iterations)
-            gradient = np.sqrt(np.asarray(state.product)) / rows.scale
+            run = iterative.start(operator, rows.sums, kind)
+            gradient = np.sqrt(run.product) / rows.scale
             before, error = error, gradient / np.sqrt(smallest) if used else gradient
             done = (error <= self.tolerance).all() if used else not gradient.any()
             if done or used >= self.max_iterations or (used and not error.max() < before.max() / 2):
@@ -295,16 +296,15 @@ class _Rule:
             # The first target knows nothing of the design; the second knows its smallest eigenvalue.
             goal = self.tolerance * (np.sqrt(smallest) / 2 if used else 1.0)
             for _ in range(4):
-                target = np.maximum(goal, iterative.DEEPEST * gradient) * rows.scale
-                state = iterative.run(operator, state, target, kind, limit)
-                smallest = min(smallest, iterative.smallest_eigenvalue(state))
+                run.until(np.maximum(goal, iterative.DEEPEST * gradient) * rows.scale, limit)
+                smallest = min(smallest, run.smallest_eigenvalue())
                 needed = self.tolerance * np.sqrt(smallest) / 2
-                if needed >= goal / 2 or int(state.steps) >= limit:
+                if needed >= goal / 2 or len(run.alphas) >= limit:
                     break
                 goal = needed
-            used += max(int(state.steps), 1)
-            b = state.solution
-            rows.subtract(iterative.recovered(operator, rows.sums, b) if kind == "equations" else b)
+            used += max(len(run.alphas), 1)
+            b = tuple(np.asarray(part) for part in run.solution)
+            rows.subtract(kernels.recover(operator, rows.sums, b) if kind == "equations" else b)
 
     @property
     def _equations_of(self) -> str:

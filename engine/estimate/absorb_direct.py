@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 from scipy.sparse.csgraph import connected_components
 
-from engine.estimate import absorb_iterative as iterative
 from engine.estimate import absorb_kernels as kernels
-from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator
+from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, level_weights
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
-_SMALL = 64  # equations in a block that eigenvalues are cheap for
+SMALL = 64
+"""Equations in a block that eigenvalues are cheap for."""
+
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
 
 _ROOM = 2e7  # numbers in the blocks of an effect: 160 MB
@@ -51,15 +50,6 @@ class Inverse:
     n_blocks: int
 
 
-def level_weights(effect: Levels, weights: Array | None) -> Array:
-    """``[size]`` weight of the rows of each level."""
-    if weights is None:
-        return effect.counts.astype(np.float64)
-    return np.asarray(
-        sum(np.bincount(code, weights, minlength=effect.size) for code in effect.codes.T), dtype=np.float64
-    )
-
-
 def products(effects: list[Levels]) -> float:
     """Products of two entries that `schur_complement` takes, at most."""
     entries = sum(effect.members for effect in effects[1:])
@@ -73,20 +63,14 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
     """
     first, rest = effects[0], effects[1:]
     code = first.codes[:, 0]
-    n, size = len(code), sum(effect.size for effect in rest)
+    n = len(code)
     w = np.ones(n) if weights is None else weights
     total = level_weights(first, weights)
     inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
-    if len(rest) == 1 and rest[0].members == 1 and first.size * size <= 4 * n:
-        cell = code.astype(np.int64) * size + rest[0].codes[:, 0]
-        table = np.bincount(cell, weights, minlength=first.size * size).reshape(first.size, size)
-        own = sparse.diags(level_weights(rest[0], weights)).tocsr()
-        explained = sparse.csr_matrix((table * inverse[:, None]).T @ table)
-    else:
-        incidence = _incidence(rest, n)
-        by_first = sparse.csr_matrix((w, (code, np.arange(n))), shape=(first.size, n)) @ incidence
-        own = incidence.T @ sparse.diags(w) @ incidence
-        explained = by_first.T @ sparse.diags(inverse) @ by_first
+    incidence = _incidence(rest, n)
+    by_first = sparse.csr_matrix((w, (code, np.arange(n))), shape=(first.size, n)) @ incidence
+    own = incidence.T @ sparse.diags(w) @ incidence
+    explained = by_first.T @ sparse.diags(inverse) @ by_first
     out, full = sparse.csr_matrix(own - explained), own.diagonal()
     free = sparse.diags((out.diagonal() > _DEPENDENT * full).astype(np.float64))
     out = sparse.csr_matrix(free @ out @ free)
@@ -94,13 +78,16 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
     return out
 
 
-def own_equations(effect: Levels, weights: Array | None) -> sparse.csr_matrix:
-    """B'WB of an effect with two levels a row: the signless Laplacian of the graph that the rows draw."""
-    one, other = effect.codes.T
-    w = np.ones(len(one)) if weights is None else weights
-    shape = (effect.size, effect.size)
-    between = sparse.csr_matrix((w, (one, other)), shape=shape)
-    return sparse.csr_matrix(between + between.T + sparse.diags(level_weights(effect, weights)))
+def few_equations(operator: Operator) -> Inverse:
+    """Inverse of the same equations, from their products with unit columns; as one block."""
+    rest = [operator.effects[k] for k in operator.rest]
+    size = sum(effect.size for effect in rest)
+    cuts = np.cumsum([effect.size for effect in rest])[:-1]
+    matrix = np.concatenate(kernels.reduced(operator, tuple(np.split(np.eye(size), cuts))))
+    full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
+    free = matrix.diagonal() > _DEPENDENT * full
+    inverse, rank = generalised_inverses((free * (matrix + matrix.T) / 2 * free[:, None])[None])
+    return Inverse(Blocks((np.arange(size)[None],), (inverse,)), int(free.sum()), int(rank[0]), 1)
 
 
 def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
@@ -126,7 +113,7 @@ def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
     block = dense[0].astype(np.float64)
     block += np.diag(block.sum(axis=1))
     inverse, _ = generalised_inverses(block[None])
-    return Blocks((jnp.asarray(order.reshape(n_blocks, size).astype(np.int32)),), (jnp.asarray(inverse),))
+    return Blocks((order.reshape(n_blocks, size),), (inverse,))
 
 
 def _incidence(effects: list[Levels], n: int) -> sparse.csr_matrix:
@@ -164,11 +151,8 @@ def invert(matrix: sparse.csr_matrix, *, most_flops: float = MOST_FLOPS) -> Inve
         positions.append(place)
         matrices.append(inverse)
         rank += int(ranks.sum())
-    blocks = Blocks(
-        tuple(jnp.asarray(place.astype(np.int32)) for place in positions),
-        tuple(jnp.asarray(inverse) for inverse in matrices),
-    )
     used = int(np.count_nonzero(matrix.diagonal()))
+    blocks = Blocks(tuple(positions), tuple(matrices))
     return Inverse(blocks, used, rank, int(np.count_nonzero(sizes > 1)))
 
 
@@ -199,7 +183,7 @@ def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
     diagonal = np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 0.0)
     scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0)
     scaled = matrices * scale[:, :, None] * scale[:, None, :]
-    if matrices.shape[1] <= _SMALL:
+    if matrices.shape[1] <= SMALL:
         values, vectors = np.linalg.eigh(scaled)
         good = values > _DEPENDENT * matrices.shape[1]
         reciprocal = np.divide(1.0, values, out=np.zeros_like(values), where=good)
@@ -223,24 +207,16 @@ def _by_pivots(matrix: Array) -> tuple[Array, int]:
     return out, int(rank)
 
 
-@jax.jit
 def solution(operator: Operator, blocks: Blocks, g: Coefficients) -> Coefficients:
     """Coefficients of all effects from the sums of columns over their levels."""
-    rest = iterative.eliminate(operator, g) if operator.eliminated else g
-    stacked = jnp.concatenate([part[:-1] for part in rest] + [jnp.zeros((1, rest[0].shape[1]))])
-    b = kernels.solve(blocks, stacked)
-    parts, begin = [], 0
-    for part in rest:
-        own = b[begin : begin + len(part) - 1]
-        parts.append(jnp.concatenate([own, jnp.zeros((1, own.shape[1]))]))
-        begin += len(own)
-    return iterative.recover(operator, g, tuple(parts))
+    rest = kernels.eliminate(operator, g)
+    b = kernels.solve(blocks, np.concatenate(rest))
+    cuts = np.cumsum([len(part) for part in rest])[:-1]
+    return kernels.recover(operator, g, tuple(np.split(b, cuts)))
 
 
-@jax.jit
-def left(operator: Operator, blocks: Blocks, g: Coefficients) -> jax.Array:
+def left(operator: Operator, blocks: Blocks, g: Coefficients) -> Array:
     """``[n_columns]`` length of what is left of the effects in columns: sqrt(g' S^- g) of their sums."""
-    rest = iterative.eliminate(operator, g) if operator.eliminated else g
-    stacked = jnp.concatenate([part[:-1] for part in rest] + [jnp.zeros((1, rest[0].shape[1]))])
-    square = jnp.sum(stacked * kernels.solve(blocks, stacked), axis=0)
-    return jnp.maximum(jnp.sqrt(jnp.maximum(square, 0.0)), kernels.spans(operator, g))
+    rest = np.concatenate(kernels.eliminate(operator, g))
+    square = (rest * kernels.solve(blocks, rest)).sum(axis=0)
+    return np.sqrt(np.maximum(square, kernels.most_explained(operator, g)))

@@ -20,8 +20,8 @@ from scipy import sparse
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
-_CHUNK = 1 << 18  # multiplications of a product that BLAS does in one thread; the numbers stay in cache
-_NARROW = 16  # columns up to which means are faster as such a product
+_BLOCK = 1 << 17  # numbers that stay in cache
+_SINGLE = 1 << 18  # multiplications of a product that BLAS does in one thread
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class Grid:
     def by_group(self) -> sparse.csr_matrix:
         """``[n_groups, n_pairs]`` Z W."""
         return sparse.csr_matrix((self._by_pair(self.weights)).T)
+
+    @cached_property
+    def average(self) -> sparse.csr_matrix:
+        """``[n_pairs, n_rows]`` means of pairs."""
+        n_rows = len(self.groups) * self.n_years
+        pointer = np.arange(0, n_rows + 1, self.n_years, dtype=np.int32)
+        return sparse.csr_matrix(
+            (np.full(n_rows, 1 / self.n_years), np.arange(n_rows, dtype=np.int32), pointer)
+        )
 
     @cached_property
     def inverse(self) -> tuple[Array, int]:
@@ -78,28 +87,28 @@ class Grid:
         n_pairs, n_columns = len(self.groups), columns.shape[1]
         wide = self.n_years * n_columns
         x, e = (np.ascontiguousarray(part).reshape(n_pairs, wide) for part in (columns, out))
+        means = self.average @ x.reshape(-1, n_columns)
         sums = self.by_group @ x
         sums -= np.tile(sums.reshape(-1, self.n_years, n_columns).mean(axis=1), (1, self.n_years))
         inverse, _ = self.inverse
-        b = inverse[:, None] * sums if inverse.ndim == 1 else inverse @ sums
+        b = inverse[:, None] * sums if inverse.ndim == 1 else _product(inverse, sums)
         left, gone = np.zeros(wide), np.zeros(n_columns)
-        average = np.kron(np.full((self.n_years, 1), 1 / self.n_years), np.eye(n_columns))
-        step = max(1, _CHUNK // (wide * min(n_columns, _NARROW)))
+        step = min(n_pairs, max(1, _BLOCK // wide))
+        pair, room = np.repeat(np.arange(step), self.n_years), np.empty((step * self.n_years, n_columns))
         for begin in range(0, n_pairs, step):
             part = slice(begin, begin + step)
-            if n_columns <= _NARROW:
-                mean = x[part] @ average
-            else:
-                mean = x[part].reshape(-1, self.n_years, n_columns).mean(axis=1)
-            fitted = np.tile(mean, (1, self.n_years))
+            mean, residual = means[part], e[part]
+            rows = len(mean) * self.n_years
+            np.take(mean, pair[:rows], axis=0, out=room[:rows], mode="clip")  # other modes make a copy
+            fitted = room[:rows].reshape(-1, wide)
             for group in self.groups[part].T:
                 fitted += b[group] if len(b) > 1 else b
-            np.subtract(x[part], fitted, out=e[part])
+            np.subtract(x[part], fitted, out=residual)
             if self.weights is None:
-                left += np.einsum("ij,ij->j", e[part], e[part])
+                left += np.einsum("ij,ij->j", residual, residual)
                 gone += np.einsum("ij,ij->j", mean, mean)
             else:
-                left += np.einsum("i,ij,ij->j", self.weights[part], e[part], e[part])
+                left += np.einsum("i,ij,ij->j", self.weights[part], residual, residual)
                 gone += np.einsum("i,ij,ij->j", self.weights[part], mean, mean)
         if not np.shares_memory(e, out):
             out[:] = e.reshape(out.shape)
@@ -107,6 +116,14 @@ class Grid:
         within = within.reshape(self.n_years, n_columns).sum(axis=0)
         scale = np.sqrt(np.where(within == 0, 1.0, within))
         return scale, np.finfo(float).eps * np.sqrt(within + gone * self.n_years) / scale
+
+
+def _product(matrix: Array, other: Array) -> Array:
+    """Matrix times columns; a small one by parts that BLAS does in one thread, so as not to wait for others."""
+    step = _SINGLE // matrix.size
+    if step == 0:
+        return matrix @ other
+    return np.concatenate([matrix @ other[:, k : k + step] for k in range(0, other.shape[1], step)], axis=1)
 
 
 def recognise(effects: list[Levels], weights: Array | None) -> Grid | None:

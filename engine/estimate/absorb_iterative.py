@@ -11,136 +11,105 @@ smallest eigenvalue lambda of the preconditioned matrix (Lanczos), and with it t
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy.linalg import eigh_tridiagonal
 
 from engine.estimate import absorb_kernels as kernels
 from engine.estimate.absorb_kernels import Coefficients, Operator
+from engine.estimate.absorb_levels import Array, Mask
 
 Kind = Literal["equations", "sweeps"]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 DEEPEST = 1e-13  # reduction of the gradient in one run: rounding spoils the directions below it
 
 
-class State(NamedTuple):
-    """A conjugate gradient run: coefficients so far, and what its next step needs."""
+@dataclass
+class Run:
+    """A conjugate gradient run: coefficients so far, and what its next step needs.
 
+    Attributes
+    ----------
+    solution, gradient, direction : tuple of float64 ``[n_levels, n_columns]``
+    product : float64 ``[n_columns]``
+        Gradient times preconditioned gradient.
+    alphas, betas : list of float64 ``[n_columns]``
+        Step lengths, 0 where a column was done, and what each direction kept of the one before.
+    """
+
+    operator: Operator
+    kind: Kind
     solution: Coefficients
     gradient: Coefficients
     direction: Coefficients
-    product: Array  # [columns] gradient times preconditioned gradient
-    alphas: Array  # [most, columns] step lengths, 0 where a column was done
-    betas: Array
-    steps: Array
+    product: Array
+    alphas: list[Array] = field(default_factory=list)
+    betas: list[Array] = field(default_factory=list)
 
+    def until(self, target: Array, limit: int) -> None:
+        """Iterate until the gradient of every column is below its target, or the limit is reached."""
+        while len(self.alphas) < limit and (np.sqrt(self.product) > target).any():
+            self._step(np.sqrt(self.product) > target)
 
-def effects_of(operator: Operator, kind: Kind) -> range:
-    """Effects whose coefficients are iterated."""
-    return operator.rest if kind == "equations" else range(len(operator.codes))
-
-
-@partial(jax.jit, static_argnums=(2, 3))
-def start(operator: Operator, g: Coefficients, kind: Kind, most: int) -> State:
-    """The iteration at its first direction, from the sums of columns over the levels of all effects."""
-    if kind == "equations":
-        g = tuple(g[k] for k in operator.rest) if not operator.eliminated else _eliminate(operator, g)
-    direction = _precondition(operator, kind, g)
-    product = jnp.maximum(_inner(g, direction), 0.0)
-    record = jnp.zeros((most, g[0].shape[1]))
-    solution = jax.tree.map(jnp.zeros_like, g)
-    return State(solution, g, direction, product, record, record, jnp.zeros((), jnp.int32))
-
-
-def _eliminate(operator: Operator, g: Coefficients) -> Coefficients:
-    """Sums over the other effects once the first is taken out: g_B - G_BA G_AA^-1 g_A."""
-    first = {0: kernels.solve(operator.inverses[0], g[0])}
-    taken = kernels.couple(operator, first, operator.rest)
-    return tuple(g[k] - taken[k] for k in operator.rest)
-
-
-def recover(operator: Operator, g: Coefficients, rest: Coefficients) -> Coefficients:
-    """Coefficients of all effects from those of the others than the first: b_A = G_AA^-1 (g_A - G_AB b_B)."""
-    if not operator.eliminated:
-        return rest
-    taken = kernels.couple(operator, dict(zip(operator.rest, rest, strict=True)), [0])[0]
-    return (kernels.solve(operator.inverses[0], g[0] - taken), *rest)
-
-
-eliminate = jax.jit(_eliminate)
-recovered = jax.jit(recover)
-
-
-@partial(jax.jit, static_argnums=3, donate_argnums=1)
-def run(operator: Operator, state: State, target: Array, kind: Kind, limit: Array) -> State:
-    """Iterate until the gradient of every column is below its target, or the limit is reached."""
-
-    def is_open(state: State) -> Array:
-        return jnp.sqrt(state.product) > target
-
-    def goes_on(state: State) -> Array:
-        return (state.steps < limit) & is_open(state).any()
-
-    def body(state: State) -> State:
-        applied = _apply(operator, kind, state.direction)
-        curvature = _inner(state.direction, applied)
-        on = is_open(state) & (curvature > 0)
-        alpha = jnp.where(on, state.product / jnp.where(on, curvature, 1.0), 0.0)
-        solution = jax.tree.map(lambda b, p: b + alpha * p, state.solution, state.direction)
-        gradient = jax.tree.map(lambda g, a: g - alpha * a, state.gradient, applied)
-        z = _precondition(operator, kind, gradient)
-        product = jnp.where(on, jnp.maximum(_inner(gradient, z), 0.0), state.product)
+    def _step(self, is_open: Mask) -> None:
+        applied = _apply(self.operator, self.kind, self.direction)
+        curvature = kernels.inner(self.direction, applied)
+        on = is_open & (curvature > 0)
+        alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=on)
+        self.solution = tuple(b + alpha * p for b, p in zip(self.solution, self.direction, strict=True))
+        self.gradient = tuple(g - alpha * a for g, a in zip(self.gradient, applied, strict=True))
+        z = _precondition(self.operator, self.kind, self.gradient)
+        product = np.where(on, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
+        beta = np.divide(product, self.product, out=np.zeros_like(product), where=on)
+        direction = tuple(part + beta * p for part, p in zip(z, self.direction, strict=True))
+        if not on.all():  # a column that is done keeps its own, should a lower target open it again
+            pairs = zip(direction, self.direction, strict=True)
+            direction = tuple(on * new + ~on * old for new, old in pairs)
+        self.direction = direction
         # A direction without curvature lies in the null space: the column can go no further.
-        product = jnp.where(is_open(state) & (curvature <= 0), 0.0, product)
-        beta = jnp.where(on, product / jnp.where(on, state.product, 1.0), 0.0)
-        direction = jax.tree.map(lambda z, p: jnp.where(on, z + beta * p, p), z, state.direction)
-        alphas, betas = state.alphas.at[state.steps].set(alpha), state.betas.at[state.steps].set(beta)
-        return State(solution, gradient, direction, product, alphas, betas, state.steps + 1)
+        self.product = np.where(is_open & ~on, 0.0, product)
+        self.alphas.append(alpha)
+        self.betas.append(beta)
 
-    return jax.lax.while_loop(goes_on, body, state)
+    def smallest_eigenvalue(self) -> float:
+        """Smallest Ritz value over the columns.
+
+        The tridiagonal matrix has diagonal 1/alpha_j + beta_{j-1}/alpha_{j-1} and off-diagonal sqrt(beta_j)/alpha_j.
+        """
+        found = np.inf
+        for alpha, beta in zip(np.transpose(self.alphas), np.transpose(self.betas), strict=True):
+            taken = alpha > 0  # a column rests while others go on
+            if not taken.any():
+                continue
+            length, ratio = alpha[taken], beta[taken][:-1]
+            diagonal = 1 / length
+            diagonal[1:] += ratio / length[:-1]
+            off = np.sqrt(ratio) / length[:-1]
+            value = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]
+            found = min(found, max(float(value), float(np.finfo(float).eps)))
+        return found
 
 
-def smallest_eigenvalue(state: State) -> float:
-    """Smallest Ritz value over the columns of a run.
-
-    The tridiagonal matrix has diagonal 1/alpha_j + beta_{j-1}/alpha_{j-1} and off-diagonal sqrt(beta_j)/alpha_j.
-    """
-    count, found = int(state.steps), np.inf
-    alphas, betas = np.asarray(state.alphas)[:count], np.asarray(state.betas)[:count]
-    for alpha, beta in zip(alphas.T, betas.T, strict=True):
-        taken = alpha > 0  # a column rests while others go on
-        if not taken.any():
-            continue
-        length, ratio = alpha[taken], beta[taken][:-1]
-        diagonal = 1 / length
-        diagonal[1:] += ratio / length[:-1]
-        off = np.sqrt(ratio) / length[:-1]
-        value = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]
-        found = min(found, max(float(value), float(np.finfo(float).eps)))
-    return found
+def start(operator: Operator, g: Coefficients, kind: Kind) -> Run:
+    """The iteration at its first direction, from the sums of columns over the levels of all effects."""
+    g = operator.load(g)
+    if kind == "equations":
+        g = kernels.eliminate(operator, g)
+    direction = _precondition(operator, kind, g)
+    product = np.maximum(kernels.inner(g, direction), 0.0)
+    return Run(operator, kind, tuple(0.0 * part for part in g), g, direction, product)
 
 
 def _apply(operator: Operator, kind: Kind, p: Coefficients) -> Coefficients:
     """S p or G p."""
-    which = effects_of(operator, kind)
-    sources = dict(zip(which, p, strict=True))
-    if kind == "equations" and operator.eliminated:
-        sources[0] = -kernels.solve(operator.inverses[0], kernels.couple(operator, sources, [0])[0])
-    found = kernels.couple(operator, sources, which)
-    return tuple(found[k] for k in which)
+    if kind == "equations":
+        return kernels.reduced(operator, p)
+    return tuple(operator.couple(dict(enumerate(p)), range(len(p))).values())
 
 
 def _precondition(operator: Operator, kind: Kind, g: Coefficients) -> Coefficients:
     if kind == "sweeps":
         return kernels.sweep_back(operator, g, kernels.sweep(operator, g))
-    return tuple(kernels.solve(operator.inverses[k], part) for k, part in zip(operator.rest, g, strict=True))
-
-
-def _inner(a: Coefficients, b: Coefficients) -> Array:
-    return sum((jnp.sum(p * q, axis=0) for p, q in zip(a, b, strict=True)), start=jnp.zeros(a[0].shape[1]))
+    return tuple(operator.solve(k, part) for k, part in zip(operator.rest, g, strict=True))

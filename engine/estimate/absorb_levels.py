@@ -79,7 +79,7 @@ class Design:
         All effects, in the order given.
     active : tuple of int
         Those that no other effect spans, by falling number of levels, effects with one level a row first.
-    weights : float64 ``[n_kept]`` or None
+    weights : float64 ``[n_kept]``, or None if all rows weigh the same
     """
 
     kept: Mask
@@ -127,8 +127,8 @@ def examine(effects: Sequence[Effect], *, weights: Array | None = None, singleto
     if n_kept == 0:
         names = ", ".join(effect.name for effect in levels)
         raise InputError(f"no row is left: each is alone in a level of {names}", remedy="use coarser effects")
-    if weights is not None and n_kept < n_rows:
-        weights = weights[kept]
+    if weights is not None:
+        weights = None if (weights == weights[0]).all() else weights[kept]
     return Design(kept, n_rows - n_kept, tuple(levels), _active(levels), weights)
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from engine.estimate import absorb_direct as direct
+from engine.estimate.absorb_device import DeviceOperator
 from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid, recognise
-from engine.estimate.absorb_kernels import Blocks, Operator
-from engine.estimate.absorb_levels import SAMPLE, Array, Design, Integers, Levels, spans
+from engine.estimate.absorb_incomplete import Cells, GridOperator, find_cells
+from engine.estimate.absorb_kernels import Blocks, Operator, level_weights, own_equations
+from engine.estimate.absorb_levels import SAMPLE, Array, Design, Levels, spans
+from engine.estimate.absorb_rows import Dummies
 
-_CHUNK, _GROUP = 1 << 14, 1 << 17  # rows that stay in cache; rows that one call reads or writes
 _CHEAP_PRODUCTS, _CHEAP_FLOPS = 4e7, 1e9  # equations that are formed and solved in less than a second
-_MANY_COLUMNS, _FEW = 4, 200  # columns, or equations, for which forming equations pays
+_MANY_COLUMNS, _FEW = 12, 200  # columns, or equations, for which forming equations pays
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,20 @@ class Plan:
         return [effect.name for effect in self.effects]
 
     @cached_property
-    def shape(self) -> tuple[int, int, int]:
-        """Groups, chunks of a group, rows of a chunk; the last group is padded if need be."""
-        n = self.design.n_rows
-        n_groups = -(-n // _GROUP)
-        fewest = max(1, -(-n // (n_groups * 2 * _CHUNK)))
-        counts = range(fewest, 4 * fewest + 1)
-        n_chunks = next((count for count in counts if n % (n_groups * count) == 0), 2 * fewest)
-        return n_groups, n_chunks, -(-n // (n_groups * n_chunks))
+    def dummies(self) -> Dummies:
+        """Of the effects, by row."""
+        return Dummies(tuple(self.effects), self.design.weights)
 
     @cached_property
     def grid(self) -> Grid | None:
         """Closed form, if the rows form a grid."""
         return recognise(self.effects, self.design.weights)
+
+    @cached_property
+    def cells(self) -> Cells | None:
+        """Where rows stand on a grid, if some of it is missing and the equations are too many to be formed at once."""
+        few = sum(effect.size for effect in self.effects[1:]) <= direct.SMALL
+        return None if few or self.grid is not None else find_cells(self.effects, self.design.weights)
 
     @cached_property
     def operator(self) -> Operator:
@@ -63,31 +64,23 @@ class Plan:
         return self._operator([None if own is None else own.blocks for own in self.own])
 
     def _operator(self, blocks: Sequence[Blocks | None]) -> Operator:
-        weights, inverses = self.design.weights, []
-        for effect, own in zip(self.effects, blocks, strict=True):
-            weight = direct.level_weights(effect, weights)
-            diagonal = np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
-            inverses.append(jnp.asarray(np.append(diagonal, 0.0)) if own is None else own)
-        return Operator(
-            codes=tuple(
-                tuple(self._grouped(code, effect.size) for code in effect.codes.T) for effect in self.effects
-            ),
-            inverses=tuple(inverses),
-            weights=None if weights is None else self._grouped(weights, 0),
-            sizes=tuple(effect.size + 1 for effect in self.effects),
-        )
-
-    def _grouped(self, values: Integers | Array, padding: int) -> jax.Array:
-        missing = math.prod(self.shape) - len(values)
-        padded = np.pad(values, (0, missing), constant_values=padding) if missing else values
-        return jnp.asarray(padded.reshape(self.shape))
+        weights = self.design.weights
+        inverses = [
+            _reciprocal(level_weights(effect, weights)) if own is None else own
+            for effect, own in zip(self.effects, blocks, strict=True)
+        ]
+        parts = tuple(self.effects), weights, tuple(inverses)
+        if jax.default_backend() != "cpu":
+            return DeviceOperator(*parts)
+        return Operator(*parts) if self.cells is None else GridOperator(*parts, self.cells)
 
     @cached_property
     def _alike(self) -> list[Blocks | None]:
         """Of effects with two levels a row, the inverse if its blocks are alike; None for others."""
-        weights = self.design.weights
+        weights, whole = self.design.weights, self.cells is None or self.cells.by_level.nnz == 0
         return [
-            direct.alike_blocks(effect, weights) if effect.members == 2 else None for effect in self.effects
+            direct.alike_blocks(effect, weights) if effect.members == 2 and whole else None
+            for effect in self.effects
         ]
 
     @cached_property
@@ -95,7 +88,7 @@ class Plan:
         """Of effects with two levels a row, their own equations; None for others, and where there are too many."""
         weights = self.design.weights
         return [
-            direct.invert(direct.own_equations(effect, weights)) if effect.members == 2 else None
+            direct.invert(own_equations(effect, weights)) if effect.members == 2 else None
             for effect in self.effects
         ]
 
@@ -139,7 +132,14 @@ class Plan:
         """Inverse of the equations that are left once the first effect is eliminated."""
         if not self.operator.eliminated:
             return self.own[0] if len(self.effects) == 1 else None
+        if len(self.effects) > 1 and sum(effect.size for effect in self.effects[1:]) <= direct.SMALL:
+            return direct.few_equations(self.operator)
         if direct.products(self.effects) > most_products:
             return None
         equations = direct.schur_complement(self.effects, self.design.weights)
         return direct.invert(equations, most_flops=most_flops)
+
+
+def _reciprocal(weight: Array) -> Array:
+    """Zero for levels without a row."""
+    return np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)

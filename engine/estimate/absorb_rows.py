@@ -1,64 +1,96 @@
-"""Columns row by row: read into sums over levels, written as residuals, a group of rows at a time."""
+"""Columns row by row: read into sums over levels, written as residuals, by products with the dummies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import jax.numpy as jnp
 import numpy as np
+from scipy import sparse
 
-from engine.estimate import absorb_kernels as kernels
 from engine.estimate.absorb_kernels import Coefficients
-from engine.estimate.absorb_levels import Array
-from engine.estimate.absorb_plan import Plan
+from engine.estimate.absorb_levels import Array, Levels
+
+_BLOCK = 1 << 15  # rows whose fitted values stay in cache until they are subtracted
+_AT_ONCE = 1 << 19  # fitted values that need no blocks
+
+
+@dataclass(frozen=True)
+class Dummies:
+    """Dummies of all effects side by side, as sparse matrices.
+
+    Attributes
+    ----------
+    effects : tuple of Levels
+    weights : float64 ``[n_rows]`` or None
+    """
+
+    effects: tuple[Levels, ...]
+    weights: Array | None
+
+    @cached_property
+    def plain(self) -> sparse.csr_matrix:
+        """``[n_rows, levels]``"""
+        sizes = [effect.size for effect in self.effects]
+        offsets = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
+        index = np.concatenate(
+            [effect.codes + first for effect, first in zip(self.effects, offsets, strict=True)], axis=1
+        )
+        n_rows, members = index.shape
+        pointer = np.arange(0, n_rows * members + 1, members, dtype=np.int32)
+        return sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), (n_rows, sum(sizes)))
+
+    @cached_property
+    def weighted(self) -> sparse.csc_matrix:
+        """``[levels, n_rows]``"""
+        plain = self.plain
+        if self.weights is None:
+            return plain.T
+        data = np.repeat(self.weights, plain.nnz // plain.shape[0])
+        return sparse.csr_matrix((data, plain.indices, plain.indptr), plain.shape).T
+
+    @cached_property
+    def blocks(self) -> list[tuple[slice, sparse.csr_matrix]]:
+        """Rows some at a time."""
+        n_rows, width = self.plain.shape
+        members, index = self.plain.nnz // n_rows, self.plain.indices
+        found = []
+        for begin in range(0, n_rows, _BLOCK):
+            end = min(begin + _BLOCK, n_rows)
+            if not found or end - begin < _BLOCK:  # blocks of one length share what does not differ
+                ones = np.ones((end - begin) * members)
+                pointer = np.arange(0, len(ones) + 1, members, dtype=index.dtype)
+            block = (ones, index[begin * members : end * members], pointer)
+            found.append((slice(begin, end), sparse.csr_matrix(block, (end - begin, width))))
+        return found
+
+    def sums(self, values: Array) -> Coefficients:
+        """Of columns, over the levels of each effect."""
+        total = self.weighted @ values
+        cuts = np.cumsum([effect.size for effect in self.effects])[:-1]
+        return tuple(np.split(total, cuts))
+
+    def squares(self, values: Array) -> Array:
+        if self.weights is None:
+            return np.einsum("ij,ij->j", values, values)
+        return np.einsum("i,ij,ij->j", self.weights, values, values)
 
 
 @dataclass
 class Rows:
     """Columns on their way: rows so far, their sums over all levels, and the length they are measured by."""
 
-    plan: Plan
+    dummies: Dummies
     values: Array
     out: Array
     sums: Coefficients
     scale: Array
 
-    def residuals(self, b: Coefficients) -> Coefficients:
-        """Write rows less those that coefficients make; return their sums."""
-        operator, sums = self.plan.operator, _no_sums(self.plan, self.values.shape[1])
-        for number, begin, end in _groups(self.plan):
-            x = _padded(self.plan, self.values[begin:end])
-            e, sums = kernels.write_group(operator, number, x, b, sums)
-            self.out[begin:end] = np.asarray(e)[: end - begin]
-        return sums
-
     def subtract(self, b: Coefficients) -> None:
-        """Take out coefficients for good."""
-        self.sums = self.residuals(b)
+        """Take out what coefficients make of the effects."""
+        stacked = np.concatenate(b)
+        few = self.values.size <= _AT_ONCE
+        for rows, block in [(slice(None), self.dummies.plain)] if few else self.dummies.blocks:
+            np.subtract(self.values[rows], block @ stacked, out=self.out[rows])
         self.values = self.out
-
-
-def read(plan: Plan, values: Array) -> tuple[Coefficients, Array]:
-    """Sums of columns over the levels of all effects, and their sums of squares."""
-    sums, squares = _no_sums(plan, values.shape[1]), jnp.zeros(values.shape[1])
-    for number, begin, end in _groups(plan):
-        x = _padded(plan, values[begin:end])
-        sums, squares = kernels.read_group(plan.operator, number, x, sums, squares)
-    return sums, np.asarray(squares)
-
-
-def _no_sums(plan: Plan, n_columns: int) -> Coefficients:
-    every = range(len(plan.operator.sizes))
-    return tuple(kernels.zeros(plan.operator, every, n_columns).values())
-
-
-def _groups(plan: Plan) -> list[tuple[int, int, int]]:
-    """Number, first and last row of each group."""
-    n_groups, n_chunks, chunk = plan.shape
-    starts = range(0, n_groups * n_chunks * chunk, n_chunks * chunk)
-    return [(k, begin, min(begin + n_chunks * chunk, plan.design.n_rows)) for k, begin in enumerate(starts)]
-
-
-def _padded(plan: Plan, rows: Array) -> Array:
-    missing = plan.shape[1] * plan.shape[2] - len(rows)
-    return np.pad(rows, ((0, missing), (0, 0))) if missing else rows
+        self.sums = self.dummies.sums(self.values)

@@ -124,9 +124,42 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
     -------
     float64 ``[n_samples, n_tested, n_targets, n_types, size]``
     """
+    return _weights(layout, fit.residual, fit.influence, paths)
+
+
+def influence_products(
+    layout: Layout, products: Array, residual: Array, influence: Array, paths: Array
+) -> Array:
+    """Sums over pairs of psi psi' of many regressions, from the products of the pairs' statistics.
+
+    psi = statistics w with the weights w of the pair's type (`feature_weights`), so the sum is w' [sum over pairs
+    of statistics' statistics] w, added over types.
+
+    Parameters
+    ----------
+    layout : Layout
+    products : float64 ``[n_types, size, size]``
+    residual, influence : float64 ``[n_cells, Q]``, ``[n_cells, Q, K]``
+        Coefficients on [years | columns | terms | outcome]; K is that of the widest cell, zeros fill the others.
+    paths : float64 ``[n_types, T, r]``
+
+    Returns
+    -------
+    float64 ``[n_cells, K, K]``
+    """
+    weights = _weights(layout, residual[:, None], influence, paths)[:, :, 0]
+    out = np.zeros((len(residual), influence.shape[2], influence.shape[2]))
+    for number, of_type in enumerate(products):
+        own = weights[:, :, number]
+        out += (own @ of_type) @ np.swapaxes(own, 1, 2)
+    return out
+
+
+def _weights(layout: Layout, residual: Array, influence: Array, paths: Array) -> Array:
+    """See `feature_weights`; residual ``[n_samples, n_targets, Q]``, influence ``[n_samples, Q, n_tested]``."""
     t, m = layout.n_years, layout.n_columns
-    b = _fold(fit.residual, t, m, paths)[:, None]  # [samples, 1, targets, types, T + m]
-    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, paths)[:, :, None]
+    b = _fold(residual, t, m, paths)[:, None]  # [samples, 1, targets, types, T + m]
+    g = _fold(np.swapaxes(influence, 1, 2), t, m, paths)[:, :, None]
     return _products(layout, b, g)
 
 

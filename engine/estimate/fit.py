@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,16 @@ class Fit:
         Regressors, K of them.
     estimate : float64 ``[K]``
     bread : float64 ``[K, K]``
-        Inverse of the regressors' moments after pair and year effects.
-    residual, influence : float64 ``[Q - 1]``, ``[Q - 1, K]``
-        Coefficients that turn [years | columns with the outcome | terms] of a pair into its residual path
-        and into its residualised regressors times the bread (order of `kernels.score_products`).
+        Inverse of the regressors' moments after all effects.
     city_first, city_second : float64 ``[n_units, K]``
         Influence of the pairs in which a city stands first (second).
     without_city : float64 ``[n_units, K]``
         Coefficients of the leave-one-city-out samples; NaN where one is not identified.
     n_obs, n_pairs, n_units, n_first, n_second : int
         Observations, pairs, cities in them, cities that stand first, second.
-    n_parameters : int
-        Coefficients and year effects: K + T; pair effects are nested in every cluster.
+    n_parameters, n_parameters_city : int
+        Coefficients and effects that are not nested in pairs, or in cities: K + T where the effects are pair
+        and year; pair effects are nested in every cluster.
     r2, r2_within : float
         As fixest defines them.
     """
@@ -42,8 +41,6 @@ class Fit:
     names: tuple[str, ...]
     estimate: Array
     bread: Array
-    residual: Array
-    influence: Array
     city_first: Array
     city_second: Array
     without_city: Array
@@ -53,8 +50,24 @@ class Fit:
     n_first: int
     n_second: int
     n_parameters: int
+    n_parameters_city: int
     r2: float
     r2_within: float
+
+
+@dataclass(frozen=True)
+class MomentFit(Fit):
+    """A fit from moments.
+
+    Attributes
+    ----------
+    residual, influence : float64 ``[Q - 1]``, ``[Q - 1, K]``
+        Coefficients that turn [years | columns with the outcome | terms] of a pair into its residual path
+        and into its residualised regressors times the bread (order of `kernels.score_products`).
+    """
+
+    residual: Array
+    influence: Array
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,18 @@ class Stage:
     full: Projected
     without: Projected
 
+    @cached_property
+    def all_identified(self) -> bool:
+        """True where every leave-one-city-out sample identifies all regressors together, and so any of them.
+
+        The smallest eigenvalue of a principal submatrix is no smaller than that of the whole.
+        """
+        scale = np.sqrt(np.diag(self.normal.total)[self.normal.n_years : -1])
+        if not (scale > 0).all():
+            return False
+        scaled = self.without.q[:, :-1, :-1] / scale[:, None] / scale
+        return bool((np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST).all())
+
 
 def stage(normal: Normal) -> Stage:
     """Project the full sample and the leave-one-city-out samples off the years, once for all cells."""
@@ -82,10 +107,26 @@ def stage(normal: Normal) -> Stage:
     )
 
 
-def fit(stage: Stage, regressors: tuple[str, ...]) -> Fit:
-    """Ordinary least squares of the outcome on some of the stage's regressors, with pair and year effects.
+def fit(
+    stage: Stage,
+    regressors: tuple[str, ...],
+    *,
+    instruments: tuple[str, ...] | None = None,
+    outcome: str | None = None,
+) -> MomentFit:
+    """Least squares of the outcome on some of the stage's regressors, with pair and year effects.
 
-    beta = Q_xx^{-1} Q_xy with Q the moments after both effects.
+    beta = Q_wx^{-1} Q_wy with Q the moments after both effects and w the regressors themselves, or what stands
+    for each of them (two-stage least squares, exactly identified).
+
+    Parameters
+    ----------
+    stage : Stage
+    regressors : tuple of str
+    instruments : tuple of str, optional
+        As many as regressors, each in its regressor's place.
+    outcome : str, optional
+        A column or term in place of the outcome; ``r2`` is then NaN.
 
     Raises
     ------
@@ -100,15 +141,18 @@ def fit(stage: Stage, regressors: tuple[str, ...]) -> Fit:
             "no pair with at least two observed years is left", remedy="loosen pairs, years or panel.balance"
         )
     index = [normal.names.index(name) for name in regressors]
-    refuse_collinear(q[np.ix_(index, index)], np.diag(total)[t:][index], regressors)
-    estimate: Array = np.asarray(np.linalg.solve(q[np.ix_(index, index)], q[index, -1]), dtype=np.float64)
-    bread: Array = np.asarray(np.linalg.inv(q[np.ix_(index, index)]), dtype=np.float64)
-    ssr = q[-1, -1] - estimate @ q[index, -1]
-    within = total[-1, -1]
-    sst = within + mean_square - mean_sum**2 / n_obs
-    first, second, residual, influence = _scores(stage, index, estimate, bread)
+    stand = [normal.names.index(name) for name in instruments or regressors]
+    y = len(normal.names) if outcome is None else normal.names.index(outcome)
+    for chosen, names in {tuple(index): regressors, tuple(stand): instruments or regressors}.items():
+        refuse_collinear(q[np.ix_(chosen, chosen)], np.diag(total)[t:][list(chosen)], names)
+    estimate: Array = np.asarray(np.linalg.solve(q[np.ix_(stand, index)], q[stand, y]), dtype=np.float64)
+    bread: Array = np.asarray(np.linalg.inv(q[np.ix_(stand, index)]), dtype=np.float64)
+    ssr = q[y, y] - 2 * estimate @ q[index, y] + estimate @ q[np.ix_(index, index)] @ estimate
+    sst = total[-1, -1] + mean_square - mean_sum**2 / n_obs if outcome is None else np.nan
+    first, second, residual, influence = _scores(stage, (index, stand, y), estimate, bread)
     present = normal.totals[:, :, 0] > 0
-    return Fit(
+    n_parameters = len(regressors) + int((np.diag(total)[:t] > 0).sum())
+    return MomentFit(
         names=regressors,
         estimate=estimate,
         bread=bread,
@@ -116,55 +160,76 @@ def fit(stage: Stage, regressors: tuple[str, ...]) -> Fit:
         influence=influence,
         city_first=first,
         city_second=second,
-        without_city=_leave_one_out(stage, index),
+        without_city=_leave_one_out(stage, index, stand, y),
         n_obs=int(n_obs),
         n_pairs=int(n_pairs),
         n_units=int(present.any(axis=1).sum()),
         n_first=int(present[:, 0].sum()),
         n_second=int(present[:, 1].sum()),
-        n_parameters=len(regressors) + int((np.diag(total)[:t] > 0).sum()),
+        n_parameters=n_parameters,
+        n_parameters_city=n_parameters,
         r2=float(1 - ssr / sst),
-        r2_within=float(1 - ssr / q[-1, -1]),
+        r2_within=float(1 - ssr / q[y, y]),
     )
 
 
 def _scores(
-    stage: Stage, index: list[int], estimate: Array, bread: Array
+    stage: Stage, chosen: tuple[list[int], list[int], int], estimate: Array, bread: Array
 ) -> tuple[Array, Array, Array, Array]:
     """City influences, and the coefficients from which pair influences follow.
 
     With residual e = Z b and residualised regressors r = x - E pi: influence = bread r'e, all linear in the
     city's moment matrix.
     """
-    normal, t = stage.normal, stage.normal.n_years
+    (index, stand, y), normal, t = chosen, stage.normal, stage.normal.n_years
     size = normal.first.shape[-1]
     residual = np.zeros(size)
-    residual[-1] = 1.0
-    residual[[t + k for k in index]] = -estimate
+    residual[t + y] = 1.0
+    residual[[t + k for k in index]] -= estimate
     on_years = stage.full.on_years
-    residual[:t] = -(on_years[:, -1] - on_years[:, index] @ estimate)
+    residual[:t] = -(on_years[:, y] - on_years[:, index] @ estimate)
     influence = np.zeros((size, len(index)))
-    influence[[t + k for k in index]] = bread
-    influence[:t] = -on_years[:, index] @ bread
+    influence[[t + k for k in stand]] = bread.T
+    influence[:t] = -on_years[:, stand] @ bread.T
     first, second = ((side @ residual) @ influence for side in (normal.first, normal.second))
     return first, second, residual, influence
 
 
-def _leave_one_out(stage: Stage, index: list[int]) -> Array:
+def _leave_one_out(stage: Stage, index: list[int], stand: list[int], y: int) -> Array:
     """``[n_units, K]`` coefficients without each city; NaN where one is not identified."""
     q = stage.without.q
-    normal = stage.normal
-    a, b = q[:, index][:, :, index], q[:, index, -1]
     # By the full sample's variation: what a city's removal leaves of a regressor may be rounding, of either sign.
-    scale = np.sqrt(np.diag(normal.total)[normal.n_years :][index])
+    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][index])
+    a, b = q[:, stand][:, :, index], q[:, stand, y]
+    if stand == index and stage.all_identified:
+        return np.asarray(np.linalg.solve(a, b[:, :, None])[:, :, 0])
+    if stand == index:
+        return solve_identified(a, b, scale)
+    size = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][stand])
+    smallest = np.linalg.svd(a / size[:, None] / scale, compute_uv=False)[:, -1]
+    out = np.full(b.shape, np.nan)
+    good = smallest > SMALLEST
+    out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
+    return out
+
+
+def solve_identified(a: Array, b: Array, scale: Array) -> Array:
+    """Coefficients a^{-1} b of several samples; NaN where one is not identified.
+
+    Parameters
+    ----------
+    a, b : float64 ``[n_samples, K, K]``, ``[n_samples, K]``
+    scale : float64 ``[K]``
+        Length that a regressor may be expected to have.
+    """
     scaled = a / scale[:, None] / scale
     good = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
     out = np.empty(b.shape)
     out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
-    for unit in np.flatnonzero(~good):
+    for sample in np.flatnonzero(~good):
         # A coefficient is identified where its axis is orthogonal to the null space.
-        values, vectors = np.linalg.eigh(scaled[unit])
+        values, vectors = np.linalg.eigh(scaled[sample])
         live, size = vectors[:, values > SMALLEST], values[values > SMALLEST]
         known = (live**2).sum(axis=1) > 1 - 1e-6
-        out[unit] = np.where(known, live @ (live.T @ (b[unit] / scale) / size) / scale, np.nan)
+        out[sample] = np.where(known, live @ (live.T @ (b[sample] / scale) / size) / scale, np.nan)
     return out

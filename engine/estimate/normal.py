@@ -8,6 +8,7 @@ score are read off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Normal:
     second: Array
     totals: Array
 
-    @property
+    @cached_property
     def total(self) -> Array:
         """``[Q, Q]`` full sample: every pair has one first city."""
         return np.asarray(self.first.sum(axis=0))

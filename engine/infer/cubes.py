@@ -2,33 +2,35 @@
 
 Under a reassignment, a pair's type is the unordered pair of its units' classes. Only treated units move the
 sums, so with R_c the row sums over all partners of c, S the total, and B the sums over pairs of two treated
-units (gathered, a small share of all pairs):
+units (a small share of all pairs):
 
     (g, h)          B_gh
     (g, never)      sum_{c in g} R_c - sum_h B_gh (1 + [g = h])
     (never, never)  S - everything else
 
 Where the draw's own screen differs from the base screen, the pairs between the two thresholds are added or
-taken away, by type. Source: the contraction identities of the README, "How it computes".
+taken away, by type. The table is read tile by tile, once for all draws of a block: what few pairs of a tile a
+draw needs are the entries of a sparse matrix, and their sums its product with the tile. Source: the
+contraction identities of the README, "How it computes".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from scipy import sparse
 
-from engine.pairs.features import PairFeatures
+from engine.pairs.features import PairFeatures, Tile
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+Positions = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
-_BAND = 256  # band widths are rounded up to this, so that few shapes are compiled
+_TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Assignments:
     classes : int32 ``[n_units]``
         Observed classes; the last class is never.
     allowed : bool ``[n_classes, n_classes]``
-        Types of pairs in the sample.
+        Types of pairs in the sample; never-treated units form pairs with all.
     recompute : bool
         Take each draw's own median screen over its eligible pairs.
     n_eligible : int
@@ -65,116 +67,63 @@ class Assignments:
         return [(g, k) for g in range(h) for k in range(g, h) if self.allowed[g, k]]
 
     @property
+    def type_numbers(self) -> Integers:
+        """``[n_classes, n_classes]`` position in ``types``; -1 for pairs that are not in the sample."""
+        numbers = np.full(self.allowed.shape, -1, dtype=np.int32)
+        for position, (g, k) in enumerate(self.types):
+            numbers[g, k] = numbers[k, g] = position
+        return numbers
+
+    @property
     def base(self) -> int:
         """Pairs in the base screen: the first so many of the table."""
         return self.pairs.n_screened if self.pairs.n_screened is not None else len(self.pairs.i)
 
+    @property
+    def middle(self) -> int:
+        """Eligible pairs that are stronger than the lower middle one."""
+        return self.n_eligible - 1 - (self.n_eligible - 1) // 2
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Arrays that every block of draws uses, computed once from `Assignments`."""
+    """What every block of draws uses, computed once from `Assignments`.
+
+    Attributes
+    ----------
+    given : Assignments
+    rows : float64 ``[n_units, size]``
+        Sums over the pairs of each unit in the base screen.
+    total : float64 ``[size]``
+    used : bool ``[base]``
+        Pairs of the base screen with two observed years.
+    """
 
     given: Assignments
-    ranks: Any
-    features: Any
-    rows: Any
+    rows: Array
     total: Array
-    treated_classes: tuple[int, ...]
+    used: Flags
 
 
 @lru_cache(maxsize=1)
 def prepare(given: Assignments) -> Prepared:
-    """Row sums and total of the base screen, and the table on the device (call under float64).
+    """Row sums and total of the base screen.
 
     Kept for the next block of draws: one setting serves all blocks that a process gets.
     """
     pairs, base = given.pairs, given.base
-    features = jnp.asarray(pairs.features)
-    rows = jax.ops.segment_sum(features[:base], jnp.asarray(pairs.i[:base]), pairs.n_units)
-    rows = rows + jax.ops.segment_sum(features[:base], jnp.asarray(pairs.j[:base]), pairs.n_units)
-    classes = np.sort(given.classes[given.classes < given.n_classes - 1])
-    # One zero row at the end stands for every pair that is not in the base screen.
-    padded = jnp.concatenate([features[:base], jnp.zeros((1, pairs.layout.size))])
-    total = np.asarray(rows).sum(axis=0) / 2
-    return Prepared(given, jnp.asarray(pairs.ranks), padded, rows, total, tuple(classes.tolist()))
-
-
-@partial(jax.jit, static_argnames=("classes", "n_treated"))
-def _treated_sums(
-    ranks: Any, features: Any, rows: Any, units: Any, classes: tuple[int, ...], n_treated: int
-) -> tuple[Any, Any, Any]:
-    """Sums over treated units' rows by class, and over pairs of treated units by type; ranks of the latter.
-
-    ``units`` int32 ``[n_draws, n_treated_units]``, sorted by class. The loops run over positions and do all
-    draws at once: the batch stays long and the gathered rows contiguous.
-    """
-    n_draws, size = len(units), features.shape[1]
-    first, second = np.triu_indices(len(classes), 1)
-    where = np.array(classes, dtype=np.int32)
-    pair_type = jnp.asarray(where[first] * n_treated + where[second])
-    found = ranks[units[:, first], units[:, second]]
-    inside = jnp.minimum(found, len(features) - 1)
-    of_class = jnp.asarray(where)
-
-    def add_pair(k: Any, sums: Any) -> Any:
-        return sums.at[:, pair_type[k]].add(features[inside[:, k]])
-
-    def add_row(k: Any, sums: Any) -> Any:
-        return sums.at[:, of_class[k]].add(rows[units[:, k]])
-
-    both = jnp.zeros((n_draws, n_treated * n_treated, size))
-    if len(first):  # a single treated unit has no pair of its own kind, and nothing to trace
-        both = jax.lax.fori_loop(0, len(first), add_pair, both)
-    by_class = jax.lax.fori_loop(0, len(classes), add_row, jnp.zeros((n_draws, n_treated, size)))
-    return by_class, both.reshape(n_draws, n_treated, n_treated, size), found
-
-
-@jax.jit
-def _screens(found: Any, middle: Any, tie_start: Any) -> Any:
-    """Length of the table that passes each draw's screen: pairs strictly stronger than the lower middle one.
-
-    The middle eligible pair stands at rank q = middle + (excluded pairs at or before q), found by iteration
-    from below; ties with it are cut off.
-    """
-
-    def further(q: Any) -> Any:
-        return middle + (found <= q[:, None]).sum(1).astype(q.dtype)
-
-    start = jnp.full(len(found), middle, dtype=jnp.int32)
-    q = jax.lax.while_loop(
-        lambda state: (state[0] != state[1]).any(),
-        lambda state: (state[1], further(state[1])),
-        (start, further(start)),
-    )[1]
-    return tie_start[q]
-
-
-@partial(jax.jit, static_argnames=("types", "n_classes"))
-def _band_sums(
-    features: Any,
-    i: Any,
-    j: Any,
-    classes: Any,
-    screens: Any,
-    base: Any,
-    types: tuple[tuple[int, int], ...],
-    n_classes: int,
-) -> Any:
-    """What each draw's screen adds to the base screen's sums, or takes away, by type ``[n_draws, n_types, size]``.
-
-    ``screens`` and ``base`` count from the first pair of the band.
-    """
-    one, other = classes[:, i], classes[:, j]
-    code = jnp.minimum(one, other) * n_classes + jnp.maximum(one, other)
-    rank = jnp.arange(len(i))[None, :]
-    gained = (rank >= base) & (rank < screens[:, None])
-    lost = (rank < base) & (rank >= screens[:, None])
-    sign = gained.astype(features.dtype) - lost.astype(features.dtype)
-    return jnp.stack([jnp.where(code == g * n_classes + h, sign, 0.0) @ features for g, h in types], axis=1)
+    rows, used = np.zeros((pairs.n_units, pairs.layout.size)), np.empty(base, dtype=bool)
+    for tile in pairs.tiles(base, length=_TILE):
+        part = slice(tile.fresh - tile.at, base - tile.at)
+        features = np.asarray(tile.features)[part]
+        ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
+        rows += _sums(features, ends, np.arange(0, len(ends) + 1, 2), np.ones(len(ends)), pairs.n_units)
+        used[tile.fresh : tile.fresh + len(features)] = features[:, 0] > 0
+    return Prepared(given, rows, rows.sum(axis=0) / 2, used)
 
 
 def type_sums(ready: Prepared, classes: Integers) -> tuple[Array, Integers]:
-    """Sums of pair statistics by type for a block of draws (call under float64).
+    """Sums of pair statistics by type for a block of draws.
 
     Parameters
     ----------
@@ -189,49 +138,114 @@ def type_sums(ready: Prepared, classes: Integers) -> tuple[Array, Integers]:
         How much of the table passes each draw's screen.
     """
     given = ready.given
-    h, n_treated = given.n_classes, given.n_classes - 1
-    units = np.argsort(classes.astype(np.int16), axis=1, kind="stable")[:, : len(ready.treated_classes)]
-    rows, both, found = _treated_sums(
-        ready.ranks,
-        ready.features,
-        ready.rows,
-        jnp.asarray(units.astype(np.int32)),
-        ready.treated_classes,
-        n_treated,
-    )
-    rows, both = np.asarray(rows), np.asarray(both)
+    h, n_treated, n_draws = given.n_classes, given.n_classes - 1, len(classes)
+    columns = _draws_last(classes)
+    both, screens = _treated_pairs(given, columns)
     both_ways = both + both.transpose(0, 2, 1, 3)
-    cube = np.zeros((len(classes), h, h, rows.shape[-1]))
+    rows = _treated_rows(ready, columns)
+    cube = np.zeros((n_draws, h, h, given.pairs.layout.size))
     cube[:, :n_treated, :n_treated] = both_ways  # (g, g) is halved below
     cube[:, :n_treated, -1] = rows - both_ways.sum(axis=2)
     diagonal = np.arange(n_treated)
     cube[:, diagonal, diagonal] /= 2
     cube[:, -1, -1] = ready.total - cube[:, :n_treated, -1].sum(axis=1) - both.sum(axis=(1, 2))
-    types = given.types
-    sums = np.stack([cube[:, g, k] for g, k in types], axis=1)
-    if not given.recompute:
-        return sums, np.full(len(classes), given.base, dtype=np.int32)
-    middle = jnp.int32(given.n_eligible - 1 - (given.n_eligible - 1) // 2)
-    screens = np.asarray(_screens(found, middle, jnp.asarray(given.pairs.tie_start)))
-    return sums + _corrections(given, classes, screens), screens
+    sums = np.stack([cube[:, g, k] for g, k in given.types], axis=1)
+    if given.recompute:
+        sums += _corrections(given, columns, screens)
+    return sums, screens
 
 
-def _corrections(given: Assignments, classes: Integers, screens: Integers) -> Array:
-    pairs = given.pairs
-    low, high = min(given.base, int(screens.min())), max(given.base, int(screens.max()))
-    width = min(-(-(high - low) // _BAND) * _BAND, len(pairs.i))
-    if high == low:
-        return np.zeros((len(classes), len(given.types), pairs.layout.size))
-    start = min(low, len(pairs.i) - width)
-    band = slice(start, start + width)
-    more = _band_sums(
-        jnp.asarray(pairs.features[band]),
-        jnp.asarray(pairs.i[band]),
-        jnp.asarray(pairs.j[band]),
-        jnp.asarray(classes),
-        jnp.asarray(screens - start),
-        given.base - start,
-        tuple(given.types),
-        given.n_classes,
+def _draws_last(classes: Integers) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """Classes ``[n_units, n_draws]`` in bytes, so that those of many pairs are quickly gathered."""
+    return np.ascontiguousarray(classes.T.astype(np.int8))
+
+
+def _treated_rows(ready: Prepared, classes: Any) -> Array:
+    """Row sums of the treated units by class, ``[n_draws, n_treated, size]``."""
+    n_treated, n_draws = ready.given.n_classes - 1, classes.shape[1]
+    found = np.flatnonzero(classes < n_treated)
+    where = found % n_draws * n_treated + classes.ravel()[found]
+    sums = _sums(
+        ready.rows, where, _starts(found, len(classes), n_draws), np.ones(len(found)), n_draws * n_treated
     )
-    return np.asarray(more)
+    return sums.reshape(n_draws, n_treated, -1)
+
+
+def _treated_pairs(given: Assignments, classes: Any) -> tuple[Array, Integers]:
+    """Sums over the base screen's pairs of two treated units by their classes; how much passes each screen.
+
+    ``[n_draws, n_treated, n_treated, size]``, the smaller class first; int32 ``[n_draws]``.
+    """
+    pairs, base, n_treated, n_draws = given.pairs, given.base, given.n_classes - 1, classes.shape[1]
+    sums = np.zeros((n_draws * n_treated * n_treated, pairs.layout.size))
+    before, late = np.zeros(n_draws, dtype=np.int64), []
+    for tile in pairs.tiles(len(pairs.i) if given.recompute else base, length=_TILE):
+        one, other = classes[tile.i], classes[tile.j]
+        found = np.flatnonzero(np.maximum(one, other) < n_treated)
+        found = found[np.searchsorted(found, (tile.fresh - tile.at) * n_draws) :]
+        a, b = one.ravel()[found], other.ravel()[found]
+        draw = found % n_draws
+        if given.recompute:
+            out = ~given.allowed[a, b]
+            rank = tile.at + found // n_draws
+            before += np.bincount(draw[out & (rank < given.middle)], minlength=n_draws)
+            late.append(np.stack([rank, draw])[:, out & (rank >= given.middle)])
+        inside = np.searchsorted(found, (base - tile.at) * n_draws)
+        if inside:
+            low, high = np.minimum(a, b)[:inside], np.maximum(a, b)[:inside]
+            where = (draw[:inside] * n_treated + low) * n_treated + high
+            sums += _of_tile(tile, found[:inside], where, np.ones(inside), n_draws, len(sums))
+    both = sums.reshape(n_draws, n_treated, n_treated, -1)
+    if not given.recompute:
+        return both, np.full(n_draws, base, dtype=np.int32)
+    return both, _screens(given, before, np.concatenate(late, axis=1))
+
+
+def _screens(given: Assignments, before: Positions, late: Positions) -> Integers:
+    """Length of the table that passes each draw's screen: pairs strictly stronger than the lower middle one.
+
+    The middle eligible pair stands at rank middle + (excluded pairs before it). Of the excluded pairs from rank
+    middle on, the k-th of a draw (from 0) comes before it where rank - k <= middle + ``before``. Ties with the
+    middle pair are cut off.
+
+    ``before`` ``[n_draws]``: excluded pairs of lower rank than middle; ``late`` ``[2, n]``: rank and draw of the
+    others, by rank.
+    """
+    rank, draw = late[:, np.argsort(late[1], kind="stable")]
+    number = np.arange(len(draw)) - np.searchsorted(draw, draw)
+    start = given.middle + before
+    passed = np.bincount(draw[rank - number <= start[draw]], minlength=len(before))
+    return given.pairs.tie_start[start + passed]
+
+
+def _corrections(given: Assignments, classes: Any, screens: Integers) -> Array:
+    """What a draw's screen adds to the base screen's sums, or takes away, by type ``[n_draws, n_types, size]``."""
+    n_types, n_draws, numbers = len(given.types), len(screens), given.type_numbers
+    low, high = min(given.base, int(screens.min())), max(given.base, int(screens.max()))
+    sums = np.zeros((n_draws * n_types, given.pairs.layout.size))
+    for tile in given.pairs.tiles(high, start=low):
+        rank = tile.at + np.arange(len(tile.i))[:, None]
+        moved = ((rank < screens) != (rank < given.base)) & (rank >= tile.fresh)
+        found = np.flatnonzero(moved)
+        pair, draw = np.divmod(found, n_draws)
+        kind = numbers[classes[tile.i[pair], draw], classes[tile.j[pair], draw]]
+        found, pair, draw, kind = (part[kind >= 0] for part in (found, pair, draw, kind))
+        sign = np.where(tile.at + pair >= given.base, 1.0, -1.0)
+        sums += _of_tile(tile, found, draw * n_types + kind, sign, n_draws, len(sums))
+    return sums.reshape(n_draws, n_types, -1)
+
+
+def _of_tile(tile: Tile, found: Positions, where: Positions, sign: Array, n_draws: int, n_sums: int) -> Array:
+    """Sums ``[n_sums, size]`` of signed rows of a tile; ``found``: positions in [pair, draw], added to ``where``."""
+    return _sums(np.asarray(tile.features), where, _starts(found, len(tile.i), n_draws), sign, n_sums)
+
+
+def _starts(found: Positions, n_rows: int, n_draws: int) -> Positions:
+    """First entry of each row among ascending positions in ``[n_rows, n_draws]``, and the end of the last."""
+    return np.searchsorted(found, np.arange(n_rows + 1) * n_draws)
+
+
+def _sums(rows: Array, where: Any, starts: Any, sign: Array, n_sums: int) -> Array:
+    """``[n_sums, size]``: row p is added, with signs, to the sums ``where[starts[p] : starts[p + 1]]``."""
+    # Each row is read once, in order, and added where it belongs: the sums of a block stay in the cache.
+    return np.asarray(sparse.csc_array((sign, where, starts), shape=(n_sums, len(rows))) @ rows)

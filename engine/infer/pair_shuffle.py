@@ -6,6 +6,7 @@ spread is that of the pair-clustered standard error. No p-value is made of it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,34 +14,63 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.estimate.batch import Tested, batch_fit
+from engine.infer.cubes import Assignments, prepare
 from engine.infer.draws import words
-from engine.infer.weighted import Weighted
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_BLOCK = 64  # replicates whose labels of all pairs are held at once
+_BLOCK = 64  # replicates whose labels of all pairs are held at once, in bytes
+_LABELS = 128_000_000  # fewer where these would be more labels than this
 
 
-def pair_shuffle_estimates(setting: Weighted, cell: Tested, *, reps: int, seed: int) -> Array:
-    """Coefficients ``[reps, n_tested]`` with the types of the sample's pairs dealt anew to the pairs."""
-    pairs = setting.pairs
-    kinds = np.empty(len(pairs.i), dtype=np.int8)
-    for start, stop, number in setting.steps:
-        kinds[start:stop] = number
-    sums = np.empty((reps, setting.n_types, pairs.layout.size))
-    with jax.enable_x64(True):
-        features = jnp.asarray(pairs.features)
-        for block in np.array_split(np.arange(reps, dtype=np.int32), -(-reps // _BLOCK)):
-            order = np.argsort(words(seed, block, len(kinds)), axis=1)
-            dealt = np.empty(order.shape, dtype=np.int8)
-            np.put_along_axis(dealt, order, np.broadcast_to(kinds, order.shape), axis=1)
-            for number in range(setting.n_types):
-                sums[block, number] = np.asarray(_of_type(jnp.asarray(dealt), features, number))
-    fit = batch_fit(pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
+def pair_shuffle_estimates(
+    given: Assignments, cell: Tested, *, reps: int, seed: int, sums: Array | None = None
+) -> Array:
+    """Coefficients ``[reps, n_tested]`` with the types of the sample's pairs dealt anew to the pairs.
+
+    ``sums``: those of `shuffled_sums`, which all cells of a pass share.
+    """
+    sums = shuffled_sums(given, reps=reps, seed=seed) if sums is None else sums
+    fit = batch_fit(given.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
     return fit.estimate[:, 0, list(cell.tested)]
 
 
-@jax.jit
-def _of_type(dealt: Any, features: Any, number: Any) -> Any:
-    """Sums ``[n_draws, size]`` of the statistics of the pairs that were dealt one type."""
-    return (dealt == number).astype(features.dtype) @ features
+def shuffled_sums(given: Assignments, *, reps: int, seed: int) -> Array:
+    """Sums ``[reps, n_types, size]`` of the pairs' statistics by the type dealt to them."""
+    pairs, base = given.pairs, given.base
+    kinds = given.type_numbers[given.classes[pairs.i[:base]], given.classes[pairs.j[:base]]]
+    sample = np.flatnonzero((kinds >= 0) & prepare(given).used)
+    ends = np.cumsum(np.bincount(kinds[sample], minlength=len(given.types)))
+    ends = ends[ends < len(sample)]  # the number of a label is how many of these its pair has passed
+    sums = np.zeros((reps, len(given.types), pairs.layout.size))
+    at_once = max(1, min(_BLOCK, reps, _LABELS // len(sample)))
+    for start in range(0, reps, at_once):
+        block = np.arange(start, min(start + at_once, reps), dtype=np.int32)
+        labels = np.full((len(pairs.i), at_once), -1, dtype=np.int8)
+        for column in range(len(block)):
+            order = words(seed, block[column : column + 1], len(sample))[0]
+            labels[sample, column] = _dealt(order, ends)
+        with jax.enable_x64(True):
+            for tile in pairs.tiles(base):
+                own = labels[tile.at : tile.at + len(tile.i)]
+                own[: tile.fresh - tile.at] = -1
+                more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
+                sums[block] += np.asarray(more)[: len(block)]
+    return sums
+
+
+def _dealt(order: Any, ends: Any) -> Any:
+    """Labels of pairs in the order of their random words: so many of the smallest have the first, and so on."""
+    limits = np.partition(order, ends)[ends] if len(ends) else order[:0]
+    labels = np.zeros(len(order), dtype=np.int8)
+    for limit in limits:
+        labels += order >= limit
+    return labels
+
+
+@partial(jax.jit, static_argnames="n_types")
+def _of_types(labels: Any, features: Any, *, n_types: int) -> Any:
+    """Sums ``[n_draws, n_types, size]`` of a tile's statistics by the labels ``[length, n_draws]`` of its pairs."""
+    return jnp.stack(
+        [(labels == number).astype(features.dtype).T @ features for number in range(n_types)], axis=1
+    )

@@ -7,9 +7,8 @@ draw's own dyadic-robust standard error. Pairs are never shuffled: a pair has no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ import numpy as np
 
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights, split_weights
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
+from engine.infer.devices import across_devices, on_all_devices
 from engine.infer.draws import permuted_classes
 from engine.pairs.moments import Layout
 
@@ -26,8 +26,6 @@ Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 OBSERVED = -1
 """Replicate number of the assignment that happened."""
-
-_PAIRS = 1024  # pairs of one step of the second pass
 
 
 @dataclass(frozen=True)
@@ -91,29 +89,33 @@ def draws_of(setting: Permutation, ready: Prepared, classes: Integers, replicate
     """As `permutation_draws`, for given classes ``[n_draws, n_units]``."""
     layout = setting.given.pairs.layout
     sums, screens = type_sums(ready, classes)
-    estimate, statistic, fallback, inversion = [], [], [], []
-    for cell in setting.cells:
-        invert = setting.studentise and cell.observed is not None and len(cell.tested) == 1
-        targets = (-1, cell.observed) if invert and cell.observed is not None else (-1,)
-        fit = batch_fit(
-            layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested, targets=targets
+    inverted = [
+        setting.studentise and cell.observed is not None and len(cell.tested) == 1 for cell in setting.cells
+    ]
+    fits = [
+        batch_fit(
+            layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested,
+            targets=(-1, cell.observed) if invert and cell.observed is not None else (-1,),
         )
-        found = fit.estimate[:, :, list(cell.tested)]
-        statistic.append(np.full_like(found[:, 0], np.nan))
-        inversion.append(np.full((len(classes), 4), np.nan))
-        estimate.append(found[:, 0])
-        fallback.append(0)
-        if not setting.studentise:
-            continue
-        variance, fallback[-1] = _dyadic_variance(setting.given, fit, cell, classes, screens)
+        for cell, invert in zip(setting.cells, inverted, strict=True)
+    ]  # fmt: skip
+    found = [fit.estimate[:, :, list(cell.tested)] for fit, cell in zip(fits, setting.cells, strict=True)]
+    estimate = tuple(one[:, 0] for one in found)
+    nothing = tuple(np.full((len(classes), 4), np.nan) for _ in fits)
+    if not setting.studentise:
+        missing = tuple(np.full_like(one, np.nan) for one in estimate)
+        return Draws(replicates, estimate, missing, (0,) * len(fits), nothing)
+    variances = _dyadic_variances(setting, fits, classes, screens)
+    statistic, inversion = [], list(nothing)
+    for number, (one, (variance, _)) in enumerate(zip(found, variances, strict=True)):
         with np.errstate(invalid="ignore", divide="ignore"):
-            statistic[-1] = estimate[-1] / np.sqrt(variance[:, :, 0, 0])
-        if invert:
-            moments = variance[:, 0]
-            inversion[-1] = np.stack(
-                [found[:, 1, 0], moments[:, 0, 0], moments[:, 0, 1], moments[:, 1, 1]], axis=1
-            )
-    return Draws(replicates, tuple(estimate), tuple(statistic), tuple(fallback), tuple(inversion))
+            statistic.append(one[:, 0] / np.sqrt(variance[:, :, 0, 0]))
+        if inverted[number]:
+            moments = (one[:, 1, 0], variance[:, 0, 0, 0], variance[:, 0, 0, 1], variance[:, 0, 1, 1])
+            inversion[number] = np.stack(moments, axis=1)
+    return Draws(
+        replicates, estimate, tuple(statistic), tuple(count for _, count in variances), tuple(inversion)
+    )
 
 
 def merge_draws(one: Draws, other: Draws) -> Draws:
@@ -127,104 +129,145 @@ def merge_draws(one: Draws, other: Draws) -> Draws:
     )
 
 
-def _dyadic_variance(
-    given: Assignments, fit: BatchFit, cell: Tested, classes: Integers, screens: Integers
-) -> tuple[Array, int]:
-    """Dyadic-robust (co)variances ``[n_draws, n_tested, n_targets, n_targets]`` with the factors of the tables.
+def _dyadic_variances(
+    setting: Permutation, fits: list[BatchFit], classes: Integers, screens: Integers
+) -> list[tuple[Array, int]]:
+    """Dyadic-robust (co)variances ``[n_draws, n_tested, n_targets, n_targets]`` of each cell, with its factors.
 
-    Also the number of draws where the outcome's is not positive, and city sums stand in.
+    Also the number of draws where the outcome's is not positive, and city sums stand in. The table is read once
+    for all cells.
     """
-    pairs, n_draws = given.pairs, len(classes)
-    layout, n_targets = pairs.layout, fit.residual.shape[1]
-    if layout.balanced:
-        shared, by_type = split_weights(layout, fit, cell.paths)
-        paths = jnp.asarray(cell.paths)
-    else:
-        by_type, paths = feature_weights(layout, fit, cell.paths), None
-        shared = np.zeros((*by_type.shape[:3], 0))
-    moving = tuple(bool(weights.any()) for weights in np.moveaxis(by_type, 3, 0))
-    kinds = Kinds(tuple(given.types), given.n_classes, moving, layout)
-    city, limits = jnp.asarray(np.ascontiguousarray(classes.T)), jnp.asarray(screens)
-    out, replaced = np.empty((n_draws, len(cell.tested), n_targets, n_targets)), 0
-    for term in range(len(cell.tested)):
-        weights = (_draws_last(shared[:, term], (2, 1, 0)), _draws_last(by_type[:, term], (2, 3, 1, 0)))
-        state = (
-            jnp.zeros((pairs.n_units, n_targets, n_draws)),
-            jnp.zeros((pairs.n_units, n_draws), dtype=jnp.int32),
-            jnp.zeros((n_targets, n_targets, n_draws)),
-        )
-        for step in _steps(int(screens.max()), pairs.features, pairs.i, pairs.j):
-            state = _add_influences(state, *step, city, limits, weights, paths, kinds)
-        sums, degree, products = (np.asarray(part) for part in state)
-        node = np.einsum("nad,nbd->dab", sums, sums)
-        dyadic = node - products.transpose(2, 0, 1)
-        bad = dyadic[:, 0, 0] <= 1e-12 * node[:, 0, 0]
-        n_units = (degree > 0).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = fit.factor * n_units / (n_units - 1)
-        out[:, term] = np.where(bad[:, None, None], node, dyadic) * factor[:, None, None]
-        replaced += int((bad & fit.identified).sum())
-    return out, replaced
+    given, city = setting.given, across_devices(np.ascontiguousarray(classes.T.astype(np.int8)))
+    limits = across_devices(screens)
+    terms = [
+        _term(given, fit, cell, number)
+        for fit, cell in zip(fits, setting.cells, strict=True)
+        for number in range(len(cell.tested))
+    ]
+    states = [_empty(given.pairs.n_units, len(classes), term.kinds.n_targets) for term in terms]
+    for tile in given.pairs.tiles(int(screens.max())):
+        pairs = tuple(on_all_devices(part) for part in (tile.features, tile.i, tile.j))
+        for number, term in enumerate(terms):
+            states[number] = _add_influences(
+                states[number], *pairs, tile.at, tile.fresh, city, limits, term.shared, term.own, term.paths,
+                kinds=term.kinds,
+            )  # fmt: skip
+    out, rest = [], iter(states)
+    for fit, cell in zip(fits, setting.cells, strict=True):
+        found = [_variance(fit, next(rest)) for _ in cell.tested]
+        out.append((np.stack([one for one, _ in found], axis=1), sum(count for _, count in found)))
+    return out
 
 
-def _steps(needed: int, features: Array, i: Integers, j: Integers) -> Iterator[tuple[Any, ...]]:
-    """The first pairs of the table in steps of one length; the table's last step overlaps the one before."""
-    length = min(_PAIRS, len(i))  # ``needed`` differs from block to block; this compiles one shape
-    for start in range(0, needed, length):
-        at = min(start, len(i) - length)
-        part = slice(at, at + length)
-        yield jnp.asarray(features[part]), jnp.asarray(i[part]), jnp.asarray(j[part]), at, start
-
-
-def _draws_last(weights: Array, order: tuple[int, ...]) -> Any:
-    return jnp.asarray(np.ascontiguousarray(weights.transpose(order)))
+def _variance(fit: BatchFit, state: Any) -> tuple[Array, int]:
+    """Dyadic (co)variances ``[n_draws, n_targets, n_targets]`` from a term's sums; draws that took city sums."""
+    cities, degree, products = np.stack(state[0]), np.asarray(state[1]), np.asarray(state[2])
+    node = np.einsum("and,bnd->dab", cities, cities)
+    dyadic = node - products.transpose(2, 0, 1)
+    bad = dyadic[:, 0, 0] <= 1e-12 * node[:, 0, 0]
+    n_units = (degree > 0).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = fit.factor * n_units / (n_units - 1)
+    return np.where(bad[:, None, None], node, dyadic) * factor[:, None, None], int(
+        (bad & fit.identified).sum()
+    )
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """What is fixed when `_add_influences` is compiled: the types of pairs, and which have weights of their own."""
+    """What is fixed when `_add_influences` is compiled.
+
+    Attributes
+    ----------
+    types : tuple of (int, int)
+        Types of pairs in the sample.
+    moving : tuple of int
+        Positions of the types that have weights of their own.
+    n_classes, n_targets : int
+    layout : Layout
+    """
 
     types: tuple[tuple[int, int], ...]
+    moving: tuple[int, ...]
     n_classes: int
-    moving: tuple[bool, ...]
+    n_targets: int
     layout: Layout
+
+
+@dataclass(frozen=True)
+class _Term:
+    """Weights of one tested coefficient of a cell in all draws, on the devices; see `_add_influences`."""
+
+    kinds: Kinds
+    shared: Any
+    own: Any
+    paths: Any
+
+
+def _term(given: Assignments, fit: BatchFit, cell: Tested, number: int) -> _Term:
+    layout, n_targets = given.pairs.layout, fit.residual.shape[1]
+    one = replace(fit, influence=fit.influence[:, :, number : number + 1])
+    if layout.balanced:
+        for_all, by_type = split_weights(layout, one, cell.paths)
+        shared: Any = _draws_last(for_all[:, 0], (1, 2, 0))
+    else:
+        by_type, shared = feature_weights(layout, one, cell.paths), None
+    # The path of a type that never moves adds nothing to what all types share.
+    moves = by_type.any(axis=(0, 1, 2, 4)) if not layout.balanced else np.ptp(cell.paths, axis=1).any(axis=1)
+    moving = np.flatnonzero(moves)
+    own = _draws_last(by_type[:, 0][:, :, moving], (1, 3, 2, 0))
+    kinds = Kinds(tuple(given.types), tuple(moving.tolist()), given.n_classes, n_targets, layout)
+    return _Term(kinds, shared, own, on_all_devices(cell.paths[moving]))
+
+
+def _draws_last(weights: Array, order: tuple[int, ...]) -> Any:
+    return across_devices(np.ascontiguousarray(weights.transpose(order)))
+
+
+def _empty(n_units: int, n_draws: int, n_targets: int) -> Any:
+    """City sums by target, city degrees and sums of products before any pair."""
+    return (
+        tuple(across_devices(np.zeros((n_units, n_draws))) for _ in range(n_targets)),
+        across_devices(np.zeros((n_units, n_draws), dtype=np.int32)),
+        across_devices(np.zeros((n_targets, n_targets, n_draws))),
+    )
 
 
 @partial(jax.jit, static_argnames="kinds", donate_argnums=0)
 def _add_influences(
-    state: Any, features: Any, i: Any, j: Any, first: Any, start: Any, classes: Any, screens: Any,
-    weights: tuple[Any, Any], paths: Any, kinds: Kinds,
+    state: Any, features: Any, i: Any, j: Any, first: Any, fresh: Any, classes: Any, screens: Any,
+    shared: Any, own: Any, paths: Any, *, kinds: Kinds,
 ) -> Any:  # fmt: skip
-    """Add the influences of some pairs in every draw to city sums, city degrees and sums of products.
+    """Add the influences of a tile's pairs in every draw to city sums, city degrees and sums of products.
 
-    ``weights``: of all types ``[size, n_targets, n_draws]`` and of each ``[n_types, columns, n_targets,
-    n_draws]``, see `split_weights`; pairs before ``start`` were counted already. The draws are the last axis
-    throughout, so every step is a matrix product or runs along contiguous draws.
+    The tile's pairs stand at ``first`` and on; those before ``fresh`` were counted already. Weights: ``shared``
+    by all types ``[n_targets, size, n_draws]`` (None in unbalanced layouts), and of the moving types' ``own``
+    ``[n_targets, columns, n_moving, n_draws]``, see `split_weights`. The draws are the last axis throughout, so
+    every step is a matrix product or runs along contiguous draws, and no draw meets another.
     """
-    sums, degree, products = state
-    shared, by_type = weights
-    n_targets, n_draws = by_type.shape[2:]
+    cities, degree, products = state
     one, other = classes[i], classes[j]
     code = jnp.minimum(one, other) * kinds.n_classes + jnp.maximum(one, other)
-
-    def influences(columns: Any, own: Any) -> Any:
-        return (columns @ own.reshape(len(own), -1)).reshape(len(i), n_targets, n_draws)
-
-    psi = influences(features, shared) if len(shared) else jnp.zeros((len(i), n_targets, n_draws))
-    allowed = jnp.zeros((len(i), n_draws), dtype=bool)
-    for number, (g, h) in enumerate(kinds.types):
-        mine = code == g * kinds.n_classes + h
-        allowed |= mine
-        if kinds.moving[number]:
-            columns = _path_columns(features, paths[number], kinds.layout) if paths is not None else features
-            psi = psi + jnp.where(mine[:, None], influences(columns, by_type[number]), 0.0)
+    mine = [code == g * kinds.n_classes + h for g, h in kinds.types]
     rank = first + jnp.arange(len(i))[:, None]
-    inside = allowed & (rank >= start) & (rank < screens[None, :]) & (features[:, :1] > 0)
-    psi = jnp.where(inside[:, None], psi, 0.0)
-    sums = sums.at[i].add(psi).at[j].add(psi)
+    inside = (rank >= fresh) & (rank < screens[None, :]) & (features[:, :1] > 0)
+    inside &= reduce(jnp.logical_or, mine)
+    influences = []
+    for target in range(kinds.n_targets):
+        psi = features @ shared[target] if shared is not None else 0.0
+        if shared is None:
+            each = jnp.einsum("pc,czb->zpb", features, own[target])
+        else:
+            columns = jax.vmap(lambda path: _path_columns(features, path, kinds.layout))(paths)
+            each = jnp.einsum("zpc,czb->zpb", columns, own[target])
+        for number, kind in enumerate(kinds.moving):
+            psi = psi + jnp.where(mine[kind], each[number], 0.0)
+        influences.append(jnp.where(inside, psi, 0.0))
+    cities = tuple(sums.at[i].add(psi).at[j].add(psi) for sums, psi in zip(cities, influences, strict=True))
     counted = inside.astype(degree.dtype)
     degree = degree.at[i].add(counted).at[j].add(counted)
-    return sums, degree, products + (psi[:, :, None] * psi[:, None]).sum(0)
+    more = jnp.stack([jnp.stack([(a * b).sum(0) for b in influences]) for a in influences])
+    return cities, degree, products + more
 
 
 def _path_columns(features: Any, path: Any, layout: Layout) -> Any:

@@ -77,17 +77,21 @@ def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) ->
 
 def intervals(fit: Fit, covariance: Covariance, confidence: float) -> Interval:
     """Student t inference with the covariance's degrees of freedom."""
-    se = covariance.std_error
+    return student(fit.estimate, covariance.std_error, covariance.dof, confidence)
+
+
+def student(estimate: Array, std_error: Array, dof: Any, confidence: Any) -> Interval:
+    """Student t inference of coefficients of any number of fits; arrays of one shape, or numbers for all."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = fit.estimate / se
-    p_value = 2.0 * stdtr(covariance.dof, -np.abs(statistic))
-    margin = stdtrit(covariance.dof, 0.5 + confidence / 2.0) * se
-    return Interval(statistic, p_value, fit.estimate - margin, fit.estimate + margin)
+        statistic = estimate / std_error
+    p_value = 2.0 * stdtr(dof, -np.abs(statistic))
+    margin = stdtrit(dof, 0.5 + np.asarray(confidence) / 2.0) * std_error
+    return Interval(statistic, p_value, estimate - margin, estimate + margin)
 
 
-def _parameters(fit: Fit) -> float:
-    """(n - 1) / (n - K), with K the coefficients and the year effects."""
-    return (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
+def _parameters(fit: Fit, n_parameters: int) -> float:
+    """(n - 1) / (n - K), with K the coefficients and the effects that are not nested in the clusters."""
+    return (fit.n_obs - 1) / (fit.n_obs - n_parameters)
 
 
 def _clusters(n: int) -> float:
@@ -95,7 +99,9 @@ def _clusters(n: int) -> float:
 
 
 def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
-    return Covariance("pair", own * _clusters(fit.n_pairs) * _parameters(fit), fit.n_pairs - 1)
+    return Covariance(
+        "pair", own * _clusters(fit.n_pairs) * _parameters(fit, fit.n_parameters), fit.n_pairs - 1
+    )
 
 
 def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
@@ -108,7 +114,7 @@ def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
         note = "one city stands first, or second, in every pair: two-way errors need two clusters each way"
         return Covariance("city", np.full_like(own, np.nan), 0, note)
     meat = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - own
-    matrix, note = meat * _clusters(smallest) * _parameters(fit), ""
+    matrix, note = meat * _clusters(smallest) * _parameters(fit, fit.n_parameters_city), ""
     if (np.diag(matrix) < 0).any():
         values, vectors = np.linalg.eigh(matrix)
         matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
@@ -123,7 +129,7 @@ def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     are larger and never negative.
     """
     city = fit.city_first + fit.city_second
-    factor = _clusters(fit.n_units) * _parameters(fit)
+    factor = _clusters(fit.n_units) * _parameters(fit, fit.n_parameters_city)
     sums = city.T @ city * factor
     matrix, note = sums - (own + reverse) * factor, ""
     if (np.diag(matrix) <= 1e-12 * np.diag(sums)).any():  # what rounding leaves of a difference of zero

@@ -1,65 +1,116 @@
 """Regressions on samples in which cities carry weights: a pair counts w_i w_j times.
 
 Bootstrap resamples (w the number of times a city was drawn; two copies of one city form no pair) and
-leave-out samples (w zero or one) are both of this kind. Types of pairs stay what they are, so with the pairs
-sorted by type each step is one matrix product.
+leave-out samples (w zero or one) are both of this kind. Types of pairs stay what they are, so the sums by type
+are matrix products of the pairs' statistics with w_i w_j, and those of a draw's influences with its weights.
+
+The table of statistics stays where it is. Slabs of it are brought to the device one at a time, pairs of one type
+together, so that what is held beside the table does not grow with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
+from engine.infer.devices import across_devices, on_all_devices
 from engine.pairs.features import PairFeatures
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
-_PAIRS = 1024  # pairs of one matrix product
+_PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache
+_SLAB = 2**16  # pairs of the table on the device at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """A tile of the table, cut into steps of pairs of one type; steps are filled up with pairs of weight zero.
+
+    Attributes
+    ----------
+    rows : int32 ``[n_steps, n_pairs]``
+        Pairs of each step, by their place in the tile.
+    i, j : int32 ``[n_steps, n_pairs]``
+        Their units; ``n_units`` for a pair that only fills up.
+    kind : int32 ``[n_steps]``
+        Type of each step's pairs.
+    """
+
+    rows: Integers
+    i: Integers
+    j: Integers
+    kind: Integers
+
+
+@dataclass(frozen=True, eq=False)
 class Weighted:
-    """Pairs of the sample, sorted by type and cut into steps of one type each.
+    """Pairs with their types.
 
     Attributes
     ----------
     pairs : PairFeatures
-        Sorted by type.
-    steps : tuple of (start, stop, type)
+    pair_type : int ``[n_pairs]``
+        Negative for pairs outside the sample.
     n_types : int
+    length : int
+        Pairs of a slab.
+    slabs : tuple of Slab
+        One a tile of that length, all of one shape.
     """
 
     pairs: PairFeatures
-    steps: tuple[tuple[int, int, int], ...]
+    pair_type: Integers
     n_types: int
+    length: int
+    slabs: tuple[Slab, ...]
+
+    @property
+    def units(self) -> Integers:
+        """Units that stand in a pair of the sample, ascending."""
+        inside = self.pair_type >= 0
+        return np.union1d(self.pairs.i[inside], self.pairs.j[inside])
 
 
 def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weighted:
-    """Order the pairs of the sample by type; ``pair_type`` int ``[n_pairs]``, negative outside the sample."""
-    kept = np.flatnonzero(pair_type >= 0)
-    order = kept[np.argsort(pair_type[kept], kind="stable")]
-    mine = pair_type[order]
-    steps = []
-    for number in range(n_types):
-        start, stop = np.searchsorted(mine, [number, number + 1])
-        steps += [(a, min(a + _PAIRS, int(stop)), number) for a in range(int(start), int(stop), _PAIRS)]
-    table = PairFeatures(
-        pairs.layout,
-        pairs.i[order],
-        pairs.j[order],
-        pairs.features[order],
-        order.astype(np.int32),
-        pairs.n_units,
-        None,
-    )
-    return Weighted(table, tuple(steps), n_types)
+    """Order the pairs of the sample by type.
+
+    ``pair_type`` int ``[n_pairs]``, negative outside the sample; pairs without statistics are put outside too.
+    """
+    mine, tiles = np.array(pair_type), []
+    for tile in pairs.tiles(len(pairs.i), length=_SLAB):
+        own = mine[tile.at : tile.at + len(tile.i)]
+        own[np.asarray(tile.features)[:, 0] == 0] = -1
+        tiles.append((tile.at, tile.fresh, own))
+    length = max(1, min(_PAIRS, int(np.bincount(mine[mine >= 0], minlength=1).max())))
+    steps: list[list[Any]] = []
+    for at, fresh, own in tiles:
+        steps.append([])
+        for number in range(n_types):
+            # The last tile reaches back over pairs of the one before.
+            where = np.flatnonzero(own[fresh - at :] == number) + (fresh - at)
+            steps[-1] += [(at, where[a : a + length], number) for a in range(0, len(where), length)]
+    shape = max([1, *(len(part) for part in steps)]), length
+    slabs = tuple(_slab(pairs, part, shape) for part in steps)
+    return Weighted(pairs, mine, n_types, min(_SLAB, len(mine)), slabs)
+
+
+def _slab(pairs: PairFeatures, steps: list[Any], shape: tuple[int, int]) -> Slab:
+    rows, kind = np.zeros(shape, dtype=np.int32), np.zeros(shape[0], dtype=np.int32)
+    i, j = np.full((2, *shape), pairs.n_units, dtype=np.int32)
+    for number, (at, where, own) in enumerate(steps):
+        here = (number, slice(len(where)))
+        rows[here], kind[number] = where, own
+        i[here], j[here] = pairs.i[at + where], pairs.j[at + where]
+    return Slab(rows, i, j, kind)
 
 
 def weighted_sums(setting: Weighted, weights: Array) -> Array:
@@ -67,13 +118,11 @@ def weighted_sums(setting: Weighted, weights: Array) -> Array:
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
-    pairs = setting.pairs
-    city = jnp.asarray(np.ascontiguousarray(weights.T))
-    out = np.zeros((setting.n_types, pairs.layout.size, len(weights)))
-    for start, stop, number in setting.steps:
-        part = _padded(pairs, start, stop)
-        out[number] += np.asarray(_product(*part, city))
-    return np.ascontiguousarray(out.transpose(2, 0, 1))
+    city = _city_weights(weights)
+    sums = across_devices(np.zeros((setting.n_types, setting.pairs.layout.size, len(weights))))
+    for slab in _on_device(setting, transposed=True):
+        sums = _add_products(sums, *slab, city)
+    return np.ascontiguousarray(np.asarray(sums).transpose(2, 0, 1))
 
 
 def weighted_fit(
@@ -98,50 +147,88 @@ def weighted_fit(
 
 def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -> Array:
     """sum_i w_i (sum_j w_j psi_ij)^2 - sum_p w_i w_j psi_p^2, times the finite-sample factors."""
-    pairs = setting.pairs
+    pairs, n_draws = setting.pairs, len(weights)
     influence = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
-    city = jnp.asarray(np.ascontiguousarray(weights.T))
-    out = np.empty((len(weights), len(cell.tested)))
-    n_units = _cities(pairs, weights)
+    city = _city_weights(weights)
+    drawn = np.where(weights > 0, weights, 1.0).T
+    n_units = _cities(setting, weights)
+    out = np.empty((n_draws, len(cell.tested)))
     for term in range(len(cell.tested)):
-        own = jnp.asarray(np.ascontiguousarray(influence[:, term].transpose(1, 2, 0)))
-        sums, squares = jnp.zeros((pairs.n_units, len(weights))), jnp.zeros(len(weights))
-        for start, stop, number in setting.steps:
-            sums, squares = _add(sums, squares, *_padded(pairs, start, stop), city, own[number])
-        node = (weights.T * np.asarray(sums) ** 2).sum(axis=0)
-        dyadic = node - np.asarray(squares)
+        own = across_devices(np.ascontiguousarray(influence[:, term].transpose(1, 2, 0)))
+        state = across_devices(np.zeros((pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
+        for slab in _on_device(setting, transposed=False):
+            state = _add_influences(state, *slab, city, own)
+        sums, squares = (np.asarray(part) for part in state)
+        node = (sums[:-1] ** 2 / drawn).sum(axis=0)
+        dyadic = node - squares
         factor = fit.factor * n_units / (n_units - 1)
         out[:, term] = np.where(dyadic <= 1e-12 * node, node, dyadic) * factor
     return out
 
 
-def _cities(pairs: PairFeatures, weights: Array) -> Array:
+def _cities(setting: Weighted, weights: Array) -> Array:
     """Cities of each sample that stand in one of its pairs, copies counted; float64 ``[n_samples]``."""
+    pairs, inside = setting.pairs, setting.pair_type >= 0
     meets = np.zeros((pairs.n_units, pairs.n_units))
-    meets[pairs.i, pairs.j] = meets[pairs.j, pairs.i] = 1.0
+    i, j = pairs.i[inside], pairs.j[inside]
+    meets[i, j] = meets[j, i] = 1.0
     return np.asarray((weights * (weights @ meets > 0)).sum(axis=1))
 
 
-def _padded(pairs: PairFeatures, start: int, stop: int) -> tuple[Any, Any, Any]:
-    """Features and units of some pairs, padded with zero features to one length."""
-    length = min(_PAIRS, len(pairs.i))
-    features = np.zeros((length, pairs.layout.size))
-    i, j = np.zeros((2, length), dtype=np.int32)
-    n = stop - start
-    features[:n], i[:n], j[:n] = pairs.features[start:stop], pairs.i[start:stop], pairs.j[start:stop]
-    return jnp.asarray(features), jnp.asarray(i), jnp.asarray(j)
+def _city_weights(weights: Array) -> Any:
+    """``[n_units + 1, n_samples]``: draws last, and a unit that is in no sample."""
+    return across_devices(np.vstack([weights.T, np.zeros(len(weights))]))
 
 
-@jax.jit
-def _product(features: Any, i: Any, j: Any, city: Any) -> Any:
-    return features.T @ (city[i] * city[j])
+_KEPT: WeakKeyDictionary[Weighted, dict[bool, Any]] = WeakKeyDictionary()
 
 
-@partial(jax.jit, donate_argnums=(0, 1))
-def _add(
-    sums: Any, squares: Any, features: Any, i: Any, j: Any, city: Any, influence: Any
-) -> tuple[Any, Any]:
-    psi = features @ influence
-    one, other = city[i], city[j]
-    sums = sums.at[i].add(psi * other).at[j].add(psi * one)
-    return sums, squares + (psi * psi * one * other).sum(0)
+def _on_device(setting: Weighted, *, transposed: bool) -> Iterator[Any]:
+    """Arguments of a kernel for every slab; a table of one slab is laid out once for all draws."""
+    if len(setting.slabs) > 1:
+        yield from _placed(setting, transposed)
+        return
+    kept = _KEPT.setdefault(setting, {})
+    if transposed not in kept:
+        kept[transposed] = list(_placed(setting, transposed))
+    yield from kept[transposed]
+
+
+def _placed(setting: Weighted, transposed: bool) -> Iterator[Any]:
+    pairs = setting.pairs
+    for slab, tile in zip(setting.slabs, pairs.tiles(len(pairs.i), length=setting.length), strict=True):
+        features, rows, i, j, kind = (
+            on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.kind)
+        )
+        yield _laid_out(features, rows, transposed), i, j, kind
+
+
+@partial(jax.jit, static_argnames="transposed")
+def _laid_out(features: Any, rows: Any, transposed: bool) -> Any:
+    """Statistics ``[n_steps, n_pairs, size]`` of the steps' pairs, or ``[n_steps, size, n_pairs]``.
+
+    A product over pairs is faster from the second, one over statistics from the first.
+    """
+    chosen = features[rows]
+    return jnp.swapaxes(chosen, 1, 2) if transposed else chosen
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add_products(sums: Any, features: Any, i: Any, j: Any, kind: Any, city: Any) -> Any:
+    def step(k: Any, sums: Any) -> Any:
+        return sums.at[kind[k]].add(features[k] @ (city[i[k]] * city[j[k]]))
+
+    return jax.lax.fori_loop(0, len(kind), step, sums)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add_influences(state: Any, features: Any, i: Any, j: Any, kind: Any, city: Any, influence: Any) -> Any:
+    """Add w_i w_j psi to its two cities, w_i (sum_j w_j psi_ij) in all, and w_i w_j psi^2 to the draw's sum."""
+
+    def step(k: Any, state: Any) -> Any:
+        nodes, squares = state
+        psi = features[k] @ influence[kind[k]]
+        weighted = psi * (city[i[k]] * city[j[k]])
+        return nodes.at[i[k]].add(weighted).at[j[k]].add(weighted), squares + (weighted * psi).sum(0)
+
+    return jax.lax.fori_loop(0, len(kind), step, state)

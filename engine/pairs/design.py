@@ -36,6 +36,8 @@ class Chunk:
         Ranges of unit positions that i and j fall into.
     values : float64 ``[chunk, n_years, n_columns]`` or None
         Columns of a pair table; None where the kernel computes them from city arrays.
+    weights : float64 ``[chunk, n_years]`` or None
+        Weights of the rows; None where all are one.
     """
 
     i: Integers
@@ -44,6 +46,47 @@ class Chunk:
     rows: tuple[int, int]
     cols: tuple[int, int]
     values: Array | None = None
+    weights: Array | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """A class of pairs by the sum of a city value: low < v_i + v_j <= high.
+
+    Attributes
+    ----------
+    value : float64 ``[n_units]``
+    bounds : (float, float)
+    n_pairs : int
+        Pairs of the sample in it.
+    """
+
+    value: Array
+    bounds: tuple[float, float]
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs that matching keeps, with the weights of their rows.
+
+    Attributes
+    ----------
+    code : int64 ``[n]``
+        i * n_units + j with i < j, ascending.
+    weights : float64 ``[n, n_years]``
+        Zero where a row is left out; mean one over the other rows.
+    """
+
+    code: np.ndarray[Any, np.dtype[np.int64]]
+    weights: Array
+
+    def of(self, i: Integers, j: Integers, n_units: int) -> tuple[Flags, Array]:
+        """Which of the pairs are kept, and the weights of those."""
+        code = i.astype(np.int64) * n_units + j
+        at = np.minimum(np.searchsorted(self.code, code), len(self.code) - 1)
+        kept = self.code[at] == code
+        return kept, self.weights[at[kept]]
 
 
 @dataclass(frozen=True)
@@ -54,17 +97,26 @@ class PanelDesign:
     ----------
     sample : PairSample
     series : float64 ``[n_units, n_years]``
-        The series whose synchronization is the outcome; NaN where missing.
+        The series whose synchronization (or variation) is the outcome; NaN where missing.
     window : bool ``[n_years]``
         Years that standardise the series.
     clip : float
         Smallest distance of two standardised values; 0 leaves infinite outcomes infinite.
     levels : float64 ``[n_units, n_years, k]``
-        City columns a of the controls -|a_i - a_j|; NaN where missing.
+        City columns of the regressors; NaN where missing.
     kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
         Pair-years that stay, by class; None keeps all.
     edge : int
         Cities along a tile's edge.
+    outcome : str
+    kinds : tuple of str
+        What pair columns are made of series and levels, see `kernels.Rule`; empty: differences throughout.
+    weight : float64 ``[n_units, n_years]`` or None
+        City weights of outcome ``variation``.
+    split : Split or None
+        Only this class of pairs.
+    matches : Matches or None
+        Only these pairs, with weights.
     """
 
     sample: PairSample
@@ -74,6 +126,11 @@ class PanelDesign:
     levels: Array
     kept_rows: Flags | None
     edge: int
+    kinds: tuple[str, ...] = ()
+    outcome: str = "synchronization"
+    weight: Array | None = None
+    split: Split | None = None
+    matches: Matches | None = None
 
     @property
     def n_units(self) -> int:
@@ -97,10 +154,10 @@ class PanelDesign:
 
     @property
     def complete(self) -> bool:
-        """True where no city-year is missing and no rule removes pair-years."""
-        return self.kept_rows is None and bool(
-            np.isfinite(self.series).all() and np.isfinite(self.levels).all()
-        )
+        """True where no city-year is missing and no rule removes or weights pair-years."""
+        whole = (self.series, self.levels, *([] if self.weight is None else [self.weight]))
+        ruled = self.kept_rows is not None or self.matches is not None
+        return not ruled and all(bool(np.isfinite(array).all()) for array in whole)
 
     @property
     def directed(self) -> bool:
@@ -116,6 +173,10 @@ class PanelDesign:
     def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
         for tile in task:
             i, j = self.sample.pairs(tile)
+            weights = None
+            if self.matches is not None:
+                kept, weights = self.matches.of(i, j, self.n_units)
+                i, j = i[kept], j[kept]
             for start in range(0, len(i), self.chunk):
                 part = slice(start, start + self.chunk)
                 yield Chunk(
@@ -124,6 +185,7 @@ class PanelDesign:
                     len(i[part]),
                     tile.rows,
                     tile.cols,
+                    weights=None if weights is None else padded(weights[part], self.chunk),
                 )
 
 
@@ -139,6 +201,8 @@ class TableDesign:
         Regressors, then the outcome; NaN where missing.
     n_units : int
     directed : bool
+    weights : float64 ``[n_pairs, n_years]`` or None
+        Weights of the rows, mean one over those that count; zero where missing.
     """
 
     i: Integers
@@ -146,6 +210,7 @@ class TableDesign:
     values: Array
     n_units: int
     directed: bool
+    weights: Array | None = None
 
     n_classes = 1
     kept_rows = None
@@ -164,7 +229,7 @@ class TableDesign:
 
     @property
     def complete(self) -> bool:
-        return bool(np.isfinite(self.values).all())
+        return self.weights is None and bool(np.isfinite(self.values).all())
 
     @property
     def edge(self) -> int:
@@ -189,6 +254,7 @@ class TableDesign:
                 everywhere,
                 everywhere,
                 padded(self.values[part], self.chunk),
+                None if self.weights is None else padded(self.weights[part], self.chunk),
             )
 
 

@@ -51,10 +51,15 @@ class Gravity:
         return self.ln_mass[i] + self.ln_mass[j] - 2.0 * np.log(self.distance_km(i, j))
 
     def distance_km(self, i: Integers | Array, j: Integers | Array) -> Array:
-        """Great-circle distance in km: 2 R asin(chord / 2), the haversine formula on unit vectors."""
-        step = self.unit_vector[i] - self.unit_vector[j]
-        chord = np.sqrt(np.einsum("...x,...x->...", step, step))
-        return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord, 1.0))
+        """Great-circle distance in km."""
+        return distance_km(self.unit_vector, i, j)
+
+
+def distance_km(unit_vector: Array, i: Integers | Array, j: Integers | Array) -> Array:
+    """Great-circle distance of i and j: 2 R asin(chord / 2), the haversine formula on unit vectors ``[n_units, 3]``."""
+    step = unit_vector[i] - unit_vector[j]
+    chord = np.sqrt(np.einsum("...x,...x->...", step, step))
+    return np.asarray(2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord, 1.0)))
 
 
 def unit_vectors(latitude: Array, longitude: Array) -> Array:
@@ -63,8 +68,8 @@ def unit_vectors(latitude: Array, longitude: Array) -> Array:
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
-def check_places(units: Sequence[str], latitude: Array, longitude: Array) -> None:
-    """Refuse coordinates that are missing, not on the globe, or shared by two units (distance zero)."""
+def check_degrees(units: Sequence[str], latitude: Array, longitude: Array) -> None:
+    """Refuse coordinates that are missing or not on the globe."""
     bad = ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 360)
     if bad.any():
         k = int(np.argmax(bad))
@@ -73,6 +78,11 @@ def check_places(units: Sequence[str], latitude: Array, longitude: Array) -> Non
             where="columns latitude, longitude",
             remedy="give decimal degrees, latitude in [-90, 90]",
         )
+
+
+def check_places(units: Sequence[str], latitude: Array, longitude: Array) -> None:
+    """Refuse coordinates that are missing, not on the globe, or shared by two units (distance zero)."""
+    check_degrees(units, latitude, longitude)
     places: dict[tuple[float, float], int] = {}
     for k, place in enumerate(zip(latitude.tolist(), longitude.tolist(), strict=True)):
         first = places.setdefault(place, k)

@@ -38,6 +38,11 @@ class Rule:
         Smallest distance of standardised values; 0 for none.
     directed : bool
         Consecutive rows are the two directions of one dyad.
+    outcome : str
+        ``synchronization`` or ``variation`` of the city series (not for pair tables).
+    kinds : tuple of str
+        Of each column of ``levels`` a: ``difference`` -|a_i - a_j|, ``sum`` a_i + a_j, or
+        ``synchronization`` of the two series.
     """
 
     layout: Layout
@@ -46,6 +51,8 @@ class Rule:
     look_ahead: bool
     clip: float
     directed: bool
+    outcome: str = "synchronization"
+    kinds: tuple[str, ...] = ()
 
 
 def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, clip: float) -> Array:
@@ -82,16 +89,27 @@ def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, c
     return jnp.where(gap >= bound - _ROUNDING, -jnp.inf, far + near)
 
 
-def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
-    """rho' of pairs ``[chunk, n_years]``; with missing city-years, over the years both cities have."""
+def variation(y_i: Array, y_j: Array, w_i: Array, w_j: Array) -> Array:
+    """Weighted coefficient of variation of two values, any shape: sqrt(p_i p_j) |y_i - y_j| / (p_i y_i + p_j y_j).
+
+    With p_i = w_i / (w_i + w_j); the weighted standard deviation of two values over their weighted mean.
+    """
+    total = w_i + w_j
+    mean = (w_i * y_i + w_j * y_j) / total
+    return jnp.sqrt(w_i * w_j) / total * jnp.abs(y_i - y_j) / mean
+
+
+def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) -> Array:
+    """rho' of pairs ``[chunk, n_years]``; with missing city-years, over the years both cities have.
+
+    ``series`` ``[n_units, n_years]``, standardised already where the layout is balanced.
+    """
     if rule.layout.balanced:
-        z = arrays["series"]
-        return synchronization(
-            z[i], z[j], float(rule.layout.n_years), look_ahead=rule.look_ahead, clip=rule.clip
-        )
-    one, other = arrays["series"][i], arrays["series"][j]
+        years = float(rule.layout.n_years)
+        return synchronization(series[i], series[j], years, look_ahead=rule.look_ahead, clip=rule.clip)
+    one, other = series[i], series[j]
     both = jnp.isfinite(one) & jnp.isfinite(other)
-    counted = both & arrays["window"]
+    counted = both & window
     n = counted.sum(1, keepdims=True)
 
     def standardise(x: Array) -> Array:
@@ -104,36 +122,76 @@ def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
     return jnp.where(both & (n >= 3), y, jnp.nan)
 
 
+def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
+    """Outcome of pairs ``[chunk, n_years]``; NaN where missing."""
+    series = arrays["series"]
+    if rule.outcome == "variation":
+        weight = arrays["weight"]
+        return variation(series[i], series[j], weight[i], weight[j])
+    return _synchronized(rule, series, arrays["window"], i, j)
+
+
+def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
+    """Pair columns of the city levels ``[chunk, n_years, k]``."""
+    levels = arrays["levels"]
+    if all(kind == "difference" for kind in rule.kinds):
+        return -jnp.abs(levels[i] - levels[j])
+    parts = []
+    for number, kind in enumerate(rule.kinds):
+        level = levels[:, :, number]
+        if kind == "difference":
+            parts.append(-jnp.abs(level[i] - level[j]))
+        elif kind == "sum":
+            parts.append(level[i] + level[j])
+        else:
+            parts.append(_synchronized(rule, level, arrays["window"], i, j))
+    return jnp.stack(parts, axis=2)
+
+
 def _columns(
-    rule: Rule, arrays: dict[str, Array], i: Array, j: Array, n: Array, values: Array | None
+    rule: Rule,
+    arrays: dict[str, Array],
+    i: Array,
+    j: Array,
+    n: Array,
+    values: Array | None,
+    weights: Array | None = None,
 ) -> tuple[Array, Array, Array, Array]:
-    """Columns ``[chunk, T, m]`` (zero where missing), observed ``[chunk, T]``, pair used ``[chunk]``, counts."""
+    """Columns ``[chunk, T, m]`` (zero where missing), row weights ``[chunk, T]``, pair used ``[chunk]``, counts.
+
+    A row's weight is 1, or what ``weights`` says, and 0 where it is missing.
+    """
     inside = jnp.arange(len(i)) < n
+    if "split" in arrays:
+        both = arrays["split"][i] + arrays["split"][j]
+        inside &= (both > arrays["split_bounds"][0]) & (both <= arrays["split_bounds"][1])
     if values is not None:
         v = values
     else:
-        x = -jnp.abs(arrays["levels"][i] - arrays["levels"][j])
-        parts = [x, _outcome(rule, arrays, i, j)[:, :, None]]
+        parts = [_regressors(rule, arrays, i, j), _outcome(rule, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
             parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
         v = jnp.concatenate(parts, axis=2)
     finite = jnp.isfinite(v)
-    infinite = (jnp.isinf(v[:, :, -1]) & inside[:, None]).sum()
+    infinite = (jnp.isinf(v).any(2) & inside[:, None]).sum()
     if rule.layout.balanced:
-        observed = jnp.broadcast_to(inside[:, None], v.shape[:2])
-        return jnp.where(inside[:, None, None], v, 0.0), observed, inside, jnp.array([infinite, 0])
+        whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
+        return jnp.where(inside[:, None, None], v, 0.0), whole, inside, jnp.array([infinite, 0])
     observed = finite.all(2) & inside[:, None]
+    if weights is not None:
+        observed &= weights > 0
     if "kept_rows" in arrays:
         observed &= arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
     years = observed.sum(1)
     used = years >= 2
     observed &= used[:, None]
     counts = jnp.array([infinite, (years == 1).sum()])
-    return jnp.where(observed[:, :, None], v, 0.0), observed, used, counts
+    row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
+    return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
 
 
-def _demean(v: Array, observed: Array, rule: Rule) -> tuple[Array, Array, Array]:
-    """Demeaned over observed years (axis 1) and zero elsewhere, with the means and the counts of years.
+def _demean(v: Array, row: Array, rule: Rule) -> tuple[Array, Array, Array]:
+    """Demeaned over years (axis 1) with the rows' weights, zero where these are; the means, sums of weights.
 
     What the rounding of the mean leaves of a column that is constant in the pair is zero too, so that the
     search for collinear regressors sees no variation where there is none.
@@ -142,34 +200,42 @@ def _demean(v: Array, observed: Array, rule: Rule) -> tuple[Array, Array, Array]
         n = jnp.full(len(v), float(rule.layout.n_years))
         mean = v.mean(1)
     else:
-        n = jnp.maximum(observed.sum(1), 1).astype(v.dtype)
-        mean = v.sum(1) / n[:, None]
+        n = row.sum(1)
+        n = jnp.where(n > 0, n, 1.0)
+        mean = (row[:, :, None] * v).sum(1) / n[:, None]
     centred = v - mean[:, None]
     rounding = v.shape[1] * jnp.finfo(v.dtype).eps * jnp.abs(mean)
     inside = jnp.abs(centred) > rounding[:, None]
     if not rule.layout.balanced:
-        inside &= observed[:, :, None]
+        inside &= row[:, :, None] > 0
     return jnp.where(inside, centred, 0.0), mean, n
 
 
 def _features(
-    rule: Rule, arrays: dict[str, Array], i: Array, j: Array, n: Array, values: Array | None
+    rule: Rule,
+    arrays: dict[str, Array],
+    i: Array,
+    j: Array,
+    n: Array,
+    values: Array | None,
+    weights: Array | None = None,
 ) -> tuple[Array, Array]:
     """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
     layout = rule.layout
-    v, observed, used, counts = _columns(rule, arrays, i, j, n, values)
-    demeaned, mean, years = _demean(v, observed, rule)
+    v, row, used, counts = _columns(rule, arrays, i, j, n, values, weights)
+    demeaned, mean, years = _demean(v, row, rule)
     pair = used.astype(v.dtype)
     outcome = mean[:, -1]
-    totals = jnp.stack([pair, pair * years, pair * years * outcome, pair * years * outcome**2], axis=1)
+    rows = pair * years if weights is None else (row > 0).sum(1).astype(v.dtype)
+    totals = jnp.stack([pair, rows, pair * years * outcome, pair * years * outcome**2], axis=1)
     parts = [totals]
     if not layout.balanced:
         a, b = layout.year_pairs
-        o = observed.astype(v.dtype)
-        parts.append(o[:, a] * ((a == b) - o[:, b] / years[:, None]))
-    parts.append(demeaned.reshape(len(i), -1))
+        parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
+    weighted = demeaned if weights is None else row[:, :, None] * demeaned
+    parts.append(weighted.reshape(len(i), -1))
     products = [
-        (demeaned[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
+        (weighted[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
     ]
     parts.append(jnp.stack(products, axis=1))
     return jnp.concatenate(parts, axis=1), counts
@@ -177,6 +243,21 @@ def _features(
 
 features = partial(jax.jit, static_argnames="rule")(_features)
 """`_features`, compiled on its own: for draws that keep the statistics of every pair."""
+
+
+@partial(jax.jit, static_argnames="rule")
+def rows(
+    rule: Rule,
+    arrays: dict[str, Array],
+    i: Array,
+    j: Array,
+    n: Array,
+    values: Array | None = None,
+    weights: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """The columns themselves ``[chunk, T, m]``, weights of their rows ``[chunk, T]``, counts; as in `moments`."""
+    v, row, _, counts = _columns(rule, arrays, i, j, n, values, weights)
+    return v, row, counts
 
 
 @partial(jax.jit, static_argnames="rule")
@@ -188,14 +269,17 @@ def moments(
     n: Array,
     offset: Array,
     values: Array | None = None,
-) -> tuple[Array, Array, Array]:
-    """Sums of pair statistics by city and partner class.
+    weights: Array | None = None,
+    blocks: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array, Array, Array | None]:
+    """Sums of pair statistics by city and partner class, and of their products by type of pair.
 
     Parameters
     ----------
     rule : Rule
     arrays : dict
-        City arrays: ``classes``, and for panels ``series``, ``window``, ``levels``, ``kept_rows``.
+        City arrays: ``classes``, and for panels ``series``, ``window``, ``levels``; where the design has them
+        ``weight``, ``kept_rows``, and ``split`` with ``split_bounds`` (a pair stays where its sum is within).
     i, j : int32 ``[chunk]``
     n : int
         Pairs that count.
@@ -203,15 +287,21 @@ def moments(
         Unit positions at which the rows and the columns of the tile start.
     values : float64 ``[chunk, T, m]``, optional
         Columns of a pair table.
+    weights : float64 ``[chunk, T]``, optional
+        Weights of the rows; not with a balanced layout.
+    blocks : int32 ``[n_blocks, length]``, int32 ``[n_blocks]``, optional
+        Positions of pairs of one type, the chunk's length standing for none, and the type; where products of
+        the statistics are wanted.
 
     Returns
     -------
     first, second : float64 ``[edge, n_classes, size]``
     counts : int64 ``[2]``
         Infinite outcomes, singleton pairs.
+    products : float64 ``[n_types, size, size]`` or None
     """
     layout = rule.layout
-    features, counts = _features(rule, arrays, i, j, n, values)
+    features, counts = _features(rule, arrays, i, j, n, values, weights)
     classes = arrays["classes"]
     shape = (rule.edge, rule.n_classes, layout.size)
 
@@ -222,7 +312,13 @@ def moments(
     # Padding has zero features, so it may fall on any row that exists.
     row = jnp.clip(i - offset[0], 0, rule.edge - 1)
     col = jnp.clip(j - offset[1], 0, rule.edge - 1)
-    return sums(row, j), sums(col, i), counts
+    products = None
+    if blocks is not None:
+        members, kind = blocks
+        of_block = jnp.concatenate([features, jnp.zeros_like(features[:1])])[members]
+        each = jnp.einsum("bpf,bpg->bfg", of_block, of_block)
+        products = jax.ops.segment_sum(each, kind, rule.n_classes * (rule.n_classes + 1) // 2)
+    return sums(row, j), sums(col, i), counts, products
 
 
 @partial(jax.jit, static_argnames="rule")
@@ -234,6 +330,7 @@ def score_products(
     n: Array,
     cells: dict[str, Array],
     values: Array | None = None,
+    weights: Array | None = None,
 ) -> tuple[Array, Array]:
     """Sums over pairs of the products of pair influences, for a block of cells.
 
@@ -242,7 +339,7 @@ def score_products(
 
     Parameters
     ----------
-    rule, arrays, i, j, n, values
+    rule, arrays, i, j, n, values, weights
         As in `moments`.
     cells : dict
         ``terms`` ``[H, H, T, r]`` treatment paths by class; ``residual`` ``[T + m + r, C]`` and ``influence``
@@ -255,12 +352,14 @@ def score_products(
     reverse : float64 ``[C, K, K]``
         Directed tables: sum over dyads of psi_ij psi_ji' and its transpose; zero otherwise.
     """
-    v, observed, _, _ = _columns(rule, arrays, i, j, n, values)
+    v, row, _, _ = _columns(rule, arrays, i, j, n, values, weights)
     classes = arrays["classes"]
     columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
     path = columns @ cells["residual"][t:] + cells["residual"][:t]
-    residual, _, _ = _demean(jnp.where(observed[:, :, None], path, 0.0), observed, rule)
+    residual, _, _ = _demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, rule)
+    if weights is not None:
+        residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
     scores = [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])]
     moved = jnp.concatenate([residual, jnp.stack(scores, axis=1)], axis=1)

@@ -94,6 +94,8 @@ class CityMoments:
         Pair-years with an infinite outcome.
     singletons : int
         Pairs with a single observed year; they carry no information and are left out.
+    products : float64 ``[n_types, size, size]`` or None
+        Sums over pairs of the products of their statistics, by the two classes (`type_of`), where asked for.
     """
 
     layout: Layout
@@ -101,3 +103,10 @@ class CityMoments:
     second: Array
     infinite: int
     singletons: int
+    products: Array | None = None
+
+
+def type_of(one: Any, other: Any, n_classes: int) -> Any:
+    """Number of the type of pair that two classes make, whichever comes first: (0, 0), (0, 1), ... (1, 1), ..."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    return low * n_classes - low * (low - 1) // 2 + high - low

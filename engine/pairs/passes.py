@@ -13,10 +13,14 @@ import jax
 import numpy as np
 
 from engine.pairs import kernels
-from engine.pairs.design import Design, PanelDesign
-from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.design import Chunk, Design, PanelDesign
+from engine.pairs.moments import CityMoments, Layout, type_of
+from engine.pairs.rows import PairRows, concatenated, no_rows
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+_BLOCK = 64  # pairs of one type whose statistics are multiplied at a time
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,14 @@ class MomentPass:
     design : PanelDesign or TableDesign
     balanced : bool
         Take the compact layout; only where no pair-year is missing and no outcome infinite.
+    products : bool
+        Sum the products of the pairs' statistics too, from which the influence products of any number of cells
+        follow without another pass; not for directed tables.
     """
 
     design: Design
     balanced: bool
+    products: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -72,18 +80,38 @@ def kernel_rule(setting: MomentPass) -> kernels.Rule:
         look_ahead=bool(design.window.all()) if isinstance(design, PanelDesign) else True,
         clip=design.clip if isinstance(design, PanelDesign) else 0.0,
         directed=design.directed,
+        outcome=design.outcome if isinstance(design, PanelDesign) else "synchronization",
+        kinds=design.kinds if isinstance(design, PanelDesign) else (),
     )
 
 
 def city_arrays(setting: MomentPass) -> dict[str, Array]:
     design = setting.design
     arrays: dict[str, Any] = {"classes": design.classes}
-    if isinstance(design, PanelDesign):
-        series = standardise(design.series, design.window) if setting.balanced else design.series
-        arrays |= {"series": series, "levels": design.levels, "window": design.window}
-        if design.kept_rows is not None:
-            arrays["kept_rows"] = design.kept_rows
+    if not isinstance(design, PanelDesign):
+        return arrays
+    series, levels = design.series, design.levels
+    if setting.balanced:
+        series = standardise(series, design.window) if design.outcome == "synchronization" else series
+        levels = _standardised_levels(design)
+    arrays |= {"series": series, "levels": levels, "window": design.window}
+    if design.weight is not None:
+        arrays["weight"] = design.weight
+    if design.kept_rows is not None:
+        arrays["kept_rows"] = design.kept_rows
+    if design.split is not None:
+        arrays |= {"split": design.split.value, "split_bounds": np.array(design.split.bounds)}
     return arrays
+
+
+def _standardised_levels(design: PanelDesign) -> Array:
+    """Levels, those whose synchronization is a column standardised."""
+    out = design.levels
+    for number, kind in enumerate(design.kinds):
+        if kind == "synchronization":
+            out = out.copy()
+            out[:, :, number] = standardise(out[:, :, number], design.window)
+    return out
 
 
 def standardise(series: Array, window: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
@@ -98,16 +126,64 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
     shape = (design.n_units, design.n_classes, layout.size)
     first, second, counts = np.zeros(shape), np.zeros(shape), np.zeros(2, dtype=np.int64)
+    n_types = design.n_classes * (design.n_classes + 1) // 2
+    products = np.zeros((n_types, layout.size, layout.size)) if setting.products else None
     with jax.enable_x64(True):
         arrays = kernels.to_device(city_arrays(setting))
         for chunk in design.chunks(task):
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
-            result = kernels.moments(rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values)
+            blocks = None if products is None else _type_blocks(chunk, design)
+            *result, crossed = kernels.moments(
+                rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values, chunk.weights, blocks
+            )
             rows, cols, more = (np.asarray(part) for part in result)
             first[slice(*chunk.rows)] += rows[: chunk.rows[1] - chunk.rows[0]]
             second[slice(*chunk.cols)] += cols[: chunk.cols[1] - chunk.cols[0]]
             counts += more
-    return CityMoments(layout, first, second, int(counts[0]), int(counts[1]))
+            if products is not None:
+                products += np.asarray(crossed)
+    return CityMoments(layout, first, second, int(counts[0]), int(counts[1]), products)
+
+
+def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
+    """The pairs of a chunk in blocks of one type each, see `kernels.moments`; as many blocks for every chunk."""
+    classes, n, h = design.classes, chunk.n, design.n_classes
+    n_types = h * (h + 1) // 2
+    kind = type_of(classes[chunk.i[:n]], classes[chunk.j[:n]], h)
+    order, size = np.argsort(kind, kind="stable"), np.bincount(kind, minlength=n_types)
+    needed = -(-size // _BLOCK)
+    members = np.full((-(-len(chunk.i) // _BLOCK) + n_types, _BLOCK), len(chunk.i), dtype=np.int32)
+    start, before = (np.concatenate([[0], np.cumsum(count)[:-1]]) for count in (needed, size))
+    ranked = kind[order]
+    members.ravel()[start[ranked] * _BLOCK + np.arange(n) - before[ranked]] = order
+    types = np.zeros(len(members), dtype=np.int32)
+    types[: needed.sum()] = np.repeat(np.arange(n_types), needed)
+    return members, types
+
+
+def pair_rows(setting: MomentPass, task: Any) -> PairRows:
+    """The observed pair-years of one task, for effects that moments by year cannot take out."""
+    design, rule = setting.design, kernel_rule(setting)
+    parts = [no_rows(design.n_columns)]
+    with jax.enable_x64(True):
+        arrays = kernels.to_device(city_arrays(setting))
+        for chunk in design.chunks(task):
+            result = kernels.rows(rule, arrays, chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
+            columns, weights, counts = (np.asarray(part) for part in result)
+            pair, year = np.nonzero(weights)
+            parts.append(
+                PairRows(
+                    i=chunk.i[: chunk.n],
+                    j=chunk.j[: chunk.n],
+                    pair=pair.astype(np.int32),
+                    year=year.astype(np.int32),
+                    values=columns[pair, year],
+                    weights=weights[pair, year],
+                    infinite=int(counts[0]),
+                    singletons=int(counts[1]),
+                )
+            )
+    return concatenated(parts)
 
 
 def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
@@ -118,6 +194,7 @@ def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
         second=one.second + other.second,
         infinite=one.infinite + other.infinite,
         singletons=one.singletons + other.singletons,
+        products=None if one.products is None else one.products + other.products,
     )
 
 
@@ -132,7 +209,9 @@ def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
         arrays = kernels.to_device(city_arrays(first))
         block = kernels.to_device(vars(cells))
         for chunk in first.design.chunks(task):
-            result = kernels.score_products(rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values)
+            result = kernels.score_products(
+                rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values, chunk.weights
+            )
             own += np.asarray(result[0])
             reverse += np.asarray(result[1])
     return ScoreSums(own, reverse)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ class PairColumns:
     values : float64 ``[n_pairs, n_years, n_columns]``
         Regressors, then the outcome; NaN where missing.
     directed : bool
+    weights : float64 ``[n_pairs, n_years]`` or None
+        Weights of the rows, mean one over the rows that a regression can use; zero elsewhere.
+    levels : mapping of str to int32 ``[n_pairs, n_years]``
+        Columns whose values are levels of fixed effects, as codes; -1 where missing.
     """
 
     units: tuple[str, ...]
@@ -40,6 +45,8 @@ class PairColumns:
     j: np.ndarray[Any, np.dtype[np.int32]]
     values: Array
     directed: bool
+    weights: Array | None = None
+    levels: Mapping[str, np.ndarray[Any, np.dtype[np.int32]]] = field(default_factory=dict)
 
 
 def pair_columns(
@@ -53,6 +60,8 @@ def pair_columns(
     regressors: tuple[str, ...],
     outcome: str,
     years: tuple[int, int] | None = None,
+    weight: str | None = None,
+    effects: Sequence[str] = (),
 ) -> PairColumns:
     """Check a dyadic table and lay it out by pair and year.
 
@@ -69,17 +78,24 @@ def pair_columns(
         are two pairs of one dyad.
     years : tuple of int, optional
         First and last year of the sample.
+    weight : str, optional
+        Column of row weights.
+    effects : sequence of str
+        Columns whose values are levels of fixed effects; a row that lacks one is missing.
 
     Raises
     ------
     InputError
-        For missing columns, text in number columns, pairs of a unit with itself, rows given twice, and
-        undirected tables that hold both directions.
+        For missing columns, negative or missing weights, text in number columns, pairs of a unit with itself,
+        rows given twice, and undirected tables that hold both directions.
     """
     wanted = {"pair_table.unit_i": unit_i, "pair_table.unit_j": unit_j, "pair_table.year": year}
     wanted |= {"outcome.column": outcome} | {
         f"model.regressors[{n}]": name for n, name in enumerate(regressors)
     }
+    if weight is not None:
+        wanted["pair_table.weight"] = weight
+    wanted |= {f"model.fixed_effects: '{name}'": name for name in effects}
     for key, name in wanted.items():
         _require(frame, name, key, source)
     if frame.empty:
@@ -104,9 +120,45 @@ def pair_columns(
         first, second = np.stack([first, second], 1).ravel(), np.stack([second, first], 1).ravel()
     values = np.full((len(first), len(present), len(columns)), np.nan)
     values[position, t] = np.stack(columns, axis=1)
+    levels = {name: np.full(values.shape[:2], -1, dtype=np.int32) for name in effects}
+    for name, codes in levels.items():
+        codes[position, t] = cells.names(frame[name])[0]
+        values[codes < 0] = np.nan
+    weights = None
+    if weight is not None:
+        weights = np.zeros(values.shape[:2])
+        weights[position, t] = _weights(frame, weight, source)
+        weights = _scaled(weights, values)
     return PairColumns(
-        units, tuple(present.tolist()), first.astype(np.int32), second.astype(np.int32), values, directed
+        units,
+        tuple(present.tolist()),
+        first.astype(np.int32),
+        second.astype(np.int32),
+        values,
+        directed,
+        weights,
+        levels,
     )
+
+
+def _weights(frame: pd.DataFrame, name: str, source: str) -> Array:
+    weights = cells.numbers(frame[name], source=source)[0]
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"the weight is {weights[row]:g}",
+            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}, column '{name}'",
+            remedy="weights are numbers from zero up; zero leaves a row out",
+        )
+    return np.asarray(weights)
+
+
+def _scaled(weights: Array, values: Array) -> Array:
+    """Weights with mean one over the rows of pairs that have two complete rows of positive weight."""
+    complete = np.isfinite(values).all(axis=2) & (weights > 0)
+    used = complete & (complete.sum(axis=1, keepdims=True) >= 2)
+    return np.where(used, weights, 0.0) / (weights[used].mean() if used.any() else 1.0)
 
 
 def _require(frame: pd.DataFrame, name: str, key: str, source: str) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.report.tables import check_estimates, number
+from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,6 +82,7 @@ def event_study_figure(
     xlabel: str = "Years since the pair's adoption",
     ylabel: str = "Effect on synchronization",
     confidence: float = 0.95,
+    words: Words = ENGLISH,
 ) -> Figure:
     """Event-study estimates with a wide dyadic-robust bar and a thin pair-clustered line on it.
 
@@ -113,20 +115,22 @@ def event_study_figure(
         for kinds, width, color in ((("dyadic", "jackknife"), 9.0, _WIDE), (("pair", "city"), 1.6, _NARROW)):
             kind = next((kind for kind in kinds if (shown["errors"] == kind).any()), None)
             if kind:
-                label = f"{confidence:.0%} interval, {_LABELS[kind]}"
+                label = words(
+                    "{level} interval, {kind}", level=f"{confidence:.0%}", kind=words.known(_LABELS[kind])
+                )
                 _intervals(axes, shown[shown["errors"] == kind], width=width, color=color, label=label)
         points = shown.drop_duplicates("event_time")
         dot: dict[str, Any] = {"color": _INK, "linestyle": "none", "marker": "o", "zorder": 5}
-        axes.plot(points["event_time"], points["estimate"], markersize=5, label="estimate", **dot)
+        axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
         hollow: dict[str, Any] = {
             "markerfacecolor": "white",
             "markersize": 6,
-            "label": f"base year ({_signed(base)})",
+            "label": words("base year ({year})", year=_signed(base)),
         }
         axes.plot([base], [0.0], **dot, **hollow)
         axes.set_xticks(years, _event_labels(years, binned=binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set(xlabel=words.known(xlabel), ylabel=words.known(ylabel))
         _legend(figure, axes)
     return figure
 
@@ -140,6 +144,7 @@ def coefficient_figure(
     labels: Sequence[str] | None = None,
     xlabel: str = "Column of the table",
     confidence: float = 0.95,
+    words: Words = ENGLISH,
 ) -> Figure:
     """One coefficient over the cells of a sweep, every kind of confidence interval side by side.
 
@@ -168,31 +173,36 @@ def coefficient_figure(
         for rank, kind in enumerate(kinds):
             found = rows[rows["errors"] == kind]
             offset = (rank - (len(kinds) - 1) / 2) * 0.6 / max(len(kinds), 2)
-            _markers(axes, found, found["cell"].map(places).to_numpy(float) + offset, kind=kind)
+            x = found["cell"].map(places).to_numpy(float) + offset
+            _markers(axes, found, x, kind=kind, label=words.known(_LABELS[kind]))
         texts = list(labels) if labels else [f"({place})" for place in places.values()]
         step = -(-len(cells) // 40)
         axes.set_xticks(list(places.values())[::step], texts[::step])
         axes.set_xlim(0.4, len(cells) + 0.6)
-        axes.set(xlabel=xlabel, ylabel=f"Coefficient of {term}, {confidence:.0%} interval")
+        ylabel = words("Coefficient of {term}, {level} interval", term=term, level=f"{confidence:.0%}")
+        axes.set(xlabel=words.known(xlabel), ylabel=ylabel)
         _legend(figure, axes)
     return figure
 
 
-def event_study_text(event_study: pd.DataFrame) -> str:
+def event_study_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
     """The figure in words for those who cannot see it: every event year with its dyadic-robust interval."""
     _check_event_study(event_study)
     rows = event_study.sort_values("event_time", kind="stable")
-    return "Event study; " + _spoken(rows, [f"year {year}" for year in rows["event_time"]])
+    names = [words("year {year}", year=year) for year in rows["event_time"]]
+    return words("Event study; {estimates}", estimates=_spoken(rows, names, words))
 
 
-def coefficient_text(estimates: pd.DataFrame, term: str) -> str:
+def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
     """The figure in words for those who cannot see it: every column with its dyadic-robust interval."""
     rows = _rows_of(estimates, term)
-    places = {cell: f"column {place}" for place, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
-    return f"Coefficient of {term}; " + _spoken(rows, [places[cell] for cell in rows["cell"]])
+    cells = dict.fromkeys(estimates["cell"])
+    places = {cell: words("column {names}", names=place) for place, cell in enumerate(cells, start=1)}
+    spoken = _spoken(rows, [places[cell] for cell in rows["cell"]], words)
+    return words("Coefficient of {term}; {estimates}", term=term, estimates=spoken)
 
 
-def _spoken(rows: pd.DataFrame, names: Sequence[str]) -> str:
+def _spoken(rows: pd.DataFrame, names: Sequence[str], words: Words) -> str:
     found = list(dict.fromkeys(rows["errors"]))
     kind = next((kind for kind in ("dyadic", "jackknife", *found) if kind in found), "")
     values = rows[["estimate", "conf_low", "conf_high"]].to_numpy(float)
@@ -201,7 +211,8 @@ def _spoken(rows: pd.DataFrame, names: Sequence[str]) -> str:
         for name, errors, (estimate, low, high) in zip(names, rows["errors"], values, strict=True)
         if errors == kind
     ]
-    return f"estimates with {_LABELS.get(kind, kind)} intervals. " + "; ".join(parts) + "."
+    label = words.known(_LABELS.get(kind, kind))
+    return words("estimates with {kind} intervals. {parts}.", kind=label, parts=words("; ").join(parts))
 
 
 def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200) -> bytes:
@@ -255,7 +266,7 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
         axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=_GREY)
 
 
-def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str) -> None:
+def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str, label: str) -> None:
     estimate, low, high = (rows[name].to_numpy(float) for name in ("estimate", "conf_low", "conf_high"))
     style = _KINDS[kind]
     color, dashes = style["color"], style.get("linestyle", "-")
@@ -264,7 +275,7 @@ def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str) -> Non
     point |= {"markeredgecolor": _INK if kind == "dyadic" else color, "markeredgewidth": 0.8}
     point |= {"linestyle": "none", "zorder": 4}
     defined = np.isfinite(low) & np.isfinite(high)
-    axes.plot(x[defined], estimate[defined], label=_LABELS[kind], **point)
+    axes.plot(x[defined], estimate[defined], label=label, **point)
     # Hollow: there is an estimate, but no interval to go with it.
     axes.plot(x[~defined], estimate[~defined], markerfacecolor="white", **point)
 
@@ -307,6 +318,13 @@ def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Fi
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 2 else 1)
+
+
+def drawable(words: Words) -> Words:
+    """These words where a font that can draw them is installed, else English ones."""
+    from matplotlib.font_manager import fontManager
+
+    return words if words == ENGLISH or set(_CHINESE) & set(fontManager.get_font_names()) else ENGLISH
 
 
 @contextmanager

@@ -10,14 +10,18 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import groupby
+from itertools import groupby, zip_longest
 from math import ceil
 from typing import Literal
 
-Kind = Literal["coefficient", "error", "setting", "count", "fit"]
+from engine.report.words import ENGLISH, Words
+
+Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
 
 # A rule is drawn where the block changes.
-_BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "count": 2, "fit": 2}
+_BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "words": 1, "count": 2, "fit": 2}
+# Settings with longer lines take the whole column; shorter ones stand under the digits.
+_LONG = 9
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -38,7 +42,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Entry:
-    """What one column says in one row: as printed, and as a plain value."""
+    """What one column says in one row: as printed, a line break where it may take several lines, and plain."""
 
     text: str = ""
     value: float | int | str | None = None
@@ -56,12 +60,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A printed table; ``header`` names the columns of ``Row.entries``."""
+    """A printed table; ``header`` names the columns of ``Row.entries``, ``stub`` that of the labels."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    stub: str = ""
+    words: Words = ENGLISH
 
     def panels(self, columns: int = 8) -> tuple[Table, ...]:
         """Panels of about equal width and at most ``columns`` columns; rows empty in a panel are left out."""
@@ -73,8 +79,10 @@ class Table:
         cut = (replace(row, entries=row.entries[start:stop]) for row in self.rows)
         rows = tuple(row for row in cut if any(entry.text for entry in row.entries))
         header = self.header[start:stop]
-        columns = f"columns {header[0]} to {header[-1]}" if len(header) > 1 else f"column {header[0]}"
-        title = self.title if header == self.header else f"{self.title}, {columns}"
+        if header == self.header:
+            return replace(self, rows=rows)
+        form = "{title}, columns {first} to {last}" if len(header) > 1 else "{title}, column {first}"
+        title = self.words(form, title=self.title, first=header[0], last=header[-1])
         return replace(self, title=title, header=header, rows=rows)
 
     def to_text(self) -> str:
@@ -92,7 +100,7 @@ class Table:
         if not standalone:
             return body
         head = f'<head>\n<meta charset="utf-8">\n<title>{escape(self.title)}</title>\n</head>'
-        return f'<!doctype html>\n<html lang="en">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
+        return f'<!doctype html>\n<html lang="{self.words.html}">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
 
     def to_csv(self) -> str:
         """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell."""
@@ -106,24 +114,44 @@ class Table:
 
 
 def _blocks(panel: Table) -> list[list[Row]]:
-    return [list(rows) for _, rows in groupby(panel.rows, key=lambda row: _BLOCK[row.kind])]
+    lines = (line for row in panel.rows for line in _lines(row))
+    return [list(rows) for _, rows in groupby(lines, key=lambda row: _BLOCK[row.kind])]
+
+
+def _lines(row: Row) -> list[Row]:
+    """The row, and one more without a label for every further line of its entries."""
+    split = [entry.text.split("\n") for entry in row.entries]
+    lines = zip_longest(*split, fillvalue="")
+    long = row.kind == "setting" and max(len(text) for texts in split for text in texts) > _LONG
+    kind: Kind = "words" if long else row.kind
+    rows = [replace(row, kind=kind, entries=tuple(Entry(text) for text in line)) for line in lines]
+    return [rows[0], *(replace(more, label="") for more in rows[1:])]
 
 
 def _text(panel: Table) -> str:
-    labels = max(_places(_text_label(row)) for row in panel.rows)
-    width = 2 + max(_places(_hung(entry.text)) for row in panel.rows for entry in row.entries)
-    rule = "-" * (labels + width * len(panel.header))
+    labels = max(_places(panel.stub), *(_places(_text_label(row)) for row in panel.rows))
+    blocks = [[(_text_label(row), _hung_entries(row)) for row in rows] for rows in _blocks(panel)]
+    header = [_hung(name) for name in panel.header]
+    columns = zip(header, *(texts for block in blocks for _, texts in block), strict=True)
+    widths = [2 + max(map(_places, column)) for column in columns]
+    if all(name.startswith("(") for name in panel.header):  # numbered columns are of one width
+        widths = [max(widths)] * len(widths)
+    rule = "-" * (labels + sum(widths))
 
     def line(label: str, texts: Sequence[str]) -> str:
-        hung = [_hung(text) for text in texts]
-        padded = [" " * (width - _places(text)) + text for text in hung]
+        padded = [" " * (width - _places(text)) + text for width, text in zip(widths, texts, strict=True)]
         return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
 
-    lines = [panel.title, rule, line("", panel.header)]
-    for block in _blocks(panel):
-        lines += [rule, *(line(_text_label(row), [entry.text for entry in row.entries]) for row in block)]
+    lines = [panel.title, rule, line(panel.stub, header)]
+    for block in blocks:
+        lines += [rule, *(line(label, texts) for label, texts in block)]
     notes = (textwrap.fill(note, max(len(rule), 72)) for note in panel.notes)
     return "\n".join([*lines, rule, *notes])
+
+
+def _hung_entries(row: Row) -> list[str]:
+    texts = [entry.text for entry in row.entries]
+    return texts if row.kind == "words" else [_hung(text) for text in texts]
 
 
 def _text_label(row: Row) -> str:
@@ -149,12 +177,13 @@ def _latex(panel: Table) -> str:
     body = " \\\\\n\\midrule\n".join(" \\\\\n".join(map(line, block)) for block in _blocks(panel))
     # LaTeX numbers its tables itself.
     caption = re.sub(r"^Table\s+\w+[.:]\s*", "", panel.title).translate(_LATEX)
+    header = " & ".join(name.translate(_LATEX) for name in (panel.stub, *panel.header))
     notes = "\n".join(f"\\item {note.translate(_LATEX)}" for note in panel.notes)
     return (
         "\\begin{table}[htbp]\n\\centering\n\\begin{threeparttable}\n"
         f"\\caption{{{caption}}}\n"
         f"\\begin{{tabular}}{{@{{}}l*{{{len(panel.header)}}}{{c}}@{{}}}}\n\\toprule\n"
-        f" & {' & '.join(panel.header)} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+        f"{header} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
         f"\\begin{{tablenotes}}\\footnotesize\n{notes}\n\\end{{tablenotes}}\n"
         "\\end{threeparttable}\n\\end{table}\n"
     )
@@ -174,18 +203,22 @@ def _html(panel: Table) -> str:
         return f'<tr class="{row.kind}"><th scope="row">{escape(row.label)}</th>{cells}</tr>'
 
     title = escape(panel.title)
-    header = "".join(f'<th scope="col">{name}</th>' for name in panel.header)
-    bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in _blocks(panel))
+    header = "".join(f'<th scope="col">{escape(name)}</th>' for name in panel.header)
+    stub = f'<th scope="col">{escape(panel.stub)}</th>' if panel.stub else "<td></td>"
+    blocks = (list(rows) for _, rows in groupby(panel.rows, key=lambda row: _BLOCK[row.kind]))
+    bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in blocks)
     notes = " ".join(escape(note) for note in panel.notes)
     return (
         f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table class="regression">\n'
-        f"<caption>{title}</caption>\n<thead><tr><td></td>{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
+        f"<caption>{title}</caption>\n<thead><tr>{stub}{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
         f'<p class="notes">{notes}</p>'
     )
 
 
 def _html_entry(row: Row, entry: Entry) -> str:
     text = entry.text.replace("-", "\N{MINUS SIGN}") if row.kind == "coefficient" else entry.text
+    if "\n" in text:
+        return "<br>".join(map(escape, text.split("\n")))
     stem = text.rstrip("*)") if row.kind in ("coefficient", "error") else text
     tail = text[len(stem) :]
     return escape(stem) + (f'<span class="hang">{tail}</span>' if tail else "")

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from engine.report.reading import columns_phrase
+from engine.report.grid import Table
 from engine.report.tables import number
+from engine.report.words import ENGLISH, Words, columns_phrase
 
 # Told elsewhere in the section, or too long to be of use to a reader.
-_TOLD = ("job", "title", "data", "more_data", "counts", "cells", "warnings", "confidence")
+_TOLD = ("job", "title", "data", "more_data", "counts", "cells", "warnings", "notes", "confidence")
+_TOLD_OF_DATA = ("columns", "dropped", "warnings", "notes")
 
 
 @dataclass(frozen=True)
@@ -30,60 +32,80 @@ class JobSection:
     ----------
     manifest : mapping
         As in ``manifest.json``; absent keys are passed over.
-    tables : sequence of (title, HTML)
-        HTML is trusted and stands as it is: ``Table.to_html()``.
+    tables : sequence of Table
     figures : sequence of (title, text instead of the picture, PNG bytes)
     reading : sequence of str
-        Sentences of ``engine.report.reading.reading``.
+        Sentences of ``engine.report.reading`` and ``engine.report.findings``.
     validation : mapping, optional
         As in ``validation.json``.
     """
 
     manifest: Mapping[str, Any]
-    tables: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
     figures: Sequence[tuple[str, str, bytes]] = ()
     reading: Sequence[str] = ()
     validation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        return str(self.manifest.get("title") or self.manifest.get("job") or "Untitled job")
+        return str(self.manifest.get("title") or self.manifest.get("job") or "")
 
 
-def report_page(sections: Sequence[JobSection], *, title: str = "Report") -> str:
+def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words = ENGLISH) -> str:
     """One self-contained HTML page: no scripts, no requests, images and style inside."""
     templates = files("engine.report") / "templates"
-    items = "\n".join(
-        f'<li><a href="#job-{place}">{escape(section.title)}</a></li>'
-        for place, section in enumerate(sections, start=1)
-    )
-    several = f'<nav aria-label="Jobs">\n<ol>\n{items}\n</ol>\n</nav>' if len(sections) > 1 else ""
+    title = title or words("Report")
+    made = [_section(section, place, words) for place, section in enumerate(sections, start=1)]
     return Template((templates / "page.html").read_text(encoding="utf-8")).substitute(
+        lang=words.html,
         title=escape(title),
         style=(templates / "page.css").read_text(encoding="utf-8"),
-        contents=several,
-        sections="\n".join(_section(section, place) for place, section in enumerate(sections, start=1)),
+        contents=_contents([one[:2] for one in made], words) if made else "",
+        sections="\n".join(html for _, _, html in made),
     )
 
 
-def _section(section: JobSection, place: int) -> str:
-    parts = [
+def _contents(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]], words: Words) -> str:
+    """Links to every job, and below each to its parts."""
+    items = []
+    for place, (title, parts) in enumerate(sections, start=1):
+        links = " ".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for name, anchor in parts)
+        inner = f"\n<ul>{links}</ul>" if links else ""
+        items.append(f'<li><a href="#job-{place}">{escape(title)}</a>{inner}</li>')
+    listed = "\n".join(items)
+    head = escape(words("Contents"))
+    return f'<nav aria-labelledby="contents">\n<h2 id="contents">{head}</h2>\n<ol>\n{listed}\n</ol>\n</nav>'
+
+
+def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[tuple[str, str]], str]:
+    """Title, parts (name, anchor) and HTML of a job."""
+    title = section.title or words("Untitled job")
+    bodies = (
+        ("sample", words("Sample"), _counts(section.manifest, words)),
+        ("tables", words("Tables"), "\n".join(_printed(table, words) for table in section.tables)),
+        ("reading", words("Reading"), _bullets(section.reading)),
+        ("figures", words("Figures"), "\n".join(map(_figure, section.figures))),
+        ("warnings", words("Warnings"), _bullets([words.known(text) for text in _warnings(section)])),
+        ("record", words("Record"), "\n".join(_record(section, words))),
+    )
+    parts = [(name, f"job-{place}-{anchor}") for anchor, name, body in bodies if body]
+    told = [
+        f'<h3 id="job-{place}-{anchor}">{escape(name)}</h3>\n{body}' for anchor, name, body in bodies if body
+    ]
+    html = [
         f'<section id="job-{place}" aria-labelledby="job-{place}-title">',
-        f'<h2 id="job-{place}-title">{escape(section.title)}</h2>',
-        *_origin(section.manifest),
-        *_part("Sample", _counts(section.manifest)),
-        *_part("Tables", "\n".join(html for _, html in section.tables)),
-        *_part("Reading", _bullets(section.reading)),
-        *_part("Figures", "\n".join(map(_figure, section.figures))),
-        *_part("Warnings", _bullets(_warnings(section))),
-        *_part("Record", "\n".join(_record(section))),
+        f'<h2 id="job-{place}-title">{escape(title)}</h2>',
+        *_origin(section.manifest, words),
+        *told,
         "</section>",
     ]
-    return "\n".join(parts)
+    return title, parts, "\n".join(html)
 
 
-def _part(title: str, body: str) -> list[str]:
-    return [f"<h3>{title}</h3>", body] if body else []
+def _printed(table: Table, words: Words) -> str:
+    """The table, and its source for a paper below it: nothing but a click is needed to copy it."""
+    source = f'<pre tabindex="0"><code>{escape(table.to_latex())}</code></pre>'
+    return f"{table.to_html()}\n{_details(words('LaTeX source'), source)}"
 
 
 def _bullets(sentences: Sequence[str]) -> str:
@@ -91,23 +113,20 @@ def _bullets(sentences: Sequence[str]) -> str:
     return f"<ul>\n{items}\n</ul>" if items else ""
 
 
-def _origin(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _origin(manifest: Mapping[str, Any], words: Words) -> Iterator[str]:
     """Of every source of data: whether it is synthetic, in words, and what it is."""
     for data in (manifest.get("data") or {}, *(manifest.get("more_data") or ())):
         synthetic = data.get("synthetic")
         kind = {True: "synthetic", False: "real"}.get(synthetic, "")
-        word = {True: "Synthetic data.", False: "Real data."}.get(
-            synthetic, "Origin of the data not recorded."
+        word = {True: words("Synthetic data."), False: words("Real data.")}.get(
+            synthetic, words("Origin of the data not recorded.")
         )
         said = ": ".join(str(data[key]) for key in ("source", "description") if data.get(key))
         yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
-    ran = " ".join(
-        f"{word} {escape(str(manifest[key]))}"
-        for key, word in (("job", "Job"), ("created", "run at"))
-        if manifest.get(key)
-    )
-    if ran:
-        yield f'<p class="quiet">{ran}.</p>'
+    if manifest.get("job"):
+        form = "Job {job}, run at {created}." if manifest.get("created") else "Job {job}."
+        ran = words(form, job=manifest["job"], created=manifest.get("created"))
+        yield f'<p class="quiet">{escape(ran)}</p>'
 
 
 def _figure(figure: tuple[str, str, bytes]) -> str:
@@ -117,7 +136,7 @@ def _figure(figure: tuple[str, str, bytes]) -> str:
     return f"<figure>\n{source}\n<figcaption>{escape(title)}</figcaption>\n</figure>"
 
 
-def _counts(manifest: Mapping[str, Any]) -> str:
+def _counts(manifest: Mapping[str, Any], words: Words) -> str:
     """Pairs and rows left after every filter; cells with the same counts share a table."""
     groups: dict[str, list[int]] = {}
     entries = manifest.get("counts") or []
@@ -131,12 +150,18 @@ def _counts(manifest: Mapping[str, Any]) -> str:
     said = []
     for text, columns in groups.items():
         entry = json.loads(text)
-        caption = "Pairs and rows after every filter"
+        caption = words("Pairs and rows after every filter")
         if len(entries) > 1:
-            caption += f", {columns_phrase(columns)}"
-        said.append(_table(entry.pop("steps", None) or [{"step": "not recorded"}], caption=caption))
-        more = [f"{_words(key)}: {_shown(value)}" for key, value in entry.items() if value]
-        said.append(f'<p class="notes">{escape("; ".join(more))}</p>' if more else "")
+            caption = words("{title}, {columns}", title=caption, columns=columns_phrase(columns, words))
+        steps = entry.pop("steps", None) or [{"step": "not recorded"}]
+        told = [{**step, "step": words.known(str(step.get("step", "")))} for step in steps]
+        said.append(_table(told, words, caption=caption))
+        more = [
+            words("{name}: {value}", name=_name(key, words), value=_shown(value, words))
+            for key, value in entry.items()
+            if value
+        ]
+        said.append(f'<p class="notes">{escape(words("; ").join(more))}</p>' if more else "")
     return "\n".join(filter(None, said))
 
 
@@ -145,77 +170,95 @@ def _warnings(section: JobSection) -> list[str]:
     return list(dict.fromkeys(map(str, every)))
 
 
-def _record(section: JobSection) -> Iterator[str]:
+def _record(section: JobSection, words: Words) -> Iterator[str]:
     """What a reader opens only to check: the validation of the data, and how the numbers were made."""
-    for name, title in (("columns", "Columns of the data"), ("dropped", "Cities dropped, and why")):
+    for name, title in (
+        ("columns", words("Columns of the data")),
+        ("dropped", words("Cities dropped, and why")),
+    ):
         rows = section.validation.get(name) or []
         if rows:
             rows = [row if isinstance(row, Mapping) else {"": row} for row in rows]
-            yield _details(f"{title} ({len(rows)})", _table(rows))
-    if section.validation.get("notes"):
-        yield _details("Notes on the data", _bullets(section.validation["notes"]))
-    facts = [{"": key, "value": value} for key, value in _flat(section.manifest) if value not in (None, "")]
+            yield _details(f"{title} ({len(rows)})", _table(rows, words))
+    validated = _facts(_flat(section.validation, words, told=_TOLD_OF_DATA))
+    if validated:
+        yield _details(words("Validation of the data"), _table(validated, words))
+    notes = [*(section.manifest.get("notes") or ()), *(section.validation.get("notes") or ())]
+    if notes:
+        yield _details(words("Notes on the data"), _bullets([words.known(str(note)) for note in notes]))
+    facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, told=_TOLD)])
     if facts:
-        yield _details("How the numbers were made", _table(facts))
+        yield _details(words("How the numbers were made"), _table(facts, words))
+
+
+def _facts(entries: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"": key, "value": value} for key, value in entries if value]
 
 
 def _details(title: str, body: str) -> str:
     return f"<details>\n<summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
-def _flat(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _hash(manifest: Mapping[str, Any], words: Words) -> Iterator[tuple[str, str]]:
     data = manifest.get("data") or {}
     if data.get("sha256"):
-        yield "data sha256", str(data["sha256"])
-    for key, value in manifest.items():
-        if key in _TOLD:
+        yield words("data sha256"), str(data["sha256"])
+
+
+def _flat(facts: Mapping[str, Any], words: Words, *, told: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Key and value in words; a mapping gives one for each of its keys."""
+    for key, value in facts.items():
+        if key in told:
             continue
         if isinstance(value, Mapping):
-            yield from (
-                (f"{_words(key)}: {name}", _shown(inner, thousands="")) for name, inner in value.items()
-            )
+            for name, inner in value.items():
+                label = words("{name}: {value}", name=_name(key, words), value=name)
+                yield label, _shown(inner, words, thousands="")
         else:
-            yield _words(key), _shown(value, thousands="")
+            yield _name(key, words), _shown(value, words, thousands="")
 
 
-def _words(key: str) -> str:
-    return key.replace("_", " ")
+def _name(key: str, words: Words) -> str:
+    return words.known(str(key).replace("_", " "))
 
 
-def _shown(value: Any, *, thousands: str = ",") -> str:
+def _shown(value: Any, words: Words, *, thousands: str = ",") -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return words("yes") if value else words("no")
     if isinstance(value, int):
         return f"{value:{thousands}}"
     if isinstance(value, float):
         return number(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(inner, thousands=thousands)}" for key, inner in value.items())
+        shown = (f"{key} {_shown(inner, words, thousands=thousands)}" for key, inner in value.items())
+        return words(", ").join(shown)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_shown(inner, thousands=thousands) for inner in value)
+        return words(", ").join(_shown(inner, words, thousands=thousands) for inner in value)
     return str(value)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], *, caption: str = "") -> str:
+def _table(rows: Sequence[Mapping[str, Any]], words: Words, *, caption: str = "") -> str:
     """A plain table of records; the first key names the row."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     first, *others = keys
-    head = "".join(f'<th scope="col">{escape(_words(key))}</th>' for key in keys)
+    head = "".join(
+        f'<th scope="col">{escape(_name(key, words))}</th>' if key else "<td></td>" for key in keys
+    )
     lines = []
     for row in rows:
-        cells = "".join(_cell(row.get(key)) for key in others)
-        lines.append(f'<tr><th scope="row">{escape(_shown(row.get(first)))}</th>{cells}</tr>')
+        cells = "".join(_cell(row.get(key), words) for key in others)
+        lines.append(f'<tr><th scope="row">{escape(_shown(row.get(first), words))}</th>{cells}</tr>')
     body = "\n".join(lines)
     title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
-    label = escape(caption or "Table")
+    label = escape(caption or words("Table"))
     return (
         f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n<table>\n{title}'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 
-def _cell(value: Any) -> str:
-    words = ' class="words"' if isinstance(value, str) and not value.replace(".", "").isdigit() else ""
-    return f"<td{words}>{escape(_shown(value))}</td>"
+def _cell(value: Any, words: Words) -> str:
+    told = ' class="words"' if isinstance(value, str) and not value.replace(".", "").isdigit() else ""
+    return f"<td{told}>{escape(_shown(value, words))}</td>"

@@ -1,8 +1,7 @@
-"""Draws in figures and a table: the placebo density with the actual estimate, and the influence of single cities."""
+"""Draws in figures: the placebo density with the actual estimate, and the influence of single cities."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from engine.report.figures import figure_style
 from engine.report.tables import number
+from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,7 @@ def placebo_figure(
     title: str,
     subtitle: str = "",
     pair_draws: np.ndarray | None = None,
+    words: Words = ENGLISH,
 ) -> Figure:
     """Placebo coefficients when cities are relabelled, and beside it those of shuffled pairs, marked as misleading.
 
@@ -59,15 +60,14 @@ def placebo_figure(
     with figure_style():
         figure = Figure(figsize=(7.6 if others is not None else 4.8, 3.5), layout="constrained")
         axes = figure.subplots(1, 2 if others is not None else 1, squeeze=False, sharex=True)[0]
-        _panel(
-            axes[0], points, known, estimate, color=_CITY, title=f"Cities relabelled, p = {number(p_value)}"
-        )
+        above = words("Cities relabelled, p = {p}", p=number(p_value))
+        _panel(axes[0], points, known, estimate, color=_CITY, title=above)
         if others is not None:
-            _panel(
-                axes[1], points, others, estimate, color=_PAIR, title="Pairs shuffled: customary, misleading"
-            )
-        axes[0].set_ylabel("Density of placebo coefficients")
-        figure.supxlabel(f"Coefficient of {term}; the vertical line is the actual estimate", fontsize=9.5)
+            above = words("Pairs shuffled: customary, misleading")
+            _panel(axes[1], points, others, estimate, color=_PAIR, title=above)
+        axes[0].set_ylabel(words("Density of placebo coefficients"))
+        below = words("Coefficient of {term}; the vertical line is the actual estimate", term=term)
+        figure.supxlabel(below, fontsize=9.5)
         figure.suptitle(f"{title}\n{subtitle}" if subtitle else title, x=0.01, ha="left", fontsize=11)
     return figure
 
@@ -84,19 +84,33 @@ def _panel(
     axes.set_title(title, fontsize=9.5, loc="left", color=_INK)
 
 
-def placebo_text(city_draws: np.ndarray, estimate: float, p_value: float, term: str) -> str:
+def placebo_text(
+    city_draws: np.ndarray, estimate: float, p_value: float, term: str, words: Words = ENGLISH
+) -> str:
     """The figure in words for those who cannot see it."""
     known = city_draws[np.isfinite(city_draws)]
     low, high = np.quantile(known, [0.025, 0.975])
-    return (
-        f"Density of {len(known)} placebo coefficients of {term} with cities relabelled: standard deviation "
-        f"{number(float(known.std()))}, 95% between {number(float(low))} and {number(float(high))}; the actual "
-        f"estimate is {number(estimate)}, p = {number(p_value)}."
+    return words(
+        "Density of {count} placebo coefficients of {term} with cities relabelled: standard deviation {spread}, 95% "
+        "between {low} and {high}; the actual estimate is {estimate}, p = {p}.",
+        count=len(known),
+        term=term,
+        spread=number(float(known.std())),
+        low=number(float(low)),
+        high=number(float(high)),
+        estimate=number(estimate),
+        p=number(p_value),
     )
 
 
 def influence_figure(
-    influence: pd.DataFrame, *, term: str, title: str, subtitle: str = "", shown: int = 15
+    influence: pd.DataFrame,
+    *,
+    term: str,
+    title: str,
+    subtitle: str = "",
+    shown: int = 15,
+    words: Words = ENGLISH,
 ) -> Figure:
     """How far the estimate moves when a city, or a group, is left out: the largest shifts, sorted.
 
@@ -118,39 +132,17 @@ def influence_figure(
         axes.barh(range(len(rows)), rows["shift"], color=_CITY, height=0.7)
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
         axes.axvline(0, color=_GREY, linewidth=0.8)
-        axes.set_xlabel(f"Shift of the coefficient of {term} when left out")
+        axes.set_xlabel(words("Shift of the coefficient of {term} when left out", term=term))
         axes.set_title(f"{title}\n{subtitle}" if subtitle else title, loc="left", fontsize=11)
     return figure
 
 
-def influence_text(influence: pd.DataFrame, term: str) -> str:
+def influence_text(influence: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
     """The figure in words: the five largest shifts."""
     rows = influence.reindex(influence["shift"].abs().sort_values(ascending=False).index).head(5)
     parts = [f"{row.left_out}: {number(float(row.shift))}" for row in rows.itertuples()]  # type: ignore[arg-type]
-    return f"Largest shifts of the coefficient of {term} when one is left out: " + "; ".join(parts) + "."
-
-
-def inference_html(inference: pd.DataFrame) -> str:
-    """The inference frame as a table: one row a cell, term and method."""
-    heads = ("Column", "Term", "Method", "Draws", "Statistic", "p", "Interval", "Monte Carlo error of p")
-    places = {cell: place for place, cell in enumerate(dict.fromkeys(inference["cell"]), start=1)}
-    rows = []
-    for row in inference.to_dict("records"):
-        low, high = row["conf_low"], row["conf_high"]
-        interval = f"[{number(low)}, {number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
-        shown = (
-            f"({places[row['cell']]})",
-            str(row["term"]),
-            str(row["method"]).replace("_", " "),
-            f"{row['reps']:,}",
-            *(number(row[name]) if np.isfinite(row[name]) else "" for name in ("statistic", "p_value")),
-            interval,
-            number(row["mc_error"]) if np.isfinite(row["mc_error"]) else "",
-        )
-        rows.append("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in shown) + "</tr>")
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "\n".join(rows)
-    return (
-        f"<table>\n<caption>Inference by draws</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{body}\n</tbody>\n</table>"
+    return words(
+        "Largest shifts of the coefficient of {term} when one is left out: {shifts}.",
+        term=term,
+        shifts=words("; ").join(parts),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from engine.report.tables import check_estimates, ordered_terms
+from engine.report.words import ENGLISH, Words, columns_phrase
 
 LEVEL = 0.05
 _UNDER = {
@@ -24,7 +25,7 @@ _ADJECTIVE = {
 }
 
 
-def reading(estimates: pd.DataFrame, *, main: str | None = None) -> list[str]:
+def reading(estimates: pd.DataFrame, *, main: str | None = None, words: Words = ENGLISH) -> list[str]:
     """Sentences on how much wider the robust errors are, and on which conclusions hang on the kind of error.
 
     The main term comes first and is always described; other terms only where the kinds of error disagree
@@ -51,71 +52,77 @@ def reading(estimates: pd.DataFrame, *, main: str | None = None) -> list[str]:
     plain = estimates[events["time"].isna()]
     said: list[str] = []
     for (cell, base), rows in timed.groupby(["cell", "base"], sort=False):
-        where = f" in column ({places[cell]})" if len(places) > 1 else ""
-        said += _on_event_years(str(base), rows, where)
+        at = columns_phrase([places[cell]], words) if len(places) > 1 else ""
+        said += _on_event_years(str(base), rows, at, words)
     terms = ordered_terms(plain["term"], main=main)
     leading = main or (terms[0] if terms and timed.empty else None)
     for term in terms:
-        said += _on_term(term, plain[plain["term"] == term], places, always=term == leading)
+        said += _on_term(term, plain[plain["term"] == term], places, words, always=term == leading)
     return said
 
 
-def columns_phrase(numbers: Sequence[int]) -> str:
-    """Numbers of columns in words, runs shortened.
-
-    >>> columns_phrase([1, 2, 3, 6]), columns_phrase([4])
-    ('columns (1) to (3) and (6)', 'column (4)')
-    """
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    names = []
-    for run in runs:
-        names += [f"({run[0]}) to ({run[-1]})"] if len(run) > 2 else [f"({number})" for number in run]
-    return f"column{'s' if len(numbers) > 1 else ''} {_listed(names)}"
+def within(said: str, columns: str, words: Words) -> str:
+    """What is said, and of which columns; alone where there is one column."""
+    return words("{said} in {columns}", said=said, columns=columns) if columns else said
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _on_term(term: str, rows: pd.DataFrame, places: Mapping[Hashable, int], *, always: bool) -> Iterator[str]:
+def _on_term(
+    term: str, rows: pd.DataFrame, places: Mapping[Hashable, int], words: Words, *, always: bool
+) -> Iterator[str]:
     verdicts: dict[str, list[int]] = {}
     disputed = False
     for cell, own in rows.groupby("cell", sort=False):
-        verdict, agreed = _verdict(own)
+        verdict, agreed = _verdict(own, words)
         if verdict:
             verdicts.setdefault(verdict, []).append(places[cell])
         disputed |= not agreed
     if not (always or disputed) or not verdicts:
         return
     several = len(places) > 1
-    parts = [f"{verdict}{f' in {columns_phrase(at)}' if several else ''}" for verdict, at in verdicts.items()]
-    ratio = _ratio(term, rows)
-    yield f"{ratio}; {'; '.join(parts)}." if ratio else f"{term} is {'; '.join(parts)}."
+
+    def columns(at: list[int]) -> str:
+        return columns_phrase(at, words) if several else ""
+
+    parts = words("; ").join(within(verdict, columns(at), words) for verdict, at in verdicts.items())
+    ratio = _ratio(term, rows, words)
+    yield (
+        words("{ratio}; {parts}.", ratio=ratio, parts=parts)
+        if ratio
+        else words("{term} is {parts}.", term=term, parts=parts)
+    )
     undefined = rows[~np.isfinite(rows["std_error"])]
     for kind, own in undefined.groupby("errors", sort=False):
-        at = f" in {columns_phrase([places[cell] for cell in own['cell']])}" if several else ""
-        yield f"The {_ADJECTIVE.get(str(kind), kind)} standard error of {term} is undefined{at}."
+        said = words(
+            "The {kind} standard error of {term} is undefined", kind=adjective(str(kind), words), term=term
+        )
+        at = columns([places[cell] for cell in own["cell"]])
+        yield words("{sentence}.", sentence=within(said, at, words))
 
 
-def _verdict(rows: pd.DataFrame) -> tuple[str, bool]:
+def adjective(kind: str, words: Words) -> str:
+    """``dyadic-robust`` and the like."""
+    return words.known(_ADJECTIVE.get(kind, kind))
+
+
+def _under(kind: str, words: Words) -> str:
+    return words.known(_UNDER.get(kind, kind))
+
+
+def _verdict(rows: pd.DataFrame, words: Words) -> tuple[str, bool]:
     """What the kinds of error of one coefficient conclude, and whether they agree; empty below two kinds."""
     defined = rows[np.isfinite(rows["std_error"])]
     if len(defined) < 2:
         return "", True
     found = defined.loc[defined["p_value"] < LEVEL, "errors"]
     if found.empty:
-        return "not significant at 5% under any kind of error", True
+        return words("not significant at 5% under any kind of error"), True
     if len(found) == len(defined):
-        return "significant at 5% under every kind of error", True
-    return f"significant at 5% under {_listed([_UNDER.get(kind, kind) for kind in found])} only", False
+        return words("significant at 5% under every kind of error"), True
+    kinds = words.listed([_under(kind, words) for kind in found])
+    return words("significant at 5% under {kinds} only", kinds=kinds), False
 
 
-def _ratio(term: str, rows: pd.DataFrame) -> str:
+def _ratio(term: str, rows: pd.DataFrame, words: Words) -> str:
     """How many times the robust standard error is the customary one, as a range over the rows."""
     errors = rows.pivot(index=["cell", "term"], columns="errors", values="std_error")
     wide = next((kind for kind in ("dyadic", "jackknife") if kind in errors), None)
@@ -126,23 +133,34 @@ def _ratio(term: str, rows: pd.DataFrame) -> str:
     if ratios.empty:
         return ""
     low, high = f"{ratios.min():.1f}", f"{ratios.max():.1f}"
-    times = low if low == high else f"{low} to {high}"
-    return f"The {_ADJECTIVE[wide]} standard error of {term} is {times} times the {_ADJECTIVE[narrow]} one"
+    return words(
+        "The {wide} standard error of {term} is {times} times the {narrow} one",
+        wide=adjective(wide, words),
+        term=term,
+        times=low if low == high else words("{first} to {last}", first=low, last=high),
+        narrow=adjective(narrow, words),
+    )
 
 
-def _on_event_years(base: str, rows: pd.DataFrame, where: str) -> Iterator[str]:
-    ratio = _ratio(f"{base} by event year", rows)
+def _on_event_years(base: str, rows: pd.DataFrame, at: str, words: Words) -> Iterator[str]:
+    ratio = _ratio(words("{term} by event year", term=base), rows, words)
     if ratio:
-        yield f"{ratio}{where}."
-    for name, own in (
-        ("before adoption", rows[rows["time"] < 0]),
-        ("from adoption on", rows[rows["time"] >= 0]),
+        yield words("{sentence}.", sentence=within(ratio, at, words))
+    for form, own in (
+        ("Of {total} event years before adoption{at}, significant at 5%: {counts}.", rows[rows["time"] < 0]),
+        (
+            "Of {total} event years from adoption on{at}, significant at 5%: {counts}.",
+            rows[rows["time"] >= 0],
+        ),
     ):
         if own.empty:
             continue
-        total = own["term"].nunique()
         counts = [
-            f"{int((of_kind['p_value'] < LEVEL).sum())} under {_UNDER.get(str(kind), kind)}"
+            words(
+                "{count} under {kind}",
+                count=int((of_kind["p_value"] < LEVEL).sum()),
+                kind=_under(str(kind), words),
+            )
             for kind, of_kind in own.groupby("errors", sort=False)
         ]
-        yield f"Of {total} event years {name}{where}, significant at 5%: {_listed(counts)}."
+        yield words(form, total=own["term"].nunique(), at=within("", at, words), counts=words.listed(counts))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.report.grid import Entry, Row, Table
+from engine.report.words import ENGLISH, Words, columns_phrase
 
 __all__ = ["ERROR_LABELS", "Table", "check_estimates", "number", "ordered_terms", "regression_table"]
 
@@ -27,7 +28,9 @@ _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
 _FITS = {"R²": "r2", "Within R²": "r2_within"}
 _RESULTS = (*_IDENTITY, *_NUMBERS, *_COUNTS.values(), *_FITS.values())
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
-_LONGEST_SETTING = 12
+# A setting takes up to four lines of a column; a longer one is spelled out below the table.
+_LINE, _LINES = 13, 4
+_SYNCHRONIZATION = "synchronization of "
 
 
 def regression_table(
@@ -36,7 +39,9 @@ def regression_table(
     title: str,
     main: str | None = None,
     synthetic: bool = False,
+    effects: Mapping[Hashable, Sequence[str]] | None = None,
     notes: Sequence[str] = (),
+    words: Words = ENGLISH,
 ) -> Table:
     """Estimates of one job as a table, a column a cell in order of appearance.
 
@@ -53,6 +58,8 @@ def regression_table(
         The term printed first, alone or as event years: the treatment.
     synthetic : bool
         Whether the data are generated; the notes then say so.
+    effects : mapping of cell to sequence of str, optional
+        Fixed effects; pair and year effects are always there, year effects maybe within others.
     notes : sequence of str
         Further notes, printed last.
 
@@ -62,17 +69,21 @@ def regression_table(
         A column is missing, there are no rows, or two rows share cell, term and kind of error.
     """
     sheet = _sheet(estimates, main)
-    settings, abbreviations = _setting_rows(sheet)
-    yes = (Entry("Yes", "Yes"),) * len(sheet.cells)
-    effects = [Row("setting", f"{name} FE", yes) for name in ("Pair", "Year")]
-    said = [*_notes(sheet), *abbreviations]
+    settings, abbreviations = _setting_rows(sheet, words)
+    said = [*_notes(sheet, words), *abbreviations]
     if synthetic:
-        said.append("Synthetic data: generated, not observed.")
+        said.append(words("Synthetic data: generated, not observed."))
     return Table(
         title=title,
         header=tuple(f"({place})" for place in range(1, len(sheet.cells) + 1)),
-        rows=(*_coefficient_rows(sheet), *settings, *effects, *_size_rows(sheet)),
+        rows=(
+            *_coefficient_rows(sheet, words),
+            *settings,
+            *_effect_rows(sheet, effects or {}, words),
+            *_size_rows(sheet, words),
+        ),
         notes=(*said, *notes),
+        words=words,
     )
 
 
@@ -171,13 +182,13 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
     )
 
 
-def _coefficient_rows(sheet: _Sheet) -> Iterator[Row]:
+def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for term in sheet.terms:
         yield Row("coefficient", term, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
         for kind in sheet.kinds:
             found = [sheet.records.get((cell, term, kind)) for cell in sheet.cells]
             if any(found):
-                yield Row("error", ERROR_LABELS.get(kind, kind), tuple(map(_error, found)), term)
+                yield Row("error", words.known(ERROR_LABELS.get(kind, kind)), tuple(map(_error, found)), term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
@@ -198,7 +209,7 @@ def _error(record: Mapping[Hashable, Any] | None) -> Entry:
     return Entry(f"({number(record['std_error'])})", record["std_error"])
 
 
-def _setting_rows(sheet: _Sheet) -> tuple[list[Row], list[str]]:
+def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
     """Rows for what the cells differ in, and notes that spell out values too long for a column."""
     last = [key.rpartition(".")[2] for key in sheet.sweep]
     names = {key: name if last.count(name) == 1 else key for key, name in zip(sheet.sweep, last, strict=True)}
@@ -210,33 +221,72 @@ def _setting_rows(sheet: _Sheet) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     for key, name in names.items():
         values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]
-        long = dict.fromkeys(value for value in values if len(value) > _LONGEST_SETTING)
+        if key == "outcome" and all(value.startswith(_SYNCHRONIZATION) for value in values):
+            name, values = (
+                _SYNCHRONIZATION.strip(),
+                [value.removeprefix(_SYNCHRONIZATION) for value in values],
+            )
+        printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
+        long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
-        rows.append(Row("setting", name, tuple(Entry(marks.get(value, value), value) for value in values)))
+        entries = (Entry(marks.get(value, printed[value]), value) for value in values)
+        label = words.known(name)
+        rows.append(Row("setting", label, tuple(entries)))
         if marks:
-            notes.append(f"{name}: " + ", ".join(f"{mark} {value}" for value, mark in marks.items()) + ".")
+            listed = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
+            notes.append(words("{name}: {values}.", name=label, values=listed))
     return rows, notes
 
 
-def _size_rows(sheet: _Sheet) -> Iterator[Row]:
+def _wrapped(text: str) -> str:
+    """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
+    lines = [""]
+    for part in re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text):
+        room = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
+        if room > _LINE and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
+    always = ("pair", "year")
+    listed = [[*always, *effects.get(cell, ())] for cell in sheet.cells]
+    for name in dict.fromkeys(name for names in listed for name in names):
+        said = [words("Yes") if name in names else words("No") for names in listed]
+        label = words.known(name.capitalize()) if name in always else name
+        yield Row("setting", words("{name} FE", name=label), tuple(Entry(text, text) for text in said))
+
+
+def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for label, name in _COUNTS.items():
-        yield Row("count", label, tuple(Entry(f"{int(v):,}", int(v)) for v in sheet.column(name)))
+        yield Row(
+            "count", words.known(label), tuple(Entry(f"{int(v):,}", int(v)) for v in sheet.column(name))
+        )
     for label, name in _FITS.items():
         values = sheet.column(name)
-        yield Row("fit", label, tuple(Entry(number(v), v) if isfinite(v) else Entry() for v in values))
+        yield Row(
+            "fit", words.known(label), tuple(Entry(number(v), v) if isfinite(v) else Entry() for v in values)
+        )
 
 
-def _notes(sheet: _Sheet) -> Iterator[str]:
-    outcomes = set(sheet.column("outcome"))
+def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
+    outcomes: dict[str, list[int]] = {}
+    for place, outcome in enumerate(sheet.column("outcome"), start=1):
+        outcomes.setdefault(words.known(str(outcome)), []).append(place)
     if len(outcomes) == 1:
-        yield f"Dependent variable: {outcomes.pop()}."
-    yield "Standard errors in parentheses, one row for each kind."
-    if sheet.starred:
-        label = ERROR_LABELS.get(sheet.starred, sheet.starred)
-        yield f"Stars from the {label} errors: * p<0.10, ** p<0.05, *** p<0.01."
+        yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:
-        yield "No stars: the columns have no kind of error in common."
+        form = "{what} in {columns}"
+        parts = (words(form, what=name, columns=columns_phrase(at, words)) for name, at in outcomes.items())
+        yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
+    yield words("Standard errors in parentheses, one row for each kind.")
+    if sheet.starred:
+        label = words.known(ERROR_LABELS.get(sheet.starred, sheet.starred))
+        yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
+    else:
+        yield words("No stars: the columns have no kind of error in common.")
     if "city" in sheet.kinds:
-        yield "The two-way city errors depend on the order of the cities and are there for comparison."
+        yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
-        yield "(n/a): this kind of error is undefined here."
+        yield words("(n/a): this kind of error is undefined here.")

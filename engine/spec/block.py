@@ -1,9 +1,31 @@
-"""What every block of a job file is."""
+"""What every block of a job file is, and the kinds of values that several blocks hold."""
 
-from pydantic import BaseModel, ConfigDict
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from engine.expression import parse
 
 
 class Block(BaseModel):
     """A block of a job file: immutable, strict about keys and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+def _parsable(text: str) -> str:
+    parse(text)
+    return text
+
+
+NAME, JOB, MEMORY = r"^[^\W\d][\w]*$", r"^[\w][\w.-]*$", r"^\d+(\.\d+)?\s*(MB|GB)$"
+PATTERNS = {
+    NAME: "a name of letters, digits and _ that does not begin with a digit",
+    JOB: "a name of letters, digits and _ . - that begins with a letter, digit or _, for it names a folder",
+    MEMORY: "an amount like 500MB or 2GB",
+}
+
+Formula = Annotated[str, AfterValidator(_parsable)]
+Name = Annotated[str, Field(pattern=NAME, max_length=80)]

@@ -20,6 +20,7 @@ from engine.spec.validate import Keys, validate
 
 _MAX_CHAIN = 20
 _COMMAND_LINE = "--set"
+_SOURCES = ("panel.source", "panel.join.source", "pair_table.source")
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _with_absolute_sources(own: Mapping[str, Any], folder: Path, sources: dict[s
             return {name: resolve(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
         if isinstance(value, list):
             return [resolve(item, key) for item in value]
-        is_source = key in ("panel.source", "pair_table.source") and isinstance(value, str)
+        is_source = key in _SOURCES and isinstance(value, str)
         if not is_source or not value or value.startswith("builtin:"):
             return value
         absolute = os.path.abspath(folder / os.path.expanduser(value))

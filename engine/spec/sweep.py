@@ -159,12 +159,22 @@ def _variants(
                 data = assign(data, split(key), value)
             for key, value in zip(sweep, values, strict=True):
                 data = assign(data, split(key), value)
-                keys[key] = _printable(value, loaded.sources)
+                keys[key] = _class_of_split(value, sweep[key]) or _printable(value, loaded.sources)
             yield keys, data
 
 
 def _label(keys: Mapping[str, str]) -> str:
     return ", ".join(value if key == "case" else f"{key}={value}" for key, value in keys.items())
+
+
+def _class_of_split(value: Any, values: list[Any]) -> str:
+    """``coastal: high`` for a class of a split, where that tells it from the other values; else empty."""
+
+    def short(one: Any) -> str:
+        return f"{one['by']}: {one['pairs']}" if isinstance(one, dict) and {"by", "pairs"} <= set(one) else ""
+
+    name = short(value)
+    return name if name and sum(short(one) == name for one in values) == 1 else ""
 
 
 def _printable(value: Any, sources: Mapping[str, str]) -> str:
@@ -181,10 +191,9 @@ def _printable(value: Any, sources: Mapping[str, str]) -> str:
 def _content(job: Job, sources: Mapping[str, str]) -> str:
     """Canonical JSON of what a cell computes, with its source as written: no machine's paths."""
     content = job.model_dump(mode="json", exclude=set(_FIXED))
-    for block in ("panel", "pair_table"):
-        if content[block]:
-            source = content[block]["source"]
-            content[block]["source"] = sources.get(source, source)
+    blocks = [content["panel"], content["pair_table"], *(content["panel"] or {}).get("join", ())]
+    for block in filter(None, blocks):
+        block["source"] = sources.get(block["source"], block["source"])
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
-from engine.spec.job import PATTERNS, Job
+from engine.spec.block import PATTERNS
+from engine.spec.job import Job
 from engine.spec.keys import keys_at, unknown_key
 
 Keys = tuple[str | int, ...]

@@ -9,6 +9,7 @@ import numpy as np
 from engine.errors import InputError
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
+from engine.spec.effects import absorbed
 from engine.stages.data import CityData, PairData
 from engine.stages.design import Shared
 
@@ -21,12 +22,49 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
         if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
             _refuse_permutation(cell, own, shared.data)
         bootstrap = cell.job.inference.bootstrap
+        if absorbed(cell.job.model.effects):
+            _refuse_draws(cell)
+        _refuse_draws_beyond_moments(cell)
         directed = isinstance(shared.data, PairData) and shared.data.pairs.directed
         if bootstrap is not None and bootstrap.kind == "node" and directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",
                 where="inference.bootstrap.kind",
                 remedy="use kind: multiplier",
+            )
+
+
+def _refuse_draws(cell: Cell) -> None:
+    """Draws other than of city scores are contractions of moments that have pair and year effects only."""
+    inference = cell.job.inference
+    asked = {"permutation": inference.permutation, "jackknife": inference.jackknife}
+    keys = [f"inference.{key}" for key, block in asked.items() if block is not None]
+    if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
+        keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
+    if keys:
+        raise InputError(
+            f"{keys[0]} has pair and year effects only, not {', '.join(cell.job.model.fixed_effects)}",
+            where=f"cell '{cell.label}': model.fixed_effects",
+            remedy="use [pair, year] there, or inference.bootstrap kind multiplier; leave-one-city-out errors are "
+            "jackknife of model.errors",
+        )
+
+
+def _refuse_draws_beyond_moments(cell: Cell) -> None:
+    """No draw refits an instrument, or matches anew."""
+    job = cell.job
+    asked = [name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None]
+    weighted = job.pair_table is not None and job.pair_table.weight is not None
+    for given, where, what in (
+        (job.model.instrumented, "model.estimator", f"estimator {job.model.estimator}"),
+        (job.matching is not None, "matching", "a matched sample"),
+        (weighted, "pair_table.weight", "weighted rows"),
+    ):
+        if given and asked:
+            raise InputError(
+                f"inference.{asked[0]} is not defined for {what}",
+                where=f"cell '{cell.label}': {where}",
+                remedy="take inference out of this job; model.errors has dyadic and jackknife errors",
             )
 
 
@@ -38,6 +76,20 @@ def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
             "inference.permutation cannot move rows that ends: drop removes with the adoption years",
             where="model.ends",
             remedy="use ends: bin",
+        )
+    treatment = job.treatment
+    if treatment is not None and (treatment.around is not None or treatment.drop_treated):
+        key = "around" if treatment.around is not None else "drop_treated"
+        raise InputError(
+            f"inference.permutation cannot move rows that {key} removes with the adoption years",
+            where=f"treatment.{key}",
+            remedy="take it, or the permutation, out of this job",
+        )
+    if not job.model.treatment:
+        raise InputError(
+            f"cell '{cell.label}' has no treatment that inference.permutation could deal anew",
+            where="model.treatment",
+            remedy="take the permutation out of this job",
         )
     known = (*job.used_controls, *terms.names)
     unknown = [name for name in wanted.terms or () if name not in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.pairs.design import Design, PanelDesign
 from engine.pairs.gravity import PairSample
 from engine.spec import Job
 from engine.stages.data import CityData, PairData
@@ -18,7 +19,9 @@ class Step:
     rows: int
 
 
-def filter_steps(data: CityData | PairData, sample: PairSample | None, job: Job) -> tuple[Step, ...]:
+def filter_steps(
+    data: CityData | PairData, sample: PairSample | None, design: Design, job: Job
+) -> tuple[Step, ...]:
     """Counts before the pass; rows still include pair-years whose columns turn out missing."""
     if isinstance(data, PairData):
         return (
@@ -35,4 +38,10 @@ def filter_steps(data: CityData | PairData, sample: PairSample | None, job: Job)
         steps.append(Step("both-treated pairs excluded", sample.n_eligible, sample.n_eligible * years))
     if sample.n_kept is not None:
         steps.append(Step("gravity above its median", sample.n_kept, sample.n_kept * years))
+    if isinstance(design, PanelDesign) and design.split is not None and job.pairs.split is not None:
+        n = design.split.n_pairs
+        steps.append(Step(f"{job.pairs.split.pairs} in {job.pairs.split.by}", n, n * years))
+    if isinstance(design, PanelDesign) and design.matches is not None:
+        matched = design.matches
+        steps.append(Step("matched", len(matched.code), int((matched.weights > 0).sum())))
     return tuple(steps)

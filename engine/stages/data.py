@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from engine.cities import builtin
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
+from engine.cities.join import join, join_notes
 from engine.cities.panel import CityPanel
 from engine.cities.prepare import prepare
 from engine.cities.read import file_hash, read_table
@@ -23,6 +24,7 @@ from engine.errors import InputError
 from engine.expression import Expression, parse
 from engine.pairs.table import PairColumns, pair_columns
 from engine.spec import Job
+from engine.spec.data import Join
 
 _BUILTIN = "builtin:"
 _COORDINATES = ("latitude", "longitude")
@@ -59,12 +61,24 @@ class Source:
 
 @dataclass(frozen=True)
 class CityData:
-    """A clean panel with the job's indices as columns."""
+    """A clean panel with the job's indices as columns.
+
+    Attributes
+    ----------
+    source : Source
+        The panel as read.
+    panel : CityPanel
+    validation : Validation
+    indices : mapping of str to EntropyIndex
+    joined : tuple of Source
+        Tables whose columns were put beside it.
+    """
 
     source: Source
     panel: CityPanel
     validation: Validation
     indices: Mapping[str, EntropyIndex]
+    joined: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,61 +99,80 @@ class Reader:
     def load(self, job: Job) -> CityData | PairData:
         """The data of a cell; raises InputError for anything wrong with them."""
         wanted = job.model_dump(
-            mode="json", include={"panel", "pair_table", "years", "index", "controls", "pairs"}
+            mode="json",
+            include={"panel", "pair_table", "years", "index", "controls", "instrument"},
         )
-        wanted["outcome"] = job.outcome.synchronization or job.outcome.column
-        wanted["adoption"] = job.treatment.adoption if job.treatment else None
+        gravity, split = job.pairs.gravity, job.pairs.split
+        wanted["pairs"] = [gravity.mass if gravity else None, split.by if split else None]
+        wanted["outcome"] = [job.outcome.series, job.outcome.weight, job.outcome.column]
+        wanted["adoption"] = [job.treatment.adoption, job.treatment.month] if job.treatment else None
         wanted["regressors"] = job.model.regressors
         wanted["labels"] = label_columns(job)
+        wanted["effects"] = [effect.column for effect in job.model.effects] if job.pair_table else []
+        wanted["places"] = _by_distance(job)
         key = json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
-            self._prepared[key] = _pair_data(job, source) if job.pair_table else _city_data(job, source)
+            joined = [(join, self._table(join)) for join in job.panel.join] if job.panel else []
+            self._prepared[key] = (
+                _pair_data(job, source) if job.pair_table else _city_data(job, source, joined)
+            )
         return self._prepared[key]
 
     def _source(self, job: Job) -> Source:
-        block: Any = job.panel or job.pair_table
+        return self._table(job.panel or job.pair_table)
+
+    def _table(self, block: Any) -> Source:
         options = getattr(block, "options", {})
-        key = json.dumps([block.source, block.encoding, block.sheet, options])
+        encoding, sheet = getattr(block, "encoding", None), getattr(block, "sheet", None)
+        key = json.dumps([block.source, encoding, sheet, options])
         if key not in self._sources:
-            self._sources[key] = _read(block, options)
+            asked = "panel.join" if isinstance(block, Join) else "panel.source"
+            self._sources[key] = _read(block.source, options, encoding=encoding, sheet=sheet, asked=asked)
         return self._sources[key]
 
 
-def _read(block: Any, options: Mapping[str, Any]) -> Source:
-    if block.source.startswith(_BUILTIN):
-        name = block.source.removeprefix(_BUILTIN)
-        description = builtin.describe(name)
+def _read(
+    source: str, options: Mapping[str, Any], *, encoding: str | None, sheet: str | None, asked: str
+) -> Source:
+    if source.startswith(_BUILTIN):
+        name = source.removeprefix(_BUILTIN)
+        description = builtin.describe(name, where=asked)
         frame = builtin.load(name, **options)
-        return Source(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
+        return Source(source, frame, description, synthetic=description.startswith("SYNTHETIC"))
     if options:
         raise InputError(
             f"a file has no options, but panel.options gives {', '.join(options)}",
             where="panel.options",
             remedy="options are for builtin sources; take them out",
         )
-    path = Path(block.source)
-    frame = read_table(path, sheet=block.sheet, encoding=block.encoding)
+    path = Path(source)
+    frame = read_table(path, sheet=sheet, encoding=encoding)
     return Source(path.name, frame, path.name, synthetic=False, path=path)
 
 
-def _city_data(job: Job, source: Source) -> CityData:
+def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) -> CityData:
     assert job.panel is not None
     assert job.treatment is not None
+    frame, names = source.frame, job.panel.columns
+    city, year = names.get("city", "city"), names.get("year", "year")
+    for rule, other in joined:
+        frame = join(frame, other.frame, source=other.name, city=city, year=year, missing=rule.missing)
     required = _required(job)
     logged = {control.formula: f"controls.{name}" for name, control in job.controls.items() if control.logged}
     for number, text in enumerate(job.pairs.gravity.mass if job.pairs.gravity else []):
         logged.setdefault(text, f"pairs.gravity.mass[{number}]")
     own = {text for text in logged if not set(parse(text).names) & set(job.index)}
     deflate, fill = job.panel.deflate, job.panel.fill
+    adoption = [name for name in (job.treatment.adoption, job.treatment.month) if name]
     panel, validation = prepare(
-        source.frame,
+        frame,
         source=source.name,
-        columns=job.panel.columns,
+        columns=names,
         required=required,
         logged={text: key for text, key in logged.items() if text in own},
-        static=[name for name in (*_COORDINATES, job.treatment.adoption) if name in required],
-        optional=[job.treatment.adoption],
+        static=[name for name in (*_COORDINATES, *adoption) if name in required],
+        optional=adoption,
         labels=label_columns(job),
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
@@ -149,7 +182,14 @@ def _city_data(job: Job, source: Source) -> CityData:
         balance=job.panel.balance,
     )
     panel, indices = with_indices(panel, job, source.name)
-    return CityData(source, panel, validation, indices)
+    tables = tuple(other for _, other in joined)
+    lost = [
+        note
+        for other in tables
+        for note in join_notes(source.frame, other.frame, source=other.name, city=city, last=panel.years[-1])
+    ]
+    validation = replace(validation, warnings=(*lost, *validation.warnings))
+    return CityData(source, panel, validation, indices, tables)
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -167,12 +207,17 @@ def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, di
 
 
 def label_columns(job: Job) -> list[str]:
-    """Columns that inference needs as one label a city: strata, and what the jackknife leaves out."""
+    """Columns that the job needs as one label a city: strata, what the jackknife leaves out, fixed effects."""
     inference = job.inference
     names = [name.partition(":")[0] for name in inference.permutation.strata] if inference.permutation else []
     if inference.jackknife and inference.jackknife.by != "city":
         names.append(inference.jackknife.by)
+    names += [effect.column for effect in job.model.effects if effect.column and not job.pair_table]
     return list(dict.fromkeys(names))
+
+
+def _by_distance(job: Job) -> bool:
+    return any(effect.kind == "distance" for effect in job.model.effects)
 
 
 def _required(job: Job) -> dict[str, str]:
@@ -191,9 +236,11 @@ def _required(job: Job) -> dict[str, str]:
             if name not in job.index:
                 required.setdefault(name, key)
     required.setdefault(job.treatment.adoption, "treatment.adoption")
-    if job.pairs.gravity:
+    if job.treatment.month:
+        required.setdefault(job.treatment.month, "treatment.month")
+    if job.pairs.gravity or _by_distance(job):
         for name in _COORDINATES:
-            required.setdefault(name, "pairs.gravity")
+            required.setdefault(name, "pairs.gravity" if job.pairs.gravity else "model.fixed_effects")
     deflate = job.panel.deflate if job.panel else None
     for name in deflate.columns if deflate else ():
         if name not in required:
@@ -230,5 +277,7 @@ def _pair_data(job: Job, source: Source) -> PairData:
         regressors=tuple(regressors),
         outcome=job.outcome.column,
         years=job.years,
+        weight=block.weight,
+        effects=tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column)),
     )
     return PairData(source, pairs)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from engine.errors import InputError
-from engine.estimate.fit import Fit, fit, stage
+from engine.estimate.absorbed_fit import Absorption
+from engine.estimate.batch import influence_products
+from engine.estimate.fit import Fit, MomentFit, stage
+from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.normal import Normal, normal_equations
 from engine.infer.variance import Covariance, covariances
 from engine.pairs.design import Design
@@ -23,11 +28,15 @@ from engine.pairs.passes import (
     merge_scores,
     score_sums,
 )
+from engine.pairs.rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
+from engine.stages.instrument import behind, fit_cell, strengths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Found = TypeVar("Found", CityMoments, PairRows)
 
 _CELLS = 16  # cells whose influences one second pass holds at a time
 
@@ -38,12 +47,18 @@ class Estimated:
 
     Attributes
     ----------
+    normal : Normal or None
+        None where effects were absorbed row by row.
     regressors : tuple of str
         The fit's names as `normal` has them.
     own : float64 ``[K, K]``
         Sum over pairs of influence products.
     dyadic : Covariance
         Dyadic-robust, whatever kinds the cell prints.
+    absorption : Absorption or None
+        How effects beyond pair and year were taken out.
+    instrument : (Instrumented, dict of str to Strength) or None
+        What is behind an ``iv`` cell, and the instrument's strength by kind of error.
     """
 
     cell: Cell
@@ -51,10 +66,12 @@ class Estimated:
     covariances: tuple[Covariance, ...]
     infinite: int
     singletons: int
-    normal: Normal
+    normal: Normal | None
     regressors: tuple[str, ...]
     own: Array
     dyadic: Covariance
+    absorption: Absorption | None = None
+    instrument: tuple[Instrumented, dict[str, Strength]] | None = None
 
 
 def estimate_cells(
@@ -82,58 +99,93 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    setting, moments = _moments(machine, design, cells[0])
-    table, names, chosen = _union(terms)
+    setting, moments = first_pass(
+        machine, design, cells[0], city_moments, merge_moments, label="moments", products=len(cells) > _CELLS
+    )
+    table, names, chosen = union(terms)
     normal = normal_equations(moments, design.classes, columns=columns, terms=names, table=table)
     shared = stage(normal)
-    fits = []
+    fits, instrumented = [], []
     for cell, own in zip(cells, chosen, strict=True):
-        regressors = (*_columns_of(cell, columns), *own)
-        try:
-            fits.append(fit(shared, regressors))
-        except InputError as error:
-            where = f"cell '{cell.label}': {error.where}" if error.where else f"cell '{cell.label}'"
-            raise InputError(_plain(error.problem), where=where, remedy=_plain(error.remedy or "")) from None
-    products = _products(machine, setting, normal, fits, table)
-    return [
-        Estimated(
-            cell,
-            replace(one, names=tuple(_plain(name) for name in one.names)),
-            covariances(one, own, reverse, tuple(cell.job.model.errors)),
-            moments.infinite,
-            moments.singletons,
-            normal,
-            one.names,
-            own,
-            covariances(one, own, reverse, ("dyadic",))[0],
-        )
-        for cell, one, (own, reverse) in zip(cells, fits, products, strict=True)
+        with named(cell):
+            fits.append(fit_cell(shared, cell, columns_of(cell, columns), own))
+            instrumented.append(behind(shared, cell, columns_of(cell, columns), own))
+    more = [one for found in instrumented if found for one in (found.reduced, found.first, found.both)]
+    products = _products(machine, setting, moments, [*fits, *more], table)
+    rest = iter(products[len(fits) :])
+    strong = [
+        (found, strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
+        for cell, found in zip(cells, instrumented, strict=True)
     ]
+    out = []
+    for cell, one, (own, reverse), instrument in zip(
+        cells, fits, products[: len(fits)], strong, strict=True
+    ):
+        kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
+        found = covariances(one, own, reverse, kinds)
+        out.append(
+            Estimated(
+                cell,
+                replace(one, names=tuple(plain(name) for name in one.names)),
+                found[: len(cell.job.model.errors)],
+                moments.infinite,
+                moments.singletons,
+                normal,
+                one.names,
+                own,
+                found[kinds.index("dyadic")],
+                instrument=instrument,
+            )
+        )
+    return out
 
 
-def _columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[str, ...]:
+@contextmanager
+def named(cell: Cell) -> Iterator[None]:
+    """What is wrong with a regression is told with its cell."""
+    try:
+        yield
+    except InputError as error:
+        where = f"cell '{cell.label}': {error.where}" if error.where else f"cell '{cell.label}'"
+        raise InputError(plain(error.problem), where=where, remedy=plain(error.remedy or "")) from None
+
+
+def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Regressor columns of a cell, of those of its design."""
     return tuple(cell.job.model.regressors or cell.job.used_controls) if columns else ()
 
 
-def _moments(machine: Machine, design: Design, cell: Cell) -> tuple[MomentPass, CityMoments]:
-    """First pass; a complete panel takes the compact layout unless an outcome turns out infinite."""
+def first_pass(
+    machine: Machine,
+    design: Design,
+    cell: Cell,
+    leaf: Callable[[MomentPass, Any], Found],
+    merge: Callable[[Found, Found], Found],
+    *,
+    label: str,
+    products: bool = False,
+) -> tuple[MomentPass, Found]:
+    """First pass; a complete panel takes the compact layout unless an outcome turns out infinite.
+
+    ``products``: sum products of statistics too, where the layout is compact and the table undirected.
+    """
     tasks, rule = design.tasks(), cell.job.outcome.infinite
     for balanced in [True, False] if design.complete else [False]:
-        setting = MomentPass(design, balanced)
-        moments = machine.reduce(city_moments, setting, tasks, merge_moments, label="moments")
-        if moments.infinite and rule == "error":
+        setting = MomentPass(design, balanced, products and balanced and not design.directed)
+        found = machine.reduce(leaf, setting, tasks, merge, label=label)
+        if found.infinite and rule == "error":
             raise InputError(
-                f"the outcome is infinite in {moments.infinite:,} pair-years",
+                f"the outcome is infinite in {found.infinite:,} pair-years",
                 where="outcome",
                 remedy="two cities have equal standardised values (see identical series in the validation report); "
                 "use outcome.infinite: drop or clip",
             )
-        if not moments.infinite:
+        if not found.infinite:
             break
-    return setting, moments
+    return setting, found
 
 
-def _union(terms: tuple[Terms, ...]) -> tuple[Array, tuple[str, ...], list[tuple[str, ...]]]:
+def union(terms: tuple[Terms, ...]) -> tuple[Array, tuple[str, ...], list[tuple[str, ...]]]:
     """All distinct terms in one table; names get the number of their set, so that two sets may share a name."""
     sets: list[Terms] = []
     chosen: list[tuple[str, ...]] = []
@@ -151,15 +203,15 @@ def _same(one: Terms, other: Terms) -> bool:
     return one.names == other.names and np.array_equal(one.table, other.table)
 
 
-def _plain(text: str) -> str:
-    """A name or message without the numbers that `_union` put before terms."""
+def plain(text: str) -> str:
+    """A name or message without the numbers that `union` put before terms."""
     return re.sub(r"\b\d+\|", "", text)
 
 
 def _products(
-    machine: Machine, setting: MomentPass, normal: Normal, fits: list[Fit], table: Array
+    machine: Machine, setting: MomentPass, moments: CityMoments, fits: list[MomentFit], table: Array
 ) -> list[tuple[Array, Array]]:
-    """Second pass: sums over pairs of influence products ``[K, K]`` for each cell."""
+    """Sums over pairs of influence products ``[K, K]`` for each cell: a second pass, unless the first has them."""
     out: list[tuple[Array, Array]] = []
     for start in range(0, len(fits), _CELLS):
         block = fits[start : start + _CELLS]
@@ -168,6 +220,15 @@ def _products(
         influence = np.zeros((len(residual), len(block), widest))
         for number, one in enumerate(block):
             influence[:, number, : len(one.names)] = one.influence
+        if moments.products is not None:
+            own = influence_products(
+                moments.layout, moments.products, residual.T, influence.swapaxes(0, 1), _by_type(table)
+            )
+            out += [
+                (one[:k, :k], np.zeros((k, k)))
+                for one, k in zip(own, (len(fit.names) for fit in block), strict=True)
+            ]
+            continue
         order = _kernel_order(len(residual), table.shape[-1])
         cells = CellBlock(table, residual[order], influence[order].reshape(len(residual), -1))
         sums = machine.reduce(
@@ -177,6 +238,11 @@ def _products(
             k = len(one.names)
             out.append((sums.own[number, :k, :k], sums.reverse[number, :k, :k]))
     return out
+
+
+def _by_type(table: Array) -> Array:
+    """Treatment paths ``[H, H, T, r]`` by class as ``[n_types, T, r]``, in the order of `type_of`."""
+    return np.asarray(table[np.triu_indices(len(table))])
 
 
 def _kernel_order(size: int, n_terms: int) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.infer.variance import intervals
+from engine.infer.variance import student
 from engine.pairs.treatment import event_name
 from engine.spec import Job
 from engine.stages.estimation import Estimated
@@ -21,19 +21,23 @@ EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error"
 
 
 def outcome_name(job: Job) -> str:
-    """``synchronization of development``, or the outcome column of a pair table."""
-    series = job.outcome.synchronization
-    return f"synchronization of {series}" if series else str(job.outcome.column)
+    """``synchronization of development``, ``variation of gdp``, or the outcome column of a pair table."""
+    outcome = job.outcome
+    if job.model.estimator == "first_stage" and job.treatment is not None:
+        return job.treatment.name
+    if outcome.series is None:
+        return str(outcome.column)
+    return f"{'synchronization' if outcome.synchronization else 'variation'} of {outcome.series}"
 
 
 def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
     """One row a cell, term and kind of error, in the order of the tables; one more column a sweep key."""
-    parts: dict[str, list[Any]] = {name: [] for name in ESTIMATES}
+    parts: dict[str, Any] = {name: [] for name in ESTIMATES}
     keys: dict[str, list[Any]] = {name: [] for name in (results[0].cell.keys if results else {})}
+    confidence: list[float] = []
     for result in results:
         cell, fit = result.cell, result.fit
         k, kinds = len(fit.names), len(result.covariances)
-        found = [intervals(fit, covariance, cell.job.model.confidence) for covariance in result.covariances]
         rows = {
             "job": job,
             "cell": cell.id,
@@ -45,23 +49,19 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
             "r2": fit.r2,
             "r2_within": fit.r2_within,
         }
-        by_term = {
-            "std_error": [covariance.std_error for covariance in result.covariances],
-            "statistic": [one.statistic for one in found],
-            "p_value": [one.p_value for one in found],
-            "conf_low": [one.low for one in found],
-            "conf_high": [one.high for one in found],
-        }
         for name, value in rows.items():
             parts[name] += [value] * (k * kinds)
-        for name, values in by_term.items():
-            parts[name] += np.stack(values, axis=1).ravel().tolist()
-        parts["term"] += np.repeat(fit.names, kinds).tolist()
+        parts["term"] += [name for name in fit.names for _ in range(kinds)]
         parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
+        parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
         parts["errors"] += [covariance.kind for covariance in result.covariances] * k
         parts["dof"] += [covariance.dof for covariance in result.covariances] * k
+        confidence += [cell.job.model.confidence] * (k * kinds)
         for name in keys:
             keys[name] += [cell.keys.get(name, "")] * (k * kinds)
+    found = student(*(np.array(parts[name]) for name in ("estimate", "std_error", "dof")), np.array(confidence))
+    parts |= {"statistic": found.statistic, "p_value": found.p_value}
+    parts |= {"conf_low": found.low, "conf_high": found.high}
     return pd.DataFrame({**parts, **keys})
 
 

@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import Any
 
 from engine.spec import Plan, spec_hash
 from engine.stages.counts import Step
-from engine.stages.data import CityData, PairData
+from engine.stages.data import CityData, PairData, Source
 from engine.stages.estimation import Estimated
 from engine.stages.prepare import Prepared, distinct_data
 
@@ -40,21 +41,23 @@ def make_manifest(
             for covariance in result.covariances
             if covariance.note
         ]
+        warnings += [f"{result.cell.label}: {text}" for text in _absorption_warnings(result)]
     return {
         "job": job.job,
         "title": job.title or job.job,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec_hash": spec_hash(plan),
         "spec_files": dict(plan.loaded.hashes),
-        "data": _source_entry(data[0]),
+        "data": _source_entry(data[0].source),
         "panel_sha256": data[0].panel.content_hash if isinstance(data[0], CityData) else None,
-        "more_data": [_source_entry(one) for one in data[1:]],
+        "more_data": _more_sources(data),
         "seeds": {"panel.options": dict(job.panel.options)} if job.panel and job.panel.options else {},
         "confidence": job.model.confidence,
         "treatment": job.treatment.name if job.treatment else None,
         "cells": [_cell_entry(result) for result in results],
         "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
         "indices": _weights(data[0]),
+        "notes": _span_notes(prepared),
         "warnings": list(dict.fromkeys([*warnings, *notes])),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
@@ -79,8 +82,30 @@ def _data_warnings(data: CityData) -> list[str]:
     return [*lost, *report.warnings]
 
 
-def _source_entry(data: CityData | PairData) -> dict[str, Any]:
-    source = data.source
+def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
+    """Over which years each outcome is standardised: with more years, earlier results are others too."""
+    notes = []
+    for shared in (one.shared for one in prepared):
+        if isinstance(shared.data, CityData) and shared.job.outcome.synchronization:
+            first, last = shared.data.panel.years[0], shared.data.panel.years[-1]
+            early = " before the first adoption" if shared.job.outcome.window == "pre" else ""
+            notes.append(
+                f"standardised over the years {first} to {last}{early}: results of other spans are recomputed from "
+                "the data, not appended to these, and not comparable with them row by row"
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _more_sources(data: Sequence[CityData | PairData]) -> list[dict[str, Any]]:
+    """Every further table, each once: joined to the first panel, or of another cell."""
+    sources = [
+        source for one in data for source in (one.source, *(one.joined if isinstance(one, CityData) else ()))
+    ]
+    entries = [_source_entry(source) for source in sources]
+    return [entry for number, entry in enumerate(entries) if entry not in entries[:number]][1:]
+
+
+def _source_entry(source: Source) -> dict[str, Any]:
     return {
         "source": source.name,
         "description": source.description,
@@ -103,9 +128,30 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
+def _absorption_warnings(result: Estimated) -> list[str]:
+    """What a reader must know about effects that were absorbed row by row."""
+    done = result.absorption
+    if done is None:
+        return []
+    out = []
+    if done.singletons:
+        out.append(
+            f"{done.singletons:,} rows were alone in a level of {', '.join(done.n_levels)} and are left out"
+        )
+    if not done.converged:
+        out.append(
+            f"{', '.join(done.n_levels)} were not taken out to the tolerance: {done.error:.1e} of a column is left "
+            f"after {done.iterations:,} iterations"
+        )
+    return out
+
+
 def _cell_entry(result: Estimated) -> dict[str, Any]:
     cell, model = result.cell, result.cell.job.model
     entry: dict[str, Any] = {"cell": cell.id, "number": cell.number, "label": cell.label}
+    entry["fixed_effects"] = list(model.fixed_effects)
+    if result.absorption is not None:
+        entry["absorption"] = asdict(result.absorption)
     if model.estimator == "event_study":
         entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
     return entry

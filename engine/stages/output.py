@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,31 +11,38 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.balance import balance_figure, balance_text
+from engine.report.docx import docx_bytes
 from engine.report.figures import (
     coefficient_figure,
     coefficient_text,
+    drawable,
     event_study_figure,
     event_study_text,
     figure_bytes,
 )
+from engine.report.findings import finding_sentences, finding_tables
+from engine.report.grid import Table
 from engine.report.page import JobSection, report_page
-from engine.report.placebo import (
-    inference_html,
-    influence_figure,
-    influence_text,
-    placebo_figure,
-    placebo_text,
-)
+from engine.report.placebo import influence_figure, influence_text, placebo_figure, placebo_text
 from engine.report.reading import reading
-from engine.report.tables import Table, regression_table
+from engine.report.tables import regression_table
+from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text, write_with
 
 MANIFEST = "manifest.json"
-FRAMES = ("estimates", "event_study", "inference", "draws", "influence")
+FRAMES = (
+    "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
+    "contrasts",
+)  # fmt: skip
 
 
 def write_results(
-    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], validation: dict[str, Any], folder: Path
+    frames: Mapping[str, pd.DataFrame],
+    manifest: dict[str, Any],
+    validation: dict[str, Any],
+    folder: Path,
+    words: Words = ENGLISH,
 ) -> None:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
 
@@ -48,24 +55,37 @@ def write_results(
         else:
             (folder / f"{name}.parquet").unlink(missing_ok=True)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
-    write_tables(frames["estimates"], manifest, folder)
-    write_figures(frames, manifest, folder)
+    write_tables(frames, manifest, folder, words)
+    write_figures(frames, manifest, folder, words)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
 
 
-def write_tables(estimates: pd.DataFrame, manifest: dict[str, Any], folder: Path) -> None:
-    """``table.txt``, ``.tex``, ``.html`` and ``.csv``."""
-    table = _table(estimates, manifest)
-    write_text(folder / "table.txt", table.to_text())
-    write_text(folder / "table.tex", table.to_latex())
-    write_text(folder / "table.html", table.to_html(standalone=True))
-    write_text(folder / "table.csv", table.to_csv())
+def write_tables(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], folder: Path, words: Words = ENGLISH
+) -> None:
+    """``table.txt``, ``.tex``, ``.html`` and ``.csv``; ``table_<name>`` for what only some jobs have."""
+    written = set()
+    for name, table in _tables(frames, manifest, words):
+        write_text(folder / f"{name}.txt", table.to_text())
+        write_text(folder / f"{name}.tex", table.to_latex())
+        write_text(folder / f"{name}.html", table.to_html(standalone=True))
+        write_text(folder / f"{name}.csv", table.to_csv())
+        written.add(name)
+    for path in folder.glob("table_*.*"):
+        if path.stem not in written:  # of an earlier run
+            path.unlink()
 
 
-def write_figures(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], folder: Path) -> None:
+def write_figures(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], folder: Path, words: Words = ENGLISH
+) -> None:
     """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order."""
     written = []
-    for name, title, text, figure in (*_figures(frames, manifest), *_draw_figures(frames, manifest)):
+    for name, title, text, figure in (
+        *_figures(frames, manifest, words),
+        *_balance_figures(frames, manifest, words),
+        *_draw_figures(frames, manifest, words),
+    ):
         write_bytes(folder / f"{name}.pdf", figure_bytes(figure, "pdf"))
         write_bytes(folder / f"{name}.png", figure_bytes(figure, "png"))
         written.append({"name": name, "title": title, "text": text})
@@ -73,11 +93,11 @@ def write_figures(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], 
 
 
 def _figures(
-    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any]
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
 ) -> Iterator[tuple[str, str, str, Any]]:
     """Name, title, text and figure: an event study a cell that has one, and the main term over the cells."""
     estimates, events = frames["estimates"], frames.get("event_study")
-    subtitle = "Synthetic data" if _synthetic(manifest) else ""
+    subtitle = _subtitle(manifest, drawable(words))
     studies = [cell for cell in manifest["cells"] if "event_study" in cell]
     for cell in studies if events is not None else []:
         assert events is not None
@@ -91,22 +111,45 @@ def _figures(
             base=setting["base"],
             binned=setting["ends"] == "bin",
             confidence=manifest["confidence"],
+            words=drawable(words),
         )
         name = f"event_study_{cell['number']}" if several else "event_study"
-        yield name, title, event_study_text(rows), figure
+        yield name, title, event_study_text(rows, words), figure
     term = _main_term(estimates, manifest)
     if term is not None:
         figure = coefficient_figure(
-            estimates, term, title=manifest["title"], subtitle=subtitle, confidence=manifest["confidence"]
+            estimates,
+            term,
+            title=manifest["title"],
+            subtitle=subtitle,
+            confidence=manifest["confidence"],
+            words=drawable(words),
         )
-        yield "coefficients", f"{manifest['title']}: {term}", coefficient_text(estimates, term), figure
+        yield "coefficients", f"{manifest['title']}: {term}", coefficient_text(estimates, term, words), figure
+
+
+def _balance_figures(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
+) -> Iterator[tuple[str, str, str, Any]]:
+    """Standardised differences before and after matching, a figure a matched cell."""
+    if "balance" not in frames:
+        return
+    labels = {cell["cell"]: (cell["number"], cell["label"]) for cell in manifest["cells"]}
+    groups = list(frames["balance"].groupby("cell", sort=False))
+    for cell, rows in groups:
+        place, label = labels[cell]
+        title = f"{manifest['title']}: {label}" if len(groups) > 1 else manifest["title"]
+        figure = balance_figure(
+            rows, title=title, subtitle=_subtitle(manifest, drawable(words)), words=drawable(words)
+        )
+        yield f"balance_{place}" if len(groups) > 1 else "balance", title, balance_text(rows, words), figure
 
 
 def _draw_figures(
-    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any]
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
 ) -> Iterator[tuple[str, str, str, Any]]:
     """Placebo densities and influences of the last cell that has them, for the treatment or its first term."""
-    subtitle = "Synthetic data" if _synthetic(manifest) else ""
+    subtitle = _subtitle(manifest, drawable(words))
     if "draws" in frames and (frames["draws"]["method"] == "permutation").any():
         draws = frames["draws"]
         cell = draws.loc[draws["method"] == "permutation", "cell"].iloc[-1]
@@ -121,7 +164,7 @@ def _draw_figures(
         rows = rows[(rows["cell"] == cell) & (rows["term"] == term)].set_index("method")
         estimate = float(rows.at["permutation_coefficient", "statistic"])
         p = float(rows.at["permutation", "p_value"])
-        title = f"{manifest['title']}: placebo"
+        title = words("{title}: placebo", title=manifest["title"])
         figure = placebo_figure(
             city,
             estimate,
@@ -130,16 +173,17 @@ def _draw_figures(
             title=title,
             subtitle=subtitle,
             pair_draws=pair if len(pair) else None,
+            words=drawable(words),
         )
-        yield "placebo", title, placebo_text(city, estimate, p, term), figure
+        yield "placebo", title, placebo_text(city, estimate, p, term, words), figure
     if "influence" in frames:
         influence = frames["influence"]
         last = influence[influence["cell"] == influence["cell"].iloc[-1]]
         term = last["term"].iloc[0]
         last = last[last["term"] == term]
-        title = f"{manifest['title']}: influence"
-        figure = influence_figure(last, term=term, title=title, subtitle=subtitle)
-        yield "influence", title, influence_text(last, term), figure
+        title = words("{title}: influence", title=manifest["title"])
+        figure = influence_figure(last, term=term, title=title, subtitle=subtitle, words=drawable(words))
+        yield "influence", title, influence_text(last, term, words), figure
 
 
 def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
@@ -153,29 +197,64 @@ def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
     return str(rows.groupby("cell", sort=False)["term"].last().mode().iloc[0])
 
 
+def _subtitle(manifest: dict[str, Any], words: Words) -> str:
+    return words("Synthetic data") if _synthetic(manifest) else ""
+
+
 def _synthetic(manifest: dict[str, Any]) -> bool:
     return any(data["synthetic"] for data in [manifest["data"], *manifest["more_data"]])
 
 
-def _table(estimates: pd.DataFrame, manifest: dict[str, Any]) -> Table:
+def _tables(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
+) -> list[tuple[str, Table]]:
+    """File name and table: the coefficients first, then what only some jobs have."""
+    found = finding_tables(frames, places=_places(manifest), main=manifest["treatment"], words=words)
+    return [
+        ("table", _table(frames["estimates"], manifest, words)),
+        *((f"table_{name}", table) for name, table in found),
+    ]
+
+
+def _places(manifest: dict[str, Any]) -> dict[Hashable, int]:
+    return {cell["cell"]: cell["number"] for cell in manifest["cells"]}
+
+
+def _table(estimates: pd.DataFrame, manifest: dict[str, Any], words: Words) -> Table:
     return regression_table(
-        estimates, title=manifest["title"], main=manifest["treatment"], synthetic=_synthetic(manifest)
+        estimates,
+        title=manifest["title"],
+        main=manifest["treatment"],
+        synthetic=_synthetic(manifest),
+        effects={cell["cell"]: cell.get("fixed_effects", []) for cell in manifest["cells"]},
+        words=words,
     )
 
 
-def render_folder(folder: Path) -> Path:
+def render_folder(folder: Path, words: Words = ENGLISH) -> Path:
     """Make tables and figures again from the Parquet files of every job below a folder, then the page."""
     for manifest, job in _finished(folder):
         frames = _frames(job)
-        write_tables(frames["estimates"], manifest, job)
-        write_figures(frames, manifest, job)
-    return write_page(folder)
+        write_tables(frames, manifest, job, words)
+        write_figures(frames, manifest, job, words)
+    return write_page(folder, words)
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, words: Words = ENGLISH) -> Path:
     """``report.html``: one page of every finished job below a folder."""
-    sections = [_section(manifest, job) for manifest, job in _finished(folder)]
-    return write_text(folder / "report.html", report_page(sections, title="dyadid report"))
+    sections = [_section(manifest, job, words) for manifest, job in _finished(folder)]
+    page = report_page(sections, title=words("dyadid report"), words=words)
+    return write_text(folder / "report.html", page)
+
+
+def write_docx(folder: Path, words: Words = ENGLISH) -> Path:
+    """``tables.docx``: every table of every finished job below a folder."""
+    tables = [
+        table for manifest, job in _finished(folder) for _, table in _tables(_frames(job), manifest, words)
+    ]
+    path = folder / "tables.docx"
+    write_bytes(path, docx_bytes(tables))
+    return path
 
 
 def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
@@ -215,17 +294,16 @@ def _frames(job: Path) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
 
 
-def _section(manifest: dict[str, Any], job: Path) -> JobSection:
-    frames = _frames(job)
-    estimates = frames["estimates"]
+def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
+    frames, main = _frames(job), manifest["treatment"]
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
     return JobSection(
         manifest=manifest,
-        tables=[
-            (manifest["title"], _table(estimates, manifest).to_html()),
-            *([("Inference by draws", inference_html(frames["inference"]))] if "inference" in frames else []),
-        ],
+        tables=[table for _, table in _tables(frames, manifest, words)],
         figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
-        reading=reading(estimates, main=manifest["treatment"]),
+        reading=[
+            *reading(frames["estimates"], main=main, words=words),
+            *finding_sentences(frames, places=_places(manifest), main=main, words=words),
+        ],
         validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),
     )

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.pairs.design import Design
+from engine.pairs.design import Design, PanelDesign
+from engine.pairs.effects import PairEffect
 from engine.pairs.treatment import Adoption, Terms
 from engine.spec import Plan
 from engine.stages.asked import refuse_impossible
 from engine.stages.counts import Step, filter_steps
 from engine.stages.data import CityData, PairData, Reader
-from engine.stages.design import Shared, adoption_of, build_design, build_sample, group_cells, treatment_terms
+from engine.stages.design import Shared, build_design, group_cells, matched_design
+from engine.stages.effects import pair_effects
+from engine.stages.matching import MatchReport
+from engine.stages.sample import build_sample
+from engine.stages.treatment import adoption_of, treatment_terms
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class Prepared:
         Treatment terms of each cell.
     steps : tuple of Step
         Pairs and rows left after each filter.
+    effects : tuple of PairEffect
+        Fixed effects to absorb row by row; none where they are pair and year.
+    matching : MatchReport or None
     """
 
     shared: Shared
@@ -37,6 +45,8 @@ class Prepared:
     design: Design
     terms: tuple[Terms, ...]
     steps: tuple[Step, ...]
+    effects: tuple[PairEffect, ...]
+    matching: MatchReport | None = None
 
 
 def prepare_job(plan: Plan) -> tuple[Prepared, ...]:
@@ -56,11 +66,17 @@ def _prepare_pass(shared: Shared) -> Prepared:
         design = build_design(shared, None, None)
         none = Terms((), np.zeros((1, 1, design.n_years, 0)))
         refuse_impossible(shared, (none,) * len(shared.cells))
-        steps = filter_steps(shared.data, None, shared.job)
-        return Prepared(shared, None, design, (none,) * len(shared.cells), steps)
+        steps = filter_steps(shared.data, None, design, shared.job)
+        effects = pair_effects(shared, design, (none,), n_rows=steps[-1].rows)
+        return Prepared(shared, None, design, (none,) * len(shared.cells), steps, effects)
     adoption = adoption_of(shared.data, shared.job)
     sample = build_sample(shared.data, shared.job, adoption)
     terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
     refuse_impossible(shared, terms)
     design = build_design(shared, sample, adoption)
-    return Prepared(shared, adoption, design, terms, filter_steps(shared.data, sample, shared.job))
+    report = None
+    if shared.job.matching is not None and isinstance(design, PanelDesign):
+        design, report = matched_design(shared, design, adoption)
+    steps = filter_steps(shared.data, sample, design, shared.job)
+    effects = pair_effects(shared, design, terms, n_rows=steps[-1].rows)
+    return Prepared(shared, adoption, design, terms, steps, effects, report)

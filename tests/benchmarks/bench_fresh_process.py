@@ -4,6 +4,9 @@ Every run is a new Python process of `dyadid run jobs/table1_baseline.yaml`, fro
 and figures written. Cold: the cache folder is empty, so every kernel is compiled and matplotlib lists the fonts.
 Warm: the folder that the cold run filled. Peak memory is what the system reports when the process ends.
 
+Peer: a new process that imports pyfixest, reads the finished pair frame from a Parquet file and estimates one column,
+pair-clustered. The machine's limit: a new process that imports the libraries we stand on, and nothing else.
+
 Run: python tests/benchmarks/bench_fresh_process.py
 """
 
@@ -18,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_table1 import CONTROLS, pair_frame
+
 JOB = Path(__file__).parents[2] / "jobs" / "table1_baseline.yaml"
 RUNS = 5
 MOST_SECONDS, MOST_MB = 6.0, 1024.0
@@ -31,10 +36,31 @@ class Run:
     peak_mb: float
 
 
+PEER = """
+import sys, pandas, pyfixest
+frame = pandas.read_parquet(sys.argv[1])
+pyfixest.feols(sys.argv[2], frame, vcov={"CRV1": "pair"}, copy_data=False, store_data=False).coef()
+"""
+LIBRARIES = """
+import dask, jax, matplotlib.figure, pandas, pyarrow.parquet, pydantic, rich.console, scipy.special, typer
+jax.numpy.zeros(1).block_until_ready()
+"""
+
+
 def fresh(out: Path, cache: Path, overrides: Sequence[str] = ()) -> Run:
-    """Run the job in a new process; `wait4` gives the resources of that process alone."""
-    command = [sys.executable, "-m", "engine.cli", "run", str(JOB), "--out", str(out)]
-    command += [part for text in overrides for part in ("--set", text)]
+    """Run the job in a new process."""
+    command = ["-m", "engine.cli", "run", str(JOB), "--out", str(out)]
+    return process([*command, *(part for text in overrides for part in ("--set", text))], cache)
+
+
+def fresh_peer(frame: Path, formula: str, cache: Path) -> Run:
+    """One column by the peer in a new process, from a file of the finished rows."""
+    return process(["-c", PEER, str(frame), formula], cache)
+
+
+def process(argv: Sequence[str], cache: Path) -> Run:
+    """A new Python process; `wait4` gives the resources of that process alone."""
+    command = [sys.executable, *argv]
     own = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     start = time.perf_counter()
@@ -58,17 +84,28 @@ def report(what: str, runs: list[Run]) -> str:
 def main() -> None:
     cold: list[Run] = []
     warm: list[Run] = []
+    peer: list[Run] = []
+    libraries: list[Run] = []
+    formula = f"y ~ {' + '.join(CONTROLS)} + policy | pair + year"
     with tempfile.TemporaryDirectory() as folder:
-        fresh(
-            Path(folder) / "out", Path(folder) / "unmeasured"
-        )  # the files of the libraries are in memory now
+        rows, shared = Path(folder) / "rows.parquet", Path(folder) / "unmeasured"
+        pair_frame().to_parquet(rows)
+        fresh(Path(folder) / "out", shared)  # the files of the libraries are in memory now
+        fresh_peer(rows, formula, shared)
         for number in range(RUNS):  # cold and warm in turn: a machine whose speed drifts is fair to both
             cache = Path(folder) / f"cache{number}"
             cold.append(fresh(Path(folder) / "out", cache))
             warm.append(fresh(Path(folder) / "out", cache))
+            peer.append(fresh_peer(rows, formula, shared))
+            libraries.append(process(["-c", LIBRARIES], shared))
     print(f"Table 1 from a fresh process, tables and figures written, {RUNS} runs, {os.cpu_count()} cores")
     print(report("cache folder empty", cold))
     print(report("cache folder filled", warm))
+    print(report("peer: pyfixest, one column from a file of the finished rows", peer))
+    print(report("machine: the libraries' imports alone", libraries))
+    for name, runs in (("empty", cold), ("filled", warm)):
+        ratio = statistics.median(b.seconds / a.seconds for a, b in zip(runs, peer, strict=True))
+        print(f"  ratio, cache folder {name}: the peer takes {ratio:.2f} times as long")
     slowest = statistics.median(run.seconds for run in cold)
     largest = max(run.peak_mb for run in cold + warm)
     assert slowest < MOST_SECONDS, f"{slowest:.2f} s from a fresh process, the claim is {MOST_SECONDS:g} s"

@@ -6,6 +6,10 @@ all cores, from its start to its exit, tables and figures written; peak memory i
 in threads, so there is one). Imports and compilation cost the same at every size, so seconds for each further
 million pairs show whether time is linear.
 
+Peer: at the smallest size, a new process that imports pyfixest, reads the finished rows from a Parquet file and
+estimates the same column, pair-clustered. The larger sizes would not fit the memory that ours is held to. The
+machine's limit: one logarithm a row, which every outcome is.
+
 Run: python tests/benchmarks/bench_scale.py
 """
 
@@ -17,7 +21,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_fresh_process import Run, fresh
+from bench_fresh_process import Run, fresh, fresh_peer
+from bench_table1 import pair_frame
+from limits import logarithm_seconds
 
 SIZES = (500, 1000, 2000)
 LAST_YEAR = 2023
@@ -53,6 +59,14 @@ def measure(cities: int) -> Point:
     return Point(cities, last["pairs"], last["rows"], run)
 
 
+def measure_peer(cities: int) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.parquet"
+        pair_frame([*OVERRIDES, f"panel.options.cities={cities}"], controls=()).to_parquet(rows)
+        fresh_peer(rows, "y ~ policy | pair + year", Path(folder))  # the peer's own first run is not counted
+        return fresh_peer(rows, "y ~ policy | pair + year", Path(folder))
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:  # the files of the libraries are in memory after this
         fresh(Path(folder), Path(folder) / "cache")
@@ -69,7 +83,13 @@ def main() -> None:
             before = points[-2]
             step = (now.run.seconds - before.run.seconds) / (now.pairs - before.pairs) * 1e6
             line += f"; {step:.2f} s for each further million"
-        print(line, flush=True)
+        limit = logarithm_seconds(now.rows)
+        print(f"{line}\n    machine: a logarithm a row takes {limit:.3f} s on all cores", flush=True)
+    small, peer = points[0], measure_peer(SIZES[0])
+    print(
+        f"  peer, {small.cities} cities: pyfixest {peer.seconds:.2f} s, peak memory {peer.peak_mb:,.0f} MB; "
+        f"ratio {peer.seconds / small.run.seconds:.2f} in time, {peer.peak_mb / small.run.peak_mb:.2f} in memory"
+    )
     largest = points[-1]
     assert largest.pairs == largest.cities * (largest.cities - 1) // 2, "a pair was lost"
     assert largest.run.seconds < MOST_SECONDS, f"{largest.run.seconds:.1f} s, the claim is {MOST_SECONDS:g} s"

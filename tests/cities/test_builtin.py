@@ -22,13 +22,24 @@ JOBS = Path(__file__).parents[2] / "jobs"
 INDICATORS = yaml.safe_load((JOBS / "table1_baseline.yaml").read_text("utf-8"))["index"]["development"][
     "entropy"
 ]
+BATCHES = {  # year and month of approval: pilots
+    (2015, 3): 1,
+    (2016, 1): 12,
+    (2018, 7): 21,
+    (2019, 12): 21,
+    (2020, 4): 46,
+    (2022, 1): 27,
+    (2022, 11): 33,
+}
 EURO = ["AUT", "BEL", "DEU", "ESP", "FIN", "FRA", "GRC", "IRL", "ITA", "NLD", "PRT"]
+DATES = ["pilot_year", "pilot_month"]
 CONSTANT = [
     "province",
     "latitude",
     "longitude",
     "admin_rank",
     "pilot_year",
+    "pilot_month",
     "coastal",
     "port_distance",
     "land_area",
@@ -99,7 +110,8 @@ def demo() -> pd.DataFrame:
 
 def test_design_is_the_papers(demo: pd.DataFrame) -> None:
     cities = demo.drop_duplicates("city")
-    assert cities["pilot_year"].value_counts().to_dict() == {2015: 1, 2016: 12, 2018: 21, 2019: 21}
+    assert cities[DATES].value_counts().to_dict() == {k: v for k, v in BATCHES.items() if k[0] < 2020}
+    assert (cities["pilot_year"].isna() == cities["pilot_month"].isna()).all()
     assert cities["admin_rank"].value_counts().sort_index().to_list() == [218, 17, 15, 4]
     assert cities["province"].nunique() == 31
     grid = list(itertools.product((f"S{n:03d}" for n in range(1, 255)), range(2010, 2020)))
@@ -114,12 +126,18 @@ def test_counts_scale_and_noise_are_the_papers(demo: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"seed": 11, "effect": -0.2}, {"cities": 600, "last_year": 2023, "effect": 0.2}]
+    "options",
+    [
+        {},
+        {"seed": 11, "effect": -0.2},
+        {"cities": 600, "last_year": 2023, "effect": 0.2},
+        {"last_year": 2022, "effect": 0.2, "later_pilots": True},
+    ],
 )
 def test_values_make_sense(options: dict[str, Any]) -> None:
     frame = builtin.load("china_demo", **options)
-    assert frame.drop(columns="pilot_year").notna().all().all()
-    numbers = frame.select_dtypes("number").drop(columns=["pilot_year", "coastal"])
+    assert frame.drop(columns=DATES).notna().all().all()
+    numbers = frame.select_dtypes("number").drop(columns=[*DATES, "coastal"])
     assert (numbers > 0).all().all()
     assert (frame.groupby("city")[CONSTANT].nunique() <= 1).all().all()
     assert not frame.drop_duplicates("city").duplicated(["latitude", "longitude"]).any()
@@ -149,24 +167,30 @@ def test_pilots_are_the_larger_and_richer(demo: pd.DataFrame) -> None:
 # ---------------------------------------------------------------- china_demo: the effect
 
 
-@pytest.mark.parametrize("last_year", [2019, 2023, 2040])
+@pytest.mark.parametrize("cohorts", [(2015, 2016, 2018, 2019), (2020, 2022)])
+@pytest.mark.parametrize("last_year", [2019, 2020, 2021, 2022, 2023, 2040])
 @pytest.mark.parametrize("effect", [-0.2, -0.07, 0.0, 0.07, 0.2])
-def test_filters_hold_the_stated_variances_in_every_cohort_and_year(effect: float, last_year: int) -> None:
+def test_filters_hold_the_stated_variances_in_every_cohort_and_year(
+    effect: float, last_year: int, cohorts: tuple[int, ...]
+) -> None:
     years = np.arange(2010, last_year + 1, dtype=np.int64)
-    filters = china_demo.deviation_filters(effect=effect, years=years)
+    filters = china_demo.deviation_filters(effect=effect, years=years, cohorts=cohorts)
     variance = (filters**2).sum(2)
     rise = -0.5 * np.log((variance[1:] / variance[0] + 1) / 2)
-    stated = np.where(years >= np.array([[2015], [2016], [2018], [2019]]), effect, 0.0)
+    stated = np.where(years >= np.array(cohorts)[:, None], effect, 0.0)
     np.testing.assert_allclose(rise, stated, atol=1e-9)
     np.testing.assert_allclose(filters.sum(1), 0, atol=1e-12)
     np.testing.assert_allclose(np.einsum("t,gts->gs", years - years.mean(), filters), 0, atol=1e-11)
 
 
-def test_twfe_recovers_the_effect() -> None:
+@pytest.mark.parametrize("options", [{}, {"last_year": 2023, "later_pilots": True}])
+def test_twfe_recovers_the_effect(options: dict[str, Any]) -> None:
     """Same draws with and without it, so the difference is sharp: its sd is 0.009, of 16 seeds 0.0023."""
     difference = []
     for seed in range(100, 116):
-        treated, plain = (builtin.load("china_demo", seed=seed, effect=effect) for effect in (0.07, 0))
+        treated, plain = (
+            builtin.load("china_demo", seed=seed, effect=effect, **options) for effect in (0.07, 0)
+        )
         difference.append(table1(treated)["beta"] - table1(plain)["beta"])
     assert np.mean(difference) == pytest.approx(0.07, abs=0.01)
     assert np.std(difference) < 0.02
@@ -179,6 +203,25 @@ def test_effect_moves_nothing_but_what_it_must() -> None:
     never = plain["pilot_year"].isna()
     pd.testing.assert_frame_equal(treated[never], plain[never])
     assert all((treated.loc[~never, column] != plain.loc[~never, column]).all() for column in moved)
+
+
+@pytest.mark.parametrize("last_year", [2019, 2021, 2023])
+def test_later_pilots_move_no_bit_of_the_other_cities(last_year: int) -> None:
+    """The figures of the first 55 pilots and of those that never adopt, and every draw of all."""
+    first, all_ = (
+        builtin.load("china_demo", last_year=last_year, later_pilots=later) for later in (False, True)
+    )
+    assert all_.drop_duplicates("city")[DATES].value_counts().to_dict() == BATCHES
+    same = first["pilot_year"].notna() | all_["pilot_year"].isna()
+    pd.testing.assert_frame_equal(all_[same], first[same], check_exact=True)
+    moved = [*INDICATORS, "gdp_real", "gdp_nominal", "secondary_share", *DATES]
+    pd.testing.assert_frame_equal(all_.drop(columns=moved), first.drop(columns=moved), check_exact=True)
+    seen = all_["pilot_year"].between(2020, last_year)
+    assert not np.isclose(all_["gdp_real"], first["gdp_real"], rtol=1e-9)[seen].any()
+    unseen = all_["pilot_year"] > last_year  # their filter is that of never-adopters but for rounding
+    pd.testing.assert_frame_equal(
+        all_[unseen].drop(columns=DATES), first[unseen].drop(columns=DATES), rtol=1e-12
+    )
 
 
 def test_without_effect_pilots_cycle_like_everyone() -> None:
@@ -216,17 +259,24 @@ def test_effect_is_a_switch() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(cities=st.integers(20, 400), last_year=st.integers(2019, 2030), seed=st.integers(0, 2**63 - 1))
-def test_any_size_keeps_the_shares(cities: int, last_year: int, seed: int) -> None:
-    frame = china_demo.generate(effect=0.07, seed=seed, cities=cities, last_year=last_year)
+@given(
+    cities=st.integers(20, 400),
+    last_year=st.integers(2019, 2030),
+    seed=st.integers(0, 2**63 - 1),
+    later=st.booleans(),
+)
+def test_any_size_keeps_the_shares(cities: int, last_year: int, seed: int, later: bool) -> None:
+    frame = china_demo.generate(
+        effect=0.07, seed=seed, cities=cities, last_year=last_year, later_pilots=later
+    )
     assert len(frame) == cities * (last_year - 2009)
     assert frame["city"].is_monotonic_increasing
     assert not frame.drop_duplicates("city").duplicated(["latitude", "longitude"]).any()
     assert (frame["services_share"] + frame["secondary_share"] < 1).all()
-    sizes = frame.drop_duplicates("city")["pilot_year"].value_counts().sort_index()
-    assert sizes.to_dict() == {
-        year: max(1, round(size * cities / 254))
-        for year, size in {2015: 1, 2016: 12, 2018: 21, 2019: 21}.items()
+    assert frame.drop_duplicates("city")[DATES].value_counts().to_dict() == {
+        batch: max(1, round(size * cities / 254))
+        for batch, size in BATCHES.items()
+        if later or batch[0] < 2020
     }
 
 
@@ -238,7 +288,7 @@ def test_any_size_keeps_the_shares(cities: int, last_year: int, seed: int) -> No
             {},
             r"panel.source: there is no built-in data set 'chian'\n.*builtin:china_demo or builtin:euro",
         ),
-        ("china_demo", {"sed": 1}, r"no option 'sed'\n.*effect, seed, cities, last_year"),
+        ("china_demo", {"sed": 1}, r"no option 'sed'\n.*effect, seed, cities, last_year, later_pilots"),
         ("euro", {"seed": 1}, r"builtin:euro has no option 'seed'\n.*it takes none"),
         ("china_demo", {"effect": 0.5}, r"panel.options.effect: effect is 0.5, .* from -0.2 to 0.2"),
         ("china_demo", {"effect": float("nan")}, "effect is nan"),
@@ -247,6 +297,7 @@ def test_any_size_keeps_the_shares(cities: int, last_year: int, seed: int) -> No
         ("china_demo", {"cities": True}, "cities is True"),
         ("china_demo", {"seed": -1}, "seed is -1"),
         ("china_demo", {"last_year": 2018}, "last_year is 2018"),
+        ("china_demo", {"later_pilots": 2}, r"later_pilots: later_pilots is 2\n.*true or false"),
     ],
 )
 def test_bad_requests_name_the_choices(name: str, options: dict[str, Any], message: str) -> None:
@@ -256,6 +307,9 @@ def test_bad_requests_name_the_choices(name: str, options: dict[str, Any], messa
 
 def test_descriptions_say_what_is_real() -> None:
     assert builtin.NAMES == ("china_demo", "euro")
+    assert builtin.TABLES == ("pilots", "policy_demo")
+    assert builtin.describe("pilots").startswith("REAL")
+    assert builtin.describe("policy_demo").startswith("SYNTHETIC")
     assert builtin.describe("china_demo").startswith("SYNTHETIC")
     assert builtin.describe("euro").startswith("REAL")
     assert "CC BY 4.0" in builtin.describe("euro")

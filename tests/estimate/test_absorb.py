@@ -28,7 +28,7 @@ from pyfixest.core.demean import demean_within
 from pyfixest.core.detect_singletons import detect_singletons
 from strategies import compiled, seeds
 
-from engine.estimate import absorb_plan
+from engine.estimate import absorb_rows
 from engine.estimate.absorb import Effect, absorb, degrees_absorbed, nested_in, prepare
 
 KINDS = {
@@ -110,15 +110,15 @@ def test_what_is_almost_a_grid_is_none(break_it: str) -> None:
     assert distance(own.residuals, oracle(x, found, weights)[0], x) < ROUNDING
 
 
-def test_chunks_and_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several groups of several chunks, the last one padded, and few columns at a time: the same residuals."""
+def test_rows_in_blocks_and_few_columns_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same residuals, whatever is worked on together."""
     found, x = effects(thinned(3), ("pair", "year", "seven")), columns(3, N_ROWS, 7)
     whole = absorb(x, prepare(found, singletons="keep"), method="conjugate_gradient", tolerance=1e-13)
-    monkeypatch.setattr(absorb_plan, "_CHUNK", 4)
-    monkeypatch.setattr(absorb_plan, "_GROUP", 23)
+    monkeypatch.setattr(absorb_rows, "_BLOCK", 23)
+    monkeypatch.setattr(absorb_rows, "_AT_ONCE", 23)
     monkeypatch.setattr("engine.estimate.absorb._BLOCK_BYTES", 8 * 3 * 40)
     plan = prepare(found, singletons="keep")
-    assert plan.shape == (4, 6, 4)
+    assert [len(range(N_ROWS)[rows]) for rows, _ in plan.dummies.blocks] == [23, 23, 23, 21]
     parts = absorb(x, plan, method="conjugate_gradient", tolerance=1e-13)
     assert distance(parts.residuals, whole.residuals, x) < ROUNDING
 

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from engine.errors import InputError
-from engine.estimate import absorb_kernels
 from engine.estimate.absorb import Absorbed, Effect, absorb, nested_in, prepare
 from engine.estimate.absorb_collinear import Collinear, find_collinear, refuse_collinear
 
@@ -163,19 +162,6 @@ def test_wrong_input_is_refused() -> None:
         absorb(x, prepare(pair), weights=np.ones(len(x)))
     with pytest.raises(ValueError, match="at least one effect"):
         absorb(x, [])
-
-
-def test_kernels_are_compiled_once_a_shape() -> None:
-    names = ("pair", "year", "four")
-
-    def run(seed: int) -> None:
-        absorb(columns(seed, N_ROWS), prepare(effects(thinned(seed), names), singletons="keep"))
-
-    run(20)
-    before = (absorb_kernels.read_group._cache_size(), absorb_kernels.write_group._cache_size())
-    for seed in range(21, 25):
-        run(seed)
-    assert (absorb_kernels.read_group._cache_size(), absorb_kernels.write_group._cache_size()) == before
 
 
 def test_float64_whatever_the_global_setting() -> None:

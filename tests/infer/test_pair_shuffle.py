@@ -12,7 +12,9 @@ from tolerances import BRUTE
 from engine.infer import pair_shuffle as module
 from engine.infer.draws import words
 from engine.infer.pair_shuffle import pair_shuffle_estimates
-from engine.stages.inference import shared
+from engine.pairs import features
+from engine.spec.inference import PermutationTest
+from engine.stages.inference.permutation import permutation_setting
 
 
 @pytest.mark.parametrize("holes", [False, True], ids=["balanced", "missing"])
@@ -20,15 +22,29 @@ def test_each_shuffle_is_a_refit(holes: bool, monkeypatch: pytest.MonkeyPatch) -
     """Types are dealt to the pairs in the order of their random words; a pair takes the path of its type."""
     frame = worlds.panel(holes=holes)
     done = worlds.first_pass(frame)
-    setting = shared.weighted_setting(done.prepared)
-    cell = shared.tested_of(done.prepared, done.results[0], None)
-    found = pair_shuffle_estimates(setting, cell, reps=20, seed=3)
+    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
+    given, cell = setting.given, setting.cells[0]
+    found = pair_shuffle_estimates(given, cell, reps=20, seed=3)
     monkeypatch.setattr(module, "_BLOCK", 3)
-    np.testing.assert_allclose(pair_shuffle_estimates(setting, cell, reps=20, seed=3), found, rtol=1e-11)
+    monkeypatch.setattr(features, "TILE", 10)
+    np.testing.assert_allclose(pair_shuffle_estimates(given, cell, reps=20, seed=3), found, rtol=1e-11)
 
     long, _ = oracle.relabelled(worlds.oracle_grid(frame), worlds.observed_adoption(frame))
-    pairs = [(done.units[i], done.units[j]) for i, j in zip(setting.pairs.i, setting.pairs.j, strict=True)]
-    paths = long.pivot(index=oracle.PAIR, columns="year", values="policy").loc[pairs].to_numpy()
+    i, j = given.pairs.i, given.pairs.j
+    every = [(done.units[a], done.units[b]) for a, b in zip(i, j, strict=True)]
+    kept = set(
+        long[np.isfinite(long["y"])]
+        .groupby(oracle.PAIR)
+        .filter(lambda own: len(own) > 1)
+        .set_index(oracle.PAIR)
+        .index
+    )
+    place = [number for number, pair in enumerate(every) if pair in kept]
+    by_type = sorted(
+        place, key=lambda number: tuple(sorted((given.classes[i[number]], given.classes[j[number]])))
+    )
+    pairs, in_order = [every[number] for number in place], [every[number] for number in by_type]
+    paths = long.pivot(index=oracle.PAIR, columns="year", values="policy").loc[in_order].to_numpy()
     long = long.set_index(oracle.PAIR).loc[sorted(set(pairs))].reset_index()
     for replicate in range(20):
         order = np.argsort(words(3, np.array([replicate], dtype=np.int32), len(pairs))[0])
@@ -42,10 +58,8 @@ def test_each_shuffle_is_a_refit(holes: bool, monkeypatch: pytest.MonkeyPatch) -
 def test_the_spread_is_that_of_the_pair_clustered_error() -> None:
     """Which is why it misleads: a permutation of cities spreads wider on the same panel."""
     done = worlds.first_pass(worlds.panel(2))
-    setting = shared.weighted_setting(done.prepared)
-    found = pair_shuffle_estimates(
-        setting, shared.tested_of(done.prepared, done.results[0], None), reps=400, seed=0
-    )
+    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
+    found = pair_shuffle_estimates(setting.given, setting.cells[0], reps=400, seed=0)
     result = done.results[0]
     pair = next(one for one in result.covariances if one.kind == "pair").std_error[-1]
     assert np.isfinite(found).all()

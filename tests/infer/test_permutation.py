@@ -15,10 +15,12 @@ import pytest
 import reference
 from tolerances import BRUTE
 
-from engine.infer import permutation
+from engine.infer import cubes, permutation
 from engine.infer.permutation import OBSERVED, Draws, Permutation, assignments, permutation_draws
+from engine.pairs import features
 from engine.spec.inference import PermutationTest
-from engine.stages.inference.permutation import permutation_setting
+from engine.stages.inference import shared
+from engine.stages.inference.permutation import draws_at_once, permutation_setting
 
 DRAWS = np.arange(OBSERVED, 20, dtype=np.int32)
 """What happened, and twenty draws."""
@@ -201,9 +203,47 @@ def test_any_blocks_give_the_same_draws(name: str) -> None:
     np.testing.assert_allclose(backwards.statistic[0][::-1], whole.statistic[0], rtol=1e-11, atol=1e-11)
 
 
-def test_any_step_of_the_second_pass_gives_the_same_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permutation, "_PAIRS", 17)  # does not divide the table: the last step overlaps
-    close(permutation_draws(world("balanced")[2], DRAWS), engine_draws("balanced"))
+@pytest.mark.parametrize("name", ["balanced", "event study, missing", "either, missing"])
+def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "TILE", 17)  # neither divides the table: the last tile overlaps
+    monkeypatch.setattr(cubes, "_TILE", 23)
+    cubes.prepare.cache_clear()
+    close(permutation_draws(world(name)[2], DRAWS), engine_draws(name))
+
+
+@pytest.mark.parametrize("name", ["balanced", "event study, missing", "no screen"])
+def test_a_table_that_memory_does_not_hold_is_computed_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same statistics, whatever the tiles, and so the same draws."""
+    done, kept = world(name)[1:]
+    wanted = done.results[0].cell.job.inference.permutation
+    assert wanted is not None
+    monkeypatch.setattr(shared, "memory_of", lambda _: 1e4)
+    setting = permutation_setting(done.prepared, done.results, wanted)
+    assert setting.given.pairs.features is None
+    assert kept.given.pairs.features is not None
+    n_pairs = len(kept.given.pairs.i)
+    for length in (7, 64, n_pairs):
+        for tile in setting.given.pairs.tiles(n_pairs, length=length):
+            own = kept.given.pairs.features[tile.at : tile.at + length]
+            # A logarithm's last bit depends on its place in a vector: some units of rounding of sums below 100.
+            np.testing.assert_allclose(tile.features, own, rtol=1e-13, atol=1e-13)
+    close(permutation_draws(setting, DRAWS), engine_draws(name))
+
+
+def test_blocks_of_draws_fit_the_memory() -> None:
+    """Powers of two, fewer with less memory; longer where the table has to be computed for each."""
+    setting = world("balanced")[2]
+    sizes = [draws_at_once(setting, memory) for memory in (1e6, 1e8, 3e8, 1e12)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
+    assert all(size.bit_count() == 1 for size in sizes)
+    recomputed = replace(
+        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, features=None))
+    )
+    assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
+    assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)
 
 
 def test_coefficients_alone_are_the_same_coefficients() -> None:

@@ -32,8 +32,6 @@ def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Fit:
         "names": tuple(f"x{n}" for n in range(k)),
         "estimate": np.linspace(-1, 2, k),
         "bread": np.eye(k),
-        "residual": np.zeros(1),
-        "influence": np.zeros((1, k)),
         "city_first": first,
         "city_second": second,
         "without_city": np.random.default_rng(0).normal(size=(n_units, k)),
@@ -43,6 +41,7 @@ def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Fit:
         "n_first": len({i for i, _ in pairs}),
         "n_second": len({j for _, j in pairs}),
         "n_parameters": k + 10,
+        "n_parameters_city": k + 10,
         "r2": 0.5,
         "r2_within": 0.1,
     }

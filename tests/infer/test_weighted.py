@@ -142,16 +142,21 @@ def test_weights_of_zero_leave_cities_out(name: str) -> None:
     )
 
 
-def test_any_cut_of_the_pairs_and_any_block_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("step", "slab"), [(7, 2**16), (512, 10), (3, 16)])
+def test_any_cut_of_the_pairs_and_any_block_give_the_same(
+    step: int, slab: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long or short steps, the table on the device as a whole or in slabs, any blocks of draws."""
     counts, estimate, variance = bootstrap("missing")
     done = world("missing")[0]
-    monkeypatch.setattr(module, "_PAIRS", 7)
+    monkeypatch.setattr(module, "_PAIRS", step)
+    monkeypatch.setattr(module, "_SLAB", slab)
     with jax.enable_x64(True):
-        cell, setting = (
-            shared.tested_of(done.prepared, done.results[0], None),
-            shared.weighted_setting(done.prepared),
-        )
-        assert len(setting.steps) > len(bootstrap_steps("missing"))
+        cell = shared.tested_of(done.prepared, done.results[0], None)
+        setting = shared.weighted_setting(done.prepared)
+        n_pairs = len(setting.pairs.i)
+        assert len(setting.slabs) == -(-n_pairs // slab)
+        assert all(one.rows.shape[1] <= step for one in setting.slabs)
         parts = [
             weighted_fit(setting, part, cell, studentise=True)[1:] for part in np.split(counts, [3, 4, 15])
         ]
@@ -159,25 +164,35 @@ def test_any_cut_of_the_pairs_and_any_block_give_the_same(monkeypatch: pytest.Mo
         np.testing.assert_allclose(np.concatenate(cut), whole, rtol=1e-11)  # issue 3: another order of sums
 
 
-def bootstrap_steps(name: str) -> tuple[Any, ...]:
-    monkey = pytest.MonkeyPatch()
-    with monkey.context() as patch:
-        patch.setattr(module, "_PAIRS", 1024)
-        return shared.weighted_setting(world(name)[0].prepared).steps
-
-
-def test_sums_by_type_are_sums_over_pairs() -> None:
+@pytest.mark.parametrize(("step", "slab"), [(512, 2**16), (2, 8), (3, 1)])
+def test_sums_by_type_are_sums_over_pairs(step: int, slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Features of a table's pairs, types dealt at random, weights of any sign: one loop over the pairs."""
+    monkeypatch.setattr(module, "_PAIRS", step)
+    monkeypatch.setattr(module, "_SLAB", slab)
     data = dyads(2, n_units=7)
     design = TableDesign(data.i, data.j, data.values, 7, False)
     pairs = pair_features(design, every_screen=False, memory_bytes=1e9)
     rng = np.random.default_rng(0)
     kind, weights = rng.integers(-1, 3, len(pairs.i)), rng.normal(size=(4, 7))
+    setting = sort_by_type(pairs, kind, 3)
     with jax.enable_x64(True):
-        found = weighted_sums(sort_by_type(pairs, kind, 3), weights)
-    expected = np.zeros((4, 3, pairs.layout.size))
+        found = weighted_sums(setting, weights)
+    assert pairs.features is not None
+    expected, units = np.zeros((4, 3, pairs.layout.size)), set()
     for p, (i, j) in enumerate(zip(pairs.i, pairs.j, strict=True)):
+        units |= {int(i), int(j)} if kind[p] >= 0 and pairs.features[p, 0] else set()
         for draw in range(4):
             if kind[p] >= 0:
                 expected[draw, kind[p]] += weights[draw, i] * weights[draw, j] * pairs.features[p]
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)  # sums of twenty products
+    assert setting.units.tolist() == sorted(units)
+
+
+def test_a_table_without_pairs_of_the_sample_gives_zeros() -> None:
+    data = dyads(2, n_units=7)
+    pairs = pair_features(
+        TableDesign(data.i, data.j, data.values, 7, False), every_screen=False, memory_bytes=1e9
+    )
+    with jax.enable_x64(True):
+        found = weighted_sums(sort_by_type(pairs, np.full(len(pairs.i), -1), 2), np.ones((3, 7)))
+    np.testing.assert_array_equal(found, np.zeros((3, 2, pairs.layout.size)))

@@ -13,8 +13,9 @@ from report_frames import coefficient_rows, event_estimates, sweep, undefined
 
 from engine.errors import InputError
 from engine.report.page import JobSection, report_page
-from engine.report.reading import columns_phrase, reading
+from engine.report.reading import reading
 from engine.report.tables import regression_table
+from engine.report.words import columns_phrase
 
 STEPS = [
     {"step": "all pairs", "pairs": 32131, "rows": 321310},

@@ -115,7 +115,7 @@ WHOLE = {
     "bad job name": ("{job: a/b, outcome: {column: y}}", "job: must be a name of letters, digits and _ . -"),
     "two outcomes": (
         "{job: x, outcome: {column: y, synchronization: z}}",
-        "outcome: give either synchronization",
+        "outcome: give exactly one of synchronization",
     ),
 }
 

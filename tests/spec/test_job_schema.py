@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from engine.spec import Job, schema
-from engine.spec.job import Gravity, Model, Panel
+from engine.spec.data import Panel
+from engine.spec.design import Gravity
+from engine.spec.job import Model
 from engine.spec.strict_yaml import parse_yaml
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +18,13 @@ from engine.infer.weighted import Weighted, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
+from engine.stages.inference import shared
 from engine.stages.inference.book import Book
 from engine.stages.inference.pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.shared import blocks, tested_of, weighted_setting
+from engine.stages.inference.shared import blocks, memory_of, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -61,13 +64,22 @@ def bootstrap(
     cells = tuple(tested_of(prepared, result, None) for result in group)
     replicates = np.arange(wanted.reps, dtype=np.int32)
     draws = _spread(machine, prepared, group, cells, wanted)
+    missing = np.zeros((wanted.reps, 0), dtype=bool)
     if wanted.kind in ("node", "pipeline"):
-        _report_lost_cohorts(prepared, wanted, book)
+        drawn = (
+            resampled_counts(wanted.seed, block, prepared.design.n_units) for block in blocks(wanted.reps)
+        )
+        missing = np.concatenate([_missing_cohorts(prepared, counts) for counts in drawn])
     for number, (result, cell) in enumerate(zip(group, cells, strict=True)):
         fit, positions = result.fit, list(cell.tested)
         city = (fit.city_first + fit.city_second)[:, positions]
+        lost = np.zeros(wanted.reps, dtype=bool)
         if draws is not None:
             estimate, statistic = draws.estimate[number], draws.statistic[number]
+            if _drops(result):
+                lost = np.asarray(missing.any(axis=1))
+                estimate, statistic = (np.where(lost[:, None], np.nan, x) for x in (estimate, statistic))
+                _note_lost_cohorts(prepared, wanted, missing, book)
         else:
             signs = multipliers(wanted.seed, replicates, len(city), wanted.weights)
             if wanted.kind == "wild":
@@ -85,6 +97,12 @@ def bootstrap(
             _interval_row(
                 book, result, positions[k], wanted, replicates, estimate[:, k], statistic[:, k], float(error)
             )
+            unknown = int((np.isnan(estimate[:, k]) & ~lost).sum())
+            if unknown:
+                book.notes.append(
+                    f"{result.cell.label}: {unknown} bootstrap draws do not identify "
+                    f"'{fit.names[positions[k]]}' and are left out"
+                )
             name = fit.names[positions[k]]
             _decomposition_rows(
                 book, result, name, estimate[:, k], float(parts.node[k]), float(parts.pair[k])
@@ -95,20 +113,37 @@ def _spread(
     machine: Machine, prepared: Prepared, group: list[Estimated], cells: tuple[Tested, ...], wanted: Bootstrap
 ) -> Draws | None:
     """Draws that need the machine; None for other kinds."""
-    tasks = blocks(wanted.reps)
     if wanted.kind == "pipeline":
         names = tuple(
             tuple(result.fit.names[k] for k in cell.tested) for result, cell in zip(group, cells, strict=True)
         )
-        shared = replace(prepared.shared, cells=tuple(result.cell for result in group))
-        few = [part for block in tasks for part in np.array_split(block, -(-len(block) // _HEAVY))]
-        setting = PipelineSetting(shared, names, wanted.seed)
+        given = replace(prepared.shared, cells=tuple(result.cell for result in group))
+        few = [
+            part for block in blocks(wanted.reps) for part in np.array_split(block, -(-len(block) // _HEAVY))
+        ]
+        setting = PipelineSetting(given, names, wanted.seed)
         return machine.reduce(pipeline_draws, setting, few, merge_draws, label="bootstrap")
     if wanted.kind != "node":
         return None
     here = tuple(result.fit.estimate[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
     node = _NodeSetting(weighted_setting(prepared), cells, here, wanted.seed)
+    tasks = blocks(wanted.reps, draws_at_once(node, memory_of(prepared)))
     return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
+
+
+def draws_at_once(setting: _NodeSetting, memory: float) -> int:
+    """Draws of one task: a power of two, so that the devices of a process share them equally.
+
+    What a block holds is at most a 16th of the memory beside a table that is kept and an eighth without one, since
+    a process may work on several. A table that is not on the device as a whole is brought there, or computed, for
+    every block, so its blocks are longer.
+    """
+    weighted = setting.weighted
+    terms = max(len(cell.tested) for cell in setting.cells)
+    by_type = weighted.n_types * weighted.pairs.layout.size
+    each = 8 * (6 * weighted.pairs.n_units + (3 + 2 * terms) * by_type)
+    fitting = memory / (8 if weighted.pairs.features is None else 16) / each
+    return 1 << int(math.log2(min(max(fitting, 8.0), (1 if len(weighted.slabs) == 1 else 8) * shared.BLOCK)))
 
 
 def _interval_row(
@@ -141,31 +176,29 @@ def _interval_row(
         mc_error=p.error,
     )
     book.draw(result.cell.id, wanted.kind, replicates, name, estimate, statistic)
-    if not known.all():
-        book.notes.append(
-            f"{result.cell.label}: {int((~known).sum())} bootstrap draws do not identify '{name}' and are left out"
-        )
 
 
 def _decomposition_rows(
     book: Book, result: Estimated, name: str, estimate: Array, node: float, pair: float
 ) -> None:
     """Standard errors that each scheme targets, and what the draws gave: rows ``variance_*``, value in statistic."""
-    spread = float(np.nanstd(estimate))
+    known = estimate[np.isfinite(estimate)]
+    spread = float(known.std()) if len(known) else np.nan
     for what, value in (
         ("bootstrap_se", spread),
-        ("bootstrap_se_less_pair", float(np.sqrt(max(spread**2 - 2 * pair, 0.0)))),
+        ("bootstrap_se_less_pair", float(np.sqrt(np.maximum(spread**2 - 2 * pair, 0.0)))),
         ("target_se_node_plus_pair", float(np.sqrt(node + pair))),
         ("target_se_node", float(np.sqrt(node))),
         ("target_se_dyadic", float(np.sqrt(max(node - pair, 0.0)))),
     ):
-        book.row(result.cell.id, name, what, reps=len(estimate), statistic=value)
+        book.row(result.cell.id, name, what, reps=len(known), statistic=value)
 
 
 def _wild_rows(
     book: Book, result: Estimated, positions: list[int], signs: Array, replicates: Integers
 ) -> None:
     fit = result.fit
+    assert result.normal is not None
     names = list(result.normal.names)
     regressors = tuple(names.index(name) for name in result.regressors)
     for k in positions:
@@ -183,17 +216,39 @@ def _wild_rows(
         book.draw(result.cell.id, "wild", replicates, fit.names[k], np.full(len(drawn), np.nan), drawn)
 
 
-def _report_lost_cohorts(prepared: Prepared, wanted: Bootstrap, book: Book) -> None:
+def dropped_draws(prepared: Prepared, result: Estimated, counts: Array) -> Flags:
+    """Which resamples do not count for a cell, because a cohort has no city in them; bool ``[n_draws]``.
+
+    An event study keeps them: its event years pool cohorts, and what a draw cannot identify is left out of it.
+    """
+    return np.asarray(_missing_cohorts(prepared, counts).any(axis=1) & _drops(result))
+
+
+def _drops(result: Estimated) -> bool:
+    return result.cell.job.model.estimator != "event_study"
+
+
+def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
+    """``[n_draws, n_cohorts]``: which cohorts of adopters have no city in resamples ``counts [n_draws, n_units]``."""
     if prepared.adoption is None:
+        return np.zeros((len(counts), 0), dtype=bool)
+    cohorts = np.arange(len(prepared.adoption.years) - 1)
+    members = (prepared.adoption.classes[:, None] == cohorts).astype(np.float64)
+    return np.asarray(counts @ members == 0)
+
+
+def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, book: Book) -> None:
+    """How many draws were dropped, for want of which cohort, and what that does to the rest."""
+    lost = int(missing.any(axis=1).sum())
+    if not lost:
         return
-    classes, n = prepared.adoption.classes, len(prepared.adoption.years)
-    lost = 0
-    for block in blocks(wanted.reps):
-        counts = resampled_counts(wanted.seed, block, len(classes))
-        size = counts @ (classes[:, None] == np.arange(n)[None, :])
-        present = np.bincount(classes, minlength=n) > 0
-        lost += int((size[:, present] == 0).any(axis=1).sum())
-    if lost:
-        book.notes.append(
-            f"node bootstrap: {lost} of {wanted.reps} draws have no city of some adoption cohort"
-        )
+    assert prepared.adoption is not None
+    often = missing.sum(axis=0)
+    worst = int(often.argmax())
+    size = int((prepared.adoption.classes == worst).sum())
+    cities = "1 city" if size == 1 else f"{size} cities"
+    book.notes.append(
+        f"{wanted.kind} bootstrap: {lost:,} of {wanted.reps:,} draws ({100 * lost / wanted.reps:.0f}%) have no city of "
+        f"some adoption cohort and are left out, so its errors and intervals hold given that every cohort is drawn; "
+        f"{prepared.adoption.years[worst]:.0f} ({cities}) is missing from {int(often[worst]):,}"
+    )

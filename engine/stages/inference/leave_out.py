@@ -21,8 +21,7 @@ def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
     labels = np.array(data.panel.labels[by] if by != "city" and isinstance(data, CityData) else units)
     setting = weighted_setting(prepared)
-    seen = np.union1d(setting.pairs.i, setting.pairs.j)  # a city without a pair is left out of nothing
-    groups = np.unique(labels[seen])
+    groups = np.unique(labels[setting.units])  # a city without a pair is left out of nothing
     weights = (labels[None, :] != groups[:, None]).astype(np.float64)
     with jax.enable_x64(True):
         sums = weighted_sums(setting, weights)

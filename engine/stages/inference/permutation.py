@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,7 +11,7 @@ import numpy as np
 
 from engine.estimate.batch import Tested
 from engine.infer.cubes import Assignments, prepare
-from engine.infer.pair_shuffle import pair_shuffle_estimates
+from engine.infer.pair_shuffle import pair_shuffle_estimates, shuffled_sums
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
@@ -26,13 +28,15 @@ from engine.infer.summary import (
     permutation_p,
 )
 from engine.pairs.design import PanelDesign
+from engine.pairs.features import TILE
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.asked import strata_codes
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
+from engine.stages.inference import shared
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import BLOCK, blocks, features_of, terms_of, tested_of, weighted_setting
+from engine.stages.inference.shared import blocks, features_of, memory_of, terms_of, tested_of
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -90,27 +94,40 @@ def _exact_block(setting: Permutation, classes: Integers) -> Draws:
         return draws_of(setting, prepare(setting.given), classes, np.arange(len(classes), dtype=np.int32))
 
 
+def draws_at_once(setting: Permutation, memory: float) -> int:
+    """Draws of one task: a power of two, so that the devices of a process share them equally.
+
+    A block's sums take at most a 32nd of the memory, since a process may work on several; where the table of
+    statistics is not kept, but computed twice for every block, an eighth and longer blocks.
+    """
+    pairs, h = setting.given.pairs, setting.given.n_classes
+    terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
+    by_type = 2 * h * h + 2 * len(setting.given.types)
+    each = 8 * (4 * terms * pairs.n_units + by_type * pairs.layout.size + 12 * TILE)
+    kept = pairs.features is not None
+    fitting = memory / (32 if kept else 8) / each
+    return 1 << int(math.log2(min(max(fitting, 8.0), shared.BLOCK if kept else 4 * shared.BLOCK)))
+
+
 def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: Book) -> None:
     setting = permutation_setting(prepared, group, wanted)
     ways = n_assignments(setting.given.classes, setting.strata)
-    exact = ways <= wanted.reps
+    exact, at_once = ways <= wanted.reps, draws_at_once(setting, memory_of(prepared))
     if exact:
         every = all_assignments(setting.given.classes, setting.strata)
-        tasks = [every[start : start + BLOCK] for start in range(0, ways, BLOCK)]
+        tasks = [every[block] for block in blocks(ways, at_once)]
         draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
+        draws = replace(draws, replicates=np.arange(ways, dtype=np.int32))  # each block counts from 0
         book.notes.append(f"permutation: all {ways:,} assignments were enumerated, so p-values are exact")
     else:
         draws = machine.reduce(
-            permutation_draws, setting, blocks(wanted.reps), merge_draws, label="permutations"
+            permutation_draws, setting, blocks(wanted.reps, at_once), merge_draws, label="permutations"
         )
     observed = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
-    weighted = weighted_setting(prepared)
+    sums = shuffled_sums(setting.given, reps=_SHUFFLES, seed=wanted.seed)
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
-        plain = tested_of(
-            prepared, result, _own_terms(result)
-        )  # these pairs lack the treatment that happened
-        shuffled = pair_shuffle_estimates(weighted, plain, reps=_SHUFFLES, seed=wanted.seed)
+        shuffled = pair_shuffle_estimates(setting.given, cell, reps=_SHUFFLES, seed=wanted.seed, sums=sums)
         nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
         for k, position in enumerate(cell.tested):
             name = result.fit.names[position]

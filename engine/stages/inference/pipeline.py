@@ -20,7 +20,9 @@ from engine.pairs.passes import MomentPass, city_moments, merge_moments
 from engine.pairs.treatment import adoption_classes
 from engine.spec import Job
 from engine.stages.data import CityData, with_indices
-from engine.stages.design import Shared, build_design, build_sample, treatment_terms
+from engine.stages.design import Shared, build_design
+from engine.stages.sample import build_sample
+from engine.stages.treatment import effective_years, treatment_terms
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -75,7 +77,7 @@ def _estimates(setting: PipelineSetting, data: CityData, origin: Any) -> list[Ar
     shared = replace(setting.shared, data=data)
     job = shared.job
     assert job.treatment is not None
-    adoption = adoption_classes(data.panel.constant(job.treatment.adoption), data.panel.years[-1])
+    adoption = adoption_classes(effective_years(data.panel, job), data.panel.years[-1])
     terms = [treatment_terms(cell.job, data, adoption) for cell in shared.cells]
     sample = build_sample(data, job, adoption, origin=origin.astype(np.int32))
     design = build_design(shared, sample, adoption)

@@ -18,12 +18,17 @@ from engine.stages.prepare import Prepared
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
-BLOCK = 256  # replicates of one task
+BLOCK = 256  # most replicates of one task
+
+
+def memory_of(prepared: Prepared) -> float:
+    """``runtime.memory`` in bytes."""
+    return memory_bytes(prepared.shared.job.runtime.memory)
 
 
 def features_of(prepared: Prepared, *, every_screen: bool, observed: Array | None = None) -> PairFeatures:
-    """Statistics of the pairs of a pass, within three quarters of ``runtime.memory``."""
-    budget = memory_bytes(prepared.shared.job.runtime.memory) * 0.75
+    """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
+    budget = memory_of(prepared) * 0.75
     return pair_features(prepared.design, every_screen=every_screen, memory_bytes=budget, observed=observed)
 
 
@@ -59,8 +64,10 @@ def tested_of(
     )
 
 
-def blocks(reps: int) -> list[Integers]:
-    return [np.arange(start, min(start + BLOCK, reps), dtype=np.int32) for start in range(0, reps, BLOCK)]
+def blocks(reps: int, size: int | None = None) -> list[Integers]:
+    """Replicate numbers in blocks of ``size``, `BLOCK` by default."""
+    step = size or BLOCK
+    return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
 def weighted_setting(prepared: Prepared) -> Weighted:
@@ -71,6 +78,4 @@ def weighted_setting(prepared: Prepared) -> Weighted:
     types = types_of(prepared)
     for number, (g, h) in enumerate(types):
         kinds[g, h] = kinds[h, g] = number
-    kind = kinds[design.classes[pairs.i], design.classes[pairs.j]]
-    used = pairs.features[:, 0] > 0
-    return sort_by_type(pairs, np.where(used, kind, -1).astype(np.int32), len(types))
+    return sort_by_type(pairs, kinds[design.classes[pairs.i], design.classes[pairs.j]], len(types))

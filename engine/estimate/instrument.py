@@ -1,0 +1,115 @@
+"""Instrumental variables with one instrument: its strength, and intervals that do not depend on it.
+
+With pi_D and pi_y the instrument's coefficients in first stage and reduced form, and Omega their joint
+covariance under one kind of dependence:
+
+    F          (pi_D / se)^2, the Kleibergen-Paap rk Wald statistic of one instrument
+    AR(b)      (pi_y - b pi_D)^2 / (Omega_yy - 2 b Omega_yD + b^2 Omega_DD)
+
+The Anderson-Rubin interval {b: AR(b) <= c^2} has the solutions of a quadratic as its ends: it is an interval,
+what lies outside of one, the whole line, or, where no effect fits, empty. Sources: Anderson and Rubin (1949),
+Kleibergen and Paap (2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from engine.estimate.fit import MomentFit, Stage, fit
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Shape = Literal["interval", "outside", "line", "empty"]
+
+
+@dataclass(frozen=True)
+class Instrumented:
+    """The regressions behind one instrument.
+
+    Attributes
+    ----------
+    first, reduced : MomentFit
+        Of the treatment, and of the outcome, on controls and instrument (the last coefficient).
+    both : MomentFit
+        Of their sum, whose variance gives the covariance of the two.
+    """
+
+    first: MomentFit
+    reduced: MomentFit
+    both: MomentFit
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What one kind of error says about the instrument.
+
+    Attributes
+    ----------
+    f : float
+        Kleibergen-Paap F.
+    ar_p : float
+        p-value of no effect, Anderson-Rubin.
+    shape : str
+        Of the Anderson-Rubin interval.
+    low, high : float
+        Its ends; of shape ``outside`` the interval is below low and above high; infinite for ``line``, NaN
+        for ``empty``.
+    """
+
+    f: float
+    ar_p: float
+    shape: Shape
+    low: float
+    high: float
+
+
+def instrumented(stage: Stage, controls: tuple[str, ...], *, treatment: str, instrument: str) -> Instrumented:
+    """First stage, reduced form, and the fit of their sum."""
+    regressors = (*controls, instrument)
+    first, reduced = fit(stage, regressors, outcome=treatment), fit(stage, regressors)
+    parts = ("estimate", "residual", "city_first", "city_second", "without_city")
+    both = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
+    return Instrumented(first, reduced, both)
+
+
+def strength(
+    pi_y: float, pi_d: float, variances: tuple[float, float, float], *, dof: int, confidence: float
+) -> Strength:
+    """F and Anderson-Rubin interval from the variances of pi_y, pi_D and their sum.
+
+    Parameters
+    ----------
+    pi_y, pi_d : float
+    variances : (var pi_y, var pi_D, var (pi_y + pi_D))
+    dof : int
+        Of the t distribution.
+    confidence : float
+    """
+    yy, dd, total = variances
+    yd = (total - yy - dd) / 2
+    critical = float(stdtrit(dof, 0.5 + confidence / 2)) ** 2
+    p = float(2 * stdtr(dof, -abs(pi_y) / np.sqrt(yy)))
+    shape, low, high = _interval(
+        pi_d**2 - critical * dd, -2 * (pi_y * pi_d - critical * yd), pi_y**2 - critical * yy
+    )
+    return Strength(pi_d**2 / dd, p, shape, low, high)
+
+
+def _interval(a: float, b: float, c: float) -> tuple[Shape, float, float]:
+    """Where a x^2 + b x + c <= 0."""
+    inner = b * b - 4 * a * c
+    if a > 0 and inner < 0:
+        return "empty", float("nan"), float("nan")
+    if inner < 0 or (a == 0 and b == 0):
+        return "line", -float("inf"), float("inf")
+    if a == 0:
+        end = -c / b
+        return "interval", *((-float("inf"), end) if b > 0 else (end, float("inf")))
+    # The root of larger size first: the other follows from their product without cancellation.
+    far = -0.5 * (b + np.copysign(np.sqrt(inner), b))
+    roots = sorted((float(far / a), float(c / far) if far else 0.0))
+    return ("interval" if a > 0 else "outside"), roots[0], roots[1]

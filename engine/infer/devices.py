@@ -1,0 +1,45 @@
+"""Arrays over the JAX devices of a process: draws are dealt to them in equal parts, what all draws share is on each.
+
+    across_devices(array, axis)   split along the axis of the draws (the last one by default)
+    on_all_devices(array)         a copy on each
+
+Both take numpy or JAX arrays and give JAX arrays that any jitted function takes together; call them under
+float64. On one device both are `jnp.asarray`. Draws that the devices do not divide are copied to each, so nothing
+is padded and every number is the same on any number of devices. A function whose draws do not meet each other
+(no sum over them) then runs without communication between devices.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+_DRAWS = "draws"
+
+
+def across_devices(array: Any, axis: int = -1) -> jax.Array:
+    """The array, split along ``axis`` where the number of devices divides its length there."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jnp.asarray(array)
+    if array.shape[axis] % len(devices):
+        return on_all_devices(array)
+    split: list[str | None] = [None] * array.ndim
+    split[axis] = _DRAWS
+    return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec(*split)))
+
+
+def on_all_devices(array: Any) -> jax.Array:
+    """The array, whole on every device."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jnp.asarray(array)
+    return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec()))
+
+
+def _mesh(devices: list[Any]) -> Mesh:
+    return Mesh(np.array(devices), (_DRAWS,))

@@ -1,0 +1,225 @@
+"""How alike treated and controls are before and after matching: numbers, table, figure, the figure in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.report.figures import figure_style
+from engine.report.grid import Entry, Row, Table
+from engine.report.tables import number
+from engine.report.words import ENGLISH, Words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BEFORE, _AFTER, _INK, _GREY = "#B35900", "#0B2545", "#1A1A1A", "#6B6B6B"
+_MEASURES = ("mean_treated", "mean_control", "smd", "variance_ratio", "t")
+_COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in _MEASURES))
+
+
+def balance(
+    columns: np.ndarray, treated: np.ndarray, weight: np.ndarray, *, names: Sequence[str]
+) -> pd.DataFrame:
+    """Means, standardised differences, variance ratios and t of every column, before and after matching.
+
+    smd = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2) with the variances of the unmatched sample both times, so that
+    it moves with the means alone. variance_ratio = s_1^2 / s_0^2, after matching of weighted variances
+    sum w (x - m)^2 / (sum w - 1). t is that of the treated indicator in (weighted) least squares of the column
+    on it, with n - 2 degrees of freedom, n the rows of positive weight; it treats rows as independent, which
+    pairs that share a city are not, and it falls with the size of a sample: a description, no test.
+
+    Parameters
+    ----------
+    columns : float64 ``[n, k]``
+    treated : bool ``[n]``
+    weight : float64 ``[n]``
+        Of the matched sample: `estimate.matching.Matched.weight`. Before matching every row counts once.
+    names : sequence of str, k of them
+
+    Returns
+    -------
+    DataFrame ``[k]``
+        column, mean_treated_before, mean_control_before, smd_before, variance_ratio_before, t_before, and the
+        same with _after. NaN where a variance is zero or has one row only.
+
+    Raises
+    ------
+    InputError
+        Where the treated or the controls are absent, before or after.
+
+    References
+    ----------
+    Rosenbaum and Rubin (1985), American Statistician 39(1), for smd; pstest (Leuven and Sianesi 2003) for t and
+    the variance ratio.
+    """
+    columns, treated = np.asarray(columns, dtype=np.float64), np.asarray(treated, dtype=bool)
+    weight = np.asarray(weight, dtype=np.float64)
+    if columns.ndim != 2 or columns.shape != (len(treated), len(names)) or weight.shape != treated.shape:
+        raise ValueError(
+            f"expected columns [n, {len(names)}] and [n] treated and weights, got {columns.shape}, "
+            f"{treated.shape}, {weight.shape}"
+        )
+    out: dict[str, Any] = {"column": list(names)}
+    denominator = np.zeros(columns.shape[1])
+    for when, w in (("before", np.ones(len(treated))), ("after", weight)):
+        kept = w > 0
+        parts = [_moments(columns[rows], w[rows], when) for rows in (kept & treated, kept & ~treated)]
+        (mean_1, square_1, sum_1), (mean_0, square_0, sum_0) = parts
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance_1, variance_0 = square_1 / (sum_1 - 1), square_0 / (sum_0 - 1)
+            if when == "before":
+                denominator = np.sqrt((variance_1 + variance_0) / 2)
+            error = np.sqrt((square_1 + square_0) / (kept.sum() - 2) * (1 / sum_1 + 1 / sum_0))
+            values = (
+                mean_1,
+                mean_0,
+                (mean_1 - mean_0) / denominator,
+                variance_1 / variance_0,
+                (mean_1 - mean_0) / error,
+            )
+        for measure, value in zip(_MEASURES, values, strict=True):
+            out[f"{measure}_{when}"] = np.where(np.isfinite(value), value, np.nan)
+    return pd.DataFrame(out)
+
+
+def _moments(x: np.ndarray, w: np.ndarray, when: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """Weighted mean, sum of squares around it, and sum of weights."""
+    if not len(x):
+        raise InputError(
+            f"there are no treated rows, or no controls, {when} matching",
+            where="balance",
+            remedy="widen the caliper, or check which pairs the filters keep",
+        )
+    mean = w @ x / w.sum()
+    square = w @ (x - mean) ** 2
+    # What rounding of the mean leaves of a constant must not pass for a variance.
+    return mean, np.where(square > 1e-24 * (w @ x**2), square, 0.0), float(w.sum())
+
+
+def balance_table(
+    frame: pd.DataFrame, *, title: str, notes: Sequence[str] = (), words: Words = ENGLISH
+) -> Table:
+    """The frame as a printed table: one row a column and sample, numbers of `balance`."""
+    _check(frame)
+    rows = []
+    for record in frame.to_dict("records"):
+        for when in ("before", "after"):
+            values = [float(record[f"{measure}_{when}"]) for measure in _MEASURES]
+            entries = tuple(Entry(number(v), v) if np.isfinite(v) else Entry() for v in values)
+            label = words("{column}, {when}", column=record["column"], when=words.known(when))
+            rows.append(Row("fit", label, entries, term=str(record["column"])))
+    said = words(
+        "SMD: difference of means over the root of the mean variance of treated and controls before matching. "
+        "Variance ratio: treated over controls. t treats rows as independent and is no test."
+    )
+    header = (words("Treated"), words("Controls"), words("SMD"), words("Variance ratio"), "t")
+    return Table(title=title, header=header, rows=tuple(rows), notes=(said, *notes), words=words)
+
+
+def balance_figure(
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    subtitle: str = "",
+    limit: float = 0.1,
+    words: Words = ENGLISH,
+) -> Figure:
+    """Standardised mean differences before (hollow) and after matching (filled), the largest on top.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `balance` gives it; differences that are not defined are left out.
+    limit : float
+        Where the dashed lines are drawn; 0.1 is customary (Austin 2009, Statistics in Medicine 28).
+
+    Raises
+    ------
+    InputError
+        A column is missing, or no difference is defined.
+    """
+    from matplotlib.figure import Figure
+
+    rows = _sorted(frame).iloc[::-1]
+    before, after = rows["smd_before"].to_numpy(float), rows["smd_after"].to_numpy(float)
+    places = np.arange(len(rows))
+    with figure_style():
+        figure = Figure(figsize=(6.3, 1.5 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color=_GREY, linewidth=0.8, zorder=1)
+        for side in (-limit, limit):
+            axes.axvline(side, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.hlines(places, before, after, color="#C9C9C9", linewidth=1.2, zorder=2)
+        point: dict[str, Any] = {"linestyle": "none", "zorder": 4}
+        axes.plot(
+            before,
+            places,
+            marker="s",
+            markersize=5.5,
+            markerfacecolor="white",
+            markeredgecolor=_BEFORE,
+            markeredgewidth=1.3,
+            label=words("before matching"),
+            **point,
+        )
+        axes.plot(
+            after, places, marker="o", markersize=5.5, color=_AFTER, label=words("after matching"), **point
+        )
+        axes.set_yticks(places, rows["column"].astype(str).tolist())
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
+        axes.set_axisbelow(True)
+        form = "Standardised mean difference, treated less controls; dashed at ±{limit}"
+        axes.set_xlabel(words(form, limit=f"{limit:g}"))
+        axes.set_title(f"{title}\n{subtitle}" if subtitle else title, loc="left", fontsize=11, color=_INK)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
+def balance_text(frame: pd.DataFrame, words: Words = ENGLISH) -> str:
+    """The figure in words for those who cannot see it."""
+    parts = [
+        words(
+            "{column}: {before} before, {after} after",
+            column=row.column,
+            before=_said(row.smd_before, words),
+            after=_said(row.smd_after, words),
+        )
+        for row in _sorted(frame).itertuples()
+    ]
+    return words(
+        "Standardised mean differences of treated and controls, before and after matching. {parts}.",
+        parts=words("; ").join(parts),
+    )
+
+
+def _said(value: Any, words: Words) -> str:
+    return number(float(value)) if np.isfinite(value) else words("not defined")
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a difference, by its size before matching; equal ones in the order given."""
+    _check(frame)
+    rows = frame[np.isfinite(frame["smd_before"])]
+    if rows.empty:
+        raise InputError(
+            "no standardised difference is defined",
+            where="balance",
+            remedy="match on columns that vary among treated rows or controls",
+        )
+    return rows.loc[rows["smd_before"].abs().sort_values(ascending=False, kind="stable").index]
+
+
+def _check(frame: pd.DataFrame) -> None:
+    missing = [name for name in _COLUMNS if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"the column '{missing[0]}' is missing",
+            where="balance",
+            remedy="run the job again with this version: dyadid run JOB",
+        )

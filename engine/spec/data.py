@@ -1,0 +1,91 @@
+"""What a job file may say about its data: a city panel or a pair table, and the indices made of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from engine.spec.block import Block, Formula, Name
+
+
+class Deflate(Block):
+    """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
+
+    columns: list[Name] = Field(min_length=1, description="canonical columns to deflate")
+    base_year: int
+    price_index: Name | None = Field(None, description="price level column, any base")
+    nominal: Name | None = Field(None, description="GDP at current prices")
+    real: Name | None = Field(None, description="GDP at constant prices, any base")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Deflate:
+        by_index = self.price_index is not None
+        by_gdp = self.nominal is not None and self.real is not None
+        if by_index == by_gdp or (self.nominal is None) != (self.real is None):
+            raise ValueError("give either price_index, or both nominal and real")
+        return self
+
+
+class Fill(Block):
+    """Interior gaps of at most ``max_gap`` years are filled; every filled cell is flagged and reported."""
+
+    max_gap: int = Field(ge=1, le=10)
+    method: Literal["linear", "log_linear"] = "linear"
+    columns: list[Name] | None = Field(None, description="default: every column the job reads")
+
+
+class Panel(Block):
+    """Where the city-year data are and how their columns are called."""
+
+    source: str = Field(description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file")
+    columns: dict[Name, Formula] = Field(
+        {}, description="canonical name: column of the file, or arithmetic on columns"
+    )
+    sheet: str | None = Field(None, description="Excel sheet; default the first")
+    encoding: str | None = Field(None, description="CSV encoding; default: UTF-8, then GB18030")
+    deflate: Deflate | None = None
+    fill: Fill | None = None
+    balance: Literal["drop", "keep"] = Field(
+        "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
+    )
+    options: dict[Name, int | float | bool] = Field(
+        {}, description="options of a builtin source, e.g. effect, seed"
+    )
+    join: list[Join] = Field([], description="further tables of city or city-year columns")
+
+
+class Join(Block):
+    """Columns of another table, merged into the panel by city, and by year where it has a year."""
+
+    source: str = Field(description="builtin:policy_demo, builtin:pilots, or a file, with a column city")
+    missing: float | None = Field(None, description="value of cities and years it does not have")
+
+
+class PairTable(Block):
+    """A user's own dyadic table: one row a pair and year."""
+
+    source: str
+    unit_i: str
+    unit_j: str
+    year: str
+    directed: bool = False
+    weight: str | None = Field(None, description="column of row weights")
+    sheet: str | None = None
+    encoding: str | None = None
+
+
+class Index(Block):
+    """Entropy-weighted composite index, weights pooled over all city-years of the sample."""
+
+    entropy: list[Formula] = Field(min_length=2, description="indicators")
+    negative: list[Formula] = Field([], description="those of the indicators for which less is better")
+
+    @model_validator(mode="after")
+    def _negative_is_listed(self) -> Index:
+        unlisted = [name for name in self.negative if name not in self.entropy]
+        if unlisted:
+            raise ValueError(f"negative names {unlisted[0]!r}, which is not among the entropy indicators")
+        if len(set(self.entropy)) < len(self.entropy):
+            raise ValueError("an indicator is listed twice")
+        return self

@@ -1,0 +1,114 @@
+"""Cells with more effects than pair and year: one pass that makes rows, effects absorbed, refits for the jackknife."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.estimate.absorb import Effect
+from engine.estimate.absorbed_fit import (
+    RowFit,
+    RowProblem,
+    RowStage,
+    leave_out_cities,
+    leave_out_setting,
+    merge_left_out,
+    row_fit,
+    row_stage,
+)
+from engine.infer.variance import covariances
+from engine.pairs.passes import pair_rows
+from engine.pairs.rows import PairRows, merge_rows
+from engine.runtime.execute import Machine
+from engine.spec import Job
+from engine.stages.estimation import Estimated, columns_of, first_pass, named, plain, union
+from engine.stages.prepare import Prepared
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_REFITS = 8  # cities of one task
+
+
+def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
+    """Estimate the cells of a pass whose effects are absorbed row by row.
+
+    Raises
+    ------
+    InputError
+        For an empty sample, regressors that the effects explain, or infinite outcomes under ``infinite: error``.
+    """
+    cells, design = prepared.shared.cells, prepared.design
+    _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
+    table, names, chosen = union(prepared.terms)
+    controls = prepared.shared.controls
+    regressors = [(*columns_of(cell, controls), *own) for cell, own in zip(cells, chosen, strict=True)]
+    effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
+    columns = _columns(rows, design.classes, table)
+    with named(cells[0]):
+        stage = row_stage(RowProblem(rows, (*controls, *names), columns, effects))
+    fits = []
+    for cell, wanted in zip(cells, regressors, strict=True):
+        with named(cell), _advised(cell.job):
+            fits.append(
+                row_fit(
+                    stage,
+                    wanted,
+                    n_units=design.n_units,
+                    directed=design.directed,
+                    both_treated_kept=cell.job.pairs.exclude == "none",
+                )
+            )
+    if any("jackknife" in cell.job.model.errors for cell in cells):
+        fits = _with_refits(machine, stage, fits)
+    return [
+        Estimated(
+            cell=cell,
+            fit=replace(one.fit, names=tuple(plain(name) for name in one.fit.names)),
+            covariances=covariances(one.fit, one.own, one.reverse, tuple(cell.job.model.errors)),
+            infinite=rows.infinite,
+            singletons=rows.singletons,
+            normal=None,
+            regressors=one.fit.names,
+            own=one.own,
+            dyadic=covariances(one.fit, one.own, one.reverse, ("dyadic",))[0],
+            absorption=stage.absorption,
+        )
+        for cell, one in zip(cells, fits, strict=True)
+    ]
+
+
+def _columns(rows: PairRows, classes: Any, table: Array) -> Array:
+    """Regressors and outcome ``[n_rows, ...]`` in the order controls, terms, outcome."""
+    terms = table[classes[rows.first], classes[rows.second], rows.year]
+    return np.concatenate([rows.values[:, :-1], terms, rows.values[:, -1:]], axis=1)
+
+
+@contextmanager
+def _advised(job: Job) -> Iterator[None]:
+    """What the effects explain is told with the keys that decide it."""
+    try:
+        yield
+    except InputError as error:
+        key = "; pairs.exclude: none keeps them" if "two treated units" in (error.remedy or "") else ""
+        where = "model.fixed_effects" if error.where is None else error.where
+        raise InputError(error.problem, where=where, remedy=f"{error.remedy}{key}") from None
+
+
+def _with_refits(machine: Machine, stage: RowStage, fits: list[RowFit]) -> list[RowFit]:
+    """The fits with their leave-one-city-out coefficients; a city without rows is left out of nothing."""
+    setting = leave_out_setting(stage, [one.fit.names for one in fits])
+    rows = stage.problem.rows
+    cities = np.union1d(rows.first, rows.second)
+    tasks = [cities[start : start + _REFITS] for start in range(0, len(cities), _REFITS)]
+    found = machine.reduce(leave_out_cities, setting, tasks, merge_left_out, label="refits")
+    out = []
+    for one, estimates in zip(fits, found.estimates, strict=True):
+        without = np.tile(one.fit.estimate, (len(one.fit.city_first), 1))
+        without[cities] = estimates
+        out.append(replace(one, fit=replace(one.fit, without_city=without)))
+    return out

@@ -1,0 +1,85 @@
+"""Do the coefficients of the three classes of a split differ? Tests that know the classes share their cities.
+
+With city influences psi_c of each class's regression (their sum over its pairs), the covariance of two classes
+is sum_c psi_c^a psi_c^b' (no pair is in both), and within a class it is the dyadic one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc, stdtr
+
+from engine.estimate.fit import Fit
+from engine.stages.estimation import Estimated
+
+CONTRASTS = ("job", "split", "term", "classes", "difference", "std_error", "statistic", "dof", "p_value")
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def contrasts_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
+    """Differences of coefficients between the classes of each split, and the joint test that there is none.
+
+    Rows: every two classes, ``high - low``, with a t test of N - 1 degrees of freedom, N the cities of the
+    smaller class; ``all equal`` with a Wald chi-squared test.
+    """
+    groups: dict[str, list[Estimated]] = {}
+    for result in results:
+        if result.cell.job.pairs.split is not None:
+            groups.setdefault(_without_class(result), []).append(result)
+    rows = [row for group in groups.values() if len(group) > 1 for row in _rows(group)]
+    return pd.DataFrame([(job, *row) for row in rows], columns=list(CONTRASTS))
+
+
+def _without_class(result: Estimated) -> str:
+    content = result.cell.job.model_dump(mode="json", exclude={"inference"})
+    del content["pairs"]["split"]["pairs"]
+    return json.dumps(content, sort_keys=True)
+
+
+def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
+    split = group[0].cell.job.pairs.split
+    assert split is not None
+    names = [result.cell.job.pairs.split.pairs for result in group]  # type: ignore[union-attr]  # grouped by it
+    for term in (name for name in group[0].fit.names if all(name in result.fit.names for result in group)):
+        at = [result.fit.names.index(term) for result in group]
+        estimate = np.array([result.fit.estimate[k] for result, k in zip(group, at, strict=True)])
+        covariance = _covariance(group, at)
+        for a, b in itertools.combinations(range(len(group)), 2):
+            difference = estimate[a] - estimate[b]
+            error = float(np.sqrt(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]))
+            dof = min(group[a].fit.n_units, group[b].fit.n_units) - 1
+            t = difference / error
+            p = float(2 * stdtr(dof, -abs(t)))
+            yield split.by, term, f"{names[a]} - {names[b]}", difference, error, t, dof, p
+        step = np.diff(np.eye(len(group)), axis=0)
+        moved, inside = step @ estimate, step @ covariance @ step.T
+        wald = float(moved @ np.linalg.solve(inside, moved))
+        yield split.by, term, "all equal", np.nan, np.nan, wald, len(step), float(chdtrc(len(step), wald))
+
+
+def _factor(fit: Fit) -> float:
+    """The small-sample factor of the dyadic variance."""
+    parameters = (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters_city)
+    return fit.n_units / (fit.n_units - 1) * parameters
+
+
+def _covariance(group: list[Estimated], at: list[int]) -> Array:
+    """Covariance of one coefficient over the classes; eigenvalues below zero are raised to it."""
+    city = np.stack(
+        [(result.fit.city_first + result.fit.city_second)[:, k] for result, k in zip(group, at, strict=True)],
+        axis=1,
+    )
+    own = np.array([result.dyadic.matrix[k, k] for result, k in zip(group, at, strict=True)])
+    sums = city.T @ city
+    factor = np.array([_factor(result.fit) for result in group])
+    out = sums * np.sqrt(np.outer(factor, factor))
+    np.fill_diagonal(out, own)
+    values, vectors = np.linalg.eigh(out)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)

@@ -1,0 +1,112 @@
+"""From a folder of policy documents to files with counts, passages and indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from engine.cities import builtin
+from engine.cities.read import read_table
+from engine.errors import InputError
+from engine.runtime.files import output_folder, write_with
+from engine.text.count import count_instruments
+from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
+from engine.text.index import Pool, merge_into, panel_keys, policy_indices
+from engine.text.read import DEMO, read_documents
+
+DEMO_NAME = "builtin:demo_documents"
+
+
+@dataclass(frozen=True)
+class PolicyTextFiles:
+    """What was written; ``notes`` are what a reader of the indices must know, ``line`` says what was done."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    line: str
+
+
+def write_policy_text(
+    folder: str,
+    *,
+    out: Path,
+    dictionary: Path | None = None,
+    panel: str | None = None,
+    pool: str = "pilots",
+) -> PolicyTextFiles:
+    """Write ``counts.csv``, ``passages.csv``, ``weights.csv``, ``indices.csv`` and ``instruments.csv``.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of documents with its ``documents.csv``, or ``builtin:demo_documents``.
+    out : Path
+        Folder for the results. ``instruments.csv`` there is the dictionary as it was used, to be edited.
+    dictionary : Path, optional
+        Table of instruments; default the one that comes with the engine.
+    panel : str, optional
+        Table with the columns city and year, or ``builtin:NAME``: its cities and years are those of the
+        indices, and it is written with their columns as ``panel.parquet``. Default the cities of the
+        documents, from the year of the first to that of the last.
+    pool : {'pilots', 'all'}
+        City-years that the weights are computed over (`engine.text.index.policy_indices`).
+
+    Raises
+    ------
+    InputError
+        For anything wrong with documents, dictionary or panel, before anything is written.
+    """
+    over = _pool(pool)
+    output_folder(out)
+    instruments = read_dictionary(dictionary or DEFAULT)
+    frame = _panel(panel) if panel else None
+    documents, unread = read_documents(DEMO if folder == DEMO_NAME else Path(folder))
+    if frame is None:
+        cities, years = {document.city for document in documents}, {document.year for document in documents}
+    else:
+        keys = panel_keys(frame, source=str(panel))
+        cities, years = set(keys["city"]), set(keys["year"].tolist())
+    found = count_instruments(documents, instruments)
+    result = policy_indices(found.counts, cities=sorted(cities), years=sorted(years), pool=over)
+    tables = {
+        "counts": found.counts,
+        "passages": found.passages,
+        "weights": result.weights,
+        "indices": result.indices,
+        "instruments": _table(instruments),
+    }
+    merged = merge_into(frame, result.indices) if frame is not None else None
+    # the mark tells Excel that the text is UTF-8
+    written = [
+        write_with(out / f"{name}.csv", partial(table.to_csv, index=False, encoding="utf-8-sig"))
+        for name, table in tables.items()
+    ]
+    if merged is not None:
+        written.append(write_with(out / "panel.parquet", partial(merged.to_parquet, index=False)))
+    line = (
+        f"{len({document.file for document in documents})} documents, "
+        f"{int(found.counts['count'].sum())} passages of {len(instruments.instruments)} instruments, "
+        f"{len(cities)} cities, {min(years)} to {max(years)}"
+    )
+    return PolicyTextFiles(tuple(written), (*unread, *result.notes), line)
+
+
+def _pool(pool: str) -> Pool:
+    if pool == "pilots":
+        return "pilots"
+    if pool == "all":
+        return "all"
+    raise InputError(f"weights over '{pool}'", where="--weights-over", remedy="say pilots or all")
+
+
+def _panel(source: str) -> pd.DataFrame:
+    prefix, _, name = source.partition(":")
+    return builtin.load(name) if prefix == "builtin" else read_table(Path(source))
+
+
+def _table(dictionary: Dictionary) -> pd.DataFrame:
+    rows = [(entry.kind, entry.name, ";".join(entry.terms)) for entry in dictionary.instruments]
+    return pd.DataFrame(rows, columns=["kind", "instrument", "terms"])

@@ -1,0 +1,118 @@
+"""Which pairs a job is about: exclusion, gravity screen, split; and values of formulas on the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.cities.panel import CityPanel
+from engine.errors import InputError
+from engine.expression import parse
+from engine.pairs.design import Split
+from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
+from engine.pairs.tiles import triangle
+from engine.pairs.treatment import Adoption, allowed_classes
+from engine.spec import Job
+from engine.stages.data import CityData
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_CLASSES = ("low", "mixed", "high")
+
+
+def values_of(panel: CityPanel, text: str, key: str, *, may_miss: bool) -> Array:
+    """``[n_units, n_years]`` of a formula; raises InputError for cells it leaves undefined."""
+    values = panel.evaluate(parse(text))
+    bad = np.isinf(values) if may_miss else ~np.isfinite(values)
+    if bad.any():
+        unit, year = np.argwhere(bad)[0]
+        raise InputError(
+            f"'{text}' is undefined in {panel.units[unit]}, {panel.years[year]} ({int(bad.sum()):,} city-years in all)",
+            where=key,
+            remedy="lags, differences and growth lose the first sample year: define them under panel.columns, which "
+            "sees earlier years; else look for a division by zero",
+        )
+    return values
+
+
+def build_sample(
+    data: CityData, job: Job, adoption: Adoption, *, origin: np.ndarray[Any, Any] | None = None
+) -> PairSample:
+    """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of."""
+    allowed = allowed_classes(adoption, job.pairs.exclude)
+    gravity = _gravity(data, job, copies=origin is not None) if job.pairs.gravity else None
+    sample = PairSample(adoption.classes, allowed, gravity, origin=origin)
+    if sample.n_eligible == 0:
+        raise InputError(
+            "no pair is left after pairs.exclude: both_treated, since every unit adopts",
+            where="pairs.exclude",
+            remedy="use exclude: none with another treatment rule",
+        )
+    return sample.screened() if job.pairs.gravity and job.pairs.gravity.keep == "above_median" else sample
+
+
+def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
+    assert job.pairs.gravity is not None
+    panel, rule = data.panel, job.pairs.gravity
+    latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
+    if not copies:
+        check_places(panel.units, latitude, longitude)
+    masses = [_one_year(panel, text, rule.year, key="pairs.gravity.year") for text in rule.mass]
+    return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
+
+
+def _one_year(panel: CityPanel, text: str, year: str | int, *, key: str) -> Array:
+    """``[n_units]`` value of a formula: the mean over the sample years, or that of one year."""
+    values = panel.evaluate(parse(text))
+    if year == "mean":
+        return np.asarray(np.nanmean(values, axis=1))
+    first = panel.years[0]
+    wanted = first if year == "first" else int(year)
+    if wanted not in panel.years:
+        raise InputError(
+            f"{wanted} is not among the sample years {first} to {panel.years[-1]}",
+            where=key,
+            remedy="name a year of the sample, or mean or first",
+        )
+    return np.asarray(values[:, panel.years.index(wanted)])
+
+
+def build_split(data: CityData, job: Job, sample: PairSample) -> Split | None:
+    """The class of pairs that the job asks for, of the pairs that the screen left.
+
+    Raises
+    ------
+    InputError
+        For an indicator that is not 0 or 1, a column without a value, and a class without pairs.
+    """
+    rule, panel = job.pairs.split, data.panel
+    if rule is None:
+        return None
+    value = _one_year(panel, rule.by, rule.year, key="pairs.split.year")
+    strange = ~np.isfinite(value) if rule.rule != "indicator" else ~np.isin(value, (0.0, 1.0))
+    if strange.any():
+        k = int(np.argmax(strange))
+        raise InputError(
+            f"'{rule.by}' is {value[k]:g} in {panel.units[k]}",
+            where="pairs.split.by",
+            remedy="an indicator is 0 or 1; use rule: median or terciles for other columns"
+            if rule.rule == "indicator"
+            else "give every city a value",
+        )
+    if rule.rule == "median":
+        value = (value > np.median(value)).astype(np.float64)
+    sums = np.concatenate([value[i] + value[j] for i, j in map(sample.pairs, triangle(sample.n_units, 512))])
+    place = _CLASSES.index(rule.pairs)
+    cuts = np.array([-np.inf, 0.5, 1.5, np.inf])
+    if rule.rule == "terciles":
+        cuts[1:3] = np.quantile(sums, [1 / 3, 2 / 3])
+    bounds = float(cuts[place]), float(cuts[place + 1])
+    n_pairs = int(((sums > bounds[0]) & (sums <= bounds[1])).sum())
+    if n_pairs == 0:
+        raise InputError(
+            f"no pair of the sample is {rule.pairs} in '{rule.by}'",
+            where="pairs.split",
+            remedy="check the column, the rule and the year",
+        )
+    return Split(value, bounds, n_pairs)

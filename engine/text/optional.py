@@ -1,0 +1,25 @@
+"""Libraries that only policy texts need, imported when they are needed."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+from engine.errors import InputError
+
+
+def library(name: str) -> Any:
+    """The module of an optional library; raises InputError, saying how to install it, where it is absent."""
+    try:
+        with (
+            warnings.catch_warnings()
+        ):  # jieba's use of pkg_resources and of old escapes is not our user's matter
+            warnings.simplefilter("ignore")
+            return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"policy texts need {name}, which is not installed",
+            where="policy-text",
+            remedy="pip install 'dyadid[text]'",
+        ) from None

@@ -1,0 +1,110 @@
+"""Tables put beside a panel, against a dictionary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.cities.join import join, join_notes
+from engine.errors import InputError
+
+CITIES = ["杭州市", "Xi'an", "110000", "b", "c"]
+cities, years = st.sampled_from(CITIES), st.integers(2010, 2014)
+keys = st.lists(st.tuples(cities, years), min_size=1, max_size=20, unique=True)
+missing = st.sampled_from([None, 0.0, -1.5])
+
+
+def joined(frame: pd.DataFrame, other: pd.DataFrame, **changes: Any) -> pd.DataFrame:
+    return join(
+        frame, other, **{"source": "b.csv", "city": "city", "year": "year", "missing": None, **changes}
+    )
+
+
+@given(mine=keys, theirs=keys, missing=missing, by_year=st.booleans(), seed=st.integers(0, 99))
+def test_values_are_those_of_a_dictionary(
+    mine: list[tuple[str, int]],
+    theirs: list[tuple[str, int]],
+    missing: float | None,
+    by_year: bool,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    if not by_year:
+        theirs = list(dict(theirs).items())
+    other = pd.DataFrame(theirs, columns=["city", "year"]).assign(
+        x=rng.normal(size=len(theirs)),
+        flag=rng.random(len(theirs)) < 0.5,
+        text=[f"t{k}" for k in range(len(theirs))],
+    )
+    other = other if by_year else other.drop(columns="year")
+    other["city"] = " " + other["city"]  # names are compared without blanks
+    frame = pd.DataFrame(mine, columns=["stadt", "jahr"], index=rng.permutation(len(mine)) + 7)
+    rows = {(key if by_year else key[0]): row for key, row in zip(theirs, other.itertuples(), strict=True)}
+    wanted = [rows.get(key if by_year else key[0]) for key in mine]
+    if not any(wanted):
+        with pytest.raises(InputError, match="no row of the panel is in it"):
+            joined(frame, other, city="stadt", year="jahr", missing=missing)
+        return
+    found = joined(frame, other, city="stadt", year="jahr", missing=missing)
+    blank = np.nan if missing is None else missing
+    expected = frame.assign(
+        x=[row.x if row else blank for row in wanted],
+        flag=[float(row.flag) if row else blank for row in wanted],
+        text=pd.Series([row.text if row else missing for row in wanted], index=frame.index, dtype=object),
+    )
+    pd.testing.assert_frame_equal(found, expected)
+
+
+FRAME = pd.DataFrame({"city": ["a", "a", "b"], "year": [2010, 2011, 2010], "x": 1.0})
+OTHER = pd.DataFrame({"city": ["a", "b"], "y": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize(
+    ("frame", "other", "message"),
+    [
+        (
+            FRAME,
+            OTHER.rename(columns={"city": "name"}),
+            r"b.csv: a table that is joined needs a column 'city'",
+        ),
+        (FRAME, OTHER.rename(columns={"y": "x"}), r"b.csv: the panel already has a column 'x'\n.*rename"),
+        (FRAME.rename(columns={"city": "name"}), OTHER, "panel.join: the panel has no column 'city'"),
+        (FRAME.drop(columns="year"), OTHER.assign(year=2010), "panel.join: the panel has no column 'year'"),
+        (FRAME, OTHER.assign(city="a"), r"b.csv: row 3: a is given twice\n.*one row a city$"),
+        (FRAME, OTHER.assign(city="a", year=2010), r"row 3: a, 2010 is given twice\n.*a city and year$"),
+        (FRAME, OTHER.assign(year="soon"), "'soon' is not a number"),
+        (
+            FRAME,
+            OTHER.assign(city=["a市", "b市"]),
+            r"its first city is 'a市', the panel's 'a'\n.*spell the cities alike in both$",
+        ),
+        (
+            FRAME,
+            OTHER.assign(year=1999),
+            r"no row of the panel is in it.*\n.*alike in both, and have years in",
+        ),
+    ],
+)
+def test_what_cannot_be_joined(frame: pd.DataFrame, other: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        joined(frame, other)
+
+
+def test_what_finds_no_place_is_told() -> None:
+    told = {"source": "b.csv", "city": "city", "last": 2011}
+    assert join_notes(FRAME, OTHER, **told) == []
+    assert join_notes(FRAME, OTHER.assign(year=2011), **told) == []
+    assert join_notes(FRAME, OTHER.assign(city=["a", "z"], year=2010), **told) == [
+        "b.csv: 1 of its 2 cities are not in the panel: z",
+        "b.csv ends in 2010, the sample in 2011: the years between have no row of it",
+    ]
+    many = pd.DataFrame({"city": [f"z{k:02d}" for k in range(12)]})
+    shown = ", ".join(many["city"][:10])
+    assert join_notes(FRAME, many, **told) == [
+        f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ..."
+    ]

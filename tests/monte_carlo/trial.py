@@ -1,0 +1,125 @@
+"""What the engine says about one simulated panel: p-values of a true null, intervals for a true effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import worlds
+
+from engine.estimate.batch import Tested
+from engine.estimate.fit import Fit, fit, stage
+from engine.estimate.normal import normal_equations
+from engine.infer.cubes import Assignments
+from engine.infer.draws import resampled_counts
+from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_draws
+from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
+from engine.infer.variance import Covariance, covariances, intervals
+from engine.infer.weighted import sort_by_type, weighted_fit
+from engine.pairs.design import TableDesign
+from engine.pairs.features import PairFeatures, pair_features
+from engine.pairs.passes import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.treatment import allowed_classes, policy_paths
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+REPS = 199
+KINDS = ("pair", "city", "dyadic", "jackknife")
+P_VALUES = (*KINDS, "permutation_coefficient", "permutation")
+INTERVALS = (*KINDS, "permutation", "node_bootstrap")
+CONFIDENCE = 0.95
+
+_REPLICATES = np.arange(OBSERVED, REPS, dtype=np.int32)
+_NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
+
+
+def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
+    """Coefficient of treatment with pair and year effects, and its four kinds of error."""
+    kept = panel.eligible
+    values = np.stack([panel.treated[kept], panel.outcome[kept]], axis=2)
+    design = TableDesign(worlds.FIRST[kept], worlds.SECOND[kept], values, worlds.N_CITIES, directed=False)
+    setting, (task,) = MomentPass(design, balanced=True), design.tasks()
+    moments = city_moments(setting, task)
+    normal = normal_equations(moments, design.classes, columns=("policy",), terms=(), table=_NO_TERMS)
+    found = fit(stage(normal), ("policy",))
+    block = CellBlock(_NO_TERMS, found.residual[:, None], found.influence)
+    products = score_sums(ScorePass(setting, block), task)
+    return found, covariances(found, products.own[0], products.reverse[0], KINDS)
+
+
+def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
+    """What happened, then the permutations; all pairs, since relabelling makes any of them eligible."""
+    given = Assignments(
+        pairs=_features(panel, observed=invert),
+        classes=panel.classes,
+        allowed=allowed_classes(panel.adoption, "both_treated"),
+        recompute=False,
+        n_eligible=int(panel.eligible.sum()),
+    )
+    cell = _tested(panel, given.types, observed=invert)
+    return permutation_draws(Permutation(given, None, seed, (cell,)), _REPLICATES)
+
+
+def p_values(design: str, number: int) -> Array:
+    """``[P_VALUES]`` two-sided, in a panel without an effect."""
+    panel = worlds.panel(design, number)
+    found, errors = estimated(panel)
+    draws = permuted(panel, number, invert=False)
+    of_draws = [
+        permutation_p(values[0, 0], values[1:, 0]).value for values in (draws.estimate[0], draws.statistic[0])
+    ]
+    return np.array([*(intervals(found, one, CONFIDENCE).p_value[0] for one in errors), *of_draws])
+
+
+def confidence_intervals(design: str, number: int) -> Array:
+    """``[INTERVALS, 2]`` low and high ends, in a panel with `worlds.EFFECT`."""
+    panel = worlds.panel(design, number, effect=worlds.EFFECT)
+    found, errors = estimated(panel)
+    ends = []
+    for one in errors:
+        interval = intervals(found, one, CONFIDENCE)
+        ends.append((interval.low[0], interval.high[0]))
+    here, error = float(found.estimate[0]), float(errors[KINDS.index("dyadic")].std_error[0])
+    draws = permuted(panel, number, invert=True)
+    known, inversion = draws.estimate[0][1:, 0], draws.inversion[0][1:]
+    ends.append(inverted_interval(here, error, known, inversion, confidence=CONFIDENCE))
+    drawn, statistic = bootstrapped(panel, number, here)
+    ends.append(bootstrap_interval(here, error, drawn, statistic, kind="percentile_t", confidence=CONFIDENCE))
+    return np.array(ends)
+
+
+def bootstrapped(panel: worlds.Panel, seed: int, here: float) -> tuple[Array, Array]:
+    """Node-bootstrap coefficients, and their t ratios around the sample's."""
+    allowed = allowed_classes(panel.adoption, "both_treated")
+    types = [(g, h) for g, h in zip(*np.triu_indices(len(allowed)), strict=True) if allowed[g, h]]
+    kinds = np.full(allowed.shape, -1, dtype=np.int32)
+    for number, (g, h) in enumerate(types):
+        kinds[g, h] = kinds[h, g] = number
+    weighted = sort_by_type(
+        _features(panel, observed=False),
+        kinds[panel.classes[worlds.FIRST], panel.classes[worlds.SECOND]],
+        len(types),
+    )
+    counts = resampled_counts(seed, _REPLICATES[1:], worlds.N_CITIES)
+    with jax.enable_x64(True):
+        cell = _tested(panel, types, observed=False)
+        _, estimate, variance = weighted_fit(weighted, counts, cell, studentise=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return estimate[:, 0], ((estimate - here) / np.sqrt(variance))[:, 0]
+
+
+def _features(panel: worlds.Panel, *, observed: bool) -> PairFeatures:
+    columns = [panel.treated, panel.outcome] if observed else [panel.outcome]
+    every = TableDesign(
+        worlds.FIRST, worlds.SECOND, np.stack(columns, axis=2), worlds.N_CITIES, directed=False
+    )
+    return pair_features(every, every_screen=False, memory_bytes=1e9)
+
+
+def _tested(panel: worlds.Panel, types: list[tuple[int, int]], *, observed: bool) -> Tested:
+    """Treatment as a term of the pair's type; with ``observed``, what happened is a column before it."""
+    paths = policy_paths(panel.adoption, worlds.YEARS, "exactly_one")[..., None]
+    place = 1 if observed else 0
+    own = np.stack([paths[g, h] for g, h in types])
+    return Tested(regressors=(place,), tested=(0,), paths=own, observed=0 if observed else None)

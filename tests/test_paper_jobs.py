@@ -1,0 +1,404 @@
+"""Every job of jobs/paper against pyfixest, linearmodels and statsmodels, on pairs that the reference builds.
+
+A smaller country keeps it fast; the full counts are those of the last tests.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyfixest
+import pytest
+import reference
+import statsmodels.api as sm
+from designs import CONTROLS, JOBS, SMALL, cities, design, sample
+from linearmodels.iv import IV2SLS
+from peers import Cell, against_brute_force, against_pyfixest, cell
+from tolerances import BRUTE, PEER
+
+import engine
+from engine.infer.draws import permuted_classes
+from engine.pipeline import check
+
+PAPER = JOBS / "paper"
+REGRESSORS = [*CONTROLS, "policy"]
+
+
+@cache
+def run(job: str, *overrides: str) -> engine.Results:
+    return engine.run(
+        PAPER / f"{job}.yaml", overrides=[f"panel.options.cities={SMALL}", "inference={}", *overrides]
+    )
+
+
+def ours(job: str, number: int) -> Cell:
+    return cell(run(job), number)
+
+
+def beside(long: pd.DataFrame, column: pd.Series, name: str) -> pd.DataFrame:
+    """The frame with a city-year column of both cities, ``name_i`` and ``name_j``; index (city, year)."""
+    for side in ("i", "j"):
+        wanted = pd.MultiIndex.from_arrays([long[f"city_{side}"], long["year"]])
+        long = long.assign(**{f"{name}_{side}": column.reindex(wanted).to_numpy()})
+    return long
+
+
+def by_city_year(values: pd.Series | None = None, *, column: str = "") -> pd.Series:
+    table = cities(SMALL)
+    own = table[column] if values is None else values
+    return pd.Series(own.to_numpy(), index=pd.MultiIndex.from_frame(table[["city", "year"]]))
+
+
+def first_adoption(long: pd.DataFrame) -> pd.Series:
+    return long[["adoption_i", "adoption_j"]].min(axis=1)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_false_timing(number: int) -> None:
+    shift, dropped = [-3, -4][number % 2], number >= 2
+    long = design(SMALL).long
+    adopted = first_adoption(long)
+    long = long.assign(policy=(long["year"] >= adopted + shift).astype(float))
+    long = long[long["year"] < adopted] if dropped else long
+    against_pyfixest(ours("false_timing", number), long, REGRESSORS)
+    against_brute_force(ours("false_timing", number), long, REGRESSORS, kinds=["dyadic"])
+
+
+@pytest.mark.parametrize(("number", "around"), [(0, 3), (1, 4)])
+def test_windows(number: int, around: int) -> None:
+    long = design(SMALL).long
+    since = (long["year"] - first_adoption(long)).abs()
+    long = long[(since <= around) | np.isinf(since)]
+    against_pyfixest(ours("windows", number), long, REGRESSORS)
+    against_brute_force(ours("windows", number), long, REGRESSORS, kinds=["dyadic"])
+
+
+def test_other_outcome() -> None:
+    table = cities(SMALL)
+    from designs import INDICATORS
+
+    index = reference.entropy_index(table, INDICATORS)
+    long = beside(design(SMALL).long, by_city_year(pd.Series(index)), "d")
+    long = beside(long, by_city_year(column="population"), "p")
+    share = long["p_i"] / (long["p_i"] + long["p_j"])
+    mean = share * long["d_i"] + (1 - share) * long["d_j"]
+    variance = share * (long["d_i"] - mean) ** 2 + (1 - share) * (long["d_j"] - mean) ** 2
+    long = long.assign(y=np.sqrt(variance) / mean)
+    against_pyfixest(ours("other_outcome", 0), long, ["policy"])
+    against_pyfixest(ours("other_outcome", 1), long, REGRESSORS)
+    against_brute_force(ours("other_outcome", 1), long, REGRESSORS, kinds=["dyadic"])
+
+
+@pytest.mark.parametrize(("number", "rule"), [(0, "either"), (1, "exactly_one")])
+def test_both_pilot(number: int, rule: str) -> None:
+    long = design(SMALL, rule=rule, exclude_both_treated=False).long
+    against_pyfixest(ours("both_pilot", number), long, REGRESSORS)
+
+
+def test_weak_ties() -> None:
+    long = design(SMALL, gravity=None).long
+    against_pyfixest(ours("weak_ties", 0), long, ["policy"])
+    against_pyfixest(ours("weak_ties", 1), long, REGRESSORS)
+
+
+def test_lags() -> None:
+    long = design(SMALL).long.sort_values(["city_i", "city_j", "year"])
+    lagged = long.groupby(["city_i", "city_j"])[REGRESSORS].shift(1)
+    long = long.assign(**{name: lagged[name] for name in REGRESSORS}).dropna(subset=["policy"])
+    against_pyfixest(ours("lags", 0), long, ["policy"])
+    against_pyfixest(ours("lags", 1), long, REGRESSORS)
+    against_brute_force(ours("lags", 1), long, REGRESSORS, kinds=["dyadic", "jackknife"])
+
+
+@pytest.mark.parametrize("job", ["table2", "table3"])
+def test_splits(job: str) -> None:
+    """Each class against pyfixest, and all of them together are the whole sample, none in two."""
+    table = cities(SMALL).set_index(["city", "year"])
+    long, total = design(SMALL).long, {}
+    for number, entry in enumerate(run(job).manifest["cells"]):
+        by, rule, year, wanted = _split_of(job, number)
+        column = table.eval(by).unstack("year")
+        value = column.mean(axis=1) if year == "mean" else column.iloc[:, 0]
+        if rule == "median":
+            value = (value > np.median(value)).astype(float)
+        both = long["city_i"].map(value) + long["city_j"].map(value)
+        cuts = [0.5, 1.5]
+        if rule == "terciles":
+            cuts = list(np.quantile(both.groupby([long["city_i"], long["city_j"]]).first(), [1 / 3, 2 / 3]))
+        kind = np.select([both > cuts[1], both > cuts[0]], ["high", "mixed"], "low")
+        own = long[kind == wanted]
+        total[by] = total.get(by, 0) + len(own)
+        if _estimable(own):
+            against_pyfixest(cell(run(job), number), own, REGRESSORS)
+            against_brute_force(cell(run(job), number), own, REGRESSORS, kinds=["dyadic"])
+        assert entry["label"]
+    assert set(total.values()) == {len(long)}
+
+
+def _split_of(job: str, number: int) -> tuple[str, str, str, str]:
+    from engine.spec import expand, load_job
+
+    split = expand(load_job(PAPER / f"{job}.yaml")).cells[number].job.pairs.split
+    assert split is not None
+    return split.by, split.rule, str(split.year), split.pairs
+
+
+def _estimable(long: pd.DataFrame) -> bool:
+    return bool(long["policy"].nunique() > 1)
+
+
+def test_contrasts_of_a_split_by_literal_double_sums() -> None:
+    """Covariance over classes: pairs of different classes that share a city, every product written out."""
+    n = 90  # fewer cities have classes whose dyadic variance is not positive
+    results = run("table2", f"panel.options.cities={n}")
+    frame = results.findings["contrasts"]
+    own = frame[(frame["split"] == "students_per_10k") & (frame["term"] == "policy")].set_index("classes")
+    long = design(n).long
+    table = cities(n).groupby("city")["students_per_10k"].mean()
+    high = (table > np.median(table)).astype(int)
+    kind = long["city_i"].map(high) + long["city_j"].map(high)
+    found = {k: reference.estimate(long[kind == k], REGRESSORS) for k in (2, 1, 0)}
+    pieces = {k: _influences(one) for k, one in found.items()}
+    names = {2: "high", 1: "mixed", 0: "low"}
+    for a, b in ((2, 1), (2, 0), (1, 0)):
+        cross = sum(x * y for (p, x) in pieces[a].items() for (q, y) in pieces[b].items() if set(p) & set(q))
+        factor = np.sqrt(
+            np.prod([x.n_cities / (x.n_cities - 1) * x.parameters for x in (found[a], found[b])])
+        )
+        k = len(REGRESSORS) - 1
+        variance = found[a].dyadic()[k, k] + found[b].dyadic()[k, k] - 2 * cross * factor
+        row = own.loc[f"{names[a]} - {names[b]}"]
+        np.testing.assert_allclose(
+            row["difference"], found[a].coefficients[k] - found[b].coefficients[k], rtol=PEER
+        )
+        np.testing.assert_allclose(row["std_error"], np.sqrt(variance), rtol=BRUTE)
+
+
+def _influences(found: reference.Estimate) -> dict[tuple[str, str], float]:
+    """Influence of each pair on the last coefficient, with the factor of its own degrees of freedom."""
+    own = found.scores[found.names].to_numpy() @ found.bread[-1]
+    return dict(zip(found.scores[["city_i", "city_j"]].itertuples(index=False, name=None), own, strict=True))
+
+
+def test_instrument_against_linearmodels_and_pyfixest() -> None:
+    table = cities(SMALL)
+    z = by_city_year(table["port_distance"] * table["exchange_rate"])
+    long = beside(design(SMALL).long, z, "z")
+    long = long.assign(instrument=long["z_i"] + long["z_j"])
+    names = [*CONTROLS, "instrument"]
+    against_pyfixest_of(ours("instrument", 0), long, names, outcome="policy")
+    against_pyfixest(ours("instrument", 1), long, names)
+    partialled = reference.residuals(long, ["y", *REGRESSORS, "instrument"])
+    pair = long["city_i"].astype(str) + "|" + long["city_j"].astype(str)
+    model = IV2SLS(
+        partialled["y"], partialled[list(CONTROLS)], partialled["policy"], partialled["instrument"]
+    ).fit(cov_type="clustered", clusters=pd.factorize(pair)[0], debiased=False)
+    iv = ours("instrument", 2)["pair"]
+    np.testing.assert_allclose(iv.loc[REGRESSORS, "estimate"], model.params[REGRESSORS], rtol=1e-6)
+    n, g, k = len(long), pair.nunique(), len(REGRESSORS) + long["year"].nunique()
+    factor = np.sqrt(g / (g - 1) * (n - 1) / (n - k))
+    np.testing.assert_allclose(
+        iv.loc[REGRESSORS, "std_error"], model.std_errors[REGRESSORS] * factor, rtol=1e-6
+    )
+    strength = run("instrument").findings["instrument"].set_index("errors")
+    first = ours("instrument", 0)
+    for kind in ("pair", "city", "dyadic", "jackknife"):
+        t = first[kind].loc["instrument", "statistic"]
+        np.testing.assert_allclose(strength.loc[kind, "f_statistic"], t**2, rtol=BRUTE)
+
+
+def against_pyfixest_of(found: Cell, long: pd.DataFrame, names: list[str], *, outcome: str) -> None:
+    """As `against_pyfixest` for an outcome whose R2 is not told."""
+    frame = long.assign(pair=long["city_i"].astype(str) + "|" + long["city_j"].astype(str))
+    model = pyfixest.feols(f"{outcome} ~ {' + '.join(names)} | pair + year", frame, vcov={"CRV1": "pair"})
+    theirs = model.tidy().loc[names]
+    own = found["pair"].loc[names]
+    np.testing.assert_allclose(own["estimate"], theirs["Estimate"], rtol=1e-6)
+    np.testing.assert_allclose(own["std_error"], theirs["Std. Error"], rtol=1e-6)
+
+
+def test_the_jackknife_of_the_instrument_by_literal_refits() -> None:
+    table = cities(SMALL)
+    z = by_city_year(table["port_distance"] * table["exchange_rate"])
+    long = beside(design(SMALL).long, z, "z")
+    long = long.assign(instrument=long["z_i"] + long["z_j"])
+    names = sorted(set(long["city_i"]) | set(long["city_j"]))
+    refits = np.array([_iv(long[(long["city_i"] != c) & (long["city_j"] != c)]) for c in names])
+    step = refits - _iv(long)
+    errors = np.sqrt((len(names) - 1) / len(names) * (step**2).sum(axis=0))
+    own = ours("instrument", 2)["jackknife"].loc[REGRESSORS]
+    np.testing.assert_allclose(own["estimate"], _iv(long), rtol=PEER)
+    np.testing.assert_allclose(own["std_error"], errors, rtol=1e-7)
+
+
+def _iv(long: pd.DataFrame) -> np.ndarray:
+    part = reference.residuals(long, ["y", *REGRESSORS, "instrument"])
+    w, x = part[[*CONTROLS, "instrument"]].to_numpy(), part[REGRESSORS].to_numpy()
+    return np.linalg.solve(w.T @ x, w.T @ part["y"].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("pi_y", "pi_d", "shape"), [(2.0, 5.0, "interval"), (2.0, 1.0, "outside"), (0.5, 1.0, "line")]
+)
+def test_anderson_rubin_intervals_hold_what_the_statistic_accepts(
+    pi_y: float, pi_d: float, shape: str
+) -> None:
+    from scipy.stats import t
+
+    from engine.estimate.instrument import strength
+
+    yy, dd, yd = 0.5, 0.8, 0.2
+    found = strength(pi_y, pi_d, (yy, dd, yy + dd + 2 * yd), dof=50, confidence=0.95)
+    assert found.shape == shape
+    grid = np.linspace(-20, 20, 40_001)
+    accepted = (pi_y - grid * pi_d) ** 2 / (yy - 2 * grid * yd + grid**2 * dd) <= t.ppf(0.975, 50) ** 2
+    inside = {
+        "interval": (grid >= found.low) & (grid <= found.high),
+        "outside": (grid <= found.low) | (grid >= found.high),
+        "line": np.ones_like(grid, dtype=bool),
+    }[shape]
+    assert (accepted == inside).mean() > 0.9999  # all but the grid points next to an end
+    np.testing.assert_allclose(found.f, pi_d**2 / dd)
+
+
+def test_mechanisms() -> None:
+    """Synchronization of another series as outcome, and as regressor without the treatment."""
+    table = cities(SMALL)
+    ratio = by_city_year(table["capital"] / table["employment"])
+    table = table.assign(own=ratio.to_numpy())
+    other = sample(table, series="own").long
+    against_pyfixest(ours("table4", 2), other, REGRESSORS)
+    long = design(SMALL).long
+    keys = ["city_i", "city_j", "year"]
+    long = long.merge(other[[*keys, "y"]].rename(columns={"y": "capital_sync"}), on=keys)
+    against_pyfixest(ours("table4", 3), long, ["capital_sync", *CONTROLS])
+    against_brute_force(ours("table4", 3), long, ["capital_sync", *CONTROLS], kinds=["dyadic"])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_matching_against_statsmodels_and_a_plain_search(number: int) -> None:
+    unit = ["pair", "pooled", "yearly"][number]
+    long = design(SMALL).long.sort_values(["city_i", "city_j", "year"]).reset_index(drop=True)
+    pair = long["city_i"].astype(str) + "|" + long["city_j"].astype(str)
+    ever = long["policy"].groupby(pair).transform("max") > 0
+    x = long[list(CONTROLS)]
+    if unit == "pair":
+        units = pd.concat([x.groupby(pair).mean(), ever.groupby(pair).first()], axis=1)
+        score = _score(units[list(CONTROLS)], units["policy"])
+        weight = pair.map(pd.Series(_plain_search(score, units["policy"].to_numpy()), index=units.index))
+    elif unit == "pooled":
+        weight = pd.Series(_plain_search(_score(x, ever), ever.to_numpy()))
+    else:
+        score = _score(x, ever)
+        weight = pd.Series(_plain_search(score, ever.to_numpy(), groups=long["year"].to_numpy()))
+    used = long.assign(w=weight, pair=pair)[weight > 0]
+    model = pyfixest.feols(
+        f"y ~ {' + '.join(REGRESSORS)} | pair + year", used, vcov={"CRV1": "pair"}, weights="w"
+    )
+    own = ours("matching", number)["pair"].loc[REGRESSORS]
+    theirs = model.tidy().loc[REGRESSORS]
+    np.testing.assert_allclose(own["estimate"], theirs["Estimate"], rtol=1e-6)
+    np.testing.assert_allclose(own["std_error"], theirs["Std. Error"], rtol=1e-6)
+    assert (own["n_obs"] == model._N).all()
+
+
+def _score(x: pd.DataFrame, y: pd.Series) -> np.ndarray:
+    """Linear index of a logit."""
+    design_matrix = sm.add_constant(x.to_numpy())
+    fitted = sm.Logit(y.to_numpy().astype(float), design_matrix).fit(disp=0, tol=1e-12, maxiter=100)
+    return design_matrix @ fitted.params
+
+
+def _plain_search(score: np.ndarray, treated: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """Weights by looking at every control: common support, caliper of a quarter standard deviation."""
+    treated = treated.astype(bool)
+    groups = np.zeros(len(score)) if groups is None else groups
+    n1, n0 = treated.sum(), (~treated).sum()
+    pooled = np.sqrt((score[treated].var(ddof=1) + score[~treated].var(ddof=1)) / 2)
+    assert n1
+    assert n0
+    weight = np.zeros(len(score))
+    for k in np.flatnonzero(treated):
+        controls = np.flatnonzero(~treated & (groups == groups[k]))
+        inside = score[controls].min() <= score[k] <= score[controls].max()
+        distance = np.abs(score[controls] - score[k])
+        if not inside or distance.min() > 0.25 * pooled:
+            continue
+        weight[k] += 1
+        weight[controls[np.argmin(distance)]] += 1
+    return weight
+
+
+def test_row_weights_of_a_pair_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    long = design(SMALL).long[["city_i", "city_j", "year", "y", "policy"]]
+    long = long.assign(w=rng.choice([0.5, 1.0, 2.0, 3.5], len(long)))
+    long.to_csv(tmp_path / "table.csv", index=False)
+    text = (
+        "job: weighted\n"
+        "pair_table: {source: table.csv, unit_i: city_i, unit_j: city_j, year: year, weight: w}\n"
+        "outcome: {column: y}\nmodel: {regressors: [policy]}\n"
+    )
+    (tmp_path / "job.yaml").write_text(text)
+    found = cell(engine.run(tmp_path / "job.yaml"))["pair"].loc[["policy"]]
+    frame = long.assign(pair=long["city_i"].astype(str) + "|" + long["city_j"].astype(str))
+    model = pyfixest.feols("y ~ policy | pair + year", frame, vcov={"CRV1": "pair"}, weights="w")
+    np.testing.assert_allclose(found["estimate"], model.tidy()["Estimate"], rtol=1e-6)
+    np.testing.assert_allclose(found["std_error"], model.tidy()["Std. Error"], rtol=1e-6)
+    np.testing.assert_allclose(found["r2"], model._r2, rtol=1e-6)
+    assert (found["n_obs"] == len(long)).all()
+
+
+def test_counts_of_the_paper() -> None:
+    counts = {
+        job: [
+            entry["steps"][-1]["rows"]
+            for entry in engine.run(PAPER / f"{job}.yaml", overrides=["inference={}"]).manifest["counts"]
+        ]
+        for job in ("weak_ties", "table2", "table3")
+    }
+    assert set(counts["weak_ties"]) == {306_460}
+    for job in ("table2", "table3"):
+        assert [sum(counts[job][:3]), sum(counts[job][3:])] == [153_230, 153_230]
+
+
+def test_permutations_of_a_split_rebuild_the_sample_and_keep_the_class() -> None:
+    """A draw deals adoption anew; exclusion and screen follow, the class of a pair stays. Refit by the reference."""
+    settings = [
+        "inference.permutation.reps=6",
+        "inference.permutation.seed=3",
+        "inference.permutation.terms=null",
+    ]
+    job = PAPER / "table2.yaml"
+    options = [
+        f"panel.options.cities={SMALL}",
+        "inference.bootstrap=null",
+        "inference.jackknife=null",
+        *settings,
+    ]
+    results = engine.run(job, overrides=options)
+    plan, prepared = check(job, overrides=options)
+    number = 4  # one city above the median of human capital
+    one = next(one for one in prepared if plan.cells[number] in one.shared.cells)
+    assert one.adoption is not None
+    drawn = permuted_classes(3, np.arange(6, dtype=np.int32), one.adoption.classes, None)
+    table = cities(SMALL)
+    value = table.groupby("city")["students_per_10k"].mean()
+    high = (value > np.median(value)).astype(int)
+    draws = results.draws
+    own = draws[(draws["cell"] == plan.cells[number].id) & (draws["method"] == "permutation")]
+    for row, classes in enumerate(drawn):
+        years = pd.Series(one.adoption.years[classes], index=sorted(table["city"].unique()))
+        dealt = table.assign(pilot_year=table["city"].map(years.replace(np.inf, np.nan)))
+        long = sample(dealt).long
+        long = long[long["city_i"].map(high) + long["city_j"].map(high) == 1]
+        found = reference.estimate(long, REGRESSORS)
+        covariance = found.dyadic()
+        if covariance[-1, -1] <= 0:
+            covariance = found.city_sums()
+        np.testing.assert_allclose(own["estimate"].iloc[row], found.coefficients[-1], rtol=PEER)
+        statistic = found.coefficients[-1] / np.sqrt(covariance[-1, -1])
+        np.testing.assert_allclose(own["statistic"].iloc[row], statistic, rtol=PEER)
