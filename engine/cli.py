@@ -159,7 +159,9 @@ def draw(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dyadid run` wrote.")],
     lang: Lang = "en",
-    docx: Annotated[bool, typer.Option("--docx", help="Write tables.docx too: all tables, for Word.")] = False,
+    docx: Annotated[
+        bool, typer.Option("--docx", help="Write tables.docx too: all tables, for Word.")
+    ] = False,
 ) -> None:
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline

@@ -194,7 +194,7 @@ def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
         second=one.second + other.second,
         infinite=one.infinite + other.infinite,
         singletons=one.singletons + other.singletons,
-        products=None if one.products is None else one.products + other.products,
+        products=None if one.products is None or other.products is None else one.products + other.products,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -144,11 +145,12 @@ def contrasts_table(frame: pd.DataFrame, words: Words = ENGLISH) -> Table:
             words("t or χ²"),
             words("Degrees of freedom"),
             words("p"),
-        ),  # fmt: skip
+        ),
         rows=tuple(rows),
         notes=(
             words(
-                "Dyadic-robust errors of the difference, which know that the classes share cities. Two classes: t test; "
+                "Dyadic-robust errors of the difference, which know that the classes share cities. Two classes: t "
+                "test; "
                 "all equal: Wald χ² test."
             ),
         ),
@@ -159,7 +161,9 @@ def contrasts_table(frame: pd.DataFrame, words: Words = ENGLISH) -> Table:
 def matching_table(frame: pd.DataFrame, places: Mapping[Hashable, int], words: Words = ENGLISH) -> Table:
     """Coefficients of the logit with their standard errors, and the counts of matching, a column a cell."""
     cells = list(dict.fromkeys(frame["cell"]))
-    found = {(record["cell"], record["column"]): record for record in frame.to_dict("records")}
+    found: dict[Any, Any] = {
+        (record["cell"], record["column"]): record for record in frame.to_dict("records")
+    }
     heads = {record["cell"]: record for record in frame.drop_duplicates("cell").to_dict("records")}
     rows = []
     for name in dict.fromkeys(frame["column"]):
@@ -211,7 +215,7 @@ def inference_table(frame: pd.DataFrame, places: Mapping[Hashable, int], words: 
             words("p"),
             words("Interval"),
             words("Monte Carlo error of p"),
-        ),  # fmt: skip
+        ),
         rows=tuple(rows),
         notes=(),
         stub=words("Column, term, method"),
@@ -271,7 +275,8 @@ def _on_instrument(rows: pd.DataFrame, at: str, words: Words) -> Iterator[str]:
             kind=kind,
         )
         return
-    interval = _interval(last["ar_shape"], last["ar_low"], last["ar_high"], words)
+    ends: Any = (last["ar_low"], last["ar_high"])
+    interval = _interval(str(last["ar_shape"]), float(ends[0]), float(ends[1]), words)
     yield words("Its Anderson-Rubin interval with {kind} errors: {interval}.", kind=kind, interval=interval)
 
 
@@ -281,7 +286,7 @@ def _on_contrast(split: str, term: str, rows: pd.DataFrame, words: Words) -> Ite
     apart = [_classes(str(name), words) for name in pairs.index[pairs["p_value"] < LEVEL]]
     if "all equal" not in rows.index:
         return
-    p = float(rows.at["all equal", "p_value"])
+    p = float(rows["p_value"].to_dict()["all equal"])
     form = (
         "The coefficient of {term} differs between the classes of {split} (joint p = {p})"
         if p < LEVEL
@@ -299,7 +304,7 @@ def _on_contrast(split: str, term: str, rows: pd.DataFrame, words: Words) -> Ite
 def _on_matching(counts: pd.Series, rows: pd.DataFrame, at: str, words: Words) -> str:
     """Who found a partner, and how far matching brings treated and others together."""
     before, after = (
-        rows.loc[rows[f"smd_{when}"].abs().idxmax(), ["column", f"smd_{when}"]]
+        rows[["column", f"smd_{when}"]].iloc[int(rows[f"smd_{when}"].abs().to_numpy().argmax())]
         for when in ("before", "after")
     )
     said = words(

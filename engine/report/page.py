@@ -154,8 +154,8 @@ def _counts(manifest: Mapping[str, Any], words: Words) -> str:
         if len(entries) > 1:
             caption = words("{title}, {columns}", title=caption, columns=columns_phrase(columns, words))
         steps = entry.pop("steps", None) or [{"step": "not recorded"}]
-        told = [{**step, "step": words.known(str(step.get("step", "")))} for step in steps]
-        said.append(_table(told, words, caption=caption))
+        named = [{**step, "step": words.known(str(step.get("step", "")))} for step in steps]
+        said.append(_table(named, words, caption=caption))
         more = [
             words("{name}: {value}", name=_name(key, words), value=_shown(value, words))
             for key, value in entry.items()

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.errors import InputError
+from engine.report.chinese import CHINESE, TOLD_AGAIN
 
 LANGUAGES = ("en", "zh")
 
@@ -63,8 +64,6 @@ class Words:
     def _patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
         if not self.catalogue:
             return ()
-        from engine.report.chinese import TOLD_AGAIN
-
         return tuple(
             (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(text)), re.DOTALL), form)
             for text, form in TOLD_AGAIN.items()
@@ -88,8 +87,6 @@ def words_of(lang: str) -> Words:
         raise InputError(
             f"there are no words in '{lang}'", where="--lang", remedy=f"take one of {', '.join(LANGUAGES)}"
         )
-    from engine.report.chinese import CHINESE
-
     return Words("zh", CHINESE)
 
 

@@ -118,22 +118,22 @@ def estimate_cells(
         for cell, found in zip(cells, instrumented, strict=True)
     ]
     out = []
-    for cell, one, (own, reverse), instrument in zip(
+    for cell, one, (outer, reverse), instrument in zip(
         cells, fits, products[: len(fits)], strong, strict=True
     ):
         kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
-        found = covariances(one, own, reverse, kinds)
+        errors = covariances(one, outer, reverse, kinds)
         out.append(
             Estimated(
                 cell,
                 replace(one, names=tuple(plain(name) for name in one.names)),
-                found[: len(cell.job.model.errors)],
+                errors[: len(cell.job.model.errors)],
                 moments.infinite,
                 moments.singletons,
                 normal,
                 one.names,
-                own,
-                found[kinds.index("dyadic")],
+                outer,
+                errors[kinds.index("dyadic")],
                 instrument=instrument,
             )
         )

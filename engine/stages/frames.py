@@ -59,7 +59,8 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         confidence += [cell.job.model.confidence] * (k * kinds)
         for name in keys:
             keys[name] += [cell.keys.get(name, "")] * (k * kinds)
-    found = student(*(np.array(parts[name]) for name in ("estimate", "std_error", "dof")), np.array(confidence))
+    estimate, error, dof = (np.array(parts[name]) for name in ("estimate", "std_error", "dof"))
+    found = student(estimate, error, dof, np.array(confidence))
     parts |= {"statistic": found.statistic, "p_value": found.p_value}
     parts |= {"conf_low": found.low, "conf_high": found.high}
     return pd.DataFrame({**parts, **keys})
