@@ -2,9 +2,10 @@
 
     effects, weights --> Design: rows kept, effects that others span left out      absorb_levels
     every pair in every year, rows of a pair together: closed form                 absorb_grid
-    sums over levels, rows read into them and written from them                    absorb_kernels, absorb_rows
+    projections that commute, rows in any order: one sweep                         absorb_kernels
     equations that fall into small blocks, solved (pair + year, group x year)      absorb_direct
     conjugate gradient with an estimate of its own error, for the rest             absorb_iterative
+    its products where few cells of a grid are missing, and on an accelerator      absorb_incomplete, absorb_device
     regressors that the effects explain, by name                                   absorb_collinear
 
 `absorb` takes them in that order; `absorb_plan` lays the effects out, `absorb_rows` reads and writes columns.

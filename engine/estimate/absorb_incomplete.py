@@ -68,10 +68,8 @@ class GridOperator(Operator):
         years = b.reshape(n_groups, cells.n_years, n_columns)
         if k < other:
             return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ b)
-        assert cells.between is not None
-        assert cells.missing_between is not None
-        joined = (cells.between @ years.reshape(n_groups, -1)).reshape(-1, n_columns)
-        return np.asarray(self.own[k] * b + joined - cells.missing_between @ b)[:size]
+        joined = (between @ years.reshape(n_groups, -1)).reshape(-1, n_columns)
+        return np.asarray(self.own[k] * b + joined - lacking_between @ b)[:size]
 
     @cached_property
     def own(self) -> tuple[Array, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -55,7 +54,7 @@ class Dummies:
         """Rows some at a time."""
         n_rows, width = self.plain.shape
         members, index = self.plain.nnz // n_rows, self.plain.indices
-        found: list[Any] = []
+        found: list[tuple[slice, sparse.csr_matrix]] = []
         for begin in range(0, n_rows, _BLOCK):
             end = min(begin + _BLOCK, n_rows)
             if not found or end - begin < _BLOCK:  # blocks of one length share what does not differ

@@ -54,25 +54,25 @@ def test_text_form_is_the_printed_table():
     assert regression_table(frame, title="Table 1", synthetic=True, notes=["Last."]).to_text() == (
         """\
 Table 1
-------------------------------------------------------
-                                (1)              (2)
-------------------------------------------------------
-policy                      0.0700          -0.5000***
-  pair (paper-style)       (0.0117)         (0.0117)
-  two-way city             (0.0293)         (0.0293)
-  dyadic-robust            (0.0468)         (0.0468)
-  jackknife CRV3           (0.0515)         (0.0515)
-------------------------------------------------------
-keep                           all     above_median
-Pair FE                        Yes              Yes
-Year FE                        Yes              Yes
-------------------------------------------------------
-Observations               153,230          153,230
-Pairs                       15,323           15,323
-Units                          254              254
-R²                          0.4123           0.4123
-Within R²                 0.000230         0.000230
-------------------------------------------------------
+------------------------------------------------
+                             (1)           (2)
+------------------------------------------------
+policy                   0.0700       -0.5000***
+  pair (paper-style)    (0.0117)      (0.0117)
+  two-way city          (0.0293)      (0.0293)
+  dyadic-robust         (0.0468)      (0.0468)
+  jackknife CRV3        (0.0515)      (0.0515)
+------------------------------------------------
+keep                           all  above_median
+Pair FE                     Yes           Yes
+Year FE                     Yes           Yes
+------------------------------------------------
+Observations            153,230       153,230
+Pairs                    15,323        15,323
+Units                       254           254
+R²                       0.4123        0.4123
+Within R²              0.000230      0.000230
+------------------------------------------------
 Dependent variable: sync.
 Standard errors in parentheses, one row for each kind.
 Stars from the dyadic-robust errors: * p<0.10, ** p<0.05, *** p<0.01.
@@ -151,14 +151,18 @@ def test_the_main_term_is_printed_first_wherever_it_stands_in_the_frame():
 
 
 def test_long_sweep_values_are_abbreviated_and_spelled_out():
-    table = regression_table(sweep(7), title="T")
+    table = regression_table(sweep(16), title="T")
     setting = next(row for row in table.rows if row.label == "controls")
     assert [entry.text for entry in setting.entries][:3] == ["none", "x0", "x0+x1"]
     note = next(note for note in table.notes if note.startswith("controls:"))
     spelled = dict(re.findall(r"(\[\w+\]) ([\w+]+)", note))
-    values = ["+".join(f"x{place}" for place in range(cell)) or "none" for cell in range(7)]
-    assert [spelled.get(entry.text, entry.text) for entry in setting.entries] == values
-    assert max(len(entry.text) for entry in setting.entries) <= 12
+    values = ["+".join(f"x{place}" for place in range(cell)) or "none" for cell in range(16)]
+    printed_whole = [spelled.get(entry.text, entry.text.replace("\n", "")) for entry in setting.entries]
+    assert printed_whole == values
+    assert set(spelled) == {"[a]"}
+    lines = [entry.text.split("\n") for entry in setting.entries]
+    assert max(len(line) for entry in lines for line in entry) <= 13
+    assert max(map(len, lines)) == 4
 
 
 def test_sweep_keys_that_end_alike_keep_their_full_names():
@@ -171,7 +175,7 @@ def test_a_varying_outcome_becomes_a_row_unless_a_sweep_says_it_already():
     one, two = (coefficient_rows(name, "policy", 1.0, 0.1, outcome=name) for name in ("gdp", "trade"))
     table = regression_table(pd.DataFrame(one + two), title="T")
     assert ("outcome", ["gdp", "trade"]) in row_texts(table)
-    assert not any(note.startswith("Dependent") for note in table.notes)
+    assert "Dependent variable: gdp in column (1); trade in column (2)." in table.notes
     swept = pd.DataFrame(one + two).assign(**{"outcome.column": lambda frame: frame["outcome"]})
     labels = [label for label, _ in row_texts(regression_table(swept, title="T"))]
     assert "outcome" not in labels
