@@ -58,7 +58,8 @@ class GridOperator(Operator):
     def _product(self, k: int, other: int, b: Array) -> Array:
         cells, size = self.cells, self.effects[k].size
         n_groups, n_columns = cells.by_group.shape[1], b.shape[1]
-        if k == other and (k == 0 or cells.between is None or cells.missing_between is None):
+        between, lacking_between = cells.between, cells.missing_between
+        if k == other and (k == 0 or between is None or lacking_between is None):
             return np.asarray(self.own[k] * b)
         if k > other:
             every_year = np.repeat(cells.of_group @ b, cells.n_years, axis=0)
@@ -68,6 +69,8 @@ class GridOperator(Operator):
         years = b.reshape(n_groups, cells.n_years, n_columns)
         if k < other:
             return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ b)
+        assert between is not None
+        assert lacking_between is not None
         joined = (between @ years.reshape(n_groups, -1)).reshape(-1, n_columns)
         return np.asarray(self.own[k] * b + joined - lacking_between @ b)[:size]
 
