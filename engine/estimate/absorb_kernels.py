@@ -66,9 +66,9 @@ class Operator:
         return range(1 if self.eliminated else 0, len(self.effects))
 
     @cached_property
-    def meetings(self) -> dict[tuple[int, int], sparse.spmatrix]:
+    def meetings(self) -> dict[tuple[int, int], Any]:
         """G_kl of k and l that differ."""
-        found = {}
+        found: dict[tuple[int, int], Any] = {}
         for k, other in combinations(range(len(self.effects)), 2):
             found[k, other] = meeting(self.effects[k], self.effects[other], self.weights)
             found[other, k] = found[k, other].T
@@ -99,8 +99,9 @@ class Operator:
     def _product(self, k: int, other: int, b: Array) -> Array:
         if k == other:
             own = self.own[k]
-            return np.asarray(own @ b if sparse.issparse(own) else own * b)
-        return np.asarray(self.meetings[k, other] @ b)
+            return np.asarray(own * b if isinstance(own, np.ndarray) else own @ b)
+        joint = self.meetings[k, other]
+        return np.asarray(joint @ b)
 
 
 def level_weights(effect: Levels, weights: Array | None) -> Array:

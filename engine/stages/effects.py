@@ -27,7 +27,7 @@ from engine.stages.design import Shared, memory_bytes
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 
-_COPIES = 5  # of the columns at once: made, merged, put together, absorbed, weighted; measured
+_COPIES = 8  # of the columns at once: made, merged, put together, absorbed, weighted; measured
 
 
 def pair_effects(
