@@ -14,7 +14,7 @@ import pyfixest
 import pytest
 import reference
 import statsmodels.api as sm
-from designs import CONTROLS, JOBS, SMALL, cities, design, sample
+from designs import CONTROLS, INDICATORS, JOBS, SMALL, cities, design, sample
 from linearmodels.iv import IV2SLS
 from peers import Cell, against_brute_force, against_pyfixest, cell
 from tolerances import BRUTE, PEER
@@ -78,8 +78,6 @@ def test_windows(number: int, around: int) -> None:
 
 def test_other_outcome() -> None:
     table = cities(SMALL)
-    from designs import INDICATORS
-
     index = reference.entropy_index(table, INDICATORS)
     long = beside(design(SMALL).long, by_city_year(pd.Series(index)), "d")
     long = beside(long, by_city_year(column="population"), "p")
@@ -131,7 +129,7 @@ def test_splits(job: str) -> None:
         kind = np.select([both > cuts[1], both > cuts[0]], ["high", "mixed"], "low")
         own = long[kind == wanted]
         total[by] = total.get(by, 0) + len(own)
-        if _estimable(own):
+        if own["policy"].nunique() > 1:
             against_pyfixest(cell(run(job), number), own, REGRESSORS)
             against_brute_force(cell(run(job), number), own, REGRESSORS, kinds=["dyadic"])
         assert entry["label"]
@@ -144,10 +142,6 @@ def _split_of(job: str, number: int) -> tuple[str, str, str, str]:
     split = expand(load_job(PAPER / f"{job}.yaml")).cells[number].job.pairs.split
     assert split is not None
     return split.by, split.rule, str(split.year), split.pairs
-
-
-def _estimable(long: pd.DataFrame) -> bool:
-    return bool(long["policy"].nunique() > 1)
 
 
 def test_contrasts_of_a_split_by_literal_double_sums() -> None:

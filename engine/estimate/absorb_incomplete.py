@@ -56,31 +56,22 @@ class GridOperator(Operator):
     cells: Cells
 
     def _product(self, k: int, other: int, b: Array) -> Array:
-        cells, size = self.cells, self.effects[k].size
-        n_groups, n_columns = cells.by_group.shape[1], b.shape[1]
-        between, lacking_between = cells.between, cells.missing_between
-        if k == other and (k == 0 or between is None or lacking_between is None):
-            return np.asarray(self.own[k] * b)
+        cells, size, n_columns = self.cells, self.effects[k].size, b.shape[1]
+        n_groups, n_years = cells.by_group.shape[1], cells.n_years
         if k > other:
-            every_year = np.repeat(cells.of_group @ b, cells.n_years, axis=0)
+            every_year = np.repeat(cells.of_group @ b, n_years, axis=0)
             return np.asarray(every_year - cells.of_level @ b)[:size]
-        lacking = n_groups * cells.n_years - len(b)
-        b = np.pad(b, ((0, lacking), (0, 0))) if lacking else b
-        years = b.reshape(n_groups, cells.n_years, n_columns)
+        lacking = n_groups * n_years - len(b)  # the last group may lack its last years
+        whole = np.pad(b, ((0, lacking), (0, 0))) if lacking and other > 0 else b
         if k < other:
-            return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ b)
-        assert between is not None
-        assert lacking_between is not None
-        joined = (between @ years.reshape(n_groups, -1)).reshape(-1, n_columns)
-        return np.asarray(self.own[k] * b + joined - lacking_between @ b)[:size]
-
-    @cached_property
-    def own(self) -> tuple[Array, ...]:
-        """``[n_levels, 1]`` rows of each level, those of the grid that have none too."""
-        cells = self.cells
-        size = cells.by_group.shape[1] * cells.n_years
-        rows = [effect.counts.astype(np.float64)[:, None] for effect in self.effects]
-        return rows[0], np.pad(rows[1], ((0, size - len(rows[1])), (0, 0)))
+            years = whole.reshape(n_groups, n_years, n_columns)
+            return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ whole)
+        own = self.effects[k].counts[:, None] * b
+        between, lacking_between = cells.between, cells.missing_between
+        if k == 0 or between is None or lacking_between is None:
+            return np.asarray(own)
+        joined = np.asarray(between @ whole.reshape(n_groups, -1)).reshape(-1, n_columns)
+        return np.asarray(own + (joined - np.asarray(lacking_between @ whole))[:size])
 
 
 def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:

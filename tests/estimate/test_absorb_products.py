@@ -45,9 +45,9 @@ def in_any_order(codes: Codes) -> np.ndarray:
 
 
 def levels_without_a_row(codes: Codes) -> np.ndarray:
-    """City 7, the last, has no last two years, and city 3 no second year."""
+    """City 7, the last, has no last two years, nor has the last group; city 3 has no second year."""
     lacking = (codes["city x year"] >= 7 * N_YEARS + 3) | (codes["city x year"] == 3 * N_YEARS + 1)
-    return np.flatnonzero(~lacking.any(axis=1))
+    return np.flatnonzero(~lacking.any(axis=1) & (codes["group x year"] < 3 * N_YEARS + 3))
 
 
 def pairs_without_a_row(codes: Codes) -> np.ndarray:
