@@ -53,7 +53,7 @@ class Results:
     influence : DataFrame
         Leave-out estimates of each city or group.
     findings : dict of str to DataFrame
-        What only some jobs have: ``instrument``, ``matching``, ``balance``, ``contrasts``.
+        What only some jobs have: ``instrument``, ``matching``, ``balance``, ``contrasts``, ``curve``.
     manifest : dict
         What was run on what, counts at every filter, versions, timings.
     validation : dict
@@ -193,6 +193,7 @@ def _named(plan: Plan) -> Iterator[None]:
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
+    from engine.stages.curve import curve_frame
     from engine.stages.findings import findings, matching_notes
     from engine.stages.frames import estimates_frame, event_study_frame
     from engine.stages.inference import run_inference
@@ -208,6 +209,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
         ordered = [found[cell.number] for cell in plan.cells]
         estimates = estimates_frame(ordered, job.job)
         events = event_study_frame(ordered, estimates)
+        curve, curve_notes = curve_frame(job.job, passes, inferred)
     data = distinct_data(prepared)
     return Results(
         job=job.job,
@@ -217,14 +219,14 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
         inference=inferred.rows,
         draws=inferred.draws,
         influence=inferred.influence,
-        findings=findings(job.job, passes, ordered),
+        findings=findings(job.job, passes, ordered) | ({"curve": curve} if len(curve) else {}),
         manifest=make_manifest(
             plan,
             prepared,
             ordered,
             clock.seconds,
             place.description,
-            (*inferred.notes, *matching_notes(passes)),
+            (*inferred.notes, *matching_notes(passes), *curve_notes),
         ),
         validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
     )

@@ -234,9 +234,9 @@ def _features(
         parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
     parts.append(weighted.reshape(len(i), -1))
-    products = [
-        (weighted[:, :, a] * demeaned[:, :, b]).sum(1) for a, b in zip(*layout.column_pairs, strict=True)
-    ]
+    # Pairs last: each product runs along contiguous pairs.
+    one, other = weighted.transpose(2, 1, 0), demeaned.transpose(2, 1, 0)
+    products = [(one[a] * other[b]).sum(0) for a, b in zip(*layout.column_pairs, strict=True)]
     parts.append(jnp.stack(products, axis=1))
     return jnp.concatenate(parts, axis=1), counts
 

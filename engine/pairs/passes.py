@@ -20,7 +20,7 @@ from engine.pairs.rows import PairRows, concatenated, no_rows
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
-_BLOCK = 64  # pairs of one type whose statistics are multiplied at a time
+_BLOCK = 128  # pairs of one type whose statistics are multiplied at a time
 
 
 @dataclass(frozen=True)

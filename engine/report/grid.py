@@ -31,6 +31,8 @@ _LATEX = str.maketrans(
         ">": "$>$",
         "|": "$|$",
         "²": "$^2$",
+        "χ": r"$\chi$",
+        "∞": r"$\infty$",
         # After a line break LaTeX reads a bracket or an asterisk as an option of the break.
         "[": "{[}",
         "]": "{]}",

@@ -20,7 +20,7 @@ from engine.report.tables import number
 from engine.report.words import ENGLISH, Words, columns_phrase
 
 # Told elsewhere in the section, or too long to be of use to a reader.
-_TOLD = ("job", "title", "data", "more_data", "counts", "cells", "warnings", "notes", "confidence")
+_TOLD = ("job", "title", "data", "more_data", "counts", "cells", "choices", "warnings", "notes", "confidence")
 _TOLD_OF_DATA = ("columns", "dropped", "warnings", "notes")
 
 

@@ -7,6 +7,17 @@ has the rule of merging, ``validate`` the messages); ``sweep`` makes the cells. 
 from engine.spec.job import Job
 from engine.spec.job_schema import schema
 from engine.spec.load import LoadedJob, find_jobs, load_job
-from engine.spec.sweep import Cell, Plan, expand, spec_hash
+from engine.spec.sweep import Cell, Plan, choices, expand, spec_hash
 
-__all__ = ["Cell", "Job", "LoadedJob", "Plan", "expand", "find_jobs", "load_job", "schema", "spec_hash"]
+__all__ = [
+    "Cell",
+    "Job",
+    "LoadedJob",
+    "Plan",
+    "choices",
+    "expand",
+    "find_jobs",
+    "load_job",
+    "schema",
+    "spec_hash",
+]

@@ -15,9 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from engine.errors import InputError
 from engine.spec.job import Job
-from engine.spec.keys import assign, check_key, split
+from engine.spec.keys import Parts, assign, check_key, split
 from engine.spec.load import LoadedJob
 from engine.spec.validate import validate
 
@@ -88,6 +90,36 @@ def spec_hash(plan: Plan) -> str:
     """sha256 of the content of all cells in their order: equal hashes ask for the same numbers."""
     contents = [_content(cell.job, plan.loaded.sources) for cell in plan.cells]
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
+def choices(plan: Plan) -> dict[str, list[Any]]:
+    """What the cells differ in: dotted key to one value a cell, of every key that sweep or cases set.
+
+    Lists of names stay lists; every other value is as `Cell.keys` print it, a span of years ``2010 to 2019``.
+    """
+    job = plan.loaded.job
+    keys = [key for case in job.cases.values() for key, _ in _flatten(case, "")]
+    found = {}
+    for key in dict.fromkeys([*keys, *job.sweep]):
+        values = [_shown(_value_at(cell.job, split(key)), plan.loaded.sources) for cell in plan.cells]
+        if any(value != values[0] for value in values):
+            found[key] = values
+    return found
+
+
+def _value_at(block: Any, parts: Parts) -> Any:
+    """What a job has under a key, defaults filled in; None where a block above it is not there."""
+    for part in parts:
+        block = block.get(part) if isinstance(block, Mapping) else getattr(block, part, None)
+    return block.model_dump(mode="json") if isinstance(block, BaseModel) else block
+
+
+def _shown(value: Any, sources: Mapping[str, str]) -> Any:
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return list(value)
+    if isinstance(value, tuple):
+        return " to ".join(_printable(item, sources) for item in value)
+    return _printable(value, sources)
 
 
 def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:

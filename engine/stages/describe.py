@@ -12,6 +12,7 @@ from engine.stages.data import CityData
 from engine.stages.design import memory_bytes
 from engine.stages.prepare import Prepared, distinct_data
 
+_NAMED = 6  # cells of a pass that are listed by name
 _SECONDS_PER_VALUE = 3e-10
 """Rough cost of one moment of one pair on two cores; measured, see tests/benchmarks."""
 
@@ -31,7 +32,9 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
             yield f"{one.source.name}: {len(pairs.units)} units, {pairs.years[0]} to {pairs.years[-1]}"
     for group in prepared:
         if len(prepared) > 1:
-            yield "for " + ", ".join(cell.label for cell in group.shared.cells) + ":"
+            labels = [cell.label for cell in group.shared.cells]
+            more = [f"{len(labels) - _NAMED} more"] if len(labels) > _NAMED else []
+            yield "for " + "; ".join([*labels[:_NAMED], *more]) + ":"
         if group.adoption is not None:
             yield "adoption: " + ", ".join(f"{year}: {n}" for year, n in group.adoption.counts().items())
         for step in group.steps:

@@ -12,8 +12,9 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-from engine.spec import Plan, spec_hash
+from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
+from engine.stages.curve import CURVE
 from engine.stages.data import CityData, PairData, Source
 from engine.stages.estimation import Estimated
 from engine.stages.prepare import Prepared, distinct_data
@@ -55,6 +56,7 @@ def make_manifest(
         "confidence": job.model.confidence,
         "treatment": job.treatment.name if job.treatment else None,
         "cells": [_cell_entry(result) for result in results],
+        "choices": choices(plan) if len(plan.cells) >= CURVE else {},
         "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
         "indices": _weights(data[0]),
         "notes": _span_notes(prepared),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.report.balance import balance_figure, balance_text
+from engine.report.curve import curve_figure, curve_sentences, curve_table, curve_text
 from engine.report.docx import docx_bytes
 from engine.report.figures import (
     coefficient_figure,
@@ -33,7 +34,7 @@ from engine.runtime.files import write_bytes, write_text, write_with
 MANIFEST = "manifest.json"
 FRAMES = (
     "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
-    "contrasts",
+    "contrasts", "curve",
 )  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def write_tables(
         write_text(folder / f"{name}.html", table.to_html(standalone=True))
         write_text(folder / f"{name}.csv", table.to_csv())
         written.add(name)
+    if _curve_term(frames, manifest) is not None:  # its table is a summary
+        write_text(folder / "table.csv", _table(frames["estimates"], manifest, words).to_csv())
     for path in folder.glob("table_*.*"):
         if path.stem not in written:  # of an earlier run
             path.unlink()
@@ -115,8 +118,19 @@ def _figures(
         )
         name = f"event_study_{cell['number']}" if several else "event_study"
         yield name, title, event_study_text(rows, words), figure
-    term = _main_term(estimates, manifest)
-    if term is not None:
+    term, many = _main_term(estimates, manifest), _curve_term(frames, manifest)
+    if many is not None:
+        figure = curve_figure(
+            estimates,
+            many,
+            manifest["choices"],
+            title=manifest["title"],
+            subtitle=subtitle,
+            confidence=manifest["confidence"],
+            words=drawable(words),
+        )
+        yield "curve", manifest["title"], curve_text(estimates, many, manifest["choices"], words), figure
+    elif term is not None:
         figure = coefficient_figure(
             estimates,
             term,
@@ -197,6 +211,16 @@ def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:
     return str(rows.groupby("cell", sort=False)["term"].last().mode().iloc[0])
 
 
+def _curve_term(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any]) -> str | None:
+    """The main term of a job whose cells make a specification curve: many of them, and all have it."""
+    estimates = frames["estimates"]
+    term = _main_term(estimates, manifest)
+    if term is None or not manifest.get("choices"):
+        return None
+    having = estimates.loc[estimates["term"] == term, "cell"].nunique()
+    return term if having == len(manifest["cells"]) else None
+
+
 def _subtitle(manifest: dict[str, Any], words: Words) -> str:
     return words("Synthetic data") if _synthetic(manifest) else ""
 
@@ -208,7 +232,18 @@ def _synthetic(manifest: dict[str, Any]) -> bool:
 def _tables(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
 ) -> list[tuple[str, Table]]:
-    """File name and table: the coefficients first, then what only some jobs have."""
+    """File name and table: the coefficients, or the summary of a curve, first; then what only some jobs have."""
+    term = _curve_term(frames, manifest)
+    if term is not None:
+        table = curve_table(
+            frames["estimates"],
+            term,
+            title=manifest["title"],
+            tests=frames.get("curve"),
+            synthetic=_synthetic(manifest),
+            words=words,
+        )
+        return [("table", table)]
     found = finding_tables(frames, places=_places(manifest), main=manifest["treatment"], words=words)
     return [
         ("table", _table(frames["estimates"], manifest, words)),
@@ -295,15 +330,22 @@ def _frames(job: Path) -> dict[str, pd.DataFrame]:
 
 
 def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
-    frames, main = _frames(job), manifest["treatment"]
+    frames = _frames(job)
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
     return JobSection(
         manifest=manifest,
         tables=[table for _, table in _tables(frames, manifest, words)],
         figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
-        reading=[
-            *reading(frames["estimates"], main=main, words=words),
-            *finding_sentences(frames, places=_places(manifest), main=main, words=words),
-        ],
+        reading=_reading(frames, manifest, words),
         validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),
     )
+
+
+def _reading(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words) -> list[str]:
+    term, main = _curve_term(frames, manifest), manifest["treatment"]
+    if term is not None:
+        return curve_sentences(frames["estimates"], term, tests=frames.get("curve"), words=words)
+    return [
+        *reading(frames["estimates"], main=main, words=words),
+        *finding_sentences(frames, places=_places(manifest), main=main, words=words),
+    ]

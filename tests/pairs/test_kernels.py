@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 
@@ -273,6 +274,31 @@ def test_a_panel_is_the_table_of_its_outcomes_and_controls(balanced: bool) -> No
     for side in ("first", "second"):
         by_class = getattr(found, side).sum(1, keepdims=True)
         np.testing.assert_allclose(by_class, getattr(expected, side), rtol=1e-12, atol=1e-12)  # order of sums
+
+
+def test_products_of_statistics_by_type_of_pair() -> None:
+    """Each pair's statistics alone are a panel's that has only this pair; their products, summed by two classes."""
+    design = panel(series(8), edge=4)
+    design = replace(design, sample=replace(design.sample, allowed=np.array([[True, True], [True, False]])))
+    i, j = (np.array(side, np.int32) for side in zip(*combinations(range(N), 2), strict=True))
+    controls = -np.abs(design.levels[i] - design.levels[j])
+    values = np.concatenate([controls, outcomes(design, balanced=True)[:, :, None]], axis=2)
+    size = Layout(T, 3, balanced=True).size
+    expected = np.zeros((3, size, size))  # (0, 0), (0, 1), (1, 1)
+    for pair in range(len(i)):
+        alone = TableDesign(
+            i[pair : pair + 1], j[pair : pair + 1], values[pair : pair + 1], N, directed=False
+        )
+        own = passed(alone, balanced=True).first.sum((0, 1))
+        if (classes := (i[pair] % 2) + (j[pair] % 2)) < 2:
+            expected[classes] += np.outer(own, own)
+    setting = MomentPass(design, balanced=True, products=True)
+    found = reduce(merge_moments, (city_moments(setting, task) for task in design.tasks()))
+    np.testing.assert_allclose(found.products, expected, rtol=1e-12, atol=1e-12)  # order of sums
+    plain = passed(design, balanced=True)
+    np.testing.assert_array_equal(found.first, plain.first)
+    np.testing.assert_array_equal(found.second, plain.second)
+    assert plain.products is None
 
 
 def test_both_layouts_hold_the_same_moments() -> None:

@@ -1,0 +1,116 @@
+"""The Chinese catalogue: complete, with the same places, and nothing English left where it is used."""
+
+from __future__ import annotations
+
+import ast
+import re
+from html import unescape
+from pathlib import Path
+from string import Formatter
+
+import pandas as pd
+import pytest
+from report_frames import event_study, sweep
+from test_page import MANIFEST
+
+import engine.report
+from engine.errors import InputError
+from engine.report.chinese import CHINESE, TOLD_AGAIN
+from engine.report.figures import coefficient_text, event_study_text
+from engine.report.page import JobSection, report_page
+from engine.report.reading import reading
+from engine.report.tables import regression_table
+from engine.report.words import ENGLISH, columns_phrase, words_of
+
+ZH = words_of("zh")
+ENGINE = Path(engine.report.__file__).parents[1]
+
+
+def texts_in_code():
+    """Every literal handed to ``words(...)``, or put into a variable called ``form`` first."""
+    found = set()
+    for path in [*ENGINE.glob("report/*.py"), ENGINE / "stages" / "output.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if call and node.func.id == "words" and node.args:
+                said = node.args[0]
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "form":
+                said = node.value
+            else:
+                continue
+            options = [said.body, said.orelse] if isinstance(said, ast.IfExp) else [said]
+            found |= {one.value for one in options if isinstance(one, ast.Constant)}
+    return found
+
+
+def places(text):
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
+
+
+def test_every_text_in_the_code_has_its_chinese():
+    found = texts_in_code()
+    assert len(found) > 90
+    assert found - set(CHINESE) == set()
+
+
+@pytest.mark.parametrize("catalogue", [CHINESE, TOLD_AGAIN])
+def test_both_languages_have_the_same_places(catalogue):
+    assert {text: places(text) for text in catalogue} == {
+        text: places(said) for text, said in catalogue.items()
+    }
+
+
+def test_what_manifests_hold_is_told_again_and_the_rest_stands():
+    assert ZH.known("all pairs of 254 units") == "254 个城市的全部城市对"
+    assert ZH.known("synchronization of capital / employment") == "capital / employment 的同步性"
+    assert ZH.known("low in students_per_10k") == "students_per_10k 分组：低"
+    assert ZH.known("population <b>jumps</b>") == "population <b>jumps</b>"
+    assert ENGLISH.known("all pairs of 254 units") == "all pairs of 254 units"
+    assert columns_phrase([1, 2, 3, 6], ZH) == "第 (1) 至 (3)和(6) 列"
+
+
+def test_chinese_page_has_no_english_but_that_of_the_job():
+    frame = sweep(3)
+    told = {**MANIFEST, "title": "表一", "warnings": [], "timings": {}, "seeds": {}, "versions": {}}
+    told["data"] = {"synthetic": True}
+    told["counts"] = [
+        {**one, "steps": [{"step": "matched", "pairs": 1, "rows": 2}]} for one in MANIFEST["counts"]
+    ]
+    table = regression_table(frame, title="表一", main="policy", synthetic=True, words=ZH)
+    section = JobSection(
+        manifest=told, tables=[table], figures=[("图", coefficient_text(frame, "policy", ZH), b"")],
+        reading=reading(frame, words=ZH),
+    )  # fmt: skip
+    page = report_page([section], words=ZH)
+    assert '<html lang="zh-CN">' in page
+    body = re.sub(r"<pre.*?</pre>|<style>.*?</style>", "", page, flags=re.S)
+    seen = unescape(re.sub(r"<[^>]*>", " ", body))
+    alternative = re.findall(r'alt="([^"]*)"', body)
+    words = set(re.findall(r"[A-Za-z]{2,}", " ".join([seen, *alternative])))
+    assert words == {"policy", "sync", "demo", "LaTeX", "CRV"}
+    assert "二元稳健标准误是城市对聚类标准误的 4.0 倍" in page
+    assert "事件研究" in event_study_text(event_study(), ZH)
+
+
+def test_numbers_are_the_same_in_both_languages():
+    frame = sweep(3)
+    ours, theirs = (regression_table(frame, title="T", words=words) for words in (ENGLISH, ZH))
+    for one, other in zip(ours.rows, theirs.rows, strict=True):
+        if one.kind != "setting":
+            assert one.entries == other.entries
+    figures = [re.findall(r"\d[\d.]*", " ".join(reading(frame, words=words))) for words in (ENGLISH, ZH)]
+    assert sorted(figures[0]) == sorted(figures[1])
+
+
+def test_a_language_that_is_not_there():
+    with pytest.raises(InputError, match="no words in 'fr'"):
+        words_of("fr")
+
+
+def test_settings_are_wrapped_not_cut():
+    frame = pd.concat([sweep(1).assign(cell=name, case=name) for name in ("institution as outcome", "x")])
+    table = regression_table(frame.drop(columns="model.controls"), title="T")
+    row = next(row for row in table.rows if row.label == "case")
+    assert [entry.text for entry in row.entries] == ["institution\nas outcome", "x"]
+    assert [entry.value for entry in row.entries] == ["institution as outcome", "x"]
+    assert "institution<br>as outcome" in table.to_html()
