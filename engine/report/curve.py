@@ -150,7 +150,12 @@ def _draw_estimates(axes: Axes, curve: Curve, confidence: float, words: Words) -
         if not chosen.any():
             continue
         axes.vlines(
-            place[chosen], curve.low[chosen], curve.high[chosen], color=color, linewidth=0.5, alpha=0.35
+            place[chosen],
+            curve.low[chosen],
+            curve.high[chosen],
+            color=color,
+            linewidth=_width(curve),
+            alpha=0.35,
         )
         axes.plot(place[chosen], curve.estimate[chosen], ".", color=color, markersize=2.6, label=label)
     axes.axhline(0, color=_INK, linewidth=0.8)
@@ -191,7 +196,7 @@ def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Mapping[str, Any]]], c
             y += 1.0
             for group, color in ((strong, _BLUE), (~strong, _PALE)):
                 x = np.flatnonzero(chosen & group)
-                axes.vlines(x, y - 0.36, y + 0.36, color=color, linewidth=0.5)
+                axes.vlines(x, y - 0.36, y + 0.36, color=color, linewidth=_width(curve))
             heights.append(y)
             labels.append(label)
         y += 1.6
@@ -199,6 +204,11 @@ def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Mapping[str, Any]]], c
     axes.set_ylim(y - 0.8, -0.9)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+
+
+def _width(curve: Curve) -> float:
+    """Points of a mark: as wide as fewer specifications leave room for."""
+    return float(np.clip(120 / len(curve.order), 0.5, 3.0))
 
 
 def _groups(choices: Choices, order: Any, words: Words) -> Iterator[tuple[str, dict[str, Any]]]:
