@@ -194,7 +194,7 @@ def _named(plan: Plan) -> Iterator[None]:
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
     from engine.stages.curve import curve_frame
-    from engine.stages.findings import findings, matching_notes
+    from engine.stages.findings import findings
     from engine.stages.frames import estimates_frame, event_study_frame
     from engine.stages.inference import run_inference
     from engine.stages.manifest import make_manifest
@@ -226,7 +226,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             ordered,
             clock.seconds,
             place.description,
-            (*inferred.notes, *matching_notes(passes), *curve_notes),
+            (*inferred.notes, *curve_notes),
         ),
         validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
     )

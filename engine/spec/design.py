@@ -146,7 +146,7 @@ class Matching(Block):
     unit: Literal["pair", "pooled", "yearly"] = Field(
         description="match pairs (covariates of one year or averaged), pair-years pooled, or within each year"
     )
-    on: list[Name] | None = Field(None, description="controls in the logit; default: all of them")
+    covariates: list[Name] | None = Field(None, description="controls in the logit; default: all of them")
     year: Literal["mean", "first"] = Field("mean", description="unit pair: covariates of which year")
     caliper: float | None = Field(
         None, gt=0, description="largest distance, in standard deviations of the logit of the score"

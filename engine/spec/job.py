@@ -163,8 +163,8 @@ class Job(Block):
             raise ValueError("a panel job needs treatment")
         if self.model.regressors is not None:
             raise ValueError("model.regressors is for pair_table jobs; a panel job has controls")
-        on = self.matching.on if self.matching else None
-        for key, names in (("model.controls", self.model.controls), ("matching.on", on)):
+        covariates = self.matching.covariates if self.matching else None
+        for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]
             if unknown:
                 known = ", ".join(self.controls) or "which is empty"
@@ -199,8 +199,8 @@ class Job(Block):
     @property
     def matched_on(self) -> list[str]:
         """Names of the controls that matching is on."""
-        on = self.matching.on if self.matching else None
-        return list(self.controls) if on is None else list(on)
+        covariates = self.matching.covariates if self.matching else None
+        return list(self.controls) if covariates is None else list(covariates)
 
     @property
     def used_controls(self) -> list[str]:

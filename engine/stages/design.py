@@ -67,16 +67,17 @@ def pass_key(job: Job) -> str:
     treatment = job.treatment
     if treatment is not None:
         content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
-        if treatment.around is not None or treatment.drop_treated:
-            content["rows"] = treatment.model_dump(mode="json", exclude={"name"})
+        drops = job.model.estimator == "event_study" and job.model.ends == "drop"
+        if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
+            # The rows, or the pairs matched, are a matter of the treatment itself.
+            content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
+            content["window"] = job.model.window if drops else None
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)
     synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
     if job.panel is None or job.panel.balance == "keep" or synchronized:
         content["regressors"] = job.model.regressors or job.used_controls
-    if job.model.estimator == "event_study" and job.model.ends == "drop":
-        content["window"] = [job.treatment.rule if job.treatment else None, job.model.window]
     return json.dumps(content, sort_keys=True)
 
 
@@ -99,11 +100,16 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     may_miss = job.panel is not None and job.panel.balance == "keep"
     synchronized = job.outcome.synchronization is not None
     key = "outcome.synchronization" if synchronized else "outcome.variation"
-    series = np.array(values_of(panel, job.outcome.series or "", key, may_miss=may_miss))
+    text = job.outcome.series or ""
+    series = np.array(values_of(panel, text, key, may_miss=may_miss))
     window = _window(job, panel, adoption)
     if synchronized:
-        _refuse_flat(series, window, panel, text=job.outcome.series or "", key=key)
-    weight = None if synchronized else _weight(panel, job, may_miss=may_miss)
+        _refuse_flat(series, window, panel, text=text, key=key)
+        weight = None
+    else:
+        weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
+        _refuse_not_positive(series, panel, text=text, key=key)
+        _refuse_not_positive(weight, panel, text=job.outcome.weight or "", key="outcome.weight")
     levels = [_level(panel, job, name, window, may_miss=may_miss) for name in shared.controls]
     layout = Layout(panel.n_years, len(shared.controls) + 1, balanced=False)
     return PanelDesign(
@@ -163,17 +169,15 @@ def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool
     return values if lag == 0 else np.concatenate([values[:, :lag], values[:, :-lag]], axis=1)
 
 
-def _weight(panel: CityPanel, job: Job, *, may_miss: bool) -> Array:
-    """City weights of the variation; positive where known."""
-    weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
-    if (weight <= 0).any():
-        unit, year = np.argwhere(weight <= 0)[0]
+def _refuse_not_positive(values: Array, panel: CityPanel, *, text: str, key: str) -> None:
+    """A coefficient of variation is relative to a mean, and its weights are shares."""
+    if (values <= 0).any():
+        unit, year = np.argwhere(values <= 0)[0]
         raise InputError(
-            f"'{job.outcome.weight}' is {weight[unit, year]:g} in {panel.units[unit]}, {panel.years[year]}",
-            where="outcome.weight",
-            remedy="weights of the variation must be positive",
+            f"'{text}' is {values[unit, year]:g} in {panel.units[unit]}, {panel.years[year]}",
+            where=key,
+            remedy="series and weights of outcome.variation must be positive",
         )
-    return weight
 
 
 def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Any:

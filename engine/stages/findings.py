@@ -39,12 +39,3 @@ def findings(
             [report.balance.assign(job=job, cell=cell) for cell, report in matched], ignore_index=True
         )
     return {name: frame for name, frame in found.items() if len(frame)}
-
-
-def matching_notes(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> tuple[str, ...]:
-    """What a reader of a matched regression should know."""
-    notes = []
-    for one, results in passes:
-        if one.matching is not None and one.matching.note:
-            notes.append(f"{results[0].cell.label}: matching: {one.matching.note}")
-    return tuple(notes)

@@ -32,14 +32,11 @@ class MatchReport:
         Means and standardised differences before and after.
     counts : dict
         Treated rows and controls, matched, off the common support, without a partner, controls used.
-    note : str
-        Separation, or iterations without convergence; empty if nothing.
     """
 
     scores: pd.DataFrame
     balance: pd.DataFrame
     counts: dict[str, int]
-    note: str
 
 
 def match_pairs(
@@ -47,7 +44,7 @@ def match_pairs(
 ) -> tuple[Matches, MatchReport]:
     """Match the treated pairs of a sample one to one on their controls.
 
-    Treated is a pair whose treatment changes within the sample. Units are pairs (covariates averaged over the
+    Treated is a pair that is treated in some year of the sample. Units are pairs (covariates averaged over the
     years, or of the first), pair-years pooled, or pair-years within each year.
 
     Parameters
@@ -58,7 +55,8 @@ def match_pairs(
     Raises
     ------
     InputError
-        Where the logit cannot be fitted, or nothing is matched.
+        Where controls tell treated pairs from others without error, the logit does not converge, or nothing is
+        matched.
     """
     from engine.estimate.logit import logit  # here and not above: check and plan import JAX only to match
     from engine.estimate.matching import match
@@ -75,7 +73,7 @@ def match_pairs(
     names = list(levels)
     columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
     path = policy_paths(adoption, np.array(data.panel.years), treatment.rule)
-    treated = (np.ptp(path, axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
+    treated = (path.max(axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
     code = i.astype(np.int64) * sample.n_units + j
     if rule.unit == "pair":
         x = columns[:, 0] if rule.year == "first" else columns.mean(axis=1)
@@ -87,6 +85,12 @@ def match_pairs(
         groups = np.tile(np.arange(n_years), len(i)) if rule.unit == "yearly" else None
     whole = np.isfinite(x).all(axis=1)
     fitted = logit(x[whole], y[whole], names=names)
+    if fitted.separated or not fitted.converged:
+        raise InputError(
+            fitted.separated or "the logit of being a treated pair does not converge",
+            where="matching.covariates",
+            remedy="match on other controls: without finite coefficients there are no propensity scores",
+        )
     found = match(
         fitted.index,
         y[whole],
@@ -117,7 +121,6 @@ def match_pairs(
             "without_partner": found.n_unmatched,
             "controls_used": found.n_controls_used,
         },
-        fitted.separated or ("" if fitted.converged else "the logit did not converge"),
     )
     return Matches(code[kept], np.ascontiguousarray(scaled)), report
 
@@ -128,7 +131,7 @@ def _pair_column(job: Job, name: str, level: Array, i: Any, j: Any) -> Array:
     if kind == "synchronization":
         raise InputError(
             f"'{name}' is a synchronization, which matching does not take",
-            where="matching.on",
+            where="matching.covariates",
             remedy="name controls that are differences or sums",
         )
     return np.asarray(level[i] + level[j] if kind == "sum" else -np.abs(level[i] - level[j]))
