@@ -23,6 +23,19 @@ _EXACT: dict[str, Any] = (
 _READABLE = ".parquet, .csv, .tsv, .txt (also with .gz) and .xlsx"
 
 
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """These columns of a table, without its blank rows; raises InputError where one is not there."""
+    table = read_table(path)
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise InputError(
+            f"there is no column '{lacking[0]}'",
+            where=str(path),
+            remedy=f"its columns are {', '.join(columns)}",
+        )
+    return table[list(columns)].dropna(how="all")
+
+
 def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
     """Read a table as it stands: one row a line, headers stripped, nothing but empty cells made missing.
 

@@ -98,6 +98,11 @@ def _clusters(n: int) -> float:
     return n / (n - 1)
 
 
+def dyadic_factor(fit: Fit) -> float:
+    """Small-sample factor of the dyadic variance: cities as clusters, and parameters."""
+    return _clusters(fit.n_units) * _parameters(fit, fit.n_parameters_city)
+
+
 def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
     return Covariance(
         "pair", own * _clusters(fit.n_pairs) * _parameters(fit, fit.n_parameters), fit.n_pairs - 1
@@ -129,7 +134,7 @@ def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     are larger and never negative.
     """
     city = fit.city_first + fit.city_second
-    factor = _clusters(fit.n_units) * _parameters(fit, fit.n_parameters_city)
+    factor = dyadic_factor(fit)
     sums = city.T @ city * factor
     matrix, note = sums - (own + reverse) * factor, ""
     if (np.diag(matrix) <= 1e-12 * np.diag(sums)).any():  # what rounding leaves of a difference of zero

@@ -26,6 +26,7 @@ Integers = np.ndarray[Any, np.dtype[np.int32]]
 EARTH_RADIUS_KM = 6371.0088
 _COLLECT = 4_000_000  # values of ln F held at once while the median is located
 _BINS = 65_536
+_EDGE = 512  # cities along the edge of a tile
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,13 @@ class PairSample:
         kept = self.gravity.ln_force(i, j) > self.gravity.threshold
         return i[kept], j[kept]
 
+    def all_pairs(self) -> tuple[Integers, Integers]:
+        """Positions (i, j) of every pair in the sample, by i, then j."""
+        parts = [self.pairs(tile) for tile in triangle(self.n_units, _EDGE)]
+        i, j = (np.concatenate(side) for side in zip(*parts, strict=True))
+        order = np.lexsort((j, i))
+        return i[order], j[order]
+
     def screened(self) -> PairSample:
         """The sample of pairs whose force is strictly above the median of the eligible pairs."""
         if self.gravity is None:
@@ -179,7 +187,7 @@ def _threshold(sample: PairSample, gravity: Gravity) -> tuple[float, int]:
     ones), and the latter needs no averaging of nearly equal numbers. Exact without holding all values:
     counts in bins locate it, a second look collects the values of its bin.
     """
-    tiles = triangle(sample.n_units, 512)
+    tiles = triangle(sample.n_units, _EDGE)
     n, rank = sample.n_eligible, (sample.n_eligible - 1) // 2
 
     def forces(tile: Tile) -> Array:

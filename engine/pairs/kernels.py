@@ -134,18 +134,15 @@ def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
 def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
     """Pair columns of the city levels ``[chunk, n_years, k]``."""
     levels = arrays["levels"]
-    if all(kind == "difference" for kind in rule.kinds):
-        return -jnp.abs(levels[i] - levels[j])
-    parts = []
+    one, other = levels[i], levels[j]
+    columns = -jnp.abs(one - other)
     for number, kind in enumerate(rule.kinds):
-        level = levels[:, :, number]
-        if kind == "difference":
-            parts.append(-jnp.abs(level[i] - level[j]))
-        elif kind == "sum":
-            parts.append(level[i] + level[j])
-        else:
-            parts.append(_synchronized(rule, level, arrays["window"], i, j))
-    return jnp.stack(parts, axis=2)
+        if kind == "sum":
+            columns = columns.at[:, :, number].set((one + other)[:, :, number])
+        elif kind == "synchronization":
+            found = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
+            columns = columns.at[:, :, number].set(found)
+    return columns
 
 
 def _columns(

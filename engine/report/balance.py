@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.estimate.matching import MEASURES
 from engine.report.figures import figure_style
 from engine.report.grid import Entry, Row, Table
 from engine.report.tables import number
@@ -18,87 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BEFORE, _AFTER, _INK, _GREY = "#B35900", "#0B2545", "#1A1A1A", "#6B6B6B"
-_MEASURES = ("mean_treated", "mean_control", "smd", "variance_ratio", "t")
-_COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in _MEASURES))
-
-
-def balance(
-    columns: np.ndarray, treated: np.ndarray, weight: np.ndarray, *, names: Sequence[str]
-) -> pd.DataFrame:
-    """Means, standardised differences, variance ratios and t of every column, before and after matching.
-
-    smd = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2) with the variances of the unmatched sample both times, so that
-    it moves with the means alone. variance_ratio = s_1^2 / s_0^2, after matching of weighted variances
-    sum w (x - m)^2 / (sum w - 1). t is that of the treated indicator in (weighted) least squares of the column
-    on it, with n - 2 degrees of freedom, n the rows of positive weight; it treats rows as independent, which
-    pairs that share a city are not, and it falls with the size of a sample: a description, no test.
-
-    Parameters
-    ----------
-    columns : float64 ``[n, k]``
-    treated : bool ``[n]``
-    weight : float64 ``[n]``
-        Of the matched sample: `estimate.matching.Matched.weight`. Before matching every row counts once.
-    names : sequence of str, k of them
-
-    Returns
-    -------
-    DataFrame ``[k]``
-        column, mean_treated_before, mean_control_before, smd_before, variance_ratio_before, t_before, and the
-        same with _after. NaN where a variance is zero or has one row only.
-
-    Raises
-    ------
-    InputError
-        Where the treated or the controls are absent, before or after.
-
-    References
-    ----------
-    Rosenbaum and Rubin (1985), American Statistician 39(1), for smd; pstest (Leuven and Sianesi 2003) for t and
-    the variance ratio.
-    """
-    columns, treated = np.asarray(columns, dtype=np.float64), np.asarray(treated, dtype=bool)
-    weight = np.asarray(weight, dtype=np.float64)
-    if columns.ndim != 2 or columns.shape != (len(treated), len(names)) or weight.shape != treated.shape:
-        raise ValueError(
-            f"expected columns [n, {len(names)}] and [n] treated and weights, got {columns.shape}, "
-            f"{treated.shape}, {weight.shape}"
-        )
-    out: dict[str, Any] = {"column": list(names)}
-    denominator = np.zeros(columns.shape[1])
-    for when, w in (("before", np.ones(len(treated))), ("after", weight)):
-        kept = w > 0
-        parts = [_moments(columns[rows], w[rows], when) for rows in (kept & treated, kept & ~treated)]
-        (mean_1, square_1, sum_1), (mean_0, square_0, sum_0) = parts
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance_1, variance_0 = square_1 / (sum_1 - 1), square_0 / (sum_0 - 1)
-            if when == "before":
-                denominator = np.sqrt((variance_1 + variance_0) / 2)
-            error = np.sqrt((square_1 + square_0) / (kept.sum() - 2) * (1 / sum_1 + 1 / sum_0))
-            values = (
-                mean_1,
-                mean_0,
-                (mean_1 - mean_0) / denominator,
-                variance_1 / variance_0,
-                (mean_1 - mean_0) / error,
-            )
-        for measure, value in zip(_MEASURES, values, strict=True):
-            out[f"{measure}_{when}"] = np.where(np.isfinite(value), value, np.nan)
-    return pd.DataFrame(out)
-
-
-def _moments(x: np.ndarray, w: np.ndarray, when: str) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weighted mean, sum of squares around it, and sum of weights."""
-    if not len(x):
-        raise InputError(
-            f"there are no treated rows, or no controls, {when} matching",
-            where="balance",
-            remedy="widen the caliper, or check which pairs the filters keep",
-        )
-    mean = w @ x / w.sum()
-    square = w @ (x - mean) ** 2
-    # What rounding of the mean leaves of a constant must not pass for a variance.
-    return mean, np.where(square > 1e-24 * (w @ x**2), square, 0.0), float(w.sum())
+_COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in MEASURES))
 
 
 def balance_table(
@@ -109,7 +30,7 @@ def balance_table(
     rows = []
     for record in frame.to_dict("records"):
         for when in ("before", "after"):
-            values = [float(record[f"{measure}_{when}"]) for measure in _MEASURES]
+            values = [float(record[f"{measure}_{when}"]) for measure in MEASURES]
             entries = tuple(Entry(number(v), v) if np.isfinite(v) else Entry() for v in values)
             label = words("{column}, {when}", column=record["column"], when=words.known(when))
             rows.append(Row("fit", label, entries, term=str(record["column"])))

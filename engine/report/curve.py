@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from engine.report.figures import figure_style
+from engine.report.figures import figure_style, heading
 from engine.report.grid import Entry, Row, Table
 from engine.report.reading import LEVEL
 from engine.report.tables import ERROR_LABELS, check_estimates, number
@@ -131,12 +131,7 @@ def curve_figure(
         _draw_choices(below, groups, curve)
         below.set_xlabel(words("{count} specifications, by estimate", count=f"{len(curve.order):,}"))
         below.set_xlim(-0.01 * len(curve.order), 1.01 * len(curve.order))
-        above.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK, pad=24)
-        if subtitle:
-            above.annotate(
-                subtitle, (0, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points",
-                fontsize=9, color=_GREY, va="bottom",
-            )  # fmt: skip
+        heading(above, title=title, subtitle=subtitle, width=7.2)
     return figure
 
 

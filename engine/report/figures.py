@@ -300,6 +300,12 @@ def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Fi
     axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3)
+    heading(axes, title=title, subtitle=subtitle, width=size[0])
+    return figure, axes
+
+
+def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
+    """Title, in lines that fit a figure ``width`` inches wide, and subtitle, above the axes."""
     above: dict[str, Any] = {
         "xy": (0, 1),
         "xycoords": "axes fraction",
@@ -309,10 +315,9 @@ def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Fi
     if subtitle:
         axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=_GREY, **above)
     if title:
-        lines = textwrap.fill(title, int(size[0] * 10))
+        lines = textwrap.fill(title, int(width * 10))
         height = 25 if subtitle else 9
         axes.annotate(lines, xytext=(0, height), fontsize=11, fontweight="bold", color=_INK, **above)
-    return figure, axes
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, stdtr
 
-from engine.estimate.fit import Fit
+from engine.infer.variance import dyadic_factor
 from engine.stages.estimation import Estimated
 
 CONTRASTS = ("job", "split", "term", "classes", "difference", "std_error", "statistic", "dof", "p_value")
@@ -64,12 +64,6 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
         yield split.by, term, "all equal", np.nan, np.nan, wald, len(step), float(chdtrc(len(step), wald))
 
 
-def _factor(fit: Fit) -> float:
-    """The small-sample factor of the dyadic variance."""
-    parameters = (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters_city)
-    return fit.n_units / (fit.n_units - 1) * parameters
-
-
 def _covariance(group: list[Estimated], at: list[int]) -> Array:
     """Covariance of one coefficient over the classes; eigenvalues below zero are raised to it."""
     city = np.stack(
@@ -78,7 +72,7 @@ def _covariance(group: list[Estimated], at: list[int]) -> Array:
     )
     own = np.array([result.dyadic.matrix[k, k] for result, k in zip(group, at, strict=True)])
     sums = city.T @ city
-    factor = np.array([_factor(result.fit) for result in group])
+    factor = np.array([dyadic_factor(result.fit) for result in group])
     out = sums * np.sqrt(np.outer(factor, factor))
     np.fill_diagonal(out, own)
     values, vectors = np.linalg.eigh(out)

@@ -83,12 +83,13 @@ def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> str:
     strata = [strata_codes(one, blocks[0]["strata"]) for one in data if isinstance(one, CityData)]
     if any(codes is not None and (codes != strata[0]).any() for codes in strata):
         return "its cells differ in the strata of their cities"
+    exact = _exact(passes)
     first, *others = [one.adoption for one, _ in passes if one.adoption is not None]
     for other in others:
         pairs = np.unique(np.stack([first.classes, other.classes], axis=1), axis=0)
         if (np.diff(pairs[:, 1]) < 0).any():
             return "its cells date adoption in different orders of the cities"
-        if _exact(passes) and not np.array_equal(first.classes, other.classes):
+        if exact and not np.array_equal(first.classes, other.classes):
             return "its assignments are enumerated, and its cells differ in their cohorts"
     return ""
 

@@ -23,8 +23,6 @@ from engine.infer.scores import multiplier_draws, wild_statistics
 from engine.infer.summary import all_assignments, n_assignments
 from engine.infer.weighted import weighted_fit
 from engine.pairs.design import PanelDesign
-from engine.pairs.gravity import PairSample
-from engine.pairs.tiles import triangle
 from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
 from engine.stages.data import CityData
@@ -215,13 +213,10 @@ def _pairs(prepared: Prepared, setting: Permutation, classes: Integers) -> pd.Da
         if setting.given.recompute:
             drawn = drawn.screened()
         assert drawn.gravity is not None
-        rows.append(("pairs after the screen", sample.n_kept, drawn.n_kept or _count(drawn)))
+        n_kept = len(drawn.all_pairs()[0]) if drawn.n_kept is None else drawn.n_kept
+        rows.append(("pairs after the screen", sample.n_kept, n_kept))
         rows.append(("screen: ln F above", sample.gravity.threshold, drawn.gravity.threshold))
     return pd.DataFrame(rows, columns=["what", "truth", "draw"])
-
-
-def _count(sample: PairSample) -> int:
-    return sum(len(sample.pairs(tile)[0]) for tile in triangle(sample.n_units, 512))
 
 
 def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Array, pd.DataFrame]:
@@ -239,8 +234,6 @@ def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Arr
             _, found, variance = weighted_fit(weighted_setting(prepared), counts, cell, studentise=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             estimate, statistic = found[0], (found[0] - here) / np.sqrt(variance[0])
-    if dropped_draws(prepared, result, counts)[0]:
-        estimate, statistic = np.full((2, len(names)), np.nan)
     return counts[0], _terms(names, estimate, statistic, here)
 
 

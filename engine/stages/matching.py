@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.estimate.matching import balance, match
 from engine.pairs.design import Matches
 from engine.pairs.gravity import PairSample
-from engine.pairs.tiles import triangle
 from engine.pairs.treatment import Adoption, policy_paths
-from engine.report.balance import balance
 from engine.spec import Job
 from engine.stages.data import CityData
 
@@ -59,16 +58,11 @@ def match_pairs(
         matched.
     """
     from engine.estimate.logit import logit  # here and not above: check and plan import JAX only to match
-    from engine.estimate.matching import match
 
     rule, treatment = job.matching, job.treatment
     assert rule is not None
     assert treatment is not None
-    i, j = (
-        np.concatenate(side) for side in zip(*map(sample.pairs, triangle(sample.n_units, 512)), strict=True)
-    )
-    order = np.lexsort((j, i))
-    i, j = i[order], j[order]
+    i, j = sample.all_pairs()
     n_years = data.panel.n_years
     names = list(levels)
     columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)

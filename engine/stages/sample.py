@@ -11,7 +11,6 @@ from engine.errors import InputError
 from engine.expression import parse
 from engine.pairs.design import Split
 from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
-from engine.pairs.tiles import triangle
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
 from engine.stages.data import CityData
@@ -102,7 +101,8 @@ def build_split(data: CityData, job: Job, sample: PairSample) -> Split | None:
         )
     if rule.rule == "median":
         value = (value > np.median(value)).astype(np.float64)
-    sums = np.concatenate([value[i] + value[j] for i, j in map(sample.pairs, triangle(sample.n_units, 512))])
+    i, j = sample.all_pairs()
+    sums = value[i] + value[j]
     place = _CLASSES.index(rule.pairs)
     cuts = np.array([-np.inf, 0.5, 1.5, np.inf])
     if rule.rule == "terciles":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from engine.cities import cells
-from engine.cities.read import read_table
+from engine.cities.read import read_columns
 from engine.errors import InputError
 from engine.text.extract import clean
 
@@ -54,17 +54,10 @@ def read_dictionary(path: Path = DEFAULT) -> Dictionary:
         For a missing column, an empty cell, an unknown kind, an instrument or a term given twice, a term that
         is too short or has blanks or punctuation, and a kind without instruments.
     """
-    table = read_table(path)
-    lacking = [name for name in _COLUMNS if name not in table]
-    if lacking:
-        raise InputError(
-            f"there is no column '{lacking[0]}'",
-            where=str(path),
-            remedy=f"its columns are {', '.join(_COLUMNS)}",
-        )
+    table = read_columns(path, _COLUMNS)
     instruments: dict[str, Instrument] = {}
     owners: dict[str, str] = {}
-    for position, *row in table[list(_COLUMNS)].dropna(how="all").itertuples(name=None):
+    for position, *row in table.itertuples(name=None):
         where = f"{path}: row {position + cells.FIRST_ROW}"
         instrument = _instrument(row, where)
         if instrument.name in instruments:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from engine.cities import cells
-from engine.cities.read import read_table
+from engine.cities.read import read_columns
 from engine.errors import InputError
 from engine.text.extract import extract
 
@@ -84,15 +84,7 @@ def _list(folder: Path) -> pd.DataFrame:
             where=str(folder),
             remedy=f"write one with the columns {', '.join(_COLUMNS)}, a row a document",
         )
-    table = read_table(path)
-    lacking = [name for name in _COLUMNS if name not in table]
-    if lacking:
-        raise InputError(
-            f"there is no column '{lacking[0]}'",
-            where=str(path),
-            remedy=f"its columns are {', '.join(_COLUMNS)}",
-        )
-    table = table[list(_COLUMNS)].dropna(how="all")
+    table = read_columns(path, _COLUMNS)
     if table.empty:
         raise InputError("no document is listed", where=str(path))
     for name in ("file", "city", "year"):

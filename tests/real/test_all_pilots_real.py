@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import reference
 from peers import against_brute_force, against_pyfixest, cell
-from test_real_panel import DATA, HERE, fill_short_gaps
+from test_real_panel import DATA, HERE, cleaned, yearbook
 
 import engine
 from engine.cities import pilots
@@ -50,37 +50,9 @@ def start(raw: pd.DataFrame, cutoff: int) -> pd.Series:
 def clean(cutoff: int) -> pd.DataFrame:
     """The panel as the job file describes it."""
     raw = pd.read_parquet(DATA).sort_values(["city", "year"], ignore_index=True)
-    people = raw["pop_resident_interp_10k"]
-    table = pd.DataFrame(
-        {
-            "population": people,
-            "gdp_real": raw["gdp_real_2010p"],
-            "gdp_per_capita": raw["gdp_real_2010p"] / people,
-            "gdp_growth": raw["gdp_growth"],
-            "investment_per_capita": raw["loans"] / people,
-            "services_share": raw["share3"],
-            "industrial_output": raw["gdp_real_2010p"] * raw["share2"],
-            "retail_sales_per_capita": raw["retail"] / people,
-            "savings_per_capita": raw["deposits"] / people,
-            "admin_rank": raw["admin_rank"].astype(float),
-            "education_spending": raw["edu_exp"],
-            "science_spending": raw["sci_exp"],
-            "secondary_share": raw["share2"],
-            "fiscal_revenue": raw["fisc_rev"],
-            "fiscal_expenditure": raw["fisc_exp"],
-        }
-    )
-    price = raw["gdp"] / raw["gdp_real_2010p"]
-    of_2010 = raw["city"].map(price[raw["year"] == 2010].set_axis(raw.loc[raw["year"] == 2010, "city"]))
-    table[DEFLATED] = table[DEFLATED].mul(of_2010 / price, axis=0)
-    table = table.groupby(raw["city"]).transform(fill_short_gaps)
-    table[["city", "year"]] = raw[["city", "year"]]
-    table[["latitude", "longitude"]] = raw[["lat", "lon"]]
-    table["start"] = start(raw, cutoff)
-    table = table[table["year"].between(2010, 2023)]
-    moving = table.columns.difference(["latitude", "longitude", "start"])
-    complete = table[moving].notna().all(axis=1).groupby(table["city"]).transform("all")
-    table = table[complete].reset_index(drop=True)
+    table = yearbook(raw).drop(columns=["fdi_per_capita", "average_wage", "land_area"])
+    table["savings_per_capita"] = raw["deposits"] / raw["pop_resident_interp_10k"]
+    table = cleaned(raw, table, deflated=DEFLATED, adoption=start(raw, cutoff), last_year=2023)
     return table.assign(
         development=reference.entropy_index(table, INDICATORS),
         fiscal_balance=table["fiscal_revenue"] / table["fiscal_expenditure"],
@@ -116,7 +88,7 @@ def test_to_2023() -> None:
     sample = reference.pair_panel(
         clean(6),
         series="development",
-        adoption="start",
+        adoption="adoption",
         rule="exactly_one",
         controls=CONTROLS,
         exclude_both_treated=True,

@@ -40,11 +40,10 @@ pytestmark = [
 ]
 
 
-def clean() -> pd.DataFrame:
-    """The panel as the job file describes it."""
-    raw = pd.read_parquet(DATA).sort_values(["city", "year"], ignore_index=True)
+def yearbook(raw: pd.DataFrame) -> pd.DataFrame:
+    """Canonical columns of the raw panel, money at current prices."""
     people = raw["pop_resident_interp_10k"]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "population": people,
             "gdp_real": raw["gdp_real_2010p"],
@@ -66,16 +65,28 @@ def clean() -> pd.DataFrame:
             "fiscal_expenditure": raw["fisc_exp"],
         }
     )
+
+
+def cleaned(
+    raw: pd.DataFrame, table: pd.DataFrame, *, deflated: list[str], adoption: pd.Series, last_year: int
+) -> pd.DataFrame:
+    """Deflated by the implied GDP deflator, gaps filled, cities with missing years left out; from 2010 on."""
     price = raw["gdp"] / raw["gdp_real_2010p"]
     of_2010 = raw["city"].map(price[raw["year"] == 2010].set_axis(raw.loc[raw["year"] == 2010, "city"]))
-    table[DEFLATED] = table[DEFLATED].mul(of_2010 / price, axis=0)
+    table[deflated] = table[deflated].mul(of_2010 / price, axis=0)
     table = table.groupby(raw["city"]).transform(fill_short_gaps)
-    table[["city", "year"]] = raw[["city", "year"]]
-    table[["latitude", "longitude", "pilot_year"]] = raw[["lat", "lon", "treat_year"]]
-    table = table[table["year"].between(2010, 2019)]
-    moving = table.columns.difference(["latitude", "longitude", "pilot_year"])
-    complete = table[moving].notna().all(axis=1).groupby(table["city"]).transform("all")
-    table = table[complete].reset_index(drop=True)
+    constant = {"latitude": raw["lat"], "longitude": raw["lon"], "adoption": adoption}
+    table = table.assign(city=raw["city"], year=raw["year"], **constant)
+    table = table[table["year"].between(2010, last_year)]
+    complete = table.drop(columns=list(constant)).notna().all(axis=1).groupby(table["city"]).transform("all")
+    return table[complete].reset_index(drop=True)
+
+
+def clean() -> pd.DataFrame:
+    """The panel as the job file describes it."""
+    raw = pd.read_parquet(DATA).sort_values(["city", "year"], ignore_index=True)
+    table = cleaned(raw, yearbook(raw), deflated=DEFLATED, adoption=raw["treat_year"], last_year=2019)
+    table = table.rename(columns={"adoption": "pilot_year"})
     return table.assign(
         development=reference.entropy_index(table, INDICATORS),
         fiscal_balance=table["fiscal_revenue"] / table["fiscal_expenditure"],
