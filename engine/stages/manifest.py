@@ -42,7 +42,7 @@ def make_manifest(
             for covariance in result.covariances
             if covariance.note
         ]
-        warnings += [f"{result.cell.label}: {text}" for text in _absorption_warnings(result)]
+        warnings += _absorption_warnings(result)  # of all cells of a pass; it names its effects
     return {
         "job": job.job,
         "title": job.title or job.job,
