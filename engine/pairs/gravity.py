@@ -161,11 +161,10 @@ class PairSample:
         return i[kept], j[kept]
 
     def all_pairs(self) -> tuple[Integers, Integers]:
-        """Positions (i, j) of every pair in the sample, by i, then j."""
+        """Positions (i, j) of every pair in the sample, tile by tile."""
         parts = [self.pairs(tile) for tile in triangle(self.n_units, _EDGE)]
         i, j = (np.concatenate(side) for side in zip(*parts, strict=True))
-        order = np.lexsort((j, i))
-        return i[order], j[order]
+        return i, j
 
     def screened(self) -> PairSample:
         """The sample of pairs whose force is strictly above the median of the eligible pairs."""

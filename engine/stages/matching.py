@@ -63,6 +63,8 @@ def match_pairs(
     assert rule is not None
     assert treatment is not None
     i, j = sample.all_pairs()
+    order = np.lexsort((j, i))  # `Matches` is searched by code
+    i, j = i[order], j[order]
     n_years = data.panel.n_years
     names = list(levels)
     columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
