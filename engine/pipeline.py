@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.errors import InputError
-from engine.runtime.execute import Machine, Progress, machine, silent
+from engine.runtime.clusters import machine
+from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
 from engine.spec import Plan, expand, load_job
 from engine.stages.data import CityData

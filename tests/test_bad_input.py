@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from bad_data import CITIES, PAIRS, PANEL, RUN, TABLES, Bad, Frame, cities, trade
 
-from engine.runtime import execute
+from engine.runtime import clusters
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -146,7 +146,7 @@ def refuse_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_late(*_: object, **__: object) -> None:
         raise AssertionError("a pass over the pairs has begun")
 
-    monkeypatch.setattr(execute.Machine, "reduce", too_late)
+    monkeypatch.setattr(clusters.Machine, "reduce", too_late)
 
 
 def judge(bad: Bad, command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -227,7 +227,7 @@ def test_earlier_results_survive_a_bad_job(command: Command, monkeypatch: Any, t
 @pytest.mark.parametrize("listens", [False, True])
 def test_no_scheduler_answers(listens: bool, command: Command, monkeypatch: Any, tmp_path: Path) -> None:
     """Nothing at the port, and a server that says nothing, as the dashboard's port would: a second each here."""
-    assert execute.CONNECT_SECONDS <= 10
+    assert clusters.CONNECT_SECONDS <= 10
     monkeypatch.setattr(execute, "CONNECT_SECONDS", 1)
     lay_out(Bad(()), tmp_path, cities(), "cities.csv")
     with socket.socket() as server:

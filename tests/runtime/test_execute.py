@@ -10,7 +10,8 @@ import pytest
 from dask.callbacks import Callback
 from distributed import Client, LocalCluster
 
-from engine.runtime.execute import Machine, machine
+from engine.runtime.clusters import machine
+from engine.runtime.execute import Machine
 
 COUNTS = [1, 2, 3, 4, 5, 7, 8, 13, 64]
 
