@@ -228,7 +228,7 @@ def test_earlier_results_survive_a_bad_job(command: Command, monkeypatch: Any, t
 def test_no_scheduler_answers(listens: bool, command: Command, monkeypatch: Any, tmp_path: Path) -> None:
     """Nothing at the port, and a server that says nothing, as the dashboard's port would: a second each here."""
     assert clusters.CONNECT_SECONDS <= 10
-    monkeypatch.setattr(execute, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 1)
     lay_out(Bad(()), tmp_path, cities(), "cities.csv")
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
