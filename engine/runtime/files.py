@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import InputError
+from engine.errors import InputError, RunError
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -47,3 +49,51 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
             remedy="choose a folder you may write to",
         ) from None
     return path
+
+
+@contextmanager
+def locked(folder: Path, *, where: str = "--out") -> Iterator[None]:
+    """A folder for one run alone, until it ends or dies; what a run that died left half-written goes.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be written.
+    RunError
+        Where another run has it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror or error}",
+            where=where,
+            remedy="give write access, or name another folder",
+        ) from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+            raise RunError(
+                f"another run ({owner}) works in {folder}\n"
+                "  remedy: wait for it, or give this run another --out or --store"
+            ) from None
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            for path in folder.glob(".*.part"):
+                path.unlink(missing_ok=True)
+        except (
+            OSError
+        ):  # a full disk, or one that became read-only: the work will tell where it cannot be kept
+            pass
+        yield
+    finally:
+        os.close(handle)

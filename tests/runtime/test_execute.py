@@ -97,10 +97,13 @@ class Tasks(Callback):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("n", COUNTS[1:])
-def test_n_tasks_make_n_leaves_and_n_less_one_merges(n: int) -> None:
+@pytest.mark.parametrize("units", [1, 2, 8, 100])
+def test_n_tasks_in_u_parts_make_n_leaves_and_n_less_u_merges(n: int, units: int) -> None:
     with Tasks() as tasks:
-        reduce_on(Machine(threads=2), n)
-    assert (tasks.leaves, tasks.merges) == (n, n - 1)
+        found = Machine(threads=2).reduce(leaf, "s", range(n), merge, label="moments", units=units)
+    size = next(2**k for k in range(20) if -(-n // 2**k) <= units)
+    assert found == tree(n)
+    assert (tasks.leaves, tasks.merges) == (n, n - -(-n // size))
     assert tasks.other <= 1  # the setting, which dask may count as a task
 
 

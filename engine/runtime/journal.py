@@ -1,0 +1,92 @@
+"""What a run does, while it does it: lines of ``log.jsonl``, and ``progress.json`` for whoever asks.
+
+Each line of the log is one event with its time: the run, passes, units, workers lost, the end. A log that cannot be
+written stops nothing: it is there for people, and no result depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from engine.runtime.files import write_text
+
+LOG = "log.jsonl"
+PROGRESS = "progress.json"
+_EVERY_SECONDS = 1.0
+
+
+class Journal:
+    """The log of one job.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None keeps nothing.
+    job : str
+    """
+
+    def __init__(self, folder: Path | None, job: str = "") -> None:
+        self._folder, self._lock, self._last = folder, Lock(), 0.0
+        self._state: dict[str, Any] = {"job": job, "state": "running", "started": _now()}
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Add a line; ``facts`` are plain values."""
+        if self._folder is None:
+            return
+        line = json.dumps({"time": _now(), "event": event, **facts}, ensure_ascii=False)
+        try:
+            with self._lock, open(self._folder / LOG, "a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError:
+            pass
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Say how far a pass is; written at most once a second."""
+        self._state |= {"label": label, "done": done, "total": total}
+        if time.monotonic() - self._last >= _EVERY_SECONDS:
+            self._write()
+
+    @contextmanager
+    def kept(self, **facts: Any) -> Iterator[None]:
+        """The run within is told from its start to its end, however it ends."""
+        self._state |= facts
+        self.note("run started", **self._state)
+        self._write()
+        try:
+            yield
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._end(state, reason=type(error).__name__)
+            raise
+        self._end("finished")
+
+    def told(self, **facts: Any) -> None:
+        """Facts for ``progress.json`` that turn up on the way, such as the address of a dashboard."""
+        self._state |= facts
+        self._write()
+
+    def _end(self, state: str, **facts: Any) -> None:
+        self._state["state"] = state
+        self.note(f"run {state}", **facts)
+        self._write()
+
+    def _write(self) -> None:
+        if self._folder is None:
+            return
+        self._last = time.monotonic()
+        try:
+            with self._lock:
+                write_text(self._folder / PROGRESS, json.dumps({**self._state, "updated": _now()}))
+        except OSError:
+            pass
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

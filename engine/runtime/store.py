@@ -1,0 +1,134 @@
+"""Finished units of work, each a Parquet file named by what it is and by its checksum.
+
+    <address>/<id>-<checksum>.parquet
+
+The id stands for code, setting and tasks, so a changed job or table never meets an old unit; the checksum is that
+of the file, so a unit that was cut short or changed is not taken. Units are written once, whole or not at all;
+two runs that write the same unit write the same bytes. Nothing that is read is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import fsspec
+
+from engine.errors import InputError, RunError
+from engine.runtime.codec import decode, encode, nbytes
+from engine.runtime.files import locked, write_bytes
+
+LARGEST = 64 << 20  # bytes of a unit that is kept; a larger one takes longer to read than most take to make
+_SUFFIX = ".parquet"
+
+
+@dataclass
+class Store:
+    """A folder of units, local or at any address that fsspec knows.
+
+    Attributes
+    ----------
+    address : str
+    fresh : bool
+        Take nothing that is there; write all again.
+    read, written, damaged : int
+        Units so far.
+    """
+
+    address: str
+    fresh: bool = False
+    read: int = 0
+    written: int = 0
+    damaged: int = 0
+    _names: dict[str, str] = field(default_factory=dict)
+    _files: Any = None
+    _folder: str = ""
+    _counting: Any = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        try:
+            self._files, self._folder = fsspec.core.url_to_fs(self.address)
+            self._files.makedirs(self._folder, exist_ok=True)
+            found = self._files.ls(self._folder, detail=False)
+        except (OSError, ValueError, ImportError) as error:
+            raise InputError(
+                f"the store {self.address} cannot be opened ({error})",
+                where="--store",
+                remedy="name a folder you may write to, or an address whose fsspec package is installed",
+            ) from None
+        names = (name.rstrip("/").rpartition("/")[2] for name in found)
+        self._names = {
+            name.partition("-")[0]: name for name in names if name.endswith(_SUFFIX) and not self.fresh
+        }
+
+    @property
+    def local(self) -> bool:
+        return "file" in (
+            (self._files.protocol,) if isinstance(self._files.protocol, str) else self._files.protocol
+        )
+
+    def has(self, unit: str) -> bool:
+        """Whether a unit of that id is there; whether it is whole turns out when it is read."""
+        return unit in self._names
+
+    def get(self, unit: str, kind: Any) -> tuple[Any] | None:
+        """The unit's result in a tuple of one; None where it is absent or damaged."""
+        name = self._names.get(unit)
+        if name is None:
+            return None
+        try:
+            content = self._files.cat_file(f"{self._folder}/{name}")
+            if name != _named(unit, content):
+                raise ValueError("its checksum is another")
+            result = decode(content, kind)
+        except (OSError, ValueError):
+            with self._counting:
+                self.damaged += 1
+            del self._names[unit]
+            return None
+        with self._counting:
+            self.read += 1
+        return (result,)
+
+    def put(self, unit: str, result: Any) -> bool:
+        """Keep a result; False where it is too large to be worth it.
+
+        Raises
+        ------
+        RunError
+            Where the store cannot be written; units written before stay.
+        """
+        if nbytes(result) > LARGEST:
+            return False
+        content = encode(result)
+        name = _named(unit, content)
+        try:
+            if self.local:
+                write_bytes(Path(self._folder) / name, content)
+            else:
+                self._files.pipe_file(f"{self._folder}/{name}", content)
+        except OSError as error:
+            raise RunError(
+                f"the store {self.address} cannot be written ({error.strerror or error}); "
+                f"{self.read + self.written} finished units are kept there\n"
+                "  remedy: make room or give write access, or name another store with --store; then run again"
+            ) from None
+        self._names[unit] = name
+        with self._counting:
+            self.written += 1
+        return True
+
+    def locked(self) -> AbstractContextManager[None]:
+        """This store for one run alone, as `engine.runtime.files.locked`.
+
+        Stores at remote addresses are not locked: two runs there do work twice, and write the same bytes.
+        """
+        return locked(Path(self._folder), where="--store") if self.local else nullcontext()
+
+
+def _named(unit: str, content: bytes) -> str:
+    return f"{unit}-{hashlib.sha256(content).hexdigest()[:32]}{_SUFFIX}"
