@@ -1,4 +1,4 @@
-"""The ``dyadid`` command. Exit codes: 0 done, 1 failed, 2 the input is wrong, 130 interrupted."""
+"""The ``dyadid`` command. Exit codes: 0 done, 1 failed, 2 the input is wrong, 130 interrupted, 143 terminated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from rich.console import Console
 
 from engine.errors import InputError, RunError
 
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
+_LINE_SECONDS = 30  # between lines of progress in a log
 
 app = typer.Typer(
     name="dyadid",
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_terminated = False
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -75,10 +77,15 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler.")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Folder or address of finished work; default: in each job's."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Take nothing that earlier runs finished.")] = False,
     lang: Lang = "en",
     overrides: Sets = None,
 ) -> None:
-    """Run job files and write tables, figures and Parquet files."""
+    """Run job files, or what is left of them, and write tables, figures and Parquet files."""
     from engine.report.words import words_of
 
     words_of(lang)  # a language that is not there shall not be found out after the run
@@ -100,6 +107,8 @@ def run(
                 out=out,
                 workers=workers,
                 scheduler=scheduler,
+                store=store,
+                fresh=fresh,
                 overrides=overrides or [],
                 progress=progress,
                 lang=lang,
@@ -109,8 +118,9 @@ def run(
         table = results.folder / "table.txt" if results.folder else None
         if table:
             _out.print(table.read_text(encoding="utf-8"), markup=False)
+        how = "found finished in" if results.found else "written to"
         _out.print(
-            f"{results.job}: {time.perf_counter() - start:.1f} s, written to {results.folder}", markup=False
+            f"{results.job}: {time.perf_counter() - start:.1f} s, {how} {results.folder}", markup=False
         )
     page = pipeline.report(out, draw=False, lang=lang)
     _out.print(f"report: {page}", markup=False)
@@ -265,9 +275,9 @@ def _use_compilation_cache() -> None:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar for every pass that takes over two seconds; nothing where standard error is no terminal."""
+    """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches."""
     if not _err.is_terminal:
-        yield None
+        yield _lines()
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -284,9 +294,35 @@ def _progress() -> Iterator[Any]:
         yield tell
 
 
+def _lines() -> Any:
+    """Progress for a log: a line every half minute, of a pass that takes longer."""
+    passes: dict[str, tuple[float, int]] = {}
+    told = [time.perf_counter()]
+
+    def tell(label: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        start, before = passes.setdefault(label, (now, done))
+        if done == total:
+            del passes[label]
+        elif now - told[0] >= _LINE_SECONDS and done > before:
+            told[0], rate = now, (done - before) / (now - start)
+            left = (total - done) / rate
+            _err.print(f"{label}: {done:,} of {total:,}, {rate:.2g} a second, about {left:,.0f} s left")
+
+    return tell
+
+
+def _terminate(*_: Any) -> None:
+    """SIGTERM, as batch systems send it, ends a run like Ctrl-C does."""
+    global _terminated
+    _terminated = True
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
     sys.unraisablehook = _send_again
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
         if code == _INTERRUPTED:
@@ -298,8 +334,9 @@ def main() -> None:
         _err.print(f"failed: {error}", markup=False, style="red")
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        _err.print("interrupted: files already written are whole; run again to do the rest")
-        sys.exit(_INTERRUPTED)
+        word = "terminated" if _terminated else "interrupted"
+        _err.print(f"{word}: files already written are whole; run again to do the rest")
+        sys.exit(_TERMINATED if _terminated else _INTERRUPTED)
     except BrokenPipeError:  # the reader (head, less) has seen enough; nothing is left to be flushed to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,12 @@ import pandas as pd
 from engine.errors import InputError
 from engine.runtime.clusters import machine
 from engine.runtime.execute import Machine, Progress, silent
-from engine.runtime.files import output_folder
+from engine.runtime.files import locked, output_folder
+from engine.runtime.journal import Journal
+from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.stages.data import CityData
+from engine.stages.finished import STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare import Prepared, distinct_data, prepare_job
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ class Results:
         The validation report of the data (of the first cell's panel).
     folder : Path or None
         Where the files are, if any were written.
+    found : bool
+        An earlier run had written them; nothing was computed.
     """
 
     job: str
@@ -74,6 +79,7 @@ class Results:
     manifest: dict[str, Any]
     validation: dict[str, Any]
     folder: Path | None = None
+    found: bool = False
 
 
 @dataclass
@@ -97,11 +103,13 @@ def run(
     out: str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    store: str | None = None,
+    fresh: bool = False,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     lang: str = "en",
 ) -> Results:
-    """Run a job file.
+    """Run a job file, or what an earlier run of it left undone.
 
     Parameters
     ----------
@@ -112,6 +120,10 @@ def run(
         Local worker processes; default: threads of this process.
     scheduler : str, optional
         Address of a running Dask scheduler.
+    store : str, optional
+        Folder, or address that fsspec knows, of finished units of work; default: ``out/<job>/.dyadid/units``.
+    fresh : bool
+        Take nothing that earlier runs left.
     overrides : sequence of str
         ``dotted.key=value``, as with ``--set``.
     progress : callable, optional
@@ -123,16 +135,67 @@ def run(
     ------
     InputError
         Where the job file, the data or the request is wrong; nothing long has run by then.
+    RunError
+        Where another run has the folder, the store cannot be written or the cluster is lost; units that were
+        finished are kept, and the next run takes them.
     """
     clock = Clock()
     with clock.stage("read"):
         plan = expand(load_job(Path(job), overrides=overrides))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
-    with clock.stage("prepare"):
-        prepared = _prepare(plan)
-    with machine(workers=workers, scheduler=scheduler, progress=progress or silent) as place, _named(plan):
-        results = _estimate(plan, prepared, place, clock)
-    return write(results, folder, lang=lang) if folder is not None else results
+    with _kept(folder, plan.loaded.job.job, store, fresh) as (units, journal):
+        with clock.stage("prepare"):
+            prepared = _prepare(plan)
+        key = request_key(plan, prepared, lang)
+        if folder is not None and not fresh and is_finished(folder, key):
+            return _found(plan, folder)
+        place = machine(workers=workers, scheduler=scheduler, progress=progress or silent)
+        with journal.kept(key=key):
+            with place as opened, _named(plan):
+                journal.told(where=opened.description, dashboard=opened.dashboard)
+                here = replace(opened, store=units, journal=journal)
+                results = _estimate(plan, prepared, here, clock)
+            if folder is None:
+                return results
+            results = write(results, folder, lang=lang)
+        mark_finished(folder, key)
+        return results
+
+
+@contextmanager
+def _kept(
+    folder: Path | None, job: str, address: str | None, fresh: bool
+) -> Iterator[tuple[Store | None, Journal]]:
+    """Units and log of a run, in a folder and a store that no other run has meanwhile."""
+    with ExitStack() as held:
+        own, store = folder / STATE if folder is not None else None, None
+        if own is not None:
+            held.enter_context(locked(own))
+        if address is not None or own is not None:
+            store = Store(address or str(own and own / "units"), fresh=fresh)
+            held.enter_context(store.locked())
+        yield store, Journal(own, job)
+
+
+def _found(plan: Plan, folder: Path) -> Results:
+    """What an earlier run wrote."""
+    from engine.stages.output import read_results
+
+    frames, manifest, validation = read_results(folder)
+    return Results(
+        job=plan.loaded.job.job,
+        title=manifest["title"],
+        estimates=frames.pop("estimates"),
+        event_study=frames.pop("event_study", None),
+        inference=frames.pop("inference", pd.DataFrame()),
+        draws=frames.pop("draws", pd.DataFrame()),
+        influence=frames.pop("influence", pd.DataFrame()),
+        findings=frames,
+        manifest=manifest,
+        validation=validation,
+        folder=folder,
+        found=True,
+    )
 
 
 def check(job: str | Path, *, overrides: Sequence[str] = ()) -> tuple[Plan, tuple[Prepared, ...]]:
@@ -226,7 +289,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             prepared,
             ordered,
             clock.seconds,
-            place.description,
+            place,
             (*inferred.notes, *curve_notes),
         ),
         validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},

@@ -132,7 +132,11 @@ USAGE = {
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".dyadid" not in path.parts
+    }
 
 
 def lay_out(bad: Bad, folder: Path, table: Frame, name: str) -> None:

@@ -46,7 +46,11 @@ def euro(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and ".dyadid" not in path.parts
+    }
 
 
 def test_check_reports_data_and_filters(command: Command) -> None:
@@ -170,10 +174,19 @@ def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -
         assert "3/10" in shown.getvalue()
 
 
-def test_no_bars_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_err", Console(file=io.StringIO()))
+def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(cli, "_err", Console(file=shown, width=100))
+    monkeypatch.setattr(cli, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     with cli._progress() as tell:
-        assert tell is None
+        for second in range(1, 101):
+            now[0] = float(second)
+            tell("permutations", second + 1000, 2000)
+    assert shown.getvalue().splitlines() == [
+        "permutations: 1,030 of 2,000, 1 a second, about 970 s left",
+        "permutations: 1,060 of 2,000, 1 a second, about 940 s left",
+        "permutations: 1,090 of 2,000, 1 a second, about 910 s left",
+    ]
 
 
 @pytest.mark.parametrize(

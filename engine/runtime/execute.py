@@ -72,6 +72,11 @@ class Machine:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         return f"{len(workers)} Dask workers, {sum(w['nthreads'] for w in workers.values())} threads"
 
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the scheduler's page, where it has one."""
+        return getattr(self.client, "dashboard_link", None) or None
+
     def account(self) -> dict[str, int]:
         """What the run took: units of its store, passes sent again, workers lost, bytes to and from workers.
 
@@ -82,12 +87,7 @@ class Machine:
             found[f"units_{name}"] = getattr(self.store, name, 0)
         found["workers_lost"] = found["bytes_between_workers"] = 0
         if self.client is not None:
-            events = self.client.get_events("all") or ()
-            found["workers_lost"] = sum(
-                when >= self.started and told.get("action") == "remove-worker" and not told.get("expected")
-                for when, told in events
-                if isinstance(told, dict)
-            )
+            found["workers_lost"] = self.client.run_on_scheduler(_workers_lost, self.started)
             sent = self.client.run(_bytes_sent, on_error="ignore")
             found["bytes_between_workers"] = sum(sent.values())
         return found
@@ -219,6 +219,14 @@ def _pickled(value: object) -> int:
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     return len(head) + sum(one.raw().nbytes for one in buffers)
+
+
+def _workers_lost(since: float, dask_scheduler: Any) -> int:
+    """Workers that went unexpectedly."""
+    events = [
+        told for when, told in dask_scheduler.get_events("all") if when >= since and isinstance(told, dict)
+    ]
+    return sum(one.get("action") == "remove-worker" and not one.get("expected") for one in events)
 
 
 def _bytes_sent(dask_worker: Any) -> int:

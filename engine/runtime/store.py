@@ -10,7 +10,7 @@ two runs that write the same unit write the same bytes. Nothing that is read is 
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -89,6 +89,8 @@ class Store:
             with self._counting:
                 self.damaged += 1
             del self._names[unit]
+            with suppress(OSError):  # where it stays, it is damaged for the next run too
+                self._files.rm_file(f"{self._folder}/{name}")
             return None
         with self._counting:
             self.read += 1

@@ -41,6 +41,9 @@ Found = TypeVar("Found", CityMoments, PairRows)
 _CELLS = 16  # cells whose influences one second pass holds at a time
 
 
+_UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
+
+
 @dataclass(frozen=True)
 class Estimated:
     """One cell with its fit and covariances, and what became of the rows of its pass.
@@ -172,7 +175,7 @@ def first_pass(
     tasks, rule = design.tasks(), cell.job.outcome.infinite
     for balanced in [True, False] if design.complete else [False]:
         setting = MomentPass(design, balanced, products and balanced and not design.directed)
-        found = machine.reduce(leaf, setting, tasks, merge, label=label)
+        found = machine.reduce(leaf, setting, tasks, merge, label=label, units=_UNITS)
         if found.infinite and rule == "error":
             raise InputError(
                 f"the outcome is infinite in {found.infinite:,} pair-years",
@@ -232,7 +235,12 @@ def _products(
         order = _kernel_order(len(residual), table.shape[-1])
         cells = CellBlock(table, residual[order], influence[order].reshape(len(residual), -1))
         sums = machine.reduce(
-            score_sums, ScorePass(setting, cells), setting.design.tasks(), merge_scores, label="scores"
+            score_sums,
+            ScorePass(setting, cells),
+            setting.design.tasks(),
+            merge_scores,
+            label="scores",
+            units=_UNITS,
         )
         for number, one in enumerate(block):
             k = len(one.names)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.runtime.execute import Machine
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
 from engine.stages.curve import CURVE
@@ -27,7 +28,7 @@ def make_manifest(
     prepared: tuple[Prepared, ...],
     results: Sequence[Estimated],
     seconds: Mapping[str, float],
-    workers: str,
+    place: Machine,
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """What was run on what, as plain JSON-able values."""
@@ -64,7 +65,8 @@ def make_manifest(
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],
-        "workers": workers,
+        "workers": place.description,
+        "execution": place.account(),
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": _versions(),
     }

@@ -329,6 +329,12 @@ def _frames(job: Path) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
 
 
+def read_results(job: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any]]:
+    """Frames, manifest and validation report that `write_results` left in a folder."""
+    validation = json.loads((job / "validation.json").read_text(encoding="utf-8"))
+    return _frames(job), _read_manifest(job / MANIFEST), validation
+
+
 def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
     frames = _frames(job)
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))

@@ -133,7 +133,8 @@ def test_damaged_units_are_made_again(tmp_path: Path, damage: Any) -> None:
     damage(units(tmp_path)[5])
     again = Store(str(tmp_path))
     assert sums(again) == PLAIN
-    assert len(CALLS) == 1 and CALLS[0] >= 0  # the pickle was not executed
+    assert len(CALLS) == 1
+    assert CALLS[0] >= 0  # the pickle was not executed
     assert (again.damaged, again.written) == (1, 1)
     third = Store(str(tmp_path))
     assert sums(third) == PLAIN
@@ -181,7 +182,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     (tmp_path / ".x.parquet.abc.part").write_bytes(b"half")
     with store.locked():
         assert not list(tmp_path.glob(".*.part"))
-        with pytest.raises(RunError, match="another run .process .* works in"), store.locked():
+        with pytest.raises(RunError, match=r"another run .process .* works in"), store.locked():
             pass
     with store.locked():
         pass
@@ -225,6 +226,7 @@ def test_results_come_back_as_they_were() -> None:
     back = decode(encode(one), Sums)
     for a, b in zip((one.total, *one.parts, one.more), (back.total, *back.parts, back.more), strict=True):
         np.testing.assert_array_equal(a, b, strict=True)
-    assert np.isnan(back.share) and (back.rows, back.label) == (1, "x")
+    assert np.isnan(back.share)
+    assert (back.rows, back.label) == (1, "x")
     with pytest.raises(TypeError):
         encode({"a": object()})

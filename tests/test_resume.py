@@ -1,0 +1,132 @@
+"""Runs that go on: only what is missing is computed, and a finished run is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from engine import pipeline
+from engine.errors import RunError
+from engine.runtime.files import locked
+from engine.stages.finished import STATE
+
+JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
+DRAWS = ["inference.permutation.reps=1024", "inference.bootstrap.reps=256"]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Results:
+    return pipeline.run(JOB, out=tmp_path_factory.mktemp("whole"), overrides=DRAWS)
+
+
+def units_of(results: pipeline.Results) -> tuple[int, int]:
+    took = results.manifest["execution"]
+    return took["units_read"], took["units_written"]
+
+
+def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
+    again = pipeline.run(JOB, out=whole.folder.parent, overrides=DRAWS)
+    assert again.found
+    assert not whole.found
+    assert again.manifest == json.loads(json.dumps(whole.manifest))
+    for name in ("estimates", "inference", "draws"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(whole, name))
+
+
+def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results) -> None:
+    """The best of three: other processes may run beside this test."""
+    code = (
+        "import sys; from engine import cli; sys.argv = ['dyadid', 'run', *sys.argv[1:]]\n"
+        "try: cli.main()\nfinally: print('jax' in sys.modules)"
+    )
+    sets = [part for one in DRAWS for part in ("--set", one)]
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(JOB), "--out", str(whole.folder.parent), *sets],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert "found finished in" in done.stdout
+        assert done.stdout.splitlines()[-1] == "False"
+    assert min(seconds) < 2 * (1 if os.getloadavg()[0] < 2 else 2)
+
+
+@pytest.mark.parametrize("change", ["file", "spec", "fresh", "lang"])
+def test_another_request_is_not(whole: pipeline.Results, tmp_path: Path, change: str) -> None:
+    first = pipeline.run(JOB, out=tmp_path, overrides=DRAWS, store=str(whole.folder / STATE / "units"))
+    assert units_of(first)[1] == 0
+    assert not first.found
+    if change == "file":
+        (first.folder / "table.tex").write_text("mine")
+    options: dict[str, Any] = {"fresh": change == "fresh", "lang": "zh" if change == "lang" else "en"}
+    more = ["inference.permutation.seed=5"] if change == "spec" else []
+    again = pipeline.run(JOB, out=tmp_path, overrides=DRAWS + more, **options)
+    assert not again.found
+    assert bytes_of(again.folder).keys() == bytes_of(whole.folder).keys()
+    assert (bytes_of(again.folder) == bytes_of(whole.folder)) == (change != "spec")
+
+
+class Halfway(KeyboardInterrupt):
+    pass
+
+
+@pytest.mark.parametrize("workers", [None])
+def test_killed_half_way_it_costs_the_other_half(
+    whole: pipeline.Results, tmp_path: Path, workers: int | None
+) -> None:
+    total = sum(units_of(whole))
+    folder = tmp_path / whole.job / STATE / "units"
+
+    def until(*_: Any) -> None:
+        if len(list(folder.glob("*.parquet"))) >= total / 2:
+            raise Halfway
+
+    with pytest.raises(Halfway):
+        pipeline.run(JOB, out=tmp_path, overrides=DRAWS, workers=workers, progress=until)
+    state = json.loads((tmp_path / whole.job / STATE / "progress.json").read_text())
+    assert state["state"] == "interrupted"
+    again = pipeline.run(JOB, out=tmp_path, overrides=DRAWS, workers=workers)
+    read, written = units_of(again)
+    assert read + written == total
+    assert written <= 0.55 * total
+    assert bytes_of(again.folder) == bytes_of(whole.folder)
+    log = [json.loads(line) for line in (tmp_path / whole.job / STATE / "log.jsonl").read_text().splitlines()]
+    assert sum(one["event"] == "unit" for one in log) == total
+    assert [one["event"] for one in log if one["event"].startswith("run")] == [
+        "run started", "run interrupted", "run started", "run finished",
+    ]  # fmt: skip
+
+
+def test_a_second_run_on_the_folder_is_told_so(tmp_path: Path) -> None:
+    with locked(tmp_path / "table1" / STATE), pytest.raises(RunError, match="another run"):
+        pipeline.run(JOB, out=tmp_path)
+
+
+def test_sigterm_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("dyadid"), "run", JOB, "--out", tmp_path]
+    command += ["--set", "inference.permutation.reps=400000"]
+    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
+    folder, start = tmp_path / "table1" / STATE / "units", time.monotonic()
+    while len(list(folder.glob("*.parquet"))) < 8 and time.monotonic() - start < 60:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err.splitlines()[-1] == "terminated: files already written are whole; run again to do the rest"
+    assert not list(folder.glob(".*.part"))
