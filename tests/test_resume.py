@@ -114,7 +114,7 @@ def test_killed_half_way_it_costs_the_other_half(
 
 
 def test_a_second_run_on_the_folder_is_told_so(tmp_path: Path) -> None:
-    with locked(tmp_path / "table1" / STATE), pytest.raises(RunError, match="another run"):
+    with locked(tmp_path / "paper_table1" / STATE), pytest.raises(RunError, match="another run"):
         pipeline.run(JOB, out=tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_sigterm_says_how_to_go_on(tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("dyadid"), "run", JOB, "--out", tmp_path]
     command += ["--set", "inference.permutation.reps=400000"]
     process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
-    folder, start = tmp_path / "table1" / STATE / "units", time.monotonic()
+    folder, start = tmp_path / "paper_table1" / STATE / "units", time.monotonic()
     while len(list(folder.glob("*.parquet"))) < 8 and time.monotonic() - start < 60:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
