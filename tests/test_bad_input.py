@@ -121,7 +121,10 @@ SPEC = {
 
 USAGE = {
     "no such command": (("rnu", "job.yaml"), "No such command 'rnu'. Did you mean 'run'?"),
-    "no such option": ((*RUN, "--wrkers", "2"), "No such option: --wrkers (Possible options: --fresh, --workers)"),
+    "no such option": (
+        (*RUN, "--wrkers", "2"),
+        "No such option: --wrkers (Possible options: --fresh, --workers)",
+    ),
     "no worker": ((*RUN, "--workers", "0"), "Invalid value for '--workers'"),
     "no number": (
         (*RUN, "--workers", "two"),
