@@ -2,9 +2,10 @@
 
     across_devices(array, axis)   split along the axis of the draws (the last one by default)
     on_all_devices(array)         a copy on each
+    sum_in_order(values)          over the first axis, in an order that no number of threads changes
 
-Both take numpy or JAX arrays and give JAX arrays that any jitted function takes together; call them under
-float64. On one device both are `jnp.asarray`. Draws that the devices do not divide are copied to each, so nothing
+The first two take numpy or JAX arrays and give JAX arrays that any jitted function takes together; call them under
+float64. On one device they are `jnp.asarray`. Draws that the devices do not divide are copied to each, so nothing
 is padded and every number is the same on any number of devices. A function whose draws do not meet each other
 (no sum over them) then runs without communication between devices.
 """
@@ -39,6 +40,16 @@ def on_all_devices(array: Any) -> jax.Array:
     if len(devices) == 1:
         return jnp.asarray(array)
     return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec()))
+
+
+def sum_in_order(values: Any) -> jax.Array:
+    """Sums ``[n]`` over the rows of ``values [n_rows, n]``, row after row.
+
+    XLA may share a plain reduction out among its threads, and round the sums at the edges of a share differently;
+    a scatter runs row after row.
+    """
+    same = jnp.zeros(len(values), dtype=np.int32)
+    return jnp.zeros((1, *values.shape[1:]), values.dtype).at[same].add(values)[0]
 
 
 def _mesh(devices: list[Any]) -> Mesh:

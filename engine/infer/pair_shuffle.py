@@ -46,14 +46,14 @@ def shuffled_sums(given: Assignments, *, reps: int, seed: int) -> Array:
     at_once = max(1, min(_BLOCK, reps, _LABELS // len(sample)))
     for start in range(0, reps, at_once):
         block = np.arange(start, min(start + at_once, reps), dtype=np.int32)
-        labels = np.full((len(pairs.i), at_once), -1, dtype=np.int8)
+        labels = np.full((at_once, len(pairs.i)), -1, dtype=np.int8)
         for column in range(len(block)):
             order = words(seed, block[column : column + 1], len(sample))[0]
-            labels[sample, column] = _dealt(order, ends)
+            labels[column, sample] = _dealt(order, ends)
         with jax.enable_x64(True):
             for tile in pairs.tiles(base):
-                own = labels[tile.at : tile.at + len(tile.i)]
-                own[: tile.fresh - tile.at] = -1
+                own = labels[:, tile.at : tile.at + len(tile.i)]
+                own[:, : tile.fresh - tile.at] = -1
                 more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
                 sums[block] += np.asarray(more)[: len(block)]
     return sums
@@ -70,7 +70,10 @@ def _dealt(order: Any, ends: Any) -> Any:
 
 @partial(jax.jit, static_argnames="n_types")
 def _of_types(labels: Any, features: Any, *, n_types: int) -> Any:
-    """Sums ``[n_draws, n_types, size]`` of a tile's statistics by the labels ``[length, n_draws]`` of its pairs."""
+    """Sums ``[n_draws, n_types, size]`` of a tile's statistics by the labels ``[n_draws, length]`` of its pairs.
+
+    A product whose first factor had to be transposed would be split among threads along the pairs.
+    """
     return jnp.stack(
-        [(labels == number).astype(features.dtype).T @ features for number in range(n_types)], axis=1
+        [(labels == number).astype(features.dtype) @ features for number in range(n_types)], axis=1
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from itertools import combinations_with_replacement
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ import numpy as np
 
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights, split_weights
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
-from engine.infer.devices import across_devices, on_all_devices
+from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
 from engine.pairs.moments import Layout
 
@@ -266,8 +267,11 @@ def _add_influences(
     cities = tuple(sums.at[i].add(psi).at[j].add(psi) for sums, psi in zip(cities, influences, strict=True))
     counted = inside.astype(degree.dtype)
     degree = degree.at[i].add(counted).at[j].add(counted)
-    more = jnp.stack([jnp.stack([(a * b).sum(0) for b in influences]) for a in influences])
-    return cities, degree, products + more
+    for one, other in combinations_with_replacement(range(kinds.n_targets), 2):
+        more = sum_in_order(influences[one] * influences[other])
+        for place in {(one, other), (other, one)}:
+            products = products.at[place].add(more)
+    return cities, degree, products
 
 
 def _path_columns(features: Any, path: Any, layout: Layout) -> Any:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
-from engine.infer.devices import across_devices, on_all_devices
+from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.pairs.features import PairFeatures
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -229,6 +229,6 @@ def _add_influences(state: Any, features: Any, i: Any, j: Any, kind: Any, city: 
         nodes, squares = state
         psi = features[k] @ influence[kind[k]]
         weighted = psi * (city[i[k]] * city[j[k]])
-        return nodes.at[i[k]].add(weighted).at[j[k]].add(weighted), squares + (weighted * psi).sum(0)
+        return nodes.at[i[k]].add(weighted).at[j[k]].add(weighted), squares + sum_in_order(weighted * psi)
 
     return jax.lax.fori_loop(0, len(kind), step, state)
