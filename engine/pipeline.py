@@ -146,7 +146,7 @@ def run(
     with _kept(folder, plan.loaded.job.job, store, fresh) as (units, journal):
         with clock.stage("prepare"):
             prepared = _prepare(plan)
-        key = request_key(plan, prepared, lang)
+        key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _found(plan, folder)
         place = machine(workers=workers, scheduler=scheduler, progress=progress or silent)
@@ -168,11 +168,13 @@ def _kept(
 ) -> Iterator[tuple[Store | None, Journal]]:
     """Units and log of a run, in a folder and a store that no other run has meanwhile."""
     with ExitStack() as held:
-        own, store = folder / STATE if folder is not None else None, None
-        if own is not None:
+        own, store = None, None
+        if folder is not None:
+            own = folder / STATE
             held.enter_context(locked(own))
-        if address is not None or own is not None:
-            store = Store(address or str(own and own / "units"), fresh=fresh)
+            address = address or str(own / "units")
+        if address is not None:
+            store = Store(address, fresh=fresh)
             held.enter_context(store.locked())
         yield store, Journal(own, job)
 

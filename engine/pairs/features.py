@@ -8,7 +8,7 @@ does not, its tiles are computed again from the city arrays whenever they are re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -77,24 +77,25 @@ class PairFeatures:
     i, j : int32 ``[n_pairs]``
         Unit positions; by force, strongest first, where there is a gravity screen.
     features : float64 ``[n_pairs, size]`` or None
-        Zero for pairs without two observed years; None where tiles are computed when they are read.
+        Zero for pairs without two observed years; None where tiles are computed when they are read. What
+        ``source`` gives, so it does not count in comparisons, nor in the fingerprints of finished work.
     tie_start : int32 ``[n_pairs]``
         First pair of the same force (the pair itself where forces differ).
     n_units : int
     n_screened : int or None
         Pairs above the screen of the sample itself, over all pairs, eligible or not; None without a screen.
-    source : Source or None
-        What tiles are computed from; None where there are features.
+    source : Source
+        What features, or tiles, are computed from.
     """
 
     layout: Layout
     i: Integers
     j: Integers
-    features: Array | None
+    features: Array | None = field(compare=False)
     tie_start: Integers
     n_units: int
     n_screened: int | None
-    source: Source | None = None
+    source: Source
 
     def tiles(self, stop: int, *, start: int = 0, length: int | None = None) -> Iterator[Tile]:
         """Tiles that cover the pairs from ``start`` up to ``stop`` (and, in the last one, a few beyond)."""
@@ -105,7 +106,6 @@ class PairFeatures:
             if self.features is not None:
                 features: Any = self.features[part]
             else:
-                assert self.source is not None
                 features = _statistics(self.source, self.i, self.j, part, length)[0]
             yield Tile(at, fresh, self.i[part], self.j[part], features)
 
@@ -138,8 +138,7 @@ def pair_features(
         features = np.empty((len(i), layout.size)) if kept else None
         if not _fill(features, source, i, j):
             break
-    again = None if kept else source
-    return PairFeatures(layout, i, j, features, tie_start, design.n_units, n_screened, again)
+    return PairFeatures(layout, i, j, features, tie_start, design.n_units, n_screened, source)
 
 
 def _pairs(design: Design, *, every_screen: bool) -> tuple[Integers, Integers, Integers, int | None]:

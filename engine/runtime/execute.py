@@ -55,6 +55,8 @@ class Machine:
         Told of every pass and unit.
     counts : Counter
         What it took so far, see `account`.
+    started : float
+        Seconds since the epoch; workers lost before are not its own.
     """
 
     client: Any = None

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from engine.errors import InputError, RunError
 from engine.runtime.codec import decode, encode, nbytes
@@ -67,9 +68,7 @@ class Store:
 
     @property
     def local(self) -> bool:
-        return "file" in (
-            (self._files.protocol,) if isinstance(self._files.protocol, str) else self._files.protocol
-        )
+        return isinstance(self._files, LocalFileSystem)
 
     def has(self, unit: str) -> bool:
         """Whether a unit of that id is there; whether it is whole turns out when it is read."""

@@ -80,6 +80,10 @@ class CityData:
     indices: Mapping[str, EntropyIndex]
     joined: tuple[Source, ...] = ()
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.source, *self.joined)
+
 
 @dataclass(frozen=True)
 class PairData:
@@ -87,6 +91,10 @@ class PairData:
 
     source: Source
     pairs: PairColumns
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.source,)
 
 
 @dataclass

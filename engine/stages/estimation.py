@@ -39,8 +39,6 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 Found = TypeVar("Found", CityMoments, PairRows)
 
 _CELLS = 16  # cells whose influences one second pass holds at a time
-
-
 _UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
 
 

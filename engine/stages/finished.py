@@ -9,7 +9,6 @@ from engine.cities.read import file_hash
 from engine.runtime.files import write_text
 from engine.runtime.fingerprint import code_version, fingerprint
 from engine.spec import Plan, spec_hash
-from engine.stages.data import CityData
 from engine.stages.prepare import Prepared, distinct_data
 
 STATE = ".dyadid"
@@ -19,11 +18,7 @@ _MARK = "finished.json"
 
 def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
     """What is asked of which code and data; equal keys ask for equal files."""
-    sources = [
-        (source.name, source.sha256)
-        for one in distinct_data(prepared)
-        for source in (one.source, *(one.joined if isinstance(one, CityData) else ()))
-    ]
+    sources = [(source.name, source.sha256) for one in distinct_data(prepared) for source in one.sources]
     loaded = plan.loaded
     asked = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
     return fingerprint(code_version(), asked, sources, lang)

@@ -102,9 +102,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
 
 def _more_sources(data: Sequence[CityData | PairData]) -> list[dict[str, Any]]:
     """Every further table, each once: joined to the first panel, or of another cell."""
-    sources = [
-        source for one in data for source in (one.source, *(one.joined if isinstance(one, CityData) else ()))
-    ]
+    sources = [source for one in data for source in one.sources]
     entries = [_source_entry(source) for source in sources]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]][1:]
 

@@ -331,8 +331,11 @@ def _frames(job: Path) -> dict[str, pd.DataFrame]:
 
 def read_results(job: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any]]:
     """Frames, manifest and validation report that `write_results` left in a folder."""
-    validation = json.loads((job / "validation.json").read_text(encoding="utf-8"))
-    return _frames(job), _read_manifest(job / MANIFEST), validation
+    return _frames(job), _read_manifest(job / MANIFEST), _validation(job)
+
+
+def _validation(job: Path) -> dict[str, Any]:
+    return dict(json.loads((job / "validation.json").read_text(encoding="utf-8")))
 
 
 def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
@@ -343,7 +346,7 @@ def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
         tables=[table for _, table in _tables(frames, manifest, words)],
         figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
         reading=_reading(frames, manifest, words),
-        validation=json.loads((job / "validation.json").read_text(encoding="utf-8")),
+        validation=_validation(job),
     )
 
 
