@@ -6,22 +6,20 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from engine import terminal
 from engine.errors import InputError, RunError
 
+if TYPE_CHECKING:
+    from engine.pipeline import Results
+
 _INTERRUPTED, _TERMINATED = 130, 143
-_LINE_SECONDS = 30  # between lines of progress in a log
 
 app = typer.Typer(
     name="dyadid",
@@ -32,8 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _terminated = False
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
@@ -51,7 +47,7 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
 
     for path in _found(jobs, overrides):
         for line in check_lines(*pipeline.check(path, overrides=overrides or [])):
-            _out.print(line, markup=False)
+            terminal.out.print(line, markup=False)
 
 
 @app.command()
@@ -62,7 +58,7 @@ def plan(jobs: Jobs, overrides: Sets = None) -> None:
 
     for path in _found(jobs, overrides):
         for line in plan_lines(*pipeline.check(path, overrides=overrides or [])):
-            _out.print(line, markup=False)
+            terminal.out.print(line, markup=False)
 
 
 @app.command()
@@ -77,6 +73,9 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler.")
     ] = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="Where to run: a file like those in cluster/.")
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Folder or address of finished work; default: in each job's."),
@@ -89,41 +88,43 @@ def run(
     from engine.report.words import words_of
 
     words_of(lang)  # a language that is not there shall not be found out after the run
-    if workers and scheduler:
-        raise InputError(
-            "--workers and --scheduler exclude each other", remedy="a scheduler has workers of its own"
-        )
+    from engine.spec.cluster import profile_of
+
+    profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     paths = _found(jobs, overrides)
-    _use_compilation_cache()
+    terminal.use_compilation_cache()
     from engine import pipeline
 
     for path in paths if len(paths) > 1 else []:  # the last of them shall not fail after the first has run
         pipeline.check(path, overrides=overrides or [])
-    for path in paths:
-        start = time.perf_counter()
-        with _progress() as progress:
-            results = pipeline.run(
-                path,
-                out=out,
-                workers=workers,
-                scheduler=scheduler,
-                store=store,
-                fresh=fresh,
-                overrides=overrides or [],
-                progress=progress,
-                lang=lang,
-            )
-        for warning in results.manifest["warnings"]:
-            _err.print(f"warning: {warning}", markup=False)
-        table = results.folder / "table.txt" if results.folder else None
-        if table:
-            _out.print(table.read_text(encoding="utf-8"), markup=False)
-        how = "found finished in" if results.found else "written to"
-        _out.print(
-            f"{results.job}: {time.perf_counter() - start:.1f} s, {how} {results.folder}", markup=False
-        )
+    with pipeline.opened(profile, out=out) as opener:
+        for path in paths:
+            start = time.perf_counter()
+            with terminal.progress_shown() as progress:
+                results = pipeline.run(
+                    path,
+                    out=out,
+                    store=store,
+                    fresh=fresh,
+                    overrides=overrides or [],
+                    progress=progress,
+                    lang=lang,
+                    opener=opener,
+                )
+            _show(results, time.perf_counter() - start)
     page = pipeline.report(out, draw=False, lang=lang)
-    _out.print(f"report: {page}", markup=False)
+    terminal.out.print(f"report: {page}", markup=False)
+
+
+def _show(results: Results, seconds: float) -> None:
+    """Warnings, table and a line on what a job did."""
+    for warning in results.manifest["warnings"]:
+        terminal.err.print(f"warning: {warning}", markup=False)
+    table = results.folder / "table.txt" if results.folder else None
+    if table:
+        terminal.out.print(table.read_text(encoding="utf-8"), markup=False)
+    how = "found finished in" if results.found else "written to"
+    terminal.out.print(f"{results.job}: {seconds:.1f} s, {how} {results.folder}", markup=False)
 
 
 @app.command()
@@ -153,16 +154,16 @@ def draw(
         raise InputError(f"{out} is a folder", where="--out", remedy="name a file, like draw.csv")
     if out is not None:
         output_folder(out.parent)
-    _use_compilation_cache()
+    terminal.use_compilation_cache()
     from engine import pipeline
     from engine.stages.draw import draw_lines
 
     drawn = pipeline.draw(path, replicate=replicate, cell=cell, method=method, overrides=overrides or [])
     for line in draw_lines(drawn):
-        _out.print(line, markup=False)
+        terminal.out.print(line, markup=False)
     if out is not None:
         write_text(out, drawn.cities.to_csv(index=False))
-        _out.print(f"cities: {out}", markup=False)
+        terminal.out.print(f"cities: {out}", markup=False)
 
 
 @app.command()
@@ -176,9 +177,9 @@ def report(
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
 
-    _out.print(f"report: {pipeline.report(folder, lang=lang, docx=docx)}", markup=False)
+    terminal.out.print(f"report: {pipeline.report(folder, lang=lang, docx=docx)}", markup=False)
     if docx:
-        _out.print(f"tables: {folder / 'tables.docx'}", markup=False)
+        terminal.out.print(f"tables: {folder / 'tables.docx'}", markup=False)
 
 
 @app.command()
@@ -195,7 +196,7 @@ def demo_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     from engine.stages.demo import write_demo_data
 
     for path in write_demo_data(folder):
-        _out.print(str(path), markup=False)
+        terminal.out.print(str(path), markup=False)
 
 
 @app.command("policy-text")
@@ -219,8 +220,8 @@ def policy_text(
 
     done = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
     for note in done.notes:
-        _err.print(f"warning: {note}", markup=False)
-    _out.print(f"policy-text: {done.line}, written to {out}", markup=False)
+        terminal.err.print(f"warning: {note}", markup=False)
+    terminal.out.print(f"policy-text: {done.line}, written to {out}", markup=False)
 
 
 def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
@@ -241,77 +242,6 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     return paths
 
 
-def _use_compilation_cache() -> None:
-    """Compiled kernels are kept between processes; JAX and worker processes read these when they start.
-
-    What the user has set stands. A folder that cannot be written is still read; no run fails over a cache.
-    """
-    # A kernel that could not be kept, or was kept in part, is compiled again: nothing for the user to do.
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dyadid" / "jax"
-    folder = os.path.expanduser(os.environ.get("JAX_COMPILATION_CACHE_DIR", default))
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    off = os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in ("0", "false", "no", "off", "n", "f")
-    if off or not folder or "://" in folder:  # JAX also knows buckets
-        return
-    try:
-        Path(folder).expanduser().mkdir(parents=True, exist_ok=True)  # RuntimeError where there is no home
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, RuntimeError) as error:
-        _err.print(
-            f"warning: compiled kernels cannot be kept in {folder} ({getattr(error, 'strerror', error)}); "
-            "set JAX_COMPILATION_CACHE_DIR to a folder that can be written",
-            markup=False,
-        )
-        if not os.path.isdir(folder):
-            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = (
-            "1e9"  # longer than any: nothing is written
-        )
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches."""
-    if not _err.is_terminal:
-        yield _lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err, transient=True) as bars:
-        known: dict[str, tuple[Any, float]] = {}
-
-        def tell(label: str, done: int, total: int) -> None:
-            if label not in known or done <= 1:
-                known[label] = (bars.add_task(label, total=total, visible=False), time.perf_counter())
-            task, start = known[label]
-            bars.update(task, completed=done, visible=time.perf_counter() - start > 2 and done < total)
-
-        yield tell
-
-
-def _lines() -> Any:
-    """Progress for a log: a line every half minute, of a pass that takes longer."""
-    passes: dict[str, tuple[float, int]] = {}
-    told = [time.perf_counter()]
-
-    def tell(label: str, done: int, total: int) -> None:
-        now = time.perf_counter()
-        start, before = passes.setdefault(label, (now, done))
-        if done == total:
-            del passes[label]
-        elif now - told[0] >= _LINE_SECONDS and done > before:
-            told[0], rate = now, (done - before) / (now - start)
-            left = (total - done) / rate
-            _err.print(f"{label}: {done:,} of {total:,}, {rate:.2g} a second, about {left:,.0f} s left")
-
-    return tell
-
-
 def _terminate(*_: Any) -> None:
     """SIGTERM, as batch systems send it, ends a run like Ctrl-C does."""
     global _terminated
@@ -328,20 +258,20 @@ def main() -> None:
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
     except InputError as error:
-        _err.print(f"error: {error}", markup=False, style="red")
+        terminal.err.print(f"error: {error}", markup=False, style="red")
         sys.exit(2)
     except RunError as error:
-        _err.print(f"failed: {error}", markup=False, style="red")
+        terminal.err.print(f"failed: {error}", markup=False, style="red")
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         word = "terminated" if _terminated else "interrupted"
-        _err.print(f"{word}: files already written are whole; run again to do the rest")
+        terminal.err.print(f"{word}: files already written are whole; run again to do the rest")
         sys.exit(_TERMINATED if _terminated else _INTERRUPTED)
     except BrokenPipeError:  # the reader (head, less) has seen enough; nothing is left to be flushed to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _err.print(f"failed: {error}", markup=False, style="red")
+        terminal.err.print(f"failed: {error}", markup=False, style="red")
         sys.exit(1)
     except Exception as error:
         code = _usage_error(error)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.errors import InputError
-from engine.runtime.clusters import machine
+from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import locked, output_folder
 from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
+from engine.spec.cluster import Profile, profile_of
 from engine.stages.data import CityData
 from engine.stages.finished import STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare import Prepared, distinct_data, prepare_job
@@ -103,11 +104,13 @@ def run(
     out: str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    cluster: str | Path | None = None,
     store: str | None = None,
     fresh: bool = False,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     lang: str = "en",
+    opener: Opener | None = None,
 ) -> Results:
     """Run a job file, or what an earlier run of it left undone.
 
@@ -120,6 +123,8 @@ def run(
         Local worker processes; default: threads of this process.
     scheduler : str, optional
         Address of a running Dask scheduler.
+    cluster : path, optional
+        Profile of a cluster, as those in ``cluster/``.
     store : str, optional
         Folder, or address that fsspec knows, of finished units of work; default: ``out/<job>/.dyadid/units``.
     fresh : bool
@@ -130,6 +135,8 @@ def run(
         Told ``(pass, done, total)``.
     lang : str
         Of the tables and figures written: ``en`` or ``zh``.
+    opener : callable, optional
+        What `opened` gave, where several jobs share a cluster; then workers, scheduler and cluster go there.
 
     Raises
     ------
@@ -140,6 +147,7 @@ def run(
         finished are kept, and the next run takes them.
     """
     clock = Clock()
+    profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     with clock.stage("read"):
         plan = expand(load_job(Path(job), overrides=overrides))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
@@ -149,17 +157,31 @@ def run(
         key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _found(plan, folder)
-        place = machine(workers=workers, scheduler=scheduler, progress=progress or silent)
         with journal.kept(key=key):
-            with place as opened, _named(plan):
-                journal.told(where=opened.description, dashboard=opened.dashboard)
-                here = replace(opened, store=units, journal=journal)
-                results = _estimate(plan, prepared, here, clock)
+            with nullcontext(opener) if opener else opened(profile, out=out) as machine:
+                found = machine(progress or silent)
+                journal.told(where=found.description, dashboard=found.dashboard)
+                here = replace(found, store=units, journal=journal)
+                with _named(plan):
+                    results = _estimate(plan, prepared, here, clock)
             if folder is None:
                 return results
             results = write(results, folder, lang=lang)
         mark_finished(folder, key)
         return results
+
+
+def opened(
+    profile: Profile | None = None, *, out: str | Path | None = None
+) -> AbstractContextManager[Opener]:
+    """Where jobs run: threads, or the workers of a profile; for `run`'s ``opener``, so that jobs share a cluster.
+
+    Logs of batch jobs and certificates are kept below ``out`` (or the working folder), unless the profile says
+    where. Nothing is started before a job asks for it.
+    """
+    from engine.stages.worker_facts import worker_facts
+
+    return place(profile, folder=Path(out or ".") / STATE, facts=worker_facts)
 
 
 @contextmanager
@@ -238,8 +260,8 @@ def draw(
     plan = expand(load_job(Path(job), overrides=overrides))
     asked = choose(plan, replicate=replicate, cell=cell, method=method)
     prepared = next(one for one in _prepare(plan) if asked.cell in one.shared.cells)
-    with machine() as place, _named(plan):
-        results = _estimate_pass(place, prepared)
+    with opened() as machine, _named(plan):
+        results = _estimate_pass(machine(silent), prepared)
         return make_draw(prepared, results[prepared.shared.cells.index(asked.cell)], asked)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from engine import cli
+from engine import cli, terminal
 
 # The first example of a property compiles kernels, and the machine may be busy: time is not what is tested.
 settings.register_profile("dyadid", deadline=None)
@@ -23,7 +23,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """The ``dyadid`` command in a fresh folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main sets its own
-    monkeypatch.setattr(cli, "_use_compilation_cache", lambda: None)  # of this process nothing shall stay
+    monkeypatch.setattr(terminal, "use_compilation_cache", lambda: None)  # of this process nothing shall stay
 
     def call(*argv: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dyadid", *argv])

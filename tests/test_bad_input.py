@@ -87,7 +87,7 @@ SPEC = {
         argv=("run", "jobs", "--out", "out"),
     ),
     "workers and scheduler": Bad(
-        ("--workers and --scheduler exclude each other", "remedy: a scheduler has workers of its own"),
+        ("--workers and --scheduler exclude each other", "remedy: each of them says where the workers are"),
         argv=(*RUN, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"),
     ),
     "scheduler without port": Bad(

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine import cli, pipeline
+from engine import cli, pipeline, terminal
 from engine.cities import builtin
 from engine.cities.read import read_table
 from engine.errors import InputError, RunError
@@ -160,9 +160,9 @@ def test_no_jax_before_a_run(argv: tuple[str, ...]) -> None:
 
 def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(cli, "_err", Console(file=shown, force_terminal=True, width=100))
-    monkeypatch.setattr(cli, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    with cli._progress() as tell:
+    monkeypatch.setattr(terminal, "err", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with terminal.progress_shown() as tell:
         tell("moments", 1, 10)
         now[0] = 1.9
         tell("moments", 2, 10)
@@ -176,9 +176,9 @@ def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -
 
 def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(cli, "_err", Console(file=shown, width=100))
-    monkeypatch.setattr(cli, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    with cli._progress() as tell:
+    monkeypatch.setattr(terminal, "err", Console(file=shown, width=100))
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with terminal.progress_shown() as tell:
         for second in range(1, 101):
             now[0] = float(second)
             tell("permutations", second + 1000, 2000)

@@ -1,4 +1,4 @@
-"""Where a run computes: this process, processes of this machine, or a scheduler that runs elsewhere."""
+"""Where a run computes: threads of this process, or the workers of a profile, opened when a job first needs them."""
 
 from __future__ import annotations
 
@@ -6,89 +6,147 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, RunError
+from engine.runtime.batch import batch_client
 from engine.runtime.execute import Machine, Progress, silent
+from engine.runtime.security import secured
+from engine.runtime.ssh import ssh_client
+from engine.runtime.workers import Facts, check_workers, wait_for_workers
+from engine.spec.cluster import BatchProfile, LocalProfile, Profile, SchedulerProfile, SSHProfile
 
 CONNECT_SECONDS = 10  # a scheduler that runs answers at once; the rest is for one that is just starting
-WORKER_SECONDS = 60  # for the first worker to join it
+
+Opener = Callable[[Progress], Machine]
 
 
 @contextmanager
-def machine(
-    *, workers: int | None = None, scheduler: str | None = None, progress: Progress = silent
-) -> Iterator[Machine]:
-    """This process by default; ``workers`` local processes; or a running scheduler's address.
+def place(
+    profile: Profile | None = None, *, folder: Path = Path(), facts: Facts | None = None
+) -> Iterator[Opener]:
+    """A function that gives the machine, and opens it when it is first asked; it closes with this context.
 
-    Each local worker process gets an equal share of the cores (``NPROC`` sets XLA's pool).
+    Parameters
+    ----------
+    profile : Profile, optional
+        None is threads of this process.
+    folder : Path
+        Of job logs and certificates, where the profile names none.
+    facts : callable, optional
+        What every worker must have in common with this process, see `engine.runtime.workers`.
+
+    Raises
+    ------
+    InputError
+        Where the cluster cannot be opened as the profile says.
+    RunError
+        Where it gives no worker in time, or loses the run.
     """
-    threads = os.cpu_count() or 1
-    if scheduler is None and not workers:
-        yield Machine(threads=threads, progress=progress)
-        return
-    opened = _connected(scheduler) if scheduler is not None else _local_cluster(workers or 1, threads)
-    with opened as client, _readable_failures():
-        yield Machine(client=client, progress=progress)
+    clients: list[Any] = []
+    with ExitStack() as held, _readable_failures():
+
+        def machine(progress: Progress = silent) -> Machine:
+            if profile is None:
+                return Machine(threads=os.cpu_count() or 1, progress=progress)
+            if not clients:
+                client = held.enter_context(_client(profile, folder))
+                if facts is not None:
+                    check_workers(client, facts)
+                clients.append(client)
+            patience = getattr(profile, "wait", Machine.patience)
+            return Machine(client=clients[0], progress=progress, patience=patience)
+
+        yield machine
+
+
+def _client(profile: Profile, folder: Path) -> AbstractContextManager[Any]:
+    if isinstance(profile, LocalProfile):
+        return _local_client(profile)
+    if isinstance(profile, SchedulerProfile):
+        return _scheduler_client(profile)
+    folder = Path(getattr(profile, "folder", None) or folder)
+    if isinstance(profile, BatchProfile):
+        return batch_client(profile, folder)
+    if isinstance(profile, SSHProfile):
+        return ssh_client(profile, folder)
+    raise InputError(f"runs on {profile.kind} cannot be started from here", where="kind")
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def _scheduler_client(profile: SchedulerProfile) -> Iterator[Any]:
     """A client of a running scheduler that has at least one worker."""
     from distributed import Client
 
-    try:
-        if not address.startswith("inproc:"):
-            with ThreadPoolExecutor(1) as apart:  # a notebook has an event loop in this thread
-                apart.submit(asyncio.run, _greet(address)).result()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address} ({str(error) or f'silence for {CONNECT_SECONDS} s'})",
-            where="--scheduler",
-            remedy="start one with `dask scheduler`, and give the address it prints, like tcp://10.0.0.1:8786",
-        ) from None
-    with Client(address) as client:
+    address = profile.address or _written_address(Path(profile.file or ""))
+    tls = profile.tls if profile.tls != "auto" else False
+    with secured(tls, Path()) as security:
         try:
-            client.wait_for_workers(1, timeout=WORKER_SECONDS)
-        except TimeoutError:
-            raise RunError(
-                f"the scheduler at {address} has had no worker for {WORKER_SECONDS} s\n"
-                f"  remedy: start some with `dask worker {address}`, then run again"
+            if not address.startswith("inproc:"):
+                with ThreadPoolExecutor(1) as apart:  # a notebook has an event loop in this thread
+                    apart.submit(asyncio.run, _greet(address, security)).result()
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address} ({str(error) or f'silence for {CONNECT_SECONDS} s'})",
+                where="--scheduler",
+                remedy="start one with `dask scheduler`, and give the address it prints, like "
+                "tcp://10.0.0.1:8786; one that begins with tls:// wants a profile with its certificates",
             ) from None
-        yield client
+        with Client(address, security=security) as client:
+            start = f"start some with `dask worker {address}`, then run again"
+            wait_for_workers(client, seconds=profile.wait, who=f"the scheduler at {address}", remedy=start)
+            yield client
 
 
-async def _greet(address: str) -> None:
+def _written_address(file: Path) -> str:
+    """What a scheduler wrote into its scheduler file."""
+    import json
+
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is not a scheduler file ({type(error).__name__}: {error})",
+            where="file",
+            remedy=f"start the scheduler with `dask scheduler --scheduler-file {file}`",
+        ) from None
+
+
+async def _greet(address: str, security: Any) -> None:
     """Connect and take leave; a client's own timeout does not cover servers that listen and say nothing."""
     from distributed.comm import connect
     from distributed.security import Security
 
-    security = Security().get_connection_args("client")
+    given = (security or Security()).get_connection_args("client")
     async with asyncio.timeout(CONNECT_SECONDS + 1):
-        comm = await connect(address, timeout=CONNECT_SECONDS, **security)
+        comm = await connect(address, timeout=CONNECT_SECONDS, **given)
         await comm.close()
 
 
 @contextmanager
-def _local_cluster(workers: int, threads: int) -> Iterator[Any]:
+def _local_client(profile: LocalProfile) -> Iterator[Any]:
     """A client of worker processes on this machine."""
     from distributed import Client, LocalCluster
 
-    share = str(max(1, threads // workers))
+    share = str(profile.threads or max(1, (os.cpu_count() or 1) // profile.most))
     with _ctrl_c_held_back():
         cluster = LocalCluster(
-            n_workers=workers,
+            n_workers=profile.least,
             threads_per_worker=1,
+            memory_limit=(profile.memory or "auto").replace(" ", ""),
             env={"NPROC": share, "OMP_NUM_THREADS": share},
             dashboard_address="127.0.0.1:0",  # any free port: without an address it complains where 8787 is taken
             host="127.0.0.1",
             silence_logs=logging.CRITICAL,  # errors of tasks come here anyway; deaths of workers, as KilledWorker
         )
     with cluster, Client(cluster) as client:
+        if profile.most > profile.least:
+            cluster.adapt(minimum=profile.least, maximum=profile.most)
         yield client
 
 

@@ -30,7 +30,6 @@ Wanted = dict[int, list[Any]]  # tasks of each part
 Keep = Callable[[int, Any], None]
 
 _CHANCES = 4  # times that a pass is sent to workers that die over it
-_WAIT_SECONDS = 120  # for a worker to come back
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -47,6 +46,8 @@ class Machine:
         None runs on threads of this process.
     threads : int
         Threads of this process.
+    patience : float
+        Seconds to wait for a worker to come back.
     progress : callable
         Told ``(label, done, total)`` when a task ends.
     store : Store or None
@@ -61,6 +62,7 @@ class Machine:
 
     client: Any = None
     threads: int = 1
+    patience: float = 120.0
     progress: Progress = silent
     store: Store | None = None
     journal: Journal = field(default_factory=lambda: Journal(None))
@@ -72,7 +74,9 @@ class Machine:
         if self.client is None:
             return f"this process, {self.threads} threads"
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return f"{len(workers)} Dask workers, {sum(w['nthreads'] for w in workers.values())} threads"
+        count = len(workers)
+        threads = sum(w["nthreads"] for w in workers.values())
+        return f"{count} Dask worker{'s'[: count != 1]}, {threads} thread{'s'[: threads != 1]}"
 
     @property
     def dashboard(self) -> str | None:
@@ -186,7 +190,7 @@ class Machine:
                     raise
                 self.counts["passes_sent_again"] += 1
                 self.journal.note("pass sent again", label=label, reason=type(error).__name__)
-                self.client.wait_for_workers(1, timeout=_WAIT_SECONDS)
+                self.client.wait_for_workers(1, timeout=self.patience)
 
     def _send(
         self, leaf: Any, setting: Any, missing: Wanted, merge: Any, label: str, keep: Keep, told: _Told
@@ -195,6 +199,7 @@ class Machine:
 
         if not missing:
             return
+        self.client.wait_for_workers(1, timeout=self.patience)  # adaptive clusters may have none just now
         # A key of its own each time: one named by content may still be on its way out from an earlier pass.
         shipped = self.client.scatter(setting, broadcast=True, hash=False)
         self.counts["bytes_to_workers"] += _pickled(setting) * len(self.client.nthreads())

@@ -21,10 +21,13 @@ def _parsable(text: str) -> str:
 
 
 NAME, JOB, MEMORY = r"^[^\W\d][\w]*$", r"^[\w][\w.-]*$", r"^\d+(\.\d+)?\s*(MB|GB)$"
+WALLTIME, LABEL = r"^\d+:\d\d:\d\d$", r"^[a-z]([-a-z0-9]{0,40}[a-z0-9])?$"
 PATTERNS = {
     NAME: "a name of letters, digits and _ that does not begin with a digit",
     JOB: "a name of letters, digits and _ . - that begins with a letter, digit or _, for it names a folder",
     MEMORY: "an amount like 500MB or 2GB",
+    WALLTIME: "a time like 02:00:00",
+    LABEL: "small letters, digits and - that begin with a letter and do not end with -",
 }
 
 Formula = Annotated[str, AfterValidator(_parsable)]

@@ -67,9 +67,9 @@ def check_key(parts: Parts, *, where: str) -> None:
             raise InputError(unknown_key(part, known), where=where)
 
 
-def keys_at(parts: Iterable[str | int]) -> list[str] | None:
-    """Keys a block may hold; empty where the user chooses the names, None below a value."""
-    kind: Any = Job
+def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] | None:
+    """Keys a block of a job (or of ``model``) may hold; empty where the user chooses the names, None below a value."""
+    kind: Any = model
     for part in parts:
         kind = _container(kind)
         if isinstance(kind, type) and issubclass(kind, Block):

@@ -112,7 +112,7 @@ def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
         parts, value = _parse_override(text, sources)
         data = _without_sweep_of(".".join(parts), assign(data, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
-    job = validate(data, file=str(path), written_in=written_in)
+    job = validate(Job, data, file=str(path), written_in=written_in)
     folder = path.parent.resolve()
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
     return LoadedJob(job, path, folder, hashes, sources, data, written_in)

@@ -76,7 +76,7 @@ def expand(loaded: LoadedJob) -> Plan:
     _check_sweep(loaded, cases)
     for number, (keys, data) in enumerate(_variants(loaded, cases), start=1):
         label = _label(keys) or loaded.job.job
-        job = validate(data, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'")
+        job = validate(Job, data, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'")
         content = _content(job, loaded.sources)
         cell = Cell(hashlib.sha256(content.encode()).hexdigest()[:10], number, label, job, keys)
         if cell.id in contents:

@@ -1,21 +1,21 @@
-"""From plain data to a ``Job``; everything that is wrong is told at once, by file and dotted key."""
+"""From plain data to a job or a profile; everything that is wrong is told at once, by file and dotted key."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
-from engine.spec.block import PATTERNS
-from engine.spec.job import Job
+from engine.spec.block import PATTERNS, Block
 from engine.spec.keys import keys_at, unknown_key
 
 Keys = tuple[str | int, ...]
+Model = TypeVar("Model", bound=Block)
 
 _WORDS = {
     "missing": "is missing",
@@ -34,16 +34,18 @@ _COMPLETE = ("missing", "extra_forbidden", "value_error")
 
 
 def validate(
+    model: type[Model],
     data: Mapping[str, Any],
     *,
     file: str,
     written_in: Mapping[Keys, str] | None = None,
     cell: str | None = None,
-) -> Job:
-    """The job that plain data (what YAML gives) describe.
+) -> Model:
+    """The job, or profile, that plain data (what YAML gives) describe.
 
     Parameters
     ----------
+    model : class of it
     data : mapping
         ``extends`` already merged.
     file : str
@@ -60,10 +62,10 @@ def validate(
     """
     try:
         # Through JSON, whose arrays strict models accept as tuples.
-        return Job.model_validate_json(json.dumps(data))
+        return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-    problems = _by_key(found, data)
+    problems = _by_key(found, data, model)
     named = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
     places = [": ".join(part for part in parts if part) for parts in named]
     if len(problems) == 1:
@@ -76,7 +78,9 @@ def validate(
     )
 
 
-def _by_key(errors: list[ErrorDetails], data: Mapping[str, Any]) -> dict[Keys, tuple[str, str | None]]:
+def _by_key(
+    errors: list[ErrorDetails], data: Mapping[str, Any], model: type[Block]
+) -> dict[Keys, tuple[str, str | None]]:
     """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
     grouped: dict[Keys, list[ErrorDetails]] = {}
     for error in errors:
@@ -86,7 +90,7 @@ def _by_key(errors: list[ErrorDetails], data: Mapping[str, Any]) -> dict[Keys, t
         grouped.setdefault(keys, []).append(error)
     problems = {}
     for keys, group in grouped.items():
-        told = list(dict.fromkeys(_problem(error, keys) for error in group))
+        told = list(dict.fromkeys(_problem(error, keys, model) for error in group))
         speaks = any(error["type"] in _COMPLETE or error["loc"][-1:] == ("[key]",) for error in group)
         got = "" if speaks else f" (got {_short(_lookup(keys, data)[1])})"
         causes = (error.get("ctx", {}).get("error") for error in group)
@@ -108,10 +112,10 @@ def _lookup(location: Keys, data: Any) -> tuple[Keys, Any]:
     return tuple(keys), data
 
 
-def _problem(error: ErrorDetails, keys: Keys) -> str:
+def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return unknown_key(str(keys[-1]), keys_at(keys[:-1]) or [])
+        return unknown_key(str(keys[-1]), keys_at(keys[:-1], model) or [])
     if kind == "value_error":
         cause = context["error"]
         return cause.problem if isinstance(cause, InputError) else str(cause)

@@ -21,7 +21,7 @@ from typing import Any
 import draw_worlds as worlds
 import pytest
 
-from engine import cli
+from engine import cli, terminal
 
 SCRIPT = """
 import json, logging, resource, signal, sys
@@ -29,8 +29,8 @@ largest = int(sys.argv[2])
 if largest:  # a disk that fills up: no file grows beyond so many bytes
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-from engine import cli
-cli._use_compilation_cache()
+from engine import cli, terminal
+terminal.use_compilation_cache()
 import engine
 seen = {"hit": [], "MISS": []}
 class Tally(logging.Handler):
@@ -201,11 +201,11 @@ FOLDER, ENABLE, LEAST = (
 
 
 def set_up(monkeypatch: pytest.MonkeyPatch, **given: str) -> dict[str, str]:
-    """The environment after `_use_compilation_cache`, of JAX's variables."""
+    """The environment after `use_compilation_cache`, of JAX's variables."""
     environment = {"PATH": os.environ["PATH"], **given}
-    monkeypatch.setattr(cli.os, "environ", environment)
+    monkeypatch.setattr(terminal.os, "environ", environment)
     with warnings.catch_warnings():
-        cli._use_compilation_cache()
+        terminal.use_compilation_cache()
     return {key: value for key, value in environment.items() if key.startswith("JAX_")}
 
 

@@ -10,8 +10,9 @@ import pytest
 from dask.callbacks import Callback
 from distributed import Client, LocalCluster
 
-from engine.runtime.clusters import machine
+from engine.runtime.clusters import place as place_of
 from engine.runtime.execute import Machine
+from engine.spec.cluster import SchedulerProfile
 
 COUNTS = [1, 2, 3, 4, 5, 7, 8, 13, 64]
 
@@ -130,7 +131,8 @@ def test_two_passes_with_one_label_do_not_mix(client: Client) -> None:
 
 
 def test_this_process_is_the_default() -> None:
-    with machine() as place:
+    with place_of() as opened:
+        place = opened()
         assert place.client is None
         assert place.description == f"this process, {place.threads} threads"
         assert reduce_on(place, 5) == tree(5)
@@ -138,7 +140,8 @@ def test_this_process_is_the_default() -> None:
 
 def test_a_running_scheduler_is_joined_and_left_running(client: Client) -> None:
     address = client.scheduler.address
-    with machine(scheduler=address) as place:
+    with place_of(SchedulerProfile(kind="scheduler", address=address)) as opened:
+        place = opened()
         assert place.description == "2 Dask workers, 2 threads"
         assert reduce_on(place, 5) == tree(5)
     assert client.submit(merge, "a", "b").result() == "(a+b)"

@@ -1,0 +1,195 @@
+"""Workers, and the driver itself, as jobs of Slurm, PBS, LSF or SGE, through dask-jobqueue."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.runtime.files import output_folder
+from engine.runtime.security import secured
+from engine.runtime.workers import wait_for_workers
+from engine.spec.cluster import BatchProfile
+
+_CLASSES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster"}
+_DEATH_SECONDS = 120  # that a worker looks for its scheduler before it gives its place back
+_LOOPBACK = "127.0.0.1:0"
+_HANDED_ON = re.compile("JAX_.*CACHE.*|XDG_CACHE_HOME")
+
+
+@contextmanager
+def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
+    """A client whose workers are jobs; jobs that die are sent again, and all are cancelled at the end.
+
+    Raises
+    ------
+    InputError
+        Where the batch system's commands or dask-jobqueue are not there, or a job is refused.
+    RunError
+        Where no job starts in time.
+    """
+    from distributed import Client
+
+    kind, logs = _cluster_class(profile), output_folder(folder / "workers")
+    refusals: list[str] = []
+    with secured(profile.tls, folder) as security:
+        cluster = kind(
+            job_cls=_telling(kind.job_cls, refusals),
+            security=security,
+            scheduler_options=_listening(profile),
+            silence_logs="critical",
+            **job_options(profile, logs),
+        )
+        with cluster, Client(cluster) as client:
+            # Not scale(): it does not replace jobs that die.
+            cluster.adapt(minimum=profile.least, maximum=profile.most, interval="2s")
+            wait_for_workers(
+                client,
+                seconds=profile.wait,
+                who=f"the queue of {profile.kind}",
+                remedy=f"look at the queue and at the logs in {logs}; a longer wait is the profile's key wait",
+                trouble=lambda: refusals[0] if refusals else None,
+            )
+            yield client
+
+
+def job_options(profile: BatchProfile, logs: Path) -> dict[str, Any]:
+    """What dask-jobqueue is told of a worker's job.
+
+    Dask runs one task at a time in it; the cores are for the threads of XLA and BLAS.
+    """
+    charged = "account" if profile.kind in ("slurm", "pbs") else "project"
+    return {
+        "cores": profile.threads,
+        "processes": 1,
+        "memory": profile.memory.replace(" ", ""),
+        "queue": profile.queue,
+        charged: profile.account,
+        "walltime": _walltime(profile, profile.walltime),
+        "interface": profile.interface,
+        "python": profile.python,
+        "job_name": "dyadid-worker",
+        "job_script_prologue": [*_exports(profile.threads), *profile.prologue],
+        "job_extra_directives": _directives(profile),
+        "worker_extra_args": ["--nthreads", "1", "--no-dashboard"],
+        "log_directory": str(logs),
+        "death_timeout": _DEATH_SECONDS,
+    }
+
+
+def driver_script(profile: BatchProfile, command: Sequence[str], folder: Path) -> str:
+    """The job script that runs ``command`` on a compute node, with what the profile gives the driver."""
+    driver = profile.driver
+    options = job_options(profile, folder) | {
+        "cores": driver.threads,
+        "memory": driver.memory.replace(" ", ""),
+        "job_name": "dyadid-driver",
+        "job_extra_directives": profile.directives,
+    }
+    options |= {"queue": driver.queue} if driver.queue else {}
+    if driver.walltime:
+        options["walltime"] = _walltime(profile, driver.walltime)
+    job = _cluster_class(profile).job_cls(scheduler="tls://none", name="driver", **options)
+    lines = [*_exports(driver.threads), *profile.prologue, f"cd {shlex.quote(os.getcwd())}"]
+    # exec: the batch system's signals reach the driver, which then cancels its workers.
+    return "\n".join(["#!/bin/sh", job.job_header, *lines, f"exec {shlex.join(command)}", ""])
+
+
+def submit(profile: BatchProfile, script: Path) -> str:
+    """Hand a job script to the batch system; its number."""
+    kind = _cluster_class(profile).job_cls
+    words = shlex.split(kind.submit_command)
+    by_input = profile.kind == "lsf"
+    done = subprocess.run(
+        words if by_input else [*words, str(script)],
+        input=script.read_text(encoding="utf-8") if by_input else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(kind.job_id_regexp, done.stdout)
+    if done.returncode or found is None:
+        said = (done.stderr or done.stdout).strip()
+        raise InputError(f"{words[0]} refused the driver's job ({said})", where="--submit")
+    return found.group("job_id")
+
+
+def queue_line(kind: str, job_id: str) -> str:
+    """What the batch system says of a job, in its own words; empty where it no longer knows it."""
+    asked = {
+        "slurm": ["squeue", "--noheader", "--format=%T %r", "--jobs", job_id],
+        "lsf": ["bjobs", "-noheader", "-o", "stat", job_id],
+    }.get(kind, ["qstat", job_id])
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return " ".join(done.stdout.strip().splitlines()[-1:]) if done.returncode == 0 else ""
+
+
+def _cluster_class(profile: BatchProfile) -> Any:
+    try:
+        import dask_jobqueue
+    except ImportError:
+        raise InputError(
+            f"clusters of {profile.kind} need the package dask-jobqueue",
+            where="--cluster",
+            remedy="pip install 'dyadid[cluster]'",
+        ) from None
+    found = getattr(dask_jobqueue, _CLASSES[profile.kind])
+    command = shlex.split(found.job_cls.submit_command)[0]
+    if shutil.which(command) is None:
+        raise InputError(
+            f"there is no {command} on this machine",
+            where=f"--cluster, kind {profile.kind}",
+            remedy="run dyadid on a login node of the cluster",
+        )
+    return found
+
+
+def _telling(job: Any, refusals: list[str]) -> Any:
+    """A job class whose refusals by the batch system are known: Dask only logs them."""
+
+    async def start(self: Any) -> None:
+        try:
+            await job.start(self)
+        except (RuntimeError, ValueError) as error:
+            said = [line for line in str(error).splitlines() if line.strip()]
+            refusals.append(f"the batch system refused a worker's job ({said[-1] if said else error})")
+            raise
+
+    return type(job.__name__, (job,), {"start": start})
+
+
+def _walltime(profile: BatchProfile, text: str) -> str:
+    """LSF counts in hours and minutes."""
+    return text.rpartition(":")[0] if profile.kind == "lsf" else text
+
+
+def _directives(profile: BatchProfile) -> list[str]:
+    gpus = [f"--gres=gpu:{profile.gpus}"] if profile.gpus else []
+    return [*gpus, *profile.directives]
+
+
+def _exports(threads: int) -> list[str]:
+    """Shell lines that give a process its threads, and the compilation cache of this one."""
+    pools = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    kept = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+    both = dict.fromkeys(pools, str(threads)) | kept
+    return [f"export {name}={shlex.quote(value)}" for name, value in both.items()]
+
+
+def _listening(profile: BatchProfile) -> dict[str, Any]:
+    """The scheduler listens on one interface, its page on none but the loopback."""
+    if profile.interface is not None:
+        return {"dashboard_address": _LOOPBACK}
+    from distributed.utils import get_ip
+
+    return {"dashboard_address": _LOOPBACK, "host": get_ip()}

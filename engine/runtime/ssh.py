@@ -1,0 +1,78 @@
+"""Workers on machines that are reached by SSH, through Dask's SSHCluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.runtime.security import secured
+from engine.runtime.workers import wait_for_workers
+from engine.spec.cluster import SSHProfile
+
+
+@contextmanager
+def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
+    """A client of a scheduler on the first host and workers on all; they end with it.
+
+    Ports, keys and known hosts are those of ``~/.ssh/config``.
+
+    Raises
+    ------
+    InputError
+        Where asyncssh is not there, or a host cannot be reached or has no Python with Dask.
+    """
+    import dask
+    from distributed import Client, SSHCluster
+
+    try:
+        import asyncssh  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "clusters by SSH need the package asyncssh",
+            where="--cluster",
+            remedy="pip install 'dyadid[cluster]'",
+        ) from None
+    pools = dict.fromkeys(("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(profile.threads))
+    workers = {
+        "nthreads": 1,
+        "n_workers": profile.workers,
+        "env": pools,
+        "memory_limit": (profile.memory or "auto").replace(" ", ""),
+        "dashboard": False,
+    }
+    scheduler = {"port": 0, "dashboard_address": "127.0.0.1:0", "host": profile.hosts[0]}
+    with secured(profile.tls, folder) as security, dask.config.set(_certificates(security)):
+        try:
+            cluster = SSHCluster(
+                [profile.hosts[0], *profile.hosts],
+                connect_options={"username": profile.user} if profile.user else {},
+                worker_options=workers,
+                scheduler_options=scheduler | ({"protocol": "tls"} if security else {}),
+                remote_python=profile.python,
+                security=security,
+            )
+        except Exception as error:  # a host that has no Dask gives a bare Exception
+            raise InputError(
+                f"the cluster cannot be started by SSH ({type(error).__name__}: {error})",
+                where=f"hosts: {', '.join(profile.hosts)}",
+                remedy="try `ssh HOST python -m distributed.cli.dask_spec --help` for each of them; "
+                "it must work without a password",
+            ) from None
+        with cluster, Client(cluster) as client:
+            wait_for_workers(
+                client, seconds=profile.wait, who="the cluster", remedy="look at the hosts' Python and memory"
+            )
+            yield client
+
+
+def _certificates(security: Any) -> dict[str, Any]:
+    """Dask's settings that processes on the hosts inherit: paths of certificates, no content."""
+    if security is None:
+        return {}
+    own = security.get_tls_config_for_role("client")
+    pair = {"cert": own["cert"], "key": own["key"]}
+    tls = {"ca-file": own["ca_file"], **dict.fromkeys(("client", "scheduler", "worker"), pair)}
+    return {"distributed.comm.require-encryption": True, "distributed.comm.tls": tls}

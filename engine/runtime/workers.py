@@ -1,0 +1,64 @@
+"""Workers that come: waiting for the first, and refusing those that would compute something else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from engine.errors import InputError, RunError
+
+Facts = Callable[[], Mapping[str, str]]
+"""Name and value of whatever must be equal in driver and workers, such as versions."""
+
+_POLL_SECONDS = 0.2
+
+
+def wait_for_workers(
+    client: Any, *, seconds: float, who: str, remedy: str, trouble: Callable[[], str | None] = lambda: None
+) -> None:
+    """Return when there is a worker.
+
+    Raises
+    ------
+    RunError
+        After ``seconds``, or as soon as ``trouble`` has something to say.
+    """
+    end = time.monotonic() + seconds
+    while not client.scheduler_info(n_workers=1)["workers"]:
+        found = trouble()
+        if found or time.monotonic() > end:
+            what = found or f"{who} has had no worker for {seconds:g} s"
+            raise RunError(f"{what}\n  remedy: {remedy}")
+        time.sleep(_POLL_SECONDS)
+
+
+def check_workers(client: Any, facts: Facts) -> None:
+    """Refuse a cluster whose workers differ from this process; workers that come later and differ are sent away.
+
+    Raises
+    ------
+    InputError
+        Naming a worker and what differs.
+    """
+    own = dict(facts())
+    for address, theirs in client.run(facts, on_error="return").items():
+        if isinstance(theirs, Exception):
+            what = f"the worker at {address} cannot run dyadid ({type(theirs).__name__}: {theirs})"
+            raise InputError(what, where="--cluster", remedy="install dyadid there, in the same version")
+        wrong = differences(own, theirs)
+        if wrong:
+            raise InputError(
+                f"the worker at {address} differs from this machine: {wrong}",
+                where="--cluster",
+                remedy="install the same versions on both; results would not be the same otherwise",
+            )
+    from engine.runtime.worker_plugin import SameFacts  # Dask is not loaded before it is needed
+
+    client.register_plugin(SameFacts(facts, own), name="dyadid-facts")
+
+
+def differences(own: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """What differs, as text; empty where nothing does."""
+    names = [name for name in own if own[name] != theirs.get(name)]
+    return ", ".join(f"{name} {theirs.get(name, 'absent')} (here {own[name]})" for name in names)

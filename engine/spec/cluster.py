@@ -1,0 +1,209 @@
+"""Cluster profiles: where a job runs, apart from what it asks. One YAML file each, strict like job files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.errors import InputError
+from engine.spec.block import LABEL, MEMORY, WALLTIME, Block
+from engine.spec.strict_yaml import read_mapping
+from engine.spec.validate import validate
+
+Count = Annotated[int, Field(ge=1)]
+Memory = Annotated[str, Field(pattern=MEMORY)]
+Walltime = Annotated[str, Field(pattern=WALLTIME)]
+
+
+class Adaptive(Block):
+    """As many workers as there is work for."""
+
+    minimum: Count = Field(1, description="workers that are kept even without work")
+    maximum: Count = Field(description="most workers at one time")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        return self
+
+
+class Certificates(Block):
+    """The user's own certificates, PEM files that every machine of the cluster can read."""
+
+    ca: str = Field(description="certificate of the authority that signed the others")
+    cert: str = Field(description="certificate of scheduler, workers and client")
+    key: str = Field(description="its private key")
+
+
+Tls = Literal["auto"] | bool | Certificates
+
+
+class _Workers(Block):
+    workers: Count | Adaptive = Field(description="worker processes: a number, or {minimum, maximum}")
+    threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
+    memory: Memory | None = Field(None, description="memory of each worker process")
+
+    @property
+    def least(self) -> int:
+        """Workers that the run has even without work."""
+        return self.workers if isinstance(self.workers, int) else self.workers.minimum
+
+    @property
+    def most(self) -> int:
+        """Workers that the run has at most."""
+        return self.workers if isinstance(self.workers, int) else self.workers.maximum
+
+
+class LocalProfile(_Workers):
+    """Worker processes of this machine; nothing listens beyond the loopback interface."""
+
+    kind: Literal["local"]
+    threads: Count | None = Field(None, description="default: an equal share of the cores")  # type: ignore[assignment]
+
+
+class _Remote(Block):
+    tls: Tls = Field("auto", description="auto (on), true, false, or {ca, cert, key}")
+    wait: float = Field(300, gt=0, description="seconds to wait for a first worker, and for one to come back")
+
+
+class Driver(Block):
+    """The job that `dyadid run --submit` sends: the driver itself."""
+
+    threads: Count = 1
+    memory: Memory = "4GB"
+    walltime: Walltime | None = Field(None, description="default: that of the workers")
+    queue: str | None = Field(None, description="default: that of the workers")
+
+
+class BatchProfile(_Workers, _Remote):
+    """Workers as jobs of a batch system, one job a worker."""
+
+    kind: Literal["slurm", "pbs", "lsf", "sge"]
+    memory: Memory = Field(description="memory of each worker process")
+    walltime: Walltime = Field(description="longest time of one worker, like 02:00:00; a new one follows it")
+    queue: str | None = Field(None, description="partition or queue; default: the system's")
+    account: str | None = Field(None, description="account or project that is charged")
+    gpus: int = Field(0, ge=0, description="GPUs of each worker (Slurm)")
+    interface: str | None = Field(
+        None, description="network interface, like ib0; default: that of the host name"
+    )
+    python: str | None = Field(None, description="Python on the compute nodes; default: this one")
+    folder: str | None = Field(None, description="of job logs, on a shared disk; default: below --out")
+    prologue: list[str] = Field([], description="shell lines before a worker starts, like `module load`")
+    directives: list[str] = Field([], description="further lines for the batch system, without its prefix")
+    driver: Driver = Driver()
+
+    @model_validator(mode="after")
+    def _gpus_of_slurm(self) -> Self:
+        if self.gpus and self.kind != "slurm":
+            raise ValueError(f"gpus are asked of Slurm only; for {self.kind} write the line into directives")
+        return self
+
+
+class SSHProfile(_Remote):
+    """Workers on machines that let this one in by SSH without a password."""
+
+    kind: Literal["ssh"]
+    hosts: Annotated[list[str], Field(min_length=1)] = Field(description="the first runs the scheduler too")
+    workers: Count = Field(1, description="worker processes on each host")
+    threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
+    memory: Memory | None = Field(None, description="memory of each worker process")
+    user: str | None = None
+    python: str | None = Field(None, description="Python on the hosts; default: this one's path")
+    folder: str | None = Field(None, description="of certificates, on a shared disk; default: below --out")
+
+
+class SchedulerProfile(_Remote):
+    """A Dask cluster that somebody else started."""
+
+    kind: Literal["scheduler"]
+    address: str | None = Field(None, description="like tcp://10.0.0.1:8786 or tls://10.0.0.1:8786")
+    file: str | None = Field(None, description="its scheduler file")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.address is None) == (self.file is None):
+            raise ValueError("needs address or file, and not both")
+        return self
+
+
+class KubernetesProfile(_Workers, _Remote):
+    """Workers as pods that the Dask operator makes."""
+
+    kind: Literal["kubernetes"]
+    memory: Memory = Field(description="memory of each worker pod")
+    name: str = Field("dyadid", pattern=LABEL)
+    namespace: str = "default"
+    image: str = Field(description="container image with this version of dyadid, see cluster/Dockerfile")
+    gpus: int = Field(0, ge=0, description="GPUs of each worker pod")
+    service_account: str | None = None
+    node_selector: dict[str, str] = {}
+    tls_secret: str | None = Field(
+        None, description="secret with ca.crt, tls.crt and tls.key for scheduler and workers"
+    )
+
+
+Profile = LocalProfile | BatchProfile | SSHProfile | SchedulerProfile | KubernetesProfile
+
+_KINDS: dict[str, type[Any]] = {
+    "local": LocalProfile,
+    **dict.fromkeys(("slurm", "pbs", "lsf", "sge"), BatchProfile),
+    "ssh": SSHProfile,
+    "scheduler": SchedulerProfile,
+    "kubernetes": KubernetesProfile,
+}
+_PATHS = ("folder", "file")
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile; paths in it are relative to it.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the key.
+    """
+    path = Path(path)
+    data, _ = read_mapping(path)
+    kind = data.get("kind")
+    if kind not in _KINDS:
+        what = "is missing" if kind is None else f"there is no kind '{kind}'"
+        raise InputError(what, where=f"{path}: kind", remedy=f"write one of {', '.join(_KINDS)}")
+    profile: Profile = validate(_KINDS[kind], data, file=str(path))
+    return profile.model_copy(update=_absolute(profile, path))
+
+
+def profile_of(
+    *, workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
+) -> Profile | None:
+    """The profile that a number of local workers, a scheduler's address or a file stands for; None for none."""
+    asked = {"--workers": workers, "--scheduler": scheduler, "--cluster": cluster}
+    given = [name for name, value in asked.items() if value]
+    if len(given) > 1:
+        remedy = "each of them says where the workers are"
+        raise InputError(f"{given[0]} and {given[1]} exclude each other", remedy=remedy)
+    if cluster:
+        return load_profile(Path(cluster))
+    if scheduler:
+        return SchedulerProfile(kind="scheduler", address=scheduler)
+    return LocalProfile(kind="local", workers=workers) if workers else None
+
+
+def _absolute(profile: Profile, path: Path) -> dict[str, Any]:
+    """What of a profile names files, seen from the profile's folder."""
+    folder = path.parent.resolve()
+
+    def seen(name: str) -> str:
+        return str(folder / Path(name).expanduser())
+
+    found: dict[str, Any] = {key: seen(name) for key in _PATHS if (name := getattr(profile, key, None))}
+    tls = getattr(profile, "tls", None)
+    if isinstance(tls, Certificates):
+        found["tls"] = Certificates(**{key: seen(name) for key, name in tls.model_dump().items()})
+        for key, name in found["tls"].model_dump().items():
+            if not Path(name).is_file():
+                raise InputError(f"there is no file {name}", where=f"{path}: tls.{key}")
+    return found

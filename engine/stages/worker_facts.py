@@ -1,0 +1,24 @@
+"""What a worker must have in common with the driver, so that both compute the same numbers."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from engine.runtime.fingerprint import code_version
+
+_PACKAGES = ("dyadid", "jax", "jaxlib", "numpy", "scipy", "dask", "distributed")
+
+
+def worker_facts() -> dict[str, str]:
+    """Versions, the digest of this package's source, and whether JAX computes in double precision."""
+    import jax
+
+    with jax.enable_x64(True):
+        precise = float(jax.numpy.asarray(1.0) + 2.0**-52) > 1.0
+    return {
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: version(name) for name in _PACKAGES},
+        "source": code_version()[:12],
+        "float64": str(precise),
+    }

@@ -1,0 +1,90 @@
+"""What the command shows while it works, and where it keeps compiled kernels."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_LINE_SECONDS = 30  # between lines of progress in a log
+
+
+def use_compilation_cache() -> None:
+    """Compiled kernels are kept between processes; JAX and worker processes read these when they start.
+
+    What the user has set stands. A folder that cannot be written is still read; no run fails over a cache.
+    """
+    # A kernel that could not be kept, or was kept in part, is compiled again: nothing for the user to do.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dyadid" / "jax"
+    folder = os.path.expanduser(os.environ.get("JAX_COMPILATION_CACHE_DIR", default))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    off = os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in ("0", "false", "no", "off", "n", "f")
+    if off or not folder or "://" in folder:  # JAX also knows buckets
+        return
+    try:
+        Path(folder).expanduser().mkdir(parents=True, exist_ok=True)  # RuntimeError where there is no home
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:
+        err.print(
+            f"warning: compiled kernels cannot be kept in {folder} ({getattr(error, 'strerror', error)}); "
+            "set JAX_COMPILATION_CACHE_DIR to a folder that can be written",
+            markup=False,
+        )
+        if not os.path.isdir(folder):
+            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = (
+            "1e9"  # longer than any: nothing is written
+        )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@contextmanager
+def progress_shown() -> Iterator[Any]:
+    """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches."""
+    if not err.is_terminal:
+        yield _lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bars:
+        known: dict[str, tuple[Any, float]] = {}
+
+        def tell(label: str, done: int, total: int) -> None:
+            if label not in known or done <= 1:
+                known[label] = (bars.add_task(label, total=total, visible=False), time.perf_counter())
+            task, start = known[label]
+            bars.update(task, completed=done, visible=time.perf_counter() - start > 2 and done < total)
+
+        yield tell
+
+
+def _lines() -> Any:
+    """Progress for a log: a line every half minute, of a pass that takes longer."""
+    passes: dict[str, tuple[float, int]] = {}
+    told = [time.perf_counter()]
+
+    def tell(label: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        start, before = passes.setdefault(label, (now, done))
+        if done == total:
+            del passes[label]
+        elif now - told[0] >= _LINE_SECONDS and done > before:
+            told[0], rate = now, (done - before) / (now - start)
+            left = (total - done) / rate
+            err.print(f"{label}: {done:,} of {total:,}, {rate:.2g} a second, about {left:,.0f} s left")
+
+    return tell
