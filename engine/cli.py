@@ -51,14 +51,26 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
 
 
 @app.command()
-def plan(jobs: Jobs, overrides: Sets = None) -> None:
+def plan(
+    jobs: Jobs,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="Say what the jobs cost on this cluster, too.")
+    ] = None,
+    overrides: Sets = None,
+) -> None:
     """Show cells, pairs, tiles, memory and rough time; nothing is computed."""
     from engine import pipeline
-    from engine.stages.describe import plan_lines
+    from engine.spec.cluster import profile_of
+    from engine.stages.describe import cost, cost_lines, plan_lines
 
+    where, seconds = profile_of(cluster=cluster), 0.0
     for path in _found(jobs, overrides):
-        for line in plan_lines(*pipeline.check(path, overrides=overrides or [])):
+        checked = pipeline.check(path, overrides=overrides or [])
+        for line in plan_lines(*checked):
             terminal.out.print(line, markup=False)
+        seconds += cost(checked[1])
+    for line in cost_lines(seconds, where) if where else []:
+        terminal.out.print(line, markup=False)
 
 
 @app.command()
@@ -81,6 +93,12 @@ def run(
         typer.Option(metavar="ADDRESS", help="Folder or address of finished work; default: in each job's."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Take nothing that earlier runs finished.")] = False,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Send the run itself to the cluster's queue, and return.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write Dask's report of the run's performance.")
+    ] = None,
     lang: Lang = "en",
     overrides: Sets = None,
 ) -> None:
@@ -90,14 +108,28 @@ def run(
     words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
 
-    profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
+    where = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
+    if profile is not None and where is None:
+        raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
     paths = _found(jobs, overrides)
     terminal.use_compilation_cache()
     from engine import pipeline
 
-    for path in paths if len(paths) > 1 else []:  # the last of them shall not fail after the first has run
+    for path in (
+        paths if len(paths) > 1 or submit else []
+    ):  # the last of them shall not fail after the first has run
         pipeline.check(path, overrides=overrides or [])
-    with pipeline.opened(profile, out=out) as opener:
+    if submit:
+        from engine.stages.submit import submit_run
+
+        arguments = _again(paths, out, cluster, store, fresh, profile, lang, overrides or [])
+        sent = submit_run(where, arguments, out)
+        terminal.out.print(
+            f"submitted as {sent.kind} job {sent.job_id}: `dyadid status {out}` and `dyadid logs {out}` follow it",
+            markup=False,
+        )
+        return
+    with pipeline.opened(where, out=out, performance=profile) as opener:
         for path in paths:
             start = time.perf_counter()
             with terminal.progress_shown() as progress:
@@ -114,6 +146,55 @@ def run(
             _show(results, time.perf_counter() - start)
     page = pipeline.report(out, draw=False, lang=lang)
     terminal.out.print(f"report: {page}", markup=False)
+
+
+def _again(
+    paths: list[Path],
+    out: Path,
+    cluster: Path | None,
+    store: str | None,
+    fresh: bool,
+    profile: Path | None,
+    lang: str,
+    overrides: list[str],
+) -> list[str]:
+    """The arguments of `run` once more, for the driver's job; it starts in this folder."""
+    options = {"--out": out, "--cluster": cluster, "--store": store, "--profile": profile, "--lang": lang}
+    said = [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    sets = [part for one in overrides for part in ("--set", one)]
+    return [*map(str, paths), *said, *(["--fresh"] if fresh else []), *sets]
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a run.")] = Path("out"),
+) -> None:
+    """Say how far the runs in a folder are, wherever they run."""
+    from engine.stages.follow import status_lines
+
+    for line in status_lines(folder):
+        terminal.out.print(line, markup=False)
+
+
+@app.command()
+def logs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a run.")] = Path("out"),
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the runs end.")] = False,
+) -> None:
+    """Show what the runs in a folder did: their events, the driver's output, and where workers' logs are."""
+    from engine.stages.follow import log_lines, output_lines, running, status_lines
+
+    list(status_lines(folder))  # refuses a folder without runs
+    last, more = "", True
+    while more:
+        more = follow and running(folder)
+        for moment, line in log_lines(folder, after=last):
+            terminal.out.print(line, markup=False)
+            last = moment
+        if more:
+            time.sleep(2)
+    for line in output_lines(folder):
+        terminal.out.print(line, markup=False)
 
 
 def _show(results: Results, seconds: float) -> None:

@@ -172,16 +172,17 @@ def run(
 
 
 def opened(
-    profile: Profile | None = None, *, out: str | Path | None = None
+    profile: Profile | None = None, *, out: str | Path | None = None, performance: Path | None = None
 ) -> AbstractContextManager[Opener]:
     """Where jobs run: threads, or the workers of a profile; for `run`'s ``opener``, so that jobs share a cluster.
 
     Logs of batch jobs and certificates are kept below ``out`` (or the working folder), unless the profile says
-    where. Nothing is started before a job asks for it.
+    where. Nothing is started before a job asks for it. ``performance`` names an HTML file for Dask's report.
     """
     from engine.stages.worker_facts import worker_facts
 
-    return place(profile, folder=Path(out or ".") / STATE, facts=worker_facts)
+    folder = Path(out or ".") / STATE
+    return place(profile, folder=folder, facts=worker_facts, performance=performance)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 from engine.errors import InputError, RunError
 from engine.runtime.batch import batch_client
 from engine.runtime.execute import Machine, Progress, silent
+from engine.runtime.files import output_folder
 from engine.runtime.security import secured
 from engine.runtime.ssh import ssh_client
 from engine.runtime.workers import Facts, check_workers, wait_for_workers
@@ -28,7 +29,11 @@ Opener = Callable[[Progress], Machine]
 
 @contextmanager
 def place(
-    profile: Profile | None = None, *, folder: Path = Path(), facts: Facts | None = None
+    profile: Profile | None = None,
+    *,
+    folder: Path = Path(),
+    facts: Facts | None = None,
+    performance: Path | None = None,
 ) -> Iterator[Opener]:
     """A function that gives the machine, and opens it when it is first asked; it closes with this context.
 
@@ -40,6 +45,8 @@ def place(
         Of job logs and certificates, where the profile names none.
     facts : callable, optional
         What every worker must have in common with this process, see `engine.runtime.workers`.
+    performance : Path, optional
+        HTML file for Dask's report of what the workers did; it needs no network to be read.
 
     Raises
     ------
@@ -58,11 +65,26 @@ def place(
                 client = held.enter_context(_client(profile, folder))
                 if facts is not None:
                     check_workers(client, facts)
+                if performance is not None:
+                    held.enter_context(_reported(performance))
                 clients.append(client)
             patience = getattr(profile, "wait", Machine.patience)
             return Machine(client=clients[0], progress=progress, patience=patience)
 
         yield machine
+
+
+def _reported(file: Path) -> AbstractContextManager[Any]:
+    from distributed import performance_report
+
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "the report needs the package bokeh", where="--profile", remedy="pip install 'dyadid[cluster]'"
+        ) from None
+    output_folder(file.absolute().parent, where="--profile")
+    return performance_report(filename=str(file), mode="inline")  # type: ignore[no-any-return]
 
 
 def _client(profile: Profile, folder: Path) -> AbstractContextManager[Any]:
@@ -167,12 +189,17 @@ def _ctrl_c_held_back() -> Iterator[None]:
 @contextmanager
 def _readable_failures() -> Iterator[None]:
     """What a cluster can do to a run, in words; and no reports of workers about their own end."""
-    from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
-
     try:
         yield
-    except (KilledWorker, CancelledError, CommClosedError) as error:
+    except Exception as error:
+        from distributed import (  # not before: a finished run is found without Dask
+            CancelledError,
+            KilledWorker,
+        )
+        from distributed.comm import CommClosedError
+
+        if not isinstance(error, (KilledWorker, CancelledError, CommClosedError)):
+            raise
         raise RunError(
             f"the cluster lost the run ({type(error).__name__}: {str(error).partition('. ')[0] or 'no reason given'})\n"
             "  remedy: look at the workers' logs; where memory ran out, set runtime.memory lower; then run again"

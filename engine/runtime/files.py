@@ -97,3 +97,19 @@ def locked(folder: Path, *, where: str = "--out") -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a run has a folder at this moment, see `locked`."""
+    if os.name != "posix":
+        return False
+    import fcntl
+
+    try:
+        with open(folder / "lock", "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

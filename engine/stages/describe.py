@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Plan
+from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.spec.inference import Inference
 from engine.stages.data import CityData
 from engine.stages.design import memory_bytes
@@ -15,6 +16,8 @@ from engine.stages.prepare import Prepared, distinct_data
 _NAMED = 6  # cells of a pass that are listed by name
 _SECONDS_PER_VALUE = 3e-10
 """Rough cost of one moment of one pair on two cores; measured, see tests/benchmarks."""
+_SECONDS_PER_DRAW = 1e-10
+"""The same of one moment of one pair in one draw of a permutation or node bootstrap."""
 
 
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
@@ -58,7 +61,7 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         memory = min(
             memory_bytes(group.shared.job.runtime.memory), 6 * city_sums + 40 * 8 * design.chunk * layout.size
         )
-        seconds = _SECONDS_PER_VALUE * last.pairs * layout.size * (2 + len(group.shared.cells))
+        seconds = _pass_seconds(group)
         yield (
             f"pass {number}: {_count(len(group.shared.cells), 'cell')}, {last.pairs:,} of {group.steps[0].pairs:,} "
             f"pairs, {last.rows:,} rows, {layout.size} moments a pair"
@@ -68,6 +71,51 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
             f"memory a worker, about {max(seconds, 0.1):,.1f} s on two cores, compilation aside"
         )
     yield from dict.fromkeys(line for cell in plan.cells for line in _draws(cell.job.inference))
+
+
+def cost(prepared: tuple[Prepared, ...]) -> float:
+    """Rough seconds of a job on two cores: its passes and its draws, compilation aside."""
+    return sum(_pass_seconds(group) + _draw_seconds(group) for group in prepared)
+
+
+def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
+    """What so much work means on a cluster, one line at a time."""
+    hours = 2 * seconds / 3600
+    line = f"about {hours:,.2g} core-hours"
+    threads = getattr(profile, "threads", None) or 1
+    if isinstance(profile, SSHProfile):
+        most = len(profile.hosts) * profile.workers
+    elif isinstance(profile, SchedulerProfile):
+        yield f"{line} on {profile.kind}, however many its workers are"
+        return
+    else:
+        most = profile.most
+    cores = most * threads
+    yield (
+        f"{line} on {profile.kind}: {_count(most, 'worker')} with {_count(threads, 'thread')} take about "
+        f"{max(2 * seconds / cores, 1):,.0f} s at best, the wait in a queue and the start of workers aside"
+    )
+
+
+def _pass_seconds(group: Prepared) -> float:
+    pairs, moments = group.steps[-1].pairs, _moments(group)
+    return _SECONDS_PER_VALUE * pairs * moments * (2 + len(group.shared.cells))
+
+
+def _draw_seconds(group: Prepared) -> float:
+    """Cells of a pass share their draws; a permutation reads every pair that some assignment lets in."""
+    pairs, moments = group.steps[-1].pairs, _moments(group)
+    eligible = group.steps[-2].pairs if len(group.steps) > 1 else pairs
+    inferences = [cell.job.inference for cell in group.shared.cells]
+    permuted = max((one.permutation.reps for one in inferences if one.permutation), default=0)
+    boots = [one.bootstrap for one in inferences if one.bootstrap]
+    node = max((one.reps for one in boots if one.kind == "node"), default=0)
+    again = sum(one.reps for one in boots if one.kind == "pipeline") * _pass_seconds(group)
+    return _SECONDS_PER_DRAW * moments * (permuted * eligible + node * pairs) + again
+
+
+def _moments(group: Prepared) -> int:
+    return Layout(group.design.n_years, group.design.n_columns, group.design.complete).size
 
 
 def _draws(inference: Inference) -> Iterator[str]:

@@ -239,7 +239,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(**_: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(cli.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(terminal.tempfile, "TemporaryFile", refuse)
     found = set_up(monkeypatch, XDG_CACHE_HOME=str(tmp_path))
     assert (found[LEAST], ENABLE in found) == ("1e9", False)
     assert "(Read-only file system); set JAX_COMPILATION_CACHE_DIR" in " ".join(

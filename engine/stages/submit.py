@@ -1,0 +1,70 @@
+"""The driver itself as a batch job: its script, the record of it, and the record's name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.errors import InputError
+from engine.runtime import batch
+from engine.runtime.files import output_folder, write_text
+from engine.spec.cluster import BatchProfile, Profile
+from engine.stages.finished import STATE
+
+DRIVER = "driver.json"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A driver that was handed to a batch system.
+
+    Attributes
+    ----------
+    kind : str
+        Batch system, as in the profile.
+    job_id : str
+    submitted : str
+        ISO time, UTC.
+    logs : str
+        Folder of its output.
+    """
+
+    kind: str
+    job_id: str
+    submitted: str
+    logs: str
+
+
+def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> Submitted:
+    """Send ``dyadid run`` with these arguments to the profile's batch system; returns when that has taken it.
+
+    Raises
+    ------
+    InputError
+        Where the profile has no batch system, or that refuses the job.
+    """
+    if not isinstance(profile, BatchProfile):
+        what = f"a profile of kind {profile.kind}" if profile else "a run without --cluster"
+        raise InputError(
+            f"{what} has no queue to submit to", where="--submit", remedy="name one of slurm, pbs, lsf or sge"
+        )
+    state = output_folder(out / STATE)
+    logs = output_folder(state / "driver")
+    command = [profile.python or sys.executable, "-m", "engine.cli", "run", *arguments]
+    script = write_text(state / "driver.sh", batch.driver_script(profile, command, logs.resolve()))
+    job_id = batch.submit(profile, script)
+    done = Submitted(profile.kind, job_id, datetime.now(UTC).isoformat(timespec="seconds"), str(logs))
+    write_text(state / DRIVER, json.dumps(asdict(done), indent=1))
+    return done
+
+
+def submitted(out: Path) -> Submitted | None:
+    """The driver last submitted for an output folder, if any was."""
+    try:
+        return Submitted(**json.loads((out / STATE / DRIVER).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
