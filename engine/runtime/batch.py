@@ -55,7 +55,7 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
                 seconds=profile.wait,
                 who=f"the queue of {profile.kind}",
                 remedy=f"look at the queue and at the logs in {logs}; a longer wait is the profile's key wait",
-                trouble=lambda: refusals[0] if refusals else None,
+                trouble=lambda: refusals[0] if len(refusals) >= profile.least else None,
             )
             yield client
 
@@ -155,7 +155,8 @@ def _cluster_class(profile: BatchProfile) -> Any:
 
 
 def _telling(job: Any, refusals: list[str]) -> Any:
-    """A job class whose refusals by the batch system are known: Dask only logs them."""
+    """A job class whose refusals by the batch system are known: Dask logs them, and cannot close after them."""
+    from distributed.deploy.spec import ProcessInterface
 
     async def start(self: Any) -> None:
         try:
@@ -163,7 +164,7 @@ def _telling(job: Any, refusals: list[str]) -> Any:
         except (RuntimeError, ValueError) as error:
             said = [line for line in str(error).splitlines() if line.strip()]
             refusals.append(f"the batch system refused a worker's job ({said[-1] if said else error})")
-            raise
+            await ProcessInterface.start(self)
 
     return type(job.__name__, (job,), {"start": start})
 
