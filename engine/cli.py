@@ -129,7 +129,8 @@ def run(
             markup=False,
         )
         return
-    with pipeline.opened(where, out=out, performance=profile) as opener:
+    with pipeline.opened(where, out=out, performance=profile) as opened:
+        opener = terminal.announced(opened)
         for path in paths:
             start = time.perf_counter()
             with terminal.progress_shown() as progress:

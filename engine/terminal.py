@@ -9,9 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from engine.runtime.clusters import Opener
+    from engine.runtime.execute import Machine, Progress
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,7 +63,8 @@ def progress_shown() -> Iterator[Any]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    left = TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _rate(), left)
     with Progress(*columns, console=err, transient=True) as bars:
         known: dict[str, tuple[Any, float]] = {}
 
@@ -70,6 +75,32 @@ def progress_shown() -> Iterator[Any]:
             bars.update(task, completed=done, visible=time.perf_counter() - start > 2 and done < total)
 
         yield tell
+
+
+def _rate() -> Any:
+    """Tasks a second, as a column of a bar."""
+    from rich.progress import ProgressColumn, Task
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> str:
+            return f"{task.speed:.2g} a second" if task.speed else ""
+
+    return Rate()
+
+
+def announced(opener: Opener) -> Opener:
+    """An opener that says once where a run computes, and where its workers can be watched."""
+    told: list[str] = []
+
+    def opened(progress: Progress) -> Machine:
+        machine = opener(progress)
+        if machine.client is not None and not told:
+            told.append(machine.description)
+            where = f"; dashboard: {machine.dashboard}" if machine.dashboard else ""
+            err.print(f"{machine.description}{where}", markup=False)
+        return machine
+
+    return opened
 
 
 def _lines() -> Any:

@@ -194,7 +194,8 @@ def scheduler() -> Iterator[str]:
 def test_number_of_workers(workers: int, here: dict[str, engine.Results]) -> None:
     found = wide(holes=True, workers=workers)
     exactly(found, here["missing"])
-    assert found.manifest["workers"] == f"{workers} Dask workers, {workers} threads"
+    s = "s" if workers > 1 else ""
+    assert found.manifest["workers"] == f"{workers} Dask worker{s}, {workers} thread{s}"
 
 
 def test_a_cluster_by_address(scheduler: str, here: dict[str, engine.Results]) -> None:

@@ -69,7 +69,8 @@ def place(
                     held.enter_context(_reported(performance))
                 clients.append(client)
             patience = getattr(profile, "wait", Machine.patience)
-            return Machine(client=clients[0], progress=progress, patience=patience)
+            cluster = "" if profile.kind in ("local", "scheduler") else profile.kind
+            return Machine(client=clients[0], cluster=cluster, progress=progress, patience=patience)
 
         yield machine
 

@@ -44,6 +44,8 @@ class Machine:
     ----------
     client : distributed.Client or None
         None runs on threads of this process.
+    cluster : str
+        What kind of cluster the client's is, where it is more than this machine.
     threads : int
         Threads of this process.
     patience : float
@@ -61,6 +63,7 @@ class Machine:
     """
 
     client: Any = None
+    cluster: str = ""
     threads: int = 1
     patience: float = 120.0
     progress: Progress = silent
@@ -76,7 +79,8 @@ class Machine:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         count = len(workers)
         threads = sum(w["nthreads"] for w in workers.values())
-        return f"{count} Dask worker{'s'[: count != 1]}, {threads} thread{'s'[: threads != 1]}"
+        where = f" on {self.cluster}" if self.cluster else ""
+        return f"{count} Dask worker{'s'[: count != 1]}{where}, {threads} thread{'s'[: threads != 1]}"
 
     @property
     def dashboard(self) -> str | None:
