@@ -17,6 +17,7 @@ from engine.errors import InputError, RunError
 from engine.runtime.batch import batch_client
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
+from engine.runtime.kubernetes import kubernetes_client
 from engine.runtime.security import secured
 from engine.runtime.ssh import ssh_client
 from engine.runtime.workers import Facts, check_workers, wait_for_workers
@@ -98,7 +99,7 @@ def _client(profile: Profile, folder: Path) -> AbstractContextManager[Any]:
         return batch_client(profile, folder)
     if isinstance(profile, SSHProfile):
         return ssh_client(profile, folder)
-    raise InputError(f"runs on {profile.kind} cannot be started from here", where="kind")
+    return kubernetes_client(profile, folder)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def _parsable(text: str) -> str:
 
 
 NAME, JOB, MEMORY = r"^[^\W\d][\w]*$", r"^[\w][\w.-]*$", r"^\d+(\.\d+)?\s*(MB|GB)$"
-WALLTIME, LABEL = r"^\d+:\d\d:\d\d$", r"^[a-z]([-a-z0-9]{0,40}[a-z0-9])?$"
+WALLTIME, LABEL = r"^\d+:\d\d:\d\d$", r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 PATTERNS = {
     NAME: "a name of letters, digits and _ that does not begin with a digit",
     JOB: "a name of letters, digits and _ . - that begins with a letter, digit or _, for it names a folder",

@@ -135,14 +135,16 @@ class KubernetesProfile(_Workers, _Remote):
 
     kind: Literal["kubernetes"]
     memory: Memory = Field(description="memory of each worker pod")
-    name: str = Field("dyadid", pattern=LABEL)
-    namespace: str = "default"
+    name: str = Field(
+        "dyadid", pattern=LABEL, max_length=40, description="what the names of its pods begin with"
+    )
+    namespace: str = Field("default", pattern=LABEL, description="where the pods run")
     image: str = Field(description="container image with this version of dyadid, see cluster/Dockerfile")
     gpus: int = Field(0, ge=0, description="GPUs of each worker pod")
-    service_account: str | None = None
-    node_selector: dict[str, str] = {}
+    service_account: str | None = Field(None, description="of scheduler and workers; they get no token of it")
+    node_selector: dict[str, str] = Field({}, description="labels of the nodes that workers may run on")
     tls_secret: str | None = Field(
-        None, description="secret with ca.crt, tls.crt and tls.key for scheduler and workers"
+        None, description="secret with ca.crt, tls.crt and tls.key; default: one that is made for each run"
     )
 
 
