@@ -49,9 +49,8 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
     """
     if not isinstance(profile, BatchProfile):
         what = f"a profile of kind {profile.kind}" if profile else "a run without --cluster"
-        raise InputError(
-            f"{what} has no queue to submit to", where="--submit", remedy="name one of slurm, pbs, lsf or sge"
-        )
+        remedy = "name one of slurm, pbs, lsf or sge; for Kubernetes apply cluster/kubernetes/driver.yaml"
+        raise InputError(f"{what} has no queue to submit to", where="--submit", remedy=remedy)
     state = output_folder(out / STATE)
     logs = output_folder(state / "driver")
     command = [profile.python or sys.executable, "-m", "engine.cli", "run", *arguments]
