@@ -7,10 +7,10 @@ import pandas as pd
 import statsmodels.api as sm
 
 
-def score(x: pd.DataFrame, y: pd.Series) -> np.ndarray:
+def score(x: pd.DataFrame, y: pd.Series | np.ndarray) -> np.ndarray:
     """Linear index of a logit."""
     design_matrix = sm.add_constant(x.to_numpy())
-    fitted = sm.Logit(y.to_numpy().astype(float), design_matrix).fit(disp=0, tol=1e-12, maxiter=100)
+    fitted = sm.Logit(np.asarray(y, dtype=float), design_matrix).fit(disp=0, tol=1e-12, maxiter=100)
     return design_matrix @ fitted.params
 
 
