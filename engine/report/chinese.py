@@ -2,25 +2,6 @@
 
 from __future__ import annotations
 
-# Sentences that manifests and validation reports hold: recognised by their form and told again.
-TOLD_AGAIN = {
-    "all pairs of {count} units": "{count} 个城市的全部城市对",
-    "synchronization of {series}": "{series} 的同步性",
-    "variation of {series}": "{series} 的变异系数",
-    "{name} in {split}": "{split} 分组：{name}",
-    "{split}: {name}": "{split}: {name}",
-    "{left} of {read} cities were dropped: {cities}": "{read} 个城市中有 {left} 个被剔除：{cities}",
-    "{name} does not vary over time in any city": "{name} 在任何城市都不随时间变化",
-    "{name} is the same in every city": "{name} 在各城市相同",
-    "standardised over the years {first} to {last}: results of other spans are recomputed from the data, not appended "
-    "to these, and not comparable with them row by row": "按 {first} 至 {last} 年标准化：换用其他年份区间时，结果由"
-    "数据重新计算，不能接在本结果之后，也不能逐行比较",
-    "permutation: all {ways} assignments were enumerated, so p-values are exact": "置换检验：已枚举全部 {ways} 种分配，"
-    "p 值为精确值",
-    "{cell}: {kind}: a variance was negative; negative eigenvalues of the covariance were set to zero": "{cell}："
-    "{kind}：方差为负，协方差矩阵的负特征值已置零",
-}
-
 CHINESE = {
     # Page
     "dyadid report": "dyadid 报告",

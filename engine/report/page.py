@@ -178,7 +178,8 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
     ):
         rows = section.validation.get(name) or []
         if rows:
-            rows = [row if isinstance(row, Mapping) else {"": row} for row in rows]
+            rows = [dict(row) if isinstance(row, Mapping) else {"": row} for row in rows]
+            rows = [{**row, "reason": words.known(row["reason"])} if "reason" in row else row for row in rows]
             yield _details(f"{title} ({len(rows)})", _table(rows, words))
     validated = _facts(_flat(section.validation, words, told=_TOLD_OF_DATA))
     if validated:
