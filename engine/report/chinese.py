@@ -77,6 +77,17 @@ CHINESE = {
     "workers": "工作进程",
     "platform": "平台",
     "versions": "版本",
+    # Built-in data
+    "SYNTHETIC panel shaped like Chinese prefecture-level cities, 254 cities, 2010 to 2019, 55 pilots with a known effect "
+    "(161 with later_pilots); no number in it is an observation": "仿照中国地级市的模拟面板，254 个城市，2010 至 2019 年，55 "
+    "个试点城市（later_pilots 时为 161 个），效应已知；其中没有任何观测值",
+    "REAL data, 22 OECD countries, 1950 to 2019, Penn World Table 10.0 (Feenstra, Inklaar and Timmer 2015), CC BY "
+    "4.0": "真实数据，22 个 OECD 国家，1950 至 2019 年，Penn World Table 10.0（Feenstra、Inklaar 和 Timmer，2015），CC BY 4.0",
+    "REAL adoption dates of 163 Chinese cities from the 165 cross-border e-commerce pilot areas, 2015 to 2022; 60 areas "
+    "are verified in part or not at all": "真实数据：165 个跨境电商综合试验区所涉 163 个城市的实施日期，2015 至 2022 年；其中 60 "
+    "个试验区只得到部分核实或未经核实",
+    "SYNTHETIC indices of policy instruments for china_demo, 2015 to 2019, from documents written for dyadid": "china_demo "
+    "的模拟政策工具指数，2015 至 2019 年，出自为 dyadid 撰写的文本",
     # Lists, columns, punctuation
     ", ": "、",
     "; ": "；",

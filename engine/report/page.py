@@ -121,7 +121,7 @@ def _origin(manifest: Mapping[str, Any], words: Words) -> Iterator[str]:
         word = {True: words("Synthetic data."), False: words("Real data.")}.get(
             synthetic, words("Origin of the data not recorded.")
         )
-        said = ": ".join(str(data[key]) for key in ("source", "description") if data.get(key))
+        said = ": ".join(words.known(str(data[key])) for key in ("source", "description") if data.get(key))
         yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
     if manifest.get("job"):
         form = "Job {job}, run at {created}." if manifest.get("created") else "Job {job}."

@@ -14,6 +14,7 @@ from report_frames import event_study, sweep
 from test_page import MANIFEST
 
 import engine.report
+from engine.cities import builtin
 from engine.errors import InputError
 from engine.report.chinese import CHINESE
 from engine.report.figures import coefficient_text, event_study_text
@@ -183,6 +184,14 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     assert words == {"policy", "sync", "demo", "LaTeX", "CRV"}
     assert "二元稳健标准误是城市对聚类标准误的 4.0 倍" in page
     assert "事件研究" in event_study_text(event_study(), ZH)
+
+
+def test_built_in_data_are_described_in_chinese():
+    assert [
+        name
+        for name in ("china_demo", "euro", "pilots", "policy_demo")
+        if builtin.describe(name) not in CHINESE
+    ] == []
 
 
 def test_numbers_are_the_same_in_both_languages():
