@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyfixest
 import pytest
 import reference
-import statsmodels.api as sm
 from designs import CONTROLS, INDICATORS, JOBS, SMALL, cities, design, sample
 from linearmodels.iv import IV2SLS
+from oracle_matching import plain_search, score
 from peers import Cell, against_brute_force, against_pyfixest, cell
 from tolerances import BRUTE, PEER
 
@@ -183,7 +182,7 @@ def test_instrument_against_linearmodels_and_pyfixest() -> None:
     long = beside(design(SMALL).long, z, "z")
     long = long.assign(instrument=long["z_i"] + long["z_j"])
     names = [*CONTROLS, "instrument"]
-    against_pyfixest_of(ours("instrument", 0), long, names, outcome="policy")
+    against_pyfixest(ours("instrument", 0), long, names, outcome="policy")
     against_pyfixest(ours("instrument", 1), long, names)
     partialled = reference.residuals(long, ["y", *REGRESSORS, "instrument"])
     pair = long["city_i"].astype(str) + "|" + long["city_j"].astype(str)
@@ -191,27 +190,17 @@ def test_instrument_against_linearmodels_and_pyfixest() -> None:
         partialled["y"], partialled[list(CONTROLS)], partialled["policy"], partialled["instrument"]
     ).fit(cov_type="clustered", clusters=pd.factorize(pair)[0], debiased=False)
     iv = ours("instrument", 2)["pair"]
-    np.testing.assert_allclose(iv.loc[REGRESSORS, "estimate"], model.params[REGRESSORS], rtol=1e-6)
+    np.testing.assert_allclose(iv.loc[REGRESSORS, "estimate"], model.params[REGRESSORS], rtol=PEER)
     n, g, k = len(long), pair.nunique(), len(REGRESSORS) + long["year"].nunique()
     factor = np.sqrt(g / (g - 1) * (n - 1) / (n - k))
     np.testing.assert_allclose(
-        iv.loc[REGRESSORS, "std_error"], model.std_errors[REGRESSORS] * factor, rtol=1e-6
+        iv.loc[REGRESSORS, "std_error"], model.std_errors[REGRESSORS] * factor, rtol=PEER
     )
     strength = run("instrument").findings["instrument"].set_index("errors")
     first = ours("instrument", 0)
     for kind in ("pair", "city", "dyadic", "jackknife"):
         t = first[kind].loc["instrument", "statistic"]
         np.testing.assert_allclose(strength.loc[kind, "f_statistic"], t**2, rtol=BRUTE)
-
-
-def against_pyfixest_of(found: Cell, long: pd.DataFrame, names: list[str], *, outcome: str) -> None:
-    """As `against_pyfixest` for an outcome whose R2 is not told."""
-    frame = long.assign(pair=long["city_i"].astype(str) + "|" + long["city_j"].astype(str))
-    model = pyfixest.feols(f"{outcome} ~ {' + '.join(names)} | pair + year", frame, vcov={"CRV1": "pair"})
-    theirs = model.tidy().loc[names]
-    own = found["pair"].loc[names]
-    np.testing.assert_allclose(own["estimate"], theirs["Estimate"], rtol=1e-6)
-    np.testing.assert_allclose(own["std_error"], theirs["Std. Error"], rtol=1e-6)
 
 
 def test_the_jackknife_of_the_instrument_by_literal_refits() -> None:
@@ -281,49 +270,13 @@ def test_matching_against_statsmodels_and_a_plain_search(number: int) -> None:
     x = long[list(CONTROLS)]
     if unit == "pair":
         units = pd.concat([x.groupby(pair).mean(), ever.groupby(pair).first()], axis=1)
-        score = _score(units[list(CONTROLS)], units["policy"])
-        weight = pair.map(pd.Series(_plain_search(score, units["policy"].to_numpy()), index=units.index))
+        found = score(units[list(CONTROLS)], units["policy"])
+        weight = pair.map(pd.Series(plain_search(found, units["policy"].to_numpy()), index=units.index))
     elif unit == "pooled":
-        weight = pd.Series(_plain_search(_score(x, ever), ever.to_numpy()))
+        weight = pd.Series(plain_search(score(x, ever), ever.to_numpy()))
     else:
-        score = _score(x, ever)
-        weight = pd.Series(_plain_search(score, ever.to_numpy(), groups=long["year"].to_numpy()))
-    used = long.assign(w=weight, pair=pair)[weight > 0]
-    model = pyfixest.feols(
-        f"y ~ {' + '.join(REGRESSORS)} | pair + year", used, vcov={"CRV1": "pair"}, weights="w"
-    )
-    own = ours("matching", number)["pair"].loc[REGRESSORS]
-    theirs = model.tidy().loc[REGRESSORS]
-    np.testing.assert_allclose(own["estimate"], theirs["Estimate"], rtol=1e-6)
-    np.testing.assert_allclose(own["std_error"], theirs["Std. Error"], rtol=1e-6)
-    assert (own["n_obs"] == model._N).all()
-
-
-def _score(x: pd.DataFrame, y: pd.Series) -> np.ndarray:
-    """Linear index of a logit."""
-    design_matrix = sm.add_constant(x.to_numpy())
-    fitted = sm.Logit(y.to_numpy().astype(float), design_matrix).fit(disp=0, tol=1e-12, maxiter=100)
-    return design_matrix @ fitted.params
-
-
-def _plain_search(score: np.ndarray, treated: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """Weights by looking at every control: common support, caliper of a quarter standard deviation."""
-    treated = treated.astype(bool)
-    groups = np.zeros(len(score)) if groups is None else groups
-    n1, n0 = treated.sum(), (~treated).sum()
-    pooled = np.sqrt((score[treated].var(ddof=1) + score[~treated].var(ddof=1)) / 2)
-    assert n1
-    assert n0
-    weight = np.zeros(len(score))
-    for k in np.flatnonzero(treated):
-        controls = np.flatnonzero(~treated & (groups == groups[k]))
-        inside = score[controls].min() <= score[k] <= score[controls].max()
-        distance = np.abs(score[controls] - score[k])
-        if not inside or distance.min() > 0.25 * pooled:
-            continue
-        weight[k] += 1
-        weight[controls[np.argmin(distance)]] += 1
-    return weight
+        weight = pd.Series(plain_search(score(x, ever), ever.to_numpy(), groups=long["year"].to_numpy()))
+    against_pyfixest(ours("matching", number), long.assign(w=weight)[weight > 0], REGRESSORS, weights="w")
 
 
 def test_row_weights_of_a_pair_table(tmp_path: Path) -> None:
@@ -337,13 +290,7 @@ def test_row_weights_of_a_pair_table(tmp_path: Path) -> None:
         "outcome: {column: y}\nmodel: {regressors: [policy]}\n"
     )
     (tmp_path / "job.yaml").write_text(text)
-    found = cell(engine.run(tmp_path / "job.yaml"))["pair"].loc[["policy"]]
-    frame = long.assign(pair=long["city_i"].astype(str) + "|" + long["city_j"].astype(str))
-    model = pyfixest.feols("y ~ policy | pair + year", frame, vcov={"CRV1": "pair"}, weights="w")
-    np.testing.assert_allclose(found["estimate"], model.tidy()["Estimate"], rtol=1e-6)
-    np.testing.assert_allclose(found["std_error"], model.tidy()["Std. Error"], rtol=1e-6)
-    np.testing.assert_allclose(found["r2"], model._r2, rtol=1e-6)
-    assert (found["n_obs"] == len(long)).all()
+    against_pyfixest(cell(engine.run(tmp_path / "job.yaml")), long, ["policy"], weights="w")
 
 
 def test_counts_of_the_paper() -> None:

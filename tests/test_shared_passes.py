@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import draw_worlds as worlds
 import numpy as np
 import pytest
 from designs import JOBS, SMALL, cities
@@ -64,3 +65,14 @@ def test_variation_of_a_series_that_is_not_positive_is_refused(tmp_path: Path) -
     path = job(tmp_path, "outcome: {synchronization: null, variation: gdp_growth - 8, weight: population}\n")
     with pytest.raises(InputError, match=r"outcome\.variation.*'gdp_growth - 8' is -"):
         engine.run(path, overrides=[f"panel.options.cities={SMALL}"])
+
+
+def test_a_warning_of_a_cell_names_its_terms_as_the_table_does(tmp_path: Path) -> None:
+    """Terms of cells that share a pass are numbered inside it; a lone adopter left out leaves no policy."""
+    frame = worlds.panel()
+    first = frame.loc[frame["pilot_year"].notna(), "city"].iloc[0]
+    frame["pilot_year"] = np.where(frame["city"] == first, 2012.0, np.nan)
+    path = worlds.write(tmp_path, frame, worlds.job_of(frame, sweep={"treatment.shift": [0, -1]}))
+    said = [text for text in engine.run(path).manifest["warnings"] if "jackknife" in text]
+    ending = ": jackknife: 1 leave-one-city-out samples do not identify policy"
+    assert said == [f"treatment.shift={shift}{ending}" for shift in (0, -1)]

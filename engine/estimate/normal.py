@@ -37,6 +37,8 @@ class Normal:
         Sums over the pairs in which a city stands first (second).
     totals : float64 ``[n_units, 2, 4]``
         Pairs, observations, sum and square of the outcome's pair means, by position of the city.
+    weight : float
+        Sum of the weights of all rows.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class Normal:
     first: Array
     second: Array
     totals: Array
+    weight: float
 
     @cached_property
     def total(self) -> Array:
@@ -80,6 +83,7 @@ def normal_equations(
         first=first,
         second=second,
         totals=np.stack([totals_first, totals_second], axis=1),
+        weight=moments.weight,
     )
 
 

@@ -173,7 +173,8 @@ def _columns(
     infinite = (jnp.isinf(v).any(2) & inside[:, None]).sum()
     if rule.layout.balanced:
         whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
-        return jnp.where(inside[:, None, None], v, 0.0), whole, inside, jnp.array([infinite, 0])
+        counts = jnp.array([infinite, 0, whole.sum()])
+        return jnp.where(inside[:, None, None], v, 0.0), whole, inside, counts
     observed = finite.all(2) & inside[:, None]
     if weights is not None:
         observed &= weights > 0
@@ -182,8 +183,8 @@ def _columns(
     years = observed.sum(1)
     used = years >= 2
     observed &= used[:, None]
-    counts = jnp.array([infinite, (years == 1).sum()])
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
+    counts = jnp.array([infinite, (years == 1).sum(), row.sum()])
     return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
 
 
@@ -293,8 +294,8 @@ def moments(
     Returns
     -------
     first, second : float64 ``[edge, n_classes, size]``
-    counts : int64 ``[2]``
-        Infinite outcomes, singleton pairs.
+    counts : float64 ``[3]``
+        Infinite outcomes, singleton pairs, sum of the weights of the rows that count.
     products : float64 ``[n_types, size, size]`` or None
     """
     layout = rule.layout

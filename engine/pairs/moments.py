@@ -94,6 +94,8 @@ class CityMoments:
         Pair-years with an infinite outcome.
     singletons : int
         Pairs with a single observed year; they carry no information and are left out.
+    weight : float
+        Sum of the weights of the rows that count; their number where all weights are one.
     products : float64 ``[n_types, size, size]`` or None
         Sums over pairs of the products of their statistics, by the two classes (`type_of`), where asked for.
     """
@@ -103,6 +105,7 @@ class CityMoments:
     second: Array
     infinite: int
     singletons: int
+    weight: float
     products: Array | None = None
 
 

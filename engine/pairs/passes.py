@@ -125,7 +125,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
     design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
     shape = (design.n_units, design.n_classes, layout.size)
-    first, second, counts = np.zeros(shape), np.zeros(shape), np.zeros(2, dtype=np.int64)
+    first, second, counts = np.zeros(shape), np.zeros(shape), np.zeros(3)
     n_types = design.n_classes * (design.n_classes + 1) // 2
     products = np.zeros((n_types, layout.size, layout.size)) if setting.products else None
     with jax.enable_x64(True):
@@ -142,7 +142,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
             counts += more
             if products is not None:
                 products += np.asarray(crossed)
-    return CityMoments(layout, first, second, int(counts[0]), int(counts[1]), products)
+    return CityMoments(layout, first, second, int(counts[0]), int(counts[1]), float(counts[2]), products)
 
 
 def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
@@ -194,6 +194,7 @@ def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
         second=one.second + other.second,
         infinite=one.infinite + other.infinite,
         singletons=one.singletons + other.singletons,
+        weight=one.weight + other.weight,
         products=None if one.products is None or other.products is None else one.products + other.products,
     )
 

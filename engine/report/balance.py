@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.estimate.matching import MEASURES
-from engine.report.figures import figure_style
+from engine.report.figures import figure_style, in_lines
 from engine.report.grid import Entry, Row, Table
 from engine.report.tables import number
 from engine.report.words import ENGLISH, Words
@@ -97,7 +97,8 @@ def balance_figure(
         axes.set_axisbelow(True)
         form = "Standardised mean difference, treated less controls; dashed at ±{limit}"
         axes.set_xlabel(words(form, limit=f"{limit:g}"))
-        axes.set_title(f"{title}\n{subtitle}" if subtitle else title, loc="left", fontsize=11, color=_INK)
+        shown = in_lines(title, figure.get_figwidth() - 0.6, subtitle)
+        axes.set_title(shown, loc="left", fontsize=11, color=_INK)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 

@@ -2,25 +2,6 @@
 
 from __future__ import annotations
 
-# Sentences that manifests and validation reports hold: recognised by their form and told again.
-TOLD_AGAIN = {
-    "all pairs of {count} units": "{count} 个城市的全部城市对",
-    "synchronization of {series}": "{series} 的同步性",
-    "variation of {series}": "{series} 的变异系数",
-    "{name} in {split}": "{split} 分组：{name}",
-    "{split}: {name}": "{split}: {name}",
-    "{left} of {read} cities were dropped: {cities}": "{read} 个城市中有 {left} 个被剔除：{cities}",
-    "{name} does not vary over time in any city": "{name} 在任何城市都不随时间变化",
-    "{name} is the same in every city": "{name} 在各城市相同",
-    "standardised over the years {first} to {last}: results of other spans are recomputed from the data, not appended "
-    "to these, and not comparable with them row by row": "按 {first} 至 {last} 年标准化：换用其他年份区间时，结果由"
-    "数据重新计算，不能接在本结果之后，也不能逐行比较",
-    "permutation: all {ways} assignments were enumerated, so p-values are exact": "置换检验：已枚举全部 {ways} 种分配，"
-    "p 值为精确值",
-    "{cell}: {kind}: a variance was negative; negative eigenvalues of the covariance were set to zero": "{cell}："
-    "{kind}：方差为负，协方差矩阵的负特征值已置零",
-}
-
 CHINESE = {
     # Page
     "dyadid report": "dyadid 报告",
@@ -96,6 +77,17 @@ CHINESE = {
     "workers": "工作进程",
     "platform": "平台",
     "versions": "版本",
+    # Built-in data
+    "SYNTHETIC panel shaped like Chinese prefecture-level cities, 254 cities, 2010 to 2019, 55 pilots with a known effect "
+    "(161 with later_pilots); no number in it is an observation": "仿照中国地级市的模拟面板，254 个城市，2010 至 2019 年，55 "
+    "个试点城市（later_pilots 时为 161 个），效应已知；其中没有任何观测值",
+    "REAL data, 22 OECD countries, 1950 to 2019, Penn World Table 10.0 (Feenstra, Inklaar and Timmer 2015), CC BY "
+    "4.0": "真实数据，22 个 OECD 国家，1950 至 2019 年，Penn World Table 10.0（Feenstra、Inklaar 和 Timmer，2015），CC BY 4.0",
+    "REAL adoption dates of 163 Chinese cities from the 165 cross-border e-commerce pilot areas, 2015 to 2022; 60 areas "
+    "are verified in part or not at all": "真实数据：165 个跨境电商综合试验区所涉 163 个城市的实施日期，2015 至 2022 年；其中 60 "
+    "个试验区只得到部分核实或未经核实",
+    "SYNTHETIC indices of policy instruments for china_demo, 2015 to 2019, from documents written for dyadid": "china_demo "
+    "的模拟政策工具指数，2015 至 2019 年，出自为 dyadid 撰写的文本",
     # Lists, columns, punctuation
     ", ": "、",
     "; ": "；",

@@ -315,9 +315,16 @@ def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
     if subtitle:
         axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=_GREY, **above)
     if title:
-        lines = textwrap.fill(title, int(width * 10))
         height = 25 if subtitle else 9
-        axes.annotate(lines, xytext=(0, height), fontsize=11, fontweight="bold", color=_INK, **above)
+        axes.annotate(
+            in_lines(title, width), xytext=(0, height), fontsize=11, fontweight="bold", color=_INK, **above
+        )
+
+
+def in_lines(title: str, width: float, subtitle: str = "") -> str:
+    """A title in lines that fit into ``width`` inches, and the subtitle below."""
+    lines = textwrap.fill(title, int(width * 10))
+    return f"{lines}\n{subtitle}" if subtitle else lines
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -121,7 +121,7 @@ def _origin(manifest: Mapping[str, Any], words: Words) -> Iterator[str]:
         word = {True: words("Synthetic data."), False: words("Real data.")}.get(
             synthetic, words("Origin of the data not recorded.")
         )
-        said = ": ".join(str(data[key]) for key in ("source", "description") if data.get(key))
+        said = ": ".join(words.known(str(data[key])) for key in ("source", "description") if data.get(key))
         yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
     if manifest.get("job"):
         form = "Job {job}, run at {created}." if manifest.get("created") else "Job {job}."
@@ -178,7 +178,8 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
     ):
         rows = section.validation.get(name) or []
         if rows:
-            rows = [row if isinstance(row, Mapping) else {"": row} for row in rows]
+            rows = [dict(row) if isinstance(row, Mapping) else {"": row} for row in rows]
+            rows = [{**row, "reason": words.known(row["reason"])} if "reason" in row else row for row in rows]
             yield _details(f"{title} ({len(rows)})", _table(rows, words))
     validated = _facts(_flat(section.validation, words, told=_TOLD_OF_DATA))
     if validated:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from engine.report.figures import figure_style
+from engine.report.figures import figure_style, in_lines
 from engine.report.tables import number
 from engine.report.words import ENGLISH, Words
 
@@ -68,7 +68,7 @@ def placebo_figure(
         axes[0].set_ylabel(words("Density of placebo coefficients"))
         below = words("Coefficient of {term}; the vertical line is the actual estimate", term=term)
         figure.supxlabel(below, fontsize=9.5)
-        figure.suptitle(f"{title}\n{subtitle}" if subtitle else title, x=0.01, ha="left", fontsize=11)
+        figure.suptitle(in_lines(title, figure.get_figwidth(), subtitle), x=0.01, ha="left", fontsize=11)
     return figure
 
 
@@ -133,7 +133,7 @@ def influence_figure(
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
         axes.axvline(0, color=_GREY, linewidth=0.8)
         axes.set_xlabel(words("Shift of the coefficient of {term} when left out", term=term))
-        axes.set_title(f"{title}\n{subtitle}" if subtitle else title, loc="left", fontsize=11)
+        axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
     return figure
 
 

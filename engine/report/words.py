@@ -1,8 +1,8 @@
 """The fixed words of tables, figures and page, in English and in Chinese.
 
 English text is written where it is used and is its own key: ``words("Pairs")``; `engine.report.chinese` has the
-Chinese for it. What comes from job files and data stays as it is, but for the few forms of sentence that a
-manifest holds, which are recognised and told again (`Words.known`).
+Chinese for it. What comes from job files and data stays as it is, but for the forms of sentence that manifests and
+validation reports hold, which are recognised and told again (`Words.known`, `engine.report.told_again`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from engine.errors import InputError
-from engine.report.chinese import CHINESE, TOLD_AGAIN
+from engine.report.chinese import CHINESE
+from engine.report.told_again import TOLD_AGAIN
 
 LANGUAGES = ("en", "zh")
 

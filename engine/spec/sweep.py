@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -59,6 +59,7 @@ class Plan:
 
     loaded: LoadedJob
     cells: tuple[Cell, ...]
+    contents: tuple[str, ...] = field(repr=False)
 
 
 def expand(loaded: LoadedJob) -> Plan:
@@ -83,13 +84,12 @@ def expand(loaded: LoadedJob) -> Plan:
             _refuse_twins(*contents[cell.id], cell, content, where=str(loaded.path))
         contents[cell.id] = cell, content
         cells.append(cell)
-    return Plan(loaded, tuple(cells))
+    return Plan(loaded, tuple(cells), tuple(content for _, content in contents.values()))
 
 
 def spec_hash(plan: Plan) -> str:
     """sha256 of the content of all cells in their order: equal hashes ask for the same numbers."""
-    contents = [_content(cell.job, plan.loaded.sources) for cell in plan.cells]
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+    return hashlib.sha256("\n".join(plan.contents).encode()).hexdigest()
 
 
 def choices(plan: Plan) -> dict[str, list[Any]]:
@@ -101,7 +101,8 @@ def choices(plan: Plan) -> dict[str, list[Any]]:
     keys = [key for case in job.cases.values() for key, _ in _flatten(case, "")]
     found = {}
     for key in dict.fromkeys([*keys, *job.sweep]):
-        values = [_shown(_value_at(cell.job, split(key)), plan.loaded.sources) for cell in plan.cells]
+        parts = split(key)
+        values = [_shown(_value_at(cell.job, parts), plan.loaded.sources) for cell in plan.cells]
         if any(value != values[0] for value in values):
             found[key] = values
     return found

@@ -106,10 +106,10 @@ class Reader:
 
     def load(self, job: Job) -> CityData | PairData:
         """The data of a cell; raises InputError for anything wrong with them."""
-        wanted = job.model_dump(
-            mode="json",
+        blocks = job.model_dump_json(
             include={"panel", "pair_table", "years", "index", "controls", "instrument"},
         )
+        wanted: dict[str, Any] = {}
         gravity, split = job.pairs.gravity, job.pairs.split
         wanted["pairs"] = [gravity.mass if gravity else None, split.by if split else None]
         wanted["outcome"] = [job.outcome.series, job.outcome.weight, job.outcome.column]
@@ -118,7 +118,7 @@ class Reader:
         wanted["labels"] = label_columns(job)
         wanted["effects"] = [effect.column for effect in job.model.effects] if job.pair_table else []
         wanted["places"] = _by_distance(job)
-        key = json.dumps(wanted, sort_keys=True)
+        key = blocks + json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
             joined = [(join, self._table(join)) for join in job.panel.join] if job.panel else []

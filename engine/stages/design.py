@@ -63,7 +63,8 @@ def pass_key(job: Job) -> str:
 
     Where rows may be missing, the sample depends on the regressors, so these count too.
     """
-    content = job.model_dump(mode="json", exclude={"job", "title", "model", "treatment", "runtime"})
+    same = job.model_dump_json(exclude={"job", "title", "model", "treatment", "runtime"})
+    content: dict[str, Any] = {}
     treatment = job.treatment
     if treatment is not None:
         content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
@@ -78,7 +79,7 @@ def pass_key(job: Job) -> str:
     synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
     if job.panel is None or job.panel.balance == "keep" or synchronized:
         content["regressors"] = job.model.regressors or job.used_controls
-    return json.dumps(content, sort_keys=True)
+    return same + json.dumps(content, sort_keys=True)
 
 
 def group_cells(cells: Sequence[Cell], data: Sequence[CityData | PairData]) -> list[Shared]:

@@ -123,11 +123,12 @@ def estimate_cells(
         cells, fits, products[: len(fits)], strong, strict=True
     ):
         kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
-        errors = covariances(one, outer, reverse, kinds)
+        told = replace(one, names=tuple(plain(name) for name in one.names))
+        errors = covariances(told, outer, reverse, kinds)
         out.append(
             Estimated(
                 cell,
-                replace(one, names=tuple(plain(name) for name in one.names)),
+                told,
                 errors[: len(cell.job.model.errors)],
                 moments.infinite,
                 moments.singletons,

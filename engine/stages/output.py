@@ -162,13 +162,14 @@ def _balance_figures(
 def _draw_figures(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
 ) -> Iterator[tuple[str, str, str, Any]]:
-    """Placebo densities and influences of the last cell that has them, for the treatment or its first term."""
-    subtitle = _subtitle(manifest, drawable(words))
+    """Placebo densities and influences of the last cell that has them, for the treatment or its adoption year."""
+    inside = drawable(words)
+    subtitle = _subtitle(manifest, inside)
     if "draws" in frames and (frames["draws"]["method"] == "permutation").any():
         draws = frames["draws"]
         cell = draws.loc[draws["method"] == "permutation", "cell"].iloc[-1]
         own = draws[draws["cell"] == cell]
-        term = own["term"].iloc[0]
+        term, name = _shown_term(own["term"]), _named(manifest, cell)
         own = own[own["term"] == term]
         city, pair = (
             own.loc[own["method"] == method, "estimate"].to_numpy()
@@ -178,26 +179,39 @@ def _draw_figures(
         rows = rows[(rows["cell"] == cell) & (rows["term"] == term)].set_index("method")
         estimate = float(rows.at["permutation_coefficient", "statistic"])
         p = float(rows.at["permutation", "p_value"])
-        title = words("{title}: placebo", title=manifest["title"])
         figure = placebo_figure(
             city,
             estimate,
             p,
             term=term,
-            title=title,
+            title=inside("{title}: placebo", title=name),
             subtitle=subtitle,
             pair_draws=pair if len(pair) else None,
-            words=drawable(words),
+            words=inside,
         )
+        title = words("{title}: placebo", title=name)
         yield "placebo", title, placebo_text(city, estimate, p, term, words), figure
     if "influence" in frames:
         influence = frames["influence"]
-        last = influence[influence["cell"] == influence["cell"].iloc[-1]]
-        term = last["term"].iloc[0]
+        cell = influence["cell"].iloc[-1]
+        last = influence[influence["cell"] == cell]
+        term, name = _shown_term(last["term"]), _named(manifest, cell)
         last = last[last["term"] == term]
-        title = words("{title}: influence", title=manifest["title"])
-        figure = influence_figure(last, term=term, title=title, subtitle=subtitle, words=drawable(words))
-        yield "influence", title, influence_text(last, term, words), figure
+        title = inside("{title}: influence", title=name)
+        figure = influence_figure(last, term=term, title=title, subtitle=subtitle, words=inside)
+        yield "influence", words("{title}: influence", title=name), influence_text(last, term, words), figure
+
+
+def _shown_term(terms: pd.Series) -> str:
+    """The first term, but of an event study the year of adoption: the years before it have no effect to doubt."""
+    names = list(dict.fromkeys(terms))
+    return next((name for name in names if name.endswith("[+0]")), names[0])
+
+
+def _named(manifest: dict[str, Any], cell: str) -> str:
+    """The job's title, and which of its cells this is where there are several."""
+    labels = {entry["cell"]: entry["label"] for entry in manifest["cells"]}
+    return f"{manifest['title']}: {labels[cell]}" if len(labels) > 1 else str(manifest["title"])
 
 
 def _main_term(estimates: pd.DataFrame, manifest: dict[str, Any]) -> str | None:

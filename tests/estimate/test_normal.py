@@ -36,7 +36,7 @@ def normal_of(data: Dyads, table: np.ndarray, *, balanced: bool) -> Normal:
         features = pair_features(data, pair, balanced=balanced)
         first[i, classes[j]] += features
         second[j, classes[i]] += features
-    moments = CityMoments(layout, first, second, 0, 0)
+    moments = CityMoments(layout, first, second, 0, 0, float(np.isfinite(data.values).all(axis=2).sum()))
     return normal_equations(moments, classes, columns=("x", "w"), terms=("d", "e"), table=table)
 
 
@@ -93,7 +93,7 @@ def test_without_terms() -> None:
     layout = Layout(*data.values.shape[1:], balanced=False)
     sums = np.array([sum(pair_features(data, pair) for pair in range(len(data.i)))])
     bare = normal_equations(
-        CityMoments(layout, sums[:, None], 0 * sums[:, None], 0, 0),
+        CityMoments(layout, sums[:, None], 0 * sums[:, None], 0, 0, float("nan")),
         np.zeros(1, np.int32),
         columns=("x", "w"),
         terms=(),

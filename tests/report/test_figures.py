@@ -10,11 +10,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 from report_frames import event_study, sweep, undefined
+from test_balance import frame as balance_frame
 
 from engine.errors import InputError
+from engine.report.balance import balance_figure
 from engine.report.figures import (
     coefficient_figure,
     coefficient_text,
@@ -22,6 +25,7 @@ from engine.report.figures import (
     event_study_text,
     figure_bytes,
 )
+from engine.report.placebo import influence_figure, placebo_figure
 from engine.report.tables import number
 
 
@@ -155,6 +159,28 @@ def test_no_character_of_a_title_breaks_a_figure(caplog):
         assert figure_bytes(figure, "pdf").startswith(b"%PDF")
     # No font has the last one, whatever is installed here.
     assert "no installed font can draw some characters" in caplog.text
+
+
+def test_a_long_title_stays_inside_its_figure():
+    """Title of a job and label of a cell: of every kind of figure that may get both."""
+    long = (
+        "Table 2. Location and human capital: pairs.split=students_per_10k: low: placebo, cities dealt anew"
+    )
+    left_out = pd.DataFrame({"left_out": ["P01", "P02"], "shift": [0.1, -0.2]})
+    draws = np.linspace(-1, 1, 50)
+    for figure in (
+        influence_figure(left_out, term="policy", title=long, subtitle="S"),
+        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S", pair_draws=draws / 2),
+        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S"),
+        balance_figure(balance_frame(), title=long, subtitle="S"),
+    ):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [figure._suptitle] if figure._suptitle else [figure.axes[0]._left_title]
+        box = texts[0].get_window_extent(canvas.get_renderer())
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert "dealt anew" in texts[0].get_text().replace("\n", " ")
 
 
 def test_figures_leave_the_global_state_of_matplotlib_alone():

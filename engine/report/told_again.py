@@ -1,0 +1,100 @@
+"""The Chinese for sentences that manifests and validation reports hold, recognised by their form.
+
+Names, numbers and cities stand in ``{places}``, whose own text is looked up again: a list in brackets, a kind of
+error. The first form that fits is taken, so the loosest stands last.
+"""
+
+from __future__ import annotations
+
+TOLD_AGAIN = {
+    # Counts and names
+    "all pairs of {count} units": "{count} 个城市的全部城市对",
+    "synchronization of {series}": "{series} 的同步性",
+    "variation of {series}": "{series} 的变异系数",
+    "high in {split}": "{split} 分组：高",
+    "mixed in {split}": "{split} 分组：混合",
+    "low in {split}": "{split} 分组：低",
+    # Cities that left
+    "{left} of {read} cities were dropped: {a}; {b}; {c} and {more} more": "{read} 个城市中有 {left} 个被剔除：{a}；"
+    "{b}；{c}；另有 {more} 个",
+    "{left} of {read} cities were dropped: {a}; {b}; {c}": "{read} 个城市中有 {left} 个被剔除：{a}；{b}；{c}",
+    "{left} of {read} cities were dropped: {a}; {b}": "{read} 个城市中有 {left} 个被剔除：{a}；{b}",
+    "{left} of {read} cities were dropped: {a}": "{read} 个城市中有 {left} 个被剔除：{a}",
+    "{city} ({column} missing in {years} (and {more} more column))": "{city}（{column} 缺 {years} 年，另有 {more} 列"
+    "缺失）",
+    "{city} ({column} missing in {years} (and {more} more columns))": "{city}（{column} 缺 {years} 年，另有 {more} "
+    "列缺失）",
+    "{city} ({column} missing in {years})": "{city}（{column} 缺 {years} 年）",
+    "{column} missing in {years} (and {more} more column)": "{column} 缺 {years} 年，另有 {more} 列缺失",
+    "{column} missing in {years} (and {more} more columns)": "{column} 缺 {years} 年，另有 {more} 列缺失",
+    "{column} missing in {years}": "{column} 缺 {years} 年",
+    # What the data look like
+    "{name} does not vary over time in any city": "{name} 在任何城市都不随时间变化",
+    "{name} does not vary over time in {cities}": "{name} 在{cities}不随时间变化",
+    "{name} is the same in every city": "{name} 在各城市相同",
+    "{name} has identical series in {groups}: their synchronization in it is infinite": "{name} 在{groups}中序列完全"
+    "相同：其同步性为无穷大",
+    "{count} groups of cities ({names})": " {count} 组城市（{names}）",
+    "{count} group of cities ({names})": " {count} 组城市（{names}）",
+    "{count} cities ({names})": " {count} 个城市（{names}）",
+    "{count} city ({names})": " {count} 个城市（{names}）",
+    "{name} changes by more than a factor of {jump} within a year {count} times, first in {city} from {before} in "
+    "{year} to {after} in {next}: is the unit the same?": "{name} 有 {count} 次在一年内变动超过 {jump} 倍，首例为"
+    "{city}，由 {year} 年的 {before} 变为 {next} 年的 {after}：单位是否一致？",
+    "{name} changes by more than a factor of {jump} within a year {count} time, first in {city} from {before} in "
+    "{year} to {after} in {next}: is the unit the same?": "{name} 有 {count} 次在一年内变动超过 {jump} 倍，即{city}"
+    "，由 {year} 年的 {before} 变为 {next} 年的 {after}：单位是否一致？",
+    "{count} rows without city and year were passed over": "略去 {count} 行没有城市和年份的数据",
+    "{name} reads column '{other}' of the file, not the canonical {same} ({text})": "{name} 读取的是文件中的列"
+    " '{other}'，而不是规范列 {same}（{text}）",
+    "{lost} of {size} city-years have no price level of their year or of {base}, so that deflated columns are "
+    "missing there: {cities}": "{size} 个城市—年份中有 {lost} 个缺当年或 {base} 年的价格水平，平减后的列在该处缺失："
+    "{cities}",
+    "{name} is computed from {column} in current prices; if constant prices are meant, list {same} under "
+    "panel.deflate.columns": "{name} 由现价的 {column} 计算；若应为不变价，请把 {same} 列入 panel.deflate.columns",
+    "{source}: {count} of its {read} cities are not in the panel: {cities}": "{source}：其 {read} 个城市中有"
+    " {count} 个不在面板中：{cities}",
+    "{source} ends in {end}, the sample in {last}: the years between have no row of it": "{source} 止于 {end} 年，样"
+    "本止于 {last} 年：其间各年没有该表的数据",
+    "standardised over the years {first} to {last} before the first adoption: results of other spans are "
+    "recomputed from the data, not appended to these, and not comparable with them row by row": "按 {first} 至"
+    " {last} 年中首次政策实施之前的年份标准化：换用其他年份区间时，结果由数据重新计算，不能接在本结果之后，也不能逐"
+    "行比较",
+    "standardised over the years {first} to {last}: results of other spans are recomputed from the data, not "
+    "appended to these, and not comparable with them row by row": "按 {first} 至 {last} 年标准化：换用其他年份区间时"
+    "，结果由数据重新计算，不能接在本结果之后，也不能逐行比较",
+    "{one} and {other} are at one place (equal coordinates)": "{one}、{other} 坐标相同",
+    # What became of errors, effects and draws
+    "city: one city stands first, or second, in every pair: two-way errors need two "
+    "clusters each way": "城市双向聚类：每个城市对都由同一城市作为第一（或第二）城市，双向聚类在两个方向上各需两个以"
+    "上的类",
+    "city: a variance was negative; negative eigenvalues of the covariance were set to zero": "城市双向聚类：方差为"
+    "负，协方差矩阵的负特征值已置零",
+    "dyadic: a dyadic variance is not positive; the city sums without the subtraction are shown": "二元稳健：方差不"
+    "为正，改为报告不作扣减的城市加总",
+    "jackknife: {count} leave-one-city-out samples do not identify {terms}": "刀切法：有 {count} 个剔除一城的样本无"
+    "法识别 {terms}",
+    "{count} rows were alone in a level of {effects} and are left out": "{count} 个观测在 {effects} 的某一水平中仅此"
+    "一个，已略去",
+    "{effects} were not taken out to the tolerance: {error} of a column is left "
+    "after {count} iterations": "{effects} 未能按容差消去：迭代 {count} 次后某列仍余 {error}",
+    "permutation: all {ways} assignments were enumerated, so p-values are exact": "置换检验：已枚举全部 {ways} 种分"
+    "配，p 值为精确值",
+    "{count} permutations do not identify the regression and are left out": "{count} 次置换无法识别回归，已略去",
+    "in {count} permutations the dyadic variance was not positive; city sums without the subtraction studentise "
+    "them": "有 {count} 次置换的二元稳健方差不为正，其统计量改用不作扣减的城市加总",
+    "{count} bootstrap draws do not identify '{term}' and are left out": "{count} 次自助抽样无法识别 '{term}'，已略"
+    "去",
+    "{kind} bootstrap: {lost} of {reps} draws ({share}%) have no city of some "
+    "adoption cohort and are left out, so its errors and intervals hold given that "
+    "every cohort is drawn; {year} (1 city) is missing from {count}": "{kind}：{reps} 次抽样中有 {lost} 次（{share}%"
+    "）缺少某一批次的全部城市，已略去，因此其标准误与区间以每一批次都被抽到为条件；{year} 年批次（1 个城市）在"
+    " {count} 次中缺失",
+    "{kind} bootstrap: {lost} of {reps} draws ({share}%) have no city of some "
+    "adoption cohort and are left out, so its errors and intervals hold given that "
+    "every cohort is drawn; {year} ({size} cities) is missing from {count}": "{kind}：{reps} 次抽样中有 {lost} 次（"
+    "{share}%）缺少某一批次的全部城市，已略去，因此其标准误与区间以每一批次都被抽到为条件；{year} 年批次（{size} 个"
+    "城市）在 {count} 次中缺失",
+    # A cell's name, or a split's, before any of these
+    "{split}: {name}": "{split}: {name}",
+}
