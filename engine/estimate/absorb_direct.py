@@ -78,16 +78,24 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
     return out
 
 
-def few_equations(operator: Operator) -> Inverse:
-    """Inverse of the same equations, from their products with unit columns; as one block."""
+def unit_columns(operator: Operator, width: int) -> Inverse:
+    """Inverse of the same equations where each ``width`` that follow one another are a block, from their products with
+    unit columns, which are those of all blocks at once.
+    """
     rest = [operator.effects[k] for k in operator.rest]
     size = sum(effect.size for effect in rest)
+    n_blocks = -(-size // width)
     cuts = np.cumsum([effect.size for effect in rest])[:-1]
-    matrix = np.concatenate(kernels.reduced(operator, tuple(np.split(np.eye(size), cuts))))
+    found = operator.reduced(tuple(np.split(np.tile(np.eye(width), (n_blocks, 1))[:size], cuts)))
     full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
-    free = matrix.diagonal() > _DEPENDENT * full
-    inverse, rank = generalised_inverses((free * (matrix + matrix.T) / 2 * free[:, None])[None])
-    return Inverse(Blocks((np.arange(size)[None],), (inverse,)), int(free.sum()), int(rank[0]), 1)
+    lacking = n_blocks * width - size
+    matrices = np.pad(np.concatenate(found), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
+    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(-1, width)
+    matrices = (matrices + np.swapaxes(matrices, 1, 2)) / 2 * used[:, None] * used[:, :, None]
+    inverse, ranks = generalised_inverses(matrices)
+    place = np.minimum(np.arange(n_blocks * width), size).reshape(n_blocks, width)
+    several = np.count_nonzero(used.sum(axis=1) > 1)
+    return Inverse(Blocks((place,), (inverse,)), int(used.sum()), int(ranks.sum()), int(several))
 
 
 def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
@@ -207,16 +215,16 @@ def _by_pivots(matrix: Array) -> tuple[Array, int]:
     return out, int(rank)
 
 
-def solution(operator: Operator, blocks: Blocks, g: Coefficients) -> Coefficients:
-    """Coefficients of all effects from the sums of columns over their levels."""
-    rest = kernels.eliminate(operator, g)
-    b = kernels.solve(blocks, np.concatenate(rest))
-    cuts = np.cumsum([len(part) for part in rest])[:-1]
-    return kernels.recover(operator, g, tuple(np.split(b, cuts)))
+def solution(blocks: Blocks, right: Coefficients) -> Coefficients:
+    """S^- times a right side."""
+    cuts = np.cumsum([len(part) for part in right])[:-1]
+    return tuple(np.split(kernels.solve(blocks, np.concatenate(right)), cuts))
 
 
-def left(operator: Operator, blocks: Blocks, g: Coefficients) -> Array:
-    """``[n_columns]`` length of what is left of the effects in columns: sqrt(g' S^- g) of their sums."""
-    rest = np.concatenate(kernels.eliminate(operator, g))
-    square = (rest * kernels.solve(blocks, rest)).sum(axis=0)
-    return np.sqrt(np.maximum(square, kernels.most_explained(operator, g)))
+def length(operator: Operator, blocks: Blocks, right: Coefficients) -> Array:
+    """``[n_columns]`` length of what the effects explain of columns with this right side: sqrt(g' S^- g), and no less
+    than any effect alone.
+    """
+    alone = [(g * operator.solve(k, g)).sum(axis=0) for k, g in zip(operator.rest, right, strict=True)]
+    both = kernels.inner(right, solution(blocks, right))
+    return np.sqrt(np.maximum(np.max([both, *alone], axis=0), 0.0))

@@ -2,6 +2,11 @@
 
 On the whole grid a pair meets its group (all pairs, a province pair, each of its two cities) in every year, so that
 sums over years are taken first, and a product costs pairs, not rows. What is missing costs its own cells.
+
+The equations once pairs are eliminated are those of the whole grid, Z Z' (x) (I - 11'/T), less what is missing. What
+is the same in all years is nothing to them, so they are applied to deviations from the mean over years, and on
+these the inverse of the whole grid is (Z Z')^-: close enough to be a preconditioner where two levels apply to a row.
+Where one does, the equations fall into one block of T a group.
 """
 
 from __future__ import annotations
@@ -13,7 +18,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from engine.estimate.absorb_kernels import Operator
+from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
+from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 _MOST_MISSING = 0.5  # cells, as a share of rows
@@ -40,6 +46,10 @@ class Cells:
     between: sparse.csr_matrix | None
     missing_between: sparse.csr_matrix | None
 
+    @property
+    def n_groups(self) -> int:
+        return int(self.by_group.shape[1])
+
     @cached_property
     def of_group(self) -> sparse.csc_matrix:
         return self.by_group.T
@@ -48,6 +58,19 @@ class Cells:
     def of_level(self) -> sparse.csc_matrix:
         return self.by_level.T
 
+    def whole(self, b: Array) -> Array:
+        """Coefficients of all levels: the last group may lack its last years."""
+        return np.pad(b, ((0, self.n_groups * self.n_years - len(b)), (0, 0)))
+
+    def inverse(self, size: int) -> Blocks | None:
+        """(Z Z')^- of the whole grid in every year, of the first levels, if two levels apply to a row."""
+        if self.between is None:
+            return None
+        degree = np.asarray(self.of_group.sum(axis=1)).ravel()
+        inverse, _ = generalised_inverses((self.between.toarray() + np.diag(degree))[None])
+        levels = np.minimum(np.arange(self.n_groups * self.n_years), size)
+        return Blocks((levels.reshape(self.n_groups, self.n_years).T,), (inverse,))
+
 
 @dataclass(frozen=True)
 class GridOperator(Operator):
@@ -55,23 +78,38 @@ class GridOperator(Operator):
 
     cells: Cells
 
+    def reduced(self, p: Coefficients) -> Coefficients:
+        cells, size = self.cells, len(p[0])
+        years = cells.whole(p[0]).reshape(cells.n_groups, cells.n_years, -1)
+        years = years - years.mean(axis=1, keepdims=True)
+        b = years.reshape(-1, years.shape[2])
+        out = self._own(b)
+        out -= cells.of_level @ self.solve(0, cells.by_level @ b)
+        years = out.reshape(years.shape)
+        years -= years.mean(axis=1, keepdims=True)
+        return (out[:size],)
+
+    def _own(self, b: Array) -> Array:
+        """G_BB b of the second effect, on all levels."""
+        cells, counts = self.cells, self.effects[1].counts
+        out = np.pad(counts, (0, len(b) - len(counts)))[:, None] * b
+        if cells.between is not None and cells.missing_between is not None:
+            out += np.asarray(cells.between @ b.reshape(cells.n_groups, -1)).reshape(b.shape)
+            out -= cells.missing_between @ b
+        return np.asarray(out)
+
     def _product(self, k: int, other: int, b: Array) -> Array:
-        cells, size, n_columns = self.cells, self.effects[k].size, b.shape[1]
-        n_groups, n_years = cells.by_group.shape[1], cells.n_years
+        cells, size = self.cells, self.effects[k].size
         if k > other:
-            every_year = np.repeat(cells.of_group @ b, n_years, axis=0)
+            every_year = np.repeat(cells.of_group @ b, cells.n_years, axis=0)
             return np.asarray(every_year - cells.of_level @ b)[:size]
-        lacking = n_groups * n_years - len(b)  # the last group may lack its last years
-        whole = np.pad(b, ((0, lacking), (0, 0))) if lacking and other > 0 else b
-        if k < other:
-            years = whole.reshape(n_groups, n_years, n_columns)
-            return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ whole)
-        own = self.effects[k].counts[:, None] * b
-        between, lacking_between = cells.between, cells.missing_between
-        if k == 0 or between is None or lacking_between is None:
-            return np.asarray(own)
-        joined = np.asarray(between @ whole.reshape(n_groups, -1)).reshape(-1, n_columns)
-        return np.asarray(own + (joined - np.asarray(lacking_between @ whole))[:size])
+        if k == 0 == other:
+            return np.asarray(self.effects[0].counts[:, None] * b)
+        whole = cells.whole(b)
+        if k == other:
+            return self._own(whole)[:size]
+        years = whole.reshape(cells.n_groups, cells.n_years, -1)
+        return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ whole)
 
 
 def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
@@ -85,6 +123,9 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     n_rows, n_years = len(first.codes), int(first.counts.max())
     present = np.flatnonzero(first.counts)
     if n_years < 2 or len(present) * n_years > (1 + _MOST_MISSING) * n_rows:
+        return None
+    n_groups = -(-other.size // n_years)
+    if other.members == 2 and float(n_groups) ** 3 > MOST_FLOPS:
         return None
     pair = first.codes[:, 0]
     some_row = np.zeros(first.size, np.int32)
@@ -103,7 +144,6 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     seen[first.counts == 0] = True
     lacking, years = np.divmod(np.flatnonzero(~seen), n_years)
     levels = groups[lacking] * n_years + years[:, None]
-    n_groups = -(-other.size // n_years)
     return Cells(
         n_years,
         _incidence(present, groups[present], first.size, n_groups),

@@ -96,6 +96,14 @@ class Operator:
         """Sums over the levels of some effects of the rows that coefficients of others make: sum_l G_kl b_l."""
         return {k: sum(self._product(k, other, b) for other, b in sources.items()) for k in targets}
 
+    def reduced(self, p: Coefficients) -> Coefficients:
+        """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated."""
+        sources = dict(zip(self.rest, p, strict=True))
+        if self.eliminated:
+            sources[0] = -self.solve(0, self.couple(sources, [0])[0])
+        found = self.couple(sources, self.rest)
+        return tuple(found[k] for k in self.rest)
+
     def _product(self, k: int, other: int, b: Array) -> Array:
         if k == other:
             own = self.own[k]
@@ -144,7 +152,12 @@ def solve(inverse: Array | Blocks, g: Array) -> Array:
     padded = np.concatenate([g, np.zeros((1, g.shape[1]))])
     out = np.zeros_like(padded)
     for positions, matrices in zip(inverse.positions, inverse.matrices, strict=True):
-        out[positions] = matrices @ padded[positions]
+        if len(matrices) < len(positions):  # one matrix for all blocks: one product
+            across = positions.T
+            right = padded[across]
+            out[across] = (matrices[0] @ right.reshape(len(across), -1)).reshape(right.shape)
+        else:
+            out[positions] = matrices @ padded[positions]
     return out[:-1]
 
 
@@ -188,13 +201,10 @@ def first_only(operator: Operator, g: Coefficients) -> Coefficients:
     return (solve(operator.inverses[0], g[0]), *(np.zeros_like(part) for part in g[1:]))
 
 
-def reduced(operator: Operator, p: Coefficients) -> Coefficients:
-    """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated."""
-    sources = dict(zip(operator.rest, p, strict=True))
-    if operator.eliminated:
-        sources[0] = -operator.solve(0, operator.couple(sources, [0])[0])
-    found = operator.couple(sources, operator.rest)
-    return tuple(found[k] for k in operator.rest)
+def remaining(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficients:
+    """Sums of columns once coefficients of all effects are taken out: g - G b."""
+    taken = operator.couple(dict(enumerate(b)), range(len(g)))
+    return tuple(part - taken[k] for k, part in enumerate(g))
 
 
 def inner(a: Coefficients, b: Coefficients) -> Array:

@@ -31,14 +31,13 @@ class Dummies:
     @cached_property
     def plain(self) -> sparse.csr_matrix:
         """``[n_rows, levels]``"""
-        sizes = [effect.size for effect in self.effects]
-        offsets = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
-        index = np.concatenate(
-            [effect.codes + first for effect, first in zip(self.effects, offsets, strict=True)], axis=1
-        )
-        n_rows, members = index.shape
+        n_rows, members = len(self.effects[0].codes), sum(effect.members for effect in self.effects)
+        index, at, offset = np.empty((n_rows, members), np.int32), 0, 0
+        for effect in self.effects:
+            np.add(effect.codes, np.int32(offset), out=index[:, at : at + effect.members])
+            at, offset = at + effect.members, offset + effect.size
         pointer = np.arange(0, n_rows * members + 1, members, dtype=np.int32)
-        return sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), (n_rows, sum(sizes)))
+        return sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), (n_rows, offset))
 
     @cached_property
     def weighted(self) -> sparse.csc_matrix:
@@ -78,13 +77,16 @@ class Dummies:
 
 @dataclass
 class Rows:
-    """Columns on their way: rows so far, their sums over all levels, and the length they are measured by."""
+    """Columns on their way: rows so far, their sums over all levels, the length they are measured by, and what
+    rounding may leave as a share of it.
+    """
 
     dummies: Dummies
     values: Array
     out: Array
     sums: Coefficients
     scale: Array
+    rounding: Array
 
     def subtract(self, b: Coefficients) -> None:
         """Take out what coefficients make of the effects."""
@@ -93,4 +95,7 @@ class Rows:
         for rows, block in [(slice(None), self.dummies.plain)] if few else self.dummies.blocks:
             np.subtract(self.values[rows], block @ stacked, out=self.out[rows])
         self.values = self.out
+
+    def read_again(self) -> None:
+        """Sums of the rows as they are now."""
         self.sums = self.dummies.sums(self.values)
