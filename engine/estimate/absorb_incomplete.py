@@ -11,7 +11,7 @@ Where one does, the equations fall into one block of T a group.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,22 +33,18 @@ class Cells:
     ----------
     n_years : int
     by_group : ``[n_pairs, n_groups]``
-        Groups of each pair that has a row.
+        Groups of each pair that has a row, Z'.
     by_level : ``[n_pairs, n_groups n_years]``
         Levels of the cells that such a pair lacks.
-    between, missing_between : ``[n_groups, n_groups]``, ``[n_groups n_years, n_groups n_years]``, or None
-        Pairs that join two groups, and missing cells that would join two levels, if two levels apply to a row.
+    own, missing_own : ``[n_groups, n_groups]``, ``[n_groups n_years, n_groups n_years]``, or None
+        Z Z', and the same of the missing cells alone, if two levels apply to a row.
     """
 
     n_years: int
     by_group: sparse.csr_matrix
     by_level: sparse.csr_matrix
-    between: sparse.csr_matrix | None
-    missing_between: sparse.csr_matrix | None
-
-    @property
-    def n_groups(self) -> int:
-        return int(self.by_group.shape[1])
+    own: sparse.csr_matrix | None
+    missing_own: sparse.csr_matrix | None
 
     @cached_property
     def of_group(self) -> sparse.csc_matrix:
@@ -58,18 +54,17 @@ class Cells:
     def of_level(self) -> sparse.csc_matrix:
         return self.by_level.T
 
-    def whole(self, b: Array) -> Array:
-        """Coefficients of all levels: the last group may lack its last years."""
-        return np.pad(b, ((0, self.n_groups * self.n_years - len(b)), (0, 0)))
+    def by_year(self, b: Array) -> Array:
+        """``[n_groups, n_years, n_columns]``"""
+        return b.reshape(self.by_group.shape[1], self.n_years, -1)
 
-    def inverse(self, size: int) -> Blocks | None:
-        """(Z Z')^- of the whole grid in every year, of the first levels, if two levels apply to a row."""
-        if self.between is None:
+    def inverse(self) -> Blocks | None:
+        """(Z Z')^- of the whole grid in every year, if two levels apply to a row."""
+        if self.own is None:
             return None
-        degree = np.asarray(self.of_group.sum(axis=1)).ravel()
-        inverse, _ = generalised_inverses((self.between.toarray() + np.diag(degree))[None])
-        levels = np.minimum(np.arange(self.n_groups * self.n_years), size)
-        return Blocks((levels.reshape(self.n_groups, self.n_years).T,), (inverse,))
+        inverse, _ = generalised_inverses(self.own.toarray()[None])
+        levels = np.arange(len(inverse[0]) * self.n_years).reshape(-1, self.n_years)
+        return Blocks((levels.T,), (inverse,))
 
 
 @dataclass(frozen=True)
@@ -78,42 +73,46 @@ class GridOperator(Operator):
 
     cells: Cells
 
-    def reduced(self, p: Coefficients) -> Coefficients:
-        cells, size = self.cells, len(p[0])
-        years = cells.whole(p[0]).reshape(cells.n_groups, cells.n_years, -1)
-        years = years - years.mean(axis=1, keepdims=True)
-        b = years.reshape(-1, years.shape[2])
-        out = self._own(b)
+    def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
+        cells, (b,) = self.cells, p
+        if image is None or cells.missing_own is None:
+            b = b - _every_year(cells.by_year(b).mean(axis=1), cells.n_years)
+            out = self._product(1, 1, b)
+        else:  # has no mean over years, nor then has what the preconditioner made of it
+            out = image[0] - cells.missing_own @ b
         out -= cells.of_level @ self.solve(0, cells.by_level @ b)
-        years = out.reshape(years.shape)
-        years -= years.mean(axis=1, keepdims=True)
-        return (out[:size],)
-
-    def _own(self, b: Array) -> Array:
-        """G_BB b of the second effect, on all levels."""
-        cells, counts = self.cells, self.effects[1].counts
-        out = np.pad(counts, (0, len(b) - len(counts)))[:, None] * b
-        if cells.between is not None and cells.missing_between is not None:
-            out += np.asarray(cells.between @ b.reshape(cells.n_groups, -1)).reshape(b.shape)
-            out -= cells.missing_between @ b
-        return np.asarray(out)
+        out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
+        return (out,)
 
     def _product(self, k: int, other: int, b: Array) -> Array:
-        cells, size = self.cells, self.effects[k].size
+        cells = self.cells
         if k > other:
-            every_year = np.repeat(cells.of_group @ b, cells.n_years, axis=0)
-            return np.asarray(every_year - cells.of_level @ b)[:size]
-        if k == 0 == other:
-            return np.asarray(self.effects[0].counts[:, None] * b)
-        whole = cells.whole(b)
-        if k == other:
-            return self._own(whole)[:size]
-        years = whole.reshape(cells.n_groups, cells.n_years, -1)
-        return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ whole)
+            return np.asarray(_every_year(cells.of_group @ b, cells.n_years) - cells.of_level @ b)
+        if k < other:
+            return np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1) - cells.by_level @ b)
+        if k == 0 or cells.own is None or cells.missing_own is None:
+            return np.asarray(self.effects[k].counts[:, None] * b)
+        whole = np.asarray(cells.own @ b.reshape(cells.own.shape[0], -1)).reshape(b.shape)
+        return np.asarray(whole - cells.missing_own @ b)
+
+
+def _every_year(values: Array, n_years: int) -> Array:
+    return np.repeat(values, n_years, axis=0)
+
+
+def whole_groups(effects: list[Levels]) -> list[Levels]:
+    """The same with room for all years of the last group of the second effect, should that have groups and years."""
+    if len(effects) != 2 or effects[0].members != 1:
+        return effects
+    first, other = effects
+    lacking = -other.size % int(first.counts.max())
+    if lacking == 0:
+        return effects
+    return [first, replace(other, size=other.size + lacking, counts=np.pad(other.counts, (0, lacking)))]
 
 
 def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
-    """Where rows stand, or None: two effects without weights, no cell twice, few of them missing.
+    """Where rows stand, or None: two effects in whole groups without weights, no cell twice, few of them missing.
 
     Some pair must have all years, and levels be coded group x years + year.
     """
@@ -124,7 +123,7 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     present = np.flatnonzero(first.counts)
     if n_years < 2 or len(present) * n_years > (1 + _MOST_MISSING) * n_rows:
         return None
-    n_groups = -(-other.size // n_years)
+    n_groups = other.size // n_years
     if other.members == 2 and float(n_groups) ** 3 > MOST_FLOPS:
         return None
     pair = first.codes[:, 0]
@@ -148,8 +147,8 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
         n_years,
         _incidence(present, groups[present], first.size, n_groups),
         _incidence(lacking, levels, first.size, n_groups * n_years),
-        _joined(groups[present], n_groups),
-        _joined(levels, n_groups * n_years),
+        _own_equations(groups[present], n_groups),
+        _own_equations(levels, n_groups * n_years),
     )
 
 
@@ -160,9 +159,10 @@ def _incidence(rows: Integers, columns: Integers, n_rows: int, n_columns: int) -
     return sparse.csr_matrix((np.ones(columns.size), columns.ravel(), pointer), (n_rows, n_columns))
 
 
-def _joined(codes: Any, size: int) -> sparse.csr_matrix | None:
-    """How often two codes are together, either way."""
+def _own_equations(codes: Any, size: int) -> sparse.csr_matrix | None:
+    """B'B of dummies of two levels a row."""
     if codes.shape[1] == 1:
         return None
-    both = np.concatenate([codes, codes[:, ::-1]])
-    return sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(size, size))
+    row = np.concatenate([codes[:, 0], codes[:, 1], codes.ravel()])
+    column = np.concatenate([codes[:, 1], codes[:, 0], codes.ravel()])
+    return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(size, size))

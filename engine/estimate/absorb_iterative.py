@@ -33,6 +33,8 @@ class Run:
     Attributes
     ----------
     solution, gradient, direction : tuple of float64 ``[n_levels, n_columns]``
+    image : the same
+        What the preconditioner makes the direction of.
     product : float64 ``[n_columns]``
         Gradient times preconditioned gradient.
     alphas, betas : list of float64 ``[n_columns]``
@@ -44,6 +46,7 @@ class Run:
     solution: Coefficients
     gradient: Coefficients
     direction: Coefficients
+    image: Coefficients
     product: Array
     alphas: list[Array] = field(default_factory=list)
     betas: list[Array] = field(default_factory=list)
@@ -54,7 +57,7 @@ class Run:
             self._step(np.sqrt(self.product) > target)
 
     def _step(self, is_open: Mask) -> None:
-        applied = product(self.operator, self.kind, self.direction)
+        applied = product(self.operator, self.kind, self.direction, self.image)
         curvature = kernels.inner(self.direction, applied)
         on = is_open & (curvature > 0)
         alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=on)
@@ -63,11 +66,10 @@ class Run:
         z = _precondition(self.operator, self.kind, self.gradient)
         fresh = np.where(on, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
         beta = np.divide(fresh, self.product, out=np.zeros_like(fresh), where=on)
-        direction = tuple(part + beta * p for part, p in zip(z, self.direction, strict=True))
-        if not on.all():  # a column that is done keeps its own, should a lower target open it again
-            pairs = zip(direction, self.direction, strict=True)
-            direction = tuple(on * new + ~on * old for new, old in pairs)
-        self.direction = direction
+        # A column that is done keeps its own, should a lower target open it again.
+        kept = np.where(on, beta, 1.0)
+        self.direction = tuple(on * part + kept * p for part, p in zip(z, self.direction, strict=True))
+        self.image = tuple(on * g + kept * p for g, p in zip(self.gradient, self.image, strict=True))
         # A direction without curvature lies in the null space: the column can go no further.
         self.product = np.where(is_open & ~on, 0.0, fresh)
         self.alphas.append(alpha)
@@ -100,13 +102,15 @@ def start(operator: Operator, right: Coefficients, kind: Kind) -> Run:
     """The iteration at its first direction."""
     direction = _precondition(operator, kind, right)
     product = np.maximum(kernels.inner(right, direction), 0.0)
-    return Run(operator, kind, tuple(0.0 * part for part in right), right, direction, product)
+    return Run(operator, kind, tuple(0.0 * part for part in right), right, direction, right, product)
 
 
-def product(operator: Operator, kind: Kind, p: Coefficients) -> Coefficients:
+def product(
+    operator: Operator, kind: Kind, p: Coefficients, image: Coefficients | None = None
+) -> Coefficients:
     """S p or G p."""
     if kind == "equations":
-        return operator.reduced(p)
+        return operator.reduced(p, image)
     return tuple(operator.couple(dict(enumerate(p)), range(len(p))).values())
 
 

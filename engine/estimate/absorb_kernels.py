@@ -96,8 +96,11 @@ class Operator:
         """Sums over the levels of some effects of the rows that coefficients of others make: sum_l G_kl b_l."""
         return {k: sum(self._product(k, other, b) for other, b in sources.items()) for k in targets}
 
-    def reduced(self, p: Coefficients) -> Coefficients:
-        """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated."""
+    def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
+        """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated.
+
+        ``image`` is what the inverses of those effects make p of, for operators that can use it.
+        """
         sources = dict(zip(self.rest, p, strict=True))
         if self.eliminated:
             sources[0] = -self.solve(0, self.couple(sources, [0])[0])

@@ -13,7 +13,7 @@ from engine.estimate import absorb_direct as direct
 from engine.estimate.absorb_device import DeviceOperator
 from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid, recognise
-from engine.estimate.absorb_incomplete import Cells, GridOperator, find_cells
+from engine.estimate.absorb_incomplete import Cells, GridOperator, find_cells, whole_groups
 from engine.estimate.absorb_kernels import Blocks, Operator, level_weights, own_equations
 from engine.estimate.absorb_levels import SAMPLE, Array, Design, Levels, spans
 from engine.estimate.absorb_rows import Dummies
@@ -31,7 +31,7 @@ class Plan:
     @cached_property
     def effects(self) -> list[Levels]:
         """Those that are worked with, in the order of a sweep."""
-        return [self.design.effects[k] for k in self.design.active]
+        return whole_groups([self.design.effects[k] for k in self.design.active])
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +79,7 @@ class Plan:
         for others.
         """
         if self.cells is not None:
-            return [None, self.cells.inverse(self.effects[1].size)]
+            return [None, self.cells.inverse()]
         return [
             direct.alike_blocks(effect, self.design.weights) if effect.members == 2 else None
             for effect in self.effects
