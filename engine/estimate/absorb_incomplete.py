@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -34,36 +33,48 @@ class Cells:
     n_years : int
     by_group : ``[n_pairs, n_groups]``
         Groups of each pair that has a row, Z'.
-    by_level : ``[n_pairs, n_groups n_years]``
-        Levels of the cells that such a pair lacks.
-    own, missing_own : ``[n_groups, n_groups]``, ``[n_groups n_years, n_groups n_years]``, or None
-        Z Z', and the same of the missing cells alone, if two levels apply to a row.
+    missing : ``[n_missing, n_groups n_years]``
+        Levels of each cell that such a pair lacks, M.
+    by_pair : ``[n_pairs, n_missing]``
+        Those cells, by pair.
+    own : ``[n_groups]`` or ``[n_groups, n_groups]``
+        Z Z': pairs of each group, or a matrix where two levels apply to a row.
     """
 
     n_years: int
     by_group: sparse.csr_matrix
-    by_level: sparse.csr_matrix
-    own: sparse.csr_matrix | None
-    missing_own: sparse.csr_matrix | None
+    missing: sparse.csr_matrix
+    by_pair: sparse.csr_matrix
+    own: Array
 
     @cached_property
     def of_group(self) -> sparse.csc_matrix:
         return self.by_group.T
 
     @cached_property
-    def of_level(self) -> sparse.csc_matrix:
-        return self.by_level.T
+    def of_missing(self) -> sparse.csc_matrix:
+        return self.missing.T
+
+    @cached_property
+    def of_pair(self) -> sparse.csc_matrix:
+        return self.by_pair.T
 
     def by_year(self, b: Array) -> Array:
         """``[n_groups, n_years, n_columns]``"""
-        return b.reshape(self.by_group.shape[1], self.n_years, -1)
+        return b.reshape(len(self.own), self.n_years, -1)
+
+    def whole(self, b: Array) -> Array:
+        """Z Z' b, in every year."""
+        if self.own.ndim == 1:
+            return _every_year(self.own, self.n_years)[:, None] * b
+        return np.asarray(self.own @ b.reshape(len(self.own), -1)).reshape(b.shape)
 
     def inverse(self) -> Blocks | None:
-        """(Z Z')^- of the whole grid in every year, if two levels apply to a row."""
-        if self.own is None:
+        """(Z Z')^- in every year, if two levels apply to a row."""
+        if self.own.ndim == 1:
             return None
-        inverse, _ = generalised_inverses(self.own.toarray()[None])
-        levels = np.arange(len(inverse[0]) * self.n_years).reshape(-1, self.n_years)
+        inverse, _ = generalised_inverses(self.own[None])
+        levels = np.arange(len(self.own) * self.n_years).reshape(-1, self.n_years)
         return Blocks((levels.T,), (inverse,))
 
 
@@ -75,25 +86,28 @@ class GridOperator(Operator):
 
     def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
         cells, (b,) = self.cells, p
-        if image is None or cells.missing_own is None:
+        if image is None or cells.own.ndim == 1:
             b = b - _every_year(cells.by_year(b).mean(axis=1), cells.n_years)
-            out = self._product(1, 1, b)
-        else:  # has no mean over years, nor then has what the preconditioner made of it
-            out = image[0] - cells.missing_own @ b
-        out -= cells.of_level @ self.solve(0, cells.by_level @ b)
+            out = cells.whole(b)
+        else:  # the preconditioner is that of the whole grid, and p has no mean over years
+            out = image[0]
+        lacking = cells.missing @ b
+        lacking += cells.of_pair @ self.solve(0, cells.by_pair @ lacking)
+        out = out - cells.of_missing @ lacking
         out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
         return (out,)
 
     def _product(self, k: int, other: int, b: Array) -> Array:
         cells = self.cells
         if k > other:
-            return np.asarray(_every_year(cells.of_group @ b, cells.n_years) - cells.of_level @ b)
+            every_year = _every_year(cells.of_group @ b, cells.n_years)
+            return np.asarray(every_year - cells.of_missing @ (cells.of_pair @ b))
+        if k == 0 == other:
+            return np.asarray(self.effects[0].counts[:, None] * b)
+        lacking = cells.missing @ b
         if k < other:
-            return np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1) - cells.by_level @ b)
-        if k == 0 or cells.own is None or cells.missing_own is None:
-            return np.asarray(self.effects[k].counts[:, None] * b)
-        whole = np.asarray(cells.own @ b.reshape(cells.own.shape[0], -1)).reshape(b.shape)
-        return np.asarray(whole - cells.missing_own @ b)
+            return np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1) - cells.by_pair @ lacking)
+        return np.asarray(cells.whole(b) - cells.of_missing @ lacking)
 
 
 def _every_year(values: Array, n_years: int) -> Array:
@@ -130,39 +144,43 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     some_row = np.zeros(first.size, np.int32)
     some_row[pair] = np.arange(n_rows, dtype=np.int32)
     groups = other.codes[some_row] // np.int32(n_years)
-    begin = groups * np.int32(n_years)
-    year = other.codes[:, 0] - begin[pair, 0]
-    if year.min() < 0 or year.max() >= n_years:
+    year = other.codes[:, 0] - np.take(groups[:, 0] * np.int32(n_years), pair)
+    if year.view(np.uint32).max() >= n_years:  # a negative one is large
         return None
-    if other.members == 2 and (other.codes[:, 1] - begin[pair, 1] != year).any():
-        return None
+    if other.members == 2:
+        again = other.codes[:, 1] - np.take(groups[:, 1] * np.int32(n_years), pair)
+        if (again != year).any():
+            return None
     seen = np.zeros((first.size, n_years), dtype=bool)
-    seen.ravel()[pair * np.int64(n_years) + year] = True
+    seen.ravel()[pair * (np.int32 if seen.size < 1 << 31 else np.int64)(n_years) + year] = True
     if np.count_nonzero(seen) != n_rows:
         return None
     seen[first.counts == 0] = True
-    lacking, years = np.divmod(np.flatnonzero(~seen), n_years)
-    levels = groups[lacking] * n_years + years[:, None]
+    lacking, years = np.divmod(np.flatnonzero(~seen).astype(np.int32), np.int32(n_years))
+    levels = groups[lacking] * np.int32(n_years) + years[:, None]
+    n_lacking = np.where(first.counts > 0, n_years - first.counts, 0)
+    each = np.arange(len(lacking), dtype=np.int32)
     return Cells(
         n_years,
-        _incidence(present, groups[present], first.size, n_groups),
-        _incidence(lacking, levels, first.size, n_groups * n_years),
-        _own_equations(groups[present], n_groups),
-        _own_equations(levels, n_groups * n_years),
+        _ones((first.counts > 0) * other.members, groups[present].ravel(), n_groups),
+        _ones(np.full(len(lacking), other.members), levels.ravel(), n_groups * n_years),
+        _ones(n_lacking, each, len(lacking)),
+        _own(groups[present], n_groups),
     )
 
 
-def _incidence(rows: Integers, columns: Integers, n_rows: int, n_columns: int) -> sparse.csr_matrix:
-    """Ones; rows are in order."""
-    members = columns.shape[1]
-    pointer = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows) * members)])
-    return sparse.csr_matrix((np.ones(columns.size), columns.ravel(), pointer), (n_rows, n_columns))
+def _ones(n_entries: Integers, columns: Integers, n_columns: int) -> sparse.csr_matrix:
+    """As many ones a row as said."""
+    pointer = np.zeros(len(n_entries) + 1, np.int32)
+    np.cumsum(n_entries, out=pointer[1:])
+    return sparse.csr_matrix((np.ones(len(columns)), columns, pointer), (len(n_entries), n_columns))
 
 
-def _own_equations(codes: Any, size: int) -> sparse.csr_matrix | None:
-    """B'B of dummies of two levels a row."""
-    if codes.shape[1] == 1:
-        return None
-    row = np.concatenate([codes[:, 0], codes[:, 1], codes.ravel()])
-    column = np.concatenate([codes[:, 1], codes[:, 0], codes.ravel()])
-    return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(size, size))
+def _own(groups: Integers, n_groups: int) -> Array:
+    """Z Z'."""
+    degree = np.bincount(groups.ravel(), minlength=n_groups).astype(np.float64)
+    if groups.shape[1] == 1:
+        return degree
+    joint = np.bincount(groups[:, 0] * np.int64(n_groups) + groups[:, 1], minlength=n_groups**2)
+    between = joint.reshape(n_groups, n_groups)
+    return np.asarray(between + between.T + np.diag(degree), dtype=np.float64)
