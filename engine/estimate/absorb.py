@@ -35,7 +35,7 @@ __all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_i
 
 Method = Literal["auto", "direct", "conjugate_gradient", "alternating"]
 
-_EXACT = 1e-13  # left by rounding alone
+_EXACT = 3e-13  # left by rounding alone
 _CANCELS = 1e-4  # a share of the squares this small is not taken as a difference of sums
 _BLOCK_BYTES = 64 << 20  # coefficients of the columns that are worked on together
 _REFINEMENTS = 3
