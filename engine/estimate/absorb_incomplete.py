@@ -35,7 +35,9 @@ class Cells:
         Groups of each pair that has a row, Z'.
     missing : ``[n_missing, n_groups n_years]``
         Levels of each cell that such a pair lacks, M.
-    by_pair : ``[n_pairs, n_missing]``
+    lacking : int ``[n_lacking]``
+        Pairs that have such cells.
+    by_pair : ``[n_lacking, n_missing]``
         Those cells, by pair.
     own : ``[n_groups]`` or ``[n_groups, n_groups]``
         Z Z': pairs of each group, or a matrix where two levels apply to a row.
@@ -44,6 +46,7 @@ class Cells:
     n_years: int
     by_group: sparse.csr_matrix
     missing: sparse.csr_matrix
+    lacking: Integers
     by_pair: sparse.csr_matrix
     own: Array
 
@@ -91,9 +94,11 @@ class GridOperator(Operator):
             out = cells.whole(b)
         else:  # the preconditioner is that of the whole grid, and p has no mean over years
             out = image[0]
-        lacking = cells.missing @ b
-        lacking += cells.of_pair @ self.solve(0, cells.by_pair @ lacking)
-        out = out - cells.of_missing @ lacking
+        gone = cells.missing @ b  # what is as long as pairs or cells is made as seldom as can be
+        mean = cells.by_pair @ gone
+        mean /= self.effects[0].counts[cells.lacking][:, None]
+        gone += cells.of_pair @ mean
+        out = out - cells.of_missing @ gone
         out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
         return (out,)
 
@@ -101,13 +106,16 @@ class GridOperator(Operator):
         cells = self.cells
         if k > other:
             every_year = _every_year(cells.of_group @ b, cells.n_years)
-            return np.asarray(every_year - cells.of_missing @ (cells.of_pair @ b))
+            every_year -= cells.of_missing @ (cells.of_pair @ b[cells.lacking])
+            return every_year
         if k == 0 == other:
             return np.asarray(self.effects[0].counts[:, None] * b)
-        lacking = cells.missing @ b
+        gone = cells.missing @ b
         if k < other:
-            return np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1) - cells.by_pair @ lacking)
-        return np.asarray(cells.whole(b) - cells.of_missing @ lacking)
+            out = np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1))
+            out[cells.lacking] -= cells.by_pair @ gone
+            return out
+        return np.asarray(cells.whole(b) - cells.of_missing @ gone)
 
 
 def _every_year(values: Array, n_years: int) -> Array:
@@ -156,15 +164,16 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     if np.count_nonzero(seen) != n_rows:
         return None
     seen[first.counts == 0] = True
-    lacking, years = np.divmod(np.flatnonzero(~seen).astype(np.int32), np.int32(n_years))
-    levels = groups[lacking] * np.int32(n_years) + years[:, None]
-    n_lacking = np.where(first.counts > 0, n_years - first.counts, 0)
-    each = np.arange(len(lacking), dtype=np.int32)
+    of_cell, years = np.divmod(np.flatnonzero(~seen).astype(np.int32), np.int32(n_years))
+    levels = groups[of_cell] * np.int32(n_years) + years[:, None]
+    lacking = np.flatnonzero((first.counts > 0) & (first.counts < n_years))
+    each = np.arange(len(of_cell), dtype=np.int32)
     return Cells(
         n_years,
         _ones((first.counts > 0) * other.members, groups[present].ravel(), n_groups),
-        _ones(np.full(len(lacking), other.members), levels.ravel(), n_groups * n_years),
-        _ones(n_lacking, each, len(lacking)),
+        _ones(np.full(len(each), other.members), levels.ravel(), n_groups * n_years),
+        lacking,
+        _ones(n_years - first.counts[lacking], each, len(each)),
         _own(groups[present], n_groups),
     )
 
