@@ -90,7 +90,9 @@ def unit_columns(operator: Operator, width: int) -> Inverse:
     full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
     lacking = n_blocks * width - size
     matrices = np.pad(np.concatenate(found), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
-    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(-1, width)
+    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(
+        -1, width
+    )
     matrices = (matrices + np.swapaxes(matrices, 1, 2)) / 2 * used[:, None] * used[:, :, None]
     inverse, ranks = generalised_inverses(matrices)
     place = np.minimum(np.arange(n_blocks * width), size).reshape(n_blocks, width)
