@@ -87,6 +87,16 @@ class GridOperator(Operator):
 
     cells: Cells
 
+    def solve(self, k: int, g: Array) -> Array:
+        inverse, (n_groups, n_years) = self.inverses[k], (len(self.cells.own), self.cells.n_years)
+        if (
+            isinstance(inverse, Blocks)
+            and inverse.positions[0].shape == (n_years, n_groups)
+            and len(inverse.matrices[0]) == 1
+        ):  # that of `Cells.inverse`: no level has to be looked up
+            return np.asarray(inverse.matrices[0][0] @ g.reshape(n_groups, -1)).reshape(g.shape)
+        return super().solve(k, g)
+
     def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
         cells, (b,) = self.cells, p
         if image is None or cells.own.ndim == 1:

@@ -89,7 +89,7 @@ class Operator:
         return g
 
     def solve(self, k: int, g: Any) -> Any:
-        """Inverse of G_kk times sums."""
+        """Inverse of G_kk, or what stands for it, times sums."""
         return solve(self.inverses[k], g)
 
     def couple(self, sources: Mapping[int, Any], targets: Iterable[int]) -> dict[int, Any]:
