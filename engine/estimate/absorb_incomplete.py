@@ -97,6 +97,10 @@ class GridOperator(Operator):
             return np.asarray(inverse.matrices[0][0] @ g.reshape(n_groups, -1)).reshape(g.shape)
         return super().solve(k, g)
 
+    def consistent(self, right: Coefficients) -> Coefficients:
+        (g,) = right
+        return (g - _every_year(self.cells.by_year(g).mean(axis=1), self.cells.n_years),)
+
     def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
         cells, (b,) = self.cells, p
         if image is None or cells.own.ndim == 1:

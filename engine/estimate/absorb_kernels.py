@@ -96,6 +96,10 @@ class Operator:
         """Sums over the levels of some effects of the rows that coefficients of others make: sum_l G_kl b_l."""
         return {k: sum(self._product(k, other, b) for other, b in sources.items()) for k in targets}
 
+    def consistent(self, right: Coefficients) -> Coefficients:
+        """A right side of the equations without what rounding put outside their range, where that is known."""
+        return right
+
     def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
         """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated.
 
@@ -186,7 +190,7 @@ def eliminate(operator: Operator, g: Coefficients) -> Coefficients:
     if not operator.eliminated:
         return g
     taken = operator.couple({0: operator.solve(0, g[0])}, operator.rest)
-    return tuple(g[k] - taken[k] for k in operator.rest)
+    return operator.consistent(tuple(g[k] - taken[k] for k in operator.rest))
 
 
 def recover(operator: Operator, g: Coefficients, rest: Coefficients) -> Coefficients:
