@@ -19,7 +19,7 @@ from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, level
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 SMALL = 64
-"""Equations in a block that eigenvalues are cheap for."""
+"""Equations in a block that sweeps, or products with unit columns, are cheap for."""
 
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
 
@@ -203,7 +203,7 @@ def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
 
 
 def _by_sweeps(matrices: Array) -> tuple[Array, Integers]:
-    """The same for many small matrices at once, by sweeps (Goodnight 1979) on the largest pivot left in each."""
+    """Inverses of many small matrices at once, and their ranks, by sweeps (Goodnight 1979) on the largest pivot left in each."""
     work, size = matrices.copy(), matrices.shape[1]
     each, ranks = np.arange(len(work)), np.zeros(len(work), np.int64)
     done = np.zeros(work.shape[:2], bool)
