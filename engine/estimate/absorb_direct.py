@@ -203,7 +203,7 @@ def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
 
 
 def _by_sweeps(matrices: Array) -> tuple[Array, Integers]:
-    """Inverses of many small matrices at once, and their ranks, by sweeps (Goodnight 1979) on the largest pivot left in each."""
+    """Inverses of many small matrices at once, and their ranks: sweeps (Goodnight 1979), largest pivot first."""
     work, size = matrices.copy(), matrices.shape[1]
     each, ranks = np.arange(len(work)), np.zeros(len(work), np.int64)
     done = np.zeros(work.shape[:2], bool)
