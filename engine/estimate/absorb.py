@@ -35,9 +35,8 @@ __all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_i
 
 Method = Literal["auto", "direct", "conjugate_gradient", "alternating"]
 
-_EXACT = 1e-13  # left by rounding alone
-_ROUNDING = 1e-10  # as much may be left by rounding of a column far from zero
-_CANCELS = 1e-6  # a share of the squares this small is not taken as a difference of sums
+_EXACT = 3e-13  # left by rounding alone
+_CANCELS = 1e-4  # a share of the squares this small is not taken as a difference of sums
 _BLOCK_BYTES = 64 << 20  # coefficients of the columns that are worked on together
 _REFINEMENTS = 3
 
@@ -192,7 +191,9 @@ class _Rule:
             return self._closed_form(plan.grid, columns, out, first)
         rows = self._measured(np.ascontiguousarray(columns), out, first)
         if len(plan.effects) == 1 and plan.operator.eliminated:
-            return self._sweep(rows)
+            means = self._sweep(rows)
+            if means is not None:
+                return means
         if method == "alternating":
             if any(
                 own is None and effect.members == 2
@@ -218,13 +219,14 @@ class _Rule:
         plan = self.plan
         if plan.may_commute:
             part = self._sweep(rows)
-            if (part.error <= _EXACT).all():
+            if part is not None:
                 return part
         if plan.forming_pays(rows.out.shape[1]) and plan.cheap_equations is not None:
             return self._solve(rows, plan.cheap_equations)
         found = self._iterate(rows, "equations")
         if (found.error <= self.tolerance).all() or plan.any_equations is None:
             return found
+        rows.read_again()
         return self._solve(rows, plan.any_equations)
 
     def _closed_form(self, grid: Grid, columns: Array, out: Array, first: int) -> _Part:
@@ -244,55 +246,65 @@ class _Rule:
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
             sums, squares = dummies.sums(columns), dummies.squares(columns)
         _refuse_missing(squares, columns, first)
-        rows = Rows(dummies, columns, out, sums, squares)
+        rows = Rows(dummies, columns, out, sums, squares, squares)
         within = squares - kernels.explained(plan.operator, 0, sums)
         if (within <= _CANCELS * squares).any():  # values far from zero: their digits go to the first effect
             rows.subtract(kernels.first_only(plan.operator, sums))
+            rows.read_again()
             squares = dummies.squares(rows.values)
             within = squares - kernels.explained(plan.operator, 0, rows.sums)
         rows.scale = np.sqrt(np.where(within > 0, within, 1.0))
+        rows.rounding = np.finfo(float).eps * np.sqrt(squares) / rows.scale
         return rows
 
-    def _sweep(self, rows: Rows) -> _Part:
-        """Whole only if the projections commute; once more if rounding of a column far from zero is left."""
-        plan, count = self.plan, 0
-        error = np.full(len(rows.scale), np.inf)
-        while (error > _EXACT).any() and count < 2 and (count == 0 or (error <= _ROUNDING).all()):
-            rows.subtract(kernels.sweep(plan.operator, rows.sums))
-            error = np.sqrt(kernels.most_explained(plan.operator, rows.sums)) / rows.scale
-            count += 1
-        if len(plan.names) == 1:
-            return _Part(error, count, f"means of {plan.names[0]}", plan.effects[0].n_levels)
-        return _Part(error, count, f"one sweep through {' and '.join(plan.names)}, whose projections commute")
+    def _sweep(self, rows: Rows) -> _Part | None:
+        """None if the projections do not commute: a sweep is not whole then."""
+        plan, sums = self.plan, rows.sums
+        b = kernels.sweep(plan.operator, sums)
+        left = kernels.remaining(plan.operator, sums, b)
+        error = np.sqrt(kernels.most_explained(plan.operator, left)) / rows.scale
+        if (error > _EXACT).any():
+            return None
+        rows.subtract(b)
+        words = f"means of {plan.names[0]}"
+        if len(plan.names) > 1:
+            words = f"one sweep through {' and '.join(plan.names)}, whose projections commute"
+        rank = plan.effects[0].n_levels if len(plan.names) == 1 else None
+        return _Part(np.maximum(error, rows.rounding), 1, words, rank)
 
     def _solve(self, rows: Rows, equations: Inverse) -> _Part:
-        operator, count = self.plan.operator, 0
+        operator, blocks = self.plan.operator, equations.blocks
+        right = kernels.eliminate(operator, rows.sums)
+        left, b, count = right, tuple(np.zeros_like(part) for part in right), 0
         error = np.full(len(rows.scale), np.inf)
         while (error > _EXACT).any() and count < _REFINEMENTS:
-            rows.subtract(direct.solution(operator, equations.blocks, rows.sums))
-            error = direct.left(operator, equations.blocks, rows.sums) / rows.scale
+            b = tuple(map(np.add, b, direct.solution(blocks, left)))
+            left = tuple(map(np.subtract, right, operator.reduced(b)))
+            error = direct.length(operator, blocks, left) / rows.scale
             count += 1
+        rows.subtract(kernels.recover(operator, rows.sums, b))
         words = f"{equations.n_equations:,} equations of {self._equations_of} solved"
         if equations.n_blocks > 1:
             words += f" in {equations.n_blocks:,} blocks"
         first = self.plan.effects[0].n_levels if operator.eliminated else 0
-        return _Part(error, count, words, first + equations.rank)
+        return _Part(np.maximum(error, rows.rounding), count, words, first + equations.rank)
 
     def _iterate(self, rows: Rows, kind: iterative.Kind) -> _Part:
         """Conjugate gradient, started again on what it left until the error is below the tolerance."""
         operator = self.plan.exact_operator if kind == "sweeps" else self.plan.operator
-        used, smallest = 0, np.inf
         words = f"conjugate gradient on {self._equations_of}"
         if kind == "sweeps":
             words = f"conjugate gradient on symmetric sweeps through {', '.join(self.plan.names)}"
-        error = np.full(len(rows.scale), np.inf)
+        right = iterative.right_side(operator, rows.sums, kind)
+        left, b = right, tuple(0.0 * part for part in right)
+        used, smallest, error = 0, np.inf, np.full(len(rows.scale), np.inf)
         while True:
-            run = iterative.start(operator, rows.sums, kind)
+            run = iterative.start(operator, left, kind)
             gradient = np.sqrt(run.product) / rows.scale
             before, error = error, gradient / np.sqrt(smallest) if used else gradient
             done = (error <= self.tolerance).all() if used else not gradient.any()
             if done or used >= self.max_iterations or (used and not error.max() < before.max() / 2):
-                return _Part(error, used, words)
+                break
             limit = self.max_iterations - used
             # The first target knows nothing of the design; the second knows its smallest eigenvalue.
             goal = self.tolerance * (np.sqrt(smallest) / 2 if used else 1.0)
@@ -304,8 +316,12 @@ class _Rule:
                     break
                 goal = needed
             used += max(len(run.alphas), 1)
-            b = tuple(np.asarray(part) for part in run.solution)
-            rows.subtract(kernels.recover(operator, rows.sums, b) if kind == "equations" else b)
+            b = tuple(old + new for old, new in zip(b, run.solution, strict=True))
+            taken = iterative.product(operator, kind, b)
+            left = tuple(part - gone for part, gone in zip(right, taken, strict=True))
+        b = tuple(np.asarray(part) for part in b)
+        rows.subtract(kernels.recover(operator, rows.sums, b) if kind == "equations" else b)
+        return _Part(np.maximum(error, rows.rounding), used, words)
 
     @property
     def _equations_of(self) -> str:

@@ -19,7 +19,7 @@ from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, level
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 SMALL = 64
-"""Equations in a block that eigenvalues are cheap for."""
+"""Equations in a block that sweeps, or products with unit columns, are cheap for."""
 
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
 
@@ -78,16 +78,26 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
     return out
 
 
-def few_equations(operator: Operator) -> Inverse:
-    """Inverse of the same equations, from their products with unit columns; as one block."""
+def unit_columns(operator: Operator, width: int) -> Inverse:
+    """Inverse of the same equations where each ``width`` that follow one another are a block, from their products with
+    unit columns, which are those of all blocks at once.
+    """
     rest = [operator.effects[k] for k in operator.rest]
     size = sum(effect.size for effect in rest)
+    n_blocks = -(-size // width)
     cuts = np.cumsum([effect.size for effect in rest])[:-1]
-    matrix = np.concatenate(kernels.reduced(operator, tuple(np.split(np.eye(size), cuts))))
+    found = operator.reduced(tuple(np.split(np.tile(np.eye(width), (n_blocks, 1))[:size], cuts)))
     full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
-    free = matrix.diagonal() > _DEPENDENT * full
-    inverse, rank = generalised_inverses((free * (matrix + matrix.T) / 2 * free[:, None])[None])
-    return Inverse(Blocks((np.arange(size)[None],), (inverse,)), int(free.sum()), int(rank[0]), 1)
+    lacking = n_blocks * width - size
+    matrices = np.pad(np.concatenate(found), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
+    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(
+        -1, width
+    )
+    matrices = (matrices + np.swapaxes(matrices, 1, 2)) / 2 * used[:, None] * used[:, :, None]
+    inverse, ranks = generalised_inverses(matrices)
+    place = np.minimum(np.arange(n_blocks * width), size).reshape(n_blocks, width)
+    several = np.count_nonzero(used.sum(axis=1) > 1)
+    return Inverse(Blocks((place,), (inverse,)), int(used.sum()), int(ranks.sum()), int(several))
 
 
 def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
@@ -184,16 +194,34 @@ def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
     scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0)
     scaled = matrices * scale[:, :, None] * scale[:, None, :]
     if matrices.shape[1] <= SMALL:
-        values, vectors = np.linalg.eigh(scaled)
-        good = values > _DEPENDENT * matrices.shape[1]
-        reciprocal = np.divide(1.0, values, out=np.zeros_like(values), where=good)
-        inverse = (vectors * reciprocal[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-        ranks = good.sum(axis=1)
+        inverse, ranks = _by_sweeps(scaled)
     else:
         solved = [_by_pivots(matrix) for matrix in scaled]
         inverse = np.stack([matrix for matrix, _ in solved])
         ranks = np.array([rank for _, rank in solved])
     return inverse * scale[:, :, None] * scale[:, None, :], ranks
+
+
+def _by_sweeps(matrices: Array) -> tuple[Array, Integers]:
+    """Inverses of many small matrices at once, and their ranks: sweeps (Goodnight 1979), largest pivot first."""
+    work, size = matrices.copy(), matrices.shape[1]
+    each, ranks = np.arange(len(work)), np.zeros(len(work), np.int64)
+    done = np.zeros(work.shape[:2], bool)
+    for _ in range(size):
+        pivots = np.where(done, 0.0, np.diagonal(work, axis1=1, axis2=2))
+        k = pivots.argmax(axis=1)
+        pivot = pivots[each, k]
+        good = pivot > _DEPENDENT
+        if not good.any():
+            break
+        column = work[each, :, k]
+        scaled = column * np.divide(1.0, pivot, out=np.zeros_like(pivot), where=good)[:, None]
+        work -= column[:, :, None] * scaled[:, None, :]
+        work[each[good], :, k[good]] = work[each[good], k[good], :] = scaled[good]
+        work[each[good], k[good], k[good]] = -1 / pivot[good]
+        done[each[good], k[good]] = True
+        ranks += good
+    return -work * done[:, :, None] * done[:, None, :], ranks
 
 
 def _by_pivots(matrix: Array) -> tuple[Array, int]:
@@ -207,16 +235,16 @@ def _by_pivots(matrix: Array) -> tuple[Array, int]:
     return out, int(rank)
 
 
-def solution(operator: Operator, blocks: Blocks, g: Coefficients) -> Coefficients:
-    """Coefficients of all effects from the sums of columns over their levels."""
-    rest = kernels.eliminate(operator, g)
-    b = kernels.solve(blocks, np.concatenate(rest))
-    cuts = np.cumsum([len(part) for part in rest])[:-1]
-    return kernels.recover(operator, g, tuple(np.split(b, cuts)))
+def solution(blocks: Blocks, right: Coefficients) -> Coefficients:
+    """S^- times a right side."""
+    cuts = np.cumsum([len(part) for part in right])[:-1]
+    return tuple(np.split(kernels.solve(blocks, np.concatenate(right)), cuts))
 
 
-def left(operator: Operator, blocks: Blocks, g: Coefficients) -> Array:
-    """``[n_columns]`` length of what is left of the effects in columns: sqrt(g' S^- g) of their sums."""
-    rest = np.concatenate(kernels.eliminate(operator, g))
-    square = (rest * kernels.solve(blocks, rest)).sum(axis=0)
-    return np.sqrt(np.maximum(square, kernels.most_explained(operator, g)))
+def length(operator: Operator, blocks: Blocks, right: Coefficients) -> Array:
+    """``[n_columns]`` length of what the effects explain of columns with this right side: sqrt(g' S^- g), and no less
+    than any effect alone.
+    """
+    alone = [(g * operator.solve(k, g)).sum(axis=0) for k, g in zip(operator.rest, right, strict=True)]
+    both = kernels.inner(right, solution(blocks, right))
+    return np.sqrt(np.maximum(np.max([both, *alone], axis=0), 0.0))

@@ -95,6 +95,7 @@ class Grid:
         left, gone = np.zeros(wide), np.zeros(n_columns)
         step = min(n_pairs, max(1, _BLOCK // wide))
         pair, room = np.repeat(np.arange(step), self.n_years), np.empty((step * self.n_years, n_columns))
+        more = np.empty((step, wide))
         for begin in range(0, n_pairs, step):
             part = slice(begin, begin + step)
             mean, residual = means[part], e[part]
@@ -102,7 +103,10 @@ class Grid:
             np.take(mean, pair[:rows], axis=0, out=room[:rows], mode="clip")  # other modes make a copy
             fitted = room[:rows].reshape(-1, wide)
             for group in self.groups[part].T:
-                fitted += b[group] if len(b) > 1 else b
+                if len(b) > 1:
+                    fitted += np.take(b, group, axis=0, out=more[: len(group)], mode="clip")
+                else:
+                    fitted += b
             np.subtract(x[part], fitted, out=residual)
             if self.weights is None:
                 left += np.einsum("ij,ij->j", residual, residual)

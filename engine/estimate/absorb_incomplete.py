@@ -2,18 +2,23 @@
 
 On the whole grid a pair meets its group (all pairs, a province pair, each of its two cities) in every year, so that
 sums over years are taken first, and a product costs pairs, not rows. What is missing costs its own cells.
+
+The equations once pairs are eliminated are those of the whole grid, Z Z' (x) (I - 11'/T), less what is missing. What
+is the same in all years is nothing to them, so they are applied to deviations from the mean over years, and on
+these the inverse of the whole grid is (Z Z')^-: close enough to be a preconditioner where two levels apply to a row.
+Where one does, the equations fall into one block of T a group.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from engine.estimate.absorb_kernels import Operator
+from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
+from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 _MOST_MISSING = 0.5  # cells, as a share of rows
@@ -27,26 +32,53 @@ class Cells:
     ----------
     n_years : int
     by_group : ``[n_pairs, n_groups]``
-        Groups of each pair that has a row.
-    by_level : ``[n_pairs, n_groups n_years]``
-        Levels of the cells that such a pair lacks.
-    between, missing_between : ``[n_groups, n_groups]``, ``[n_groups n_years, n_groups n_years]``, or None
-        Pairs that join two groups, and missing cells that would join two levels, if two levels apply to a row.
+        Groups of each pair that has a row, Z'.
+    missing : ``[n_missing, n_groups n_years]``
+        Levels of each cell that such a pair lacks, M.
+    lacking : int ``[n_lacking]``
+        Pairs that have such cells.
+    by_pair : ``[n_lacking, n_missing]``
+        Those cells, by pair.
+    own : ``[n_groups]`` or ``[n_groups, n_groups]``
+        Z Z': pairs of each group, or a matrix where two levels apply to a row.
     """
 
     n_years: int
     by_group: sparse.csr_matrix
-    by_level: sparse.csr_matrix
-    between: sparse.csr_matrix | None
-    missing_between: sparse.csr_matrix | None
+    missing: sparse.csr_matrix
+    lacking: Integers
+    by_pair: sparse.csr_matrix
+    own: Array
 
     @cached_property
     def of_group(self) -> sparse.csc_matrix:
         return self.by_group.T
 
     @cached_property
-    def of_level(self) -> sparse.csc_matrix:
-        return self.by_level.T
+    def of_missing(self) -> sparse.csc_matrix:
+        return self.missing.T
+
+    @cached_property
+    def of_pair(self) -> sparse.csc_matrix:
+        return self.by_pair.T
+
+    def by_year(self, b: Array) -> Array:
+        """``[n_groups, n_years, n_columns]``"""
+        return b.reshape(len(self.own), self.n_years, -1)
+
+    def whole(self, b: Array) -> Array:
+        """Z Z' b, in every year."""
+        if self.own.ndim == 1:
+            return _every_year(self.own, self.n_years)[:, None] * b
+        return np.asarray(self.own @ b.reshape(len(self.own), -1)).reshape(b.shape)
+
+    def inverse(self) -> Blocks | None:
+        """(Z Z')^- in every year, if two levels apply to a row."""
+        if self.own.ndim == 1:
+            return None
+        inverse, _ = generalised_inverses(self.own[None])
+        levels = np.arange(len(self.own) * self.n_years).reshape(-1, self.n_years)
+        return Blocks((levels.T,), (inverse,))
 
 
 @dataclass(frozen=True)
@@ -55,27 +87,68 @@ class GridOperator(Operator):
 
     cells: Cells
 
+    def solve(self, k: int, g: Array) -> Array:
+        inverse, (n_groups, n_years) = self.inverses[k], (len(self.cells.own), self.cells.n_years)
+        if (
+            isinstance(inverse, Blocks)
+            and inverse.positions[0].shape == (n_years, n_groups)
+            and len(inverse.matrices[0]) == 1
+        ):  # that of `Cells.inverse`: no level has to be looked up
+            return np.asarray(inverse.matrices[0][0] @ g.reshape(n_groups, -1)).reshape(g.shape)
+        return super().solve(k, g)
+
+    def consistent(self, right: Coefficients) -> Coefficients:
+        (g,) = right
+        return (g - _every_year(self.cells.by_year(g).mean(axis=1), self.cells.n_years),)
+
+    def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
+        cells, (b,) = self.cells, p
+        if image is None or cells.own.ndim == 1:
+            b = b - _every_year(cells.by_year(b).mean(axis=1), cells.n_years)
+            out = cells.whole(b)
+        else:  # the preconditioner is that of the whole grid, and p has no mean over years
+            out = image[0]
+        gone = cells.missing @ b  # what is as long as pairs or cells is made as seldom as can be
+        mean = cells.by_pair @ gone
+        mean /= self.effects[0].counts[cells.lacking][:, None]
+        gone += cells.of_pair @ mean
+        out = out - cells.of_missing @ gone
+        out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
+        return (out,)
+
     def _product(self, k: int, other: int, b: Array) -> Array:
-        cells, size, n_columns = self.cells, self.effects[k].size, b.shape[1]
-        n_groups, n_years = cells.by_group.shape[1], cells.n_years
+        cells = self.cells
         if k > other:
-            every_year = np.repeat(cells.of_group @ b, n_years, axis=0)
-            return np.asarray(every_year - cells.of_level @ b)[:size]
-        lacking = n_groups * n_years - len(b)  # the last group may lack its last years
-        whole = np.pad(b, ((0, lacking), (0, 0))) if lacking and other > 0 else b
+            every_year = _every_year(cells.of_group @ b, cells.n_years)
+            every_year -= cells.of_missing @ (cells.of_pair @ b[cells.lacking])
+            return every_year
+        if k == 0 == other:
+            return np.asarray(self.effects[0].counts[:, None] * b)
+        gone = cells.missing @ b
         if k < other:
-            years = whole.reshape(n_groups, n_years, n_columns)
-            return np.asarray(cells.by_group @ years.sum(axis=1) - cells.by_level @ whole)
-        own = self.effects[k].counts[:, None] * b
-        between, lacking_between = cells.between, cells.missing_between
-        if k == 0 or between is None or lacking_between is None:
-            return np.asarray(own)
-        joined = np.asarray(between @ whole.reshape(n_groups, -1)).reshape(-1, n_columns)
-        return np.asarray(own + (joined - np.asarray(lacking_between @ whole))[:size])
+            out = np.asarray(cells.by_group @ cells.by_year(b).sum(axis=1))
+            out[cells.lacking] -= cells.by_pair @ gone
+            return out
+        return np.asarray(cells.whole(b) - cells.of_missing @ gone)
+
+
+def _every_year(values: Array, n_years: int) -> Array:
+    return np.repeat(values, n_years, axis=0)
+
+
+def whole_groups(effects: list[Levels]) -> list[Levels]:
+    """The same with room for all years of the last group of the second effect, should that have groups and years."""
+    if len(effects) != 2 or effects[0].members != 1:
+        return effects
+    first, other = effects
+    lacking = -other.size % int(first.counts.max())
+    if lacking == 0:
+        return effects
+    return [first, replace(other, size=other.size + lacking, counts=np.pad(other.counts, (0, lacking)))]
 
 
 def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
-    """Where rows stand, or None: two effects without weights, no cell twice, few of them missing.
+    """Where rows stand, or None: two effects in whole groups without weights, no cell twice, few of them missing.
 
     Some pair must have all years, and levels be coded group x years + year.
     """
@@ -86,43 +159,51 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     present = np.flatnonzero(first.counts)
     if n_years < 2 or len(present) * n_years > (1 + _MOST_MISSING) * n_rows:
         return None
+    n_groups = other.size // n_years
+    if other.members == 2 and float(n_groups) ** 3 > MOST_FLOPS:
+        return None
     pair = first.codes[:, 0]
     some_row = np.zeros(first.size, np.int32)
     some_row[pair] = np.arange(n_rows, dtype=np.int32)
     groups = other.codes[some_row] // np.int32(n_years)
-    begin = groups * np.int32(n_years)
-    year = other.codes[:, 0] - begin[pair, 0]
-    if year.min() < 0 or year.max() >= n_years:
+    year = other.codes[:, 0] - np.take(groups[:, 0] * np.int32(n_years), pair)
+    if year.view(np.uint32).max() >= n_years:  # a negative one is large
         return None
-    if other.members == 2 and (other.codes[:, 1] - begin[pair, 1] != year).any():
-        return None
+    if other.members == 2:
+        again = other.codes[:, 1] - np.take(groups[:, 1] * np.int32(n_years), pair)
+        if (again != year).any():
+            return None
     seen = np.zeros((first.size, n_years), dtype=bool)
-    seen.ravel()[pair * np.int64(n_years) + year] = True
+    seen.ravel()[pair * (np.int32 if seen.size < 1 << 31 else np.int64)(n_years) + year] = True
     if np.count_nonzero(seen) != n_rows:
         return None
     seen[first.counts == 0] = True
-    lacking, years = np.divmod(np.flatnonzero(~seen), n_years)
-    levels = groups[lacking] * n_years + years[:, None]
-    n_groups = -(-other.size // n_years)
+    of_cell, years = np.divmod(np.flatnonzero(~seen).astype(np.int32), np.int32(n_years))
+    levels = groups[of_cell] * np.int32(n_years) + years[:, None]
+    lacking = np.flatnonzero((first.counts > 0) & (first.counts < n_years))
+    each = np.arange(len(of_cell), dtype=np.int32)
     return Cells(
         n_years,
-        _incidence(present, groups[present], first.size, n_groups),
-        _incidence(lacking, levels, first.size, n_groups * n_years),
-        _joined(groups[present], n_groups),
-        _joined(levels, n_groups * n_years),
+        _ones((first.counts > 0) * other.members, groups[present].ravel(), n_groups),
+        _ones(np.full(len(each), other.members), levels.ravel(), n_groups * n_years),
+        lacking,
+        _ones(n_years - first.counts[lacking], each, len(each)),
+        _own(groups[present], n_groups),
     )
 
 
-def _incidence(rows: Integers, columns: Integers, n_rows: int, n_columns: int) -> sparse.csr_matrix:
-    """Ones; rows are in order."""
-    members = columns.shape[1]
-    pointer = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows) * members)])
-    return sparse.csr_matrix((np.ones(columns.size), columns.ravel(), pointer), (n_rows, n_columns))
+def _ones(n_entries: Integers, columns: Integers, n_columns: int) -> sparse.csr_matrix:
+    """As many ones a row as said."""
+    pointer = np.zeros(len(n_entries) + 1, np.int32)
+    np.cumsum(n_entries, out=pointer[1:])
+    return sparse.csr_matrix((np.ones(len(columns)), columns, pointer), (len(n_entries), n_columns))
 
 
-def _joined(codes: Any, size: int) -> sparse.csr_matrix | None:
-    """How often two codes are together, either way."""
-    if codes.shape[1] == 1:
-        return None
-    both = np.concatenate([codes, codes[:, ::-1]])
-    return sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(size, size))
+def _own(groups: Integers, n_groups: int) -> Array:
+    """Z Z'."""
+    degree = np.bincount(groups.ravel(), minlength=n_groups).astype(np.float64)
+    if groups.shape[1] == 1:
+        return degree
+    joint = np.bincount(groups[:, 0] * np.int64(n_groups) + groups[:, 1], minlength=n_groups**2)
+    between = joint.reshape(n_groups, n_groups)
+    return np.asarray(between + between.T + np.diag(degree), dtype=np.float64)

@@ -33,6 +33,8 @@ class Run:
     Attributes
     ----------
     solution, gradient, direction : tuple of float64 ``[n_levels, n_columns]``
+    image : the same
+        What the preconditioner makes the direction of.
     product : float64 ``[n_columns]``
         Gradient times preconditioned gradient.
     alphas, betas : list of float64 ``[n_columns]``
@@ -44,6 +46,7 @@ class Run:
     solution: Coefficients
     gradient: Coefficients
     direction: Coefficients
+    image: Coefficients
     product: Array
     alphas: list[Array] = field(default_factory=list)
     betas: list[Array] = field(default_factory=list)
@@ -54,22 +57,21 @@ class Run:
             self._step(np.sqrt(self.product) > target)
 
     def _step(self, is_open: Mask) -> None:
-        applied = _apply(self.operator, self.kind, self.direction)
+        applied = product(self.operator, self.kind, self.direction, self.image)
         curvature = kernels.inner(self.direction, applied)
         on = is_open & (curvature > 0)
         alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=on)
         self.solution = tuple(b + alpha * p for b, p in zip(self.solution, self.direction, strict=True))
         self.gradient = tuple(g - alpha * a for g, a in zip(self.gradient, applied, strict=True))
         z = _precondition(self.operator, self.kind, self.gradient)
-        product = np.where(on, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
-        beta = np.divide(product, self.product, out=np.zeros_like(product), where=on)
-        direction = tuple(part + beta * p for part, p in zip(z, self.direction, strict=True))
-        if not on.all():  # a column that is done keeps its own, should a lower target open it again
-            pairs = zip(direction, self.direction, strict=True)
-            direction = tuple(on * new + ~on * old for new, old in pairs)
-        self.direction = direction
+        fresh = np.where(on, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
+        beta = np.divide(fresh, self.product, out=np.zeros_like(fresh), where=on)
+        # A column that is done keeps its own, should a lower target open it again.
+        kept = np.where(on, beta, 1.0)
+        self.direction = tuple(on * part + kept * p for part, p in zip(z, self.direction, strict=True))
+        self.image = tuple(on * g + kept * p for g, p in zip(self.gradient, self.image, strict=True))
         # A direction without curvature lies in the null space: the column can go no further.
-        self.product = np.where(is_open & ~on, 0.0, product)
+        self.product = np.where(is_open & ~on, 0.0, fresh)
         self.alphas.append(alpha)
         self.betas.append(beta)
 
@@ -78,34 +80,37 @@ class Run:
 
         The tridiagonal matrix has diagonal 1/alpha_j + beta_{j-1}/alpha_{j-1} and off-diagonal sqrt(beta_j)/alpha_j.
         """
-        found = np.inf
-        for alpha, beta in zip(np.transpose(self.alphas), np.transpose(self.betas), strict=True):
-            taken = alpha > 0  # a column rests while others go on
-            if not taken.any():
-                continue
-            length, ratio = alpha[taken], beta[taken][:-1]
-            diagonal = 1 / length
-            diagonal[1:] += ratio / length[:-1]
-            off = np.sqrt(ratio) / length[:-1]
-            value = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]
-            found = min(found, max(float(value), float(np.finfo(float).eps)))
-        return found
+        alpha, beta = np.array(self.alphas).T, np.array(self.betas).T
+        taken = alpha > 0  # a column rests while others go on
+        if not taken.any():
+            return np.inf
+        column, length, ratio = np.nonzero(taken)[0], alpha[taken], beta[taken]
+        ratio[:-1][column[1:] != column[:-1]] = 0  # the columns' matrices, one after another
+        diagonal, off = 1 / length, np.sqrt(ratio[:-1]) / length[:-1]
+        diagonal[1:] += ratio[:-1] / length[:-1]
+        value = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]
+        return max(float(value), float(np.finfo(float).eps))
 
 
-def start(operator: Operator, g: Coefficients, kind: Kind) -> Run:
-    """The iteration at its first direction, from the sums of columns over the levels of all effects."""
+def right_side(operator: Operator, g: Coefficients, kind: Kind) -> Coefficients:
+    """Of the equations, from the sums of columns over the levels of all effects."""
     g = operator.load(g)
-    if kind == "equations":
-        g = kernels.eliminate(operator, g)
-    direction = _precondition(operator, kind, g)
-    product = np.maximum(kernels.inner(g, direction), 0.0)
-    return Run(operator, kind, tuple(0.0 * part for part in g), g, direction, product)
+    return kernels.eliminate(operator, g) if kind == "equations" else g
 
 
-def _apply(operator: Operator, kind: Kind, p: Coefficients) -> Coefficients:
+def start(operator: Operator, right: Coefficients, kind: Kind) -> Run:
+    """The iteration at its first direction."""
+    direction = _precondition(operator, kind, right)
+    product = np.maximum(kernels.inner(right, direction), 0.0)
+    return Run(operator, kind, tuple(0.0 * part for part in right), right, direction, right, product)
+
+
+def product(
+    operator: Operator, kind: Kind, p: Coefficients, image: Coefficients | None = None
+) -> Coefficients:
     """S p or G p."""
     if kind == "equations":
-        return kernels.reduced(operator, p)
+        return operator.reduced(p, image)
     return tuple(operator.couple(dict(enumerate(p)), range(len(p))).values())
 
 

@@ -89,12 +89,27 @@ class Operator:
         return g
 
     def solve(self, k: int, g: Any) -> Any:
-        """Inverse of G_kk times sums."""
+        """Inverse of G_kk, or what stands for it, times sums."""
         return solve(self.inverses[k], g)
 
     def couple(self, sources: Mapping[int, Any], targets: Iterable[int]) -> dict[int, Any]:
         """Sums over the levels of some effects of the rows that coefficients of others make: sum_l G_kl b_l."""
         return {k: sum(self._product(k, other, b) for other, b in sources.items()) for k in targets}
+
+    def consistent(self, right: Coefficients) -> Coefficients:
+        """A right side of the equations without what rounding put outside their range, where that is known."""
+        return right
+
+    def reduced(self, p: Coefficients, image: Coefficients | None = None) -> Coefficients:
+        """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated.
+
+        ``image`` is what the inverses of those effects make p of, for operators that can use it.
+        """
+        sources = dict(zip(self.rest, p, strict=True))
+        if self.eliminated:
+            sources[0] = -self.solve(0, self.couple(sources, [0])[0])
+        found = self.couple(sources, self.rest)
+        return tuple(found[k] for k in self.rest)
 
     def _product(self, k: int, other: int, b: Array) -> Array:
         if k == other:
@@ -144,7 +159,12 @@ def solve(inverse: Array | Blocks, g: Array) -> Array:
     padded = np.concatenate([g, np.zeros((1, g.shape[1]))])
     out = np.zeros_like(padded)
     for positions, matrices in zip(inverse.positions, inverse.matrices, strict=True):
-        out[positions] = matrices @ padded[positions]
+        if len(matrices) < len(positions):  # one matrix for all blocks: one product
+            across = positions.T
+            right = padded[across]
+            out[across] = (matrices[0] @ right.reshape(len(across), -1)).reshape(right.shape)
+        else:
+            out[positions] = matrices @ padded[positions]
     return out[:-1]
 
 
@@ -170,7 +190,7 @@ def eliminate(operator: Operator, g: Coefficients) -> Coefficients:
     if not operator.eliminated:
         return g
     taken = operator.couple({0: operator.solve(0, g[0])}, operator.rest)
-    return tuple(g[k] - taken[k] for k in operator.rest)
+    return operator.consistent(tuple(g[k] - taken[k] for k in operator.rest))
 
 
 def recover(operator: Operator, g: Coefficients, rest: Coefficients) -> Coefficients:
@@ -188,13 +208,10 @@ def first_only(operator: Operator, g: Coefficients) -> Coefficients:
     return (solve(operator.inverses[0], g[0]), *(np.zeros_like(part) for part in g[1:]))
 
 
-def reduced(operator: Operator, p: Coefficients) -> Coefficients:
-    """S p, S = G_BB - G_BA G_AA^-1 G_AB the equations of the other effects once the first is eliminated."""
-    sources = dict(zip(operator.rest, p, strict=True))
-    if operator.eliminated:
-        sources[0] = -operator.solve(0, operator.couple(sources, [0])[0])
-    found = operator.couple(sources, operator.rest)
-    return tuple(found[k] for k in operator.rest)
+def remaining(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficients:
+    """Sums of columns once coefficients of all effects are taken out: g - G b."""
+    taken = operator.couple(dict(enumerate(b)), range(len(g)))
+    return tuple(part - taken[k] for k, part in enumerate(g))
 
 
 def inner(a: Coefficients, b: Coefficients) -> Array:

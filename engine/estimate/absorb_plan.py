@@ -13,7 +13,7 @@ from engine.estimate import absorb_direct as direct
 from engine.estimate.absorb_device import DeviceOperator
 from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid, recognise
-from engine.estimate.absorb_incomplete import Cells, GridOperator, find_cells
+from engine.estimate.absorb_incomplete import Cells, GridOperator, find_cells, whole_groups
 from engine.estimate.absorb_kernels import Blocks, Operator, level_weights, own_equations
 from engine.estimate.absorb_levels import SAMPLE, Array, Design, Levels, spans
 from engine.estimate.absorb_rows import Dummies
@@ -31,7 +31,7 @@ class Plan:
     @cached_property
     def effects(self) -> list[Levels]:
         """Those that are worked with, in the order of a sweep."""
-        return [self.design.effects[k] for k in self.design.active]
+        return whole_groups([self.design.effects[k] for k in self.design.active])
 
     @property
     def names(self) -> list[str]:
@@ -49,9 +49,8 @@ class Plan:
 
     @cached_property
     def cells(self) -> Cells | None:
-        """Where rows stand on a grid, if some of it is missing and the equations are too many to be formed at once."""
-        few = sum(effect.size for effect in self.effects[1:]) <= direct.SMALL
-        return None if few or self.grid is not None else find_cells(self.effects, self.design.weights)
+        """Where rows stand on a grid, if some of it is missing."""
+        return None if self.grid is not None else find_cells(self.effects, self.design.weights)
 
     @cached_property
     def operator(self) -> Operator:
@@ -76,10 +75,13 @@ class Plan:
 
     @cached_property
     def _alike(self) -> list[Blocks | None]:
-        """Of effects with two levels a row, the inverse if its blocks are alike; None for others."""
-        weights, whole = self.design.weights, self.cells is None or self.cells.by_level.nnz == 0
+        """Of effects with two levels a row, the inverse if its blocks are alike, or would be on the whole grid; None
+        for others.
+        """
+        if self.cells is not None:
+            return [None, self.cells.inverse()]
         return [
-            direct.alike_blocks(effect, weights) if effect.members == 2 and whole else None
+            direct.alike_blocks(effect, self.design.weights) if effect.members == 2 else None
             for effect in self.effects
         ]
 
@@ -113,10 +115,12 @@ class Plan:
         )
 
     def forming_pays(self, n_columns: int) -> bool:
-        """The equations are few, or there are many columns and one other effect, whose levels may fall into
-        small blocks; those of several effects hardly do.
+        """The equations are few, or in blocks that a grid shows, or there are many columns and one other effect, whose
+        levels may fall into small blocks; those of several effects hardly do.
         """
         rest = self.effects[1:]
+        if self.cells is not None and rest[0].members == 1:
+            return True
         few = sum(effect.size for effect in rest) <= _FEW
         return few or (len(rest) == 1 and rest[0].members == 1 and n_columns >= _MANY_COLUMNS)
 
@@ -132,8 +136,11 @@ class Plan:
         """Inverse of the equations that are left once the first effect is eliminated."""
         if not self.operator.eliminated:
             return self.own[0] if len(self.effects) == 1 else None
-        if len(self.effects) > 1 and sum(effect.size for effect in self.effects[1:]) <= direct.SMALL:
-            return direct.few_equations(self.operator)
+        if self.cells is not None and self.effects[1].members == 1 and self.cells.n_years <= direct.SMALL:
+            return direct.unit_columns(self.operator, self.cells.n_years)
+        size = sum(effect.size for effect in self.effects[1:])
+        if 0 < size <= direct.SMALL:
+            return direct.unit_columns(self.operator, size)
         if direct.products(self.effects) > most_products:
             return None
         equations = direct.schur_complement(self.effects, self.design.weights)

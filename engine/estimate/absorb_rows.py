@@ -11,7 +11,8 @@ from scipy import sparse
 from engine.estimate.absorb_kernels import Coefficients
 from engine.estimate.absorb_levels import Array, Levels
 
-_BLOCK = 1 << 15  # rows whose fitted values stay in cache until they are subtracted
+_WIDE = 8  # rows side by side: long lines are squared faster
+_BLOCK = 1 << 14  # rows whose fitted values stay in cache until they are subtracted
 _AT_ONCE = 1 << 19  # fitted values that need no blocks
 
 
@@ -31,14 +32,13 @@ class Dummies:
     @cached_property
     def plain(self) -> sparse.csr_matrix:
         """``[n_rows, levels]``"""
-        sizes = [effect.size for effect in self.effects]
-        offsets = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
-        index = np.concatenate(
-            [effect.codes + first for effect, first in zip(self.effects, offsets, strict=True)], axis=1
-        )
-        n_rows, members = index.shape
+        n_rows, members = len(self.effects[0].codes), sum(effect.members for effect in self.effects)
+        index, at, offset = np.empty((n_rows, members), np.int32), 0, 0
+        for effect in self.effects:
+            np.add(effect.codes, np.int32(offset), out=index[:, at : at + effect.members])
+            at, offset = at + effect.members, offset + effect.size
         pointer = np.arange(0, n_rows * members + 1, members, dtype=np.int32)
-        return sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), (n_rows, sum(sizes)))
+        return sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), (n_rows, offset))
 
     @cached_property
     def weighted(self) -> sparse.csc_matrix:
@@ -72,19 +72,25 @@ class Dummies:
 
     def squares(self, values: Array) -> Array:
         if self.weights is None:
-            return np.einsum("ij,ij->j", values, values)
+            whole = values[: len(values) // _WIDE * _WIDE].reshape(-1, _WIDE * values.shape[1])
+            found = np.einsum("ij,ij->j", whole, whole).reshape(_WIDE, -1).sum(axis=0)
+            rest = values[len(whole) * _WIDE :]
+            return found + np.einsum("ij,ij->j", rest, rest)
         return np.einsum("i,ij,ij->j", self.weights, values, values)
 
 
 @dataclass
 class Rows:
-    """Columns on their way: rows so far, their sums over all levels, and the length they are measured by."""
+    """Columns on their way: rows so far, their sums over all levels, the length they are measured by, and what
+    rounding may leave as a share of it.
+    """
 
     dummies: Dummies
     values: Array
     out: Array
     sums: Coefficients
     scale: Array
+    rounding: Array
 
     def subtract(self, b: Coefficients) -> None:
         """Take out what coefficients make of the effects."""
@@ -93,4 +99,7 @@ class Rows:
         for rows, block in [(slice(None), self.dummies.plain)] if few else self.dummies.blocks:
             np.subtract(self.values[rows], block @ stacked, out=self.out[rows])
         self.values = self.out
+
+    def read_again(self) -> None:
+        """Sums of the rows as they are now."""
         self.sums = self.dummies.sums(self.values)

@@ -1,4 +1,5 @@
-"""Claim: on panels of pairs effects that are planned are absorbed no slower than by pyfixest's fastest back end.
+"""Claim: on panels of pairs planned effects are absorbed from ten columns at least three times faster than by
+pyfixest's fastest back end, from one column no slower.
 
 Designs on pairs of cities over ten years: pair + year; pair + year + province-pair x year; pair + city x year
 with both-treated pairs kept. Each on 153,230 rows and, with --large, on 2 million, balanced and with a tenth of
@@ -9,7 +10,9 @@ singletons already dropped; `once`, it seeks them too. Both are asked for 1e-8, 
 estimate or is exact. One effect through both cities is beyond the peer: it gets city x year of the first and of
 the second city, two effects.
 
-Fails if planned effects take longer than the peer; ratios of `once` are printed only.
+Fails where the median of the ratios is below that, after all designs are timed; ratios of `once` are printed only.
+Beside them the ratio of processor seconds, which other work on the machine disturbs less: the peer works on its
+columns on all cores, ours on one, so that on two quiet cores the seconds of ten columns are half as far apart.
 
 The machine's limit: copying the columns into new memory, which no method can do without.
 
@@ -19,6 +22,7 @@ Run: python tests/benchmarks/bench_absorb.py [--large]
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +38,7 @@ from engine.estimate.absorb import Effect, absorb, prepare
 Array = np.ndarray[Any, np.dtype[Any]]
 
 N_YEARS, PROVINCES, COLUMNS, TOLERANCE = 10, 31, 10, 1e-8
+AT_LEAST = {1: 1.0, COLUMNS: 3.0}
 SIZES = {"153,230 rows": (254, 15_323), "2 million rows": (633, 200_000)}
 
 
@@ -88,8 +93,18 @@ def _optional(module: str, name: str) -> Callable[..., Any] | None:
         return None
 
 
+def processor_seconds(work: Callable[[], object], runs: int) -> float:
+    """The fewest of several runs, in all threads."""
+    found = []
+    for _ in range(runs):
+        start = time.process_time()
+        work()
+        found.append(time.process_time() - start)
+    return min(found)
+
+
 def compare(design: Design, n_rows: int, runs: int) -> list[str]:
-    """Print every ratio; return the works with planned effects that took longer than the peer."""
+    """Print every ratio; return the works with planned effects whose ratio is below the claim."""
     slower: list[str] = []
     plan = prepare(design.ours)
     kept = plan.design.kept
@@ -125,13 +140,15 @@ def compare(design: Design, n_rows: int, runs: int) -> list[str]:
         for what, (ours, others_work) in works.items():
             timed = pair(ours, others_work, runs=runs)
             fastest = min(timed.ours)
+            own_cpu, peer_cpu = (processor_seconds(work, runs) for work in (ours, others_work))
             print(
                 f"      {what}: ours {1e3 * fastest:.2f} ms, pyfixest {best} {1e3 * min(timed.peer):.2f} ms; "
-                f"{min(timed.peer) / fastest:.1f} times (median of pairs {timed.ratio:.1f}); "
+                f"{min(timed.peer) / fastest:.1f} times (median of pairs {timed.ratio:.1f}, "
+                f"processor seconds {peer_cpu / own_cpu:.1f}); "
                 f"{fastest / limit:.0f} times the machine's limit, a copy in {1e3 * limit:.2f} ms",
                 flush=True,
             )
-            if what == "planned" and timed.ratio < 1:
+            if what == "planned" and timed.ratio < AT_LEAST[n_columns]:
                 slower.append(f"{design.name}, {n_columns} column(s): {timed.ratio:.2f} times")
     return slower
 
@@ -145,7 +162,7 @@ def main() -> None:
             for design in designs(n_cities, n_pairs, missing):
                 slower += compare(design, len(design.peer[0]), runs=11 if n_pairs < 100_000 else 5)
     if slower:
-        sys.exit("slower than the peer: " + "; ".join(slower))
+        sys.exit("the claim does not hold: " + "; ".join(slower))
 
 
 if __name__ == "__main__":
