@@ -1,0 +1,139 @@
+"""A run on a real Slurm: the local numbers, whatever happens to jobs, nodes and driver, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import Driver, answers_unencrypted, popen, tables
+from slurm_lab import SlurmLab, slurm_lab
+
+pytestmark = pytest.mark.cluster
+
+# Memory for one worker on a node, so that they are on two.
+_PROFILE = """\
+kind: slurm
+queue: main
+interface: lo
+workers: 2
+memory: 2500MB
+walltime: "00:10:00"
+folder: logs
+"""
+_EMPTY_SECONDS = 60  # a node that is gone keeps its job until Slurm gives it up
+
+Local = dict[str, dict[str, bytes]]
+Run = Callable[..., Driver]
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[SlurmLab]:
+    with slurm_lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(slurm: SlurmLab) -> Iterator[SlurmLab]:
+    """The Slurm, whole and idle before and after."""
+    yield slurm
+    for node in slurm.killed():
+        slurm.start(node)
+    slurm("scancel", "--user=root")
+    slurm.wait(slurm.idle, "all nodes are idle again")
+
+
+@pytest.fixture
+def run(lab: SlurmLab, jobs: dict[str, Path], tmp_path: Path) -> Iterator[Run]:
+    """Starts ``dyadid run JOB --cluster``; whatever still runs at the end is killed."""
+    profile, started = tmp_path / "slurm.yaml", []
+    profile.write_text(_PROFILE, encoding="utf-8")
+
+    def begin(job: str = "sixth", *options: str) -> Driver:
+        cluster = ["--cluster", str(profile), *options]
+        started.append(Driver(popen, jobs[job], tmp_path / "out", *cluster, env=lab.env))
+        return started[-1]
+
+    yield begin
+    for driver in started:
+        driver.said()
+
+
+def finds(driver: Driver, expected: dict[str, bytes]) -> None:
+    """It ends well, with these tables to the bit."""
+    assert driver.ended() == 0, driver.said()
+    assert tables(driver.folder) == expected
+
+
+def leaves_nothing(lab: SlurmLab) -> None:
+    """No job in the queue, no process of one on a node."""
+    lab.wait(lambda: not lab.jobs(), "no job is left", _EMPTY_SECONDS)
+    lab.wait(lambda: not [env for _, env in lab.processes() if "SLURM_JOB_ID" in env], "no process is left")
+
+
+def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
+    """Addresses at which processes and their children wait for others."""
+    family = {child for one in processes for child in (one, *one.children(recursive=True))}
+    found = [one for process in family for one in process.net_connections("inet")]
+    return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.parametrize("job", ["table", "sixth"])
+def test_a_run_finds_what_a_local_run_finds(run: Run, lab: SlurmLab, local: Local, job: str) -> None:
+    driver = run(job)
+    finds(driver, local[job])
+    assert driver.manifest["execution"]["workers_lost"] == 0
+    leaves_nothing(lab)
+
+
+def test_it_listens_on_the_interface_of_the_profile_and_encrypts(run: Run, lab: SlurmLab) -> None:
+    driver = run()
+    driver.until_half()
+    workers = [one for one, env in lab.processes() if "SLURM_JOB_ID" in env]
+    of_driver, of_workers = listening([psutil.Process(driver.process.pid)]), listening(workers)
+    assert len(of_driver) >= 1
+    assert len(of_workers) >= 2
+    assert {address for address, _ in of_driver | of_workers} == {"127.0.0.1"}
+    pages = {address for address in of_driver | of_workers if answers_unencrypted(*address)}
+    assert not pages & of_workers
+    assert driver.ended() == 0, driver.said()
+
+
+def test_a_job_that_is_killed_half_way_changes_nothing(run: Run, lab: SlurmLab, local: Local) -> None:
+    driver = run()
+    driver.until_half()
+    lab("scancel", "--signal=KILL", str(min(lab.jobs("RUNNING"))))
+    finds(driver, local["sixth"])
+    assert driver.manifest["execution"]["workers_lost"] >= 1
+    leaves_nothing(lab)
+
+
+def test_a_node_that_dies_half_way_changes_nothing(run: Run, lab: SlurmLab, local: Local) -> None:
+    driver = run()
+    driver.until_half()
+    lab.kill(lab.jobs("RUNNING")[min(lab.jobs("RUNNING"))])
+    finds(driver, local["sixth"])
+    assert driver.manifest["execution"]["workers_lost"] >= 1
+    leaves_nothing(lab)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_driver_that_is_stopped_leaves_no_job_and_goes_on(
+    run: Run, lab: SlurmLab, local: Local, sent: signal.Signals
+) -> None:
+    driver = run()
+    driver.until_half()
+    os.killpg(driver.process.pid, sent)  # to all of it, as a terminal does
+    assert driver.ended() == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[sent]
+    leaves_nothing(lab)
+    again = run()
+    finds(again, local["sixth"])
+    assert again.manifest["execution"]["units_read"] >= sum(local_units(again)) / 2
+
+
+def local_units(driver: Driver) -> tuple[int, int]:
+    took = driver.manifest["execution"]
+    return took["units_read"], took["units_written"]
