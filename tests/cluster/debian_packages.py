@@ -22,7 +22,9 @@ def need(command: str, *packages: str) -> None:
     if shutil.which(command):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise RuntimeError(f"{command} is not here: install {' and '.join(packages)}, or run as root on Debian")
+        raise RuntimeError(
+            f"{command} is not here: install {' and '.join(packages)}, or run as root on Debian"
+        )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = [*_APT, "install", "-y", "--no-install-recommends", *packages]
     if subprocess.run(install, env=quiet, capture_output=True).returncode:  # maybe the index is old, or empty

@@ -56,6 +56,12 @@ class NetworkLab:
         """Put it back."""
         self._ip(_SWITCH, "link", "set", host, "up")
 
+    def listening(self, host: str) -> list[tuple[str, int]]:
+        """Addresses and ports that others can reach on a host."""
+        lines = self.run(host, "ss", "--listening", "--tcp", "--numeric", "--no-header").stdout.splitlines()
+        pairs = [line.split()[3].rpartition(":") for line in lines]
+        return [(HOSTS[host], int(port)) for address, _, port in pairs if not address.startswith("127.")]
+
     def _ip(self, host: str, *words: str) -> None:
         _do("ip", "-n", self._prefix + host, *words)
 
@@ -99,7 +105,9 @@ class NetworkLab:
 def network_lab() -> Iterator[NetworkLab]:
     """Three hosts; their processes and cables are gone afterwards."""
     if os.geteuid() != 0:
-        raise RuntimeError("network namespaces need root: run these tests in a container or a virtual machine")
+        raise RuntimeError(
+            "network namespaces need root: run these tests in a container or a virtual machine"
+        )
     need("ip", "iproute2")
     lab = NetworkLab(f"dyadid-{os.getpid()}-")
     try:

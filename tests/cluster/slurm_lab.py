@@ -183,7 +183,9 @@ class SlurmLab:
 def slurm_lab() -> Iterator[SlurmLab]:
     """A Slurm of four idle nodes; nothing of it is left afterwards."""
     if os.geteuid() != 0:
-        raise RuntimeError("the Slurm of these tests needs root: run them in a container or a virtual machine")
+        raise RuntimeError(
+            "the Slurm of these tests needs root: run them in a container or a virtual machine"
+        )
     need("slurmctld", "slurm-wlm", "munge")
     folder = Path(tempfile.mkdtemp(prefix="slurm-lab-"))
     folder.chmod(0o755)  # munge wants to be reached by all
@@ -208,8 +210,16 @@ def slurm_lab() -> Iterator[SlurmLab]:
 
 
 def _munge(folder: Path) -> list[str]:
-    kept = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid", "seed-file": "munge.seed"}
-    return [*(f"--{option}={folder / name}" for option, name in kept.items()), f"--log-file={folder}/log/munge.log"]
+    kept = {
+        "key-file": "munge.key",
+        "socket": "munge.socket",
+        "pid-file": "munge.pid",
+        "seed-file": "munge.seed",
+    }
+    return [
+        *(f"--{option}={folder / name}" for option, name in kept.items()),
+        f"--log-file={folder}/log/munge.log",
+    ]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,17 +6,21 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Driver, tables
 from distributed.security import Security
+from driver import Driver, tables
 from network_lab import HOSTS, NetworkLab, network_lab
 
 pytestmark = pytest.mark.cluster
 
+HERE = str(Path(__file__).parent)
+ASK = "import sys; sys.path.insert(0, {folder!r}); from driver import plain_answer; print(plain_answer{door})"
+_START_SECONDS = 60
+_WHILE_SECONDS = 20
 ADDRESS = f"tls://{HOSTS['driver']}:8786"
 
 
@@ -33,6 +37,10 @@ class Keys:
             self.files[name].write_text(text)
 
     @property
+    def profile(self) -> dict[str, str]:
+        return {name: str(path) for name, path in self.files.items()}
+
+    @property
     def options(self) -> list[str]:
         names = {"ca": "--tls-ca-file", "cert": "--tls-cert", "key": "--tls-key"}
         return [word for name, option in names.items() for word in (option, str(self.files[name]))]
@@ -47,11 +55,72 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 def lab(keys: Keys, tmp_path: Path) -> Iterator[NetworkLab]:
     """A scheduler on one host, a worker on each of the others."""
     with network_lab() as opened:
-        dask = [sys.executable, "-m", "dask"]
-        with open(tmp_path / "dask.log", "wb") as log:
-            said: dict[str, Any] = {"stdout": log, "stderr": subprocess.STDOUT, "cwd": tmp_path}
-            opened.start("driver", *dask, "scheduler", "--host", ADDRESS, "--no-dashboard", *keys.options, **said)
-            for host in ("first", "second"):
-                where = ["--host", HOSTS[host], "--nthreads", "1", "--no-dashboard"]
-                opened.start(host, *dask, "worker", ADDRESS, *where, *keys.options, **said)
+        log = tmp_path / "dask.log"
+        page = ["--dashboard-address", "127.0.0.1:0"]  # --no-dashboard alone leaves a page at 0.0.0.0
+        places = {"driver": ["scheduler", "--host", ADDRESS]}
+        for host in ("first", "second"):
+            places[host] = ["worker", ADDRESS, "--host", HOSTS[host], "--nthreads", "1"]
+        with open(log, "wb") as said:
+            for host, words in places.items():
+                command = [sys.executable, "-m", "dask", *words, *page, *keys.options]
+                opened.start(host, *command, cwd=tmp_path, stdout=said, stderr=subprocess.STDOUT)
+        end = time.monotonic() + _START_SECONDS
+        while log.read_text().count("Registered to:") < 2:
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
         yield opened
+
+
+@pytest.fixture
+def run(lab: NetworkLab, keys: Keys, jobs: dict[str, Path], tmp_path: Path) -> Callable[..., Driver]:
+    """Starts ``dyadid run --cluster`` on the scheduler's host; ``tls`` is that of the profile."""
+
+    def begin(*, address: str = ADDRESS, tls: object = None) -> Driver:
+        profile = tmp_path / "scheduler.yaml"
+        text = {"kind": "scheduler", "address": address, "tls": keys.profile if tls is None else tls}
+        profile.write_text(json.dumps(text), encoding="utf-8")
+        options = ["--cluster", str(profile)]
+        return Driver(partial(lab.start, "driver"), jobs["sixth"], tmp_path / "out", *options)
+
+    return begin
+
+
+@pytest.mark.parametrize("host", ["first", "driver"])
+def test_a_cable_pulled_for_a_while_changes_nothing(
+    run: Callable[..., Driver], lab: NetworkLab, local: dict[str, dict[str, bytes]], host: str
+) -> None:
+    driver = run()
+    driver.until_half()
+    lab.pull(host)
+    time.sleep(_WHILE_SECONDS)
+    lab.plug(host)
+    assert driver.ended() == 0, driver.said()
+    assert tables(driver.folder) == local["sixth"]
+    assert driver.manifest["execution"]["workers_lost"] == 0
+
+
+def test_a_cable_pulled_for_good_costs_a_worker_and_nothing_else(
+    run: Callable[..., Driver], lab: NetworkLab, local: dict[str, dict[str, bytes]]
+) -> None:
+    driver = run()
+    driver.until_half()
+    lab.pull("first")
+    assert driver.ended() == 0, driver.said()
+    assert tables(driver.folder) == local["sixth"]
+    assert driver.manifest["execution"]["workers_lost"] == 1
+
+
+def test_strangers_are_refused(run: Callable[..., Driver], lab: NetworkLab, tmp_path: Path) -> None:
+    for host in HOSTS:
+        doors = lab.listening(host)
+        assert doors
+        for door in doors:
+            asked = ASK.format(folder=HERE, door=door)
+            assert lab.run("driver", sys.executable, "-c", asked, check=True).stdout == "b''\n"
+    foreign = Keys(tmp_path / "foreign").profile
+    plain = ADDRESS.replace("tls", "tcp")
+    for stranger in ({"tls": foreign}, {"tls": False}, {"tls": False, "address": plain}):
+        driver = run(**stranger)
+        assert driver.ended() == 2, driver.said()
+        assert "no Dask scheduler answers" in driver.said()
+        assert "certificate" in driver.said()

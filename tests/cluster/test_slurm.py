@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Driver, answers_unencrypted, popen, tables
+from driver import Driver, plain_answer, popen, tables
 from slurm_lab import SlurmLab, slurm_lab
 
 pytestmark = pytest.mark.cluster
@@ -97,8 +97,9 @@ def test_it_listens_on_the_interface_of_the_profile_and_encrypts(run: Run, lab: 
     assert len(of_driver) >= 1
     assert len(of_workers) >= 2
     assert {address for address, _ in of_driver | of_workers} == {"127.0.0.1"}
-    pages = {address for address in of_driver | of_workers if answers_unencrypted(*address)}
-    assert not pages & of_workers
+    answers = [plain_answer(*address) for address in of_driver | of_workers]
+    assert {answer[:5] for answer in answers if answer} <= {b"HTTP/"}  # Dask's pages, for this machine alone
+    assert answers.count(b"") >= 5  # scheduler, workers and their nannies
     assert driver.ended() == 0, driver.said()
 
 
@@ -131,9 +132,5 @@ def test_a_driver_that_is_stopped_leaves_no_job_and_goes_on(
     leaves_nothing(lab)
     again = run()
     finds(again, local["sixth"])
-    assert again.manifest["execution"]["units_read"] >= sum(local_units(again)) / 2
-
-
-def local_units(driver: Driver) -> tuple[int, int]:
-    took = driver.manifest["execution"]
-    return took["units_read"], took["units_written"]
+    took = again.manifest["execution"]
+    assert took["units_read"] >= took["units_written"]
