@@ -28,7 +28,7 @@ class Driver:
     """
 
     def __init__(self, start: Callable[..., Any], job: Path, out: Path, *options: str, **more: Any) -> None:
-        self.folder = out / job.stem
+        self.out, self.folder = out, out / job.stem
         out.mkdir(parents=True, exist_ok=True)
         self._log = out / f"{job.stem}-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "engine.cli", "run", str(job), "--out", str(out), *options]
@@ -46,7 +46,7 @@ class Driver:
         """Wait until half of all units are there; permutations are what is left, or most of it."""
         end = time.monotonic() + RUN_SECONDS
         while not self.units()["permutations"]:
-            if self.process.poll() is not None or time.monotonic() > end:
+            if self.process.poll() not in (None, 0) or time.monotonic() > end:
                 raise AssertionError(self.said())
             time.sleep(0.02)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from driver import Driver, plain_answer, popen, tables
+from driver import RUN_SECONDS, Driver, plain_answer, popen, tables
 from slurm_lab import SlurmLab, slurm_lab
 
 pytestmark = pytest.mark.cluster
@@ -23,6 +26,7 @@ workers: 2
 memory: 2500MB
 walltime: "00:10:00"
 folder: logs
+driver: {memory: 1GB}
 """
 _EMPTY_SECONDS = 60  # a node that is gone keeps its job until Slurm gives it up
 
@@ -81,26 +85,28 @@ def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
     return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
 
 
-@pytest.mark.parametrize("job", ["table", "sixth"])
-def test_a_run_finds_what_a_local_run_finds(run: Run, lab: SlurmLab, local: Local, job: str) -> None:
-    driver = run(job)
-    finds(driver, local[job])
+def test_table_1_is_the_local_one(run: Run, lab: SlurmLab, local: Local) -> None:
+    driver = run("table")
+    finds(driver, local["table"])
     assert driver.manifest["execution"]["workers_lost"] == 0
     leaves_nothing(lab)
 
 
-def test_it_listens_on_the_interface_of_the_profile_and_encrypts(run: Run, lab: SlurmLab) -> None:
+def test_permutations_are_the_local_ones_and_no_stranger_hears_of_them(
+    run: Run, lab: SlurmLab, local: Local
+) -> None:
+    """All listens on the profile's interface, Dask itself by TLS."""
     driver = run()
     driver.until_half()
     workers = [one for one, env in lab.processes() if "SLURM_JOB_ID" in env]
-    of_driver, of_workers = listening([psutil.Process(driver.process.pid)]), listening(workers)
-    assert len(of_driver) >= 1
-    assert len(of_workers) >= 2
-    assert {address for address, _ in of_driver | of_workers} == {"127.0.0.1"}
-    answers = [plain_answer(*address) for address in of_driver | of_workers]
-    assert {answer[:5] for answer in answers if answer} <= {b"HTTP/"}  # Dask's pages, for this machine alone
+    doors = listening([psutil.Process(driver.process.pid), *workers])
+    answers = [plain_answer(*door) for door in doors]
+    finds(driver, local["sixth"])
+    assert {address for address, _ in doors} == {"127.0.0.1"}
+    assert {answer[:5] for answer in answers if answer} <= {b"HTTP/"}  # Dask's pages, for each machine alone
     assert answers.count(b"") >= 5  # scheduler, workers and their nannies
-    assert driver.ended() == 0, driver.said()
+    assert driver.manifest["execution"]["workers_lost"] == 0
+    leaves_nothing(lab)
 
 
 def test_a_job_that_is_killed_half_way_changes_nothing(run: Run, lab: SlurmLab, local: Local) -> None:
@@ -134,3 +140,32 @@ def test_a_driver_that_is_stopped_leaves_no_job_and_goes_on(
     finds(again, local["sixth"])
     took = again.manifest["execution"]
     assert took["units_read"] >= took["units_written"]
+
+
+def test_a_submitted_run_finds_what_a_local_run_finds(run: Run, lab: SlurmLab, local: Local) -> None:
+    driver = run("sixth", "--submit")
+    assert driver.ended() == 0, driver.said()
+    number = int(re.search(r"submitted as slurm job (\d+)", driver.said())[1])
+    assert number in lab.jobs()
+    assert f"slurm job {number}" in dyadid(lab, "status", driver.out)
+    lab.wait(lambda: not lab.jobs(), "the driver and its workers are done", RUN_SECONDS)
+    assert tables(driver.folder) == local["sixth"], dyadid(lab, "logs", driver.out)
+    assert "run finished" in dyadid(lab, "logs", driver.out)
+    leaves_nothing(lab)
+
+
+def test_a_submitted_run_that_is_cancelled_takes_its_workers_along(
+    run: Run, lab: SlurmLab, local: Local
+) -> None:
+    driver = run("sixth", "--submit")
+    driver.until_half()
+    lab("scancel", re.search(r"slurm job (\d+)", driver.said())[1])
+    leaves_nothing(lab)
+    assert not (driver.folder / "manifest.json").exists()
+    finds(run(), local["sixth"])
+
+
+def dyadid(lab: SlurmLab, command: str, out: Path) -> str:
+    """What the command says of a folder."""
+    words = [sys.executable, "-m", "engine.cli", command, str(out)]
+    return subprocess.run(words, env=lab.env, capture_output=True, text=True, check=True).stdout
