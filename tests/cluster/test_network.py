@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,15 @@ pytestmark = pytest.mark.cluster
 HERE = str(Path(__file__).parent)
 ASK = "import sys; sys.path.insert(0, {folder!r}); from driver import plain_answer; print(plain_answer{door})"
 _START_SECONDS = 60
+# What a supervisor does; and a shorter patience of TCP than the 30 s that Dask has by default.
+_SUPERVISED = [
+    "env",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=12s",
+    "sh",
+    "-c",
+    'while :; do "$@"; sleep 1; done',
+    "sh",
+]
 _WHILE_SECONDS = 20
 ADDRESS = f"tls://{HOSTS['driver']}:8786"
 
@@ -52,8 +60,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 @pytest.fixture
-def lab(keys: Keys, tmp_path: Path) -> Iterator[NetworkLab]:
-    """A scheduler on one host, a worker on each of the others."""
+def lab(keys: Keys, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NetworkLab]:
+    """A scheduler on one host, a worker on each of the others; before their commands whatever a test wants."""
     with network_lab() as opened:
         log = tmp_path / "dask.log"
         page = ["--dashboard-address", "127.0.0.1:0"]  # --no-dashboard alone leaves a page at 0.0.0.0
@@ -62,8 +70,8 @@ def lab(keys: Keys, tmp_path: Path) -> Iterator[NetworkLab]:
             places[host] = ["worker", ADDRESS, "--host", HOSTS[host], "--nthreads", "1"]
         with open(log, "wb") as said:
             for host, words in places.items():
-                command = [sys.executable, "-m", "dask", *words, *page, *keys.options]
-                opened.start(host, *command, cwd=tmp_path, stdout=said, stderr=subprocess.STDOUT)
+                command = [*getattr(request, "param", []), sys.executable, "-m", "dask", *words, *page]
+                opened.start(host, *command, *keys.options, cwd=tmp_path, stdout=said, stderr=said)
         end = time.monotonic() + _START_SECONDS
         while log.read_text().count("Registered to:") < 2:
             assert time.monotonic() < end, log.read_text()
@@ -108,6 +116,21 @@ def test_a_cable_pulled_for_good_costs_a_worker_and_nothing_else(
     assert driver.ended() == 0, driver.said()
     assert tables(driver.folder) == local["sixth"]
     assert driver.manifest["execution"]["workers_lost"] == 1
+
+
+@pytest.mark.parametrize("lab", [_SUPERVISED], indirect=True, ids=["supervised"])
+def test_workers_that_are_started_again_come_back(
+    run: Callable[..., Driver], lab: NetworkLab, local: dict[str, dict[str, bytes]]
+) -> None:
+    """Cut off for longer than TCP bears, all workers end; the run waits for those that take their place."""
+    driver = run()
+    driver.until_half()
+    lab.pull("driver")
+    time.sleep(_WHILE_SECONDS)
+    lab.plug("driver")
+    assert driver.ended() == 0, driver.said()
+    assert tables(driver.folder) == local["sixth"]
+    assert driver.manifest["execution"]["workers_lost"] == 2
 
 
 def test_strangers_are_refused(run: Callable[..., Driver], lab: NetworkLab, tmp_path: Path) -> None:
