@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out/demo
 
-.PHONY: help install demo test test-all lint bench clean
+.PHONY: help install demo test test-all test-cluster lint bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -21,6 +21,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev,cluster]'
+	@touch $@
+
+$(VENV)/.installed-cluster: pyproject.toml | $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,cluster]'
 	@touch $@
 
 install: $(VENV)/.installed  ## create .venv and install the engine
@@ -38,10 +42,13 @@ lint: $(VENV)/.installed-test  ## style, types, layers
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test: lint  ## everything a commit must pass, in minutes
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not cluster'
 
 test-all: lint  ## the above and the long Monte Carlo and scale tests
-	$(PYTEST)
+	$(PYTEST) -m 'not cluster'
+
+test-cluster: $(VENV)/.installed-cluster  ## runs on a real Slurm and on three hosts, as root; installs both
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster -m cluster
 
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the README's claims
 	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

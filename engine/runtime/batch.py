@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ def job_options(profile: BatchProfile, logs: Path) -> dict[str, Any]:
         "job_name": "dyadid-worker",
         "job_script_prologue": [*_exports(profile.threads), *profile.prologue],
         "job_extra_directives": _directives(profile),
-        "worker_extra_args": ["--nthreads", "1", "--no-dashboard"],
+        # Without an address, what is left of the dashboard listens on every interface, and plainly.
+        "worker_extra_args": ["--nthreads", "1", "--no-dashboard", "--dashboard-address", _LOOPBACK],
         "log_directory": str(logs),
         "death_timeout": _DEATH_SECONDS,
     }
@@ -136,7 +138,8 @@ def queue_line(kind: str, job_id: str) -> str:
 
 def _cluster_class(profile: BatchProfile) -> Any:
     try:
-        import dask_jobqueue
+        with _ctrl_c_kept():
+            import dask_jobqueue
     except ImportError:
         raise InputError(
             f"clusters of {profile.kind} need the package dask-jobqueue",
@@ -152,6 +155,16 @@ def _cluster_class(profile: BatchProfile) -> Any:
             remedy="run dyadid on a login node of the cluster",
         )
     return found
+
+
+@contextmanager
+def _ctrl_c_kept() -> Iterator[None]:
+    """Importing dask-jobqueue (0.9) makes Ctrl-C end the process at once, and as if all were well."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _telling(job: Any, refusals: list[str]) -> Any:

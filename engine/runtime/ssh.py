@@ -42,6 +42,7 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         "env": pools,
         "memory_limit": (profile.memory or "auto").replace(" ", ""),
         "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",  # what is left of it would listen beyond, and plainly
     }
     scheduler = {"port": 0, "dashboard_address": "127.0.0.1:0", "host": profile.hosts[0]}
     with secured(profile.tls, folder) as security, dask.config.set(_certificates(security)):
