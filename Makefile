@@ -23,10 +23,6 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev,cluster]'
 	@touch $@
 
-$(VENV)/.installed-cluster: pyproject.toml | $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,cluster]'
-	@touch $@
-
 install: $(VENV)/.installed  ## create .venv and install the engine
 
 demo: $(VENV)/.installed  ## run the main jobs on the embedded data and say where the report is
@@ -47,7 +43,7 @@ test: lint  ## everything a commit must pass, in minutes
 test-all: lint  ## the above and the long Monte Carlo and scale tests
 	$(PYTEST) -m 'not cluster'
 
-test-cluster: $(VENV)/.installed-cluster  ## runs on a real Slurm and on three hosts, as root; installs both
+test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three hosts, as root; installs both
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster -m cluster
 
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the README's claims
