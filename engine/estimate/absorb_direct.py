@@ -23,6 +23,8 @@ SMALL = 64
 
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
 
+_AT_ONCE = 5  # unit columns: their products are small enough for the allocator to keep the memory
+
 _ROOM = 2e7  # numbers in the blocks of an effect: 160 MB
 
 MOST_PRODUCTS = 2e8
@@ -86,10 +88,14 @@ def unit_columns(operator: Operator, width: int) -> Inverse:
     size = sum(effect.size for effect in rest)
     n_blocks = -(-size // width)
     cuts = np.cumsum([effect.size for effect in rest])[:-1]
-    found = operator.reduced(tuple(np.split(np.tile(np.eye(width), (n_blocks, 1))[:size], cuts)))
+    units = np.split(np.tile(np.eye(width), (n_blocks, 1))[:size], cuts)
+    found = [
+        np.concatenate(operator.reduced(tuple(part[:, start : start + _AT_ONCE] for part in units)))
+        for start in range(0, width, _AT_ONCE)
+    ]
     full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
     lacking = n_blocks * width - size
-    matrices = np.pad(np.concatenate(found), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
+    matrices = np.pad(np.concatenate(found, axis=1), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
     used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(
         -1, width
     )
