@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
-from engine.runtime.files import locked, output_folder
+from engine.runtime.files import locked, output_folder, remove_parts, writing
 from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
@@ -166,8 +166,10 @@ def run(
                     results = _estimate(plan, prepared, here, clock)
             if folder is None:
                 return results
-            results = write(results, folder, lang=lang)
-        mark_finished(folder, key)
+            with writing(folder):
+                results = write(results, folder, lang=lang)
+        with writing(folder):
+            mark_finished(folder, key)
         return results
 
 
@@ -194,7 +196,9 @@ def _kept(
         own, store = None, None
         if folder is not None:
             own = folder / STATE
-            held.enter_context(locked(own))
+            if held.enter_context(locked(own)):
+                with suppress(OSError):  # left by a run that was killed; where they must stay, so be it
+                    remove_parts(folder)
             address = address or str(own / "units")
         if address is not None:
             store = Store(address, fresh=fresh)
@@ -375,8 +379,9 @@ def report(folder: str | Path, *, draw: bool = True, lang: str = "en", docx: boo
     from engine.report.words import words_of
     from engine.stages.output import render_folder, write_docx, write_page
 
-    words = words_of(lang)
-    page = (render_folder if draw else write_page)(Path(folder), words)
-    if docx:
-        write_docx(Path(folder), words)
+    words, folder = words_of(lang), Path(folder)
+    with writing(folder):
+        page = (render_folder if draw else write_page)(folder, words)
+        if docx:
+            write_docx(folder, words)
     return page

@@ -98,6 +98,15 @@ def test_wrong_jobs_are_not_submitted(queue: Path, command: Command, tmp_path: P
     assert not (queue / "kept.sh").exists()
 
 
+def test_no_password_gets_into_a_script(queue: Path, command: Command, tmp_path: Path) -> None:
+    code, out, err = command(
+        "run", EURO, "--cluster", "slurm.yaml", "--submit", "--store", "ftp://me:hush@host/units"
+    )
+    assert (code, out) == (2, "")
+    assert err.startswith("error: --submit: the job's script would show the password in the store's address")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

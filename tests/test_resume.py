@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import pytest
 from engine import pipeline
 from engine.errors import RunError
 from engine.runtime.files import locked
+from engine.stages import output
 from engine.stages.finished import STATE
 
 JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
@@ -47,7 +48,13 @@ def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
 
 
 def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results) -> None:
-    """The best of three: other processes may run beside this test."""
+    """Seconds of the processor, the best of three: other processes may run beside this test."""
+    resource = pytest.importorskip("resource")
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return float(used.ru_utime + used.ru_stime)
+
     code = (
         "import sys; from engine import cli; sys.argv = ['dyadid', 'run', *sys.argv[1:]]\n"
         "try: cli.main()\nfinally: print('jax' in sys.modules)"
@@ -55,16 +62,16 @@ def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results)
     sets = [part for one in DRAWS for part in ("--set", one)]
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = spent()
         done = subprocess.run(
             [sys.executable, "-c", code, str(JOB), "--out", str(whole.folder.parent), *sets],
             capture_output=True, text=True,
         )  # fmt: skip
-        seconds.append(time.perf_counter() - start)
+        seconds.append(spent() - start)
         assert done.returncode == 0, done.stderr
         assert "found finished in" in done.stdout
         assert done.stdout.splitlines()[-1] == "False"
-    assert min(seconds) < 2 * (1 if os.getloadavg()[0] < 2 else 2)
+    assert min(seconds) < 2
 
 
 @pytest.mark.parametrize("change", ["file", "spec", "fresh", "lang"])
@@ -130,3 +137,49 @@ def test_sigterm_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 143
     assert err.splitlines()[-1] == "terminated: files already written are whole; run again to do the rest"
     assert not list(folder.glob(".*.part"))
+
+
+def test_what_a_killed_run_left_half_written_goes(whole: pipeline.Results, tmp_path: Path) -> None:
+    left = [
+        tmp_path / whole.job / name
+        for name in (".estimates.parquet.x.part", f"{STATE}/.progress.json.x.part")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    pipeline.run(JOB, out=tmp_path, overrides=DRAWS, store=str(whole.folder / STATE / "units"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_results_that_find_no_room_are_written_by_the_next_run(
+    whole: pipeline.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    options: dict[str, Any] = {
+        "out": tmp_path,
+        "overrides": DRAWS,
+        "store": str(whole.folder / STATE / "units"),
+    }
+    with monkeypatch.context() as patched:
+        patched.setattr(output, "write_figures", full)
+        with pytest.raises(
+            RunError, match=r"cannot write to .*: No space left on device\n  remedy: make room"
+        ):
+            pipeline.run(JOB, **options)
+    assert bytes_of(pipeline.run(JOB, **options).folder) == bytes_of(whole.folder)
+
+
+def test_no_secret_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what the environment holds nor the password of a store's address, in any file of a run."""
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "DASK_AUTH_PASSWORD"):
+        monkeypatch.setenv(name, f"hush-{name}")
+    store = "memory://someone:hush-password@units"
+    for workers in (None, 2):
+        results = pipeline.run(JOB, out=tmp_path, store=store, workers=workers, fresh=True)
+        assert units_of(results)[1] > 0
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"manifest.json", "log.jsonl", "progress.json"} <= {path.name for path in written}
+    assert [path for path, content in written.items() if b"hush" in content] == []
+    assert "hush" not in str(results.manifest)

@@ -24,6 +24,7 @@ from engine.runtime.workers import Facts, check_workers, wait_for_workers
 from engine.spec.cluster import BatchProfile, LocalProfile, Profile, SchedulerProfile, SSHProfile
 
 CONNECT_SECONDS = 10  # a scheduler that runs answers at once; the rest is for one that is just starting
+_STARTS = 3  # tries to start local workers
 
 Opener = Callable[[Progress], Machine]
 
@@ -66,6 +67,7 @@ def place(
                 client = held.enter_context(_client(profile, folder))
                 if facts is not None:
                     check_workers(client, facts)
+                _keep_clock(client)
                 if performance is not None:
                     held.enter_context(_reported(performance))
                 clients.append(client)
@@ -74,6 +76,14 @@ def place(
             return Machine(client=clients[0], cluster=cluster, progress=progress, patience=patience)
 
         yield machine
+
+
+def _keep_clock(client: Any) -> None:
+    """What this process and the workers send each other does not wait for a clock that was set back."""
+    from engine.runtime import steady_clock  # Dask is not loaded before it is needed
+
+    steady_clock.install()
+    client.register_plugin(steady_clock.SteadyClock(), name="dyadid-clock")
 
 
 def _reported(file: Path) -> AbstractContextManager[Any]:
@@ -155,11 +165,11 @@ async def _greet(address: str, security: Any) -> None:
 @contextmanager
 def _local_client(profile: LocalProfile) -> Iterator[Any]:
     """A client of worker processes on this machine."""
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     share = str(profile.threads or max(1, (os.cpu_count() or 1) // profile.most))
     with _ctrl_c_held_back():
-        cluster = LocalCluster(
+        cluster = _started(
             n_workers=profile.least,
             threads_per_worker=1,
             memory_limit=(profile.memory or "auto").replace(" ", ""),
@@ -172,6 +182,22 @@ def _local_client(profile: LocalProfile) -> Iterator[Any]:
         if profile.most > profile.least:
             cluster.adapt(minimum=profile.least, maximum=profile.most)
         yield client
+
+
+def _started(**options: Any) -> Any:
+    """A `distributed.LocalCluster`; a worker killed before it has joined takes its start down, not the run."""
+    from distributed import LocalCluster
+
+    for chance in range(_STARTS):
+        try:
+            return LocalCluster(**options)
+        except RuntimeError as error:
+            if chance == _STARTS - 1:
+                raise RunError(
+                    f"worker processes of this machine do not start ({error})\n"
+                    "  remedy: look whether something kills them, or run with fewer --workers"
+                ) from error
+    raise AssertionError  # not reached
 
 
 @contextmanager

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import InputError, RunError
+
+_NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_LOCK_TRIES, _LOCK_SECONDS = 3, 0.1
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -36,6 +42,12 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> Path:
     return path
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what a writer that was killed left half-written; for whoever is alone in the folder."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def output_folder(path: Path, *, where: str = "--out") -> Path:
     """Create a folder and prove that it can be written, before any work is done."""
     try:
@@ -52,8 +64,24 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
 
 
 @contextmanager
-def locked(folder: Path, *, where: str = "--out") -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """A full disk or a read-only folder within ends in a `RunError` that says where, and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_WRITING:
+            raise
+        raise RunError(
+            f"cannot write to {folder}: {os.strerror(error.errno)}\n"
+            "  remedy: make room or give write access, then run again; work that was finished is kept"
+        ) from None
+
+
+@contextmanager
+def locked(folder: Path, *, where: str = "--out") -> Iterator[bool]:
     """A folder for one run alone, until it ends or dies; what a run that died left half-written goes.
+
+    False where the file system has no locks: the folder is everybody's, and runs side by side do work twice.
 
     Raises
     ------
@@ -63,10 +91,8 @@ def locked(folder: Path, *, where: str = "--out") -> Iterator[None]:
         Where another run has it.
     """
     if os.name != "posix":
-        yield
+        yield False
         return
-    import fcntl
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -77,24 +103,10 @@ def locked(folder: Path, *, where: str = "--out") -> Iterator[None]:
             remedy="give write access, or name another folder",
         ) from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-            raise RunError(
-                f"another run ({owner}) works in {folder}\n"
-                "  remedy: wait for it, or give this run another --out or --store"
-            ) from None
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            for path in folder.glob(".*.part"):
-                path.unlink(missing_ok=True)
-        except (
-            OSError
-        ):  # a full disk, or one that became read-only: the work will tell where it cannot be kept
-            pass
-        yield
+        alone = _taken(handle, folder)
+        if alone:
+            _sign(handle, folder)
+        yield alone
     finally:
         os.close(handle)
 
@@ -113,3 +125,31 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _taken(handle: int, folder: Path) -> bool:
+    """Lock a file that is open; False where the file system has no locks."""
+    import fcntl
+
+    for chance in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            if chance < _LOCK_TRIES - 1:  # `is_locked`, in another process, has it for a moment
+                time.sleep(_LOCK_SECONDS)
+    owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+    raise RunError(
+        f"another run ({owner}) works in {folder}\n"
+        "  remedy: wait for it, or give this run another --out or --store"
+    )
+
+
+def _sign(handle: int, folder: Path) -> None:
+    """Say who has the folder, and remove what another left half-written."""
+    with suppress(OSError):  # a full disk, or a read-only one: the work will tell what it cannot keep
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        remove_parts(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -40,12 +40,15 @@ class Journal:
         """Add a line; ``facts`` are plain values."""
         if self._folder is None:
             return
-        line = json.dumps({"time": _now(), "event": event, **facts}, ensure_ascii=False)
-        try:
-            with self._lock, open(self._folder / LOG, "a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
-        except OSError:
-            pass
+        line = json.dumps({"time": _now(), "event": event, **facts}, ensure_ascii=False).encode() + b"\n"
+        with suppress(OSError), self._lock, open(self._folder / LOG, "ab", buffering=0) as stream:
+            start = stream.tell()
+            written = 0
+            try:
+                written = stream.write(line)
+            finally:
+                if written < len(line):  # a full disk takes a part: the next line shall not run into it
+                    stream.truncate(start)
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Say how far a pass is; written at most once a second."""

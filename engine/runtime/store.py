@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -25,6 +26,7 @@ from engine.runtime.files import locked, write_bytes
 
 LARGEST = 64 << 20  # bytes of a unit that is kept; a larger one takes longer to read than most take to make
 _SUFFIX = ".parquet"
+_HIDDEN = "***"
 
 
 @dataclass
@@ -37,10 +39,10 @@ class Store:
     fresh : bool
         Take nothing that is there; write all again.
     read, written, damaged : int
-        Units so far.
+        Units so far; damaged are those that could not be read as well.
     """
 
-    address: str
+    address: str = field(repr=False)
     fresh: bool = False
     read: int = 0
     written: int = 0
@@ -57,7 +59,7 @@ class Store:
             found = self._files.ls(self._folder, detail=False)
         except (OSError, ValueError, ImportError) as error:
             raise InputError(
-                f"the store {self.address} cannot be opened ({error})",
+                f"the store {self.shown} cannot be opened ({self._without_secrets(str(error))})",
                 where="--store",
                 remedy="name a folder you may write to, or an address whose fsspec package is installed",
             ) from None
@@ -70,6 +72,17 @@ class Store:
     def local(self) -> bool:
         return isinstance(self._files, LocalFileSystem)
 
+    @property
+    def shown(self) -> str:
+        """The address without user, password and query, for messages and logs."""
+        return shown(self.address)
+
+    def _without_secrets(self, text: str) -> str:
+        """A message of the file system, which may quote the address or what it holds."""
+        for secret in sorted(_secrets(self.address), key=len, reverse=True):
+            text = text.replace(secret, _HIDDEN)
+        return text
+
     def has(self, unit: str) -> bool:
         """Whether a unit of that id is there; whether it is whole turns out when it is read."""
         return unit in self._names
@@ -81,19 +94,26 @@ class Store:
             return None
         try:
             content = self._files.cat_file(f"{self._folder}/{name}")
+        except OSError:  # on the way there, maybe: the unit itself may be whole, and stays
+            self._miss(unit)
+            return None
+        try:
             if name != _named(unit, content):
                 raise ValueError("its checksum is another")
             result = decode(content, kind)
-        except (OSError, ValueError):
-            with self._counting:
-                self.damaged += 1
-            del self._names[unit]
+        except ValueError:
             with suppress(OSError):  # where it stays, it is damaged for the next run too
                 self._files.rm_file(f"{self._folder}/{name}")
+            self._miss(unit)
             return None
         with self._counting:
             self.read += 1
         return (result,)
+
+    def _miss(self, unit: str) -> None:
+        with self._counting:
+            self.damaged += 1
+        del self._names[unit]
 
     def put(self, unit: str, result: Any) -> bool:
         """Keep a result; False where it is too large to be worth it.
@@ -113,8 +133,9 @@ class Store:
             else:
                 self._files.pipe_file(f"{self._folder}/{name}", content)
         except OSError as error:
+            reason = self._without_secrets(str(error.strerror or error))
             raise RunError(
-                f"the store {self.address} cannot be written ({error.strerror or error}); "
+                f"the store {self.shown} cannot be written ({reason}); "
                 f"{self.read + self.written} finished units are kept there\n"
                 "  remedy: make room or give write access, or name another store with --store; then run again"
             ) from None
@@ -123,12 +144,32 @@ class Store:
             self.written += 1
         return True
 
-    def locked(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[object]:
         """This store for one run alone, as `engine.runtime.files.locked`.
 
         Stores at remote addresses are not locked: two runs there do work twice, and write the same bytes.
         """
         return locked(Path(self._folder), where="--store") if self.local else nullcontext()
+
+
+def shown(address: str) -> str:
+    """An address of fsspec that can be shown: ``s3://***@host/path`` for one with user and password."""
+    protocol, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    _, at, after = rest.rpartition("@")  # a password may hold slashes; a path with an @ is hidden too
+    path, query, values = after.partition("?")
+    return protocol + mark + (_HIDDEN + at if at else "") + path + (query + _HIDDEN if values else "")
+
+
+def _secrets(address: str) -> set[str]:
+    """Password and query of an address, as they stand there and as they are meant."""
+    rest = address.partition("://")[2]
+    before, _, after = rest.rpartition("@")
+    query = after.partition("?")[2]
+    values = (part.partition("=")[2] for part in query.split("&"))
+    found = {before.partition(":")[2], query, *(value for value in values if len(value) > 3)}
+    return (found | {unquote(one) for one in found}) - {""}
 
 
 def _named(unit: str, content: bytes) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import InputError
 from engine.runtime import batch
 from engine.runtime.files import output_folder, write_text
+from engine.runtime.store import shown
 from engine.spec.cluster import BatchProfile, Profile
 from engine.stages.finished import STATE
 
@@ -45,12 +46,18 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
     Raises
     ------
     InputError
-        Where the profile has no batch system, or that refuses the job.
+        Where the profile has no batch system, or that refuses the job; where its script would hold a password.
     """
     if not isinstance(profile, BatchProfile):
         what = f"a profile of kind {profile.kind}" if profile else "a run without --cluster"
         remedy = "name one of slurm, pbs, lsf or sge; for Kubernetes apply cluster/kubernetes/driver.yaml"
         raise InputError(f"{what} has no queue to submit to", where="--submit", remedy=remedy)
+    if any(shown(one) != one for one in arguments):
+        raise InputError(
+            "the job's script would show the password in the store's address",
+            where="--submit",
+            remedy="give the password to fsspec's configuration on the cluster, or run without --submit",
+        )
     state = output_folder(out / STATE)
     logs = output_folder(state / "driver")
     command = [profile.python or sys.executable, "-m", "engine.cli", "run", *arguments]

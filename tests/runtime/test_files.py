@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.errors import InputError
+from engine.errors import InputError, RunError
 from engine.runtime import files
-from engine.runtime.files import output_folder, write_bytes, write_text, write_with
+from engine.runtime.files import locked, output_folder, write_bytes, write_text, write_with, writing
 
 
 def test_contents(tmp_path: Path) -> None:
@@ -105,3 +106,40 @@ def test_a_folder_that_exists_but_cannot_be_written_is_an_input_error(
     monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(InputError, match=r"cannot write to the output folder .*: Read-only file system"):
         output_folder(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_folder_that_can_no_longer_be_written_says_how_to_go_on(tmp_path: Path, code: int) -> None:
+    with pytest.raises(RunError) as caught, writing(tmp_path):
+        raise OSError(code, "as the library that writes puts it")
+    text = f"cannot write to {tmp_path}: {os.strerror(code)}\n  remedy: make room or give write access, then run again"
+    assert str(caught.value).startswith(text)
+
+
+def test_other_failures_are_told_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), writing(tmp_path):
+        (tmp_path / "absent").read_text()
+
+
+def test_without_locks_of_the_file_system_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a Lustre that is mounted without them; half-written files may then be another run's, and stay."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / ".a.part").touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path), locked(tmp_path):
+        assert (tmp_path / ".a.part").exists()
+
+
+def test_whoever_looks_whether_a_run_is_there_stops_none(tmp_path: Path) -> None:
+    """The look takes the lock for a moment; the run that starts in it waits."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "lock").touch()
+    with open(tmp_path / "lock", "rb") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (look, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            pass

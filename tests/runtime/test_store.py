@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import pickle
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -139,6 +141,95 @@ def test_damaged_units_are_made_again(tmp_path: Path, damage: Any) -> None:
     third = Store(str(tmp_path))
     assert sums(third) == PLAIN
     assert CALLS == []
+
+
+def test_a_unit_that_cannot_be_read_stays_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that fails for a moment must not cost a unit that is whole."""
+    sums(Store(str(tmp_path)))
+    before, victim = units(tmp_path), units(tmp_path)[5].name
+    store = Store(str(tmp_path))
+    read = store._files.cat_file
+
+    def unreachable(path: str) -> Any:
+        if path.endswith(victim):
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store._files), "cat_file", staticmethod(unreachable))
+        patched.setattr(store, "put", lambda *_: False)
+        assert sums(store) == PLAIN
+    assert len(CALLS) == 1
+    assert units(tmp_path) == before
+    again = Store(str(tmp_path))
+    assert sums(again) == PLAIN
+    assert (CALLS, again.damaged) == ([], 0)
+
+
+def test_reading_units_unpickles_nothing(tmp_path: Path) -> None:
+    """Python's own audit, which hears every unpickler and every loader of code, by whatever library."""
+    sums(Store(str(tmp_path)))
+    seen: list[str] = []
+    listening = [True]
+
+    def hook(event: str, _: Any) -> None:
+        if listening[0] and event.partition(".")[0] in ("pickle", "marshal", "import"):
+            seen.append(event)
+
+    again = Store(str(tmp_path))
+    names = [path.name.partition("-")[0] for path in units(tmp_path)]
+    again.get(names[0], Sums)  # whatever is imported on first use
+    sys.addaudithook(hook)
+    try:
+        for name in names:
+            assert again.get(name, Sums) is not None
+        assert seen == []
+        pickle.loads(pickle.dumps(Sums))
+        assert seen != []  # the audit hears pickles
+    finally:
+        listening[0] = False
+
+
+SECRETS = [
+    ("s3://key:hush/hush@bucket/folder", "s3://***@bucket/folder", "hush/hush"),
+    ("ftp://me:hush@host:21/units?token=hushhush", "ftp://***@host:21/units?***", "hush"),
+    ("sftp://me:hu%73h@host/units", "sftp://***@host/units", "hush"),
+    ("abfs://box@account/units?sig=hush", "abfs://***@account/units?***", "hush"),
+    ("memory://units", "memory://units", None),
+    ("/scratch/me@home/units?", "/scratch/me@home/units?", None),
+]
+
+
+@pytest.mark.parametrize(("address", "shown", "secret"), SECRETS)
+def test_no_message_shows_what_a_store_is_opened_with(
+    monkeypatch: pytest.MonkeyPatch, address: str, shown: str, secret: str | None
+) -> None:
+    assert stores.shown(address) == shown
+
+    def refused(url: str) -> Any:
+        raise OSError(errno.EACCES, f"login failed for {url} with password {secret}")
+
+    monkeypatch.setattr(stores.fsspec.core, "url_to_fs", refused)
+    with pytest.raises(InputError, match="cannot be opened") as caught:
+        Store(address)
+    assert shown in str(caught.value)
+    assert secret is None or secret not in str(caught.value)
+
+
+def test_no_message_shows_what_a_store_is_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(stores.fsspec.core, "url_to_fs", lambda url: (memory, "/hidden"))
+    store = Store("ftp://me:hush@host/units")
+
+    def refused(path: str, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no room for ftp://me:hush@host/units")
+
+    monkeypatch.setattr(memory, "pipe_file", refused)
+    with pytest.raises(RunError, match="cannot be written") as caught:
+        store.put("a" * 32, leaf(1.0, 1))
+    assert "hush" not in str(caught.value) + repr(store)
 
 
 def test_another_question_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
