@@ -2,7 +2,8 @@
 
 Tasks and tree depend on the grid alone, so any number of workers adds the same numbers in the same order.
 A pass over n tasks in u parts makes 2n - u Dask tasks, brings u results to the driver and ships the shared setting
-once to each worker. Parts that a store has are not computed; those that a cluster lost are sent again.
+to one worker, from which the others take it. Parts that a store has are not computed; those that a cluster lost are
+sent again.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Machine:
         ----------
         leaf, merge : functions that can be pickled by name
             The annotation of what ``leaf`` returns is what a store reads.
-        setting : what every task gets; sent once to each worker
+        setting : what every task gets; it reaches each worker once
         tasks : at least one
         label : name of the pass, for progress and the dashboard
         units : int, optional
@@ -203,10 +204,7 @@ class Machine:
 
         if not missing:
             return
-        self.client.wait_for_workers(1, timeout=self.patience)  # adaptive clusters may have none just now
-        # A key of its own each time: one named by content may still be on its way out from an earlier pass.
-        shipped = self.client.scatter(setting, broadcast=True, hash=False)
-        self.counts["bytes_to_workers"] += _pickled(setting) * len(self.client.nthreads())
+        shipped = self._shipped(setting)
         name = f"{label}-{shipped.key.rpartition('-')[2][:12]}"
         roots, leaves = _forest(leaf, shipped, missing, merge, name)
         numbers = {root.key: number for number, root in roots.items()}
@@ -223,6 +221,24 @@ class Machine:
                 del missing[number]
             future.release()
             told.add(future.key in single)
+
+    def _shipped(self, setting: Any) -> Any:
+        """The setting on one worker, from which the others take it.
+
+        Not broadcast: where a worker dies meanwhile, Dask's copying to all of them may go on for ever.
+        """
+        for chance in range(_CHANCES):
+            self.client.wait_for_workers(1, timeout=self.patience)  # adaptive clusters may have none just now
+            try:
+                # A key of its own each time: one named by content may still be on its way out from a pass before.
+                shipped = self.client.scatter(setting, hash=False)
+                break
+            except OSError:  # the worker that was to have it is gone
+                if chance == _CHANCES - 1:
+                    raise
+                self.journal.note("setting sent again")
+        self.counts["bytes_to_workers"] += _pickled(setting)
+        return shipped
 
 
 def _pickled(value: object) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from dask.callbacks import Callback
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 from engine.runtime.clusters import place as place_of
 from engine.runtime.execute import Machine
@@ -128,6 +130,29 @@ def test_two_passes_with_one_label_do_not_mix(client: Client) -> None:
     assert reduce_on(place, 4) == tree(4)
     assert place.reduce(leaf, "t", range(4), merge, label="moments") == tree(4).replace("s", "t")
     assert place.reduce(leaf, "s", range(4, 8), merge, label="moments") == "((s4+s5)+(s6+s7))"
+
+
+def test_a_setting_whose_worker_dies_is_shipped_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dask tells the loss of a worker while it ships; copying to all of them could hang then."""
+    scatter, calls = client.scatter, []
+
+    def lost_twice(setting: str, **options: Any) -> Any:
+        calls.append(options)
+        if len(calls) < 3:
+            raise CommClosedError("in <TLS local>: Stream is closed")
+        return scatter(setting, **options)
+
+    monkeypatch.setattr(client, "scatter", lost_twice)
+    place = Machine(client=client)
+    assert reduce_on(place, 5) == tree(5)
+    assert calls == [{"hash": False}] * 3
+    assert place.account()["bytes_to_workers"] < 100
+
+    monkeypatch.setattr(client, "scatter", Mock(side_effect=CommClosedError("gone")))
+    with pytest.raises(CommClosedError, match="gone"):
+        reduce_on(place, 5)
 
 
 def test_this_process_is_the_default() -> None:
