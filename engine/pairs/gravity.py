@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from engine.pairs.tiles import Tile, triangle
+from engine.pairs.tiles import Tile, groups, triangle
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -27,6 +27,7 @@ EARTH_RADIUS_KM = 6371.0088
 _COLLECT = 4_000_000  # values of ln F held at once while the median is located
 _BINS = 65_536
 _EDGE = 512  # cities along the edge of a tile
+_AT_ONCE = 2**18  # pairs whose forces are computed in one go
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,14 @@ class Gravity:
     threshold: float = -math.inf
 
     def ln_force(self, i: Integers | Array, j: Integers | Array) -> Array:
-        """ln F of pairs (i, j), arrays of positions of one shape; F has units of mass / km^2."""
-        return self.ln_mass[i] + self.ln_mass[j] - 2.0 * np.log(self.distance_km(i, j))
+        """ln F of pairs (i, j), arrays ``[n]`` of positions; F has units of mass / km^2."""
+        out = np.empty(len(i))
+        for start in range(0, len(i), _AT_ONCE):  # ten arrays of this length pass by on the way
+            part = slice(start, start + _AT_ONCE)
+            one, other = i[part], j[part]
+            mass = self.ln_mass[one] + self.ln_mass[other]
+            out[part] = mass - 2.0 * np.log(self.distance_km(one, other))
+        return out
 
     def distance_km(self, i: Integers | Array, j: Integers | Array) -> Array:
         """Great-circle distance in km."""
@@ -140,6 +147,10 @@ class PairSample:
             ordered -= (copies * (copies - 1) * own).sum()
         return int(ordered) // 2
 
+    def parts(self) -> tuple[tuple[Tile, ...], ...]:
+        """All pairs in groups of tiles, for passes over their forces."""
+        return groups(triangle(self.n_units, _EDGE))
+
     def eligible(self, tile: Tile) -> tuple[Integers, Integers]:
         """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j."""
         rows = np.arange(*tile.rows, dtype=np.int32)
@@ -215,3 +226,18 @@ def _bin_edges(low: float, high: float, tiles: tuple[Tile, ...], forces: Callabl
         spans = [(values.min(), values.max()) for values in map(forces, tiles) if len(values)]
         low, high = min(a for a, _ in spans), max(b for _, b in spans)
     return np.linspace(low, high, _BINS + 1)
+
+
+def every_pair(n_units: int) -> tuple[Integers, Integers]:
+    """Positions (i, j), i < j, int32, of every pair of units, by i, then j."""
+    sizes = np.arange(n_units - 1, 0, -1)
+    i = np.repeat(np.arange(n_units - 1, dtype=np.int32), sizes)
+    j = np.concatenate([np.arange(k + 1, n_units, dtype=np.int32) for k in range(n_units - 1)])
+    return i, j
+
+
+def count_above(sample: PairSample, tiles: Sequence[Tile]) -> int:
+    """Pairs of some tiles above the screen, eligible or not."""
+    assert sample.gravity is not None
+    whole = PairSample(sample.classes, np.ones_like(sample.allowed), sample.gravity)
+    return sum(len(whole.pairs(tile)[0]) for tile in tiles)

@@ -6,7 +6,13 @@ fixed order, in fixed groups, and group results are merged along a fixed binary 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+Over = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], Callable[[Any, Any], Any]], Any]
+"""``over(leaf, setting, tasks, merge)``: ``merge`` over ``leaf(setting, task)`` of all tasks, wherever they run."""
 
 MAX_GROUPS = 64
 """Upper bound on the tasks of one pass, whatever the grid: scheduler traffic stays bounded as it grows."""
@@ -53,3 +59,8 @@ def groups(tiles: tuple[Tile, ...], limit: int = MAX_GROUPS) -> tuple[tuple[Tile
         out[-1].append(tile)
         done += tile.n_pairs
     return tuple(tuple(group) for group in out)
+
+
+def in_turn(leaf: Any, setting: Any, tasks: Sequence[Any], merge: Any) -> Any:
+    """`Over` in this process, one task after the other."""
+    return reduce(merge, (leaf(setting, task) for task in tasks))

@@ -148,6 +148,12 @@ class Machine:
             self._on_cluster(leaf, setting, wanted, merge, label, keep, told)
         return _merged([known.pop(number) for number in range(len(parts))], merge)
 
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """Call a function in this process and in every worker that answers."""
+        function()
+        if self.client is not None:
+            self.client.run(function, on_error="ignore")
+
     def _stored(self, names: list[str], leaf: Callable[..., Any]) -> dict[int, Any]:
         if self.store is None:
             return {}
