@@ -18,7 +18,9 @@ MAX_GROUPS = 64
 """Tasks of a pass over a grid of up to 33 million pairs."""
 
 _MOST_GROUPS = 4096  # whatever the grid: some seconds of a scheduler's time
-_GROUP = 2**19  # pairs of a task beyond that: half a second of work or more, a thousand times a scheduler's share
+_GROUP = (
+    2**19
+)  # pairs of a task beyond that: half a second of work or more, a thousand times a scheduler's share
 _EDGE = 256  # 32,640 pairs on the diagonal, 65,536 off it: a few milliseconds of work, a few megabytes
 
 
