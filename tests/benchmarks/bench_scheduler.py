@@ -1,10 +1,11 @@
 """Claim: a scheduler takes the true task graph of 40,000 units and 100,000 draws in minutes, in bounded memory.
 
-Every pass of a run on 40,000 units, 14 years and five controls, as `Machine.reduce` sends it: the same settings, tasks,
-keys and merges, on a scheduler and worker processes of this machine. Only the kernels are stand-ins: they return at once
-what a task of that pass returns, in its true size; sums by city have ``--statistics`` statistics a pair instead of all
-(one part in 54 by default), since this machine is not a hundred nodes. What is printed of a pass: its Dask tasks, how
-many a second, bytes to each worker and to the driver, and the largest resident size so far of scheduler and driver.
+Every pass of a run on 40,000 units, 14 years and five controls, as `Machine.reduce` sends it: the same settings,
+tasks, keys and merges, on a scheduler and worker processes of this machine. Only the kernels are stand-ins: they return
+at once what a task of that pass returns, in its true size; sums by city have ``--statistics`` statistics a pair instead
+of all (one part in 54 by default), since this machine is not a hundred nodes. What is printed of a pass: its Dask
+tasks, how many a second, bytes to each worker and to the driver, and the largest resident size so far of scheduler and
+driver.
 
 The counts are compared with the formulas of `cluster/SCALE.md`.
 
@@ -143,8 +144,9 @@ def main() -> None:
             made, sent = 2 * len(tasks) - parts, machine.counts["bytes_to_workers"] / options.workers
             print(
                 f"  {label}: {len(tasks):,} tasks, {made:,} with merges, {seconds:.1f} s, {made / seconds:.0f} a "
-                f"second; {sent / 1e6:.1f} MB to each worker, {machine.counts['bytes_to_driver'] / 1e6:.1f} MB to the "
-                f"driver; so far scheduler {largest_mb(server.pid or 0):.0f} MB, driver {largest_mb(os.getpid()):.0f} MB",
+                f"second; {sent / 1e6:.1f} MB to each worker, {machine.counts['bytes_to_driver'] / 1e6:.1f} MB to "
+                f"the driver; so far scheduler {largest_mb(server.pid or 0):.0f} MB, driver "
+                f"{largest_mb(os.getpid()):.0f} MB",
                 flush=True,
             )
             if len(tasks) > max(most_groups(sample.n_pairs), len(draws)):

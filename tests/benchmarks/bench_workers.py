@@ -1,12 +1,13 @@
 """Claim: two worker processes do a permutation sweep at 85% of twice the rate of one, each with one thread.
 
-Studentised permutations of the sixth column of Table 1 on synthetic cities, intervals included, as `dyadid run` sends
-them: blocks of draws as tasks of `Machine.reduce`, on one Dask worker process and on two, with ``NPROC=1``. Both clusters
-are warm (imports, compilation, the table of pairs), and the rounds alternate. The draws of both are compared: they are
-the same to the bit.
+Studentised permutations of the sixth column of Table 1 on synthetic cities, intervals included, as `dyadid run`
+sends them: blocks of draws as tasks of `Machine.reduce`, on one Dask worker process and on two, with ``NPROC=1``. Both
+clusters are warm (imports, compilation, the table of pairs), and the rounds alternate. The draws of both are compared:
+they are the same to the bit.
 
 Efficiency is (seconds on one) / (2 x seconds on two), the median over rounds. On a machine with other work the wall
-clock says little, so the same is made of the workers' own CPU seconds: (CPU of the one) / (2 x CPU of the busier of two).
+clock says little, so the same is made of the workers' own CPU seconds: (CPU of the one) / (2 x CPU of the busier of the
+two), which leaves out what workers wait for.
 
 Run: python tests/benchmarks/bench_workers.py [--cities 800] [--draws 2048] [--rounds 5]
 """
