@@ -226,19 +226,23 @@ def _order(pairs: PairFeatures) -> Order:
     design, n = pairs.source.setting.design, pairs.n_pairs
     if not isinstance(design, PanelDesign):
         return Order(design.i, design.j, np.arange(n, dtype=np.int32))
-    i, j = every_pair(design.n_units)
     if pairs.n_screened is None:
+        i, j = every_pair(design.n_units)
         return Order(i, j, np.arange(n, dtype=np.int32))
-    assert design.sample.gravity is not None
-    force = design.sample.gravity.ln_force(i, j)
-    if n < len(force):  # what is sorted, and its copies, need not be longer than the table
-        reached = np.flatnonzero(force >= np.partition(force, len(force) - n)[len(force) - n])
+    gravity = design.sample.gravity
+    assert gravity is not None
+    i, j = every_pair(design.n_units)
+    force = gravity.ln_force(i, j)
+    if n < len(force):  # what is sorted need not be longer than the table
+        reached = force >= np.partition(force, len(force) - n)[len(force) - n]
         i, j, force = i[reached], j[reached], force[reached]
-    order = np.argsort(-force, kind="stable")[:n]
-    force = force[order]
+    np.negative(force, out=force)
+    order = np.argsort(force, kind="stable")[:n]
+    i, j, force = i[order], j[order], force[order]
     fresh = np.concatenate([[True], force[1:] != force[:-1]])
-    tie_start = np.maximum.accumulate(np.where(fresh, np.arange(n, dtype=np.int32), np.int32(0)))
-    return Order(i[order], j[order], tie_start)
+    start = np.arange(n, dtype=np.int32)
+    start[~fresh] = 0
+    return Order(i, j, np.maximum.accumulate(start, out=start))
 
 
 def _table(pairs: PairFeatures) -> Array:
