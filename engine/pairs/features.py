@@ -5,8 +5,8 @@ gravity screen of any draw is a position in the table. The table is kept where i
 does not, its tiles are computed again from the city arrays whenever they are read.
 
 What is sent to a worker is what the table is computed from: 8 N T (k + 1) bytes for N units, T years and k
-regressors. Each process that reads the table makes it, at 12 bytes a pair for the order of P pairs (while they
-are sorted, about 40 bytes for each of all pairs), and 8 F bytes a pair for F statistics where it is kept.
+regressors. Each process that reads the table makes it, at 12 bytes for the place of each of its pairs (while they
+are sorted, 25 bytes for each pair of the grid), and 8 F bytes a pair for F statistics where it is kept.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Costs are CPU seconds of this process on one thread (start it with ``NPROC=1``), the least of several runs, on synthetic
 cities of the sixth column of Table 1 over 14 years with five controls:
 
-    force       ln F of a pair, for the screen
+    screen      the three looks at ln F of a pair that locate the median of a large grid
     moments     statistics of a screened pair, summed by city; scores: influences of six columns on one
     statistics  of a pair alone, as a table that is not kept computes them twice for every block of draws
     draw        a screened pair in one studentised permutation with its interval; a pair in a node-bootstrap draw
@@ -27,7 +27,7 @@ import numpy as np
 from bench_table1 import JOB
 
 from engine.infer.permutation import permutation_draws
-from engine.pairs.gravity import count_above
+from engine.pairs.gravity import Between, force_counts, force_span, forces_inside
 from engine.pairs.kept import forget_all
 from engine.pairs.passes import CellBlock, MomentPass, ScorePass, city_moments, score_sums
 from engine.pairs.tiles import most_groups
@@ -41,6 +41,7 @@ from engine.stages.inference.shared import BLOCK, features_of, tested_of, weight
 from engine.stages.prepare import Prepared
 
 CITIES, LAST_YEAR = 600, 2023
+LOOKS = (force_span, force_counts, forces_inside)
 LARGE = 3000  # cities whose pairs are sorted: enough that nothing else is seen beside them
 
 
@@ -48,7 +49,7 @@ LARGE = 3000  # cities whose pairs are sorted: enough that nothing else is seen 
 class Costs:
     """CPU seconds a pair, and bytes a pair."""
 
-    force: float
+    screen: float
     moments: float
     scores: float
     statistics: float
@@ -83,6 +84,8 @@ def measured() -> Costs:
         Machine(), prepared.shared.cells, design, columns=prepared.shared.controls, terms=prepared.terms
     )[0]
     first = MomentPass(design, True)
+    tiles = [tile for part in sample.parts() for tile in part]
+    within = Between(sample, *force_span(Between(sample), tiles))
     every, kept = [tile for task in design.tasks() for tile in task], sample.n_kept
     rng = np.random.default_rng(0)
     rows = design.n_years + design.n_columns + 1
@@ -104,7 +107,7 @@ def measured() -> Costs:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return Costs(
-        force=cpu(lambda: [count_above(sample, part) for part in sample.parts()]) / sample.n_pairs,
+        screen=sum(cpu(lambda look=look: look(within, tiles)) for look in LOOKS) / sample.n_pairs,
         moments=cpu(lambda: city_moments(first, every)) / kept,
         scores=cpu(lambda: score_sums(ScorePass(first, cells), every)) / kept,
         statistics=(narrow - len(few) * each) / (2 * pairs.n_pairs),
@@ -135,7 +138,7 @@ def main() -> None:
     blocks = -(-options.draws // BLOCK)
     waves = -(-blocks // options.nodes)
     seconds = {
-        "screen": 3 * costs.force * pairs,
+        "screen": costs.screen * pairs,
         "moments and scores": (costs.moments + costs.scores) * screened,
         "permutations": blocks * (2 * costs.statistics * table + BLOCK * costs.permutation * screened),
         "node bootstrap": blocks * (2 * costs.statistics * screened + BLOCK * costs.node * screened),
