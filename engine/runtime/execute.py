@@ -2,7 +2,9 @@
 
 Tasks and tree depend on the grid alone, so any number of workers adds the same numbers in the same order.
 A pass over n tasks in u parts makes 2n - u Dask tasks, brings u results to the driver and ships the shared setting
-once to each worker. Parts that a store has are not computed; those that a cluster lost are sent again.
+once to each of W workers: some 6n + W messages of the scheduler (two a Dask task, two a task for progress). How n and
+the sizes depend on the grid stands in ``cluster/SCALE.md``. Parts that a store has are not computed; those that a
+cluster lost are sent again.
 """
 
 from __future__ import annotations
