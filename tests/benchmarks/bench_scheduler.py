@@ -51,7 +51,7 @@ class Setting:
 def some_moments(setting: Setting, task: Any) -> CityMoments:
     top, left = setting.true.design.span(task)
     sides = (np.zeros((b - a, CLASSES, setting.statistics)) for a, b in (top, left))
-    return CityMoments(Layout(YEARS, CONTROLS + 1, True), *sides, 0, 0, None, top[0], left[0])
+    return CityMoments(Layout(YEARS, CONTROLS + 1, True), *sides, 0, 0, 0.0, None, top[0], left[0])
 
 
 def some_scores(setting: Setting, task: Any) -> ScoreSums:
