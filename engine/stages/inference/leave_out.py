@@ -61,8 +61,9 @@ def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: 
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
     labels = np.array(data.panel.labels[by] if by != "city" and isinstance(data, CityData) else units)
-    types = weighted_setting(prepared, over_pairs(machine))
-    inside = machine.reduce(in_pairs, types, [None], np.union1d, label="left out")
+    over = over_pairs(machine)
+    types = weighted_setting(prepared, over)
+    inside = over(in_pairs, types, [None], np.union1d)
     every, numbers = np.unique(labels, return_inverse=True)
     of_sample = np.unique(numbers[inside]).astype(np.int32)  # a city without a pair is left out of nothing
     groups = every[of_sample]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ def memory_of(prepared: Prepared) -> float:
 
 
 def over_pairs(machine: Machine) -> Over:
-    """Passes over the pairs on the machine."""
-    return lambda leaf, setting, tasks, merge: machine.reduce(leaf, setting, tasks, merge, label="pairs")
+    """Passes over the pairs that only count, on the machine: no store keeps what is sooner counted again."""
+    counting = replace(machine, store=None)
+    return lambda leaf, setting, tasks, merge: counting.reduce(leaf, setting, tasks, merge, label="pairs")
 
 
 def features_of(
