@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from engine.errors import InputError
+from engine.pairs.tiles import Over, in_turn
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import locked, output_folder, remove_parts, writing
@@ -151,19 +152,25 @@ def run(
     with clock.stage("read"):
         plan = expand(load_job(Path(job), overrides=overrides))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
-    with _kept(folder, plan.loaded.job.job, store, fresh) as (units, journal):
+    with (
+        _kept(folder, plan.loaded.job.job, store, fresh) as (units, journal),
+        nullcontext(opener) if opener else opened(profile, out=out) as machine,
+    ):
+
+        @cache
+        def here() -> Machine:
+            found = machine(progress or silent)
+            journal.told(where=found.description, dashboard=found.dashboard)
+            return replace(found, store=units, journal=journal)
+
         with clock.stage("prepare"):
-            prepared = _prepare(plan)
+            prepared = _prepare(plan, lambda *given: here().reduce(*given, label="screen"))
         key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _found(plan, folder)
         with journal.kept(key=key):
-            with nullcontext(opener) if opener else opened(profile, out=out) as machine:
-                found = machine(progress or silent)
-                journal.told(where=found.description, dashboard=found.dashboard)
-                here = replace(found, store=units, journal=journal)
-                with _named(plan):
-                    results = _estimate(plan, prepared, here, clock)
+            with _named(plan):
+                results = _estimate(plan, prepared, here(), clock)
             if folder is None:
                 return results
             with writing(folder):
@@ -270,9 +277,9 @@ def draw(
         return make_draw(prepared, results[prepared.shared.cells.index(asked.cell)], asked)
 
 
-def _prepare(plan: Plan) -> tuple[Prepared, ...]:
+def _prepare(plan: Plan, over: Over = in_turn) -> tuple[Prepared, ...]:
     with _named(plan):
-        return prepare_job(plan)
+        return prepare_job(plan, over)
 
 
 @contextmanager

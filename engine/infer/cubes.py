@@ -17,13 +17,13 @@ contraction identities of the README, "How it computes".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from engine.pairs.features import PairFeatures, Tile
+from engine.pairs.kept import Kept
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -33,7 +33,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Assignments:
     """What is fixed while classes are dealt anew to the units.
 
@@ -77,7 +77,7 @@ class Assignments:
     @property
     def base(self) -> int:
         """Pairs in the base screen: the first so many of the table."""
-        return self.pairs.n_screened if self.pairs.n_screened is not None else len(self.pairs.i)
+        return self.pairs.n_screened if self.pairs.n_screened is not None else self.pairs.n_pairs
 
     @property
     def middle(self) -> int:
@@ -87,7 +87,7 @@ class Assignments:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every block of draws uses, computed once from `Assignments`.
+    """What every block of draws uses.
 
     Attributes
     ----------
@@ -105,13 +105,16 @@ class Prepared:
     used: Flags
 
 
-@lru_cache(maxsize=1)
-def prepare(given: Assignments) -> Prepared:
-    """Row sums and total of the base screen.
+_SUMS: Kept[tuple[Array, Array, Flags]] = Kept()
 
-    Kept for the next block of draws: one setting serves all blocks that a process gets.
-    """
-    pairs, base = given.pairs, given.base
+
+def prepare(given: Assignments) -> Prepared:
+    """Row sums and total of the base screen, which a process makes once for all blocks of draws that it gets."""
+    pairs = given.pairs
+    return Prepared(given, *_SUMS.get((pairs.key, pairs.kept), lambda: _base_sums(pairs, given.base)))
+
+
+def _base_sums(pairs: PairFeatures, base: int) -> tuple[Array, Array, Flags]:
     rows, used = np.zeros((pairs.n_units, pairs.layout.size)), np.empty(base, dtype=bool)
     for tile in pairs.tiles(base, length=_TILE):
         part = slice(tile.fresh - tile.at, base - tile.at)
@@ -119,7 +122,7 @@ def prepare(given: Assignments) -> Prepared:
         ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
         rows += _sums(features, ends, np.arange(0, len(ends) + 1, 2), np.ones(len(ends)), pairs.n_units)
         used[tile.fresh : tile.fresh + len(features)] = features[:, 0] > 0
-    return Prepared(given, rows, rows.sum(axis=0) / 2, used)
+    return rows, rows.sum(axis=0) / 2, used
 
 
 def type_sums(ready: Prepared, classes: Integers) -> tuple[Array, Integers]:
@@ -179,7 +182,7 @@ def _treated_pairs(given: Assignments, classes: Any) -> tuple[Array, Integers]:
     pairs, base, n_treated, n_draws = given.pairs, given.base, given.n_classes - 1, classes.shape[1]
     sums = np.zeros((n_draws * n_treated * n_treated, pairs.layout.size))
     before, late = np.zeros(n_draws, dtype=np.int64), []
-    for tile in pairs.tiles(len(pairs.i) if given.recompute else base, length=_TILE):
+    for tile in pairs.tiles(pairs.n_pairs if given.recompute else base, length=_TILE):
         one, other = classes[tile.i], classes[tile.j]
         found = np.flatnonzero(np.maximum(one, other) < n_treated)
         found = found[np.searchsorted(found, (tile.fresh - tile.at) * n_draws) :]

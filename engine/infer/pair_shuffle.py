@@ -6,6 +6,7 @@ spread is that of the pair-clustered standard error. No p-value is made of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,45 +19,59 @@ from engine.infer.cubes import Assignments, prepare
 from engine.infer.draws import words
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 _BLOCK = 64  # replicates whose labels of all pairs are held at once, in bytes
-_LABELS = 128_000_000  # fewer where these would be more labels than this
+_LABELS = 64_000_000  # fewer where these would be more labels than this: threads hold one block each
 
 
-def pair_shuffle_estimates(
-    given: Assignments, cell: Tested, *, reps: int, seed: int, sums: Array | None = None
-) -> Array:
+@dataclass(frozen=True)
+class Shuffles:
+    """What every block of shuffles gets; ``at_once``: replicates of a block."""
+
+    given: Assignments
+    seed: int
+    at_once: int
+
+
+def shuffles_at_once(given: Assignments, reps: int) -> int:
+    """Replicates whose labels of all pairs are held at once."""
+    return max(1, min(_BLOCK, reps, _LABELS // given.base))
+
+
+def pair_shuffle_estimates(given: Assignments, cell: Tested, sums: Array) -> Array:
     """Coefficients ``[reps, n_tested]`` with the types of the sample's pairs dealt anew to the pairs.
 
     ``sums``: those of `shuffled_sums`, which all cells of a pass share.
     """
-    sums = shuffled_sums(given, reps=reps, seed=seed) if sums is None else sums
     fit = batch_fit(given.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
     return fit.estimate[:, 0, list(cell.tested)]
 
 
-def shuffled_sums(given: Assignments, *, reps: int, seed: int) -> Array:
-    """Sums ``[reps, n_types, size]`` of the pairs' statistics by the type dealt to them."""
-    pairs, base = given.pairs, given.base
+def shuffled_sums(setting: Shuffles, block: Integers) -> Array:
+    """Sums ``[n_draws, n_types, size]`` of the pairs' statistics by the type dealt to them, in given replicates."""
+    given, pairs, base = setting.given, setting.given.pairs, setting.given.base
     kinds = given.type_numbers[given.classes[pairs.i[:base]], given.classes[pairs.j[:base]]]
     sample = np.flatnonzero((kinds >= 0) & prepare(given).used)
     ends = np.cumsum(np.bincount(kinds[sample], minlength=len(given.types)))
     ends = ends[ends < len(sample)]  # the number of a label is how many of these its pair has passed
-    sums = np.zeros((reps, len(given.types), pairs.layout.size))
-    at_once = max(1, min(_BLOCK, reps, _LABELS // len(sample)))
-    for start in range(0, reps, at_once):
-        block = np.arange(start, min(start + at_once, reps), dtype=np.int32)
-        labels = np.full((at_once, len(pairs.i)), -1, dtype=np.int8)
-        for column in range(len(block)):
-            order = words(seed, block[column : column + 1], len(sample))[0]
-            labels[column, sample] = _dealt(order, ends)
-        with jax.enable_x64(True):
-            for tile in pairs.tiles(base):
-                own = labels[:, tile.at : tile.at + len(tile.i)]
-                own[:, : tile.fresh - tile.at] = -1
-                more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
-                sums[block] += np.asarray(more)[: len(block)]
+    labels = np.full((setting.at_once, pairs.n_pairs), -1, dtype=np.int8)
+    for column in range(len(block)):
+        order = words(setting.seed, block[column : column + 1], len(sample))[0]
+        labels[column, sample] = _dealt(order, ends)
+    sums = np.zeros((len(block), len(given.types), pairs.layout.size))
+    with jax.enable_x64(True):
+        for tile in pairs.tiles(base):
+            own = labels[:, tile.at : tile.at + len(tile.i)]
+            own[:, : tile.fresh - tile.at] = -1
+            more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
+            sums += np.asarray(more)[: len(block)]
     return sums
+
+
+def merge_sums(one: Array, other: Array) -> Array:
+    """Sums of two blocks, in order."""
+    return np.concatenate([one, other])
 
 
 def _dealt(order: Any, ends: Any) -> Any:

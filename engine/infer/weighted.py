@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,12 +23,15 @@ import numpy as np
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.pairs.features import PairFeatures
+from engine.pairs.kept import Kept
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache
 _SLAB = 2**16  # pairs of the table on the device at once
+_UNITS = 1024  # whose partners are counted at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +54,42 @@ class Slab:
     kind: Integers
 
 
+@dataclass(frozen=True)
+class Types:
+    """The pairs of a sample with their types: what tasks are sent.
+
+    Attributes
+    ----------
+    pairs : PairFeatures
+    classes : int32 ``[n_units]``
+    kinds : int32 ``[n_classes, n_classes]``
+        Type of the pairs of two classes; negative for those outside the sample.
+    n_types : int
+    """
+
+    pairs: PairFeatures
+    classes: Integers
+    kinds: Integers
+    n_types: int
+
+    def sorted(self) -> Weighted:
+        """The pairs by type, as this process keeps them."""
+        pairs = self.pairs
+        key = (pairs.key, pairs.kept, self.kinds.tobytes(), self.classes.tobytes())
+        return _SORTED.get(
+            key,
+            lambda: sort_by_type(
+                pairs, self.kinds[self.classes[pairs.i], self.classes[pairs.j]], self.n_types
+            ),
+        )
+
+
+_SORTED: Kept[Weighted] = Kept()
+
+
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """Pairs with their types.
+    """Pairs sorted by type, some 20 bytes each beside the table.
 
     Attributes
     ----------
@@ -73,11 +109,24 @@ class Weighted:
     length: int
     slabs: tuple[Slab, ...]
 
+    @cached_property
+    def meets(self) -> Flags:
+        """Which units form a pair of the sample, bool ``[n_units, n_units]``."""
+        inside, n = self.pair_type >= 0, self.pairs.n_units
+        i, j = self.pairs.i[inside], self.pairs.j[inside]
+        found = np.zeros((n, n), dtype=bool)
+        found[i, j] = found[j, i] = True
+        return found
+
     @property
-    def units(self) -> Integers:
+    def units(self) -> Any:
         """Units that stand in a pair of the sample, ascending."""
-        inside = self.pair_type >= 0
-        return np.union1d(self.pairs.i[inside], self.pairs.j[inside])
+        return np.flatnonzero(self.meets.any(axis=1))
+
+
+def whole_on_device(pairs: PairFeatures) -> bool:
+    """Whether the table is one slab, so that it is brought to the device once and stays there."""
+    return pairs.n_pairs <= _SLAB
 
 
 def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weighted:
@@ -86,7 +135,7 @@ def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weig
     ``pair_type`` int ``[n_pairs]``, negative outside the sample; pairs without statistics are put outside too.
     """
     mine, tiles = np.array(pair_type), []
-    for tile in pairs.tiles(len(pairs.i), length=_SLAB):
+    for tile in pairs.tiles(pairs.n_pairs, length=_SLAB):
         own = mine[tile.at : tile.at + len(tile.i)]
         own[np.asarray(tile.features)[:, 0] == 0] = -1
         tiles.append((tile.at, tile.fresh, own))
@@ -168,11 +217,12 @@ def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -
 
 def _cities(setting: Weighted, weights: Array) -> Array:
     """Cities of each sample that stand in one of its pairs, copies counted; float64 ``[n_samples]``."""
-    pairs, inside = setting.pairs, setting.pair_type >= 0
-    meets = np.zeros((pairs.n_units, pairs.n_units))
-    i, j = pairs.i[inside], pairs.j[inside]
-    meets[i, j] = meets[j, i] = 1.0
-    return np.asarray((weights * (weights @ meets > 0)).sum(axis=1))
+    drawn, out = (weights > 0).astype(np.float32), np.zeros(len(weights))  # counts of units: exact
+    for start in range(0, setting.pairs.n_units, _UNITS):
+        part = slice(start, start + _UNITS)
+        met = drawn @ setting.meets[:, part].astype(np.float32) > 0
+        out += (weights[:, part] * met).sum(axis=1)
+    return out
 
 
 def _city_weights(weights: Array) -> Any:
@@ -196,7 +246,7 @@ def _on_device(setting: Weighted, *, transposed: bool) -> Iterator[Any]:
 
 def _placed(setting: Weighted, transposed: bool) -> Iterator[Any]:
     pairs = setting.pairs
-    for slab, tile in zip(setting.slabs, pairs.tiles(len(pairs.i), length=setting.length), strict=True):
+    for slab, tile in zip(setting.slabs, pairs.tiles(pairs.n_pairs, length=setting.length), strict=True):
         features, rows, i, j, kind = (
             on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.kind)
         )

@@ -18,6 +18,7 @@ from engine.pairs.tiles import Tile, groups, tile_edge, triangle
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Range = tuple[int, int]
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
 
@@ -170,6 +171,11 @@ class PanelDesign:
     def tasks(self) -> tuple[tuple[Tile, ...], ...]:
         return groups(triangle(self.n_units, self.edge))
 
+    def span(self, task: tuple[Tile, ...]) -> tuple[Range, Range]:
+        """Ranges of unit positions that the first and the second unit of a task's pairs fall into."""
+        rows, cols = [tile.rows for tile in task], [tile.cols for tile in task]
+        return (rows[0][0], rows[-1][1]), (min(a for a, _ in cols), max(b for _, b in cols))
+
     def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
         for tile in task:
             i, j = self.sample.pairs(tile)
@@ -242,6 +248,10 @@ class TableDesign:
     def tasks(self) -> tuple[tuple[int, int], ...]:
         step = max(self.chunk, -(-len(self.i) // 64 // self.chunk) * self.chunk)
         return tuple((start, min(start + step, len(self.i))) for start in range(0, len(self.i), step))
+
+    def span(self, task: tuple[int, int]) -> tuple[Range, Range]:
+        """Both units of a pair may be any."""
+        return (0, self.n_units), (0, self.n_units)
 
     def chunks(self, task: tuple[int, int]) -> Iterator[Chunk]:
         everywhere = (0, self.n_units)

@@ -3,6 +3,10 @@
 Draws relabel or reweight cities; the statistics of a pair never change. With the pairs sorted by force, the
 gravity screen of any draw is a position in the table. The table is kept where it fits into memory; where it
 does not, its tiles are computed again from the city arrays whenever they are read.
+
+What is sent to a worker is what the table is computed from: 8 N T (k + 1) bytes for N units, T years and k
+regressors. Each process that reads the table makes it, at 12 bytes for the place of each of its pairs (while they
+are sorted, 25 bytes for each pair of the grid), and 8 F bytes a pair for F statistics where it is kept.
 """
 
 from __future__ import annotations
@@ -10,15 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import add
 from typing import Any
+from uuid import uuid4
 
 import jax
 import numpy as np
 
 from engine.pairs import kernels
 from engine.pairs.design import Design, PanelDesign, padded
+from engine.pairs.gravity import count_above, every_pair
+from engine.pairs.kept import Kept
 from engine.pairs.moments import Layout
 from engine.pairs.passes import MomentPass, city_arrays, kernel_rule
+from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -69,45 +78,87 @@ class Tile:
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Statistics by pair.
+    """Statistics by pair: what they are computed from, and which pairs the table has.
+
+    This is what tasks are sent, and it is as large as the panel (or the user's own pair table). The order of the
+    pairs, and the table where it is kept, are made in each process that reads them, once.
 
     Attributes
     ----------
-    layout : Layout
-    i, j : int32 ``[n_pairs]``
-        Unit positions; by force, strongest first, where there is a gravity screen.
-    features : float64 ``[n_pairs, size]`` or None
-        Zero for pairs without two observed years; None where tiles are computed when they are read. What
-        ``source`` gives, so it does not count in comparisons, nor in the fingerprints of finished work.
-    tie_start : int32 ``[n_pairs]``
-        First pair of the same force (the pair itself where forces differ).
-    n_units : int
+    source : Source
+    every_screen : bool
+        The pairs that the screen of any reassignment may let through, not only those of the sample's own.
+    n_pairs : int
+        Length of the table.
     n_screened : int or None
         Pairs above the screen of the sample itself, over all pairs, eligible or not; None without a screen.
-    source : Source
-        What features, or tiles, are computed from.
+    kept : bool
+        Keep the statistics; else tiles are computed when they are read.
+    key : str
+        Equal for equal tables alone: processes keep what they made under it.
     """
 
-    layout: Layout
-    i: Integers
-    j: Integers
-    features: Array | None = field(compare=False)
-    tie_start: Integers
-    n_units: int
-    n_screened: int | None
     source: Source
+    every_screen: bool
+    n_pairs: int
+    n_screened: int | None
+    kept: bool = field(compare=False)
+    key: str = field(compare=False)
+
+    @property
+    def layout(self) -> Layout:
+        return self.source.layout
+
+    @property
+    def n_units(self) -> int:
+        return self.source.setting.design.n_units
+
+    @property
+    def order(self) -> Order:
+        """The pairs of the table."""
+        return _ORDER.get(self.key, lambda: _order(self))
+
+    @property
+    def i(self) -> Integers:
+        """``[n_pairs]`` unit positions; by force, strongest first, where there is a gravity screen."""
+        return self.order.i
+
+    @property
+    def j(self) -> Integers:
+        return self.order.j
+
+    @property
+    def tie_start(self) -> Integers:
+        """``[n_pairs]`` first pair of the same force (the pair itself where forces differ)."""
+        return self.order.tie_start
+
+    @property
+    def features(self) -> Array | None:
+        """``[n_pairs, size]``, zero for pairs without two observed years; None where tiles are not kept."""
+        return _TABLE.get(self.key, lambda: _table(self)) if self.kept else None
 
     def tiles(self, stop: int, *, start: int = 0, length: int | None = None) -> Iterator[Tile]:
         """Tiles that cover the pairs from ``start`` up to ``stop`` (and, in the last one, a few beyond)."""
-        length = min(length or TILE, len(self.i))
+        order, table = self.order, self.features
+        length = min(length or TILE, self.n_pairs)
         for fresh in range(start, stop, length):
-            at = min(fresh, len(self.i) - length)
+            at = min(fresh, self.n_pairs - length)
             part = slice(at, at + length)
-            if self.features is not None:
-                features: Any = self.features[part]
-            else:
-                features = _statistics(self.source, self.i, self.j, part, length)[0]
-            yield Tile(at, fresh, self.i[part], self.j[part], features)
+            features: Any = table[part] if table is not None else _statistics(self, part, length)[0]
+            yield Tile(at, fresh, order.i[part], order.j[part], features)
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Pairs in the order of the table, see `PairFeatures`; int32 ``[n_pairs]`` each: 12 bytes a pair."""
+
+    i: Integers
+    j: Integers
+    tie_start: Integers
+
+
+_ORDER: Kept[Order] = Kept()
+_TABLE: Kept[Array] = Kept()
 
 
 def pair_features(
@@ -116,6 +167,8 @@ def pair_features(
     every_screen: bool,
     memory_bytes: float,
     observed: Array | None = None,
+    key: str = "",
+    over: Over = in_turn,
 ) -> PairFeatures:
     """Statistics of all pairs of a design, whatever their treatment.
 
@@ -126,63 +179,116 @@ def pair_features(
         Keep the pairs that the median screen of any reassignment may let through, not only those that the
         sample's own threshold does.
     memory_bytes : float
-        What the table may take; where it would take more, none is kept, and tiles are computed when they are read.
+        What the table may take in a process; where it would take more, none is kept, and tiles are computed when
+        they are read.
     observed : float64 ``[n_classes, n_classes, T]``, optional
         Treatment path that happened, by the units' own classes: one more column before the outcome.
+    key : str, optional
+        Stands for the content of the other arguments; default: for this call alone.
+    over : callable
+        Runs the passes over the pairs that this takes: one that counts those above a screen; another where some
+        outcomes may be infinite.
     """
-    i, j, tie_start, n_screened = _pairs(design, every_screen=every_screen)
+    length, screened = _size(design, every_screen=every_screen, over=over)
+    key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
-        source = Source(MomentPass(design, balanced), layout, observed)
-        kept = 8.0 * len(i) * layout.size <= memory_bytes
-        features = np.empty((len(i), layout.size)) if kept else None
-        if not _fill(features, source, i, j):
+        pairs = PairFeatures(
+            source=Source(MomentPass(design, balanced), layout, observed),
+            every_screen=every_screen,
+            n_pairs=length,
+            n_screened=screened,
+            kept=8.0 * length * layout.size <= memory_bytes,
+            key=f"{key}-{balanced}",
+        )
+        if not (balanced and _may_be_infinite(pairs.source.setting)):
             break
-    return PairFeatures(layout, i, j, features, tie_start, design.n_units, n_screened, source)
+        step = design.chunk * max(1, -(-length // design.chunk // MAX_GROUPS))
+        parts = [(start, min(start + step, length)) for start in range(0, length, step)]
+        if not over(infinite_outcomes, pairs, parts, add):
+            break
+    return pairs
 
 
-def _pairs(design: Design, *, every_screen: bool) -> tuple[Integers, Integers, Integers, int | None]:
-    """Pairs, ties and screened count; a screen keeps the strongest that any draw can reach."""
+def _size(design: Design, *, every_screen: bool, over: Over) -> tuple[int, int | None]:
+    """Pairs of the table, and those above the screen; a screen keeps the strongest that any draw can reach."""
     if not isinstance(design, PanelDesign):
-        return design.i, design.j, np.arange(len(design.i), dtype=np.int32), None
-    i, j = (side.astype(np.int32) for side in np.triu_indices(design.n_units, 1))
+        return len(design.i), None
     sample = design.sample
     if sample.gravity is None or sample.n_kept is None:
-        return i, j, np.arange(len(i), dtype=np.int32), None
-    force = sample.gravity.ln_force(i, j)
-    order = np.argsort(-force, kind="stable")
-    force = force[order]
-    screened = int((force > sample.gravity.threshold).sum())
+        return sample.n_pairs, None
+    screened = over(count_above, sample, sample.parts(), add)
+    reach = sample.n_eligible // 2 + (sample.n_pairs - sample.n_eligible) + 1
+    return (reach if every_screen else screened), screened
+
+
+def _order(pairs: PairFeatures) -> Order:
+    design, n = pairs.source.setting.design, pairs.n_pairs
+    if not isinstance(design, PanelDesign):
+        return Order(design.i, design.j, np.arange(n, dtype=np.int32))
+    if pairs.n_screened is None:
+        i, j = every_pair(design.n_units)
+        return Order(i, j, np.arange(n, dtype=np.int32))
+    gravity = design.sample.gravity
+    assert gravity is not None
+    i, j = every_pair(design.n_units)
+    force = gravity.ln_force(i, j)
+    if n < len(force):  # what is sorted need not be longer than the table
+        reached = force >= np.partition(force, len(force) - n)[len(force) - n]
+        i, j, force = i[reached], j[reached], force[reached]
+    np.negative(force, out=force)
+    order = np.argsort(force, kind="stable")[:n]
+    i, j, force = i[order], j[order], force[order]
     fresh = np.concatenate([[True], force[1:] != force[:-1]])
-    tie_start = np.maximum.accumulate(np.where(fresh, np.arange(len(force)), 0)).astype(np.int32)
-    reach = sample.n_eligible // 2 + (sample.n_pairs - sample.n_eligible) + 1 if every_screen else screened
-    order = order[:reach]
-    return i[order], j[order], tie_start[:reach], screened
+    start = np.arange(n, dtype=np.int32)
+    start[~fresh] = 0
+    return Order(i, j, np.maximum.accumulate(start, out=start))
 
 
-def _fill(out: Array | None, source: Source, i: Integers, j: Integers) -> int:
-    """Write the statistics of all pairs into a table, if there is one; how many outcomes are infinite.
+def _table(pairs: PairFeatures) -> Array:
+    out, length = np.empty((pairs.n_pairs, pairs.layout.size)), pairs.source.setting.design.chunk
+    for start in range(0, pairs.n_pairs, length):
+        part = slice(start, min(start + length, pairs.n_pairs))
+        out[part] = np.asarray(_statistics(pairs, part, length)[0])[: part.stop - start]
+    return out
 
-    Only a balanced layout refuses infinite outcomes, and its caller then takes the other one.
+
+def infinite_outcomes(pairs: PairFeatures, part: tuple[int, int]) -> int:
+    """Infinite outcomes among some pairs of the table: a balanced layout has no place for them."""
+    length = pairs.source.setting.design.chunk
+    starts = range(*part, length)
+    return sum(_statistics(pairs, slice(at, min(at + length, part[1])), length)[1] for at in starts)
+
+
+def _may_be_infinite(setting: MomentPass) -> bool:
+    """False where no pair of units at all has an infinite outcome or regressor in any year (balanced layouts).
+
+    Two standardised series are infinitely synchronized where they are equal, or as far apart as they can be, up
+    to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
     """
-    if out is None and not source.layout.balanced:
-        return 0
-    infinite, length = 0, source.setting.design.chunk
-    for start in range(0, len(i), length):
-        part = slice(start, min(start + length, len(i)))
-        features, found = _statistics(source, i, j, part, length)
-        if out is not None:
-            out[part] = np.asarray(features)[: part.stop - start]
-        infinite += found
-        if infinite and source.layout.balanced:
-            break
-    return infinite if source.layout.balanced else 0
+    design = setting.design
+    if not isinstance(design, PanelDesign):
+        return False  # a table's own values are finite where its layout is balanced
+    arrays, rule = city_arrays(setting), kernel_rule(setting)
+    wanted = [arrays["series"]] if design.outcome == "synchronization" else []
+    wanted += [arrays["levels"][:, :, k] for k, kind in enumerate(design.kinds) if kind == "synchronization"]
+    near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
+    if rule.clip > near:
+        return False
+    bound = 2.0 * np.sqrt(design.n_years - 1.0)
+    for series in wanted:
+        ordered = np.sort(series, axis=0)
+        close = (np.diff(ordered, axis=0) <= near).any()
+        if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
+            return True
+    return False
 
 
-def _statistics(source: Source, i: Integers, j: Integers, part: slice, length: int) -> tuple[Any, int]:
+def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
     """Statistics ``[length, size]`` of some pairs of the table, zero rows at the end; infinite outcomes."""
+    source, order = pairs.source, pairs.order
     design, n = source.setting.design, part.stop - part.start
-    one, other = i[part], j[part]
+    one, other = order.i[part], order.j[part]
     values = weights = None
     if not isinstance(design, PanelDesign):
         values, weights = padded(design.values[part], length), design.weights

@@ -11,22 +11,25 @@ gravity equation; the order of the two filters follows from their row counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from engine.errors import InputError
-from engine.pairs.tiles import Tile, triangle
+from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 EARTH_RADIUS_KM = 6371.0088
 _COLLECT = 4_000_000  # values of ln F held at once while the median is located
 _BINS = 65_536
 _EDGE = 512  # cities along the edge of a tile
+_AT_ONCE = 2**18  # pairs whose forces are computed in one go
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,14 @@ class Gravity:
     threshold: float = -math.inf
 
     def ln_force(self, i: Integers | Array, j: Integers | Array) -> Array:
-        """ln F of pairs (i, j), arrays of positions of one shape; F has units of mass / km^2."""
-        return self.ln_mass[i] + self.ln_mass[j] - 2.0 * np.log(self.distance_km(i, j))
+        """ln F of pairs (i, j), arrays ``[n]`` of positions; F has units of mass / km^2."""
+        out = np.empty(len(i))
+        for start in range(0, len(i), _AT_ONCE):  # ten arrays of this length pass by on the way
+            part = slice(start, start + _AT_ONCE)
+            one, other = i[part], j[part]
+            mass = self.ln_mass[one] + self.ln_mass[other]
+            out[part] = mass - 2.0 * np.log(self.distance_km(one, other))
+        return out
 
     def distance_km(self, i: Integers | Array, j: Integers | Array) -> Array:
         """Great-circle distance in km."""
@@ -140,6 +149,10 @@ class PairSample:
             ordered -= (copies * (copies - 1) * own).sum()
         return int(ordered) // 2
 
+    def parts(self) -> tuple[tuple[Tile, ...], ...]:
+        """All pairs in groups of tiles, for passes over their forces."""
+        return groups(triangle(self.n_units, _EDGE))
+
     def eligible(self, tile: Tile) -> tuple[Integers, Integers]:
         """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j."""
         rows = np.arange(*tile.rows, dtype=np.int32)
@@ -166,8 +179,11 @@ class PairSample:
         i, j = (np.concatenate(side) for side in zip(*parts, strict=True))
         return i, j
 
-    def screened(self) -> PairSample:
-        """The sample of pairs whose force is strictly above the median of the eligible pairs."""
+    def screened(self, over: Over = in_turn) -> PairSample:
+        """The sample of pairs whose force is strictly above the median of the eligible pairs.
+
+        ``over`` runs the passes over the pairs that this takes.
+        """
         if self.gravity is None:
             return self
         if self.n_eligible == 0:
@@ -175,43 +191,101 @@ class PairSample:
                 "no pair is left after pairs.exclude",
                 remedy="every pair has two treated units; exclude: none",
             )
-        threshold, kept = _threshold(self, self.gravity)
+        threshold, kept = _threshold(self, over)
         return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=kept)
 
 
-def _threshold(sample: PairSample, gravity: Gravity) -> tuple[float, int]:
+@dataclass(frozen=True)
+class Between:
+    """Eligible pairs of a sample whose ln F lies between two values, both included."""
+
+    sample: PairSample
+    low: float = -math.inf
+    high: float = math.inf
+
+    def forces(self, tiles: Sequence[Tile]) -> Iterator[Array]:
+        """ln F of these pairs, tile by tile."""
+        assert self.sample.gravity is not None
+        for tile in tiles:
+            values = self.sample.gravity.ln_force(*self.sample.eligible(tile))
+            yield values[(values >= self.low) & (values <= self.high)]
+
+    @property
+    def edges(self) -> Array:
+        """Of the bins that the values are counted in."""
+        return np.linspace(self.low, self.high, _BINS + 1)
+
+
+def _threshold(sample: PairSample, over: Over) -> tuple[float, int]:
     """The lower middle value of ln F over the eligible pairs, and how many lie strictly above it.
 
     ln F > median and ln F > lower middle value select the same pairs (no value lies between the two middle
     ones), and the latter needs no averaging of nearly equal numbers. Exact without holding all values:
-    counts in bins locate it, a second look collects the values of its bin.
+    counts in bins locate it, a last look collects the values of its bin.
+
+    For P pairs in G groups of tiles a look is G tasks. The first brings two numbers from each group, each of the next
+    `_BINS` counts (512 KB) and narrows the interval `_BINS` times, the last at most `_COLLECT` values (32 MB) from all
+    groups together, more only where so many are equal to the last bits. So three looks find the median of any P up to
+    `_COLLECT` times `_BINS` = 2.6e11 evenly spread values, and what the driver holds does not grow with P.
     """
-    tiles = triangle(sample.n_units, _EDGE)
+    parts = sample.parts()
     n, rank = sample.n_eligible, (sample.n_eligible - 1) // 2
-
-    def forces(tile: Tile) -> Array:
-        return gravity.ln_force(*sample.eligible(tile))
-
-    low, high, below, held = -math.inf, math.inf, 0, n
+    inside, below, held = Between(sample), 0, n
+    if held > _COLLECT:
+        low, high = over(force_span, inside, parts, merge_spans)
+        inside = Between(sample, float(low), float(high))
     while held > _COLLECT:
-        edges = _bin_edges(low, high, tiles, forces)
-        counts = np.zeros(_BINS, dtype=np.int64)
-        for tile in tiles:
-            counts += np.histogram(forces(tile), edges)[0]  # values outside the edges are not counted
+        edges, counts = inside.edges, over(force_counts, inside, parts, add)
         before = below + np.cumsum(counts) - counts
         chosen = int(np.searchsorted(before, rank, side="right")) - 1
         below, held = int(before[chosen]), int(counts[chosen])
-        low, high = float(edges[chosen]), float(edges[chosen + 1])
-        if np.nextafter(low, high) >= high:
+        inside = Between(sample, float(edges[chosen]), float(edges[chosen + 1]))
+        if np.nextafter(inside.low, inside.high) >= inside.high:
             break
-    parts = (values[(values >= low) & (values <= high)] for values in map(forces, tiles))
-    inside = np.concatenate(list(parts))
-    value = float(np.partition(inside, rank - below)[rank - below])
-    return value, int((inside > value).sum()) + n - below - len(inside)
+    values = over(forces_inside, inside, parts, merge_forces)
+    value = float(np.partition(values, rank - below)[rank - below])
+    return value, int((values > value).sum()) + n - below - len(values)
 
 
-def _bin_edges(low: float, high: float, tiles: tuple[Tile, ...], forces: Callable[[Tile], Array]) -> Array:
-    if math.isinf(low):
-        spans = [(values.min(), values.max()) for values in map(forces, tiles) if len(values)]
-        low, high = min(a for a, _ in spans), max(b for _, b in spans)
-    return np.linspace(low, high, _BINS + 1)
+def force_span(inside: Between, tiles: Sequence[Tile]) -> Array:
+    """Smallest and largest ln F of some tiles."""
+    spans = [(values.min(), values.max()) for values in inside.forces(tiles) if len(values)]
+    return np.array([min((a for a, _ in spans), default=np.inf), max((b for _, b in spans), default=-np.inf)])
+
+
+def merge_spans(one: Array, other: Array) -> Array:
+    """The span of two parts."""
+    return np.array([min(one[0], other[0]), max(one[1], other[1])])
+
+
+def force_counts(inside: Between, tiles: Sequence[Tile]) -> Counts:
+    """How many values of ln F of some tiles fall into each bin, int64 ``[_BINS]``."""
+    edges, counts = inside.edges, np.zeros(_BINS, dtype=np.int64)
+    for values in inside.forces(tiles):
+        counts += np.histogram(values, edges)[0]
+    return counts
+
+
+def forces_inside(inside: Between, tiles: Sequence[Tile]) -> Array:
+    """The values of ln F of some tiles."""
+    return np.concatenate(list(inside.forces(tiles)))
+
+
+def merge_forces(one: Array, other: Array) -> Array:
+    """Values of two parts."""
+    return np.concatenate([one, other])
+
+
+def every_pair(n_units: int) -> tuple[Integers, Integers]:
+    """Positions (i, j), i < j, int32, of every pair of units, by i, then j."""
+    sizes = np.arange(n_units - 1, 0, -1)
+    i = np.repeat(np.arange(n_units - 1, dtype=np.int32), sizes)
+    j = np.concatenate([np.arange(k + 1, n_units, dtype=np.int32) for k in range(n_units - 1)])
+    return i, j
+
+
+def count_above(sample: PairSample, tiles: Sequence[Tile]) -> int:
+    """Pairs of some tiles above the screen, eligible or not."""
+    assert sample.gravity is not None
+    whole = PairSample(sample.classes, np.ones_like(sample.allowed), sample.gravity)
+    return sum(len(whole.pairs(tile)[0]) for tile in tiles)

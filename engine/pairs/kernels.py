@@ -20,7 +20,8 @@ from jax import Array
 
 from engine.pairs.moments import Layout
 
-_ROUNDING = 1e-12  # standardised values closer than this are equal; so is a spread this small beside its mean
+ROUNDING = 1e-12
+"""Standardised values closer than this are equal; so is a spread this small beside its mean."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, c
         if look_ahead:
             gap = jnp.minimum(gap, 2.0 * jnp.sqrt(n_years - 1.0) - clip)
     half = 0.5 * gap * gap
-    far = jnp.where(gap <= _ROUNDING, jnp.inf, -0.5 * jnp.log(half))
+    far = jnp.where(gap <= ROUNDING, jnp.inf, -0.5 * jnp.log(half))
     if not look_ahead:
         return far
     # At the bound rounding decides whether log1p sees -1, a little more, or a number that has no logarithm.
     bound = 2.0 * jnp.sqrt(n_years - 1.0)
     near = 0.5 * jnp.log1p((1.0 - half) / (2.0 * n_years - 3.0))
-    return jnp.where(gap >= bound - _ROUNDING, -jnp.inf, far + near)
+    return jnp.where(gap >= bound - ROUNDING, -jnp.inf, far + near)
 
 
 def variation(y_i: Array, y_j: Array, w_i: Array, w_j: Array) -> Array:
@@ -116,7 +117,7 @@ def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) 
         mean = jnp.where(counted, x, 0.0).sum(1, keepdims=True) / n
         centred = x - mean
         spread = jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
-        return jnp.where(spread > _ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
+        return jnp.where(spread > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
 
     y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
     return jnp.where(both & (n >= 3), y, jnp.nan)

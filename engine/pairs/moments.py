@@ -88,8 +88,9 @@ class CityMoments:
     Attributes
     ----------
     layout : Layout
-    first, second : float64 ``[n_units, n_classes, size]``
-        Sums over the pairs in which the city stands first (second), by the class of the other.
+    first, second : float64 ``[n, n_classes, size]``
+        Sums over the pairs in which the city stands first (second), by the class of the other. A part of a pass has
+        the cities that its tiles meet, all of them together have every city.
     infinite : int
         Pair-years with an infinite outcome.
     singletons : int
@@ -98,6 +99,8 @@ class CityMoments:
         Sum of the weights of the rows that count; their number where all weights are one.
     products : float64 ``[n_types, size, size]`` or None
         Sums over pairs of the products of their statistics, by the two classes (`type_of`), where asked for.
+    first_at, second_at : int
+        Position of the first city in ``first`` (``second``).
     """
 
     layout: Layout
@@ -107,6 +110,17 @@ class CityMoments:
     singletons: int
     weight: float
     products: Array | None = None
+    first_at: int = 0
+    second_at: int = 0
+
+
+def added(one: Array, at: int, other: Array, other_at: int) -> tuple[Array, int]:
+    """Sums of two ranges of cities that start at given ones, over the range that covers both; and its start."""
+    start, stop = min(at, other_at), max(at + len(one), other_at + len(other))
+    out = np.zeros((stop - start, *one.shape[1:]))
+    out[at - start : at - start + len(one)] = one
+    out[other_at - start : other_at - start + len(other)] += other
+    return out, start
 
 
 def type_of(one: Any, other: Any, n_classes: int) -> Any:

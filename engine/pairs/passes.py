@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.pairs import kernels
 from engine.pairs.design import Chunk, Design, PanelDesign
-from engine.pairs.moments import CityMoments, Layout, type_of
+from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.rows import PairRows, concatenated, no_rows
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -124,8 +124,9 @@ def standardise(series: Array, window: np.ndarray[Any, np.dtype[np.bool_]]) -> A
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
     design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
-    shape = (design.n_units, design.n_classes, layout.size)
-    first, second, counts = np.zeros(shape), np.zeros(shape), np.zeros(3)
+    top, left = design.span(task)
+    first, second = (np.zeros((b - a, design.n_classes, layout.size)) for a, b in (top, left))
+    counts = np.zeros(3)
     n_types = design.n_classes * (design.n_classes + 1) // 2
     products = np.zeros((n_types, layout.size, layout.size)) if setting.products else None
     with jax.enable_x64(True):
@@ -137,12 +138,13 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
                 rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values, chunk.weights, blocks
             )
             rows, cols, more = (np.asarray(part) for part in result)
-            first[slice(*chunk.rows)] += rows[: chunk.rows[1] - chunk.rows[0]]
-            second[slice(*chunk.cols)] += cols[: chunk.cols[1] - chunk.cols[0]]
+            first[chunk.rows[0] - top[0] : chunk.rows[1] - top[0]] += rows[: chunk.rows[1] - chunk.rows[0]]
+            second[chunk.cols[0] - left[0] : chunk.cols[1] - left[0]] += cols[: chunk.cols[1] - chunk.cols[0]]
             counts += more
             if products is not None:
                 products += np.asarray(crossed)
-    return CityMoments(layout, first, second, int(counts[0]), int(counts[1]), float(counts[2]), products)
+    infinite, singletons, weight = int(counts[0]), int(counts[1]), float(counts[2])
+    return CityMoments(layout, first, second, infinite, singletons, weight, products, top[0], left[0])
 
 
 def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
@@ -188,10 +190,14 @@ def pair_rows(setting: MomentPass, task: Any) -> PairRows:
 
 def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
     """Sum of two partial results; neither is changed."""
+    first, first_at = added(one.first, one.first_at, other.first, other.first_at)
+    second, second_at = added(one.second, one.second_at, other.second, other.second_at)
     return replace(
         one,
-        first=one.first + other.first,
-        second=one.second + other.second,
+        first=first,
+        second=second,
+        first_at=first_at,
+        second_at=second_at,
         infinite=one.infinite + other.infinite,
         singletons=one.singletons + other.singletons,
         weight=one.weight + other.weight,

@@ -6,11 +6,21 @@ fixed order, in fixed groups, and group results are merged along a fixed binary 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+Over = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], Callable[[Any, Any], Any]], Any]
+"""``over(leaf, setting, tasks, merge)``: ``merge`` over ``leaf(setting, task)`` of all tasks, wherever they run."""
 
 MAX_GROUPS = 64
-"""Upper bound on the tasks of one pass, whatever the grid: scheduler traffic stays bounded as it grows."""
+"""Tasks of a pass over a grid of up to 33 million pairs."""
 
+_MOST_GROUPS = 4096  # whatever the grid: some seconds of a scheduler's time
+_GROUP = (
+    2**19
+)  # pairs of a task beyond that: half a second of work or more, a thousand times a scheduler's share
 _EDGE = 256  # 32,640 pairs on the diagonal, 65,536 off it: a few milliseconds of work, a few megabytes
 
 
@@ -42,9 +52,19 @@ def triangle(n_units: int, edge: int) -> tuple[Tile, ...]:
     return tuple(Tile(rows, cols) for a, rows in enumerate(bands) for cols in bands[a:])
 
 
-def groups(tiles: tuple[Tile, ...], limit: int = MAX_GROUPS) -> tuple[tuple[Tile, ...], ...]:
-    """Consecutive tiles in at most ``limit`` groups of similar pair counts; one group is one task."""
+def most_groups(n_pairs: int) -> int:
+    """Tasks of a pass over the pairs at most: one for every half million, but no fewer than 64, and 4,096 in the end.
+
+    A function of the grid alone, like everything that decides what is summed with what. 2,850 units make 64 tasks,
+    10,000 make 95, 40,000 make 1,525, and 66,000 units or more 4,096.
+    """
+    return min(_MOST_GROUPS, max(MAX_GROUPS, n_pairs // _GROUP))
+
+
+def groups(tiles: tuple[Tile, ...], limit: int | None = None) -> tuple[tuple[Tile, ...], ...]:
+    """Consecutive tiles in at most ``limit`` (`most_groups`) groups of similar pair counts; one group is one task."""
     total = sum(tile.n_pairs for tile in tiles)
+    limit = limit or most_groups(total)
     share, done = total / limit, 0
     out: list[list[Tile]] = [[]]
     for tile in tiles:
@@ -53,3 +73,8 @@ def groups(tiles: tuple[Tile, ...], limit: int = MAX_GROUPS) -> tuple[tuple[Tile
         out[-1].append(tile)
         done += tile.n_pairs
     return tuple(tuple(group) for group in out)
+
+
+def in_turn(leaf: Any, setting: Any, tasks: Sequence[Any], merge: Any) -> Any:
+    """`Over` in this process, one task after the other."""
+    return reduce(merge, (leaf(setting, task) for task in tasks))

@@ -2,8 +2,9 @@
 
 Tasks and tree depend on the grid alone, so any number of workers adds the same numbers in the same order.
 A pass over n tasks in u parts makes 2n - u Dask tasks, brings u results to the driver and ships the shared setting
-to one worker, from which the others take it. Parts that a store has are not computed; those that a cluster lost are
-sent again.
+to one worker, from which the others take it: some 6n messages of the scheduler (two a Dask task, two a task for
+progress) and a few for each worker. How n and the sizes depend on the grid stands in ``cluster/SCALE.md``. Parts that
+a store has are not computed; those that a cluster lost are sent again.
 """
 
 from __future__ import annotations
@@ -148,6 +149,12 @@ class Machine:
         else:
             self._on_cluster(leaf, setting, wanted, merge, label, keep, told)
         return _merged([known.pop(number) for number in range(len(parts))], merge)
+
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """Call a function in this process and in every worker that answers."""
+        function()
+        if self.client is not None:
+            self.client.run(function, on_error="ignore")
 
     def _stored(self, names: list[str], leaf: Callable[..., Any]) -> dict[int, Any]:
         if self.store is None:

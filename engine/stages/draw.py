@@ -231,7 +231,9 @@ def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Arr
         estimate, statistic = draws.estimate[0][0], draws.statistic[0][0]
     else:
         with jax.enable_x64(True):
-            _, found, variance = weighted_fit(weighted_setting(prepared), counts, cell, studentise=True)
+            _, found, variance = weighted_fit(
+                weighted_setting(prepared).sorted(), counts, cell, studentise=True
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             estimate, statistic = found[0], (found[0] - here) / np.sqrt(variance[0])
     return counts[0], _terms(names, estimate, statistic, here)

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.pairs.design import Design, PanelDesign
 from engine.pairs.effects import PairEffect
+from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Adoption, Terms
 from engine.spec import Plan
 from engine.stages.asked import refuse_impossible
@@ -49,11 +50,14 @@ class Prepared:
     matching: MatchReport | None = None
 
 
-def prepare_job(plan: Plan) -> tuple[Prepared, ...]:
-    """Read and clean the data of every cell, and set up every pass; raises InputError for what is wrong."""
+def prepare_job(plan: Plan, over: Over = in_turn) -> tuple[Prepared, ...]:
+    """Read and clean the data of every cell, and set up every pass; raises InputError for what is wrong.
+
+    ``over`` locates the gravity screen of large grids, see `build_sample`.
+    """
     reader = Reader()
     data = [reader.load(cell.job) for cell in plan.cells]
-    return tuple(_prepare_pass(shared) for shared in group_cells(plan.cells, data))
+    return tuple(_prepare_pass(shared, over) for shared in group_cells(plan.cells, data))
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[CityData | PairData]:
@@ -61,7 +65,7 @@ def distinct_data(prepared: tuple[Prepared, ...]) -> list[CityData | PairData]:
     return list({id(one.shared.data): one.shared.data for one in prepared}.values())
 
 
-def _prepare_pass(shared: Shared) -> Prepared:
+def _prepare_pass(shared: Shared, over: Over) -> Prepared:
     if isinstance(shared.data, PairData):
         design = build_design(shared, None, None)
         none = Terms((), np.zeros((1, 1, design.n_years, 0)))
@@ -70,7 +74,7 @@ def _prepare_pass(shared: Shared) -> Prepared:
         effects = pair_effects(shared, design, (none,), n_rows=steps[-1].rows)
         return Prepared(shared, None, design, (none,) * len(shared.cells), steps, effects)
     adoption = adoption_of(shared.data, shared.job)
-    sample = build_sample(shared.data, shared.job, adoption)
+    sample = build_sample(shared.data, shared.job, adoption, over=over)
     terms = tuple(treatment_terms(cell.job, shared.data, adoption) for cell in shared.cells)
     refuse_impossible(shared, terms)
     design = build_design(shared, sample, adoption)

@@ -11,12 +11,14 @@ from engine.errors import InputError
 from engine.expression import parse
 from engine.pairs.design import Split
 from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
+from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
 from engine.stages.data import CityData
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+_IN_TURN = 20_000_000  # pairs whose forces take this process a second or two, less than to open a cluster
 _CLASSES = ("low", "mixed", "high")
 
 
@@ -36,9 +38,17 @@ def values_of(panel: CityPanel, text: str, key: str, *, may_miss: bool) -> Array
 
 
 def build_sample(
-    data: CityData, job: Job, adoption: Adoption, *, origin: np.ndarray[Any, Any] | None = None
+    data: CityData,
+    job: Job,
+    adoption: Adoption,
+    *,
+    origin: np.ndarray[Any, Any] | None = None,
+    over: Over = in_turn,
 ) -> PairSample:
-    """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of."""
+    """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of.
+
+    ``over`` runs the passes that locate the screen of a grid of more than `_IN_TURN` pairs.
+    """
     allowed = allowed_classes(adoption, job.pairs.exclude)
     gravity = _gravity(data, job, copies=origin is not None) if job.pairs.gravity else None
     sample = PairSample(adoption.classes, allowed, gravity, origin=origin)
@@ -48,7 +58,9 @@ def build_sample(
             where="pairs.exclude",
             remedy="use exclude: none with another treatment rule",
         )
-    return sample.screened() if job.pairs.gravity and job.pairs.gravity.keep == "above_median" else sample
+    if job.pairs.gravity is None or job.pairs.gravity.keep != "above_median":
+        return sample
+    return sample.screened(over if sample.n_pairs > _IN_TURN else in_turn)
 
 
 def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:

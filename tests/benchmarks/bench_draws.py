@@ -56,7 +56,7 @@ class World:
         self.full = permutation_setting(self.prepared, [self.result], wanted)
         self.no_interval = permutation_setting(self.prepared, [self.result], wanted, invert=False)
         self.plain = permutation_setting(self.prepared, [self.result], wanted, studentise=False)
-        self.weighted = weighted_setting(self.prepared)
+        self.weighted = weighted_setting(self.prepared).sorted()
         self.cell = tested_of(self.prepared, self.result, None)
         self.frame, self.force = self._frame()
 

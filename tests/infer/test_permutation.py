@@ -18,6 +18,7 @@ from tolerances import BRUTE
 from engine.infer import cubes, permutation
 from engine.infer.permutation import OBSERVED, Draws, Permutation, assignments, permutation_draws
 from engine.pairs import features
+from engine.pairs.kept import forget_all
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import shared
 from engine.stages.inference.permutation import draws_at_once, permutation_setting
@@ -207,7 +208,7 @@ def test_any_blocks_give_the_same_draws(name: str) -> None:
 def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "TILE", 17)  # neither divides the table: the last tile overlaps
     monkeypatch.setattr(cubes, "_TILE", 23)
-    cubes.prepare.cache_clear()
+    forget_all()
     close(permutation_draws(world(name)[2], DRAWS), engine_draws(name))
 
 
@@ -240,7 +241,7 @@ def test_blocks_of_draws_fit_the_memory() -> None:
     assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
     assert all(size.bit_count() == 1 for size in sizes)
     recomputed = replace(
-        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, features=None))
+        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, kept=False))
     )
     assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
     assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)

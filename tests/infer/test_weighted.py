@@ -19,6 +19,7 @@ from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
 from engine.pairs.design import TableDesign
 from engine.pairs.features import pair_features
+from engine.pairs.kept import forget_all
 from engine.stages.inference import shared
 
 REPS = np.arange(20, dtype=np.int32)
@@ -59,7 +60,7 @@ def bootstrap(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with jax.enable_x64(True):
         cell = shared.tested_of(done.prepared, done.results[0], None)
         _, estimate, variance = weighted_fit(
-            shared.weighted_setting(done.prepared), counts, cell, studentise=True
+            shared.weighted_setting(done.prepared).sorted(), counts, cell, studentise=True
         )
     return counts, estimate, variance
 
@@ -103,7 +104,7 @@ def test_weights_of_one_are_the_sample() -> None:
             cell = shared.tested_of(done.prepared, result, None)
             ones = np.ones((2, len(done.units)))
             _, estimate, variance = weighted_fit(
-                shared.weighted_setting(done.prepared), ones, cell, studentise=True
+                shared.weighted_setting(done.prepared).sorted(), ones, cell, studentise=True
             )
         positions, error = list(cell.tested), result.dyadic.std_error[list(cell.tested)]
         np.testing.assert_allclose(
@@ -124,7 +125,9 @@ def test_weights_of_zero_leave_cities_out(name: str) -> None:
     weights = np.array([[float(unit not in group) for unit in done.units] for group in groups])
     with jax.enable_x64(True):
         cell = shared.tested_of(done.prepared, done.results[0], None)
-        _, estimate, _ = weighted_fit(shared.weighted_setting(done.prepared), weights, cell, studentise=False)
+        _, estimate, _ = weighted_fit(
+            shared.weighted_setting(done.prepared).sorted(), weights, cell, studentise=False
+        )
     for row, group in enumerate(groups):
         rest = long[~long["city_i"].isin(group) & ~long["city_j"].isin(group)]
         expected, _, error = oracle.studentised(rest, regressors, terms)
@@ -151,9 +154,10 @@ def test_any_cut_of_the_pairs_and_any_block_give_the_same(
     done = world("missing")[0]
     monkeypatch.setattr(module, "_PAIRS", step)
     monkeypatch.setattr(module, "_SLAB", slab)
+    forget_all()
     with jax.enable_x64(True):
         cell = shared.tested_of(done.prepared, done.results[0], None)
-        setting = shared.weighted_setting(done.prepared)
+        setting = shared.weighted_setting(done.prepared).sorted()
         n_pairs = len(setting.pairs.i)
         assert len(setting.slabs) == -(-n_pairs // slab)
         assert all(one.rows.shape[1] <= step for one in setting.slabs)

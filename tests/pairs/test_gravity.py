@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from screen_worlds import at, world
 from strategies import edges, seeds
 
 from engine.errors import InputError
 from engine.pairs import gravity as module
-from engine.pairs.gravity import EARTH_RADIUS_KM, Gravity, PairSample, check_places, unit_vectors
+from engine.pairs.gravity import EARTH_RADIUS_KM, Gravity, PairSample, check_places
 from engine.pairs.tiles import Tile, triangle
 
 PLACES = {
@@ -31,27 +32,6 @@ def haversine(one: tuple[float, float], other: tuple[float, float]) -> float:
     h = math.sin((phi_2 - phi) / 2) ** 2
     h += math.cos(phi) * math.cos(phi_2) * math.sin((lam_2 - lam) / 2) ** 2
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(h))
-
-
-def at(latitude: np.ndarray, longitude: np.ndarray) -> Gravity:
-    return Gravity(np.zeros(len(latitude)), unit_vectors(latitude, longitude))
-
-
-def world(seed: int, *, n: int = 24, ties: bool = False) -> PairSample:
-    """Random places, masses and three classes, of which the first excludes itself and the second; or equal forces."""
-    rng = np.random.default_rng(seed)
-    n = n + int(rng.integers(0, 4))  # eligible counts of either parity
-    classes = rng.integers(0, 3, n).astype(np.int32)
-    allowed = np.array([[False, False, True], [False, True, True], [True, True, True]])
-    if (
-        ties
-    ):  # two masses, at the corners of a cube: nine values of the force; a corner's own pairs are excluded
-        corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) / math.sqrt(3)
-        away = np.repeat(corners, -(-n // 8), axis=0)[:n]
-        classes = np.repeat(np.arange(8), -(-n // 8))[:n].astype(np.int32)
-        return PairSample(classes, ~np.eye(8, dtype=bool), Gravity(rng.integers(0, 2, n) * 1.0, away))
-    place = at(rng.uniform(-80, 80, n), rng.uniform(-180, 180, n))
-    return PairSample(classes, allowed, Gravity(rng.normal(size=n), place.unit_vector))
 
 
 def eligible(sample: PairSample) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ def test_resamples(done: Pass, everything: oracle.Grid, cities: pd.DataFrame) ->
     with jax.enable_x64(True):
         cell = shared.tested_of(done.prepared, done.results[0], None)
         _, estimate, variance = weighted_fit(
-            shared.weighted_setting(done.prepared), counts, cell, studentise=True
+            shared.weighted_setting(done.prepared).sorted(), counts, cell, studentise=True
         )
     for row, drawn in enumerate(counts.astype(int)):
         literal = oracle.resampled(long, done.by_city(drawn))

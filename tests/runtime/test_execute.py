@@ -124,6 +124,22 @@ def test_errors_come_through(client: Client) -> None:
             reduce_on(place, 6, failing)
 
 
+CALLED: list[int] = []
+
+
+def called() -> None:
+    CALLED.append(1)
+
+
+def test_a_function_is_called_everywhere(client: Client) -> None:
+    """Here, and on the two workers, which are in this process too."""
+    CALLED.clear()
+    Machine(threads=2).everywhere(called)
+    assert len(CALLED) == 1
+    Machine(client=client).everywhere(called)
+    assert len(CALLED) == 1 + 3
+
+
 def test_two_passes_with_one_label_do_not_mix(client: Client) -> None:
     """Keys on a cluster hold the setting's content: a second pass must not be answered with the first one's results."""
     place = Machine(client=client)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from engine.pairs.kept import forget_all
 from engine.runtime.execute import Machine
 from engine.spec import Job
 from engine.stages.estimation import Estimated
@@ -29,7 +30,8 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
         for wanted, group in _by_block(results, "bootstrap"):
             bootstrap(machine, prepared, group, wanted, book)
         for wanted, group in _by_block(results, "jackknife"):
-            leave_out(prepared, group, wanted.by, book)
+            leave_out(machine, prepared, group, wanted.by, book)
+    machine.everywhere(forget_all)  # the next job needs the memory
     return Inferred(
         pd.DataFrame(book.rows, columns=list(INFERENCE)),
         pd.concat(book.draws, ignore_index=True) if book.draws else pd.DataFrame(columns=list(DRAWS)),

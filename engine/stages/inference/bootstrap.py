@@ -14,14 +14,14 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p
-from engine.infer.weighted import Weighted, weighted_fit, weighted_sums
+from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
 from engine.stages.inference import shared
 from engine.stages.inference.book import Book
 from engine.stages.inference.pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.shared import blocks, memory_of, tested_of, weighted_setting
+from engine.stages.inference.shared import blocks, memory_of, over_pairs, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -36,20 +36,20 @@ _HEAVY = 16  # replicates of one task where each is a whole pipeline
 class _NodeSetting:
     """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
 
-    weighted: Weighted
+    types: Types
     cells: tuple[Tested, ...]
     here: tuple[Array, ...]
     seed: int
 
 
 def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
-    n_units = setting.weighted.pairs.n_units
-    counts = resampled_counts(setting.seed, replicates, n_units)
+    weighted = setting.types.sorted()
+    counts = resampled_counts(setting.seed, replicates, weighted.pairs.n_units)
     estimates, statistics = [], []
     with jax.enable_x64(True):
-        sums = weighted_sums(setting.weighted, counts)
+        sums = weighted_sums(weighted, counts)
         for cell, here in zip(setting.cells, setting.here, strict=True):
-            _, estimate, variance = weighted_fit(setting.weighted, counts, cell, studentise=True, sums=sums)
+            _, estimate, variance = weighted_fit(weighted, counts, cell, studentise=True, sums=sums)
             estimates.append(estimate)
             with np.errstate(divide="ignore", invalid="ignore"):
                 statistics.append((estimate - here) / np.sqrt(variance))
@@ -126,7 +126,7 @@ def _spread(
     if wanted.kind != "node":
         return None
     here = tuple(result.fit.estimate[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
-    node = _NodeSetting(weighted_setting(prepared), cells, here, wanted.seed)
+    node = _NodeSetting(weighted_setting(prepared, over_pairs(machine)), cells, here, wanted.seed)
     tasks = blocks(wanted.reps, draws_at_once(node, memory_of(prepared)))
     return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
 
@@ -138,12 +138,12 @@ def draws_at_once(setting: _NodeSetting, memory: float) -> int:
     a process may work on several. A table that is not on the device as a whole is brought there, or computed, for
     every block, so its blocks are longer.
     """
-    weighted = setting.weighted
+    pairs = setting.types.pairs
     terms = max(len(cell.tested) for cell in setting.cells)
-    by_type = weighted.n_types * weighted.pairs.layout.size
-    each = 8 * (6 * weighted.pairs.n_units + (3 + 2 * terms) * by_type)
-    fitting = memory / (8 if weighted.pairs.features is None else 16) / each
-    return 1 << int(math.log2(min(max(fitting, 8.0), (1 if len(weighted.slabs) == 1 else 8) * shared.BLOCK)))
+    by_type = setting.types.n_types * pairs.layout.size
+    each = 8 * (6 * pairs.n_units + (3 + 2 * terms) * by_type)
+    fitting = memory / (16 if pairs.kept else 8) / each
+    return 1 << int(math.log2(min(max(fitting, 8.0), (1 if whole_on_device(pairs) else 8) * shared.BLOCK)))
 
 
 def _interval_row(

@@ -2,32 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import jax
 import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
-from engine.infer.weighted import weighted_fit, weighted_sums
+from engine.estimate.batch import Tested
+from engine.infer.weighted import Types, weighted_fit, weighted_sums
+from engine.runtime.execute import Machine
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import tested_of, weighted_setting
+from engine.stages.inference.shared import over_pairs, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
 
-def leave_out(prepared: Prepared, group: list[Estimated], by: str, book: Book) -> None:
+
+_GROUPS = 1024  # groups of one task
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What every block of groups gets; ``groups`` int ``[n_units]``: the group of each unit."""
+
+    types: Types
+    groups: Integers
+    cells: tuple[Tested, ...]
+
+
+def in_pairs(types: Types, _: None) -> Integers:
+    """Units that stand in a pair of the sample."""
+    return types.sorted().units
+
+
+def left_out(setting: LeftOut, block: Integers) -> tuple[Array, ...]:
+    """Estimates ``[n_groups, n_tested]`` of each cell without the units of each of some groups."""
+    weighted = setting.types.sorted()
+    weights = (setting.groups[None, :] != block[:, None]).astype(np.float64)
+    with jax.enable_x64(True):
+        sums = weighted_sums(weighted, weights)
+        return tuple(
+            weighted_fit(weighted, weights, cell, studentise=False, sums=sums)[1] for cell in setting.cells
+        )
+
+
+def merge_left_out(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Estimates of two blocks, in order."""
+    return tuple(np.concatenate(pair) for pair in zip(one, other, strict=True))
+
+
+def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: str, book: Book) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
     labels = np.array(data.panel.labels[by] if by != "city" and isinstance(data, CityData) else units)
-    setting = weighted_setting(prepared)
-    groups = np.unique(labels[setting.units])  # a city without a pair is left out of nothing
-    weights = (labels[None, :] != groups[:, None]).astype(np.float64)
-    with jax.enable_x64(True):
-        sums = weighted_sums(setting, weights)
-    for result in group:
-        cell = tested_of(prepared, result, None)
-        _, estimate, _ = weighted_fit(setting, weights, cell, studentise=False, sums=sums)
+    over = over_pairs(machine)
+    types = weighted_setting(prepared, over)
+    inside = over(in_pairs, types, [None], np.union1d)
+    every, numbers = np.unique(labels, return_inverse=True)
+    of_sample = np.unique(numbers[inside]).astype(np.int32)  # a city without a pair is left out of nothing
+    groups = every[of_sample]
+    cells = tuple(tested_of(prepared, result, None) for result in group)
+    setting = LeftOut(types, numbers.astype(np.int32), cells)
+    blocks = np.split(of_sample, range(_GROUPS, len(of_sample), _GROUPS))
+    found = machine.reduce(left_out, setting, blocks, merge_left_out, label="left out")
+    for result, cell, estimate in zip(group, cells, found, strict=True):
         for k, position in enumerate(cell.tested):
             here, name = float(result.fit.estimate[position]), result.fit.names[position]
             shift = estimate[:, k] - here

@@ -11,7 +11,13 @@ import numpy as np
 
 from engine.estimate.batch import Tested
 from engine.infer.cubes import Assignments, prepare
-from engine.infer.pair_shuffle import pair_shuffle_estimates, shuffled_sums
+from engine.infer.pair_shuffle import (
+    Shuffles,
+    merge_sums,
+    pair_shuffle_estimates,
+    shuffled_sums,
+    shuffles_at_once,
+)
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
@@ -29,6 +35,7 @@ from engine.infer.summary import (
 )
 from engine.pairs.design import PanelDesign
 from engine.pairs.features import TILE
+from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.asked import strata_codes
@@ -36,7 +43,7 @@ from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference import shared
 from engine.stages.inference.book import Book
-from engine.stages.inference.shared import blocks, features_of, memory_of, terms_of, tested_of
+from engine.stages.inference.shared import blocks, features_of, memory_of, over_pairs, terms_of, tested_of
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -52,6 +59,7 @@ def permutation_setting(
     *,
     studentise: bool = True,
     invert: bool = True,
+    over: Over = in_turn,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
     design, data = prepared.design, prepared.shared.data
@@ -61,7 +69,7 @@ def permutation_setting(
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _shared_path(prepared, results) if studentise and invert else None
     given = Assignments(
-        pairs=features_of(prepared, every_screen=recompute, observed=observed),
+        pairs=features_of(prepared, every_screen=recompute, observed=observed, over=over),
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
@@ -104,13 +112,13 @@ def draws_at_once(setting: Permutation, memory: float) -> int:
     terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
     by_type = 2 * h * h + 2 * len(setting.given.types)
     each = 8 * (4 * terms * pairs.n_units + by_type * pairs.layout.size + 12 * TILE)
-    kept = pairs.features is not None
+    kept = pairs.kept
     fitting = memory / (32 if kept else 8) / each
     return 1 << int(math.log2(min(max(fitting, 8.0), shared.BLOCK if kept else 4 * shared.BLOCK)))
 
 
 def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: Book) -> None:
-    setting = permutation_setting(prepared, group, wanted)
+    setting = permutation_setting(prepared, group, wanted, over=over_pairs(machine))
     ways = n_assignments(setting.given.classes, setting.strata)
     exact, at_once = ways <= wanted.reps, draws_at_once(setting, memory_of(prepared))
     if exact:
@@ -123,11 +131,15 @@ def permute(machine: Machine, prepared: Prepared, group: list[Estimated], wanted
         draws = machine.reduce(
             permutation_draws, setting, blocks(wanted.reps, at_once), merge_draws, label="permutations"
         )
-    observed = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
-    sums = shuffled_sums(setting.given, reps=_SHUFFLES, seed=wanted.seed)
+    # On the machine too: whoever made draws has the table.
+    here = [np.array([OBSERVED], dtype=np.int32)]
+    observed = machine.reduce(permutation_draws, setting, here, merge_draws, label="observed")
+    shuffles = Shuffles(setting.given, wanted.seed, shuffles_at_once(setting.given, _SHUFFLES))
+    tasks = blocks(_SHUFFLES, shuffles.at_once)
+    sums = machine.reduce(shuffled_sums, shuffles, tasks, merge_sums, label="pair shuffles")
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
-        shuffled = pair_shuffle_estimates(setting.given, cell, reps=_SHUFFLES, seed=wanted.seed, sums=sums)
+        shuffled = pair_shuffle_estimates(setting.given, cell, sums)
         nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
         for k, position in enumerate(cell.tested):
             name = result.fit.names[position]

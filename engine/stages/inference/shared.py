@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from engine.estimate.batch import Tested
-from engine.infer.weighted import Weighted, sort_by_type
+from engine.infer.weighted import Types
 from engine.pairs.design import PanelDesign
 from engine.pairs.features import PairFeatures, pair_features
+from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
+from engine.runtime.execute import Machine
+from engine.runtime.fingerprint import fingerprint
 from engine.stages.design import memory_bytes
 from engine.stages.estimation import Estimated
 from engine.stages.prepare import Prepared
@@ -26,10 +30,24 @@ def memory_of(prepared: Prepared) -> float:
     return memory_bytes(prepared.shared.job.runtime.memory)
 
 
-def features_of(prepared: Prepared, *, every_screen: bool, observed: Array | None = None) -> PairFeatures:
+def over_pairs(machine: Machine) -> Over:
+    """Passes over the pairs that only count, on the machine: no store keeps what is sooner counted again."""
+    counting = replace(machine, store=None)
+    return lambda leaf, setting, tasks, merge: counting.reduce(leaf, setting, tasks, merge, label="pairs")
+
+
+def features_of(
+    prepared: Prepared, *, every_screen: bool, observed: Array | None = None, over: Over = in_turn
+) -> PairFeatures:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
-    budget = memory_of(prepared) * 0.75
-    return pair_features(prepared.design, every_screen=every_screen, memory_bytes=budget, observed=observed)
+    return pair_features(
+        prepared.design,
+        every_screen=every_screen,
+        memory_bytes=memory_of(prepared) * 0.75,
+        observed=observed,
+        key=fingerprint(prepared.design, every_screen, observed),
+        over=over,
+    )
 
 
 def types_of(prepared: Prepared) -> list[tuple[int, int]]:
@@ -70,12 +88,11 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
-def weighted_setting(prepared: Prepared) -> Weighted:
-    """The pairs of a pass's sample, sorted by type."""
+def weighted_setting(prepared: Prepared, over: Over = in_turn) -> Types:
+    """The pairs of a pass's sample with their types."""
     design = prepared.design
-    pairs = features_of(prepared, every_screen=False)
     kinds = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
     types = types_of(prepared)
     for number, (g, h) in enumerate(types):
         kinds[g, h] = kinds[h, g] = number
-    return sort_by_type(pairs, kinds[design.classes[pairs.i], design.classes[pairs.j]], len(types))
+    return Types(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))
