@@ -169,8 +169,9 @@ def run(
         if folder is not None and not fresh and is_finished(folder, key):
             return _found(plan, folder)
         with journal.kept(key=key):
+            where = here()
             with _named(plan):
-                results = _estimate(plan, prepared, here(), clock)
+                results = _estimate(plan, prepared, where, clock)
             if folder is None:
                 return results
             with writing(folder):

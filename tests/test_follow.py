@@ -6,10 +6,12 @@ import fcntl
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Command
+
+Command = Callable[..., tuple[int, str, str]]
 
 EURO = str(Path(__file__).parents[1] / "jobs" / "euro.yaml")
 PROFILE = 'kind: slurm\nworkers: 1\nmemory: 2GB\nwalltime: "01:00:00"\ninterface: lo\nwait: 60\n'
