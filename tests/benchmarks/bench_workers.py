@@ -1,9 +1,10 @@
 """Claim: two worker processes do a permutation sweep at 85% of twice the rate of one, each with one thread.
 
 Studentised permutations of the sixth column of Table 1 on synthetic cities, intervals included, as `dyadid run`
-sends them: blocks of draws as tasks of `Machine.reduce`, on one Dask worker process and on two, with ``NPROC=1``. Both
-clusters are warm (imports, compilation, the table of pairs), and the rounds alternate. The draws of both are compared:
-they are the same to the bit.
+sends them: blocks of draws as tasks of `Machine.reduce`, on one Dask worker process and on two, with ``NPROC=1``. Each
+worker is kept to a core of its own, as a batch system keeps it: left alone, one worker lets XLA and Python run side by
+side and takes more than one of two cores. Both clusters are warm (imports, compilation, the table of pairs), and the
+rounds alternate. The draws of both are compared: they are the same to the bit.
 
 Efficiency is (seconds on one) / (2 x seconds on two), the median over rounds. On a machine with other work the wall
 clock says little, so the same is made of the workers' own CPU seconds: (CPU of the one) / (2 x CPU of the busier of the
@@ -15,6 +16,7 @@ Run: python tests/benchmarks/bench_workers.py [--cities 800] [--draws 2048] [--r
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -38,6 +40,12 @@ EFFICIENCY = 0.85
 
 def cpu_seconds() -> float:
     return time.process_time()
+
+
+def keep_to(core: int) -> None:
+    """All threads of a worker on one core; those that it starts later, too."""
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {core})
 
 
 def main() -> None:
@@ -78,6 +86,8 @@ def main() -> None:
                 )
             )
             clients.append(held.enter_context(Client(cluster)))
+            for core, worker in zip(sorted(os.sched_getaffinity(0)), clients[-1].nthreads(), strict=False):
+                clients[-1].run(keep_to, core, workers=[worker])
         cold = [sweep(client) for client in clients]
         same = all(
             np.array_equal(a, b, equal_nan=True)
