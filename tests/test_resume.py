@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
 
 
 def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results) -> None:
-    """Seconds of the processor, the best of three: other processes may run beside this test."""
+    """By the clock and in seconds of the processor, the best of three: other processes may run beside this test."""
     resource = pytest.importorskip("resource")
 
     def spent() -> float:
@@ -60,18 +61,20 @@ def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results)
         "try: cli.main()\nfinally: print('jax' in sys.modules)"
     )
     sets = [part for one in DRAWS for part in ("--set", one)]
-    seconds = []
+    seconds, clock = [], []
     for _ in range(3):
-        start = spent()
+        start, begun = spent(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-c", code, str(JOB), "--out", str(whole.folder.parent), *sets],
             capture_output=True, text=True,
         )  # fmt: skip
         seconds.append(spent() - start)
+        clock.append(time.perf_counter() - begun)
         assert done.returncode == 0, done.stderr
         assert "found finished in" in done.stdout
         assert done.stdout.splitlines()[-1] == "False"
     assert min(seconds) < 2
+    assert min(clock) < 2 * (1 if os.getloadavg()[0] < 2 else 2)
 
 
 @pytest.mark.parametrize("change", ["file", "spec", "fresh", "lang"])
