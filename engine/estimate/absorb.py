@@ -29,7 +29,7 @@ from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid
 from engine.estimate.absorb_levels import Array, Effect, Mask, degrees_absorbed, examine, nested_in
 from engine.estimate.absorb_plan import Plan
-from engine.estimate.absorb_rows import Rows
+from engine.estimate.absorb_rows import Rows, usable_cores
 
 __all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_in", "prepare"]
 
@@ -81,9 +81,18 @@ class Absorbed:
     rank: int | None
 
 
-def prepare(effects: Sequence[Effect], *, weights: Array | None = None, singletons: str = "drop") -> Plan:
-    """A plan that serves any number of calls of `absorb`; arguments as those of `absorb_levels.examine`."""
-    return Plan(examine(effects, weights=weights, singletons=singletons))
+def prepare(
+    effects: Sequence[Effect],
+    *,
+    weights: Array | None = None,
+    singletons: str = "drop",
+    threads: int | None = None,
+) -> Plan:
+    """A plan that serves any number of calls of `absorb`; arguments as those of `absorb_levels.examine`.
+
+    ``threads`` work on rows at once, if left out as many as this process has cores. They change no number.
+    """
+    return Plan(examine(effects, weights=weights, singletons=singletons), threads or usable_cores())
 
 
 def absorb(
@@ -244,14 +253,13 @@ class _Rule:
         """Columns with their sums, and their length once the first effect is removed."""
         plan, dummies = self.plan, self.plan.dummies
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
-            sums, squares = dummies.sums(columns), dummies.squares(columns)
+            sums, squares = dummies.read(columns)
         _refuse_missing(squares, columns, first)
         rows = Rows(dummies, columns, out, sums, squares, squares)
         within = squares - kernels.explained(plan.operator, 0, sums)
         if (within <= _CANCELS * squares).any():  # values far from zero: their digits go to the first effect
             rows.subtract(kernels.first_only(plan.operator, sums))
-            rows.read_again()
-            squares = dummies.squares(rows.values)
+            squares = rows.read_again()
             within = squares - kernels.explained(plan.operator, 0, rows.sums)
         rows.scale = np.sqrt(np.where(within > 0, within, 1.0))
         rows.rounding = np.finfo(float).eps * np.sqrt(squares) / rows.scale

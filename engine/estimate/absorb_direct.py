@@ -18,10 +18,9 @@ from engine.estimate import absorb_kernels as kernels
 from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, level_weights
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
-SMALL = 64
-"""Equations in a block that sweeps, or products with unit columns, are cheap for."""
-
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
+
+_CLEAR = 1e-6  # share above which it surely does not
 
 _AT_ONCE = 5  # unit columns: their products are small enough for the allocator to keep the memory
 
@@ -80,30 +79,43 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
     return out
 
 
-def unit_columns(operator: Operator, width: int) -> Inverse:
-    """Inverse of the same equations where each ``width`` that follow one another are a block, from their products with
-    unit columns, which are those of all blocks at once.
-    """
+def unit_columns(operator: Operator) -> Inverse:
+    """Inverse of the same equations as one block, from their products with unit columns."""
     rest = [operator.effects[k] for k in operator.rest]
-    size = sum(effect.size for effect in rest)
-    n_blocks = -(-size // width)
-    cuts = np.cumsum([effect.size for effect in rest])[:-1]
-    units = np.split(np.tile(np.eye(width), (n_blocks, 1))[:size], cuts)
+    sizes = [effect.size for effect in rest]
+    units = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
     found = [
         np.concatenate(operator.reduced(tuple(part[:, start : start + _AT_ONCE] for part in units)))
-        for start in range(0, width, _AT_ONCE)
+        for start in range(0, sum(sizes), _AT_ONCE)
     ]
+    matrix = np.concatenate(found, axis=1)
     full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
-    lacking = n_blocks * width - size
-    matrices = np.pad(np.concatenate(found, axis=1), ((0, lacking), (0, 0))).reshape(n_blocks, width, width)
-    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * np.pad(full, (0, lacking)).reshape(
-        -1, width
-    )
-    matrices = (matrices + np.swapaxes(matrices, 1, 2)) / 2 * used[:, None] * used[:, :, None]
-    inverse, ranks = generalised_inverses(matrices)
-    place = np.minimum(np.arange(n_blocks * width), size).reshape(n_blocks, width)
+    return in_blocks((matrix + matrix.T)[None] / 2, full)
+
+
+def in_blocks(matrices: Array, weights: Array) -> Inverse:
+    """Inverse of equations ``[n_blocks, width, width]`` of levels that follow one another, of given ``weights``."""
+    n_blocks, width, _ = matrices.shape
+    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * weights.reshape(-1, width)
+    inverse, ranks = _but_for_constants(matrices), np.full(n_blocks, width - 1)
+    if inverse is None:
+        inverse, ranks = generalised_inverses(matrices * (used[:, None] & used[:, :, None]))
+    place = np.arange(n_blocks * width).reshape(n_blocks, width)
     several = np.count_nonzero(used.sum(axis=1) > 1)
     return Inverse(Blocks((place,), (inverse,)), int(used.sum()), int(ranks.sum()), int(several))
+
+
+def _but_for_constants(matrices: Array) -> Array | None:
+    """Generalised inverses of matrices of which nothing but a constant is in the null space; None if one is not so."""
+    size = np.trace(matrices, axis1=1, axis2=2)[:, None, None] / matrices.shape[1]
+    whole = matrices + size
+    if (np.abs(matrices.sum(axis=2, keepdims=True)) > _DEPENDENT * size).any():
+        return None
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(whole), axis1=1, axis2=2) ** 2
+    except np.linalg.LinAlgError:
+        return None
+    return np.linalg.inv(whole) if (pivots > _CLEAR * size[:, 0]).all() else None
 
 
 def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
@@ -199,7 +211,7 @@ def generalised_inverses(matrices: Array) -> tuple[Array, Integers]:
     diagonal = np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 0.0)
     scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0)
     scaled = matrices * scale[:, :, None] * scale[:, None, :]
-    if matrices.shape[1] <= SMALL:
+    if matrices.shape[1] <= kernels.SMALL:
         inverse, ranks = _by_sweeps(scaled)
     else:
         solved = [_by_pivots(matrix) for matrix in scaled]
@@ -251,6 +263,6 @@ def length(operator: Operator, blocks: Blocks, right: Coefficients) -> Array:
     """``[n_columns]`` length of what the effects explain of columns with this right side: sqrt(g' S^- g), and no less
     than any effect alone.
     """
-    alone = [(g * operator.solve(k, g)).sum(axis=0) for k, g in zip(operator.rest, right, strict=True)]
+    alone = [kernels.inner((g,), (operator.solve(k, g),)) for k, g in zip(operator.rest, right, strict=True)]
     both = kernels.inner(right, solution(blocks, right))
     return np.sqrt(np.maximum(np.max([both, *alone], axis=0), 0.0))

@@ -18,10 +18,69 @@ import numpy as np
 from scipy import sparse
 
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
+from engine.estimate.absorb_kernels import full_product
+from engine.estimate.absorb_rows import in_threads
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
+_PART = 1 << 15  # rows that a thread works on at a time
 _BLOCK = 1 << 17  # numbers that stay in cache
-_SINGLE = 1 << 18  # multiplications of a product that BLAS does in one thread
+_WORTH = 1 << 18  # numbers for which threads are worth waking
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some pairs that follow one another.
+
+    Attributes
+    ----------
+    pairs : slice
+    groups : int ``[n_pairs, members]``
+    by_group : ``[n_groups, n_pairs]``
+        Z W of these pairs.
+    average : ``[n_pairs, n_rows]``
+        Means of pairs.
+    weights : float64 ``[n_pairs]`` or None
+    """
+
+    pairs: slice
+    groups: Integers
+    by_group: sparse.csc_matrix
+    average: sparse.csr_matrix
+    weights: Array | None
+
+    def read(self, x: Array, n_columns: int) -> tuple[Array, Array]:
+        """Means ``[n_pairs, n_columns]`` and sums ``[n_groups, wide]`` of ``x [all pairs, wide]``."""
+        own = x[self.pairs]
+        return self.average @ own.reshape(-1, n_columns), self.by_group @ own
+
+    def write(self, x: Array, means: Array, b: Array, e: Array) -> tuple[Array, Array]:
+        """Fill its part of ``e`` with residuals; sums of their squares ``[wide]``, and of squared means."""
+        wide, n_columns = x.shape[1], means.shape[1]
+        n_years = wide // n_columns
+        x, e = x[self.pairs], e[self.pairs]
+        left, gone = np.zeros(wide), np.zeros(n_columns)
+        step = min(len(x), max(1, _BLOCK // wide))
+        pair, room = np.repeat(np.arange(step), n_years), np.empty((step * n_years, n_columns))
+        more = np.empty((step, wide))
+        for begin in range(0, len(x), step):
+            block = slice(begin, begin + step)
+            mean, residual = means[block], e[block]
+            rows = len(mean) * n_years
+            np.take(mean, pair[:rows], axis=0, out=room[:rows], mode="clip")  # other modes make a copy
+            fitted = room[:rows].reshape(-1, wide)
+            for group in self.groups[block].T:
+                if len(b) > 1:
+                    fitted += np.take(b, group, axis=0, out=more[: len(group)], mode="clip")
+                else:
+                    fitted += b
+            np.subtract(x[block], fitted, out=residual)
+            if self.weights is None:
+                left += np.einsum("ij,ij->j", residual, residual)
+                gone += np.einsum("ij,ij->j", mean, mean)
+            else:
+                left += np.einsum("i,ij,ij->j", self.weights[block], residual, residual)
+                gone += np.einsum("i,ij,ij->j", self.weights[block], mean, mean)
+        return left, gone
 
 
 @dataclass(frozen=True)
@@ -34,45 +93,50 @@ class Grid:
     groups : int ``[n_pairs, members]``
     n_groups : int
     weights : float64 ``[n_pairs]`` or None
+    threads : int
     """
 
     n_years: int
     groups: Integers
     n_groups: int
     weights: Array | None
+    threads: int = 1
 
     @cached_property
-    def by_group(self) -> sparse.csr_matrix:
-        """``[n_groups, n_pairs]`` Z W."""
-        return sparse.csr_matrix((self._by_pair(self.weights)).T)
-
-    @cached_property
-    def average(self) -> sparse.csr_matrix:
-        """``[n_pairs, n_rows]`` means of pairs."""
-        n_rows = len(self.groups) * self.n_years
-        pointer = np.arange(0, n_rows + 1, self.n_years, dtype=np.int32)
-        return sparse.csr_matrix(
-            (np.full(n_rows, 1 / self.n_years), np.arange(n_rows, dtype=np.int32), pointer)
-        )
+    def parts(self) -> list[Part]:
+        """What the threads share; how many there are does not depend on them."""
+        n_pairs, found = len(self.groups), []
+        n_rows = n_pairs * self.n_years
+        n_parts = 2 * -(-n_rows // (2 * _PART)) if n_rows > _PART else 1
+        members, average = self.groups.shape[1], sparse.csr_matrix((0, 0))
+        for cut in range(min(n_parts, n_pairs)):
+            pairs = slice(n_pairs * cut // n_parts, n_pairs * (cut + 1) // n_parts)
+            groups, weights = self.groups[pairs], None if self.weights is None else self.weights[pairs]
+            values = np.ones(groups.size) if weights is None else np.repeat(weights, members)
+            pointer = np.arange(0, groups.size + 1, members)
+            by_group = sparse.csc_matrix((values, groups.ravel(), pointer), (self.n_groups, len(groups)))
+            if average.shape[0] != len(groups):  # parts of one length share it
+                average = _averages(len(groups), self.n_years)
+            found.append(Part(pairs, groups, by_group, average, weights))
+        return found
 
     @cached_property
     def inverse(self) -> tuple[Array, int]:
         """(Z W Z')^- and its rank: ``[n_groups]`` for one group a pair, ``[n_groups, n_groups]`` for two."""
+        w = np.ones(len(self.groups)) if self.weights is None else self.weights
+        total = sum(np.bincount(group, w, self.n_groups) for group in self.groups.T)
         if self.groups.shape[1] == 1:
-            return 1 / np.asarray(self.by_group.sum(axis=1)).ravel(), self.n_groups
-        inverse, rank = generalised_inverses((self.by_group @ self._by_pair(None)).toarray()[None])
+            return 1 / total, self.n_groups
+        one, other = self.groups.T
+        joint = np.bincount(one * np.int64(self.n_groups) + other, w, self.n_groups**2)
+        between = joint.reshape(self.n_groups, self.n_groups)
+        inverse, rank = generalised_inverses((between + between.T + np.diag(total))[None])
         return inverse[0], int(rank[0])
 
     @property
     def rank(self) -> int:
         """Of both effects: a group's years add up to what the pairs have already."""
         return len(self.groups) + (self.n_years - 1) * self.inverse[1]
-
-    def _by_pair(self, weights: Array | None) -> sparse.csr_matrix:
-        n_pairs, members = self.groups.shape
-        values = np.repeat(np.ones(n_pairs) if weights is None else weights, members)
-        pointer = np.arange(0, n_pairs * members + 1, members)
-        return sparse.csr_matrix((values, self.groups.ravel(), pointer), (n_pairs, self.n_groups))
 
     def residuals(self, columns: Array, out: Array) -> tuple[Array, Array]:
         """Fill ``out`` with residuals of columns; the two may be one array.
@@ -87,33 +151,15 @@ class Grid:
         n_pairs, n_columns = len(self.groups), columns.shape[1]
         wide = self.n_years * n_columns
         x, e = (np.ascontiguousarray(part).reshape(n_pairs, wide) for part in (columns, out))
-        means = self.average @ x.reshape(-1, n_columns)
-        sums = self.by_group @ x
+        threads = min(self.threads, len(self.parts)) if x.size >= _WORTH else 1
+        read = in_threads(lambda part: part.read(x, n_columns), self.parts, threads)
+        sums = np.sum([of_groups for _, of_groups in read], axis=0)
         sums -= np.tile(sums.reshape(-1, self.n_years, n_columns).mean(axis=1), (1, self.n_years))
         inverse, _ = self.inverse
-        b = inverse[:, None] * sums if inverse.ndim == 1 else _product(inverse, sums)
-        left, gone = np.zeros(wide), np.zeros(n_columns)
-        step = min(n_pairs, max(1, _BLOCK // wide))
-        pair, room = np.repeat(np.arange(step), self.n_years), np.empty((step * self.n_years, n_columns))
-        more = np.empty((step, wide))
-        for begin in range(0, n_pairs, step):
-            part = slice(begin, begin + step)
-            mean, residual = means[part], e[part]
-            rows = len(mean) * self.n_years
-            np.take(mean, pair[:rows], axis=0, out=room[:rows], mode="clip")  # other modes make a copy
-            fitted = room[:rows].reshape(-1, wide)
-            for group in self.groups[part].T:
-                if len(b) > 1:
-                    fitted += np.take(b, group, axis=0, out=more[: len(group)], mode="clip")
-                else:
-                    fitted += b
-            np.subtract(x[part], fitted, out=residual)
-            if self.weights is None:
-                left += np.einsum("ij,ij->j", residual, residual)
-                gone += np.einsum("ij,ij->j", mean, mean)
-            else:
-                left += np.einsum("i,ij,ij->j", self.weights[part], residual, residual)
-                gone += np.einsum("i,ij,ij->j", self.weights[part], mean, mean)
+        b = inverse[:, None] * sums if inverse.ndim == 1 else full_product(inverse, sums)
+        work = [(part, means) for part, (means, _) in zip(self.parts, read, strict=True)]
+        written = in_threads(lambda own: own[0].write(x, own[1], b, e), work, threads)
+        left, gone = (np.sum(parts, axis=0) for parts in zip(*written, strict=True))
         if not np.shares_memory(e, out):
             out[:] = e.reshape(out.shape)
         within = left + np.maximum((b * sums).sum(axis=0), 0.0)
@@ -122,15 +168,13 @@ class Grid:
         return scale, np.finfo(float).eps * np.sqrt(within + gone * self.n_years) / scale
 
 
-def _product(matrix: Array, other: Array) -> Array:
-    """Matrix times columns; a small one by parts that BLAS does in one thread, so as not to wait for others."""
-    step = _SINGLE // matrix.size
-    if step == 0:
-        return matrix @ other
-    return np.concatenate([matrix @ other[:, k : k + step] for k in range(0, other.shape[1], step)], axis=1)
+def _averages(n_pairs: int, n_years: int) -> sparse.csr_matrix:
+    n_rows = n_pairs * n_years
+    pointer = np.arange(0, n_rows + 1, n_years, dtype=np.int32)
+    return sparse.csr_matrix((np.full(n_rows, 1 / n_years), np.arange(n_rows, dtype=np.int32), pointer))
 
 
-def recognise(effects: list[Levels], weights: Array | None) -> Grid | None:
+def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) -> Grid | None:
     """The grid that rows form, or None: two effects, as many rows of each level of the first, next to each other."""
     if len(effects) != 2 or effects[0].members != 1:
         return None
@@ -157,7 +201,7 @@ def recognise(effects: list[Levels], weights: Array | None) -> Grid | None:
         if not (by_pair == by_pair[:, :1]).all():
             return None
         weights = np.ascontiguousarray(by_pair[:, 0])
-    return Grid(n_years, groups, n_groups, weights)
+    return Grid(n_years, groups, n_groups, weights, threads)
 
 
 def _numbered(codes: Integers, size: int) -> tuple[Integers, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
-from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator
+from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, full_product
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 _MOST_MISSING = 0.5  # cells, as a share of rows
@@ -70,7 +70,28 @@ class Cells:
         """Z Z' b, in every year."""
         if self.own.ndim == 1:
             return _every_year(self.own, self.n_years)[:, None] * b
-        return np.asarray(self.own @ b.reshape(len(self.own), -1)).reshape(b.shape)
+        return full_product(self.own, b.reshape(len(self.own), -1)).reshape(b.shape)
+
+    def equations(self, counts: Integers) -> Array:
+        """Those of a second effect with one level a row once pairs are eliminated, ``[n_groups, n_years, n_years]``.
+
+        diag(rows) - sum_p c_p c_p' / n_p over the pairs of a group, c_p their n_p years: one less the years that they
+        lack. ``counts``: rows of each pair.
+        """
+        t, n_levels, level = self.n_years, len(self.own) * self.n_years, self.missing.indices
+        each = np.diff(self.by_pair.indptr)
+        of_cell, weight = np.repeat(each, each), np.repeat(1 / counts[self.lacking], each)
+        n_both = int(of_cell.sum())
+        one = np.repeat(np.arange(len(level)), of_cell)
+        start = np.repeat(self.by_pair.indptr[:-1], each) - np.cumsum(of_cell) + of_cell
+        other = np.arange(n_both) + np.repeat(start, of_cell)
+        both = np.bincount(level[one] * np.int64(t) + level[other] % t, weight[one], n_levels * t)
+        lacks = np.bincount(level, weight, n_levels).reshape(-1, t)
+        whole = np.bincount(self.by_group.indices, 1 / counts[counts > 0], len(self.own))
+        out = lacks[:, :, None] + lacks[:, None, :] - whole[:, None, None] - both.reshape(-1, t, t)
+        rows = self.own[:, None] - np.bincount(level, minlength=n_levels).reshape(-1, t)
+        np.einsum("gtt->gt", out)[:] += rows
+        return out
 
     def inverse(self) -> Blocks | None:
         """(Z Z')^- in every year, if two levels apply to a row."""
@@ -94,7 +115,7 @@ class GridOperator(Operator):
             and inverse.positions[0].shape == (n_years, n_groups)
             and len(inverse.matrices[0]) == 1
         ):  # that of `Cells.inverse`: no level has to be looked up
-            return np.asarray(inverse.matrices[0][0] @ g.reshape(n_groups, -1)).reshape(g.shape)
+            return full_product(inverse.matrices[0][0], g.reshape(n_groups, -1)).reshape(g.shape)
         return super().solve(k, g)
 
     def consistent(self, right: Coefficients) -> Coefficients:
@@ -162,7 +183,7 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     n_groups = other.size // n_years
     if other.members == 2 and float(n_groups) ** 3 > MOST_FLOPS:
         return None
-    pair = first.codes[:, 0]
+    pair = first.codes[:, 0].astype(np.intp)  # an index that is not is cast element by element
     some_row = np.zeros(first.size, np.int32)
     some_row[pair] = np.arange(n_rows, dtype=np.int32)
     groups = other.codes[some_row] // np.int32(n_years)
@@ -174,7 +195,7 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
         if (again != year).any():
             return None
     seen = np.zeros((first.size, n_years), dtype=bool)
-    seen.ravel()[pair * (np.int32 if seen.size < 1 << 31 else np.int64)(n_years) + year] = True
+    seen.ravel()[pair * n_years + year] = True
     if np.count_nonzero(seen) != n_rows:
         return None
     seen[first.counts == 0] = True

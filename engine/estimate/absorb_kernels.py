@@ -19,6 +19,14 @@ from scipy import sparse
 
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
+SMALL = 64
+"""Levels of an effect whose meetings are a full matrix; equations in a block that sweeps, or products with unit
+columns, are cheap for.
+"""
+
+_SINGLE = 1 << 18  # multiplications of a product that BLAS does in one thread
+_ROOMY = 4  # entries of a full matrix, for one that is not zero
+
 Coefficients = tuple[Any, ...]
 """``[n_levels, n_columns]`` of each effect; on the device or not."""
 
@@ -116,7 +124,7 @@ class Operator:
             own = self.own[k]
             return np.asarray(own * b if isinstance(own, np.ndarray) else own @ b)
         joint = self.meetings[k, other]
-        return np.asarray(joint @ b)
+        return full_product(joint, b) if isinstance(joint, np.ndarray) else np.asarray(joint @ b)
 
 
 def level_weights(effect: Levels, weights: Array | None) -> Array:
@@ -128,9 +136,13 @@ def level_weights(effect: Levels, weights: Array | None) -> Array:
     )
 
 
-def meeting(one: Levels, other: Levels, weights: Array | None) -> sparse.csr_matrix:
-    """G_kl ``[size, size]`` of two effects; a cell may have several entries, which add up."""
+def meeting(one: Levels, other: Levels, weights: Array | None) -> sparse.csr_matrix | Array:
+    """G_kl ``[size, size]`` of two effects; where it is sparse, a cell may have several entries, which add up."""
     shape, n_rows = (one.size, other.size), len(one.codes)
+    if one.members == 1 == other.members and other.size <= SMALL and one.size * other.size <= _ROOMY * n_rows:
+        cell = one.codes[:, 0] * np.int32(other.size) + other.codes[:, 0]
+        full = np.bincount(cell, weights, minlength=one.size * other.size)
+        return full.reshape(shape).astype(np.float64, copy=False)
     w = np.ones(n_rows) if weights is None else weights
     code = one.codes[:, 0]
     if (
@@ -216,12 +228,38 @@ def remaining(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficie
 
 def inner(a: Coefficients, b: Coefficients) -> Array:
     """``[n_columns]`` inner products."""
-    return np.asarray(sum((p * q).sum(axis=0) for p, q in zip(a, b, strict=True)))
+    return np.asarray(sum(_inner(p, q) for p, q in zip(a, b, strict=True)))
+
+
+def full_product(matrix: Array, other: Array) -> Array:
+    """Product of full matrices by parts that BLAS does in one thread, so as not to wait for others, nor they for it."""
+    (n_rows, n_inner), n_columns = matrix.shape, other.shape[1]
+    if n_inner > max(n_rows, n_columns):
+        step = max(1, _SINGLE // (n_rows * n_columns))
+        parts = (matrix[:, k : k + step] @ other[k : k + step] for k in range(0, n_inner, step))
+        return np.asarray(sum(parts))
+    out = np.empty((n_rows, n_columns))
+    if n_rows > n_columns:
+        step = max(1, _SINGLE // (n_inner * n_columns))
+        for k in range(0, n_rows, step):
+            np.matmul(matrix[k : k + step], other, out=out[k : k + step])
+    else:
+        step = max(1, _SINGLE // matrix.size)
+        for k in range(0, n_columns, step):
+            out[:, k : k + step] = matrix @ other[:, k : k + step]
+    return out
+
+
+def _inner(p: Any, q: Any) -> Any:
+    return np.einsum("ij,ij->j", p, q) if isinstance(p, np.ndarray) else (p * q).sum(axis=0)
 
 
 def explained(operator: Operator, k: int, g: Coefficients) -> Array:
     """``[n_columns]`` squared length of what an effect alone explains of columns, from their sums."""
-    return np.maximum((g[k] * solve(operator.inverses[k], g[k])).sum(axis=0), 0.0)
+    inverse = operator.inverses[k]
+    if isinstance(inverse, Blocks):
+        return np.maximum(_inner(g[k], solve(inverse, g[k])), 0.0)
+    return np.einsum("i,ij,ij->j", inverse, g[k], g[k])
 
 
 def most_explained(operator: Operator, g: Coefficients) -> Array:

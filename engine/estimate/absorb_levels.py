@@ -205,9 +205,9 @@ def _maps(fine: Integers, coarse: Integers, size: int) -> bool:
 
 
 def _is_function(source: Integers, target: Integers, size: int) -> bool:
-    image = np.zeros(size, dtype=target.dtype)
+    image, source = np.zeros(size, dtype=target.dtype), source.astype(np.intp)  # else it is cast element by element
     image[source] = target
-    return bool((image[source] == target).all())
+    return np.array_equal(np.take(image, source), target)
 
 
 def nested_in(codes: Integers, clusters: Integers) -> bool:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from engine.estimate import absorb_direct as direct
+from engine.estimate import absorb_kernels as kernels
 from engine.estimate.absorb_device import DeviceOperator
 from engine.estimate.absorb_direct import Inverse
 from engine.estimate.absorb_grid import Grid, recognise
@@ -24,9 +25,17 @@ _MANY_COLUMNS, _FEW = 12, 200  # columns, or equations, for which forming equati
 
 @dataclass(frozen=True)
 class Plan:
-    """Effects on their rows, and what the methods need of them, each computed when first needed."""
+    """Effects on their rows, and what the methods need of them, each computed when first needed.
+
+    Attributes
+    ----------
+    design : Design
+    threads : int
+        That work on rows at once.
+    """
 
     design: Design
+    threads: int = 1
 
     @cached_property
     def effects(self) -> list[Levels]:
@@ -40,17 +49,19 @@ class Plan:
     @cached_property
     def dummies(self) -> Dummies:
         """Of the effects, by row."""
-        return Dummies(tuple(self.effects), self.design.weights)
+        return Dummies(tuple(self.effects), self.design.weights, self.threads)
 
     @cached_property
     def grid(self) -> Grid | None:
         """Closed form, if the rows form a grid."""
-        return recognise(self.effects, self.design.weights)
+        return recognise(self.effects, self.design.weights, self.threads)
 
     @cached_property
     def cells(self) -> Cells | None:
         """Where rows stand on a grid, if some of it is missing."""
-        return None if self.grid is not None else find_cells(self.effects, self.design.weights)
+        if self.grid is not None or (len(self.effects) == 2 and self.effects[1].size <= kernels.SMALL):
+            return None  # of few levels each meeting is counted
+        return find_cells(self.effects, self.design.weights)
 
     @cached_property
     def operator(self) -> Operator:
@@ -136,11 +147,12 @@ class Plan:
         """Inverse of the equations that are left once the first effect is eliminated."""
         if not self.operator.eliminated:
             return self.own[0] if len(self.effects) == 1 else None
-        if self.cells is not None and self.effects[1].members == 1 and self.cells.n_years <= direct.SMALL:
-            return direct.unit_columns(self.operator, self.cells.n_years)
+        if self.cells is not None and self.effects[1].members == 1 and self.cells.n_years <= kernels.SMALL:
+            first, other = self.effects
+            return direct.in_blocks(self.cells.equations(first.counts), other.counts.astype(np.float64))
         size = sum(effect.size for effect in self.effects[1:])
-        if 0 < size <= direct.SMALL:
-            return direct.unit_columns(self.operator, size)
+        if 0 < size <= kernels.SMALL:
+            return direct.unit_columns(self.operator)
         if direct.products(self.effects) > most_products:
             return None
         equations = direct.schur_complement(self.effects, self.design.weights)

@@ -168,8 +168,8 @@ def row_stage(problem: RowProblem) -> RowStage:
     )
 
 
-def _absorbed(problem: RowProblem, singletons: str) -> Absorbed:
-    plan = prepare(problem.effects, weights=problem.weights, singletons=singletons)
+def _absorbed(problem: RowProblem, singletons: str, threads: int | None = None) -> Absorbed:
+    plan = prepare(problem.effects, weights=problem.weights, singletons=singletons, threads=threads)
     return absorb(problem.columns, plan, tolerance=_TOLERANCE)
 
 
@@ -289,7 +289,7 @@ def leave_out_cities(setting: LeaveOut, units: Any) -> LeftOut:
         if gone.all():
             continue
         rest = problem.only(~gone) if problem.complete else problem.emptied(gone)
-        found = _absorbed(rest, "keep")
+        found = _absorbed(rest, "keep", threads=1)  # each core has a task of its own
         unconverged += not found.converged
         q = found.residuals.T @ (found.residuals * rest.rows.weights[:, None])
         for cell, index in enumerate(setting.cells):

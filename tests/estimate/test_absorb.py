@@ -28,7 +28,7 @@ from pyfixest.core.demean import demean_within
 from pyfixest.core.detect_singletons import detect_singletons
 from strategies import compiled, seeds
 
-from engine.estimate import absorb_rows
+from engine.estimate import absorb_grid, absorb_rows
 from engine.estimate.absorb import Effect, absorb, degrees_absorbed, nested_in, prepare
 
 KINDS = {
@@ -110,17 +110,52 @@ def test_what_is_almost_a_grid_is_none(break_it: str) -> None:
     assert distance(own.residuals, oracle(x, found, weights)[0], x) < ROUNDING
 
 
-def test_rows_in_blocks_and_few_columns_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_in_blocks_and_few_columns_at_a_time(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same residuals, whatever is worked on together."""
-    found, x = effects(thinned(3), ("pair", "year", "seven")), columns(3, N_ROWS, 7)
+    codes = thinned(3)
+    if ordered:
+        order = np.argsort(codes["pair"], kind="stable")
+        codes = {name: values[order] for name, values in codes.items()}
+    found, x = effects(codes, ("pair", "year", "seven")), columns(3, N_ROWS, 7)
     whole = absorb(x, prepare(found, singletons="keep"), method="conjugate_gradient", tolerance=1e-13)
-    monkeypatch.setattr(absorb_rows, "_BLOCK", 23)
-    monkeypatch.setattr(absorb_rows, "_AT_ONCE", 23)
+    monkeypatch.setattr(absorb_rows, "_BLOCK", 12)
     monkeypatch.setattr("engine.estimate.absorb._BLOCK_BYTES", 8 * 3 * 40)
     plan = prepare(found, singletons="keep")
-    assert [len(range(N_ROWS)[rows]) for rows, _ in plan.dummies.blocks] == [23, 23, 23, 21]
+    lengths = [len(range(N_ROWS)[block.rows]) for block in plan.dummies.blocks]
+    assert sum(lengths) == N_ROWS
+    assert len(lengths) == (8 if ordered else 1)
     parts = absorb(x, plan, method="conjugate_gradient", tolerance=1e-13)
     assert distance(parts.residuals, whole.residuals, x) < ROUNDING
+
+
+@pytest.mark.parametrize("other", ["year", "group x year", "city x year"])
+@pytest.mark.parametrize("rows", ["all", "most", "weighted"])
+def test_any_number_of_threads_gives_the_same_bits(
+    rows: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absorb_rows, "_BLOCK", 12)
+    monkeypatch.setattr(absorb_rows, "_WORTH", 1)
+    monkeypatch.setattr(absorb_grid, "_PART", 12)
+    monkeypatch.setattr(absorb_grid, "_WORTH", 1)
+    codes = balanced()
+    if rows != "all":
+        keep = np.sort(np.random.default_rng(5).permutation(len(codes["pair"]))[:120])
+        codes = {name: values[keep] for name, values in codes.items()}
+    n_rows = len(codes["pair"])
+    weights = np.random.default_rng(6).uniform(0.5, 2, n_rows) if rows == "weighted" else None
+    found, x = effects(codes, ("pair", other)), columns(5, n_rows)
+    one, *more = (
+        absorb(x, prepare(found, weights=weights, singletons="keep", threads=threads)) for threads in (1, 2, 3)
+    )
+    assert distance(one.residuals, oracle(x, found, weights)[0], x) < TOLERANCE
+    for done in more:
+        np.testing.assert_array_equal(done.residuals, one.residuals)
+        assert (done.method, done.iterations, done.error.tolist()) == (
+            one.method,
+            one.iterations,
+            one.error.tolist(),
+        )
 
 
 def test_batched_columns_are_those_done_alone() -> None:

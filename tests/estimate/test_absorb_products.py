@@ -75,13 +75,15 @@ def incomplete(missing: Callable[[Codes], np.ndarray], other: str) -> list[Effec
     return effects({name: values[keep] for name, values in codes.items()}, ("pair", other))
 
 
-@pytest.mark.parametrize("other", ["year", "group x year", "city x year"])
+@pytest.mark.parametrize(
+    ("other", "small"), [("year", 4), ("group x year", 4), ("group x year", 5), ("city x year", 4)]
+)
 @pytest.mark.parametrize("missing", MISSING)
 def test_products_on_an_incomplete_grid(
-    missing: Callable[[Codes], np.ndarray], other: str, monkeypatch: pytest.MonkeyPatch
+    missing: Callable[[Codes], np.ndarray], other: str, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole grid less missing cells = rows, for every pair of effects; and residuals = least squares."""
-    monkeypatch.setattr("engine.estimate.absorb_direct.SMALL", 4)  # else equations are formed from the rows
+    monkeypatch.setattr("engine.estimate.absorb_kernels.SMALL", small)  # 5: blocks of equations are counted
     found = incomplete(missing, other)
     plan = prepare(found, singletons="keep")
     own = plan.operator
@@ -120,7 +122,7 @@ def test_what_is_no_incomplete_grid(what: str, monkeypatch: pytest.MonkeyPatch) 
     codes = {name: values[keep] for name, values in codes.items()}
     if what == "a pair in two groups":
         codes["group x year"][40] = (codes["group x year"][40] + N_YEARS) % (4 * N_YEARS)
-    monkeypatch.setattr("engine.estimate.absorb_direct.SMALL", 4)
+    monkeypatch.setattr("engine.estimate.absorb_kernels.SMALL", 4)
     found = effects(codes, ("pair", "group x year"))
     plan = prepare(found, weights=weights, singletons="keep")
     assert plan.cells is None
