@@ -19,8 +19,8 @@ from scipy import sparse
 
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
 from engine.estimate.absorb_kernels import full_product
-from engine.estimate.absorb_rows import in_threads
 from engine.estimate.absorb_levels import Array, Integers, Levels
+from engine.estimate.absorb_rows import in_threads
 
 _PART = 1 << 15  # rows that a thread works on at a time
 _BLOCK = 1 << 17  # numbers that stay in cache
@@ -124,12 +124,12 @@ class Grid:
     def inverse(self) -> tuple[Array, int]:
         """(Z W Z')^- and its rank: ``[n_groups]`` for one group a pair, ``[n_groups, n_groups]`` for two."""
         w = np.ones(len(self.groups)) if self.weights is None else self.weights
-        total = sum(np.bincount(group, w, self.n_groups) for group in self.groups.T)
+        total = np.sum([np.bincount(group, w, self.n_groups) for group in self.groups.T], axis=0)
         if self.groups.shape[1] == 1:
             return 1 / total, self.n_groups
         one, other = self.groups.T
         joint = np.bincount(one * np.int64(self.n_groups) + other, w, self.n_groups**2)
-        between = joint.reshape(self.n_groups, self.n_groups)
+        between: Array = np.asarray(joint.reshape(self.n_groups, self.n_groups), dtype=np.float64)
         inverse, rank = generalised_inverses((between + between.T + np.diag(total))[None])
         return inverse[0], int(rank[0])
 

@@ -22,6 +22,7 @@ from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, full_
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
 _MOST_MISSING = 0.5  # cells, as a share of rows
+_SEVERAL = 5  # columns for which it pays to make one matrix of three products
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Cells:
         both = np.bincount(level[one] * np.int64(t) + level[other] % t, weight[one], n_levels * t)
         lacks = np.bincount(level, weight, n_levels).reshape(-1, t)
         whole = np.bincount(self.by_group.indices, 1 / counts[counts > 0], len(self.own))
-        out = lacks[:, :, None] + lacks[:, None, :] - whole[:, None, None] - both.reshape(-1, t, t)
+        explained = both.reshape(-1, t, t) + whole[:, None, None] - lacks[:, :, None] - lacks[:, None, :]
+        out: Array = np.asarray(-explained, dtype=np.float64)
         rows = self.own[:, None] - np.bincount(level, minlength=n_levels).reshape(-1, t)
         np.einsum("gtt->gt", out)[:] += rows
         return out
@@ -129,13 +131,27 @@ class GridOperator(Operator):
             out = cells.whole(b)
         else:  # the preconditioner is that of the whole grid, and p has no mean over years
             out = image[0]
+        out = out - (self._taken @ b if b.shape[1] >= _SEVERAL else self._of_missing(b))
+        out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
+        return (out,)
+
+    def _of_missing(self, b: Array) -> Array:
+        """What missing cells take from the equations of the whole grid, on deviations from the mean over years."""
+        cells = self.cells
         gone = cells.missing @ b  # what is as long as pairs or cells is made as seldom as can be
         mean = cells.by_pair @ gone
         mean /= self.effects[0].counts[cells.lacking][:, None]
         gone += cells.of_pair @ mean
-        out = out - cells.of_missing @ gone
-        out -= _every_year(cells.by_year(out).mean(axis=1), cells.n_years)
-        return (out,)
+        return np.asarray(cells.of_missing @ gone)
+
+    @cached_property
+    def _taken(self) -> sparse.csr_matrix:
+        """The same as one matrix: M'M + M'P' diag(1/n) P M, P the cells by pair."""
+        cells = self.cells
+        by_pair = cells.by_pair @ cells.missing
+        by_pair.data /= np.repeat(np.sqrt(self.effects[0].counts[cells.lacking]), np.diff(by_pair.indptr))
+        root = sparse.vstack([cells.missing, by_pair]).tocsr()
+        return sparse.csr_matrix(root.T.tocsr() @ root)
 
     def _product(self, k: int, other: int, b: Array) -> Array:
         cells = self.cells

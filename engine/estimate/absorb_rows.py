@@ -122,7 +122,9 @@ class Dummies:
             n_levels = block.levels.stop - block.levels.start
             total[block.levels] += sums[:n_levels]
             total[sizes[0] :] += sums[n_levels:]
-        return tuple(np.split(total, np.cumsum(sizes)[:-1])), np.sum([squares for _, squares in parts], axis=0)
+        return tuple(np.split(total, np.cumsum(sizes)[:-1])), np.sum(
+            [squares for _, squares in parts], axis=0
+        )
 
     def subtract(self, values: Array, b: Coefficients, out: Array) -> None:
         """Fill ``out`` with columns less what coefficients make of the effects; the two may be one array."""
@@ -162,7 +164,8 @@ def in_threads(work: Callable[[T], R], parts: Sequence[T], threads: int) -> list
         return [work(part) for part in own]
 
     others = [
-        _pool(threads).submit(copy_context().run, several, parts[begin:end]) for begin, end in pairwise(cuts[1:])
+        _pool(threads).submit(copy_context().run, several, parts[begin:end])
+        for begin, end in pairwise(cuts[1:])
     ]
     found = several(parts[: cuts[1]])
     for other in others:

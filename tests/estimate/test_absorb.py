@@ -146,7 +146,8 @@ def test_any_number_of_threads_gives_the_same_bits(
     weights = np.random.default_rng(6).uniform(0.5, 2, n_rows) if rows == "weighted" else None
     found, x = effects(codes, ("pair", other)), columns(5, n_rows)
     one, *more = (
-        absorb(x, prepare(found, weights=weights, singletons="keep", threads=threads)) for threads in (1, 2, 3)
+        absorb(x, prepare(found, weights=weights, singletons="keep", threads=threads))
+        for threads in (1, 2, 3)
     )
     assert distance(one.residuals, oracle(x, found, weights)[0], x) < TOLERANCE
     for done in more:
