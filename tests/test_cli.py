@@ -134,6 +134,26 @@ def test_report_makes_everything_again(euro: Any, command: Command, tmp_path: Pa
         assert (copy / "euro" / name).read_bytes() == (made / "euro" / name).read_bytes()
 
 
+def test_report_has_numbered_tables_first(euro: Any, command: Command, tmp_path: Path) -> None:
+    titles = [
+        "Another outcome",
+        "Figure 1. Years",
+        "Table 10. Tenth",
+        "Table 2. Second",
+        "Table of other things",
+    ]
+    for number, title in enumerate(titles):
+        job = tmp_path / "several" / f"job{number}"
+        job.mkdir(parents=True)
+        for name in ("estimates.parquet", "validation.json"):
+            (job / name).write_bytes((euro[0] / "euro" / name).read_bytes())
+        manifest = json.loads((euro[0] / "euro" / "manifest.json").read_text(encoding="utf-8"))
+        (job / "manifest.json").write_text(json.dumps(manifest | {"title": title}), encoding="utf-8")
+    assert command("report", "several")[0] == 0
+    page = (tmp_path / "several" / "report.html").read_text(encoding="utf-8")
+    assert sorted(titles, key=page.index) == [titles[k] for k in (3, 2, 1, 0, 4)]
+
+
 def test_set_overrides(command: Command) -> None:
     code, _, _ = command(
         "run", EURO, "--out", "o", "--set", "model.controls=[size]", "--set", "model.errors=[pair]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -307,7 +308,7 @@ def write_docx(folder: Path, words: Words = ENGLISH) -> Path:
 
 
 def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
-    """Manifests of finished jobs, the folder itself or those in it, in the order they were run."""
+    """Manifests of finished jobs, the folder itself or those in it: "Table 1. ..." and on, then others by name."""
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
     found = []
@@ -320,7 +321,13 @@ def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
             where=str(folder),
             remedy="run `dyadid run JOB --out DIR` first",
         )
-    return found
+    return sorted(found, key=lambda one: _place(one[0]["title"]))
+
+
+def _place(title: str) -> tuple[int, int]:
+    """Numbered tables, in order, before numbered figures, and both before what has no number."""
+    found = re.match(r"(Figure|Table) (\d+)\. ", title)
+    return (2, 0) if found is None else (0 if found[1] == "Table" else 1, int(found[2]))
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
