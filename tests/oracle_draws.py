@@ -81,12 +81,16 @@ def relabelled(
     rule: str = "exactly_one",
     exclude: bool = True,
     threshold: float | None = None,
-    event: tuple[int, tuple[int, int]] | None = None,
+    event: tuple[int, tuple[int, int], str] | None = None,
+    shift: int = 0,
+    drop_treated: bool = False,
+    around: int | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The long frame under an adoption (city to year, inf for never), and the names of its treatment terms.
 
     ``threshold`` is a force that pairs must exceed; None takes the median of the eligible pairs themselves.
-    ``event`` is base year and window.
+    ``event`` is base year, window and what becomes of the years beyond it. ``shift`` moves every adoption;
+    ``drop_treated`` leaves out years from the true one of a pair on, ``around`` those farther from the moved one.
     """
     pairs = everything.long[PAIR].drop_duplicates()
     pairs = pairs[eligible(pairs, adopted, exclude=exclude)]
@@ -97,7 +101,15 @@ def relabelled(
     for side in ("i", "j"):
         long[f"adoption_{side}"] = long[f"city_{side}"].map(adopted)
     if event is not None:
-        return reference.event_dummies(long, rule=rule, base=event[0], window=event[1], ends="bin")
+        return reference.event_dummies(long, rule=rule, base=event[0], window=event[1], ends=event[2])
+    both = long[["adoption_i", "adoption_j"]]
+    first = both.max(axis=1) if rule == "both" else both.min(axis=1)
+    if drop_treated:
+        long = long[long["year"] < first]
+    if around is not None:
+        since = long["year"] - first - shift
+        long = long[np.isinf(first) | (since.abs() <= around)]
+    long = long.assign(**{name: both[name] + shift for name in both})
     i, j = (long["year"] >= long[f"adoption_{side}"] for side in ("i", "j"))
     value = {"exactly_one": i ^ j, "both": i & j, "either": i | j, "count": i.astype(int) + j.astype(int)}
     return long.assign(policy=value[rule].astype(float)), ["policy"]

@@ -269,7 +269,6 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "stratum that moves": ({"permutation": {"strata": ["schools"]}}, {}, "schools"),
     "no such term": ({"permutation": {"terms": ["gdp"]}}, {}, "'gdp' is no term of cell"),
-    "dropped rows": ({"permutation": {}}, {"model": {**EVENTS, "ends": "drop"}}, "ends: drop"),
     "no draws": ({"permutation": {"reps": 0}}, {}, "inference.permutation.reps"),
     "no draws of a bootstrap": ({"bootstrap": {"reps": 0}}, {}, "inference.bootstrap.reps"),
     "negative seed": ({"permutation": {"seed": -1}}, {}, "inference.permutation.seed"),

@@ -48,6 +48,8 @@ class Assignments:
         Take each draw's own median screen over its eligible pairs.
     n_eligible : int
         Eligible pairs; the same for every assignment.
+    span : int ``[n_classes, n_classes]`` or None
+        Where the years of a pair depend on its type, which of the spans of ``pairs`` it has.
     """
 
     pairs: PairFeatures
@@ -55,6 +57,7 @@ class Assignments:
     allowed: Flags
     recompute: bool
     n_eligible: int
+    span: Integers | None = None
 
     @property
     def n_classes(self) -> int:
@@ -65,6 +68,19 @@ class Assignments:
         """Types of pairs that are in the sample, as (class, class), first <= second."""
         h = self.n_classes
         return [(g, k) for g in range(h) for k in range(g, h) if self.allowed[g, k]]
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Of each type, its span of years."""
+        return tuple(0 if self.span is None else int(self.span[g, k]) for g, k in self.types)
+
+    def own_columns(self, sums: Array) -> Array:
+        """Sums ``[n_draws, n_types, width]`` with the statistics of each type's own years alone, ``[..., size]``."""
+        size = self.pairs.layout.size
+        if self.pairs.width == size:
+            return sums
+        parts = [sums[:, k, u * size : (u + 1) * size] for k, u in enumerate(self.spans)]
+        return np.stack(parts, axis=1)
 
     @property
     def type_numbers(self) -> Integers:
@@ -95,7 +111,7 @@ class Prepared:
     rows : float64 ``[n_units, size]``
         Sums over the pairs of each unit in the base screen.
     total : float64 ``[size]``
-    used : bool ``[base]``
+    used : bool ``[base, n_spans]``
         Pairs of the base screen with two observed years.
     """
 
@@ -115,13 +131,14 @@ def prepare(given: Assignments) -> Prepared:
 
 
 def _base_sums(pairs: PairFeatures, base: int) -> tuple[Array, Array, Flags]:
-    rows, used = np.zeros((pairs.n_units, pairs.layout.size)), np.empty(base, dtype=bool)
+    rows = np.zeros((pairs.n_units, pairs.width))
+    used = np.empty((base, pairs.width // pairs.layout.size), dtype=bool)
     for tile in pairs.tiles(base, length=_TILE):
         part = slice(tile.fresh - tile.at, base - tile.at)
         features = np.asarray(tile.features)[part]
         ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
         rows += _sums(features, ends, np.arange(0, len(ends) + 1, 2), np.ones(len(ends)), pairs.n_units)
-        used[tile.fresh : tile.fresh + len(features)] = features[:, 0] > 0
+        used[tile.fresh : tile.fresh + len(features)] = features[:, :: pairs.layout.size] > 0
     return rows, rows.sum(axis=0) / 2, used
 
 
@@ -146,7 +163,7 @@ def type_sums(ready: Prepared, classes: Integers) -> tuple[Array, Integers]:
     both, screens = _treated_pairs(given, columns)
     both_ways = both + both.transpose(0, 2, 1, 3)
     rows = _treated_rows(ready, columns)
-    cube = np.zeros((n_draws, h, h, given.pairs.layout.size))
+    cube = np.zeros((n_draws, h, h, given.pairs.width))
     cube[:, :n_treated, :n_treated] = both_ways  # (g, g) is halved below
     cube[:, :n_treated, -1] = rows - both_ways.sum(axis=2)
     diagonal = np.arange(n_treated)
@@ -155,7 +172,7 @@ def type_sums(ready: Prepared, classes: Integers) -> tuple[Array, Integers]:
     sums = np.stack([cube[:, g, k] for g, k in given.types], axis=1)
     if given.recompute:
         sums += _corrections(given, columns, screens)
-    return sums, screens
+    return given.own_columns(sums), screens
 
 
 def _draws_last(classes: Integers) -> np.ndarray[Any, np.dtype[np.int8]]:
@@ -180,7 +197,7 @@ def _treated_pairs(given: Assignments, classes: Any) -> tuple[Array, Integers]:
     ``[n_draws, n_treated, n_treated, size]``, the smaller class first; int32 ``[n_draws]``.
     """
     pairs, base, n_treated, n_draws = given.pairs, given.base, given.n_classes - 1, classes.shape[1]
-    sums = np.zeros((n_draws * n_treated * n_treated, pairs.layout.size))
+    sums = np.zeros((n_draws * n_treated * n_treated, pairs.width))
     before, late = np.zeros(n_draws, dtype=np.int64), []
     for tile in pairs.tiles(pairs.n_pairs if given.recompute else base, length=_TILE):
         one, other = classes[tile.i], classes[tile.j]
@@ -225,7 +242,7 @@ def _corrections(given: Assignments, classes: Any, screens: Integers) -> Array:
     """What a draw's screen adds to the base screen's sums, or takes away, by type ``[n_draws, n_types, size]``."""
     n_types, n_draws, numbers = len(given.types), len(screens), given.type_numbers
     low, high = min(given.base, int(screens.min())), max(given.base, int(screens.max()))
-    sums = np.zeros((n_draws * n_types, given.pairs.layout.size))
+    sums = np.zeros((n_draws * n_types, given.pairs.width))
     for tile in given.pairs.tiles(high, start=low):
         rank = tile.at + np.arange(len(tile.i))[:, None]
         moved = ((rank < screens) != (rank < given.base)) & (rank >= tile.fresh)

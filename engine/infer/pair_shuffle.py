@@ -52,21 +52,22 @@ def shuffled_sums(setting: Shuffles, block: Integers) -> Array:
     """Sums ``[n_draws, n_types, size]`` of the pairs' statistics by the type dealt to them, in given replicates."""
     given, pairs, base = setting.given, setting.given.pairs, setting.given.base
     kinds = given.type_numbers[given.classes[pairs.i[:base]], given.classes[pairs.j[:base]]]
-    sample = np.flatnonzero((kinds >= 0) & prepare(given).used)
+    spans = np.array(given.spans)
+    sample = np.flatnonzero((kinds >= 0) & prepare(given).used[np.arange(base), spans[kinds]])
     ends = np.cumsum(np.bincount(kinds[sample], minlength=len(given.types)))
     ends = ends[ends < len(sample)]  # the number of a label is how many of these its pair has passed
     labels = np.full((setting.at_once, pairs.n_pairs), -1, dtype=np.int8)
     for column in range(len(block)):
         order = words(setting.seed, block[column : column + 1], len(sample))[0]
         labels[column, sample] = _dealt(order, ends)
-    sums = np.zeros((len(block), len(given.types), pairs.layout.size))
+    sums = np.zeros((len(block), len(given.types), pairs.width))
     with jax.enable_x64(True):
         for tile in pairs.tiles(base):
             own = labels[:, tile.at : tile.at + len(tile.i)]
             own[:, : tile.fresh - tile.at] = -1
             more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
             sums += np.asarray(more)[: len(block)]
-    return sums
+    return given.own_columns(sums)
 
 
 def merge_sums(one: Array, other: Array) -> Array:

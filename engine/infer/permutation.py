@@ -186,6 +186,8 @@ class Kinds:
         Positions of the types that have weights of their own.
     n_classes, n_targets : int
     layout : Layout
+    spans : tuple of int
+        Of each type, the span of years whose statistics are its own.
     """
 
     types: tuple[tuple[int, int], ...]
@@ -193,6 +195,12 @@ class Kinds:
     n_classes: int
     n_targets: int
     layout: Layout
+    spans: tuple[int, ...]
+
+    def of_type(self, features: Any, kind: int) -> Any:
+        """Statistics ``[pairs, size]`` in the years of a type."""
+        size = self.layout.size
+        return features[:, self.spans[kind] * size : (self.spans[kind] + 1) * size]
 
 
 @dataclass(frozen=True)
@@ -217,7 +225,7 @@ def _term(given: Assignments, fit: BatchFit, cell: Tested, number: int) -> _Term
     moves = by_type.any(axis=(0, 1, 2, 4)) if not layout.balanced else np.ptp(cell.paths, axis=1).any(axis=1)
     moving = np.flatnonzero(moves)
     own = _draws_last(by_type[:, 0][:, :, moving], (1, 3, 2, 0))
-    kinds = Kinds(tuple(given.types), tuple(moving.tolist()), given.n_classes, n_targets, layout)
+    kinds = Kinds(tuple(given.types), tuple(moving.tolist()), given.n_classes, n_targets, layout, given.spans)
     return _Term(kinds, shared, own, on_all_devices(cell.paths[moving]))
 
 
@@ -251,13 +259,17 @@ def _add_influences(
     code = jnp.minimum(one, other) * kinds.n_classes + jnp.maximum(one, other)
     mine = [code == g * kinds.n_classes + h for g, h in kinds.types]
     rank = first + jnp.arange(len(i))[:, None]
-    inside = (rank >= fresh) & (rank < screens[None, :]) & (features[:, :1] > 0)
-    inside &= reduce(jnp.logical_or, mine)
+    inside = (rank >= fresh) & (rank < screens[None, :])
+    used = [kinds.of_type(features, kind)[:, :1] > 0 for kind in range(len(mine))]
+    inside &= reduce(jnp.logical_or, [one & other for one, other in zip(mine, used, strict=True)])
     influences = []
     for target in range(kinds.n_targets):
         psi = features @ shared[target] if shared is not None else 0.0
         if shared is None:
-            each = jnp.einsum("pc,czb->zpb", features, own[target])
+            each = [
+                kinds.of_type(features, kind) @ own[target][:, number]
+                for number, kind in enumerate(kinds.moving)
+            ]
         else:
             columns = jax.vmap(lambda path: _path_columns(features, path, kinds.layout))(paths)
             each = jnp.einsum("zpc,czb->zpb", columns, own[target])

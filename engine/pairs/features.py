@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from engine.pairs import kernels
@@ -31,6 +32,7 @@ from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 TILE = 1024
 """Pairs of a tile: its statistics fit a core's cache."""
@@ -47,11 +49,15 @@ class Source:
         That of the setting, with a column for the treatment that happened where one is wanted.
     observed : float64 ``[n_classes, n_classes, T]`` or None
         Treatment path that happened, by the units' own classes.
+    spans : bool ``[n_spans, T]`` or None
+        Each pair has the statistics of its rows in each of these sets of years, one after another; None: those of
+        the rows that the design leaves it.
     """
 
     setting: MomentPass
     layout: Layout
     observed: Array | None
+    spans: Flags | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Tile:
     fresh : int
         Position of the first pair that no tile before had.
     i, j : int32 ``[length]``
-    features : float64 ``[length, size]``
+    features : float64 ``[length, width]``
         A view of the table, or an array of JAX.
     """
 
@@ -110,6 +116,12 @@ class PairFeatures:
         return self.source.layout
 
     @property
+    def width(self) -> int:
+        """Statistics of a pair, in all spans of years."""
+        spans = self.source.spans
+        return self.layout.size * (1 if spans is None else len(spans))
+
+    @property
     def n_units(self) -> int:
         return self.source.setting.design.n_units
 
@@ -134,7 +146,7 @@ class PairFeatures:
 
     @property
     def features(self) -> Array | None:
-        """``[n_pairs, size]``, zero for pairs without two observed years; None where tiles are not kept."""
+        """``[n_pairs, width]``, zero for pairs without two observed years; None where tiles are not kept."""
         return _TABLE.get(self.key, lambda: _table(self)) if self.kept else None
 
     def tiles(self, stop: int, *, start: int = 0, length: int | None = None) -> Iterator[Tile]:
@@ -167,6 +179,7 @@ def pair_features(
     every_screen: bool,
     memory_bytes: float,
     observed: Array | None = None,
+    spans: Flags | None = None,
     key: str = "",
     over: Over = in_turn,
 ) -> PairFeatures:
@@ -183,6 +196,8 @@ def pair_features(
         they are read.
     observed : float64 ``[n_classes, n_classes, T]``, optional
         Treatment path that happened, by the units' own classes: one more column before the outcome.
+    spans : bool ``[n_spans, T]``, optional
+        Sets of years, for draws in which it depends on the treatment which rows a pair has.
     key : str, optional
         Stands for the content of the other arguments; default: for this call alone.
     over : callable
@@ -194,13 +209,14 @@ def pair_features(
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
         pairs = PairFeatures(
-            source=Source(MomentPass(design, balanced), layout, observed),
+            source=Source(MomentPass(design, balanced), layout, observed, spans),
             every_screen=every_screen,
             n_pairs=length,
             n_screened=screened,
-            kept=8.0 * length * layout.size <= memory_bytes,
+            kept=False,
             key=f"{key}-{balanced}",
         )
+        pairs = replace(pairs, kept=8.0 * length * pairs.width <= memory_bytes)
         if not (balanced and _may_be_infinite(pairs.source.setting)):
             break
         step = design.chunk * max(1, -(-length // design.chunk // MAX_GROUPS))
@@ -246,7 +262,7 @@ def _order(pairs: PairFeatures) -> Order:
 
 
 def _table(pairs: PairFeatures) -> Array:
-    out, length = np.empty((pairs.n_pairs, pairs.layout.size)), pairs.source.setting.design.chunk
+    out, length = np.empty((pairs.n_pairs, pairs.width)), pairs.source.setting.design.chunk
     for start in range(0, pairs.n_pairs, length):
         part = slice(start, min(start + length, pairs.n_pairs))
         out[part] = np.asarray(_statistics(pairs, part, length)[0])[: part.stop - start]
@@ -285,7 +301,7 @@ def _may_be_infinite(setting: MomentPass) -> bool:
 
 
 def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
-    """Statistics ``[length, size]`` of some pairs of the table, zero rows at the end; infinite outcomes."""
+    """Statistics ``[length, width]`` of some pairs of the table, zero rows at the end; infinite outcomes."""
     source, order = pairs.source, pairs.order
     design, n = source.setting.design, part.stop - part.start
     one, other = order.i[part], order.j[part]
@@ -299,12 +315,25 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
         weights[np.flatnonzero(kept)] = own
     rule = replace(kernel_rule(source.setting), layout=source.layout)
     with jax.enable_x64(True):
-        arrays = _on_device(source)
-        found = kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
-        return found[0], int(found[1][0])
+        found = [
+            kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
+            for arrays in _on_device(source)
+        ]
+        features = [own for own, _ in found]
+        whole = features[0] if len(features) == 1 else jnp.concatenate(features, axis=1)
+        return whole, int(found[0][1][0])
 
 
 @lru_cache(maxsize=1)
-def _on_device(source: Source) -> dict[str, Any]:
-    given = city_arrays(source.setting)
-    return kernels.to_device(given if source.observed is None else given | {"observed": source.observed})
+def _on_device(source: Source) -> list[dict[str, Any]]:
+    """City arrays, once for every span of years."""
+    given, h = city_arrays(source.setting), source.setting.design.n_classes
+    if source.observed is not None:
+        given = given | {"observed": source.observed}
+    if source.spans is None:
+        return [kernels.to_device(given)]
+    shared = kernels.to_device({name: values for name, values in given.items() if name != "kept_rows"})
+    return [
+        shared | kernels.to_device({"kept_rows": np.broadcast_to(span, (h, h, len(span)))})
+        for span in source.spans
+    ]

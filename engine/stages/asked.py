@@ -71,20 +71,6 @@ def _refuse_draws_beyond_moments(cell: Cell) -> None:
 def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
     job, wanted = cell.job, cell.job.inference.permutation
     assert wanted is not None
-    if job.model.estimator == "event_study" and job.model.ends == "drop":
-        raise InputError(
-            "inference.permutation cannot move rows that ends: drop removes with the adoption years",
-            where="model.ends",
-            remedy="use ends: bin",
-        )
-    treatment = job.treatment
-    if treatment is not None and (treatment.around is not None or treatment.drop_treated):
-        key = "around" if treatment.around is not None else "drop_treated"
-        raise InputError(
-            f"inference.permutation cannot move rows that {key} removes with the adoption years",
-            where=f"treatment.{key}",
-            remedy="take it, or the permutation, out of this job",
-        )
     if not job.model.treatment:
         raise InputError(
             f"cell '{cell.label}' has no treatment that inference.permutation could deal anew",

@@ -16,11 +16,16 @@ from engine.spec.inference import PermutationTest
 from engine.stages.inference.permutation import permutation_setting
 
 
-@pytest.mark.parametrize("holes", [False, True], ids=["balanced", "missing"])
-def test_each_shuffle_is_a_refit(holes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types are dealt to the pairs in the order of their random words; a pair takes the path of its type."""
+@pytest.mark.parametrize(
+    ("holes", "around"), [(False, None), (True, None), (False, 2)], ids=["balanced", "missing", "window"]
+)
+def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types are dealt to the pairs in the order of their random words; a pair takes the path of its type, and its
+    years.
+    """
     frame = worlds.panel(holes=holes)
-    done = worlds.first_pass(frame)
+    treatment = {"adoption": "pilot_year", "rule": "exactly_one", "around": around}
+    done = worlds.first_pass(frame, treatment=treatment)
     setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
     given, cell = setting.given, setting.cells[0]
     every = np.arange(20, dtype=np.int32)
@@ -29,11 +34,15 @@ def test_each_shuffle_is_a_refit(holes: bool, monkeypatch: pytest.MonkeyPatch) -
     short = [shuffled_sums(Shuffles(given, 3, 8), block) for block in np.split(every, [8, 16])]
     np.testing.assert_allclose(pair_shuffle_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11)
 
-    long, _ = oracle.relabelled(worlds.oracle_grid(frame), worlds.observed_adoption(frame))
+    adopted = worlds.observed_adoption(frame)
+    long, _ = oracle.relabelled(worlds.oracle_grid(frame), adopted)
+    of_pair = np.minimum(*(long[side].map(adopted) for side in oracle.PAIR))
+    near = True if around is None else np.isinf(of_pair) | ((long["year"] - of_pair).abs() <= around)
+    long = long.assign(near=near)
     i, j = given.pairs.i, given.pairs.j
     named = [(done.units[a], done.units[b]) for a, b in zip(i, j, strict=True)]
     kept = set(
-        long[np.isfinite(long["y"])]
+        long[np.isfinite(long["y"]) & long["near"]]
         .groupby(oracle.PAIR)
         .filter(lambda own: len(own) > 1)
         .set_index(oracle.PAIR)
@@ -44,13 +53,19 @@ def test_each_shuffle_is_a_refit(holes: bool, monkeypatch: pytest.MonkeyPatch) -
         place, key=lambda number: tuple(sorted((given.classes[i[number]], given.classes[j[number]])))
     )
     pairs, in_order = [named[number] for number in place], [named[number] for number in by_type]
-    paths = long.pivot(index=oracle.PAIR, columns="year", values="policy").loc[in_order].to_numpy()
+    paths, years = (
+        long.pivot(index=oracle.PAIR, columns="year", values=name).loc[in_order].to_numpy()
+        for name in ("policy", "near")
+    )
     long = long.set_index(oracle.PAIR).loc[sorted(set(pairs))].reset_index()
     for replicate in range(20):
         order = np.argsort(words(3, np.array([replicate], dtype=np.int32), len(pairs))[0])
-        dealt = {pairs[place]: paths[slot] for slot, place in enumerate(order)}
-        policy = np.concatenate([dealt[pair] for pair in sorted(set(pairs))])
-        fit = reference.estimate(long.assign(policy=policy), ["edu", "dense", "policy"])
+        slots = {pairs[place]: slot for slot, place in enumerate(order)}
+        policy, rows = (
+            np.concatenate([of_type[slots[pair]] for pair in sorted(set(pairs))])
+            for of_type in (paths, years)
+        )
+        fit = reference.estimate(long.assign(policy=policy)[rows], ["edu", "dense", "policy"])
         error = np.sqrt(fit.pair()[-1, -1])
         assert abs(found[replicate, 0] - fit.coefficients[-1]) < BRUTE * error
 

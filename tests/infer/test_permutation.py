@@ -49,6 +49,15 @@ CASES: dict[str, dict[str, Any]] = {
     "event study, missing": {"model": EVENTS, "holes": True},
     "event study, both": {"model": EVENTS, "pairs": KEPT, "rule": "both"},
     "controls tested": {"test": {"terms": ["dense", "policy"]}},
+    "window": {"treatment": {"around": 2}},
+    "window, missing": {"treatment": {"around": 1}, "holes": True},
+    "window, either": {"pairs": KEPT, "treatment": {"rule": "either", "around": 2}},
+    "window, fixed": {"treatment": {"around": 3}, "test": {"screen": "fixed"}},
+    "window, no screen": {"pairs": NO_SCREEN, "treatment": {"around": 3}},
+    "false timing": {"treatment": {"shift": -2, "drop_treated": True}},
+    "false timing, missing": {"treatment": {"shift": -1, "drop_treated": True}, "holes": True},
+    "event study, ends dropped": {"model": {**EVENTS, "ends": "drop"}},
+    "event study, ends dropped, both": {"model": {**EVENTS, "ends": "drop"}, "pairs": KEPT, "rule": "both"},
 }
 
 
@@ -58,8 +67,9 @@ def world(name: str) -> tuple[pd.DataFrame, worlds.Pass, Permutation]:
     frame = case["frame"]() if "frame" in case else worlds.panel(holes=case.get("holes", False))
     blocks: dict[str, Any] = {"inference": {"permutation": {"reps": 20, **case.get("test", {})}}}
     blocks |= {key: case[key] for key in ("pairs", "model") if key in case}
-    if "rule" in case:
-        blocks["treatment"] = {"adoption": "pilot_year", "rule": case["rule"]}
+    if "rule" in case or "treatment" in case:
+        own = {"rule": case["rule"]} if "rule" in case else case["treatment"]
+        blocks["treatment"] = {"adoption": "pilot_year", "rule": "exactly_one", **own}
     done = worlds.first_pass(frame, **blocks)
     wanted = done.results[0].cell.job.inference.permutation
     assert wanted is not None
@@ -79,8 +89,9 @@ def oracle_draws(
     pairs = case.get("pairs", worlds.PANEL_JOB["pairs"])
     everything = worlds.oracle_grid(frame, gravity="gravity" in pairs)
     options: dict[str, Any] = {"rule": case.get("rule", "exactly_one"), "exclude": pairs["exclude"] != "none"}
+    options |= case.get("treatment", {})
     if "model" in case:
-        options["event"] = (EVENTS["base"], tuple(EVENTS["window"]))
+        options["event"] = (EVENTS["base"], tuple(EVENTS["window"]), case["model"].get("ends", "bin"))
     if case.get("test", {}).get("screen") == "fixed":
         every = everything.long[oracle.PAIR].drop_duplicates()
         mine = every[oracle.eligible(every, worlds.observed_adoption(frame), exclude=True)]
@@ -190,7 +201,7 @@ def close(one: Draws, other: Draws) -> None:
         np.testing.assert_allclose(mine, its, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["balanced", "event study, missing"])
+@pytest.mark.parametrize("name", ["balanced", "event study, missing", "window, missing"])
 def test_any_blocks_give_the_same_draws(name: str) -> None:
     setting, whole = world(name)[2], engine_draws(name)
     cuts = [0, 1, 8, 9, 21]
@@ -204,7 +215,7 @@ def test_any_blocks_give_the_same_draws(name: str) -> None:
     np.testing.assert_allclose(backwards.statistic[0][::-1], whole.statistic[0], rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["balanced", "event study, missing", "either, missing"])
+@pytest.mark.parametrize("name", ["balanced", "event study, missing", "either, missing", "window, either"])
 def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "TILE", 17)  # neither divides the table: the last tile overlaps
     monkeypatch.setattr(cubes, "_TILE", 23)
@@ -212,7 +223,7 @@ def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch:
     close(permutation_draws(world(name)[2], DRAWS), engine_draws(name))
 
 
-@pytest.mark.parametrize("name", ["balanced", "event study, missing", "no screen"])
+@pytest.mark.parametrize("name", ["balanced", "event study, missing", "no screen", "window, missing"])
 def test_a_table_that_memory_does_not_hold_is_computed_again(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,13 +319,16 @@ def test_a_year_that_some_draws_lose_altogether() -> None:
     assert gone > 0
 
 
-@pytest.mark.parametrize("name", ["balanced", "missing", "either, missing"])
+@pytest.mark.parametrize(
+    "name", ["balanced", "missing", "either, missing", "window, missing", "window, either"]
+)
 def test_hypothesised_effects_are_refits_too(name: str) -> None:
     """Under an effect b0 the outcome is y - b0 times the treatment that happened, on whatever pairs a draw has."""
     frame, done, setting = world(name)
     case, draws = CASES[name], engine_draws(name)
     pairs = case.get("pairs", worlds.PANEL_JOB["pairs"])
     options = {"rule": case.get("rule", "exactly_one"), "exclude": pairs["exclude"] != "none"}
+    options |= case.get("treatment", {})
     everything = worlds.oracle_grid(frame)
     adopted = worlds.observed_adoption(frame)
     every = everything.long

@@ -68,15 +68,29 @@ def permutation_setting(
     screened = design.sample.n_kept is not None
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _shared_path(prepared, results) if studentise and invert else None
+    spans, span = _spans_of_years(design)
     given = Assignments(
-        pairs=features_of(prepared, every_screen=recompute, observed=observed, over=over),
+        pairs=features_of(prepared, every_screen=recompute, observed=observed, spans=spans, over=over),
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
         n_eligible=design.sample.n_eligible,
+        span=span,
     )
     cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
     return Permutation(given, strata_codes(data, wanted.strata), wanted.seed, cells, studentise)
+
+
+def _spans_of_years(design: PanelDesign) -> tuple[Any, Integers | None]:
+    """Sets of years that types of pairs have rows in, and which of them each type has; None where all have one."""
+    kept, h = design.kept_rows, design.n_classes
+    if kept is None or (kept == kept[0, 0]).all():
+        return None, None
+    allowed = design.sample.allowed
+    spans, number = np.unique(kept[allowed], axis=0, return_inverse=True)
+    of_type = np.zeros((h, h), dtype=np.int32)
+    of_type[allowed] = number.ravel()
+    return spans, of_type
 
 
 def _shared_path(prepared: Prepared, results: list[Estimated]) -> Array | None:
@@ -111,7 +125,7 @@ def draws_at_once(setting: Permutation, memory: float) -> int:
     pairs, h = setting.given.pairs, setting.given.n_classes
     terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
     by_type = 2 * h * h + 2 * len(setting.given.types)
-    each = 8 * (4 * terms * pairs.n_units + by_type * pairs.layout.size + 12 * TILE)
+    each = 8 * (4 * terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
     kept = pairs.kept
     fitting = memory / (32 if kept else 8) / each
     return 1 << int(math.log2(min(max(fitting, 8.0), shared.BLOCK if kept else 4 * shared.BLOCK)))

@@ -37,7 +37,12 @@ def over_pairs(machine: Machine) -> Over:
 
 
 def features_of(
-    prepared: Prepared, *, every_screen: bool, observed: Array | None = None, over: Over = in_turn
+    prepared: Prepared,
+    *,
+    every_screen: bool,
+    observed: Array | None = None,
+    spans: Any = None,
+    over: Over = in_turn,
 ) -> PairFeatures:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
     return pair_features(
@@ -45,7 +50,8 @@ def features_of(
         every_screen=every_screen,
         memory_bytes=memory_of(prepared) * 0.75,
         observed=observed,
-        key=fingerprint(prepared.design, every_screen, observed),
+        spans=spans,
+        key=fingerprint(prepared.design, every_screen, observed, spans),
         over=over,
     )
 
