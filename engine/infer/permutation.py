@@ -266,7 +266,7 @@ def _add_influences(
     for target in range(kinds.n_targets):
         psi = features @ shared[target] if shared is not None else 0.0
         if shared is None:
-            each = [
+            each: Any = [
                 kinds.of_type(features, kind) @ own[target][:, number]
                 for number, kind in enumerate(kinds.moving)
             ]
