@@ -81,7 +81,8 @@ def relabelled(
     rule: str = "exactly_one",
     exclude: bool = True,
     threshold: float | None = None,
-    event: tuple[int, tuple[int, int], str] | None = None,
+    event: tuple[int, tuple[int, int]] | None = None,
+    ends: str = "bin",
     shift: int = 0,
     drop_treated: bool = False,
     around: int | None = None,
@@ -89,7 +90,7 @@ def relabelled(
     """The long frame under an adoption (city to year, inf for never), and the names of its treatment terms.
 
     ``threshold`` is a force that pairs must exceed; None takes the median of the eligible pairs themselves.
-    ``event`` is base year, window and what becomes of the years beyond it. ``shift`` moves every adoption;
+    ``event`` is base year and window, ``ends`` what becomes of the years beyond it. ``shift`` moves every adoption;
     ``drop_treated`` leaves out years from the true one of a pair on, ``around`` those farther from the moved one.
     """
     pairs = everything.long[PAIR].drop_duplicates()
@@ -101,7 +102,7 @@ def relabelled(
     for side in ("i", "j"):
         long[f"adoption_{side}"] = long[f"city_{side}"].map(adopted)
     if event is not None:
-        return reference.event_dummies(long, rule=rule, base=event[0], window=event[1], ends=event[2])
+        return reference.event_dummies(long, rule=rule, base=event[0], window=event[1], ends=ends)
     both = long[["adoption_i", "adoption_j"]]
     first = both.max(axis=1) if rule == "both" else both.min(axis=1)
     if drop_treated:

@@ -164,15 +164,16 @@ def _weights(layout: Layout, residual: Array, influence: Array, paths: Array) ->
 
 
 def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, Array]:
-    """As `feature_weights` for balanced layouts, in two parts: one of all types, one of the treatment path.
+    """As `feature_weights`, in two parts: one of all types, one of the treatment path.
 
-    psi = statistics @ first + [pairs, d'EV] @ second, with d the type's path. The second part has r columns a
-    base column and one, where the first has one a statistic, and it is all that differs between types.
+    psi = statistics @ first + own @ second, with own what the type's path d makes of the statistics: [pairs, d'EV]
+    in balanced layouts, else `path_statistics`. These are far fewer than the statistics where there are few terms,
+    and all that differs between types.
 
     Returns
     -------
     float64 ``[n_samples, n_tested, n_targets, size]``
-    float64 ``[n_samples, n_tested, n_targets, n_types, 1 + r * n_columns]``
+    float64 ``[n_samples, n_tested, n_targets, n_types, n_own]``
     """
     t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
     none = np.zeros((1, t, r))
@@ -182,16 +183,37 @@ def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, A
     terms = slice(t + m - 1, t + m - 1 + r)
     rho = fit.residual[:, None, :, terms]
     kappa = np.swapaxes(fit.influence, 1, 2)[:, :, None, terms]
-    moved = paths - paths.mean(axis=1, keepdims=True)  # EE d = pairs (d - mean d)
-    along_b = np.einsum("...t,ztr->...zr", b[..., :t], moved)
-    along_g = np.einsum("...t,ztr->...zr", g[..., :t], moved)
-    within = np.einsum("ztr,zts->zrs", moved, moved)
-    pairs = (rho[..., None, :] * along_g + kappa[..., None, :] * along_b).sum(axis=-1)
-    pairs = pairs + np.einsum("...r,zrs,...s->...z", rho, within, kappa)
-    columns = rho[..., :, None] * g[..., None, t:] + kappa[..., :, None] * b[..., None, t:]
-    flat = columns.reshape(*columns.shape[:-2], 1, r * m)
-    wide = np.broadcast_to(flat, (*pairs.shape, r * m))
-    return first, np.concatenate([pairs[..., None], wide], axis=-1)
+    # (b + rho d)' Z'Z (g + kappa d) less b' Z'Z g: d' Z'Z meets this, and d' Z'Z d what follows.
+    columns = rho[..., :, None] * g[..., None, :] + kappa[..., :, None] * b[..., None, :]
+    twice = rho[..., :, None] * kappa[..., None, :]
+    lead = columns.shape[:-2]
+    if layout.balanced:
+        moved = paths - paths.mean(axis=1, keepdims=True)  # EE d = pairs (d - mean d)
+        within = np.einsum("ztr,zts->zrs", moved, moved)
+        pairs = np.einsum("...rt,ztr->...z", columns[..., :t], moved)
+        pairs = pairs + np.einsum("...rs,zrs->...z", twice, within)
+        wide = np.broadcast_to(columns[..., None, :, t:].reshape(*lead, 1, r * m), (*pairs.shape, r * m))
+        return first, np.concatenate([pairs[..., None], wide], axis=-1)
+    own = np.concatenate([columns.reshape(*lead, -1), twice.reshape(*lead, -1)], axis=-1)
+    return first, np.broadcast_to(own[..., None, :], (*lead, len(paths), own.shape[-1]))
+
+
+def path_statistics(layout: Layout, paths: Array) -> Array:
+    """What turns a pair's statistics into those that its treatment path d adds, float64 ``[n_types, size, n_own]``.
+
+    [d'EE, d'EV by term, d'EE d by two terms], for layouts that are not balanced.
+    """
+    n_types, t, r = paths.shape
+    m, ev = layout.n_columns, 4 + layout.n_ee
+    columns, twice = np.zeros((n_types, layout.size, r, t + m)), np.zeros((n_types, layout.size, r, r))
+    for number, (k, n) in enumerate(zip(*layout.year_pairs, strict=True), start=4):
+        for one, other in {(k, n), (n, k)}:
+            columns[:, number, :, other] += paths[:, one]
+            twice[:, number] += paths[:, one, :, None] * paths[:, other, None, :]
+    for k in range(m):
+        columns[:, ev + k : ev + layout.n_ev : m, :, t + k] = paths
+    flat = [part.reshape(n_types, layout.size, -1) for part in (columns, twice)]
+    return np.concatenate(flat, axis=-1)
 
 
 def _products(layout: Layout, b: Array, g: Array) -> Array:

@@ -16,7 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights, split_weights
+from engine.estimate.batch import (
+    BatchFit,
+    Tested,
+    batch_fit,
+    feature_weights,
+    path_statistics,
+    split_weights,
+)
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
@@ -150,7 +157,7 @@ def _dyadic_variances(
         pairs = tuple(on_all_devices(part) for part in (tile.features, tile.i, tile.j))
         for number, term in enumerate(terms):
             states[number] = _add_influences(
-                states[number], *pairs, tile.at, tile.fresh, city, limits, term.shared, term.own, term.paths,
+                states[number], *pairs, tile.at, tile.fresh, city, limits, term.shared, term.own, term.turn,
                 kinds=term.kinds,
             )  # fmt: skip
     out, rest = [], iter(states)
@@ -197,10 +204,24 @@ class Kinds:
     layout: Layout
     spans: tuple[int, ...]
 
-    def of_type(self, features: Any, kind: int) -> Any:
-        """Statistics ``[pairs, size]`` in the years of a type."""
-        size = self.layout.size
-        return features[:, self.spans[kind] * size : (self.spans[kind] + 1) * size]
+    def in_span(self, features: Any, span: int) -> Any:
+        """Statistics ``[pairs, size]`` in one of the spans of years."""
+        return features[:, span * self.layout.size : (span + 1) * self.layout.size]
+
+    def moved(self, features: Any, turn: Any) -> Any:
+        """Statistics of the moving types' own years, as those of their paths where ``turn`` is given."""
+        if self.layout.balanced and turn is not None:
+            return jax.vmap(lambda path: _path_columns(features, path, self.layout))(turn)
+        found = [self.in_span(features, self.spans[kind]) for kind in self.moving]
+        return found if turn is None else jnp.stack(found) @ turn
+
+    def choose(self, mine: Any, of_span: dict[int, Any]) -> Any:
+        """What belongs to the span of each pair's type; ``mine``: which pairs are of each type, in every draw."""
+        found = None
+        for span, values in of_span.items():
+            theirs = [own for own, its in zip(mine, self.spans, strict=True) if its == span]
+            found = values if found is None else jnp.where(reduce(jnp.logical_or, theirs), values, found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -210,23 +231,26 @@ class _Term:
     kinds: Kinds
     shared: Any
     own: Any
-    paths: Any
+    turn: Any
 
 
 def _term(given: Assignments, fit: BatchFit, cell: Tested, number: int) -> _Term:
     layout, n_targets = given.pairs.layout, fit.residual.shape[1]
     one = replace(fit, influence=fit.influence[:, :, number : number + 1])
-    if layout.balanced:
+    moving = np.flatnonzero(
+        np.ptp(cell.paths, axis=1).any(axis=1)
+    )  # a constant is nothing once pairs are demeaned
+    turn = cell.paths[moving] if layout.balanced else path_statistics(layout, cell.paths[moving])
+    split = len(set(given.spans)) * layout.size + turn[:, 0].size < len(given.types) * layout.size
+    if layout.balanced or split:
         for_all, by_type = split_weights(layout, one, cell.paths)
         shared: Any = _draws_last(for_all[:, 0], (1, 2, 0))
-    else:
-        by_type, shared = feature_weights(layout, one, cell.paths), None
-    # The path of a type that never moves adds nothing to what all types share.
-    moves = by_type.any(axis=(0, 1, 2, 4)) if not layout.balanced else np.ptp(cell.paths, axis=1).any(axis=1)
-    moving = np.flatnonzero(moves)
+    else:  # so many terms that each type has its own weights of all statistics
+        moving = np.arange(len(given.types))
+        by_type, shared, turn = feature_weights(layout, one, cell.paths), None, np.zeros((len(moving), 0, 0))
     own = _draws_last(by_type[:, 0][:, :, moving], (1, 3, 2, 0))
     kinds = Kinds(tuple(given.types), tuple(moving.tolist()), given.n_classes, n_targets, layout, given.spans)
-    return _Term(kinds, shared, own, on_all_devices(cell.paths[moving]))
+    return _Term(kinds, shared, own, on_all_devices(turn))
 
 
 def _draws_last(weights: Array, order: tuple[int, ...]) -> Any:
@@ -245,13 +269,14 @@ def _empty(n_units: int, n_draws: int, n_targets: int) -> Any:
 @partial(jax.jit, static_argnames="kinds", donate_argnums=0)
 def _add_influences(
     state: Any, features: Any, i: Any, j: Any, first: Any, fresh: Any, classes: Any, screens: Any,
-    shared: Any, own: Any, paths: Any, *, kinds: Kinds,
+    shared: Any, own: Any, turn: Any, *, kinds: Kinds,
 ) -> Any:  # fmt: skip
     """Add the influences of a tile's pairs in every draw to city sums, city degrees and sums of products.
 
     The tile's pairs stand at ``first`` and on; those before ``fresh`` were counted already. Weights: ``shared``
-    by all types ``[n_targets, size, n_draws]`` (None in unbalanced layouts), and of the moving types' ``own``
-    ``[n_targets, columns, n_moving, n_draws]``, see `split_weights`. The draws are the last axis throughout, so
+    by all types ``[n_targets, size, n_draws]`` (None where no type shares any), and of the moving types' ``own``
+    ``[n_targets, columns, n_moving, n_draws]`` on what ``turn`` makes of their statistics (their paths in balanced
+    layouts, else `path_statistics`), see `split_weights`. The draws are the last axis throughout, so
     every step is a matrix product or runs along contiguous draws, and no draw meets another.
     """
     cities, degree, products = state
@@ -260,19 +285,18 @@ def _add_influences(
     mine = [code == g * kinds.n_classes + h for g, h in kinds.types]
     rank = first + jnp.arange(len(i))[:, None]
     inside = (rank >= fresh) & (rank < screens[None, :])
-    used = [kinds.of_type(features, kind)[:, :1] > 0 for kind in range(len(mine))]
-    inside &= reduce(jnp.logical_or, [one & other for one, other in zip(mine, used, strict=True)])
+    used = {span: kinds.in_span(features, span)[:, :1] > 0 for span in set(kinds.spans)}
+    inside &= reduce(jnp.logical_or, mine) & kinds.choose(mine, used)
+    own_columns = kinds.moved(features, turn if shared is not None else None)
     influences = []
     for target in range(kinds.n_targets):
-        psi = features @ shared[target] if shared is not None else 0.0
+        psi: Any = 0.0
         if shared is None:
-            each: Any = [
-                kinds.of_type(features, kind) @ own[target][:, number]
-                for number, kind in enumerate(kinds.moving)
-            ]
+            each: Any = [columns @ own[target][:, number] for number, columns in enumerate(own_columns)]
         else:
-            columns = jax.vmap(lambda path: _path_columns(features, path, kinds.layout))(paths)
-            each = jnp.einsum("zpc,czb->zpb", columns, own[target])
+            each = jnp.einsum("zpc,czb->zpb", own_columns, own[target])
+            common = {span: kinds.in_span(features, span) @ shared[target] for span in set(kinds.spans)}
+            psi = kinds.choose(mine, common)
         for number, kind in enumerate(kinds.moving):
             psi = psi + jnp.where(mine[kind], each[number], 0.0)
         influences.append(jnp.where(inside, psi, 0.0))

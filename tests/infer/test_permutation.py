@@ -91,7 +91,8 @@ def oracle_draws(
     options: dict[str, Any] = {"rule": case.get("rule", "exactly_one"), "exclude": pairs["exclude"] != "none"}
     options |= case.get("treatment", {})
     if "model" in case:
-        options["event"] = (EVENTS["base"], tuple(EVENTS["window"]), case["model"].get("ends", "bin"))
+        options["event"] = (EVENTS["base"], tuple(EVENTS["window"]))
+        options["ends"] = case["model"].get("ends", "bin")
     if case.get("test", {}).get("screen") == "fixed":
         every = everything.long[oracle.PAIR].drop_duplicates()
         mine = every[oracle.eligible(every, worlds.observed_adoption(frame), exclude=True)]
