@@ -107,9 +107,9 @@ class Grid:
         """What the threads share; how many there are does not depend on them."""
         n_pairs, found = len(self.groups), []
         n_rows = n_pairs * self.n_years
-        n_parts = 2 * -(-n_rows // (2 * _PART)) if n_rows > _PART else 1
+        n_parts = min(2 * -(-n_rows // (2 * _PART)) if n_rows > _PART else 1, n_pairs)
         members, average = self.groups.shape[1], sparse.csr_matrix((0, 0))
-        for cut in range(min(n_parts, n_pairs)):
+        for cut in range(n_parts):
             pairs = slice(n_pairs * cut // n_parts, n_pairs * (cut + 1) // n_parts)
             groups, weights = self.groups[pairs], None if self.weights is None else self.weights[pairs]
             values = np.ones(groups.size) if weights is None else np.repeat(weights, members)

@@ -25,6 +25,7 @@ columns, are cheap for.
 """
 
 _SINGLE = 1 << 18  # multiplications of a product that BLAS does in one thread
+_FEWEST = 4  # rows or columns of a part, below which packing the other factor again costs more
 _ROOMY = 4  # entries of a full matrix, for one that is not zero
 
 Coefficients = tuple[Any, ...]
@@ -140,7 +141,7 @@ def meeting(one: Levels, other: Levels, weights: Array | None) -> sparse.csr_mat
     """G_kl ``[size, size]`` of two effects; where it is sparse, a cell may have several entries, which add up."""
     shape, n_rows = (one.size, other.size), len(one.codes)
     if one.members == 1 == other.members and other.size <= SMALL and one.size * other.size <= _ROOMY * n_rows:
-        cell = one.codes[:, 0] * np.int32(other.size) + other.codes[:, 0]
+        cell = one.codes[:, 0] * np.int64(other.size) + other.codes[:, 0]
         full = np.bincount(cell, weights, minlength=one.size * other.size)
         return full.reshape(shape).astype(np.float64, copy=False)
     w = np.ones(n_rows) if weights is None else weights
@@ -232,22 +233,20 @@ def inner(a: Coefficients, b: Coefficients) -> Array:
 
 
 def full_product(matrix: Array, other: Array) -> Array:
-    """Product of full matrices by parts that BLAS does in one thread, so as not to wait for others, nor they for it."""
+    """Product of full matrices; a small one by parts that BLAS does in one thread, so as not to wait for others, nor
+    they for it.
+    """
     (n_rows, n_inner), n_columns = matrix.shape, other.shape[1]
-    if n_inner > max(n_rows, n_columns):
-        step = max(1, _SINGLE // (n_rows * n_columns))
-        parts = (matrix[:, k : k + step] @ other[k : k + step] for k in range(0, n_inner, step))
-        return np.asarray(sum(parts))
-    out = np.empty((n_rows, n_columns))
-    if n_rows > n_columns:
-        step = max(1, _SINGLE // (n_inner * n_columns))
-        for k in range(0, n_rows, step):
-            np.matmul(matrix[k : k + step], other, out=out[k : k + step])
-    else:
-        step = max(1, _SINGLE // matrix.size)
-        for k in range(0, n_columns, step):
-            out[:, k : k + step] = matrix @ other[:, k : k + step]
-    return out
+    longest = max(n_rows, n_inner, n_columns)
+    step = _SINGLE * longest // max(n_rows * n_inner * n_columns, 1)
+    if step < _FEWEST or step >= longest:
+        return np.asarray(matrix @ other)
+    parts = [slice(start, start + step) for start in range(0, longest, step)]
+    if longest == n_inner > n_rows:
+        return np.asarray(sum(matrix[:, part] @ other[part] for part in parts))
+    if longest == n_rows:
+        return np.concatenate([matrix[part] @ other for part in parts])
+    return np.concatenate([matrix @ other[:, part] for part in parts], axis=1)
 
 
 def _inner(p: Any, q: Any) -> Any:

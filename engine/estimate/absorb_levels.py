@@ -205,10 +205,8 @@ def _maps(fine: Integers, coarse: Integers, size: int) -> bool:
 
 
 def _is_function(source: Integers, target: Integers, size: int) -> bool:
-    image, source = (
-        np.zeros(size, dtype=target.dtype),
-        source.astype(np.intp),
-    )  # else it is cast element by element
+    source = source.astype(np.intp)  # else it is cast element by element
+    image = np.zeros(size, dtype=target.dtype)
     image[source] = target
     return np.array_equal(np.take(image, source), target)
 

@@ -129,6 +129,16 @@ def test_rows_in_blocks_and_few_columns_at_a_time(ordered: bool, monkeypatch: py
     assert distance(parts.residuals, whole.residuals, x) < ROUNDING
 
 
+@pytest.mark.parametrize("part", [1, 2, 7, 64])
+def test_a_grid_in_any_parts(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer rows a part than a pair has, too."""
+    monkeypatch.setattr(absorb_grid, "_PART", part)
+    found, x = effects(balanced(), ("pair", "city x year")), columns(5, len(balanced()["pair"]))
+    done = absorb(x, prepare(found, singletons="keep"))
+    assert "grid" in done.method
+    assert distance(done.residuals, oracle(x, found)[0], x) < ROUNDING
+
+
 @pytest.mark.parametrize("other", ["year", "group x year", "city x year"])
 @pytest.mark.parametrize("rows", ["all", "most", "weighted"])
 def test_any_number_of_threads_gives_the_same_bits(

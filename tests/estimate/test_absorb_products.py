@@ -23,7 +23,7 @@ from engine.errors import InputError
 from engine.estimate import absorb_device
 from engine.estimate.absorb import Effect, absorb, prepare
 from engine.estimate.absorb_incomplete import GridOperator
-from engine.estimate.absorb_kernels import Operator
+from engine.estimate.absorb_kernels import Operator, full_product
 
 METHODS = ("auto", "direct", "conjugate_gradient", "alternating")
 
@@ -129,6 +129,20 @@ def test_what_is_no_incomplete_grid(what: str, monkeypatch: pytest.MonkeyPatch) 
     assert plan.cells is None
     x = columns(37, len(keep))
     assert distance(absorb(x, plan).residuals, oracle(x, found, weights)[0], x) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "shape", [(90, 7, 5), (7, 90, 5), (5, 7, 90), (90, 90, 5), (9, 9, 9), (5, 90, 1), (0, 3, 3)]
+)
+def test_full_products_by_parts(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one part, in several, and where parts would be too thin."""
+    rng = np.random.default_rng(41)
+    n_rows, n_inner, n_columns = shape
+    one, other = rng.normal(size=(n_rows, n_inner)), rng.normal(size=(n_inner, n_columns))
+    expected = np.einsum("ij,jk->ik", one, other)
+    for single in (1 << 18, 800, 4):
+        monkeypatch.setattr("engine.estimate.absorb_kernels._SINGLE", single)
+        np.testing.assert_allclose(full_product(one, other), expected, rtol=0, atol=EXACT)
 
 
 # -- an accelerator ----------------------------------------------------------------------------------------
