@@ -80,3 +80,16 @@ def test_files_and_jobs_that_are_named_exist(path):
 def test_every_job_of_the_paper_is_listed_in_chinese():
     text = READMES[1].read_text(encoding="utf-8")
     assert [job.name for job in find_jobs([ROOT / "jobs" / "paper"]) if f"`{job.name}`" not in text] == []
+
+
+def test_size_is_quoted_as_simulated():
+    """Rows of rejections, V1 to V4, in the README and on the page that a slow test makes again."""
+
+    def rows(text):
+        found = re.findall(r"^\| \*{0,2}(V\d)\b[^|]*\|(.*)\|$", text.replace("**", ""), re.MULTILINE)
+        return [(name, [float(cell) for cell in cells.split("|")]) for name, cells in found[:4]]
+
+    page = (ROOT / "tests" / "monte_carlo" / "size_table.md").read_text(encoding="utf-8")
+    quoted = rows(READMES[0].read_text(encoding="utf-8"))
+    assert [name for name, _ in quoted] == ["V1", "V2", "V3", "V4"]
+    assert quoted == rows(page)
