@@ -20,11 +20,9 @@ from scipy import sparse
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
 from engine.estimate.absorb_kernels import full_product
 from engine.estimate.absorb_levels import Array, Integers, Levels
-from engine.estimate.absorb_rows import in_threads
+from engine.estimate.absorb_rows import in_parts, in_threads
 
-_PART = 1 << 15  # rows that a thread works on at a time
 _BLOCK = 1 << 17  # numbers that stay in cache
-_WORTH = 1 << 18  # numbers for which threads are worth waking
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,8 @@ class Grid:
     @cached_property
     def parts(self) -> list[Part]:
         """What the threads share; how many there are does not depend on them."""
-        n_pairs, found = len(self.groups), []
-        n_rows = n_pairs * self.n_years
-        n_parts = min(2 * -(-n_rows // (2 * _PART)) if n_rows > _PART else 1, n_pairs)
-        members, average = self.groups.shape[1], sparse.csr_matrix((0, 0))
-        for cut in range(n_parts):
-            pairs = slice(n_pairs * cut // n_parts, n_pairs * (cut + 1) // n_parts)
+        found, members, average = [], self.groups.shape[1], sparse.csr_matrix((0, 0))
+        for pairs in in_parts(len(self.groups), len(self.groups) * self.n_years):
             groups, weights = self.groups[pairs], None if self.weights is None else self.weights[pairs]
             values = np.ones(groups.size) if weights is None else np.repeat(weights, members)
             pointer = np.arange(0, groups.size + 1, members)
@@ -123,14 +117,10 @@ class Grid:
     @cached_property
     def inverse(self) -> tuple[Array, int]:
         """(Z W Z')^- and its rank: ``[n_groups]`` for one group a pair, ``[n_groups, n_groups]`` for two."""
-        w = np.ones(len(self.groups)) if self.weights is None else self.weights
-        total = np.sum([np.bincount(group, w, self.n_groups) for group in self.groups.T], axis=0)
-        if self.groups.shape[1] == 1:
-            return 1 / total, self.n_groups
-        one, other = self.groups.T
-        joint = np.bincount(one * np.int64(self.n_groups) + other, w, self.n_groups**2)
-        between: Array = np.asarray(joint.reshape(self.n_groups, self.n_groups), dtype=np.float64)
-        inverse, rank = generalised_inverses((between + between.T + np.diag(total))[None])
+        own = group_equations(self.groups, self.n_groups, self.weights)
+        if own.ndim == 1:
+            return 1 / own, self.n_groups
+        inverse, rank = generalised_inverses(own[None])
         return inverse[0], int(rank[0])
 
     @property
@@ -151,14 +141,13 @@ class Grid:
         n_pairs, n_columns = len(self.groups), columns.shape[1]
         wide = self.n_years * n_columns
         x, e = (np.ascontiguousarray(part).reshape(n_pairs, wide) for part in (columns, out))
-        threads = min(self.threads, len(self.parts)) if x.size >= _WORTH else 1
-        read = in_threads(lambda part: part.read(x, n_columns), self.parts, threads)
+        read = in_threads(lambda part: part.read(x, n_columns), self.parts, self.threads, x.size)
         sums = np.sum([of_groups for _, of_groups in read], axis=0)
         sums -= np.tile(sums.reshape(-1, self.n_years, n_columns).mean(axis=1), (1, self.n_years))
         inverse, _ = self.inverse
         b = inverse[:, None] * sums if inverse.ndim == 1 else full_product(inverse, sums)
         work = [(part, means) for part, (means, _) in zip(self.parts, read, strict=True)]
-        written = in_threads(lambda own: own[0].write(x, own[1], b, e), work, threads)
+        written = in_threads(lambda own: own[0].write(x, own[1], b, e), work, self.threads, x.size)
         left, gone = (np.sum(parts, axis=0) for parts in zip(*written, strict=True))
         if not np.shares_memory(e, out):
             out[:] = e.reshape(out.shape)
@@ -166,6 +155,17 @@ class Grid:
         within = within.reshape(self.n_years, n_columns).sum(axis=0)
         scale = np.sqrt(np.where(within == 0, 1.0, within))
         return scale, np.finfo(float).eps * np.sqrt(within + gone * self.n_years) / scale
+
+
+def group_equations(groups: Integers, n_groups: int, weights: Array | None = None) -> Array:
+    """Z W Z' of groups ``[n_pairs, members]``: ``[n_groups]`` for one a pair, ``[n_groups, n_groups]`` for two."""
+    w = np.ones(len(groups)) if weights is None else weights
+    total: Array = np.sum([np.bincount(group, w, n_groups) for group in groups.T], axis=0)
+    if groups.shape[1] == 1:
+        return total
+    joint = np.bincount(groups[:, 0] * np.int64(n_groups) + groups[:, 1], w, n_groups**2)
+    between = joint.reshape(n_groups, n_groups)
+    return np.asarray(between + between.T + np.diag(total), dtype=np.float64)
 
 
 def _averages(n_pairs: int, n_years: int) -> sparse.csr_matrix:

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from engine.estimate.absorb_direct import MOST_FLOPS, generalised_inverses
+from engine.estimate.absorb_grid import group_equations
 from engine.estimate.absorb_kernels import Blocks, Coefficients, Operator, full_product
 from engine.estimate.absorb_levels import Array, Integers, Levels
 
@@ -225,7 +226,7 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
         _ones(np.full(len(each), other.members), levels.ravel(), n_groups * n_years),
         lacking,
         _ones(n_years - first.counts[lacking], each, len(each)),
-        _own(groups[present], n_groups),
+        group_equations(groups[present], n_groups),
     )
 
 
@@ -234,13 +235,3 @@ def _ones(n_entries: Integers, columns: Integers, n_columns: int) -> sparse.csr_
     pointer = np.zeros(len(n_entries) + 1, np.int32)
     np.cumsum(n_entries, out=pointer[1:])
     return sparse.csr_matrix((np.ones(len(columns)), columns, pointer), (len(n_entries), n_columns))
-
-
-def _own(groups: Integers, n_groups: int) -> Array:
-    """Z Z'."""
-    degree = np.bincount(groups.ravel(), minlength=n_groups).astype(np.float64)
-    if groups.shape[1] == 1:
-        return degree
-    joint = np.bincount(groups[:, 0] * np.int64(n_groups) + groups[:, 1], minlength=n_groups**2)
-    between = joint.reshape(n_groups, n_groups)
-    return np.asarray(between + between.T + np.diag(degree), dtype=np.float64)

@@ -89,13 +89,10 @@ class Dummies:
         first, *rest = self.effects
         n_rows, codes = len(first.codes), first.codes[:, 0]
         ordered = first.members == 1 and bool((codes[1:] >= codes[:-1]).all())
-        # An even number, for two threads to share.
-        n_blocks = 2 * -(-n_rows // (2 * _BLOCK)) if ordered and n_rows > _BLOCK else 1
         members, width = sum(effect.members for effect in self.effects), sum(effect.size for effect in rest)
         found: list[Block] = []
         ones, pointer = np.ones(0), np.zeros(0, np.int32)
-        for cut in range(n_blocks):
-            rows = slice(n_rows * cut // n_blocks, n_rows * (cut + 1) // n_blocks)
+        for rows in in_parts(n_rows, n_rows) if ordered else [slice(0, n_rows)]:
             levels = slice(int(codes[rows][0]), int(codes[rows][-1]) + 1) if ordered else slice(0, first.size)
             n_own, n_levels = rows.stop - rows.start, levels.stop - levels.start
             index = np.empty((n_own, members), np.int32)
@@ -115,7 +112,7 @@ class Dummies:
             own = values[block.rows]
             return block.weighted @ own, block.squares(own)
 
-        parts = self._each(read, values.size)
+        parts = in_threads(read, self.blocks, self.threads, values.size)
         sizes = [effect.size for effect in self.effects]
         total = np.zeros((sum(sizes), values.shape[1]))
         for block, (sums, _) in zip(self.blocks, parts, strict=True):
@@ -134,12 +131,7 @@ class Dummies:
             fitted = block.plain @ np.concatenate([first[block.levels], rest])
             np.subtract(values[block.rows], fitted, out=out[block.rows])
 
-        self._each(subtract, values.size)
-
-    def _each(self, work: Callable[[Block], R], numbers: int) -> list[R]:
-        """What is made of each block, in order."""
-        threads = min(self.threads, len(self.blocks)) if numbers >= _WORTH else 1
-        return in_threads(work, self.blocks, threads)
+        in_threads(subtract, self.blocks, self.threads, values.size)
 
 
 def _placed(effects: Sequence[Levels], at: int, offset: int) -> Iterator[tuple[int, int, Levels]]:
@@ -154,8 +146,18 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(work: Callable[[T], R], parts: Sequence[T], threads: int) -> list[R]:
-    """What is made of each part, in order; the parts are dealt out in equal runs, one of them to this thread."""
+def in_parts(n: int, n_rows: int) -> list[slice]:
+    """Equal parts of ``n`` things that have ``n_rows`` rows together: an even number, for two threads to share."""
+    n_parts = min(2 * -(-n_rows // (2 * _BLOCK)) if n_rows > _BLOCK else 1, n)
+    return [slice(n * cut // n_parts, n * (cut + 1) // n_parts) for cut in range(n_parts)]
+
+
+def in_threads(work: Callable[[T], R], parts: Sequence[T], threads: int, numbers: int) -> list[R]:
+    """What is made of each part, in order; the parts are dealt out in equal runs, one of them to this thread.
+
+    In this thread alone where the parts have few ``numbers`` together.
+    """
+    threads = min(threads, len(parts)) if numbers >= _WORTH else 1
     if threads == 1:
         return [work(part) for part in parts]
     cuts = [len(parts) * k // threads for k in range(threads + 1)]

@@ -237,14 +237,13 @@ class _Term:
 def _term(given: Assignments, fit: BatchFit, cell: Tested, number: int) -> _Term:
     layout, n_targets = given.pairs.layout, fit.residual.shape[1]
     one = replace(fit, influence=fit.influence[:, :, number : number + 1])
-    moving = np.flatnonzero(
-        np.ptp(cell.paths, axis=1).any(axis=1)
-    )  # a constant is nothing once pairs are demeaned
-    turn = cell.paths[moving] if layout.balanced else path_statistics(layout, cell.paths[moving])
-    split = len(set(given.spans)) * layout.size + turn[:, 0].size < len(given.types) * layout.size
-    if layout.balanced or split:
+    # A constant path is nothing once pairs are demeaned.
+    moving, (t, r) = np.flatnonzero(np.ptp(cell.paths, axis=1).any(axis=1)), cell.paths.shape[1:]
+    turned = len(moving) * r * (t + layout.n_columns + r)
+    if layout.balanced or len(set(given.spans)) * layout.size + turned < len(given.types) * layout.size:
         for_all, by_type = split_weights(layout, one, cell.paths)
         shared: Any = _draws_last(for_all[:, 0], (1, 2, 0))
+        turn = cell.paths[moving] if layout.balanced else path_statistics(layout, cell.paths[moving])
     else:  # so many terms that each type has its own weights of all statistics
         moving = np.arange(len(given.types))
         by_type, shared, turn = feature_weights(layout, one, cell.paths), None, np.zeros((len(moving), 0, 0))

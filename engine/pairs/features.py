@@ -59,6 +59,11 @@ class Source:
     observed: Array | None
     spans: Flags | None = None
 
+    @property
+    def width(self) -> int:
+        """Statistics of a pair, in all spans of years."""
+        return self.layout.size * (1 if self.spans is None else len(self.spans))
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -117,9 +122,7 @@ class PairFeatures:
 
     @property
     def width(self) -> int:
-        """Statistics of a pair, in all spans of years."""
-        spans = self.source.spans
-        return self.layout.size * (1 if spans is None else len(spans))
+        return self.source.width
 
     @property
     def n_units(self) -> int:
@@ -208,15 +211,15 @@ def pair_features(
     key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
+        source = Source(MomentPass(design, balanced), layout, observed, spans)
         pairs = PairFeatures(
-            source=Source(MomentPass(design, balanced), layout, observed, spans),
+            source=source,
             every_screen=every_screen,
             n_pairs=length,
             n_screened=screened,
-            kept=False,
+            kept=8.0 * length * source.width <= memory_bytes,
             key=f"{key}-{balanced}",
         )
-        pairs = replace(pairs, kept=8.0 * length * pairs.width <= memory_bytes)
         if not (balanced and _may_be_infinite(pairs.source.setting)):
             break
         step = design.chunk * max(1, -(-length // design.chunk // MAX_GROUPS))

@@ -28,7 +28,7 @@ from pyfixest.core.demean import demean_within
 from pyfixest.core.detect_singletons import detect_singletons
 from strategies import compiled, seeds
 
-from engine.estimate import absorb_grid, absorb_rows
+from engine.estimate import absorb_rows
 from engine.estimate.absorb import Effect, absorb, degrees_absorbed, nested_in, prepare
 
 KINDS = {
@@ -132,7 +132,7 @@ def test_rows_in_blocks_and_few_columns_at_a_time(ordered: bool, monkeypatch: py
 @pytest.mark.parametrize("part", [1, 2, 7, 64])
 def test_a_grid_in_any_parts(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer rows a part than a pair has, too."""
-    monkeypatch.setattr(absorb_grid, "_PART", part)
+    monkeypatch.setattr(absorb_rows, "_BLOCK", part)
     found, x = effects(balanced(), ("pair", "city x year")), columns(5, len(balanced()["pair"]))
     done = absorb(x, prepare(found, singletons="keep"))
     assert "grid" in done.method
@@ -146,8 +146,6 @@ def test_any_number_of_threads_gives_the_same_bits(
 ) -> None:
     monkeypatch.setattr(absorb_rows, "_BLOCK", 12)
     monkeypatch.setattr(absorb_rows, "_WORTH", 1)
-    monkeypatch.setattr(absorb_grid, "_PART", 12)
-    monkeypatch.setattr(absorb_grid, "_WORTH", 1)
     codes = balanced()
     if rows != "all":
         keep = np.sort(np.random.default_rng(5).permutation(len(codes["pair"]))[:120])
