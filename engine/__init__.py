@@ -1,7 +1,8 @@
 """dyadid: difference-in-differences on pairs, with honest dyadic inference.
 
     job file --> Plan: cells                                                engine.spec
-    panel file --> CityPanel --> city arrays, indices                       engine.cities
+    file --> table: cells, names, arithmetic                                engine.tables
+    table --> CityPanel --> city arrays, indices                            engine.cities
     tile of the pair triangle --> pair columns --> moments by city, class   engine.pairs
     moments --> Fit --> covariances                                         engine.estimate, engine.infer
     threads, processes or a cluster, fixed merge order                      engine.runtime

@@ -22,9 +22,9 @@ from rich.console import Console
 import engine
 from engine import cli, pipeline, terminal
 from engine.cities import builtin
-from engine.cities.read import read_table
 from engine.errors import InputError, RunError
 from engine.spec import load_job
+from engine.tables.read import read_table
 
 JOBS = Path(__file__).parents[1] / "jobs"
 EURO, TABLE_1 = str(JOBS / "euro.yaml"), str(JOBS / "table1_baseline.yaml")

@@ -18,7 +18,6 @@ from scipy.special import stdtrit
 import engine
 from engine.cities.builtin import load
 from engine.errors import InputError
-from engine.expression import parse
 from engine.infer.curve import curve_statistics, joint_tests
 from engine.infer.draws import permuted_classes
 from engine.pairs.treatment import adoption_classes
@@ -28,6 +27,7 @@ from engine.report.figures import figure_bytes
 from engine.spec import Job, choices
 from engine.stages import estimation
 from engine.stages.curve import CURVE
+from engine.tables.arithmetic import parse
 
 CURVE_JOB = JOBS / "robustness" / "curve.yaml"
 SMALLER = [f"panel.options.cities={SMALL}", "inference={}"]

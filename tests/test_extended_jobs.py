@@ -18,11 +18,11 @@ from peers import against_brute_force, against_pyfixest, cell
 
 import engine
 from engine.cities import builtin
-from engine.cities.read import file_hash
 from engine.errors import InputError
 from engine.pipeline import check
 from engine.spec import expand, load_job, spec_hash
 from engine.stages.policy_text import DEMO_NAME, write_policy_text
+from engine.tables.read import file_hash
 
 ALL, EVENTS = JOBS / "extended" / "all_pilots.yaml", JOBS / "extended" / "event_study_all.yaml"
 CELLS = list(itertools.product((2019, 2023), (6, 12)))

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.cities import cells
 from engine.errors import InputError
-from engine.expression import Expression, parse
+from engine.tables import cells
+from engine.tables.arithmetic import Expression, parse
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from engine.expression import Expression
+from engine.tables.arithmetic import Expression
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -25,7 +25,7 @@ from engine.cities.grid import Grid
 from engine.cities.panel import CityPanel
 from engine.cities.validate import Validation, validate
 from engine.errors import InputError
-from engine.expression import parse
+from engine.tables.arithmetic import parse
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

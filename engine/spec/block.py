@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from engine.expression import parse
+from engine.tables.arithmetic import parse
 
 
 class Block(BaseModel):

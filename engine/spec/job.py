@@ -2,7 +2,7 @@
 
 ``Job`` is the file as written (with ``extends`` already merged); ``sweep.py`` turns it into cells, each a
 ``Job`` without ``sweep`` and ``cases``. Names of columns are canonical names of the panel, or arithmetic on
-them (``engine.expression``).
+them (``engine.tables.arithmetic``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from engine.expression import Expression, parse
 from engine.spec.block import JOB, MEMORY, Block, Name
 from engine.spec.data import Index, PairTable, Panel
 from engine.spec.design import Control, Matching, Outcome, Pairs, Treatment
@@ -25,6 +24,7 @@ from engine.spec.effects import (
     refuse_foreign,
 )
 from engine.spec.inference import Inference
+from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
 ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]

@@ -15,16 +15,16 @@ import pandas as pd
 from engine.cities import builtin
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
-from engine.cities.join import join, join_notes
 from engine.cities.panel import CityPanel
 from engine.cities.prepare import prepare
-from engine.cities.read import file_hash, read_table
 from engine.cities.validate import Validation
 from engine.errors import InputError
-from engine.expression import Expression, parse
 from engine.pairs.table import PairColumns, pair_columns
 from engine.spec import Job
 from engine.spec.data import Join
+from engine.tables.arithmetic import Expression, parse
+from engine.tables.join import join, join_notes
+from engine.tables.read import file_hash, read_table
 
 _BUILTIN = "builtin:"
 _COORDINATES = ("latitude", "longitude")

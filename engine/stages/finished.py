@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.cities.read import file_hash
 from engine.runtime.files import write_text
 from engine.runtime.fingerprint import code_version, fingerprint
 from engine.spec import Plan, spec_hash
 from engine.stages.prepare import Prepared, distinct_data
+from engine.tables.read import file_hash
 
 STATE = ".dyadid"
 """Folder, beside a job's results, of its units, log and marks."""

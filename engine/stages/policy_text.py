@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from engine.cities import builtin
-from engine.cities.read import read_table
 from engine.errors import InputError
 from engine.runtime.files import output_folder, write_with
+from engine.tables.read import read_table
 from engine.text.count import count_instruments
 from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
 from engine.text.index import Pool, merge_into, panel_keys, policy_indices

@@ -8,13 +8,13 @@ import numpy as np
 
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.expression import parse
 from engine.pairs.design import Split
 from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
 from engine.stages.data import CityData
+from engine.tables.arithmetic import parse
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from engine.cities import cells
 from engine.cities.entropy import entropy_index
 from engine.errors import InputError
+from engine.tables import cells
 from engine.text.dictionary import KINDS
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

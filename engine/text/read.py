@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from engine.cities import cells
-from engine.cities.read import read_columns
 from engine.errors import InputError
+from engine.tables import cells
+from engine.tables.read import read_columns
 from engine.text.extract import extract
 
 LIST = "documents.csv"

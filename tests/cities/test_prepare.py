@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
 from engine.cities.prepare import prepare
-from engine.cities.read import read_table
 from engine.cities.validate import Validation
 from engine.errors import InputError
+from engine.tables.read import read_table
 
 UNITS, YEARS = ("A", "B", "C", "D"), (2010, 2011, 2012, 2013, 2014)
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "china_city_panel.parquet"

@@ -10,9 +10,9 @@ import text_files
 from policy_corpus import COUNTS, DICTIONARY, TEXTS, listed, write_dictionary
 
 from engine.cities import builtin
-from engine.cities.read import read_table
 from engine.errors import InputError
 from engine.stages.policy_text import DEMO_NAME, write_policy_text
+from engine.tables.read import read_table
 from engine.text.count import count_instruments
 from engine.text.dictionary import read_dictionary
 from engine.text.index import merge_into, policy_indices

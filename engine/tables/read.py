@@ -40,7 +40,7 @@ def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = N
     """Read a table as it stands: one row a line, headers stripped, nothing but empty cells made missing.
 
     Cells like ``NA`` or ``-`` stay text, because they are missing in a number column only
-    (``engine.cities.cells``); in a column of names, ``NA`` may be Namibia.
+    (``engine.tables.cells``); in a column of names, ``NA`` may be Namibia.
 
     Parameters
     ----------

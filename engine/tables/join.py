@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from engine.cities import cells
 from engine.errors import InputError
+from engine.tables import cells
 
 _SHOWN = 10
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.cities.read import file_hash, read_table
 from engine.errors import InputError
+from engine.tables.read import file_hash, read_table
 
 FRAME = pd.DataFrame(
     {"城市": ["杭州市", "宁波市", "青岛市"], "年份": [2010, 2010, 2011], "产值": [1.5, 1 / 3, 7e-9]}

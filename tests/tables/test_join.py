@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cities.join import join, join_notes
 from engine.errors import InputError
+from engine.tables.join import join, join_notes
 
 CITIES = ["杭州市", "Xi'an", "110000", "b", "c"]
 cities, years = st.sampled_from(CITIES), st.integers(2010, 2014)

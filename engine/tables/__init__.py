@@ -1,0 +1,1 @@
+"""Tables of users, read one way whatever they hold: files, cells, names, arithmetic on columns, joins."""
