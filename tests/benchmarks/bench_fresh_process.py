@@ -1,7 +1,8 @@
 """Claim: Table 1 from a fresh process, imports and compilation included, in under 6 s and under 1 GB.
 
 Every run is a new Python process of `dyadid run jobs/table1_baseline.yaml`, from its start to its exit, tables
-and figures written into an empty folder. Cold: the cache folder is empty, so every kernel is compiled and matplotlib lists the fonts.
+and figures written into an empty folder. Cold: the cache folder is empty, so every kernel is compiled and matplotlib
+lists the fonts.
 Warm: the folder that the cold run filled. Peak memory is what the system reports when the process ends.
 
 Peer: a new process that imports pyfixest, reads the finished pair frame from a Parquet file and estimates one column,
