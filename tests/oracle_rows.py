@@ -45,7 +45,9 @@ def of_column(name: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return lambda rows: rows[[name]]
 
 
-def used_rows(rows: pd.DataFrame, columns: Sequence[str], effects: Effects, weight: str | None) -> pd.DataFrame:
+def used_rows(
+    rows: pd.DataFrame, columns: Sequence[str], effects: Effects, weight: str | None
+) -> pd.DataFrame:
     """Rows that have all columns and a weight, and are alone in no level, however many rounds that takes."""
     usable = np.isfinite(rows[list(columns)].to_numpy(dtype=float)).all(axis=1)
     if weight is not None:

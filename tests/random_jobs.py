@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oracle_draws
 import oracle_rows
 import pandas as pd
 import reference
@@ -27,6 +28,28 @@ LABELS = (
     ["南昌市", "北京", "上海 浦东", "广州市", "Å", "São Paulo", "Zürich", "A:100:B", "=SUM(A1)", "-3", "[red]x[/red]",
      "nan", "None", "1e3", "x,y", 'say "no"', "北 京", "ᾳ", "Straße", "İzmir"],
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RandomDraws:
+    """What an oracle needs to make a draw again.
+
+    Attributes
+    ----------
+    method : str
+        ``permutation`` or ``node``.
+    everything : oracle_draws.Grid
+        All pairs, eligible or not.
+    options : dict
+        Of `oracle_draws.relabelled`.
+    terms : list of str
+        Drawn terms.
+    """
+
+    method: str
+    everything: oracle_draws.Grid
+    options: dict[str, Any]
+    terms: list[str]
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,8 @@ class RandomJob:
     weight : str, optional
     instrument : tuple of str, optional
         Regressor and the column that stands for it.
+    draws : RandomDraws, optional
+        What the job's inference draws.
     """
 
     job: dict[str, Any]
@@ -60,7 +85,7 @@ class RandomJob:
     effects: oracle_rows.Effects
     weight: str | None = None
     instrument: tuple[str, str] | None = None
-    labels: list[str] = field(default_factory=list)
+    draws: RandomDraws | None = None
 
     def write(self, folder: Path) -> Path:
         """Table and job file in a folder; the path of the latter."""
@@ -115,10 +140,15 @@ def _table_job(rng: np.random.Generator) -> RandomJob:
     kind = _pick(rng, ("year", "year", "year", "column x year", "column", "city x year"))
     lag = int(_pick(rng, (0, 0, 0, 1, 4)))
     weighted = bool(rng.random() < 0.25)
-    rows["city_i"], rows["city_j"] = (np.array(labels)[rows[side]] for side in ("i", "j"))
+    first, second = (np.array(labels, dtype=object)[rows[side]] for side in ("i", "j"))
+    if not directed:  # the first unit of an undirected pair is that whose name sorts first
+        first, second = np.where(first < second, first, second), np.where(first < second, second, first)
+    rows["city_i"], rows["city_j"] = first, second
     table = rows.rename(columns={"city_i": "unit a", "city_j": "unit b"}).drop(columns=["i", "j"])
     table = _turned(table, rng) if not directed else table
     file = _pick(rng, ("t.parquet", "t.parquet", "t.csv", "t.xlsx"))
+    if any(label.startswith("=") for label in labels) and file == "t.xlsx":
+        file = "t.csv"  # a sheet would hold a formula
     if all(not label.isdigit() for label in labels) and rng.random() < 0.5:
         for side in ("unit a", "unit b"):
             again = rng.random(len(table)) < 0.2
@@ -141,16 +171,20 @@ def _table_job(rng: np.random.Generator) -> RandomJob:
     elif kind == "city x year":
         effects = {"pair": oracle_rows.pair, "city": oracle_rows.city_by_year}
         listed = ["pair", "city x year"]
-    pair_table = {"source": file, "unit_i": "unit a", "unit_j": "unit b", "year": "year", "directed": directed}
+    pair_table = {
+        "source": file,
+        "unit_i": "unit a",
+        "unit_j": "unit b",
+        "year": "year",
+        "directed": directed,
+    }
     if weighted:
         pair_table["weight"] = "weight"
     model = {"regressors": formulas, "fixed_effects": listed, "errors": KINDS}
     if lag:
         model["lag"] = lag
     job = {"job": "random", "pair_table": pair_table, "outcome": {"column": "y"}, "model": model}
-    return RandomJob(
-        job, file, table, rows, names, terms, effects, weight="weight" if weighted else None, labels=labels
-    )
+    return RandomJob(job, file, table, rows, names, terms, effects, weight="weight" if weighted else None)
 
 
 def _dyadic_rows(rng: np.random.Generator, n_units: int, years: Any, *, directed: bool) -> pd.DataFrame:
@@ -256,9 +290,45 @@ def _panel_job(rng: np.random.Generator) -> RandomJob:
         again = rng.random(len(table)) < 0.2
         table.loc[again, "city"] = [_spelled(label, rng) for label in table.loc[again, "city"]]
     effects = {"pair": oracle_rows.pair, "year": oracle_rows.year}
+    draws = None
+    if estimator != "iv" and rng.random() < 0.5:
+        draws = _draws(rng, job, cities, rule=rule, exclude=exclude, terms=names[3:])
     return RandomJob(
-        job, "c.parquet", table, rows, names, names, effects, instrument=instrument, labels=labels
+        job, "c.parquet", table, rows, names, names, effects, instrument=instrument, draws=draws
     )  # fmt: skip
+
+
+def _draws(
+    rng: np.random.Generator,
+    job: dict[str, Any],
+    cities: pd.DataFrame,
+    *,
+    rule: str,
+    exclude: bool,
+    terms: list[str],
+) -> RandomDraws:
+    """Adds draws to a job; what an oracle needs for them."""
+    everything = oracle_draws.grid(
+        cities, series="output", adoption="pilot_year",
+        controls={"schools": ("schools", True), "density": ("density", False)},
+        masses=["population"] if "gravity" in job["pairs"] else [],
+    )  # fmt: skip
+    long = _with_sums(everything.long, cities)
+    long = long.assign(
+        total=long["total"] - np.round(long["total"].mean())
+    )  # whose offset the oracle does not mind
+    method = _pick(rng, ("permutation", "node"))
+    seed = int(rng.integers(1000))
+    job["inference"] = (
+        {"permutation": {"reps": 6, "seed": seed}}
+        if method == "permutation"
+        else {"bootstrap": {"kind": "node", "reps": 6, "seed": seed}}
+    )
+    options: dict[str, Any] = {"rule": rule, "exclude": exclude}
+    if "window" in job["model"]:
+        model = job["model"]
+        options |= {"event": (model["base"], tuple(model["window"])), "ends": model["ends"]}
+    return RandomDraws(method, oracle_draws.Grid(long, everything.force), options, terms)
 
 
 def _cities(rng: np.random.Generator, labels: list[str], years: Any) -> tuple[pd.DataFrame, bool]:
@@ -297,7 +367,8 @@ def _with_sums(long: pd.DataFrame, cities: pd.DataFrame) -> pd.DataFrame:
     value = cities.set_index(["city", "year"])
     for name, column in (("total", "stock"), ("instrument", "shifter")):
         sides = [
-            value.loc[list(zip(long[side], long["year"], strict=True)), column].to_numpy() for side in reference.PAIR
+            value.loc[list(zip(long[side], long["year"], strict=True)), column].to_numpy()
+            for side in reference.PAIR
         ]
         long = long.assign(**{name: sides[0] + sides[1]})
     return long
