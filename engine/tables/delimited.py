@@ -51,7 +51,7 @@ def read_delimited(file: FileBytes, ending: str, layout: Layout, *, compressed: 
 
 def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str) -> str:
     """What separates columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
-    lines = text[:_HEAD].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    lines = _rows(text[:_HEAD])
     row = layout.header_row
     if row > len(lines) or not lines[row - 1].strip():
         raise InputError(
@@ -75,6 +75,19 @@ def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str
                 + (" and points as decimals (1234.5)" if decimals else ", or as .txt"),
             )
     return separator
+
+
+def _rows(head: bytes) -> list[bytes]:
+    """Rows of the beginning of a text; a quoted cell may have several lines."""
+    rows: list[list[bytes]] = []
+    quoted = False
+    for line in head.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        if quoted:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+        quoted ^= line.count(b'"') % 2 == 1
+    return [b"\n".join(lines) for lines in rows]
 
 
 def _fits(lines: list[bytes], candidate: str, separator: str) -> bool:

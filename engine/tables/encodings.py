@@ -11,10 +11,12 @@ from engine.tables.headers import Layout
 
 _PART = 16 * 2**20  # bytes decoded at a time
 _NO_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf_7"})
+_ONE_BYTE = ("cp125", "iso8859", "mac", "koi8")  # any bytes fit them, and no such text is UTF-8 by chance
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FOREIGN = re.compile(r"([A-Za-z]?)([^\x00-\x7f]+)([A-Za-z]?)")
 _WORD = re.compile(r"[^\s,;|\"]*[^\x00-\x7f\s,;|\"][^\s,;|\"]*")
+_FOREIGN_BYTES = re.compile(rb"[^\s,;|\"]*[\x80-\xff][^\s,;|\"]*")
 _ENOUGH = 100_000  # characters from which an encoding is judged
 _ODD_SHARE = 0.6  # of characters that Chinese text hardly has; 衢州 and 亳州 alone make 0.5
 _OTHERS = "cp1252 (Western European), cp1250, cp1251 (Cyrillic), big5, shift_jis, euc_kr or utf-16"
@@ -46,8 +48,8 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
     if not _is_text_encoding(encoding):
         raise InputError(
             f"unknown encoding {encoding!r}",
-            where=f"{where}: {layout.named('encoding')}",
-            remedy="use e.g. utf-8, gb18030, cp1252 or utf-16",
+            where=where,
+            remedy=f"use e.g. utf-8 or gb18030 as {layout.named('encoding')}",
         )
     try:
         text = b"".join(part.encode("utf-8") for part in _decoded(content, encoding))
@@ -55,6 +57,16 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
         raise InputError(
             f"the text is not {encoding}", where=where, remedy=_remedy(content, layout)
         ) from None
+    if (
+        codecs.lookup(encoding).name.startswith(_ONE_BYTE)
+        and not content.isascii()
+        and _utf8(content) is not None
+    ):
+        raise InputError(
+            f"the text is UTF-8, not {encoding}",
+            where=where,
+            remedy=f"take {layout.named('encoding')} out",
+        )
     return text.removeprefix(_BOM)
 
 
@@ -114,32 +126,30 @@ def _odd_word(content: bytes) -> str | None:
 
 
 def _common(sign: str) -> bool:
-    """True for the 3,755 everyday characters of GB 2312, ordered by sound, and its signs."""
+    """True for the 3,755 everyday characters of GB 2312, ordered by sound, and its punctuation."""
     code = sign.encode("gb18030")
-    return len(code) == 2 and (0xB0 <= code[0] <= 0xD7 or 0xA1 <= code[0] <= 0xA9) and code[1] >= 0xA1
+    return len(code) == 2 and (0xB0 <= code[0] <= 0xD7 or 0xA1 <= code[0] <= 0xA3) and code[1] >= 0xA1
 
 
 def _as_western(content: bytes) -> str | None:
-    """The text in cp1252, where all of it that is not ASCII are letters."""
+    """A word in cp1252, where all of it that is not ASCII are letters, and fewer than the others."""
     try:
         text = content.decode("cp1252")
     except UnicodeError:
         return None
     foreign = [sign for sign in text if sign > "\x7f"]
-    return text if foreign and all(sign.isalpha() for sign in foreign) else None
+    plain = sum(sign.isascii() and sign.isalpha() for sign in text)
+    return text if 0 < len(foreign) <= plain and all(sign.isalpha() for sign in foreign) else None
 
 
 def _remedy(content: bytes, layout: Layout) -> str:
     key = layout.named("encoding")
     if content.startswith(_UTF_16):
         return f"state {key}: utf-16, which Excel calls 'Unicode text', or save the file as UTF-8"
-    lines = [line for line in content[:_PART].splitlines() if not line.isascii()]
-    western = _as_western(lines[0]) if lines else None
+    word = _FOREIGN_BYTES.search(content)
+    western = _as_western(word.group()[:40]) if word else None
     if western:
-        word = _WORD.search(western)
-        return (
-            f"state {key}: cp1252 (it then reads '{word.group()[:40] if word else ''}'), or save it as UTF-8"
-        )
+        return f"state {key}: cp1252 (it then reads '{western}'), or save the file as UTF-8"
     return f"state {key}: {_OTHERS} (Excel's 'Unicode text' is utf-16); or save the file as UTF-8"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,6 +111,7 @@ def _from_cells(
             where=where,
             remedy=f"state {layout.named('header')}: the number of the row that has the headers",
         )
+    _refuse_title(cells, sheet, layout, where=where)
     columns = {
         number: {place: value for place, value in cells.columns[number].items() if _is_body(place, layout)}
         for number in sorted(cells.columns)
@@ -131,6 +133,21 @@ def _from_cells(
             cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
             broken[name] = f"{cell} holds {cells.broken[number][first]}"
     return ExcelTable(frame, sheet.name, others, broken)
+
+
+def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, where: str) -> None:
+    """Raises InputError where the header row has one cell, as a title has, and a row below has more."""
+    row = layout.header_row
+    if sum(row in column for column in cells.columns.values()) > 1:
+        return
+    rows = Counter(place for column in cells.columns.values() for place in column if place > row)
+    wider = min((place for place, count in rows.items() if count > 1), default=None)
+    if wider is not None:
+        raise InputError(
+            f"row {row} of sheet '{sheet.name}' has one cell, row {wider} more: is row {row} a title?",
+            where=where,
+            remedy=f"state {layout.named('header')}, the number of the row that has the headers, e.g. {wider}",
+        )
 
 
 def _is_body(row: int, layout: Layout) -> bool:

@@ -15,7 +15,7 @@ from engine.tables.xlsx_package import Damaged, Package, Sheet, local, unescaped
 Value = float | str | bool | datetime.datetime | datetime.time | datetime.timedelta
 LAST_COLUMN, LAST_ROW = 16_384, 1_048_576
 NOT_AVAILABLE = "#N/A"  # what a search that finds nothing gives: a missing number
-_REFERENCE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
+_LETTERS = re.compile(r"[A-Z]{1,3}")
 _AT_A_TIME = 10_000  # cells between two looks at the limit
 
 
@@ -37,6 +37,7 @@ class Cells:
 
 def read_cells(package: Package, sheet: Sheet) -> Cells:
     """The filled cells of a worksheet; raises InputError beyond the limits, Damaged for what is no worksheet."""
+    package.estimate_cells(sheet.part)
     reader = _SheetReader(package, sheet)
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
@@ -66,11 +67,12 @@ class _SheetReader:
         self._reading = self._reference = self._kind = self._style = ""
         self._readings = 0  # depth of phonetic runs, whose text is none of the cell's
         self._row = self._column = 0
+        self._row_digits = "0"
         self._columns: dict[str, int] = {}
         self._pieces: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        name = local(name)
+        name = local(name) if ":" in name else name
         if name == "c" and self._in_rows:
             self._start_cell(attributes)
         elif self._in_cell:
@@ -83,11 +85,12 @@ class _SheetReader:
         elif name == "row" and self._in_rows:
             row = attributes.get("r")
             self._row, self._column = (int(row) if row else self._row + 1), 0
+            self._row_digits = str(self._row)
         elif name == "sheetData":
             self._in_rows = True
 
     def end(self, name: str) -> None:
-        name = local(name)
+        name = local(name) if ":" in name else name
         if name in ("v", "t"):
             self._reading = ""
         elif name == "c" and self._in_cell:
@@ -119,13 +122,11 @@ class _SheetReader:
             self.uncounted = 0
 
     def _place(self, reference: str) -> None:
-        match = _REFERENCE.fullmatch(reference)
-        if match is None or int(match[2]) != self._row:
-            raise Damaged(f"sheet '{self._sheet.name}' has a cell '{reference[:20]}' in row {self._row}")
-        letters = match[1]
-        column = self._columns.get(letters)
-        if column is None:
-            column = 0
+        letters = reference[: -len(self._row_digits)] if reference.endswith(self._row_digits) else ""
+        column = self._columns.get(letters, 0)
+        if not column:
+            if not _LETTERS.fullmatch(letters):
+                raise Damaged(f"sheet '{self._sheet.name}' has a cell '{reference[:20]}' in row {self._row}")
             for letter in letters:
                 column = 26 * column + ord(letter) - ord("A") + 1
             self._columns[letters] = column

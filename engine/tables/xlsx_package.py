@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -71,11 +71,23 @@ class Package:
 
     def parse(self, part: str, parser: expat.XMLParserType) -> None:
         """A part through an XML parser, piece by piece; raises InputError where it is too large."""
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        for piece in self._pieces(part):
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
+
+    def estimate_cells(self, part: str) -> None:
+        """Raises InputError for a sheet of far too many cells, before the seconds that reading them takes."""
+        n_cells = self.n_cells
+        for piece in self._pieces(part):
+            n_cells += piece.count(b"<c ") + piece.count(b"<c>")
+            self._refuse_many(n_cells)
+
+    def _pieces(self, part: str) -> Iterator[bytes]:
         try:
             info = self._parts[part.lower()]
         except KeyError:
             raise Damaged(f"the part {part} is missing") from None
-        parser.StartDoctypeDeclHandler = _refuse_doctype
         size = 0
         with self.archive.open(info) as stream:
             while piece := stream.read(_PART):
@@ -84,8 +96,7 @@ class Package:
                     raise limits.too_many_cells(
                         self.path, f"{part} has more than {limits.SHEET_BYTES:,} bytes"
                     )
-                parser.Parse(piece, False)
-            parser.Parse(b"", True)
+                yield piece
 
     def elements(self, part: str, visit: Callable[[tuple[str, ...], Attributes], None]) -> None:
         """Calls ``visit`` with the names of an element and those around it, and its attributes."""
@@ -102,7 +113,10 @@ class Package:
     def count_cells(self, n_cells: int) -> None:
         """Adds to the cells read so far; raises InputError beyond the limit."""
         self.n_cells += n_cells
-        if self.n_cells > limits.SHEET_CELLS:
+        self._refuse_many(self.n_cells)
+
+    def _refuse_many(self, n_cells: int) -> None:
+        if n_cells > limits.SHEET_CELLS:
             raise limits.too_many_cells(self.path, f"the workbook has more than {limits.SHEET_CELLS:,} cells")
 
     @cached_property
