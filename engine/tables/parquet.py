@@ -31,7 +31,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    reader = pq.ParquetFile(pa.BufferReader(file.content))
+    reader = pq.ParquetFile(pa.BufferReader(file.content), page_checksum_verification=True)
     metadata = reader.metadata
     backed = limits.PARQUET_CELLS_PER_BYTE * len(file.content)
     limits.check_shape(file.path, rows=metadata.num_rows, columns=metadata.num_columns, backed=backed)

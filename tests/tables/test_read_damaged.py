@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,28 @@ def test_every_cut_of_a_file_with_an_end_of_its_own_is_refused(tmp_path: Path, n
         path.write_bytes(whole[:stop])
         with pytest.raises(InputError, match=name):
             read_table(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_damage_within_the_parts_of_a_workbook(tmp_path: Path) -> None:
+    """A zip whose checksums fit, so that the damage reaches the reader of its XML."""
+    with zipfile.ZipFile(io.BytesIO(_excel())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if not name.startswith("docProps")}
+    rng, path = np.random.default_rng(21), tmp_path / "a.xlsx"
+    refused = 0
+    for number in range(_TRIES):
+        name = str(rng.choice([*parts]))
+        content, place = bytearray(parts[name]), int(rng.integers(len(parts[name])))
+        if number % 3 == 0:
+            content[place] ^= 1 << int(rng.integers(7))
+        elif number % 3 == 1:
+            content[place : place + 3] = rng.choice(list(b"0199<>/\"'= &;AZ#!"), 3).astype(np.uint8).tobytes()
+        else:
+            content = content[:place] + content[place + int(rng.integers(1, 30)) :]
+        with zipfile.ZipFile(path, "w") as archive:
+            for part, text in parts.items():
+                archive.writestr(part, bytes(content) if part == name else text)
+        message = _refusal(path)
+        refused += message is not None
+        assert message is None or "a.xlsx" in message
+    assert refused > _TRIES // 10

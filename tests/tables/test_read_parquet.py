@@ -110,3 +110,15 @@ def test_what_only_text_and_excel_have(tmp_path: Path) -> None:
     for layout in (Layout(header=1), Layout(skip_rows=1)):
         with pytest.raises(InputError, match="columns of Parquet have names"):
             read_file(tmp_path / "a.parquet", layout)
+
+
+def test_checksums_of_pages_are_verified_where_there_are_any(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"x": pa.array(np.arange(100.0))})
+    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    place = content.index(np.float64(50.0).tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read"):
+        read_table(path)
