@@ -61,7 +61,14 @@ def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str
         )
     header = lines[row - 1].decode("utf-8", "replace")
     if separator is None:
-        return max("\t,;", key=header.count)
+        separator = max("\t,;", key=header.count)
+        if separator not in header and len(header.split()) > 1 and "|" not in header and '"' not in header:
+            raise InputError(
+                "the headers are separated by blanks or not at all",
+                where=where,
+                remedy="separate columns by tabs, commas or semicolons",
+            )
+        return separator
     for candidate in sorted(set(_NAMES) - {separator}, key=header.count, reverse=True):
         if header.count(candidate) > header.count(separator) and _fits(
             lines[row - 1 :], candidate, separator

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,13 +93,26 @@ def refuse_twice(names: Sequence[str], *, where: str, numbers: Sequence[int] | N
 
 
 def without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame without rows that have no value; the index, which numbers the rows of the file, stays."""
+    """The frame without rows that have no value but blanks; the index, which numbers the rows, stays."""
     if frame.shape[1] == 0:
         return frame
-    blank = frame.iloc[:, 0].isna().to_numpy().copy()
-    if blank.any():
-        blank[blank] = frame[blank].isna().all(axis=1).to_numpy()
-    return frame[~blank] if blank.any() else frame
+    blank = _blank(frame.iloc[:, 0])
+    for place in range(1, frame.shape[1]):
+        if not blank.any():
+            return frame
+        blank[blank] = _blank(frame.iloc[:, place][blank])
+    return frame[~blank]
+
+
+def _blank(column: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """True where a cell is missing or holds nothing but blanks."""
+    blank = column.isna().to_numpy(dtype=bool, copy=True)
+    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        codes, texts = pd.factorize(column)  # few texts in many rows
+        spaces = [number for number, text in enumerate(texts) if isinstance(text, str) and not text.strip()]
+        if spaces:
+            blank |= np.isin(codes, spaces)
+    return blank
 
 
 def row_index(layout: Layout, n_rows: int) -> pd.Index:

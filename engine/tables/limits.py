@@ -15,6 +15,8 @@ FREE_CELLS = 20_000_000  # cells that a file of any size may hold; beyond them i
 PARQUET_CELLS_PER_BYTE = 100  # columns of one value take next to nothing in Parquet
 SHEET_BYTES = 256 * 2**20  # of one part of a workbook, decompressed
 SHEET_CELLS = 2_000_000  # of all sheets that are read of a workbook; seven seconds
+SHEET_TAGS = 20 * SHEET_CELLS  # of XML; a plain cell has four to six
+SMALL_PART = 500_000  # elements of a part that lists sheets, styles or relations
 CELL_TEXT = 32_767  # characters in a cell, Excel's own limit
 
 _SMALLER = "save the columns that the job reads as Parquet, or as CSV"

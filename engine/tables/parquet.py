@@ -31,17 +31,24 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    reader = pq.ParquetFile(pa.BufferReader(file.content), page_checksum_verification=True)
-    metadata = reader.metadata
+    schema, metadata = (
+        pq.read_schema(pa.BufferReader(file.content)),
+        pq.read_metadata(pa.BufferReader(file.content)),
+    )
     backed = limits.PARQUET_CELLS_PER_BYTE * len(file.content)
     limits.check_shape(file.path, rows=metadata.num_rows, columns=metadata.num_columns, backed=backed)
-    table = reader.read()
+    texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if _is_text(kind)]
+    table = pq.ParquetFile(
+        pa.BufferReader(file.content), read_dictionary=texts, page_checksum_verification=True
+    ).read()
     places = [place for place, name in enumerate(table.column_names) if not name.startswith(_UNNAMED_INDEX)]
     names = column_names([table.column_names[place] for place in places], where=file.where)
     index = _named_index(table)
     columns, notes = {}, []
     for place, name in zip(places, names, strict=True):
         values = _checked(table.column(place), name, where=file.where)
+        if values is not None and _is_text(schema.types[place]):
+            values = _expanded(values, name, where=file.where)
         if values is None:
             notes.append(f"{file.path.name}: column '{name}' holds bytes that are no text and is left out")
         else:
@@ -77,6 +84,32 @@ def _checked(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArr
             remedy="write the file again; text in Parquet is UTF-8",
         ) from error
     return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _expanded(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
+    """A column of texts, each written out; it is read as codes, since few bytes can hold a long text many times."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    n_bytes = 0
+    for chunk in column.chunks:
+        lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+        n_bytes += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+    if n_bytes > limits.FILE_BYTES:
+        raise InputError(
+            f"the texts of column '{name}' have {n_bytes:,} bytes; at most {limits.FILE_BYTES:,} are read",
+            where=where,
+            remedy="leave the column out, or shorten its texts",
+        )
+    return column.cast(pa.large_string())
 
 
 def _short(kind: object) -> str:

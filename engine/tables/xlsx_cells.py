@@ -167,7 +167,9 @@ class _SheetReader:
         texts = self._package.texts
         if not text.strip().isascii() or not text.strip().isdigit() or int(text) >= len(texts):
             raise Damaged(f"{self._here()} refers to the text {text[:20]}, which is not there")
-        return texts[int(text)]
+        shared = texts[int(text)]
+        self._package.count_characters(len(shared))
+        return shared
 
     def _number(self, text: str) -> Value:
         try:

@@ -7,6 +7,7 @@ missing cells, and one far cell fills the memory. It holds no part as a tree, so
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,7 @@ class Package:
     from_1904: bool = False
     recalculate: bool = False
     n_cells: int = 0
+    n_characters: int = 0
     _parts: dict[str, zipfile.ZipInfo] = field(default_factory=dict)
 
     def has(self, part: str) -> bool:
@@ -88,10 +90,12 @@ class Package:
             info = self._parts[part.lower()]
         except KeyError:
             raise Damaged(f"the part {part} is missing") from None
-        size = 0
+        size = tags = 0
         with self.archive.open(info) as stream:
             while piece := stream.read(_PART):
-                size += len(piece)
+                size, tags = size + len(piece), tags + piece.count(b"<")
+                if tags > limits.SHEET_TAGS:
+                    raise limits.too_many_cells(self.path, f"{part} has more than {limits.SHEET_TAGS:,} tags")
                 if size > limits.SHEET_BYTES:
                     raise limits.too_many_cells(
                         self.path, f"{part} has more than {limits.SHEET_BYTES:,} bytes"
@@ -100,9 +104,11 @@ class Package:
 
     def elements(self, part: str, visit: Callable[[tuple[str, ...], Attributes], None]) -> None:
         """Calls ``visit`` with the names of an element and those around it, and its attributes."""
-        parser, names = expat.ParserCreate(), []
+        parser, names, count = expat.ParserCreate(), [], itertools.count(1)
 
         def start(name: str, attributes: dict[str, str]) -> None:
+            if next(count) > limits.SMALL_PART:
+                raise Damaged(f"the part {part} has more than {limits.SMALL_PART:,} elements")
             names.append(local(name))
             visit(tuple(names[-3:]), {local(key): value for key, value in attributes.items()})
 
@@ -114,6 +120,14 @@ class Package:
         """Adds to the cells read so far; raises InputError beyond the limit."""
         self.n_cells += n_cells
         self._refuse_many(self.n_cells)
+
+    def count_characters(self, n_characters: int) -> None:
+        """Adds to the characters of texts that cells share; raises InputError beyond the limit."""
+        self.n_characters += n_characters
+        if self.n_characters > limits.SHEET_BYTES:
+            raise limits.too_many_cells(
+                self.path, f"its cells have more than {limits.SHEET_BYTES:,} characters"
+            )
 
     def _refuse_many(self, n_cells: int) -> None:
         if n_cells > limits.SHEET_CELLS:

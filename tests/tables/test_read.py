@@ -81,7 +81,7 @@ def test_headers_are_stripped_and_names_like_na_survive(tmp_path: Path) -> None:
 
 
 def test_blank_lines_are_no_rows_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
-    read = read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n\n,\nB,2\n\n\n"))
+    read = read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n\n,\nB,2\n  , \n\n"))
     assert read["city"].tolist() == ["A", "B"]
     assert (read.index + FIRST_ROW).tolist() == [2, 5]
 

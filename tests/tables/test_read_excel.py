@@ -337,6 +337,23 @@ def test_limits_of_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read_table(path)
 
 
+def test_tags_elements_and_texts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = of_cells(tmp_path / "a.xlsx", "<x/>" * 30)
+    monkeypatch.setattr(limits, "SHEET_TAGS", 25)
+    with pytest.raises(InputError, match=r"a\.xml has more than 25 tags"):
+        read_table(path)
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "SMALL_PART", 3)
+    with pytest.raises(InputError, match=r"workbook\.xml has more than 3 elements"):
+        read_table(of_cells(path, "", calc="<a/>"))
+    monkeypatch.undo()
+    rows = '<row><c t="s"><v>0</v></c><c t="s"><v>1</v></c></row>' + '<row><c t="s"><v>0</v></c></row>' * 50
+    of_cells(path, rows, texts=f"<si><t>{'x' * 1000}</t></si><si><t>b</t></si>")
+    monkeypatch.setattr(limits, "SHEET_BYTES", 40_000)
+    with pytest.raises(InputError, match="its cells have more than 40,000 characters"):
+        read_table(path)
+
+
 def test_sparse_sheets_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = "".join(f'<row r="{n}"><c r="{column_letters(n)}{n}"><v>1</v></c></row>' for n in range(1, 60))
     path = of_cells(tmp_path / "a.xlsx", rows)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import InputError
+from engine.tables import limits
 from engine.tables.headers import Layout
 from engine.tables.read import read_file, read_table
 
@@ -121,4 +122,13 @@ def test_checksums_of_pages_are_verified_where_there_are_any(tmp_path: Path) -> 
     content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.parquet: cannot be read"):
+        read_table(path)
+
+
+def test_a_long_text_in_many_rows_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = parquet(tmp_path / "a.parquet", city=pa.array(["x" * 100_000] * 1000), x=pa.array([1] * 1000))
+    assert path.stat().st_size < 50_000
+    assert len(read_table(path)) == 1000
+    monkeypatch.setattr(limits, "FILE_BYTES", 10**7)
+    with pytest.raises(InputError, match="texts of column 'city' have 100,000,000 bytes; at most 10,000,000"):
         read_table(path)

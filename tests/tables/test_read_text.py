@@ -121,12 +121,13 @@ def test_nul_characters_are_refused_with_their_row(tmp_path: Path) -> None:
         ("a.csv", "city;gdp, real;x\nA;1;1\nB;2;2\n", "separated by semicolons\n"),
         ("a.csv", "city\tx\nA\t1\n", "separated by tabs"),
         ("a.csv", "city|x\nA|1\n", "separated by bars"),
+        ("a.txt", "city year  x\nA 2010 1\n", "headers are separated by blanks or not at all"),
         ("a.tsv", "city,x\nA,1\n", "separated by commas"),
         ("a.tsv", "city;x\nA;1,5\n", "separated by semicolons and decimals"),
     ],
 )
 def test_separators_that_do_not_fit(tmp_path: Path, name: str, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=f"{message}[\\s\\S]*remedy: save it with commas"):
+    with pytest.raises(InputError, match=f"{message}[\\s\\S]*remedy: (save it with commas|separate)"):
         read_table(write(tmp_path / name, text.encode()))
 
 
