@@ -73,8 +73,10 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
 def _is_text_encoding(encoding: str) -> bool:
     try:
         found = codecs.lookup(encoding)
-        return bool(found._is_text_encoding) and found.name.replace("-", "_") not in _NO_TEXT
-    except (LookupError, ValueError, UnicodeError, ImportError, AttributeError):  # a NUL is a ValueError
+        return (
+            bool(getattr(found, "_is_text_encoding", True)) and found.name.replace("-", "_") not in _NO_TEXT
+        )
+    except (LookupError, ValueError, UnicodeError, ImportError):  # a NUL is a ValueError
         return False
 
 
