@@ -52,6 +52,10 @@ TOLD_AGAIN = {
     "{cities}",
     "{name} is computed from {column} in current prices; if constant prices are meant, list {same} under "
     "panel.deflate.columns": "{name} 由现价的 {column} 计算；若应为不变价，请把 {same} 列入 panel.deflate.columns",
+    "{file}: the sheet '{sheet}' was read; the workbook also has {others} ({key} names another)": "{file}：读取的是"
+    "工作表“{sheet}”；该文件还有 {others}（用 {key} 可另行指定）",
+    "{file}: column '{name}' holds bytes that are no text and is left out": "{file}：列“{name}”的内容是字节而非文本，已"
+    "略去",
     "{source}: {count} of its {read} cities are not in the panel: {cities}": "{source}：其 {read} 个城市中有"
     " {count} 个不在面板中：{cities}",
     "{source} ends in {end}, the sample in {last}: the years between have no row of it": "{source} 止于 {end} 年，样"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from engine.spec.block import Block, Formula, Name
+
+RowCount = Annotated[int, Field(ge=1, le=10_000)]
+RowNumber = Annotated[int, Field(ge=2, le=2**31)]
 
 
 class Deflate(Block):
@@ -35,15 +38,34 @@ class Fill(Block):
     columns: list[Name] | None = Field(None, description="default: every column the job reads")
 
 
-class Panel(Block):
+class TableFile(Block):
+    """Where a table lies, and how its file is to be read."""
+
+    source: str = Field(description="a Parquet, CSV or Excel file")
+    sheet: str | None = Field(None, description="Excel sheet; default the first that holds a table")
+    encoding: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="of a text file, e.g. cp1252; default: UTF-8, then GB18030",
+    )
+    header: int | None = Field(
+        None, ge=1, le=1_048_576, description="row of the file, from 1, that has the headers; default 1"
+    )
+    skip_rows: RowCount | list[RowNumber] | None = Field(
+        None,
+        description="rows below the header that are no data, such as units: how many, or a list of their numbers in "
+        "the file",
+    )
+
+
+class Panel(TableFile):
     """Where the city-year data are and how their columns are called."""
 
     source: str = Field(description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file")
     columns: dict[Name, Formula] = Field(
         {}, description="canonical name: column of the file, or arithmetic on columns"
     )
-    sheet: str | None = Field(None, description="Excel sheet; default the first")
-    encoding: str | None = Field(None, description="CSV encoding; default: UTF-8, then GB18030")
     deflate: Deflate | None = None
     fill: Fill | None = None
     balance: Literal["drop", "keep"] = Field(
@@ -55,24 +77,21 @@ class Panel(Block):
     join: list[Join] = Field([], description="further tables of city or city-year columns")
 
 
-class Join(Block):
+class Join(TableFile):
     """Columns of another table, merged into the panel by city, and by year where it has a year."""
 
     source: str = Field(description="builtin:policy_demo, builtin:pilots, or a file, with a column city")
     missing: float | None = Field(None, description="value of cities and years it does not have")
 
 
-class PairTable(Block):
+class PairTable(TableFile):
     """A user's own dyadic table: one row a pair and year."""
 
-    source: str
     unit_i: str
     unit_j: str
     year: str
     directed: bool = False
     weight: str | None = Field(None, description="column of row weights")
-    sheet: str | None = None
-    encoding: str | None = None
 
 
 class Index(Block):

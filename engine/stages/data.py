@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from engine.cities import builtin
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
@@ -21,42 +18,12 @@ from engine.cities.validate import Validation
 from engine.errors import InputError
 from engine.pairs.table import PairColumns, pair_columns
 from engine.spec import Job
-from engine.spec.data import Join
+from engine.spec.data import Join, TableFile
+from engine.stages.source import Source, file_columns, read_source
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
-from engine.tables.read import file_hash, read_table
 
-_BUILTIN = "builtin:"
 _COORDINATES = ("latitude", "longitude")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table as read.
-
-    Attributes
-    ----------
-    name : str
-        File name or builtin name, for messages.
-    frame : DataFrame
-    description : str
-        What it is, in one line.
-    sha256 : str
-        Of the file; of the figures for a builtin.
-    synthetic : bool
-    """
-
-    name: str
-    frame: pd.DataFrame
-    description: str
-    synthetic: bool
-    path: Path | None = None
-
-    @cached_property
-    def sha256(self) -> str:
-        if self.path is not None:
-            return file_hash(self.path)
-        return f"{pd.util.hash_pandas_object(self.frame, index=False).sum():016x}"
 
 
 @dataclass(frozen=True)
@@ -121,42 +88,25 @@ class Reader:
         key = blocks + json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
-            joined = [(join, self._table(join)) for join in job.panel.join] if job.panel else []
+            joins = job.panel.join if job.panel else []
+            joined = [(join, self._table(join, f"panel.join[{place}]")) for place, join in enumerate(joins)]
             self._prepared[key] = (
                 _pair_data(job, source) if job.pair_table else _city_data(job, source, joined)
             )
         return self._prepared[key]
 
     def _source(self, job: Job) -> Source:
-        return self._table(job.panel or job.pair_table)
+        if job.panel is not None:
+            return self._table(job.panel, "panel", job.panel.options)
+        assert job.pair_table is not None
+        return self._table(job.pair_table, "pair_table")
 
-    def _table(self, block: Any) -> Source:
-        options = getattr(block, "options", {})
-        encoding, sheet = getattr(block, "encoding", None), getattr(block, "sheet", None)
-        key = json.dumps([block.source, encoding, sheet, options])
-        if key not in self._sources:
-            asked = "panel.join" if isinstance(block, Join) else "panel.source"
-            self._sources[key] = _read(block.source, options, encoding=encoding, sheet=sheet, asked=asked)
-        return self._sources[key]
-
-
-def _read(
-    source: str, options: Mapping[str, Any], *, encoding: str | None, sheet: str | None, asked: str
-) -> Source:
-    if source.startswith(_BUILTIN):
-        name = source.removeprefix(_BUILTIN)
-        description = builtin.describe(name, where=asked)
-        frame = builtin.load(name, **options)
-        return Source(source, frame, description, synthetic=description.startswith("SYNTHETIC"))
-    if options:
-        raise InputError(
-            f"a file has no options, but panel.options gives {', '.join(options)}",
-            where="panel.options",
-            remedy="options are for builtin sources; take them out",
-        )
-    path = Path(source)
-    frame = read_table(path, sheet=sheet, encoding=encoding)
-    return Source(path.name, frame, path.name, synthetic=False, path=path)
+    def _table(self, block: TableFile, key: str, options: Mapping[str, Any] | None = None) -> Source:
+        layout = [block.sheet, block.encoding, block.header, block.skip_rows]
+        stated = json.dumps([block.source, layout, options or {}])
+        if stated not in self._sources:
+            self._sources[stated] = read_source(block, options or {}, key=key)
+        return self._sources[stated]
 
 
 def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) -> CityData:
@@ -164,9 +114,10 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
     assert job.treatment is not None
     frame, names = source.frame, job.panel.columns
     city, year = names.get("city", "city"), names.get("year", "year")
-    for rule, other in joined:
-        frame = join(frame, other.frame, source=other.name, city=city, year=year, missing=rule.missing)
     required = _required(job)
+    _refuse_broken(job, required, source, [other for _, other in joined])
+    for rule, other in joined:
+        frame = join(frame, other.frame, source=other.label, city=city, year=year, missing=rule.missing)
     logged = {control.formula: f"controls.{name}" for name, control in job.controls.items() if control.logged}
     for number, text in enumerate(job.pairs.gravity.mass if job.pairs.gravity else []):
         logged.setdefault(text, f"pairs.gravity.mass[{number}]")
@@ -175,7 +126,7 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
     adoption = [name for name in (job.treatment.adoption, job.treatment.month) if name]
     panel, validation = prepare(
         frame,
-        source=source.name,
+        source=source.label,
         columns=names,
         required=required,
         logged={text: key for text, key in logged.items() if text in own},
@@ -196,8 +147,18 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
         for other in tables
         for note in join_notes(source.frame, other.frame, source=other.name, city=city, last=panel.years[-1])
     ]
-    validation = replace(validation, warnings=(*lost, *validation.warnings))
+    notes = [note for table in (source, *tables) for note in table.notes]
+    validation = replace(validation, warnings=(*notes, *lost, *validation.warnings))
     return CityData(source, panel, validation, indices, tables)
+
+
+def _refuse_broken(job: Job, required: Mapping[str, str], source: Source, joined: Sequence[Source]) -> None:
+    """Cells in error are refused in the columns that the job reads; what else is in a file may be as it is."""
+    assert job.panel is not None
+    read = file_columns(["city", "year", *required, *label_columns(job)], job.panel.columns)
+    source.refuse_broken(read)
+    for table in joined:
+        table.refuse_broken(read | {"city", "year"})
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -275,9 +236,12 @@ def _pair_data(job: Job, source: Source) -> PairData:
     assert block is not None
     assert regressors is not None
     assert job.outcome.column is not None
+    effects = tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column))
+    formulas = [job.outcome.column, *regressors, *([block.weight] if block.weight else [])]
+    source.refuse_broken({block.unit_i, block.unit_j, block.year, *effects, *_inputs(formulas, source)})
     pairs = pair_columns(
         source.frame,
-        source=source.name,
+        source=source.label,
         unit_i=block.unit_i,
         unit_j=block.unit_j,
         year=block.year,
@@ -286,6 +250,16 @@ def _pair_data(job: Job, source: Source) -> PairData:
         outcome=job.outcome.column,
         years=job.years,
         weight=block.weight,
-        effects=tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column)),
+        effects=effects,
     )
     return PairData(source, pairs)
+
+
+def _inputs(formulas: Sequence[str], source: Source) -> set[str]:
+    """Columns of a pair table that its formulas read; those that cannot be parsed are refused elsewhere."""
+    inputs = {text for text in formulas if text in source.frame}
+    for text in formulas:
+        if text not in inputs:
+            with suppress(InputError):
+                inputs |= set(parse(text).names)
+    return inputs

@@ -33,6 +33,7 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         else:
             pairs = one.pairs
             yield f"{one.source.name}: {len(pairs.units)} units, {pairs.years[0]} to {pairs.years[-1]}"
+            yield from one.source.notes
     for group in prepared:
         if len(prepared) > 1:
             labels = [cell.label for cell in group.shared.cells]

@@ -36,7 +36,8 @@ def make_manifest(
 
     job, data = plan.loaded.job, distinct_data(prepared)
     steps = {cell.number: one.steps for one in prepared for cell in one.shared.cells}
-    warnings = [text for one in data if isinstance(one, CityData) for text in _data_warnings(one)]
+    warnings = [note for one in data if isinstance(one, PairData) for note in one.source.notes]
+    warnings += [text for one in data if isinstance(one, CityData) for text in _data_warnings(one)]
     for result in results:
         warnings += [
             f"{result.cell.label}: {covariance.kind}: {covariance.note}"

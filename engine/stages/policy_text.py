@@ -11,7 +11,7 @@ import pandas as pd
 from engine.cities import builtin
 from engine.errors import InputError
 from engine.runtime.files import output_folder, write_with
-from engine.tables.read import read_table
+from engine.tables.read import read_file, refuse_broken
 from engine.text.count import count_instruments
 from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
 from engine.text.index import Pool, merge_into, panel_keys, policy_indices
@@ -104,7 +104,11 @@ def _pool(pool: str) -> Pool:
 
 def _panel(source: str) -> pd.DataFrame:
     prefix, _, name = source.partition(":")
-    return builtin.load(name) if prefix == "builtin" else read_table(Path(source))
+    if prefix == "builtin":
+        return builtin.load(name)
+    table = read_file(Path(source))
+    refuse_broken(table, ["city", "year"], source=source)
+    return table.frame
 
 
 def _table(dictionary: Dictionary) -> pd.DataFrame:

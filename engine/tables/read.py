@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-import zipfile
-from collections import Counter
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from engine.errors import InputError
+from engine.tables.delimited import SEPARATORS, read_delimited
+from engine.tables.excel import read_excel
+from engine.tables.file_bytes import FileBytes, read_bytes, shown
+from engine.tables.headers import Layout, without_blank_rows
+from engine.tables.parquet import read_parquet
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 _EXCEL = (".xlsx", ".xlsm")
-# pandas 3.1 reads every float to its nearest double and deprecates saying so; before, it must be asked to
-_EXACT: dict[str, Any] = (
-    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
-)
 _READABLE = ".parquet, .csv, .tsv, .txt (also with .gz) and .xlsx"
+_REMEDIES = {
+    ".parquet": "write the file again; it is damaged or not Parquet",
+    **dict.fromkeys(_EXCEL, "open it in Excel and save it again as .xlsx"),
+    **dict.fromkeys(SEPARATORS, "check that the file is whole and may be read"),
+}
+_log = logging.getLogger(__name__)
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns of a table, without its blank rows; raises InputError where one is not there."""
-    table = read_table(path)
-    lacking = [name for name in columns if name not in table]
-    if lacking:
-        raise InputError(
-            f"there is no column '{lacking[0]}'",
-            where=str(path),
-            remedy=f"its columns are {', '.join(columns)}",
-        )
-    return table[list(columns)].dropna(how="all")
+@dataclass(frozen=True)
+class Table:
+    """A table as it was read.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Without blank rows; ``index + FIRST_ROW`` is the number of a row in the file.
+    sha256 : str
+        Of the very bytes that were parsed.
+    label : str
+        File, and sheet where there are several, for messages.
+    sheet : str or None
+        The sheet that was read, where there are several and none was named.
+    notes : tuple of str
+        What a reader of the results must know, e.g. which of several sheets was read.
+    broken : mapping of str to str
+        Columns with cells that hold an error or a formula without a value: the first such cell, in words.
+    """
+
+    frame: pd.DataFrame
+    sha256: str
+    label: str
+    sheet: str | None = None
+    notes: tuple[str, ...] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
-    """Read a table as it stands: one row a line, headers stripped, nothing but empty cells made missing.
+def read_file(path: Path, layout: Layout | None = None) -> Table:
+    """Read a table as it stands: headers stripped, blank rows left out, nothing but empty cells made missing.
 
     Cells like ``NA`` or ``-`` stay text, because they are missing in a number column only
     (``engine.tables.cells``); in a column of names, ``NA`` may be Namibia.
@@ -45,31 +64,69 @@ def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = N
     Parameters
     ----------
     path : Path
-        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``) or ``.xlsx``. The first row is the header.
-    sheet : str, optional
-        Excel sheet; default the first.
-    encoding : str, optional
-        Of a text file; default UTF-8 (with or without byte-order mark), then GB18030.
+        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``) or ``.xlsx``.
+    layout : Layout, optional
+        Sheet, encoding, header row and rows to skip, where the user states them.
 
     Raises
     ------
     InputError
-        Missing, empty or unreadable file, unknown ending, sheet or encoding, a header twice.
+        For whatever is wrong with the file: no exception of a library leaves this function.
     """
+    layout = layout or Layout()
     ending = _ending(path)
-    if sheet is not None and ending not in _EXCEL:
-        raise InputError(f"sheet '{sheet}' is asked for, but only Excel files have sheets", where=str(path))
-    if encoding is not None and ending not in _SEPARATORS:
-        raise InputError(f"encoding '{encoding}' is given, but only text files have one", where=str(path))
-    if ending == ".parquet":
-        frame = _read_parquet(path)
-    elif ending in _EXCEL:
-        frame = _read_excel(path, sheet)
-    else:
-        frame = _read_text(path, _SEPARATORS[ending], encoding)
-    if frame.empty:
-        raise InputError("the table has a header but no rows", where=str(path))
-    return frame
+    _refuse_misplaced(path, ending, layout)
+    file = read_bytes(path)
+    try:
+        table = _parse(file, ending, layout)
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(
+            "there is not enough memory to read it",
+            where=file.where,
+            remedy="save the columns that the job reads as Parquet",
+        ) from error
+    except Exception as error:  # libraries raise anything on damaged files
+        _log.debug("%s cannot be read", file.where, exc_info=True)
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"cannot be read ({why[:200]})", where=file.where, remedy=_REMEDIES[ending]
+        ) from error
+    if table.frame.empty:
+        raise InputError("the table has a header but no rows", where=table.label)
+    return table
+
+
+def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """The frame of `read_file`."""
+    return read_file(path, Layout(sheet=sheet, encoding=encoding)).frame
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """These columns of a table, without rows that are blank in them; raises InputError where one is not there."""
+    table = read_file(path)
+    lacking = [name for name in columns if name not in table.frame]
+    if lacking:
+        raise InputError(
+            f"there is no column '{lacking[0]}'",
+            where=table.label,
+            remedy=f"its columns are {_shortened(table.frame.columns)}; needed are {', '.join(columns)}",
+        )
+    refuse_broken(table, columns, source=table.label)
+    return table.frame[list(columns)].dropna(how="all")
+
+
+def refuse_broken(table: Table, columns: Iterable[str], *, source: str) -> None:
+    """Raises InputError where one of these columns has a cell in error or a formula without a value."""
+    for name in columns:
+        if name in table.broken:
+            raise InputError(
+                table.broken[name],
+                where=f"{source}: column '{name}'",
+                remedy="open the workbook in Excel, mend the cell, let it compute and save; or leave the cell empty "
+                "where the value is missing",
+            )
 
 
 def file_hash(path: Path) -> str:
@@ -78,121 +135,63 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
+    notes: tuple[str, ...] = ()
+    label, sheet, broken = file.where, None, {}
+    if ending == ".parquet":
+        frame, notes = read_parquet(file)
+    elif ending in _EXCEL:
+        excel = read_excel(file, layout)
+        frame, broken = excel.frame, excel.broken
+        if excel.others:
+            label, sheet = f"{label} (sheet '{excel.sheet}')", excel.sheet
+            others = _shortened(excel.others)
+            notes = (
+                f"{file.path.name}: the sheet '{excel.sheet}' was read; the workbook also has {others} "
+                f"({layout.named('sheet')} names another)",
+            )
+    else:
+        frame = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
+    return Table(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
+
+
+def _shortened(names: Iterable[object]) -> str:
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:40]) + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
+
+
 def _ending(path: Path) -> str:
-    """The ending that says how to read a file, once it is known to be there and not empty."""
-    if not path.exists():
-        raise InputError(
-            "there is no such file", where=str(path), remedy="check the path; it is relative to the job file"
-        )
-    if path.is_dir():
-        raise InputError("this is a folder, not a table", where=str(path), remedy="name the file")
+    """The ending that says how to read a file."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
     ending = suffixes[-1] if suffixes else ""
+    if ending not in (".parquet", *_EXCEL, *SEPARATORS):
+        read_bytes(path)  # that it is not there, or no file, is said first
     if ending == ".xls":
-        raise InputError("the old .xls format is not read", where=str(path), remedy="save it as .xlsx")
-    if ending not in (".parquet", *_EXCEL, *_SEPARATORS):
-        raise InputError(f"unknown ending '{ending}'", where=str(path), remedy=f"readable are {_READABLE}")
-    if path.stat().st_size == 0:
-        raise InputError("the file is empty", where=str(path))
+        raise InputError("the old .xls format is not read", where=shown(path), remedy="save it as .xlsx")
+    if ending not in _REMEDIES or (path.suffix.lower() == ".gz" and ending not in SEPARATORS):
+        raise InputError(
+            f"unknown ending '{path.suffix[:20]}'", where=shown(path), remedy=f"readable are {_READABLE}"
+        )
     return ending
 
 
-def _unreadable(path: Path, why: object, remedy: str) -> InputError:
-    return InputError(f"cannot be read ({str(why).strip().splitlines()[0]})", where=str(path), remedy=remedy)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error, "write the file again; it is damaged or not Parquet") from None
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
-    return frame.set_axis(_headers(path, list(frame.columns)), axis=1)
-
-
-def _read_excel(path: Path, sheet: str | None) -> pd.DataFrame:
-    try:
-        book = pd.ExcelFile(path, engine="openpyxl")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error, "open it in Excel and save it again as .xlsx") from None
-    with book:
-        if sheet is not None and sheet not in book.sheet_names:
-            sheets = ", ".join(map(str, book.sheet_names))
-            raise InputError(f"there is no sheet '{sheet}'", where=str(path), remedy=f"the file has {sheets}")
-        cells = pd.read_excel(
-            book, sheet_name=0 if sheet is None else sheet, header=None, keep_default_na=False, na_values=[""]
-        )
-    if cells.empty:
-        raise InputError(f"the sheet '{sheet or book.sheet_names[0]}' is empty", where=str(path))
-    body = cells.iloc[1:].reset_index(drop=True).infer_objects()
-    return body.set_axis(_headers(path, list(cells.iloc[0])), axis=1)
-
-
-def _read_text(path: Path, separator: str | None, encoding: str | None) -> pd.DataFrame:
-    candidates = [encoding] if encoding else ["utf-8-sig", "gb18030"]
-    for candidate in candidates:
-        try:
-            return _decode(path, separator, candidate)
-        except UnicodeError:
-            continue
-        except LookupError:
-            raise InputError(
-                f"unknown encoding '{candidate}'", where=str(path), remedy="use e.g. utf-8 or gb18030"
-            ) from None
-    raise InputError(
-        f"the text is not {' or '.join(candidates)}",
-        where=str(path),
-        remedy="state panel.encoding (Excel's 'Unicode text' is utf-16), or save the file as UTF-8",
-    )
-
-
-def _decode(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
-    options: dict[str, Any] = {
-        "encoding": encoding,
-        "skip_blank_lines": False,  # so that the row numbers of messages are those of the file
-        "keep_default_na": False,
-        "na_values": [""],
-        "index_col": False,
-    }
-    try:
-        if separator is None:
-            line = pd.read_csv(path, sep="\0", header=None, nrows=1, dtype=str, **options).iloc[0, 0]
-            separator = max("\t,;", key=str(line).count)
-        options["sep"] = separator
-        # the header is read by itself because pandas would rename the second of two equal names
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, low_memory=False, **_EXACT, **options)
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise _unreadable(path, error, "give every row as many cells as the header has") from None
-    except pd.errors.EmptyDataError:
-        raise InputError("the file is empty", where=str(path)) from None
-    except (OSError, EOFError) as error:
-        raise _unreadable(path, error, "check that the file is whole and may be read") from None
-    names = _headers(path, list(header.iloc[0]))
-    if len(names) == 1 and separator == "," and ";" in names[0]:
+def _refuse_misplaced(path: Path, ending: str, layout: Layout) -> None:
+    """Raises InputError for a statement about the file that files of its kind have no place for."""
+    if layout.sheet is not None and ending not in _EXCEL:
         raise InputError(
-            "the columns are separated by semicolons",
-            where=str(path),
-            remedy="save it with commas, or as .txt",
+            f"sheet '{layout.sheet}' is asked for, but only Excel files have sheets", where=shown(path)
         )
-    return frame.set_axis(names, axis=1)
-
-
-def _headers(path: Path, raw: Sequence[object]) -> list[str]:
-    """Stripped header texts; a header without text gets a number."""
-    names = ["" if pd.isna(header) else str(header).strip() for header in raw]  # type: ignore[call-overload]
-    names = [name or f"Unnamed: {number}" for number, name in enumerate(names)]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        columns = ", ".join(str(number + 1) for number, name in enumerate(names) if name == twice[0])
+    if layout.encoding is not None and ending not in SEPARATORS:
         raise InputError(
-            f"the header '{twice[0]}' stands over columns {columns}",
-            where=str(path),
-            remedy="rename all but one",
+            f"encoding '{layout.encoding}' is given, but only text files have one", where=shown(path)
         )
-    return names
+    rows = layout.header is not None or layout.skip_rows is not None
+    if rows and ending == ".parquet":
+        raise InputError(
+            "header or skip_rows is given, but the columns of Parquet have names of their own",
+            where=shown(path),
+            remedy="take it out",
+        )
+    layout.check(shown(path))

@@ -167,11 +167,11 @@ def panel_keys(panel: pd.DataFrame, *, source: str, city: str = "city", year: st
             raise InputError(
                 f"there is no column '{name}'", where=source, remedy=f"rename the column with the {name}"
             )
-    codes, names = cells.names(panel[city].reset_index(drop=True))
+    codes, names = cells.names(panel[city])
     if (codes < 0).any():
-        row = int(np.argmax(codes < 0)) + cells.FIRST_ROW
+        row = panel.index[int(np.argmax(codes < 0))] + cells.FIRST_ROW
         raise InputError(f"'{city}' is empty", where=f"{source}: row {row}", remedy="fill the cell")
-    given = cells.years(panel[year].reset_index(drop=True), source=source)
+    given = cells.years(panel[year], source=source)
     return pd.DataFrame({"city": np.array(names, dtype=object)[codes], "year": given})
 
 

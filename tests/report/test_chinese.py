@@ -74,6 +74,8 @@ def test_what_manifests_hold_is_told_again_and_the_rest_stands():
 # Where manifests and validation reports get their sentences from: function, by file.
 SPEAKERS = {
     "tables/join.py": ["join_notes"],
+    "tables/read.py": ["_parse"],
+    "tables/parquet.py": ["read_parquet"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],

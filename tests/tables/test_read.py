@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pandas as pd
 import pytest
 
 from engine.errors import InputError
-from engine.tables.read import file_hash, read_table
+from engine.tables import limits
+from engine.tables.cells import FIRST_ROW
+from engine.tables.headers import Layout
+from engine.tables.read import file_hash, read_columns, read_file, read_table
 
 FRAME = pd.DataFrame(
     {"城市": ["杭州市", "宁波市", "青岛市"], "年份": [2010, 2010, 2011], "产值": [1.5, 1 / 3, 7e-9]}
@@ -38,8 +42,8 @@ def test_csv_in_the_usual_encodings_needs_no_option(tmp_path: Path, encoding: st
 def test_stated_encoding(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", TEXT.encode("utf-16"))
     assert_same(read_table(path, encoding="utf-16"))
-    with pytest.raises(InputError, match=r"b\.csv: the text is not .*\n  remedy: state panel\.encoding"):
-        read_table(write(tmp_path / "b.csv", b"\xff\xfe\xff\xff\xff"))
+    with pytest.raises(InputError, match=r"a\.csv: the text is not .*\n  remedy: state encoding: utf-16"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_parquet_and_excel(tmp_path: Path) -> None:
         pd.DataFrame({"x": [1]}).to_excel(book, sheet_name="说明", index=False)
         FRAME.to_excel(book, sheet_name="数据", index=False)
     assert_same(read_table(tmp_path / "a.xlsx", sheet="数据"))
-    assert read_table(tmp_path / "a.xlsx")["x"].tolist() == [1]
+    assert_same(read_table(tmp_path / "a.xlsx"))  # a sheet of one column is no table
     with pytest.raises(
         InputError, match=r"a\.xlsx: there is no sheet '数居'\n  remedy: the file has 说明, 数据"
     ):
@@ -76,9 +80,10 @@ def test_headers_are_stripped_and_names_like_na_survive(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read["x"], [1, np.nan])
 
 
-def test_blank_lines_keep_their_row_numbers(tmp_path: Path) -> None:
-    read = read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n\nB,2\n"))
-    assert read["x"].isna().tolist() == [False, True, False]
+def test_blank_lines_are_no_rows_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    read = read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n\n,\nB,2\n  , \n\n"))
+    assert read["city"].tolist() == ["A", "B"]
+    assert (read.index + FIRST_ROW).tolist() == [2, 5]
 
 
 @pytest.mark.parametrize(
@@ -132,3 +137,78 @@ def test_empty_sheet(tmp_path: Path) -> None:
 def test_file_hash(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", TEXT.encode())
     assert file_hash(path) == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert read_file(path).sha256 == file_hash(path)
+
+
+def test_the_hash_is_of_what_was_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is replaced while it is parsed leaves frame and hash of the old one."""
+    path = write(tmp_path / "a.csv", b"city,x\nA,1\n")
+    before, parse = file_hash(path), pd.read_csv
+
+    def replace_then_parse(*args: object, **options: object) -> pd.DataFrame:
+        path.write_bytes(b"city,x\nA,2\n")
+        return parse(*args, **options)
+
+    monkeypatch.setattr(pd, "read_csv", replace_then_parse)
+    table = read_file(path)
+    assert (table.frame["x"].tolist(), table.sha256) == ([1], before)
+    assert file_hash(path) != before
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(InputError, match=r"pipe\.csv: this is a pipe"):  # at once, without a writer
+        read_table(tmp_path / "pipe.csv")
+    (tmp_path / "folder.xlsx").mkdir()
+    with pytest.raises(InputError, match=r"folder\.xlsx: this is a folder"):
+        read_table(tmp_path / "folder.xlsx")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"device\.csv: this is a device"):
+        read_table(tmp_path / "device.csv")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    with pytest.raises(InputError, match=r"loop\.csv: cannot be opened \(.*symbolic"):
+        read_table(tmp_path / "loop.csv")
+    with pytest.raises(InputError, match="no such file"):
+        read_table(write(tmp_path / "a.csv", b"x") / "b.csv")
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_table(tmp_path / "nul\0.csv")
+    with pytest.raises(InputError, match="cannot be opened") as refused:
+        read_table(tmp_path / ("x" * 5000 + ".csv"))
+    assert len(str(refused.value)) < 500
+
+
+def test_header_and_skipped_rows_of_a_text(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", '"a title,\nof two lines"\n\ncity,gdp\n名称,亿元\nA,1\n\nB,2\nC,3\n'.encode()
+    )
+    by_count = read_file(path, Layout(header=3, skip_rows=1)).frame
+    assert by_count.to_dict("list") == {"city": ["A", "B", "C"], "gdp": [1, 2, 3]}
+    assert (by_count.index + FIRST_ROW).tolist() == [5, 7, 8]
+    assert pd.api.types.is_numeric_dtype(by_count["gdp"])  # the row of units is not there
+    by_number = read_file(path, Layout(header=3, skip_rows=(4, 7))).frame
+    assert by_number["city"].tolist() == ["A", "C"]
+    assert (by_number.index + FIRST_ROW).tolist() == [5, 8]
+    with pytest.raises(InputError, match="skip_rows names row 3, but the header is row 3"):
+        read_file(path, Layout(header=3, skip_rows=(3,)))
+    with pytest.raises(InputError, match=r"row 2.* is blank\n  remedy: state panel\.header"):
+        read_file(path, Layout(header=2, key="panel"))
+    with pytest.raises(InputError, match=r"row 90.* is blank"):
+        read_file(path, Layout(header=90))
+
+
+def test_columns_that_a_list_lacks_are_told_with_those_it_has(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"file,yr\na.txt,2015\n")
+    with pytest.raises(
+        InputError, match="no column 'year'\n  remedy: its columns are file, yr; needed are file, year"
+    ):
+        read_columns(path, ["file", "year"])
+
+
+def test_shapes_that_files_cannot_account_for() -> None:
+    limits.check_shape(Path("a.csv"), rows=10**7, columns=2, backed=0)
+    with pytest.raises(InputError, match=r"a\.csv: 10,000,000 rows of 3 columns are 30,000,000 cells"):
+        limits.check_shape(Path("a.csv"), rows=10**7, columns=3, backed=0)
+    with pytest.raises(InputError, match="at most 16,384 are read"):
+        limits.check_shape(Path("a.csv"), rows=1, columns=20_000, backed=10**9)
+    with pytest.raises(InputError, match=r"a\.csv: the file has 5,000,000,000 bytes; at most"):
+        limits.check_file_bytes(Path("a.csv"), 5_000_000_000)

@@ -176,7 +176,7 @@ def test_documents_have_city_year_title_and_source(tmp_path: Path) -> None:
         ("a.txt,Alpha,2015,,\nb.txt,Alpha,15,,", "row 3, column 'year': '15' is not a year"),
         ("a.txt,Alpha,2015,,\na.txt,Alpha,2016,,", "row 3: 'a.txt' of Alpha is listed twice"),
         ("a.txt,Alpha,2015,,\nb.txt,Alpha,2016,,", "'a.txt' and 'b.txt' of Alpha have the same text"),
-        ("", "no document is listed"),
+        ("", "the table has a header but no rows"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, listed: str, message: str) -> None:

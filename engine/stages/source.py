@@ -1,0 +1,120 @@
+"""A table that a job names, as read: a file or a builtin, with the hash of what was read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.cities import builtin
+from engine.errors import InputError
+from engine.spec.data import TableFile
+from engine.tables.arithmetic import parse
+from engine.tables.headers import Layout
+from engine.tables.read import Table, read_file, refuse_broken
+
+_BUILTIN = "builtin:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table as read.
+
+    Attributes
+    ----------
+    name : str
+        File name or builtin name.
+    frame : DataFrame
+    description : str
+        What it is, in one line.
+    synthetic : bool
+    table : Table or None
+        The file as read; None for a builtin.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    description: str
+    synthetic: bool
+    table: Table | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes that were parsed; of headers, types and figures for a builtin."""
+        return self.table.sha256 if self.table is not None else _frame_hash(self.frame)
+
+    @property
+    def label(self) -> str:
+        """The name for messages, with the sheet where the job leaves it open."""
+        sheet = self.table.sheet if self.table is not None else None
+        return self.name if sheet is None else f"{self.name} (sheet '{sheet}')"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results must know about how the file was read."""
+        return self.table.notes if self.table is not None else ()
+
+    def refuse_broken(self, columns: Iterable[str]) -> None:
+        """Raises InputError where one of these columns has a cell in error or a formula without a value."""
+        if self.table is not None:
+            refuse_broken(self.table, columns, source=self.label)
+
+
+def read_source(block: TableFile, options: Mapping[str, Any], *, key: str) -> Source:
+    """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``."""
+    skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
+    layout = Layout(block.sheet, block.encoding, block.header, skip_rows, key)
+    if block.source.startswith(_BUILTIN):
+        _refuse_layout(layout)
+        name = block.source.removeprefix(_BUILTIN)
+        asked = "panel.join" if key.startswith("panel.join") else "panel.source"
+        description = builtin.describe(name, where=asked)
+        frame = builtin.load(name, **options)
+        return Source(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
+    if options:
+        raise InputError(
+            f"a file has no options, but panel.options gives {', '.join(options)}",
+            where="panel.options",
+            remedy="options are for builtin sources; take them out",
+        )
+    path = Path(block.source)
+    table = read_file(path, layout)
+    return Source(path.name, table.frame, path.name, synthetic=False, table=table)
+
+
+def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
+    """Columns of a file that canonical names are read or computed from; ``columns`` maps names to arithmetic."""
+    read: set[str] = set()
+    pending, seen = list(names), set()
+    while pending:
+        name = pending.pop()
+        text = columns.get(name, name)
+        inputs = [text] if text == name or name in seen else parse(text).names
+        read |= {other for other in inputs if other == name or other not in columns} | {text}
+        pending += [other for other in inputs if other != name and other in columns and other not in seen]
+        seen.add(name)
+    return read
+
+
+def _refuse_layout(layout: Layout) -> None:
+    for key in ("sheet", "encoding", "header", "skip_rows"):
+        if getattr(layout, key) is not None:
+            raise InputError(
+                f"{key} says how a file is read, but the source is builtin",
+                where=layout.named(key),
+                remedy="take it out",
+            )
+
+
+def _frame_hash(frame: pd.DataFrame) -> str:
+    """sha256 of the headers, types and values of a table, row by row, in their order."""
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        digest.update(f"{name!r} {frame[name].dtype}\n".encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()

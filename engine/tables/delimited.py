@@ -1,0 +1,159 @@
+"""Text tables (CSV, TSV): separators that do not fit, files that were cut, rows numbered as in the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+from typing import Any
+
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables import limits
+from engine.tables.encodings import to_utf8
+from engine.tables.file_bytes import FileBytes, decompressed
+from engine.tables.headers import Layout, column_names, row_index
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
+_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+_DECIMAL_COMMA = re.compile(rb"(?:^|[;\t|])\s*-?\d+,\d+\s*(?=[;\t|\r\n]|$)", re.MULTILINE)
+_HEAD = 2**20  # bytes in which the separator is looked for
+# pandas 3.1 reads every float to its nearest double and deprecates saying so; before, it must be asked to
+_EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
+_OPTIONS: dict[str, Any] = {
+    "encoding": "utf-8",
+    "skip_blank_lines": False,  # so that the row numbers of messages are those of the file
+    "keep_default_na": False,
+    "na_values": [""],
+    "index_col": False,
+}
+
+
+def read_delimited(file: FileBytes, ending: str, layout: Layout, *, compressed: bool) -> pd.DataFrame:
+    """The table of a text file; ``index + FIRST_ROW`` numbers the rows of the file."""
+    content = decompressed(file) if compressed else file.content
+    text = to_utf8(content, layout, where=file.where).rstrip(b"\x1a")  # DOS ends texts so
+    if not text.strip():
+        raise InputError("the file is empty", where=file.where)
+    separator = _separator(text, SEPARATORS[ending], layout, where=file.where)
+    names = column_names(_header(text, separator, layout, where=file.where), where=file.where)
+    lines = max(text.count(b"\n"), text.count(b"\r"))
+    limits.check_shape(file.path, rows=lines, columns=len(names), backed=len(text))
+    _refuse_cut(text, separator, len(names), where=file.where)
+    frame = _body(text, separator, layout, where=file.where)
+    frame.index = row_index(layout, len(frame))
+    return frame.set_axis(names, axis=1)
+
+
+def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str) -> str:
+    """What separates columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
+    lines = _rows(text[:_HEAD])
+    row = layout.header_row
+    if row > len(lines) or not lines[row - 1].strip():
+        raise InputError(
+            f"row {row}, which should be the header, is blank",
+            where=where,
+            remedy=f"state {layout.named('header')}: the number of the row that has the headers",
+        )
+    header = lines[row - 1].decode("utf-8", "replace")
+    if separator is None:
+        separator = max("\t,;", key=header.count)
+        if separator not in header and len(header.split()) > 1 and "|" not in header and '"' not in header:
+            raise InputError(
+                "the headers are separated by blanks or not at all",
+                where=where,
+                remedy="separate columns by tabs, commas or semicolons",
+            )
+        return separator
+    for candidate in sorted(set(_NAMES) - {separator}, key=header.count, reverse=True):
+        if header.count(candidate) > header.count(separator) and _fits(
+            lines[row - 1 :], candidate, separator
+        ):
+            decimals = bool(_DECIMAL_COMMA.search(text[:_HEAD])) and candidate != ","
+            raise InputError(
+                f"the columns are separated by {_NAMES[candidate]}"
+                + (" and decimals are written with commas" if decimals else ""),
+                where=where,
+                remedy="save it with commas between columns"
+                + (" and points as decimals (1234.5)" if decimals else ", or as .txt"),
+            )
+    return separator
+
+
+def _rows(head: bytes) -> list[bytes]:
+    """Rows of the beginning of a text; a quoted cell may have several lines."""
+    rows: list[list[bytes]] = []
+    quoted = False
+    for line in head.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        if quoted:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+        quoted ^= line.count(b'"') % 2 == 1
+    return [b"\n".join(lines) for lines in rows]
+
+
+def _fits(lines: list[bytes], candidate: str, separator: str) -> bool:
+    """True where the next row has as many candidates as the header, and the stated separator does worse."""
+    counts = [(line.count(candidate.encode()), line.count(separator.encode())) for line in lines[:2]]
+    return len({count for count, _ in counts}) == 1 and (counts[0][1] == 0 or len({c for _, c in counts}) > 1)
+
+
+def _header(text: bytes, separator: str, layout: Layout, *, where: str) -> list[object]:
+    # the header is read by itself because pandas would rename the second of two equal names
+    skipped = layout.header_row - 1
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, skiprows=skipped, **_OPTIONS
+        )
+    except pd.errors.EmptyDataError:
+        raise InputError(f"there is no row {layout.header_row} with headers", where=where) from None
+    return list(frame.iloc[0])
+
+
+def _body(text: bytes, separator: str, layout: Layout, *, where: str) -> pd.DataFrame:
+    above = range(layout.header_row - 1)
+    skipped = [*above, *(number - 1 for number in sorted(layout.skipped))]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **_EXACT, **_OPTIONS
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        why = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"cannot be read ({why})",
+            where=where,
+            remedy="give every row as many cells as the header has"
+            + (
+                ""
+                if layout.header
+                else f"; if the headers stand further down, state {layout.named('header')}"
+            ),
+        ) from error
+    except pd.errors.EmptyDataError:
+        raise InputError("the file is empty", where=where) from None
+
+
+def _refuse_cut(text: bytes, separator: str, n_columns: int, *, where: str) -> None:
+    """Raises InputError where the last row lacks cells and the file stops there, without a line end."""
+    if text.endswith((b"\n", b"\r")):
+        return
+    end = len(text)
+    for _ in range(1000):  # lines of one quoted cell
+        end = max(text.rfind(b"\n", 0, end), text.rfind(b"\r", 0, end))
+        last = text[end + 1 :]
+        if last.count(b'"') % 2 == 0 or end < 0:
+            break
+    n_cells = len(next(csv.reader(io.StringIO(last.decode("utf-8"), newline=""), delimiter=separator), []))
+    if 0 < n_cells < n_columns:
+        raise InputError(
+            f"the last row has {n_cells} of {n_columns} cells, and the file stops within it: it was cut",
+            where=where,
+            remedy="get the whole file again; if it is whole, end the last row with a line break",
+        )

@@ -1,0 +1,182 @@
+"""Excel sheets as tables: which sheet, which row is the header, and cells that hold no value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables import limits
+from engine.tables.cells import FIRST_ROW
+from engine.tables.file_bytes import FileBytes
+from engine.tables.headers import Layout, refuse_twice
+from engine.tables.xlsx_cells import Cells, Value, column_letters, read_cells
+from engine.tables.xlsx_package import Package, Sheet, open_package
+
+_EXACT = 2**53  # integers below it are exact in floating point
+
+
+@dataclass(frozen=True)
+class ExcelTable:
+    """A sheet as a table.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        ``index + FIRST_ROW`` numbers the rows of the sheet.
+    sheet : str
+    others : tuple of str
+        Further sheets with cells, where the user named none.
+    broken : dict of str to str
+        Column: its first cell that holds no value, as ``cell E17 of sheet 'x' holds #REF!``.
+    """
+
+    frame: pd.DataFrame
+    sheet: str
+    others: tuple[str, ...]
+    broken: dict[str, str]
+
+
+def read_excel(file: FileBytes, layout: Layout) -> ExcelTable:
+    """The sheet that is named, or else the first that holds a table.
+
+    Raises
+    ------
+    InputError
+        No such sheet, no sheet with a table, no header, or a header twice.
+    """
+    package = open_package(file)
+    sheets = [sheet for sheet in package.sheets if sheet.has_cells]
+    if layout.sheet is not None:
+        return _table(_named(package, layout.sheet, where=file.where), package, layout, file, ())
+    if not sheets:
+        raise InputError(
+            "the workbook has no sheet with cells", where=file.where, remedy="put the table on a worksheet"
+        )
+    candidates = [sheet for sheet in sheets if not sheet.hidden] or sheets
+    for sheet in candidates:
+        cells = read_cells(package, sheet)
+        if _is_table(cells, layout) or len(sheets) == 1:
+            others = tuple(other.name for other in sheets if other is not sheet)
+            return _from_cells(cells, sheet, layout, file, others)
+    raise InputError(
+        f"no sheet has a table: headers in row {layout.header_row} and rows below; its sheets are "
+        + _listed([sheet.name for sheet in sheets]),
+        where=file.where,
+        remedy=f"state {layout.named('sheet')}, and {layout.named('header')} where the headers stand further down",
+    )
+
+
+def _named(package: Package, name: str, *, where: str) -> Sheet:
+    for sheet in package.sheets:
+        if sheet.name == name and sheet.has_cells:
+            return sheet
+    for sheet in package.sheets:
+        if sheet.name == name:
+            raise InputError(f"the sheet '{name}' is a chart or macro, not a table", where=where)
+    names = _listed([sheet.name for sheet in package.sheets if sheet.has_cells])
+    raise InputError(f"there is no sheet '{name}'", where=where, remedy=f"the file has {names}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _is_table(cells: Cells, layout: Layout) -> bool:
+    """True where the header row has two cells or more, and there is a row of two cells below it."""
+    headers = [rows for rows in cells.columns.values() if layout.header_row in rows]
+    below = [row for rows in headers for row in rows if row > layout.header_row and row not in layout.skipped]
+    return len(headers) > 1 and len(below) > len(set(below))
+
+
+def _table(
+    sheet: Sheet, package: Package, layout: Layout, file: FileBytes, others: tuple[str, ...]
+) -> ExcelTable:
+    return _from_cells(read_cells(package, sheet), sheet, layout, file, others)
+
+
+def _from_cells(
+    cells: Cells, sheet: Sheet, layout: Layout, file: FileBytes, others: tuple[str, ...]
+) -> ExcelTable:
+    where, row = file.where, layout.header_row
+    if not cells.columns:
+        raise InputError(f"the sheet '{sheet.name}' is empty", where=where)
+    if not any(row in column for column in cells.columns.values()):
+        raise InputError(
+            f"row {row} of sheet '{sheet.name}', which should be the header, is blank",
+            where=where,
+            remedy=f"state {layout.named('header')}: the number of the row that has the headers",
+        )
+    _refuse_title(cells, sheet, layout, where=where)
+    columns = {
+        number: {place: value for place, value in cells.columns[number].items() if _is_body(place, layout)}
+        for number in sorted(cells.columns)
+    }
+    used = [number for number, body in columns.items() if body or row in cells.columns[number]]
+    names = [_header(cells.columns[number].get(row), number) for number in used]
+    refuse_twice(names, where=where, numbers=used)
+    rows = np.array(sorted({place for body in columns.values() for place in body}), dtype=np.int64)
+    limits.check_shape(file.path, rows=len(rows), columns=len(used), backed=0)
+    places = {int(place): position for position, place in enumerate(rows)}
+    data = {name: _column(columns[number], places) for name, number in zip(names, used, strict=True)}
+    frame = pd.DataFrame(data, index=pd.Index(rows - FIRST_ROW), columns=names)
+    broken = {}
+    for name, number in zip(names, used, strict=True):
+        first = min(
+            (place for place in cells.broken.get(number, ()) if _is_body(place, layout)), default=None
+        )
+        if first is not None:
+            cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
+            broken[name] = f"{cell} holds {cells.broken[number][first]}"
+    return ExcelTable(frame, sheet.name, others, broken)
+
+
+def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, where: str) -> None:
+    """Raises InputError where the header row has one cell, as a title has, and a row below has more."""
+    row = layout.header_row
+    if sum(row in column for column in cells.columns.values()) > 1:
+        return
+    rows = Counter(place for column in cells.columns.values() for place in column if place > row)
+    wider = min((place for place, count in rows.items() if count > 1), default=None)
+    if wider is not None:
+        raise InputError(
+            f"row {row} of sheet '{sheet.name}' has one cell, row {wider} more: is row {row} a title?",
+            where=where,
+            remedy=f"state {layout.named('header')}, the number of the row that has the headers, e.g. {wider}",
+        )
+
+
+def _is_body(row: int, layout: Layout) -> bool:
+    return row > layout.header_row and row not in layout.skipped
+
+
+def _header(value: Value | None, number: int) -> str:
+    text = "" if value is None else str(_plain(value)).strip()
+    return text or f"Unnamed: {number - 1}"
+
+
+def _plain(value: Value) -> object:
+    """A whole number without its point: 110000.0 is the code 110000."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return value
+
+
+def _column(body: dict[int, Value], places: dict[int, int]) -> pd.Series:
+    """The cells of a column, as numbers where all are, as whole numbers where all of them are whole."""
+    if all(type(value) is float for value in body.values()):
+        numbers = np.full(len(places), np.nan)
+        for row, number in body.items():
+            numbers[places[row]] = number
+        whole = len(body) == len(places) and bool(
+            np.all((numbers == np.floor(numbers)) & (abs(numbers) < _EXACT))
+        )
+        return numbers.astype(np.int64) if whole and len(numbers) else numbers  # type: ignore[return-value]
+    values = np.full(len(places), np.nan, dtype=object)
+    for row, value in body.items():
+        values[places[row]] = _plain(value)
+    return pd.Series(values, dtype=object).infer_objects().array  # type: ignore[return-value]

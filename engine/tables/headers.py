@@ -1,0 +1,126 @@
+"""Headers of a table: stripped, each once, and the rows of a file that are neither header nor data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables.cells import FIRST_ROW
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is to be read, as the user states it; None where nothing is stated.
+
+    Attributes
+    ----------
+    sheet : str or None
+        Excel sheet.
+    encoding : str or None
+        Of a text file.
+    header : int or None
+        Row of the file, from 1, that has the headers; default 1.
+    skip_rows : int, tuple of int, or None
+        So many rows below the header that are no data (units, translations), or their numbers in the file.
+    key : str or None
+        Block of the job that states all this, for messages: ``panel``, ``panel.join[0]``, ``pair_table``.
+    """
+
+    sheet: str | None = None
+    encoding: str | None = None
+    header: int | None = None
+    skip_rows: int | tuple[int, ...] | None = None
+    key: str | None = None
+
+    @property
+    def header_row(self) -> int:
+        return 1 if self.header is None else self.header
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        """Numbers of the rows below the header that are no data."""
+        if self.skip_rows is None:
+            return frozenset()
+        if isinstance(self.skip_rows, int):
+            return frozenset(range(self.header_row + 1, self.header_row + 1 + self.skip_rows))
+        return frozenset(self.skip_rows)
+
+    def named(self, key: str) -> str:
+        """A key of the block with its place, e.g. ``pair_table.encoding``."""
+        return f"{self.key}.{key}" if self.key else key
+
+    def check(self, where: str) -> None:
+        """Raises InputError for rows that no file has."""
+        numbers = [self.header_row, *self.skipped]
+        if min(numbers) < 1 or max(numbers) > 2**31:
+            raise InputError(
+                f"{min(numbers) if min(numbers) < 1 else max(numbers)} is no row of a file", where=where
+            )
+        early = sorted(number for number in self.skipped if number <= self.header_row)
+        if early:
+            raise InputError(
+                f"{self.named('skip_rows')} names row {early[0]}, but the header is row {self.header_row}",
+                where=where,
+                remedy="rows above the header are passed over anyway; name rows below it",
+            )
+
+
+def column_names(raw: Sequence[object], *, where: str) -> list[str]:
+    """Stripped header texts; a header without text gets the number of its column. Nothing else is changed."""
+    texts = ["" if pd.isna(header) else str(header).strip() for header in raw]  # type: ignore[call-overload]
+    names = [text or f"Unnamed: {number}" for number, text in enumerate(texts)]
+    refuse_twice(names, where=where)
+    return names
+
+
+def refuse_twice(names: Sequence[str], *, where: str, numbers: Sequence[int] | None = None) -> None:
+    """Raises InputError where two columns, of these numbers in the file, have one header."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        numbers = range(1, len(names) + 1) if numbers is None else numbers
+        places = [str(number) for number, name in zip(numbers, names, strict=True) if name == twice[0]]
+        raise InputError(
+            f"the header '{twice[0]}' stands over columns {', '.join(places)}",
+            where=where,
+            remedy="rename all but one",
+        )
+
+
+def without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame without rows that have no value but blanks; the index, which numbers the rows, stays."""
+    if frame.shape[1] == 0:
+        return frame
+    blank = _blank(frame.iloc[:, 0])
+    for place in range(1, frame.shape[1]):
+        if not blank.any():
+            return frame
+        blank[blank] = _blank(frame.iloc[:, place][blank])
+    return frame[~blank]
+
+
+def _blank(column: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """True where a cell is missing or holds nothing but blanks."""
+    blank = column.isna().to_numpy(dtype=bool, copy=True)
+    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        codes, texts = pd.factorize(column)  # few texts in many rows
+        spaces = [number for number, text in enumerate(texts) if isinstance(text, str) and not text.strip()]
+        if spaces:
+            blank |= np.isin(codes, spaces)
+    return blank
+
+
+def row_index(layout: Layout, n_rows: int) -> pd.Index:
+    """Index of the data rows of a text, such that ``index + FIRST_ROW`` is the number of a row in the file."""
+    first = layout.header_row + 1
+    numbers = np.arange(first, first + n_rows + len(layout.skipped))
+    if layout.skipped:
+        numbers = numbers[~np.isin(numbers, list(layout.skipped))][:n_rows]
+    return (
+        pd.RangeIndex(n_rows) if first == FIRST_ROW and not layout.skipped else pd.Index(numbers - FIRST_ROW)
+    )

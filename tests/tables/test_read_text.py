@@ -1,0 +1,195 @@
+"""Text tables that would be misread: encodings, separators, cut and damaged files, bombs."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.errors import InputError
+from engine.tables import limits
+from engine.tables.headers import Layout
+from engine.tables.read import read_file, read_table
+
+WESTERN = "city,x\nSão Paulo,1\nMálaga,2\nMünchen,3\nCONCEIÇÃO,4\nParis,5\n"
+CHINESE = "城市,年份,产值\n亳州市,2010,1\n衢州市,2010,2\n儋州市,2011,3\n"
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-1", "iso-8859-15"])
+def test_western_text_is_not_taken_for_chinese(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.csv", WESTERN.encode(encoding))
+    with pytest.raises(InputError, match=r"panel\.join\[1\]\.encoding: cp1252"):
+        read_file(path, Layout(key="panel.join[1]"))
+    assert read_table(path, encoding=encoding)["city"].tolist()[:2] == ["São Paulo", "Málaga"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "iso-8859-15", "cp1251"])
+def test_utf8_that_is_stated_to_be_western_is_refused(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.csv", WESTERN.encode())
+    with pytest.raises(
+        InputError, match=rf"the text is UTF-8, not {encoding}\n  remedy: take panel\.encoding out"
+    ):
+        read_file(path, Layout(encoding=encoding, key="panel"))
+    plain = write(tmp_path / "b.csv", b"city,x\nA,1\n")
+    assert read_table(plain, encoding=encoding)["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize("word", ["São Paulo", "Málaga", "Bogotá D", "ÎLE-DE-FRANCE", "Île", "Łódź"])
+def test_one_western_word_is_enough(tmp_path: Path, word: str) -> None:
+    encoding = "cp1250" if "Ł" in word else "cp1252"
+    with pytest.raises(InputError, match="encoding"):
+        read_table(write(tmp_path / "a.csv", f"city,x\n{word},1\nRome,2\n".encode(encoding)))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("city,x\nМосква,1\nКазань,2\nВоронеж,3\n", "cp1251"),
+        ("city,x\n東京都,1\nおおさか,2\n", "shift_jis"),
+        ("city,x\n臺北市,1\n高雄市,2\n新竹縣,3\n", "big5"),
+    ],
+)
+def test_other_scripts_are_not_taken_for_chinese(tmp_path: Path, text: str, encoding: str) -> None:
+    path = write(tmp_path / "a.csv", text.encode(encoding))
+    with pytest.raises(InputError, match=f"state encoding: .*{encoding}"):
+        read_table(path)
+    assert read_table(path, encoding=encoding)["x"].tolist()[:2] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "text", [CHINESE, "city,x\n亳州,1\n", "city,x\nA股,1\nGDP增长,2\n", "c,x\n（一）,2\n"]
+)
+def test_chinese_text_is_read_without_a_word(tmp_path: Path, text: str) -> None:
+    read = read_table(write(tmp_path / "a.txt", text.encode("gb18030")))
+    assert read.iloc[0, 0] == text.splitlines()[1].split(",")[0]
+
+
+def test_rare_characters_are_read_where_the_encoding_is_stated(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "city,x\n堃,1\n".encode("gb18030"))
+    with pytest.raises(
+        InputError, match=r"'堃' is what stands there in GB18030.*\n.*or gb18030 if that is right"
+    ):
+        read_table(path)
+    assert read_table(path, encoding="gb18030")["city"].tolist() == ["堃"]
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-88", "utf-8\0", "", "ä", "rot13", "base64", "zlib", "hex", "idna", "unicode_escape", "x" * 999],
+)
+def test_names_that_are_no_encoding(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.csv", b"city,x\nA,1\n")
+    with pytest.raises(
+        InputError, match=r"unknown encoding .*\n  remedy: use e\.g\. .* as pair_table\.encoding"
+    ):
+        read_file(path, Layout(encoding=encoding, key="pair_table"))
+
+
+def test_utf_16_is_told_by_its_mark_and_by_its_nul_bytes(tmp_path: Path) -> None:
+    marked = write(tmp_path / "a.csv", "city,x\n杭州,1\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"state pair_table\.encoding: utf-16"):
+        read_file(marked, Layout(key="pair_table"))
+    bare = write(tmp_path / "b.csv", "city,x\nA,1\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"NUL character .*\n  remedy: state encoding: utf-16-le"):
+        read_table(bare)
+    assert read_table(bare, encoding="utf-16-le")["x"].tolist() == [1]
+
+
+def test_nul_characters_are_refused_with_their_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "city,x\n杭州,1\n宁\0波,2\n".encode())
+    with pytest.raises(InputError, match=r"a\.csv: row 3: a NUL character"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "city;x\nA;1,5\nB;2,25\n", "separated by semicolons and decimals are written with commas"),
+        (
+            "a.csv",
+            "city;gdp;x\nA;1,5;1\nB;2,25;2\n",
+            "separated by semicolons and decimals are written with commas",
+        ),
+        ("a.csv", "city;gdp, real;x\nA;1;1\nB;2;2\n", "separated by semicolons\n"),
+        ("a.csv", "city\tx\nA\t1\n", "separated by tabs"),
+        ("a.csv", "city|x\nA|1\n", "separated by bars"),
+        ("a.txt", "city year  x\nA 2010 1\n", "headers are separated by blanks or not at all"),
+        ("a.tsv", "city,x\nA,1\n", "separated by commas"),
+        ("a.tsv", "city;x\nA;1,5\n", "separated by semicolons and decimals"),
+    ],
+)
+def test_separators_that_do_not_fit(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"{message}[\\s\\S]*remedy: (save it with commas|separate)"):
+        read_table(write(tmp_path / name, text.encode()))
+
+
+def test_decimal_commas_never_become_numbers(tmp_path: Path) -> None:
+    read = read_table(write(tmp_path / "a.txt", b"city;x;y\nA;1,234;1.5\nB;2,5;2\n"))
+    assert read["x"].tolist() == ["1,234", "2,5"]  # text, which a number column refuses
+    assert read["y"].tolist() == [1.5, 2.0]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_every_cut_within_a_last_row_that_loses_cells_is_refused(tmp_path: Path, separator: str) -> None:
+    whole = 'city,year,name,gdp\nA,2010,x y,1.5\nB,2011,"a, \n b",27.25'.replace(",", separator).encode()
+    last = whole.index(b"B" + separator.encode())
+    complete = whole.rindex(separator.encode()) + 1
+    for stop in range(last + 1, len(whole) + 1):
+        path = write(tmp_path / "a.txt", whole[:stop])
+        if stop < complete:
+            with pytest.raises(
+                InputError, match=r"a\.txt: (the last row has . of 4 cells|cannot be read \(.*EOF inside)"
+            ):
+                read_table(path)
+        else:
+            assert len(read_table(path)) == 2
+    assert read_table(path)["gdp"].tolist() == [1.5, 27.25]
+
+
+def test_rows_that_end_early_within_the_file_are_as_excel_writes_them(tmp_path: Path) -> None:
+    read = read_table(write(tmp_path / "a.csv", b"city,x,y\nA,1,2\nB,1\nC\n"))
+    np.testing.assert_array_equal(read["y"], [2, np.nan, np.nan])
+
+
+def test_sparse_files_are_bounded(tmp_path: Path) -> None:
+    wide = ",".join(f"c{number}" for number in range(10_000))
+    path = write(tmp_path / "a.csv", (wide + "\nA" * 3000 + "\n").encode())
+    with pytest.raises(InputError, match=r"3,001 rows of 10,000 columns are 30,010,000 cells"):
+        read_table(path)
+    with pytest.raises(InputError, match="has 20,000 columns"):
+        read_table(write(tmp_path / "b.csv", b"," * 19_999 + b"\nA\n"))
+
+
+def test_compressed_bombs_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"city,x\n" + b"A,1\n" * 50_000
+    path = write(tmp_path / "a.csv.gz", gzip.compress(text))
+    assert len(read_table(path)) == 50_000
+    monkeypatch.setattr(limits, "FILE_BYTES", 150_000)
+    with pytest.raises(InputError, match="decompresses to more than 150,000 bytes"):
+        read_table(path)
+    monkeypatch.undo()
+    both = gzip.compress(b"city,x\nA,1\n") + gzip.compress(b"B,2\n")
+    assert read_table(write(path, both))["x"].tolist() == [1, 2]
+    for cut in (both[:-3], both[:15], both[:-12] + b"\xff" * 12, both + b"more"):
+        with pytest.raises(InputError, match=r"a\.csv\.gz: cannot be read .*\n  remedy: get the whole file"):
+            read_table(write(path, cut))
+
+
+def test_whatever_pandas_raises_is_told_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> pd.DataFrame:
+        raise RuntimeError("deep inside\nsecond line")
+
+    monkeypatch.setattr(pd, "read_csv", fail)
+    with pytest.raises(InputError, match=r"a\.csv: cannot be read \(deep inside\)\n  remedy") as refused:
+        read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n"))
+    assert isinstance(refused.value.__cause__, RuntimeError)
