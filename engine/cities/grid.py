@@ -8,7 +8,6 @@ city its place in the sample while an undefined one is a mistake to be shown.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +20,6 @@ from engine.tables.arithmetic import Expression, parse
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_LAGGING = re.compile(r"\b(?:lag|diff|growth)\s*\(")
 _SHOWN = 30
 
 
@@ -262,15 +260,13 @@ class Grid:
 
 
 def _complete(expression: Expression, inputs: Mapping[str, Array], shape: tuple[int, int]) -> Any:
-    """Mask ``[n_units, n_years]``: nothing the expression could read here is missing.
-
-    Each lag, diff or growth reaches one year further back; their number bounds how far.
-    """
+    """Mask ``[n_units, n_years]``: nothing the expression could read here, or in the years that it reaches back
+    to, is missing."""
     present = np.ones(shape, dtype=bool)
     for values in inputs.values():
         present &= ~np.isnan(values)
     complete = present.copy()
-    for depth in range(1, len(_LAGGING.findall(expression.text)) + 1):
+    for depth in range(1, expression.reach + 1):
         complete[:, depth:] &= present[:, :-depth]
         complete[:, :depth] = False
     return complete

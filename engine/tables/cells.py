@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.tables.labels import read_labels
+from engine.tables.problems import FIRST_ROW
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
 MISSING_MARKS = frozenset({"", "NA", "N/A", "NaN", "nan", "-", "--", "–", "—", "——", "…", "……", "..", "..."})
-FIRST_ROW = 2  # of the data: the header is row 1
 
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _YEARS = (1500, 2500)
@@ -90,18 +91,7 @@ def years(cells: pd.Series, *, source: str) -> Codes:
     return values.astype(np.int64)
 
 
-def names(cells: pd.Series) -> tuple[Codes, tuple[str, ...]]:
-    """Codes ``[n_rows]`` into the sorted stripped names of a column; -1 where a cell is empty."""
-    raw_codes, raw = pd.factorize(cells)
-    texts = [_name(value) for value in raw]
-    ordered = tuple(sorted({text for text in texts if text}))
-    position = {text: number for number, text in enumerate(ordered)}
-    of_raw = np.array([position.get(text, -1) for text in texts] + [-1], dtype=np.int64)
-    return of_raw[raw_codes], ordered  # raw code -1 reads the last entry
-
-
-def _name(value: object) -> str:
-    """Text of a name; 110000.0, a code beside an empty cell in the same column, is '110000'."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+def names(cells: pd.Series, *, source: str = "") -> tuple[Codes, tuple[str, ...]]:
+    """Codes ``[n_rows]`` into the sorted normalised names of a column; -1 where a cell is empty."""
+    labels = read_labels([cells], source=source)
+    return labels.codes[0], labels.names

@@ -63,7 +63,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "unreadable arithmetic": (
         lambda: ready(table(), "z", columns={"z": "x +* y"}),
-        r"panel\.columns\.z: cannot read the expression 'x \+\* y'\n  remedy: allowed are",
+        r"panel\.columns\.z: '\*' after '\+' has no place in the expression 'x \+\* y'\n  remedy: allowed are",
     ),
     "duplicate": (
         lambda: ready(pd.concat([table(), table().iloc[[6, 12]]]), "x"),
