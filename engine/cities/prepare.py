@@ -199,6 +199,13 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
     for name in deflate.columns:
         if not grid.known(name):
             grid.column(name, key=f"{key}.columns")  # raises, with a suggestion
+    repeated = [name for name in deflate.columns if list(deflate.columns).count(name) > 1]
+    if repeated:
+        raise InputError(
+            f"'{repeated[0]}' is listed twice, and would be deflated twice",
+            where=f"{key}.columns",
+            remedy="list it once",
+        )
     concerned = [name for name in deflate.columns if name in moving]
     if not concerned:
         return []

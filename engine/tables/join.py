@@ -11,7 +11,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.tables import cells
 from engine.tables.alike import Rule, near_duplicates
-from engine.tables.labels import read_labels
+from engine.tables.labels import Codes, read_labels
 from engine.tables.years import read_years
 
 _SHOWN = 10
@@ -51,6 +51,7 @@ def join(
     """
     if "city" not in other:
         raise InputError("a table that is joined needs a column 'city'", where=source, remedy="rename it")
+    other = other.dropna(how="all")
     columns = [name for name in other.columns if name not in ("city", "year")]
     taken = [name for name in columns if name in frame]
     if taken:
@@ -62,6 +63,7 @@ def join(
             raise InputError(f"the panel has no column '{name}' to join by", where="panel.join")
     read_labels([frame[city]], source="panel.source")  # so that its faults are not laid at the other table
     labels = read_labels([frame[city], other["city"]], source=source, merge=merge)
+    _refuse_nameless(other, labels.codes[1], source)
     named = np.array([*labels.names, ""], dtype=object)  # code -1 reads the last entry
     mine, keys = ([pd.Index(named[codes])] for codes in labels.codes)
     if "year" in other:
@@ -124,6 +126,16 @@ def join_notes(
         if end < last:
             notes.append(f"{source} ends in {end}, the sample in {last}: the years between have no row of it")
     return notes
+
+
+def _refuse_nameless(other: pd.DataFrame, codes: Codes, source: str) -> None:
+    nameless = np.flatnonzero(codes < 0)
+    if len(nameless):
+        raise InputError(
+            f"a row has no city ({len(nameless)} in all)",
+            where=f"{source}: row {other.index[nameless[0]] + cells.FIRST_ROW}",
+            remedy="fill merged cells, and remove notes and totals around the table",
+        )
 
 
 def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) -> list[str]:
