@@ -6,17 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import Block, Formula, Name
+from engine.spec.block import Block, Distinct, Formula, Name
 from engine.tables.alike import Rule
 
 MergeNames = Annotated[
     list[Rule],
+    Distinct,
     Field(
         description="names that differ only so are one: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
     ),
 ]
 MissingCodes = Annotated[
-    dict[str, Annotated[list[int | float | str], Field(min_length=1)]],
+    dict[str, Annotated[list[int | float | str], Field(min_length=1), Distinct]],
     Field(description="by column: values that mean missing, e.g. {gdp: [-999, 9999]}"),
 ]
 
@@ -24,7 +25,7 @@ MissingCodes = Annotated[
 class Deflate(Block):
     """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
 
-    columns: list[Name] = Field(min_length=1, description="canonical columns to deflate")
+    columns: Annotated[list[Name], Distinct] = Field(min_length=1, description="canonical columns to deflate")
     base_year: int
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
@@ -44,7 +45,7 @@ class Fill(Block):
 
     max_gap: int = Field(ge=1, le=10)
     method: Literal["linear", "log_linear"] = "linear"
-    columns: list[Name] | None = Field(
+    columns: Annotated[list[Name], Distinct] | None = Field(
         None, description="default: every column the job reads; an empty list: none"
     )
 
@@ -90,6 +91,7 @@ class PairTable(Block):
     sheet: str | None = None
     encoding: str | None = None
     missing: MissingCodes = {}
+    merge_names: MergeNames = []
 
 
 class Index(Block):

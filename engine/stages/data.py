@@ -24,7 +24,6 @@ from engine.spec import Job
 from engine.spec.data import Fill, Join
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
-from engine.tables.missing import without_codes
 from engine.tables.read import file_hash, read_table
 
 _BUILTIN = "builtin:"
@@ -299,7 +298,7 @@ def _pair_data(job: Job, source: Source) -> PairData:
     assert regressors is not None
     assert job.outcome.column is not None
     pairs = pair_columns(
-        without_codes(source.frame, block.missing, key="pair_table.missing"),
+        source.frame,
         source=source.name,
         unit_i=block.unit_i,
         unit_j=block.unit_j,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
-
-from engine.errors import InputError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -55,27 +52,6 @@ def numeric_codes(codes: Iterable[Code]) -> list[float]:
         except ValueError:
             continue
     return out
-
-
-def without_codes(frame: pd.DataFrame, codes: Mapping[str, Sequence[Code]], *, key: str) -> pd.DataFrame:
-    """The table with empty cells where a column holds one of its codes; ``key`` is the job key of the codes.
-
-    Raises
-    ------
-    InputError
-        For a column that is not in the table.
-    """
-    for name, declared in codes.items():
-        if name not in frame:
-            raise InputError(
-                f"there is no column '{name}'",
-                where=f"{key}.{name}",
-                remedy=f"the table has {', '.join(map(str, frame.columns[:20]))}",
-            )
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        coded = numbers.isin(numeric_codes(declared)) | frame[name].isin(list(declared))
-        frame = frame.assign(**{name: frame[name].mask(coded)})
-    return frame
 
 
 def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Mask]:
