@@ -45,6 +45,19 @@ TOLD_AGAIN = {
     "{year} to {after} in {next}: is the unit the same?": "{name} 有 {count} 次在一年内变动超过 {jump} 倍，即{city}"
     "，由 {year} 年的 {before} 变为 {next} 年的 {after}：单位是否一致？",
     "{count} rows without city and year were passed over": "略去 {count} 行没有城市和年份的数据",
+    # Rows of a pair table that leave
+    "{count} rows without units and year passed over": "略去 {count} 行没有单位和年份的数据",
+    "{count} row without units and year passed over": "略去 {count} 行没有单位和年份的数据",
+    "{count} of {total} rows have an infinite or undefined outcome '{outcome}' (as the logarithm of zero is), the "
+    "first of them row {row}, and are left out": "{total} 行中有 {count} 行的结果 '{outcome}' 为无穷大或无定义（如零的"
+    "对数），首例为第 {row} 行，已略去",
+    "{count} of {total} rows have no row of the same pair {lag} years before and are left out, since model.lag is "
+    "{same}": "{total} 行中有 {count} 行的同一配对没有 {lag} 年之前的数据（model.lag 为 {same}），已略去",
+    "{count} of {total} rows have no row of the same pair {lag} year before and are left out, since model.lag is "
+    "{same}": "{total} 行中有 {count} 行的同一配对没有 {lag} 年之前的数据（model.lag 为 {same}），已略去",
+    "{count} of {total} rows have no '{column}', which {key} names, and are left out": "{total} 行中有 {count} 行没有"
+    " {key} 所列的 '{column}'，已略去",
+    "{count} of {total} rows have weight zero and are left out": "{total} 行中有 {count} 行权重为零，已略去",
     "{name} reads column '{other}' of the file, not the canonical {same} ({text})": "{name} 读取的是文件中的列"
     " '{other}'，而不是规范列 {same}（{text}）",
     "{lost} of {size} city-years have no price level of their year or of {base}, so that deflated columns are "

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from engine.spec.block import Block, Formula, Name
+from engine.tables.alike import Rule
 
 
 class Deflate(Block):
@@ -69,8 +70,16 @@ class PairTable(Block):
     unit_i: str
     unit_j: str
     year: str
-    directed: bool = False
-    weight: str | None = Field(None, description="column of row weights")
+    directed: bool = Field(
+        False,
+        description="true: (i, j) and (j, i) are two pairs of one dyad; false: one pair, in either order",
+    )
+    weight: str | None = Field(None, description="row weights: a column, or arithmetic on columns")
+    merge_names: list[Rule] = Field(
+        [],
+        description="names of units that differ only by these are one: case, zeros (2 and 02), blanks, accents, "
+        "suffix (a missing 市)",
+    )
     sheet: str | None = None
     encoding: str | None = None
 
