@@ -143,7 +143,9 @@ def _one_column(columns: Sequence[pd.Series]) -> pd.Series:
         return columns[0]
     if len({column.dtype for column in columns}) > 1:  # a whole number must not become a float on the way
         columns = [column.astype(object) for column in columns]
-    return pd.concat(list(columns))
+    return pd.concat(list(columns)).rename(
+        "' or '".join(dict.fromkeys(str(column.name) for column in columns))
+    )
 
 
 def _factorize(column: pd.Series, source: str) -> tuple[Codes, list[object]]:
