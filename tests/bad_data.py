@@ -172,11 +172,11 @@ CITIES = {
         data=lambda f: f.assign(pilot_year=2012 + f["city"].str[1:].astype(int) % 3),
     ),
     "never coded 0": Bad(
-        ("cities.csv: column 'pilot_year': C2 adopts in the year 0", "remedy: leave the cell empty where a unit never"),
+        ("column 'pilot_year': '0' is not a year (C2)", "or leave the cell empty where there is none (never adopts)"),
         data=lambda f: f.assign(pilot_year=f["pilot_year"].fillna(0)),
     ),
     "half a year": Bad(
-        ("cities.csv: column 'pilot_year': C0 adopts in 2014.5, which is no year", "remedy: give whole years"),
+        ("cities.csv: row 2, column 'pilot_year': '2014.5' is not a year (C0)", "remedy: write a whole number"),
         data=lambda f: f.assign(pilot_year=f["pilot_year"] + 0.5),
     ),
     "two adoption years": Bad(

@@ -266,14 +266,14 @@ def test_all_problems_of_a_table_are_reported_at_once(tmp_path: Path) -> None:
     frame = pair_table(4).astype({"x": object, "w": object, "year": object})
     frame.loc[1, "other"] = frame.loc[1, "one"]
     frame.loc[2, "x"] = "many"
-    frame.loc[3, "w"] = "none"
+    frame.loc[3, "w"] = "few"
     frame.loc[4, "year"] = "soon"
     frame.loc[5, "one"] = None
     said = refusal(tmp_path, frame)
     for row, part in (
         (3, "paired with itself"),
         (4, "'many'"),
-        (5, "'none'"),
+        (5, "'few'"),
         (6, "'soon'"),
         (7, "unit is empty"),
     ):
@@ -326,5 +326,33 @@ def test_a_list_is_no_name(tmp_path: Path) -> None:
     frame["one"] = [[name] for name in frame["one"]]
     frame.to_parquet(tmp_path / "t.parquet")
     said = refusal(tmp_path, None, {"source": "t.parquet"})
-    assert "row 2, column 'one' or 'other'" in said
+    assert "row 2, column 'one'" in said
     assert "is no name" in said
+
+
+# -- years and missing codes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["{}-12-31", "{}年", "{}-01-01 00:00:00", "{}.0"])
+def test_years_may_be_dates(form: str, tmp_path: Path) -> None:
+    frame = pair_table(4)
+    plain = engine.run(job(tmp_path, frame))
+    found = engine.run(job(tmp_path, frame.assign(year=[form.format(year) for year in frame["year"]])))
+    same(found, plain)
+
+
+def test_declared_codes_are_missing_and_others_are_warned_of(tmp_path: Path) -> None:
+    frame = pair_table(4)
+    coded, empty = frame.copy(), frame.copy()
+    coded.loc[[2, 9], "x"], empty.loc[[2, 9], "x"] = -999, np.nan
+    coded["route"] = empty["route"] = np.where(frame.index % 3, "sea", "air")
+    coded.loc[[4, 7], "route"], empty.loc[[4, 7], "route"] = "unknown", None
+    model = {"regressors": ["x", "w"], "fixed_effects": ["pair", "year", "route"], "errors": ["pair"]}
+    expected = engine.run(job(tmp_path, empty, model=model))
+    found = engine.run(job(tmp_path, coded, {"missing": {"x": [-999], "route": ["unknown"]}}, model=model))
+    same(found, expected)
+    assert found.validation["n_used"] == expected.validation["n_used"] == len(frame) - 4
+    silent = engine.run(job(tmp_path, coded, {"missing": {"route": ["unknown"]}}, model=model))
+    said = f"column 'x' is -999 in 2 of {len(frame)} rows, first in row 4, far from all other values"
+    assert [text for text in silent.manifest["warnings"] if text.startswith(said)]
+    assert "there is no column 'xx'" in refusal(tmp_path, frame, {"missing": {"xx": [-999]}})

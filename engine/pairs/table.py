@@ -12,6 +12,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.pairs.moments import Layout
 from engine.pairs.table_report import (
+    TableColumn,
     TableReport,
     blank_note,
     infinite_warning,
@@ -22,8 +23,8 @@ from engine.pairs.table_report import (
 )
 from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
 from engine.pairs.table_values import TableValues, columns_read
-from engine.tables import cells
-from engine.tables.problems import FIRST_ROW, Problems
+from engine.tables.labels import Labels, normalize, read_labels
+from engine.tables.problems import Problems
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int32]]
@@ -111,7 +112,8 @@ def pair_columns(
     """
     problems = Problems(source)
     read: list[str] = []
-    for key, name in [*request.keys.items(), *((f"model.fixed_effects: '{n}'", n) for n in request.effects)]:
+    named = [*request.keys.items(), *((f"model.fixed_effects: '{name}'", name) for name in request.effects)]
+    for key, name in [*named, *(("pair_table.missing", name) for name in request.missing)]:
         with problems.collect():
             require_column(frame, name, key=key, source=source)
     for key, text in request.formulas.items():
@@ -119,7 +121,7 @@ def pair_columns(
             read += columns_read(frame, text, key=key, source=source)
     problems.raise_any()
     rows = read_rows(frame, request, source=source, problems=problems)
-    values = TableValues(rows)
+    values = TableValues(rows, request.missing)
     for name in dict.fromkeys(read):
         with problems.collect():
             values.column(name)
@@ -169,9 +171,26 @@ def _sample(
         with problems.collect():
             _refuse_weights(weight, inside, request.weight, rows)
     problems.raise_any()
-    levels = {name: cells.names(rows.frame[name])[0][inside] for name in request.effects}
+    labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
+    levels = {name: found.codes[0][inside] for name, found in labels.items()}
     sample = _Sample(rows, inside, np.stack([*columns, outcome], axis=1), weight, levels)
-    return sample, _report(sample, earlier, reports, request)
+    return sample, _report(
+        sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
+    )
+
+
+def _labels(column: pd.Series, request: TableRequest, source: str) -> Labels:
+    """Levels of a fixed effect; a declared code for missing is none."""
+    labels = read_labels([column], source=source, merge=request.merge)
+    declared = {normalize(str(code)) for code in request.missing.get(str(column.name), ())}
+    known = np.array([name not in declared for name in labels.names] + [False])
+    return replace(labels, codes=(np.where(known[labels.codes[0]], labels.codes[0], -1),))
+
+
+def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[str]:
+    for name, found in labels.items():
+        if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
+            yield from found.warnings(source=rows.source, what=f"labels in column '{name}'", key=MERGE_KEY)
 
 
 def _refuse_infinite(values: Array, origin: Integers, text: str, rows: TableRows, table: TableValues) -> None:
@@ -213,12 +232,17 @@ def _refuse_weights(weight: Array, inside: Integers, text: str, rows: TableRows)
         )
 
 
-def _report(sample: _Sample, earlier: Integers, columns: list[Any], request: TableRequest) -> TableReport:
+def _report(
+    sample: _Sample,
+    earlier: Integers,
+    columns: list[TableColumn],
+    warnings: list[str],
+    request: TableRequest,
+) -> TableReport:
     rows, inside = sample.rows, sample.inside
     units = np.union1d(rows.first[inside], rows.second[inside])
     named = replace(rows.labels, names=tuple(rows.units[unit] for unit in units))
     source, years = rows.source, rows.year[inside]
-    what = "names of units"
     usable = np.isfinite(sample.columns).all(axis=1)
     if sample.weight is not None:
         usable &= sample.weight > 0
@@ -237,9 +261,10 @@ def _report(sample: _Sample, earlier: Integers, columns: list[Any], request: Tab
         columns=tuple(columns),
         warnings=(
             *_lost_rows(sample, request),
-            *named.warnings(source=source, what=what, key=MERGE_KEY),
+            *warnings,
+            *named.warnings(source=source, what="units", key=MERGE_KEY),
         ),
-        notes=(*_notes(sample, earlier, request), *named.notes(source=source, what=what)),
+        notes=(*_notes(sample, earlier, request), *rows.notes, *named.notes(source=source, what="units")),
     )
 
 
@@ -248,7 +273,7 @@ def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[str]:
     total = len(sample.inside)
     infinite = np.isinf(sample.columns[:, -1])
     if infinite.any():
-        row = int(sample.rows.frame.index[sample.inside[np.argmax(infinite)]]) + FIRST_ROW
+        row = sample.rows.number(int(sample.inside[np.argmax(infinite)]))
         yield infinite_warning(int(infinite.sum()), total, outcome=request.outcome, row=row)
     for name, codes in sample.levels.items():
         if (codes < 0).any():

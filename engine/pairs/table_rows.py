@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from engine.tables import cells
 from engine.tables.alike import Rule
 from engine.tables.labels import Labels, read_labels
+from engine.tables.missing import Code
 from engine.tables.problems import FIRST_ROW, Problems
 from engine.tables.rows import without_blank_rows
+from engine.tables.years import read_years
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -50,6 +51,8 @@ class TableRequest:
         What becomes of an infinite outcome: ``error``, or its row is left out.
     merge : tuple of str
         Rules by which names of units that are nearly the same are joined.
+    missing : mapping of str to codes
+        By column: values that mean "missing".
     memory : float
         Bytes that the columns, laid out by pair and year, may take.
     """
@@ -66,6 +69,7 @@ class TableRequest:
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"
     merge: tuple[Rule, ...] = ()
+    missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     memory: float = 2e9
 
     @property
@@ -101,6 +105,8 @@ class TableRows:
     directed : bool
     n_blank : int
         Rows with neither units nor year, which are not among them.
+    notes : tuple of str
+        How years were read.
     """
 
     source: str
@@ -109,6 +115,7 @@ class TableRows:
     year: Integers
     directed: bool
     n_blank: int
+    notes: tuple[str, ...] = ()
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -132,9 +139,13 @@ class TableRows:
             one, other = np.minimum(one, other), np.maximum(one, other)
         return np.asarray(np.unique(one * len(self.units) + other, return_inverse=True)[1], dtype=np.int64)
 
+    def number(self, row: int) -> int:
+        """The row's number in the file, whose header is row 1."""
+        return int(self.frame.index[row]) + FIRST_ROW
+
     def place(self, row: int, column: str = "") -> str:
         """``trade.csv: row 7, column 'y'``."""
-        where = f"{self.source}: row {self.frame.index[row] + FIRST_ROW}"
+        where = f"{self.source}: row {self.number(row)}"
         return f"{where}, column '{column}'" if column else where
 
     def owner(self, row: int) -> str:
@@ -153,17 +164,19 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     frame, n_blank = without_blank_rows(frame, list(request.keys.values()))
     if frame.empty:
         raise InputError("the table has no rows", where=source)
-    year, labels = np.zeros(0, dtype=np.int64), Labels((), ())
+    years, labels, notes = np.zeros(0), Labels((), ()), list[str]()
     with problems.collect():
-        year = cells.years(frame[request.year], source=source)
+        years, notes = read_years(
+            frame[request.year], source=source, missing=request.missing.get(request.year, ())
+        )
     with problems.collect():
         labels = read_labels(
             [frame[request.unit_i], frame[request.unit_j]], source=source, merge=request.merge
         )
         for error in _unit_problems(frame, labels, request, source):
             problems.add(error)
-    rows = TableRows(source, frame, labels, year, request.directed, n_blank)
-    if not problems:
+    rows = TableRows(source, frame, labels, years.astype(np.int64), request.directed, n_blank, tuple(notes))
+    if not problems.errors:
         for error in _repeats(rows):
             problems.add(error)
     return rows
@@ -216,7 +229,7 @@ def _repeats(rows: TableRows) -> Iterator[InputError]:
             earlier = _earlier(keys, row)
             yield InputError(
                 f"pair_table.directed is false, but {rows.year[row]} has both ({other}, {one}), in row "
-                f"{rows.frame.index[earlier] + FIRST_ROW}, and ({one}, {other}){_others(turned)}",
+                f"{rows.number(earlier)}, and ({one}, {other}){_others(turned)}",
                 where=rows.place(row),
                 remedy=f"{remedy}, in either order, or say directed: true if the two directions differ",
             )

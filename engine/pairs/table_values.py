@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.pairs.table_rows import TableRows, require_column
 from engine.tables import cells
 from engine.tables.arithmetic import Expression, parse
+from engine.tables.missing import Code, suspects
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -46,8 +47,8 @@ class TableValues:
     arithmetic on columns (`engine.tables.arithmetic`).
     """
 
-    def __init__(self, rows: TableRows) -> None:
-        self._rows = rows
+    def __init__(self, rows: TableRows, missing: Mapping[str, Sequence[Code]]) -> None:
+        self._rows, self._missing = rows, missing
         self._columns: dict[str, Array] = {}
 
     def is_column(self, text: str) -> bool:
@@ -66,6 +67,16 @@ class TableValues:
             values = np.broadcast_to(expression.evaluate(inputs), len(self._rows.year))
         return _undefined(values, _present(inputs, values.shape))
 
+    def code_warnings(self) -> list[str]:
+        """Values in the columns read so far that look like codes for missing ones."""
+        return [
+            f"column '{name}' is {code:g} in {where.sum()} of {len(values)} rows, first in row "
+            f"{self._rows.number(int(np.argmax(where)))}, far from all other values: if that means missing, list it "
+            "under pair_table.missing"
+            for name, values in self._columns.items()
+            for code, where in suspects(values, declared=self._missing.get(name, ())).items()
+        ]
+
     def earlier_rows(self, lag: int) -> Integers:
         """``[n_rows]`` row of the same pair ``lag`` calendar years before, -1 where there is none."""
         year = self._rows.year
@@ -78,7 +89,9 @@ class TableValues:
     def column(self, name: str) -> Array:
         """``[n_rows]`` of a column of the table; raises InputError for text that is no number."""
         if name not in self._columns:
-            self._columns[name] = cells.numbers(self._rows.frame[name], source=self._rows.source)[0]
+            codes = self._missing.get(name, ())
+            frame, source = self._rows.frame, self._rows.source
+            self._columns[name] = cells.numbers(frame[name], source=source, missing=codes)[0]
         return self._columns[name]
 
     def _by_pair(self, expression: Expression, inputs: Mapping[str, Array]) -> Array:

@@ -124,6 +124,7 @@ CHINESE = {
     "Observations": "观测值",
     "Pairs": "城市对数",
     "Units": "城市数",
+    "units": "单位",
     "R²": "R²",
     "Within R²": "组内 R²",
     "Pair": "城市对",

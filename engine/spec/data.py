@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import Block, Formula, Name
+from engine.spec.block import Block, Distinct, Formula, Name
 from engine.tables.alike import Rule
+
+MergeNames = Annotated[
+    list[Rule],
+    Distinct,
+    Field(
+        description="names that differ only so are one: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
+    ),
+]
+MissingCodes = Annotated[
+    dict[str, Annotated[list[int | float | str], Field(min_length=1), Distinct]],
+    Field(description="by column: values that mean missing, e.g. {gdp: [-999, 9999]}"),
+]
 
 
 class Deflate(Block):
     """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
 
-    columns: list[Name] = Field(min_length=1, description="canonical columns to deflate")
+    columns: Annotated[list[Name], Distinct] = Field(min_length=1, description="canonical columns to deflate")
     base_year: int
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
@@ -33,7 +45,9 @@ class Fill(Block):
 
     max_gap: int = Field(ge=1, le=10)
     method: Literal["linear", "log_linear"] = "linear"
-    columns: list[Name] | None = Field(None, description="default: every column the job reads")
+    columns: Annotated[list[Name], Distinct] | None = Field(
+        None, description="default: every column the job reads; [] fills none"
+    )
 
 
 class Panel(Block):
@@ -45,6 +59,8 @@ class Panel(Block):
     )
     sheet: str | None = Field(None, description="Excel sheet; default the first")
     encoding: str | None = Field(None, description="CSV encoding; default: UTF-8, then GB18030")
+    missing: MissingCodes = {}
+    merge_names: MergeNames = []
     deflate: Deflate | None = None
     fill: Fill | None = None
     balance: Literal["drop", "keep"] = Field(
@@ -75,13 +91,10 @@ class PairTable(Block):
         description="true: (i, j) and (j, i) are two pairs of one dyad; false: one pair, in either order",
     )
     weight: str | None = Field(None, description="row weights: a column, or arithmetic on columns")
-    merge_names: list[Rule] = Field(
-        [],
-        description="names of units that differ only by these are one: case, zeros (2 and 02), blanks, accents, "
-        "suffix (a missing 市)",
-    )
     sheet: str | None = None
     encoding: str | None = None
+    missing: MissingCodes = {}
+    merge_names: MergeNames = []
 
 
 class Index(Block):

@@ -23,7 +23,7 @@ from engine.pairs.table import PairColumns, pair_columns
 from engine.pairs.table_report import TableReport
 from engine.pairs.table_rows import TableRequest
 from engine.spec import Job
-from engine.spec.data import Join
+from engine.spec.data import Fill, Join
 from engine.stages.memory import memory_bytes
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
@@ -167,10 +167,12 @@ def _read(
 def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) -> CityData:
     assert job.panel is not None
     assert job.treatment is not None
-    frame, names = source.frame, job.panel.columns
-    city, year = names.get("city", "city"), names.get("year", "year")
+    frame, names, merge = source.frame, job.panel.columns, job.panel.merge_names
+    city, year = (_bare(names.get(name, name), frame) for name in ("city", "year"))
     for rule, other in joined:
-        frame = join(frame, other.frame, source=other.name, city=city, year=year, missing=rule.missing)
+        frame = join(
+            frame, other.frame, source=other.name, city=city, year=year, missing=rule.missing, merge=merge
+        )
     required = _required(job)
     logged = {control.formula: f"controls.{name}" for name, control in job.controls.items() if control.logged}
     for number, text in enumerate(job.pairs.gravity.mass if job.pairs.gravity else []):
@@ -187,11 +189,12 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
         static=[name for name in (*_COORDINATES, *adoption) if name in required],
         optional=adoption,
         labels=label_columns(job),
+        year_columns=[job.treatment.adoption],
+        merge_names=merge,
+        missing=job.panel.missing,
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
-        fill=Filling(fill.max_gap, fill.method, tuple(fill.columns) if fill.columns else None)
-        if fill
-        else None,
+        fill=_filling(fill) if fill else None,
         balance=job.panel.balance,
     )
     panel, indices = with_indices(panel, job, source.name)
@@ -199,10 +202,25 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
     lost = [
         note
         for other in tables
-        for note in join_notes(source.frame, other.frame, source=other.name, city=city, last=panel.years[-1])
+        for note in join_notes(
+            source.frame, other.frame, source=other.name, city=city, last=panel.years[-1], merge=merge
+        )
     ]
     validation = replace(validation, warnings=(*lost, *validation.warnings))
     return CityData(source, panel, validation, indices, tables)
+
+
+def _bare(text: str, frame: pd.DataFrame) -> str:
+    """The column that a mapped name stands for: in backticks or not."""
+    if text in frame:
+        return text
+    expression = parse(text)
+    return expression.names[0] if expression.is_name else text
+
+
+def _filling(fill: Fill) -> Filling:
+    """Filling of the columns listed: of all where there is no list, of none where it is empty."""
+    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns))
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -219,14 +237,18 @@ def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, di
     return panel, indices
 
 
-def label_columns(job: Job) -> list[str]:
-    """Columns that the job needs as one label a city: strata, what the jackknife leaves out, fixed effects."""
+def label_columns(job: Job) -> dict[str, str]:
+    """Columns of which the job needs one label a city, each with the first key that needs it."""
     inference = job.inference
-    names = [name.partition(":")[0] for name in inference.permutation.strata] if inference.permutation else []
+    keys: dict[str, str] = {}
+    for name in inference.permutation.strata if inference.permutation else ():
+        keys.setdefault(name.partition(":")[0], "inference.permutation.strata")
     if inference.jackknife and inference.jackknife.by != "city":
-        names.append(inference.jackknife.by)
-    names += [effect.column for effect in job.model.effects if effect.column and not job.pair_table]
-    return list(dict.fromkeys(names))
+        keys.setdefault(inference.jackknife.by, "inference.jackknife.by")
+    for effect in job.model.effects if not job.pair_table else ():
+        if effect.column:
+            keys.setdefault(effect.column, "model.fixed_effects")
+    return keys
 
 
 def _by_distance(job: Job) -> bool:
@@ -293,6 +315,7 @@ def _pair_data(job: Job, source: Source) -> PairData:
         lag=job.model.lag,
         infinite=job.outcome.infinite,
         merge=tuple(block.merge_names),
+        missing=block.missing,
         memory=memory_bytes(job.runtime.memory),
     )
     return PairData(source, *pair_columns(source.frame, request, source=source.name))

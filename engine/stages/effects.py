@@ -78,11 +78,4 @@ def _built(effect: FixedEffect, data: CityData | PairData) -> PairEffect:
 
 
 def _labels(data: CityData, effect: FixedEffect) -> Integers:
-    labels = data.panel.labels[effect.column]
-    if "" in labels:
-        raise InputError(
-            f"{data.panel.units[labels.index('')]} has no '{effect.column}', which '{effect.text}' needs",
-            where=f"{data.source.name}: column '{effect.column}'",
-            remedy="give every city one",
-        )
-    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    return np.unique(data.panel.labels[effect.column], return_inverse=True)[1].astype(np.int32)

@@ -28,6 +28,7 @@ MAX_LENGTH, MAX_PARTS, MAX_DEPTH = 500, 100, 40
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OPERATOR = re.compile(r"\*\*|//|[-+*/()]")
 _LOOKALIKES = str.maketrans("＋－−–×∗＊÷／（）", "+---***//()")
+_DIVIDE = "divide it: a column that panel.columns defines can be read by another"
 _SHOWN = 40
 
 
@@ -101,7 +102,7 @@ def parse_tree(text: str, *, functions: Collection[str], over_time: Collection[s
         Naming the part that cannot be read, or the limit that is exceeded.
     """
     if len(text) > MAX_LENGTH:
-        raise InputError(f"expression of {len(text)} characters, the limit is {MAX_LENGTH}")
+        raise InputError(f"expression of {len(text)} characters, the limit is {MAX_LENGTH}", remedy=_DIVIDE)
     return _Parser(text, functions, over_time).tree()
 
 
@@ -228,7 +229,9 @@ class _Parser:
     def count(self, node: Node) -> Node:
         self.parts += 1
         if self.parts > MAX_PARTS:
-            raise InputError(f"the expression '{_short(self.text)}' has more than {MAX_PARTS} parts")
+            raise InputError(
+                f"the expression '{_short(self.text)}' has more than {MAX_PARTS} parts", remedy=_DIVIDE
+            )
         return node
 
     def sum(self) -> Node:
@@ -246,7 +249,10 @@ class _Parser:
     def signed(self) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise InputError(f"the expression '{_short(self.text)}' is nested deeper than {MAX_DEPTH} levels")
+            raise InputError(
+                f"the expression '{_short(self.text)}' is nested deeper than {MAX_DEPTH} levels",
+                remedy=_DIVIDE,
+            )
         operator = self.take("+", "-")
         node = self.count(Sign(operator, self.signed())) if operator else self.power()
         self.depth -= 1

@@ -58,11 +58,11 @@ class Labels:
     def notes(self, *, source: str, what: str) -> list[str]:
         """What was done to the spellings, in words: ``what`` is the column, or e.g. ``names of units``."""
         notes = []
-        for pairs, done in ((self.normalized, "were normalised"), (self.merged, "were merged")):
+        for pairs, done in ((self.normalized, "normalised"), (self.merged, "merged")):
             if pairs:
-                shown = ", ".join(f"{visible(old)} is read as '{new}'" for old, new in pairs[:_SHOWN])
+                shown = ", ".join(f"{visible(old)} as '{new}'" for old, new in pairs[:_SHOWN])
                 more = ", ..." if len(pairs) > _SHOWN else ""
-                notes.append(f"{source}: {len(pairs)} spellings in {what} {done}: {shown}{more}")
+                notes.append(f"{source}: spellings in {what} that were {done}: {len(pairs)} ({shown}{more})")
         return notes
 
     def warnings(self, *, source: str, what: str, key: str) -> list[str]:
@@ -76,8 +76,8 @@ class Labels:
         more = "; ..." if len(groups) > _SHOWN else ""
         rules = ", ".join(rule for rule in RULES if any(rule in group.rules for group in groups))
         return [
-            f"{source}: {len(groups)} group{'s' * (len(groups) > 1)} of {what} are spelled nearly alike and "
-            f"count as different: {shown}{more}; if they are the same, spell them alike or set {key}: [{rules}]"
+            f"{source}: {what} that are spelled nearly alike and count as different: {shown}{more}; if they are "
+            f"the same, spell them alike or set {key}: [{rules}]"
         ]
 
 
@@ -101,10 +101,9 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
         For a name with a control character, an error value of Excel (``#REF!``) or a value that is no name
         (a list); and where a name without suffix could be either of two with one. All in one error.
     """
-    column = _one_column(columns)
-    raw_codes, raw = _factorize(column, source)
+    raw_codes, raw = _factorize(columns, source)
     texts = [_text(value) for value in raw]
-    _refuse_unnameable(column, raw_codes, texts, source)
+    _refuse_unnameable(columns, raw_codes, texts, source)
     clean = [normalize(text) for text in texts]
     counts: dict[str, int] = {}
     for name, count in zip(clean, np.bincount(raw_codes[raw_codes >= 0], minlength=len(clean)), strict=True):
@@ -143,13 +142,21 @@ def _one_column(columns: Sequence[pd.Series]) -> pd.Series:
         return columns[0]
     if len({column.dtype for column in columns}) > 1:  # a whole number must not become a float on the way
         columns = [column.astype(object) for column in columns]
-    return pd.concat(list(columns)).rename(
-        "' or '".join(dict.fromkeys(str(column.name) for column in columns))
-    )
+    return pd.concat(list(columns))
 
 
-def _factorize(column: pd.Series, source: str) -> tuple[Codes, list[object]]:
+def _locate(columns: Sequence[pd.Series], position: int) -> tuple[pd.Series, int]:
+    """The column, and the place in it, of a position in all columns one after another."""
+    for column in columns:
+        if position < len(column):
+            return column, position
+        position -= len(column)
+    raise IndexError(position)
+
+
+def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[Codes, list[object]]:
     raw: Any
+    column = _one_column(columns)
     try:
         codes, raw = pd.factorize(column)
     except TypeError:
@@ -160,7 +167,7 @@ def _factorize(column: pd.Series, source: str) -> tuple[Codes, list[object]]:
         position = int(np.flatnonzero(codes == strange[0])[0])
         raise InputError(
             f"{type(values[strange[0]]).__name__} is no name",
-            where=row_place(source, column, position),
+            where=row_place(source, *_locate(columns, position)),
             remedy="write text or a whole number as the name",
         )
     return np.asarray(codes, dtype=np.int64), values
@@ -178,26 +185,32 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _refuse_unnameable(column: pd.Series, codes: Codes, texts: Sequence[str], source: str) -> None:
+def _refuse_unnameable(columns: Sequence[pd.Series], codes: Codes, texts: Sequence[str], source: str) -> None:
     """Refuse control characters, halves of characters, and error values of Excel."""
     problems = Problems(source)
-    for wrong, remedy in (
-        ([text for text in texts if any(map(_control, text))], "take it out; it does not show on a screen"),
-        ([text for text in texts if text.strip() in EXCEL_ERRORS], "mend the cell, or leave it empty"),
+    for wrong, problem, remedy in (
+        (
+            lambda text: any(map(_control, text)),
+            "the name {} holds a control character",
+            "take it out; it does not show on a screen",
+        ),
+        (
+            lambda text: text.strip() in EXCEL_ERRORS,
+            "{} is an error of Excel, not a name",
+            "mend the cell, or leave it empty",
+        ),
     ):
-        if wrong:
-            bad = np.flatnonzero(np.isin(codes, [place for place, text in enumerate(texts) if text in wrong]))
-            text = texts[codes[bad[0]]]
-            mark = next((character for character in text if _control(character)), None)
-            problem = f"'{text.strip()}' is an error of Excel, not a name"
-            if mark:
-                problem = f"the name {visible(text)} holds the control character U+{ord(mark):04X}"
+        places = [place for place, text in enumerate(texts) if wrong(text)]
+        if places:
+            bad = np.flatnonzero(np.isin(codes, places)).tolist()
+            column, first = _locate(columns, bad[0])
+            more = other_rows(
+                column,
+                [position - bad[0] + first for position in bad if position - bad[0] + first < len(column)],
+            )
+            where = row_place(source, column, first)
             problems.add(
-                InputError(
-                    problem + other_rows(column, bad.tolist()),
-                    where=row_place(source, column, int(bad[0])),
-                    remedy=remedy,
-                )
+                InputError(problem.format(visible(texts[codes[bad[0]]])) + more, where=where, remedy=remedy)
             )
     problems.raise_any()
 

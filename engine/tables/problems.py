@@ -16,6 +16,25 @@ number of the row as the user sees it."""
 _SHOWN = 20
 
 
+class SeveralProblems(InputError):
+    """One error for several of a table, a line each, with all their remedies."""
+
+    def __init__(self, errors: Sequence[InputError], *, source: str) -> None:
+        self.parts = tuple(errors)
+        lines = []
+        for error in self.parts[:_SHOWN]:
+            where = (error.where or "").removeprefix(source).removeprefix(": ")
+            lines.append(f"{where}: {error.problem}" if where else error.problem)
+        if len(self.parts) > _SHOWN:
+            lines.append(f"and {len(self.parts) - _SHOWN} more")
+        remedies = list(dict.fromkeys(error.remedy for error in self.parts[:_SHOWN] if error.remedy))
+        super().__init__(
+            "\n  ".join([f"{len(self.parts)} problems", *lines]),
+            where=source or None,
+            remedy="; ".join(remedies) or None,
+        )
+
+
 class Problems:
     """Collector of what is wrong with one table.
 
@@ -37,13 +56,16 @@ class Problems:
         self.source = source
         self._errors: list[InputError] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._errors)
+    @property
+    def errors(self) -> tuple[InputError, ...]:
+        """What was collected so far."""
+        return tuple(self._errors)
 
     def add(self, error: InputError) -> None:
         """Keep a problem; one that is there already, word for word, is kept once."""
-        if str(error) not in map(str, self._errors):
-            self._errors.append(error)
+        for part in error.parts if isinstance(error, SeveralProblems) else (error,):
+            if str(part) not in map(str, self._errors):
+                self._errors.append(part)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -58,21 +80,7 @@ class Problems:
         if len(self._errors) == 1:
             raise self._errors[0]
         if self._errors:
-            raise together(self._errors, source=self.source)
-
-
-def together(errors: Sequence[InputError], *, source: str) -> InputError:
-    """One error for several of a table, a line each, with all their remedies."""
-    lines = []
-    for error in errors[:_SHOWN]:
-        where = (error.where or "").removeprefix(source).removeprefix(": ")
-        lines.append(f"{where}: {error.problem}" if where else error.problem)
-    if len(errors) > _SHOWN:
-        lines.append(f"and {len(errors) - _SHOWN} more")
-    remedies = list(dict.fromkeys(error.remedy for error in errors[:_SHOWN] if error.remedy))
-    return InputError(
-        "\n  ".join([f"{len(errors)} problems", *lines]), where=source, remedy="; ".join(remedies) or None
-    )
+            raise SeveralProblems(self._errors, source=self.source)
 
 
 def row_place(source: str, column: pd.Series, position: int) -> str:
@@ -82,12 +90,12 @@ def row_place(source: str, column: pd.Series, position: int) -> str:
 
 
 def other_rows(column: pd.Series, positions: Sequence[int]) -> str:
-    """`` (so are rows 8, 9 and 12 more)`` for the cells after the first that are wrong alike, "" where none is."""
+    """``; also rows 8, 9, 11 and 12 more`` for the cells after the first that are wrong alike, "" where none is."""
     if len(positions) < 2:
         return ""
     rows = [str(column.index[position] + FIRST_ROW) for position in positions[1:4]]
     more = len(positions) - 1 - len(rows)
     if more:
-        return f"; so are rows {', '.join(rows)} and {more} more"
+        return f"; also rows {', '.join(rows)} and {more} more"
     listed = " and ".join([", ".join(rows[:-1]), rows[-1]] if len(rows) > 1 else rows)
-    return f"; so {'are rows' if len(rows) > 1 else 'is row'} {listed}"
+    return f"; also row{'s' * (len(rows) > 1)} {listed}"

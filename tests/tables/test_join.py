@@ -77,7 +77,7 @@ OTHER = pd.DataFrame({"city": ["a", "b"], "y": [1.0, 2.0]})
         (FRAME.drop(columns="year"), OTHER.assign(year=2010), "panel.join: the panel has no column 'year'"),
         (FRAME, OTHER.assign(city="a"), r"b.csv: row 3: a is given twice\n.*one row a city$"),
         (FRAME, OTHER.assign(city="a", year=2010), r"row 3: a, 2010 is given twice\n.*a city and year$"),
-        (FRAME, OTHER.assign(year="soon"), "'soon' is not a number"),
+        (FRAME, OTHER.assign(year="soon"), "'soon' is not a year"),
         (
             FRAME,
             OTHER.assign(city=["a市", "b市"]),
