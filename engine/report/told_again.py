@@ -73,6 +73,9 @@ TOLD_AGAIN = {
     "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
     "means missing, list it under panel.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于第 {row}"
     " 行），远离其他数值：若表示缺失，请列入 panel.missing",
+    "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
+    "means missing, list it under pair_table.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于第"
+    " {row} 行），远离其他数值：若表示缺失，请列入 pair_table.missing",
     "{name} of {city} is {year}, more than {far} years from the sample ({count} such in all): is it mistyped?": ""
     "{city}的 {name} 为 {year}，距样本超过 {far} 年（共 {count} 处）：是否误写？",
     "{a} and {b} (they differ by {how})": "{a}、{b}（差别：{how}）",

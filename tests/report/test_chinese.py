@@ -76,6 +76,7 @@ SPEAKERS = {
     "tables/join.py": ["join_notes"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
+    "pairs/table_values.py": ["code_warnings"],
     "pairs/table_report.py": [
         "blank_note",
         "infinite_warning",
@@ -141,6 +142,7 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
             "columns",
             "model",
             "lag",
+            *("pair", "table", "missing"),
         }  # a key
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
