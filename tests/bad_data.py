@@ -250,8 +250,9 @@ CITIES = {
 
 TABLES = {
     "both directions": Bad(
-        ("job.yaml: trade.csv: row 2: pair_table.directed is false, but the table holds both (U0, U1) and (U1, U0)",
-         "remedy: keep one row a pair and year, or say directed: true"),
+        ("job.yaml: trade.csv: row 77: pair_table.directed is false, but 2000 has both (U0, U1), in row 2, "
+         "and (U1, U0)",
+         "remedy: keep one row a pair and year, in either order, or say directed: true"),
         data=lambda t: pd.concat([t, t.rename(columns={"a": "b", "b": "a"})]),
     ),
     "pair with itself": Bad(
@@ -261,7 +262,7 @@ TABLES = {
         ("trade.csv: row 9: a unit is empty", "remedy: name both units in every row"), data=row("b", None)
     ),
     "repeated row": Bad(
-        ("trade.csv: row 77: (U0, U1, 2004) is given twice; 1 rows repeat", "remedy: keep one row a pair and year"),
+        ("trade.csv: row 77: (U0, U1, 2004) is given twice; 1 row repeats", "remedy: keep one row a pair and year"),
         data=lambda t: pd.concat([t, t.iloc[[4]]]),
     ),
     "missing column": Bad(

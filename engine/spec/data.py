@@ -86,8 +86,11 @@ class PairTable(Block):
     unit_i: str
     unit_j: str
     year: str
-    directed: bool = False
-    weight: str | None = Field(None, description="column of row weights")
+    directed: bool = Field(
+        False,
+        description="true: (i, j) and (j, i) are two pairs of one dyad; false: one pair, in either order",
+    )
+    weight: str | None = Field(None, description="row weights: a column, or arithmetic on columns")
     sheet: str | None = None
     encoding: str | None = None
     missing: MissingCodes = {}

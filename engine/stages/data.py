@@ -20,8 +20,11 @@ from engine.cities.prepare import prepare
 from engine.cities.validate import Validation
 from engine.errors import InputError
 from engine.pairs.table import PairColumns, pair_columns
+from engine.pairs.table_report import TableReport
+from engine.pairs.table_rows import TableRequest
 from engine.spec import Job
 from engine.spec.data import Fill, Join
+from engine.stages.memory import memory_bytes
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
 from engine.tables.read import file_hash, read_table
@@ -87,10 +90,11 @@ class CityData:
 
 @dataclass(frozen=True)
 class PairData:
-    """A clean pair table."""
+    """A clean pair table, and what is in it."""
 
     source: Source
     pairs: PairColumns
+    validation: TableReport
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -118,6 +122,7 @@ class Reader:
         wanted["labels"] = label_columns(job)
         wanted["effects"] = [effect.column for effect in job.model.effects] if job.pair_table else []
         wanted["places"] = _by_distance(job)
+        wanted["table"] = [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else []
         key = blocks + json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
@@ -297,17 +302,20 @@ def _pair_data(job: Job, source: Source) -> PairData:
     assert block is not None
     assert regressors is not None
     assert job.outcome.column is not None
-    pairs = pair_columns(
-        source.frame,
-        source=source.name,
+    request = TableRequest(
         unit_i=block.unit_i,
         unit_j=block.unit_j,
         year=block.year,
-        directed=block.directed,
-        regressors=tuple(regressors),
         outcome=job.outcome.column,
+        regressors=tuple(regressors),
+        directed=block.directed,
         years=job.years,
         weight=block.weight,
         effects=tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column)),
+        lag=job.model.lag,
+        infinite=job.outcome.infinite,
+        merge=tuple(block.merge_names),
+        missing=block.missing,
+        memory=memory_bytes(job.runtime.memory),
     )
-    return PairData(source, pairs)
+    return PairData(source, *pair_columns(source.frame, request, source=source.name))

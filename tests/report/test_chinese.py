@@ -76,6 +76,14 @@ SPEAKERS = {
     "tables/join.py": ["join_notes"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
+    "pairs/table_values.py": ["code_warnings"],
+    "pairs/table_report.py": [
+        "blank_note",
+        "infinite_warning",
+        "lag_note",
+        "lacking_warning",
+        "weightless_note",
+    ],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
     "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
@@ -128,7 +136,14 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
     assert {name for name, _ in found} >= set(SPEAKERS[path]) - {"_some", "reason"}
     for _, said in found:
         told = ZH.known(said)
-        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {"panel", "deflate", "columns"}  # a key
+        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {
+            "panel",
+            "deflate",
+            "columns",
+            "model",
+            "lag",
+            *("pair", "table", "missing"),
+        }  # a key
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
 
