@@ -71,16 +71,16 @@ TOLD_AGAIN = {
     "{source}: column '{column}' holds dates, of which the year is read: '{date}' as {year}": "{source}：列"
     " '{column}' 为日期，取其年份：'{date}' 读作 {year}",
     "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
-    "means missing, list it under panel.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于第 {row}"
-    " 行），远离其他数值：若表示缺失，请列入 panel.missing",
+    "means missing, list it under panel.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于行"
+    " {row}），远离其他数值：若表示缺失，请列入 panel.missing",
     "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
-    "means missing, list it under pair_table.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于第"
-    " {row} 行），远离其他数值：若表示缺失，请列入 pair_table.missing",
+    "means missing, list it under pair_table.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于行"
+    " {row}），远离其他数值：若表示缺失，请列入 pair_table.missing",
     "{name} of {city} is {year}, more than {far} years from the sample ({count} such in all): is it mistyped?": ""
     "{city}的 {name} 为 {year}，距样本超过 {far} 年（共 {count} 处）：是否误写？",
-    "{a} and {b} (they differ by {how})": "{a}、{b}（差别：{how}）",
     "labels in column '{column}'": "列 '{column}' 的标签",
     "column '{column}'": "列 '{column}'",
+    "cities": "城市",
     "{name} reads column '{other}' of the file, not the canonical {same} ({text})": "{name} 读取的是文件中的列"
     " '{other}'，而不是规范列 {same}（{text}）",
     "{lost} of {size} city-years have no price level of their year or of {base}, so that deflated columns are "

@@ -60,18 +60,6 @@ class NearDuplicates:
     names: tuple[str, ...]
     rules: tuple[Rule, ...]
 
-    @property
-    def words(self) -> str:
-        """How they differ."""
-        words = {
-            "case": "capitals",
-            "zeros": "leading zeros",
-            "blanks": "blanks",
-            "suffix": "a suffix such as 市",
-            "accents": "accents",
-        }
-        return "they differ by " + " and ".join(words[rule] for rule in self.rules)
-
 
 def merge_names(counts: Mapping[str, int], rules: Collection[Rule], *, source: str) -> dict[str, str]:
     """The name each normalised name goes by, when names that differ only by the rules are one.

@@ -148,7 +148,7 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
     ]
     if not groups:
         return []
-    shown = "; ".join(f"{' and '.join(group.names)}" for group in groups[:_SHOWN])
+    shown = "; ".join(" = ".join(group.names) for group in groups[:_SHOWN])
     more = "; ..." if len(groups) > _SHOWN else ""
     rules = ", ".join(dict.fromkeys(rule for group in groups for rule in group.rules))
     return [

@@ -60,7 +60,7 @@ class Labels:
         notes = []
         for pairs, done in ((self.normalized, "normalised"), (self.merged, "merged")):
             if pairs:
-                shown = ", ".join(f"{visible(old)} as '{new}'" for old, new in pairs[:_SHOWN])
+                shown = ", ".join(f"{visible(old)} = '{new}'" for old, new in pairs[:_SHOWN])
                 more = ", ..." if len(pairs) > _SHOWN else ""
                 notes.append(f"{source}: spellings in {what} that were {done}: {len(pairs)} ({shown}{more})")
         return notes
@@ -71,7 +71,7 @@ class Labels:
         if not groups:
             return []
         shown = "; ".join(
-            f"{' and '.join(group.names[:_SHOWN])} ({group.words})" for group in groups[:_SHOWN]
+            f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.rules)})" for group in groups[:_SHOWN]
         )
         more = "; ..." if len(groups) > _SHOWN else ""
         rules = ", ".join(rule for rule in RULES if any(rule in group.rules for group in groups))

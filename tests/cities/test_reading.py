@@ -73,11 +73,11 @@ def test_near_names_are_warned_of_and_merged_by_key() -> None:
     frame = cells("city", {3: "a", 4: "a"})
     panel, validation = ready(frame, "x", balance="keep")
     assert panel.units == ("A", "B", "C", "D", "a")
-    assert any("A and a (they differ by capitals)" in text for text in validation.warnings)
+    assert any("A = a (case)" in text for text in validation.warnings)
     panel, validation = ready(frame, "x", merge_names=["case"])
     assert panel.units == ("A", "B", "C", "D")
     np.testing.assert_array_equal(panel.values["x"], ready(table(), "x")[0].values["x"])
-    assert validation.notes == ("p.csv: spellings in column 'city' that were merged: 1 ('a' as 'A')",)
+    assert validation.notes == ("p.csv: spellings in column 'city' that were merged: 1 ('a' = 'A')",)
     assert not any("nearly alike" in text for text in validation.warnings)
 
 

@@ -124,7 +124,7 @@ def test_near_misses_are_told_with_the_key() -> None:
     other = pd.DataFrame({"city": ["南昌", "赣州市"], "z": [1.0, 2.0]})
     notes = join_notes(frame, other, source="b.csv", city="city", last=2010)
     assert notes[0] == (
-        "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 and 南昌市; spell them "
+        "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 = 南昌市; spell them "
         "alike, or set panel.merge_names: [suffix]"
     )
     assert joined(frame, other, merge=["suffix"])["z"].tolist() == [1.0, 2.0]

@@ -115,11 +115,9 @@ def test_what_was_changed_is_noted_and_near_names_are_warned_of() -> None:
     labels = read_labels([column], source="a.csv", merge=[])
     assert labels.normalized == (("x\u200by", "xy"), ("Ｂ", "B"))
     [note] = labels.notes(source="a.csv", what="column 'c'")
-    assert (
-        note == "a.csv: spellings in column 'c' that were normalised: 2 ('x<U+200B>y' as 'xy', 'Ｂ' as 'B')"
-    )
+    assert note == "a.csv: spellings in column 'c' that were normalised: 2 ('x<U+200B>y' = 'xy', 'Ｂ' = 'B')"
     [warning] = labels.warnings(source="a.csv", what="cities", key="panel.merge_names")
-    assert "B and b (they differ by capitals)" in warning
+    assert "B = b (case)" in warning
     assert warning.endswith("set panel.merge_names: [case]")
 
 
