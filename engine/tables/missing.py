@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ _NINES = [float("9" * digits) for digits in range(2, 9)]
 _SUSPECTS = (*_NINES, *(-nines for nines in _NINES), -9.0, -1e30, 1e30)
 
 
+@lru_cache(maxsize=1 << 16)
 def says_missing(text: str) -> bool:
     """True for an empty cell and for one of `MISSING_WORDS` or `MISSING_SIGNS`."""
     plain = unicodedata.normalize("NFKC", text).strip().casefold()

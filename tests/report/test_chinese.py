@@ -180,8 +180,8 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
         (
             "p.csv: cities that are spelled nearly alike and count as different: C00 = c00 (case); 南昌 = 南昌市 "
             "(suffix); if they are the same, spell them alike or set panel.merge_names: [case, suffix]",
-            "p.csv：城市中写法相近而按不同名称处理：C00 = c00 (case); 南昌 = 南昌市 (suffix)；若实为同一名称，请统一写法或设置 "
-            "panel.merge_names: [case, suffix]",
+            "p.csv：城市中写法相近而按不同名称处理：C00 = c00 (case); 南昌 = 南昌市 (suffix)；若实为同一名称，"
+            "请统一写法或设置 panel.merge_names: [case, suffix]",
         ),
         (
             "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 = 南昌市; spell them "
