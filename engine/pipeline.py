@@ -32,7 +32,6 @@ from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
-from engine.stages.data import CityData
 from engine.stages.finished import STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare import Prepared, distinct_data, prepare_job
 
@@ -329,7 +328,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             place,
             (*inferred.notes, *curve_notes),
         ),
-        validation=data[0].validation.to_dict() if isinstance(data[0], CityData) else {},
+        validation=data[0].validation.to_dict(),
     )
 
 

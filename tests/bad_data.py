@@ -172,11 +172,11 @@ CITIES = {
         data=lambda f: f.assign(pilot_year=2012 + f["city"].str[1:].astype(int) % 3),
     ),
     "never coded 0": Bad(
-        ("cities.csv: column 'pilot_year': C2 adopts in the year 0", "remedy: leave the cell empty where a unit never"),
+        ("column 'pilot_year': '0' is not a year (C2)", "or leave the cell empty where there is none (never adopts)"),
         data=lambda f: f.assign(pilot_year=f["pilot_year"].fillna(0)),
     ),
     "half a year": Bad(
-        ("cities.csv: column 'pilot_year': C0 adopts in 2014.5, which is no year", "remedy: give whole years"),
+        ("cities.csv: row 2, column 'pilot_year': '2014.5' is not a year (C0)", "remedy: write a whole number"),
         data=lambda f: f.assign(pilot_year=f["pilot_year"] + 0.5),
     ),
     "two adoption years": Bad(
@@ -250,8 +250,9 @@ CITIES = {
 
 TABLES = {
     "both directions": Bad(
-        ("job.yaml: trade.csv: row 2: pair_table.directed is false, but the table holds both (U0, U1) and (U1, U0)",
-         "remedy: keep one row a pair and year, or say directed: true"),
+        ("job.yaml: trade.csv: row 77: pair_table.directed is false, but 2000 has both (U0, U1), in row 2, "
+         "and (U1, U0)",
+         "remedy: keep one row a pair and year, in either order, or say directed: true"),
         data=lambda t: pd.concat([t, t.rename(columns={"a": "b", "b": "a"})]),
     ),
     "pair with itself": Bad(
@@ -261,7 +262,7 @@ TABLES = {
         ("trade.csv: row 9: a unit is empty", "remedy: name both units in every row"), data=row("b", None)
     ),
     "repeated row": Bad(
-        ("trade.csv: row 77: (U0, U1, 2004) is given twice; 1 rows repeat", "remedy: keep one row a pair and year"),
+        ("trade.csv: row 77: (U0, U1, 2004) is given twice; 1 row repeats", "remedy: keep one row a pair and year"),
         data=lambda t: pd.concat([t, t.iloc[[4]]]),
     ),
     "missing column": Bad(

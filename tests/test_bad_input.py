@@ -71,7 +71,7 @@ SPEC = {
         argv=(*RUN, "--set", "model"),
     ),
     "bad expression": Bad(
-        ("job.yaml: controls.edu.neg_abs_log_diff: cannot read the expression 'education /'", "remedy: allowed are +"),
+        ("job.yaml: controls.edu.neg_abs_log_diff: the expression 'education /' ends after", "remedy: allowed are +"),
         swap=("education", "education /"),
     ),
     "unknown function": Bad(

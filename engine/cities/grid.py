@@ -8,8 +8,7 @@ city its place in the sample while an undefined one is a mistake to be shown.
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,16 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.tables import cells
+from engine.tables.alike import Rule
 from engine.tables.arithmetic import Expression, parse
+from engine.tables.labels import Labels, read_labels, visible
+from engine.tables.missing import Code, suspects
+from engine.tables.problems import Problems
+from engine.tables.years import check_years, read_years
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_LAGGING = re.compile(r"\b(?:lag|diff|growth)\s*\(")
-_SHOWN = 30
+_SHOWN, _LARGEST = 30, 20_000_000
 
 
 class Grid:
@@ -37,6 +40,15 @@ class Grid:
     columns : mapping of str to str
         Canonical name to a column of the file, or to arithmetic. A name inside arithmetic is a column of
         the file where there is one, else another canonical name.
+    problems : Problems, optional
+        Where what is wrong with rows, cities and years is collected, so that the cells of the columns can be
+        read too before all of it is raised; default: it is raised at once.
+    merge_names : collection of str
+        Rules by which names of cities and labels that are nearly alike are one (`engine.tables.alike`).
+    missing : mapping of str to codes
+        By column, of the file or canonical: values that mean "missing".
+    year_columns : collection of str
+        Canonical columns that hold years, missing where there is none (adoption).
 
     Attributes
     ----------
@@ -48,34 +60,77 @@ class Grid:
         Rows with neither city nor year, which are passed over.
     marks : dict of str to int
         Cells that said "missing" in words, by column of the file.
+    notes, warnings : list of str
+        How names and years were read, and what looks wrong in them.
 
     Raises
     ------
     InputError
-        No city or year column, a row without one of them, a city-year twice.
+        No city or year column, a row without one of them, a city-year twice, more city-years than fit.
     """
 
-    def __init__(self, frame: pd.DataFrame, *, source: str, columns: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        source: str,
+        columns: Mapping[str, str],
+        problems: Problems | None = None,
+        merge_names: Collection[Rule] = (),
+        missing: Mapping[str, Sequence[Code]] | None = None,
+        year_columns: Collection[str] = (),
+    ) -> None:
         self.source, self.columns = source, columns
-        self._frame = frame.reset_index(drop=True)
+        self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
+        self._merge_names, self._year_columns = merge_names, year_columns
         self.marks: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
         self._files: dict[str, Array] = {}
         self._canonical: dict[str, Array] = {}
-        self._index_rows()
+        self._missing_codes = self._codes_by_column(missing or {})
+        index_problems = Problems(source) if problems is None else problems
+        self._lay_nowhere()
+        with index_problems.collect():
+            self._index_rows()
+        if problems is None:
+            index_problems.raise_any()
+
+    def _codes_by_column(self, missing: Mapping[str, Sequence[Code]]) -> dict[str, Sequence[Code]]:
+        return {self._bare(name, key="panel.missing"): codes for name, codes in missing.items()}
+
+    def _lay_nowhere(self) -> None:
+        """A grid of one cell, on which columns can be read while cities or years cannot."""
+        self.units: tuple[str, ...] = ("",)
+        self.years: tuple[int, ...] = (0,)
+        self.n_blank = 0
+        self._codes = np.zeros(len(self._frame), dtype=np.int64)
+        self._place = self._codes
+        self._owners: list[str] | None = None
 
     def _index_rows(self) -> None:
         """Find city and year of every row, and its place on the grid."""
         city, year = self._bare("city", key="panel"), self._bare("year", key="panel")
-        codes, self.units = cells.names(self._frame[city])
-        no_city, no_year = codes < 0, self._frame[year].isna().to_numpy()
-        blank = no_city & no_year
-        self.n_blank = int(blank.sum())
-        if self.n_blank:
-            self._frame, codes = self._frame[~blank], codes[~blank]
-            no_city, no_year = no_city[~blank], no_year[~blank]
-        if not len(codes):
+        problems = Problems(self.source)
+        labels, given = Labels((self._codes,), ("",)), np.zeros(len(self._frame))
+        with problems.collect():
+            labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
+        codes = labels.codes[0]
+        blank_year = self._frame[year].isna().to_numpy()
+        rows = self._frame[~((codes < 0) & blank_year)]
+        with problems.collect():
+            self._refuse_half_rows(codes, blank_year, city, year)
+            given, notes = read_years(rows[year], source=self.source)
+        problems.raise_any()
+        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], given.astype(np.int64), labels.names)
+        self.notes += notes + labels.notes(source=self.source, what=f"column '{city}'")
+        self.warnings += labels.warnings(source=self.source, what="cities", key="panel.merge_names")
+
+    def _refuse_half_rows(self, codes: Any, no_year: Any, city: str, year: str) -> None:
+        no_city = codes < 0
+        if (no_city & no_year).all():
             raise InputError("the table has no rows with a city and a year", where=self.source)
-        half = no_city | no_year
+        half = no_city ^ no_year
         if half.any():
             row = int(np.argmax(half))
             lacking, other = ("city", year) if no_city[row] else ("year", city)
@@ -84,11 +139,20 @@ class Grid:
                 where=f"{self.source}: row {self._row_number(row)}",
                 remedy="fill merged cells, and remove notes and totals around the table",
             )
-        given = cells.years(self._frame[year], source=self.source)
+
+    def _lay_rows(self, rows: pd.DataFrame, codes: Any, given: Any, units: tuple[str, ...]) -> None:
         first, last = int(given.min()), int(given.max())
+        size = len(units) * (last - first + 1)
+        if size > _LARGEST:
+            raise InputError(
+                f"{len(units):,} cities from {first} to {last} are {size:,} city-years, the limit is {_LARGEST:,}",
+                where=self.source,
+                remedy="look for a year or a city that is mistyped, or cut the table",
+            )
+        self.n_blank = len(self._frame) - len(rows)
+        self._frame, self._codes, self.units = rows, codes, units
         self.years = tuple(range(first, last + 1))
-        self._codes = codes
-        self._owners = [self.units[code] for code in codes]
+        self._owners = [units[code] for code in codes]
         self._place = codes * len(self.years) + (given - first)
         self._refuse_duplicates()
 
@@ -97,11 +161,14 @@ class Grid:
         twice = np.flatnonzero(counts > 1)
         if not len(twice):
             return
-        shown = []
+        shown, city = [], self._bare("city", key="panel")
         for place in twice[:3]:
             unit, year = divmod(int(place), len(self.years))
-            rows = ", ".join(str(self._row_number(row)) for row in np.flatnonzero(self._place == place)[:3])
-            shown.append(f"{self.units[unit]} {self.years[year]} (rows {rows})")
+            rows = np.flatnonzero(self._place == place)[:3]
+            numbers = ", ".join(str(self._row_number(row)) for row in rows)
+            spellings = dict.fromkeys(visible(str(self._frame[city].iloc[row]).strip()) for row in rows)
+            spelled = f", spelled {' and '.join(spellings)}" if len(spellings) > 1 else ""
+            shown.append(f"{self.units[unit]} {self.years[year]} (rows {numbers}{spelled})")
         raise InputError(
             f"city-years given more than once: {'; '.join(shown)} ({len(twice)} in all)",
             where=self.source,
@@ -154,7 +221,12 @@ class Grid:
     def label(self, name: str, *, key: str) -> tuple[str, ...]:
         """Text column constant in a city, one label a city, "" where there is none."""
         column = self._bare(name, key=key)
-        codes, texts = cells.names(self._frame[column])
+        labels = read_labels([self._frame[column]], source=self.source, merge=self._merge_names)
+        codes, texts = labels.codes[0], labels.names
+        if not pd.api.types.is_numeric_dtype(self._frame[column].dtype):
+            what = f"labels in column '{column}'"
+            self.notes += labels.notes(source=self.source, what=what)
+            self.warnings += labels.warnings(source=self.source, what=what, key="panel.merge_names")
         given = codes >= 0
         of_unit = np.full(len(self.units), -1, dtype=np.int64)
         of_unit[self._codes[given]] = codes[given]
@@ -182,9 +254,11 @@ class Grid:
             )
         text = self.text(name)
         if text in self._frame:
-            values = self._file(text)
+            values = self._years(text) if name in self._year_columns else self._file(text)
         elif name in self.columns:
             values = self._evaluate(name, self._parse(name), (*trail, name))
+            if name in self._year_columns:
+                self._check_years(name, values)
         else:
             raise self._missing(name, key)
         self._canonical[name] = values
@@ -193,13 +267,45 @@ class Grid:
     def _file(self, column: str) -> Array:
         """``[n_units, n_years]`` of a column of the file, NaN where there is no row."""
         if column not in self._files:
+            codes = self._missing_codes.get(column, ())
             values, self.marks[column] = cells.numbers(
-                self._frame[column], source=self.source, owners=self._owners
+                self._frame[column], source=self.source, owners=self._owners, missing=codes
             )
-            laid = np.full(len(self.units) * len(self.years), np.nan)
-            laid[self._place] = values
-            self._files[column] = laid.reshape(len(self.units), len(self.years))
+            self._files[column] = self._laid(values)
+            self._warn_of_codes(column, values, codes)
         return self._files[column]
+
+    def _years(self, column: str) -> Array:
+        """``[n_units, n_years]`` of a column of the file that holds years, or dates, and may miss them."""
+        values, notes = read_years(
+            self._frame[column],
+            source=self.source,
+            owners=self._owners,
+            optional=True,
+            missing=self._missing_codes.get(column, ()),
+        )
+        self.marks[column] = int(np.isnan(values).sum()) - int(self._frame[column].isna().sum())
+        self.notes += notes
+        return self._laid(values)
+
+    def _check_years(self, name: str, values: Array) -> None:
+        owners = [unit for unit in self.units for _ in self.years]
+        check_years(values.ravel(), owners=owners, what=f"'{name}'", where=f"panel.columns.{name}")
+
+    def _laid(self, values: Array) -> Array:
+        laid = np.full(len(self.units) * len(self.years), np.nan)
+        laid[self._place] = values
+        return laid.reshape(len(self.units), len(self.years))
+
+    def _warn_of_codes(self, column: str, values: Array, declared: Sequence[Code]) -> None:
+        for code, where in suspects(values, declared=declared).items():
+            row = int(np.argmax(where))
+            owner = f" ({self._owners[row]})" if self._owners else ""
+            self.warnings.append(
+                f"column '{column}' is {code:g} in {where.sum()} of {len(values)} rows, first in row "
+                f"{self._row_number(row)}{owner}, far from all other values: if that means missing, list it under "
+                "panel.missing"
+            )
 
     def _evaluate(self, name: str, expression: Expression, trail: tuple[str, ...]) -> Array:
         key = f"panel.columns.{name}"
@@ -262,15 +368,13 @@ class Grid:
 
 
 def _complete(expression: Expression, inputs: Mapping[str, Array], shape: tuple[int, int]) -> Any:
-    """Mask ``[n_units, n_years]``: nothing the expression could read here is missing.
-
-    Each lag, diff or growth reaches one year further back; their number bounds how far.
-    """
+    """Mask ``[n_units, n_years]``: nothing the expression could read here, or in the years that it reaches back
+    to, is missing."""
     present = np.ones(shape, dtype=bool)
     for values in inputs.values():
         present &= ~np.isnan(values)
     complete = present.copy()
-    for depth in range(1, len(_LAGGING.findall(expression.text)) + 1):
+    for depth in range(1, expression.reach + 1):
         complete[:, depth:] &= present[:, :-depth]
         complete[:, :depth] = False
     return complete

@@ -13,7 +13,7 @@ Only columns that are required, directly or through others, are read at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -25,12 +25,15 @@ from engine.cities.grid import Grid
 from engine.cities.panel import CityPanel
 from engine.cities.validate import Validation, validate
 from engine.errors import InputError
+from engine.tables.alike import Rule
 from engine.tables.arithmetic import parse
+from engine.tables.missing import Code
+from engine.tables.problems import Problems
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
-_SHOWN = 5
+_SHOWN, _FAR = 5, 50
 
 
 def prepare(
@@ -42,7 +45,10 @@ def prepare(
     logged: Mapping[str, str] | None = None,
     static: Collection[str] = (),
     optional: Collection[str] = (),
-    labels: Collection[str] = (),
+    labels: Mapping[str, str] | Collection[str] = (),
+    year_columns: Collection[str] = (),
+    merge_names: Collection[Rule] = (),
+    missing: Mapping[str, Sequence[Code]] | None = None,
     years: tuple[int, int] | None = None,
     deflate: Deflation | None = None,
     fill: Filling | None = None,
@@ -68,8 +74,15 @@ def prepare(
         no reason to drop a city. A city of the sample that lacks one is an error.
     optional : collection of str
         Those of the static columns that a city may lack: without an adoption year it never adopts.
-    labels : collection of str
-        Text columns constant in a city to carry along.
+    labels : mapping of str to str, or collection of str
+        Text columns constant in a city to carry along, with the job key that needs each. A city of the sample
+        without a label is an error.
+    year_columns : collection of str
+        Those of the static columns that hold years (adoption), which may be written as dates.
+    merge_names : collection of str
+        Rules by which names that are nearly alike are one (`engine.tables.alike.Rule`).
+    missing : mapping of str to list of number or str, optional
+        By column: codes that mean "missing".
     years : tuple of int, optional
         First and last year of the sample; default all years of the file.
     deflate, fill : optional
@@ -82,27 +95,37 @@ def prepare(
     InputError
         For anything wrong with the table or the request, with file, row or key and the remedy.
     """
-    grid = Grid(frame, source=source, columns=columns or {})
-    wanted = [name for name in required if name not in ("city", "year")]
-    values = {name: grid.column(name, key=required[name]) for name in wanted}
+    problems = Problems(source)
+    grid = Grid(
+        frame,
+        source=source,
+        columns=columns or {},
+        problems=problems,
+        merge_names=merge_names,
+        missing=missing,
+        year_columns=year_columns,
+    )
+    values, texts = _read_columns(grid, required, labels, problems)
     for name in static:
         if name in values:
             values[name] = _spread(values[name], name, grid)
     moving = [name for name in values if name not in static]
-    warnings = _shadow_warnings(values, grid)
+    warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
     warnings += _deflate(values, deflate, moving, grid) if deflate else []
     filled = _fill(values, fill, moving, grid) if fill else {}
     values, filled, window = _cut(values, filled, years, grid)
     _refuse_undefined(values, window, grid)
-    missing = {name: np.isnan(values[name]) for name in moving}
-    dropped, stay = balance_cities(missing, units=grid.units, years=window, rule=balance, source=source)
+    gaps = {name: np.isnan(values[name]) for name in moving}
+    dropped, stay = balance_cities(gaps, units=grid.units, years=window, rule=balance, source=source)
     panel = CityPanel(
         units=tuple(unit for unit, stays in zip(grid.units, stay, strict=True) if stays),
         years=window,
         values={name: _frozen(array[stay]) for name, array in values.items()},
         filled={name: _frozen(mask[stay]) for name, mask in filled.items() if mask[stay].any()},
-        labels={name: _kept(grid.label(name, key="panel.columns"), stay) for name in labels},
+        labels={name: _kept(of_city, stay) for name, of_city in texts.items()},
     )
+    _refuse_unlabelled(panel, labels, grid)
+    warnings += _far_years(panel, year_columns)
     _refuse_unknown(panel, [name for name in static if name not in optional], required, source)
     _refuse_nonpositive(panel, logged or {})
     return panel, validate(
@@ -115,8 +138,33 @@ def prepare(
         dropped=dropped,
         static=tuple(static),
         warnings=warnings,
-        notes=[f"{grid.n_blank} rows without city and year were passed over"] if grid.n_blank else [],
+        notes=[
+            *grid.notes,
+            *([f"{grid.n_blank} rows without city and year were passed over"] * bool(grid.n_blank)),
+        ],
     )
+
+
+def _read_columns(
+    grid: Grid,
+    required: Mapping[str, str],
+    labels: Mapping[str, str] | Collection[str],
+    problems: Problems,
+) -> tuple[dict[str, Array], dict[str, tuple[str, ...]]]:
+    """Values and labels of all columns; raises one InputError for everything wrong with their cells."""
+    values: dict[str, Array] = {}
+    texts: dict[str, tuple[str, ...]] = {}
+    indexed = not problems.errors
+    for name, key in required.items():
+        if name not in ("city", "year"):
+            with problems.collect():
+                values[name] = grid.column(name, key=key)
+    for name in labels:
+        with problems.collect():
+            if indexed:
+                texts[name] = grid.label(name, key="panel.columns")
+    problems.raise_any()
+    return values, texts
 
 
 def _spread(values: Array, name: str, grid: Grid) -> Array:
@@ -151,6 +199,13 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
     for name in deflate.columns:
         if not grid.known(name):
             grid.column(name, key=f"{key}.columns")  # raises, with a suggestion
+    repeated = [name for name in deflate.columns if list(deflate.columns).count(name) > 1]
+    if repeated:
+        raise InputError(
+            f"'{repeated[0]}' is listed twice, and would be deflated twice",
+            where=f"{key}.columns",
+            remedy="list it once",
+        )
     concerned = [name for name in deflate.columns if name in moving]
     if not concerned:
         return []
@@ -272,6 +327,35 @@ def _refuse_unknown(
                 where=f"{required[name]}: {source}",
                 remedy=f"give their {name}, or leave the cities out of the table",
             )
+
+
+def _refuse_unlabelled(panel: CityPanel, labels: Mapping[str, str] | Collection[str], grid: Grid) -> None:
+    """Every city of the sample has its labels: without one it would silently be a group of its own."""
+    for name, of_city in panel.labels.items():
+        lacking = [unit for unit, label in zip(panel.units, of_city, strict=True) if not label]
+        if lacking:
+            cities = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
+            key = labels[name] if isinstance(labels, Mapping) else "panel.columns"
+            raise InputError(
+                f"{len(lacking)} of {panel.n_units} cities have no '{name}', which {key} needs: {cities}",
+                where=f"{grid.source}: column '{grid.text(name)}'",
+                remedy="give every city one, or leave the cities out of the table",
+            )
+
+
+def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[str]:
+    """Years of adoption so far from the sample that they may be mistyped."""
+    out = []
+    for name in year_columns:
+        year = panel.values[name][:, 0] if name in panel.values else np.array([])
+        far = (year > panel.years[-1] + _FAR) | (year < panel.years[0] - _FAR)
+        if far.any():
+            unit = int(np.argmax(far))
+            out.append(
+                f"{name} of {panel.units[unit]} is {year[unit]:.0f}, more than {_FAR} years from the sample "
+                f"({far.sum()} such in all): is it mistyped?"
+            )
+    return out
 
 
 def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.cities.panel import CityPanel
+from engine.cities.places import groups_at_one_place
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -279,12 +280,8 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
 def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
     if not {"latitude", "longitude"} <= panel.values.keys():
         return ()
-    places: dict[tuple[float, float], list[str]] = {}
-    where = zip(panel.values["latitude"][:, 0], panel.values["longitude"][:, 0], strict=True)
-    for unit, place in zip(panel.units, where, strict=True):
-        if not any(map(math.isnan, place)):
-            places.setdefault(place, []).append(unit)
-    return tuple(tuple(group) for group in places.values() if len(group) > 1)
+    latitude, longitude = panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
+    return groups_at_one_place(panel.units, latitude, longitude)
 
 
 def _filled(mask: Any, panel: CityPanel) -> dict[str, tuple[int, ...]]:

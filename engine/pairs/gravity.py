@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.cities.places import groups_at_one_place
 from engine.errors import InputError
 from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
 
@@ -93,15 +94,15 @@ def check_degrees(units: Sequence[str], latitude: Array, longitude: Array) -> No
 def check_places(units: Sequence[str], latitude: Array, longitude: Array) -> None:
     """Refuse coordinates that are missing, not on the globe, or shared by two units (distance zero)."""
     check_degrees(units, latitude, longitude)
-    places: dict[tuple[float, float], int] = {}
-    for k, place in enumerate(zip(latitude.tolist(), longitude.tolist(), strict=True)):
-        first = places.setdefault(place, k)
-        if first != k:
-            raise InputError(
-                f"{units[first]} and {units[k]} are at one place ({place[0]:g}, {place[1]:g}), so their distance is 0",
-                where="columns latitude, longitude",
-                remedy="correct the coordinates, or leave out pairs.gravity",
-            )
+    together = groups_at_one_place(units, latitude, longitude)
+    if together:
+        first, second = (list(units).index(unit) for unit in together[0][:2])
+        raise InputError(
+            f"{units[first]} and {units[second]} are at one place ({latitude[first]:g}, {longitude[first]:g}), "
+            "so their distance is 0",
+            where="columns latitude, longitude",
+            remedy="correct the coordinates, or leave out pairs.gravity",
+        )
 
 
 @dataclass(frozen=True)

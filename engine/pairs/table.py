@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from engine.tables import cells
+from engine.pairs.moments import Layout
+from engine.pairs.table_report import (
+    TableColumn,
+    TableReport,
+    blank_note,
+    infinite_warning,
+    lacking_warning,
+    lag_note,
+    table_column,
+    weightless_note,
+)
+from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
+from engine.pairs.table_values import TableValues, columns_read
+from engine.tables.labels import Labels, normalize, read_labels
+from engine.tables.problems import Problems
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Codes = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+_COPIES = 2  # of the columns by pair and year that are held at once
+_CHUNK, _CHUNK_COPIES = 4096, 3  # pairs whose statistics are made at once, and arrays of their size
 
 
 @dataclass(frozen=True)
@@ -24,9 +42,9 @@ class PairColumns:
     Attributes
     ----------
     units : tuple of str
-        Sorted.
+        Sorted; those with a row in the sample.
     years : tuple of int
-        Those of the table, ascending; they need not be consecutive.
+        Those of the sample that have a row, ascending; they need not be consecutive.
     i, j : int32 ``[n_pairs]``
         Positions of the two units, sorted; i < j unless directed. Directed tables have rows 2q and 2q+1
         for the two directions of a dyad, one of which may be empty.
@@ -41,97 +59,270 @@ class PairColumns:
 
     units: tuple[str, ...]
     years: tuple[int, ...]
-    i: np.ndarray[Any, np.dtype[np.int32]]
-    j: np.ndarray[Any, np.dtype[np.int32]]
+    i: Codes
+    j: Codes
     values: Array
     directed: bool
     weights: Array | None = None
-    levels: Mapping[str, np.ndarray[Any, np.dtype[np.int32]]] = field(default_factory=dict)
+    levels: Mapping[str, Codes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Values of the rows of the sample, one entry a row.
+
+    Attributes
+    ----------
+    rows : TableRows
+        All rows of the table.
+    inside : int64 ``[n_rows]``
+        Which of them are in the sample.
+    columns : float64 ``[n_rows, n_columns]``
+        Regressors, lagged, then the outcome.
+    weight : float64 ``[n_rows]`` or None
+    levels : mapping of str to int64 ``[n_rows]``
+    """
+
+    rows: TableRows
+    inside: Integers
+    columns: Array
+    weight: Array | None
+    levels: Mapping[str, Integers]
 
 
 def pair_columns(
-    frame: pd.DataFrame,
-    *,
-    source: str,
-    unit_i: str,
-    unit_j: str,
-    year: str,
-    directed: bool,
-    regressors: tuple[str, ...],
-    outcome: str,
-    years: tuple[int, int] | None = None,
-    weight: str | None = None,
-    effects: Sequence[str] = (),
-) -> PairColumns:
-    """Check a dyadic table and lay it out by pair and year.
+    frame: pd.DataFrame, request: TableRequest, *, source: str
+) -> tuple[PairColumns, TableReport]:
+    """Check a dyadic table and lay it out by pair and year; and report what is in it.
 
     Parameters
     ----------
     frame : DataFrame
+        One row a pair and year, in any order; blank rows are passed over.
+    request : TableRequest
     source : str
         File, for messages.
-    unit_i, unit_j, year, outcome : str
-        Columns of the table.
-    regressors : tuple of str
-    directed : bool
-        False: a pair is unordered and may stand in either order, but only in one. True: (i, j) and (j, i)
-        are two pairs of one dyad.
-    years : tuple of int, optional
-        First and last year of the sample.
-    weight : str, optional
-        Column of row weights.
-    effects : sequence of str
-        Columns whose values are levels of fixed effects; a row that lacks one is missing.
 
     Raises
     ------
     InputError
-        For missing columns, negative or missing weights, text in number columns, pairs of a unit with itself,
-        rows given twice, and undirected tables that hold both directions.
+        For missing columns, negative weights, text in number columns, regressors that are infinite or undefined,
+        pairs of a unit with itself, a pair and year given twice, and a table too large; all that can be found at
+        once is told at once.
     """
-    wanted = {"pair_table.unit_i": unit_i, "pair_table.unit_j": unit_j, "pair_table.year": year}
-    wanted |= {"outcome.column": outcome} | {
-        f"model.regressors[{n}]": name for n, name in enumerate(regressors)
-    }
-    if weight is not None:
-        wanted["pair_table.weight"] = weight
-    wanted |= {f"model.fixed_effects: '{name}'": name for name in effects}
-    for key, name in wanted.items():
-        _require(frame, name, key, source)
-    if frame.empty:
-        raise InputError("the table has no rows", where=source)
-    time = cells.years(frame[year], source=source)
-    if years is not None:
-        frame, time = _window(frame, time, years, source)
-    one, other, units = _units(frame, unit_i, unit_j, source)
-    swap = (one > other) & (not directed)
-    i, j = np.where(swap, other, one), np.where(swap, one, other)
-    present = np.unique(time)
-    t = np.searchsorted(present, time)
-    _refuse_repeats(frame, (i, j, t), swap, directed, (unit_i, unit_j, year), source)
-    columns = [cells.numbers(frame[name], source=source)[0] for name in (*regressors, outcome)]
-    for name, values in zip(regressors, columns, strict=False):
-        _refuse_infinite(values, frame.index, name, source)
-    low, high, direction = np.minimum(i, j), np.maximum(i, j), (i > j).astype(np.int64)
-    dyads, position = np.unique(low * len(units) + high, return_inverse=True)
-    first, second = dyads // len(units), dyads % len(units)
+    problems = Problems(source)
+    read: list[str] = []
+    named = [*request.keys.items(), *((f"model.fixed_effects: '{name}'", name) for name in request.effects)]
+    for key, name in [*named, *(("pair_table.missing", name) for name in request.missing)]:
+        with problems.collect():
+            require_column(frame, name, key=key, source=source)
+    for key, text in request.formulas.items():
+        with problems.collect():
+            read += columns_read(frame, text, key=key, source=source)
+    problems.raise_any()
+    rows = read_rows(frame, request, source=source, problems=problems)
+    values = TableValues(rows, request.missing)
+    for name in dict.fromkeys(read):
+        with problems.collect():
+            values.column(name)
+    problems.raise_any()
+    inside = _window(rows.year, request.years, source)
+    sample, report = _sample(rows, values, inside, request)
+    return _laid_out(sample, request), report
+
+
+def _window(year: Integers, years: tuple[int, int] | None, source: str) -> Integers:
+    """Rows of the sample years."""
+    if years is None:
+        return np.arange(len(year))
+    if years[0] < year.min() or years[1] > year.max():
+        raise InputError(
+            f"years [{years[0]}, {years[1]}] reach beyond the table, which has {year.min()} to {year.max()}",
+            where=f"{source}: years",
+            remedy="name years that the table has",
+        )
+    inside = np.flatnonzero((year >= years[0]) & (year <= years[1]))
+    if not len(inside):
+        raise InputError(f"no row is of the years [{years[0]}, {years[1]}]", where=f"{source}: years")
+    return inside
+
+
+def _sample(
+    rows: TableRows, values: TableValues, inside: Integers, request: TableRequest
+) -> tuple[_Sample, TableReport]:
+    problems = Problems(rows.source)
+    earlier = values.earlier_rows(request.lag)[inside] if request.lag else inside
+    reports, columns = [], []
+    for text in request.regressors:
+        full = values.values(text)
+        reports.append(table_column(text, full[inside]))
+        columns.append(np.where(earlier >= 0, full[earlier], np.nan))
+        with problems.collect():
+            _refuse_infinite(columns[-1], earlier, text, rows, values)
+    outcome = values.values(request.outcome)[inside]
+    reports.append(table_column(request.outcome, outcome))
+    if request.infinite == "error":
+        with problems.collect():
+            _refuse_infinite_outcome(outcome, inside, request.outcome, rows)
+    weight = None
+    if request.weight is not None:
+        weight = values.values(request.weight)[inside]
+        reports.append(table_column(request.weight, weight))
+        with problems.collect():
+            _refuse_weights(weight, inside, request.weight, rows)
+    problems.raise_any()
+    labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
+    levels = {name: found.codes[0][inside] for name, found in labels.items()}
+    sample = _Sample(rows, inside, np.stack([*columns, outcome], axis=1), weight, levels)
+    return sample, _report(
+        sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
+    )
+
+
+def _labels(column: pd.Series, request: TableRequest, source: str) -> Labels:
+    """Levels of a fixed effect; a declared code for missing is none."""
+    labels = read_labels([column], source=source, merge=request.merge)
+    declared = {normalize(str(code)) for code in request.missing.get(str(column.name), ())}
+    known = np.array([name not in declared for name in labels.names] + [False])
+    return replace(labels, codes=(np.where(known[labels.codes[0]], labels.codes[0], -1),))
+
+
+def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[str]:
+    for name, found in labels.items():
+        if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
+            yield from found.warnings(source=rows.source, what=f"labels in column '{name}'", key=MERGE_KEY)
+
+
+def _refuse_infinite(values: Array, origin: Integers, text: str, rows: TableRows, table: TableValues) -> None:
+    """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
+    bad = np.isinf(values)
+    if bad.any():
+        row, count = int(origin[np.argmax(bad)]), int(bad.sum())
+        shown = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
+        raise InputError(
+            f"the regressor is {shown} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
+            where=rows.place(row, text),
+            remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf"
+            if table.is_column(text)
+            else "the logarithm of zero, a division by zero or the like: mend the cells, leave them empty where they "
+            "are missing, or use another formula, e.g. log(1 + x)",
+        )
+
+
+def _refuse_infinite_outcome(values: Array, inside: Integers, text: str, rows: TableRows) -> None:
+    """Where the job says ``outcome.infinite: error``."""
+    bad = np.isinf(values)
+    if bad.any():
+        row, count = int(inside[np.argmax(bad)]), int(bad.sum())
+        raise InputError(
+            f"the outcome is infinite ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
+            where=rows.place(row, text),
+            remedy="mend the cells, or leave such rows out with outcome.infinite: drop",
+        )
+
+
+def _refuse_weights(weight: Array, inside: Integers, text: str, rows: TableRows) -> None:
+    bad = np.isinf(weight) | (weight < 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"the weight is {weight[row]:g}",
+            where=rows.place(int(inside[row]), text),
+            remedy="weights are numbers from zero up; zero leaves a row out",
+        )
+
+
+def _report(
+    sample: _Sample,
+    earlier: Integers,
+    columns: list[TableColumn],
+    warnings: list[str],
+    request: TableRequest,
+) -> TableReport:
+    rows, inside = sample.rows, sample.inside
+    units = np.union1d(rows.first[inside], rows.second[inside])
+    named = replace(rows.labels, names=tuple(rows.units[unit] for unit in units))
+    source, years = rows.source, rows.year[inside]
+    usable = np.isfinite(sample.columns).all(axis=1)
+    if sample.weight is not None:
+        usable &= sample.weight > 0
+    for codes in sample.levels.values():
+        usable &= codes >= 0
+    return TableReport(
+        source=source,
+        years=(int(years.min()), int(years.max())),
+        n_years=len(np.unique(years)),
+        n_units=len(units),
+        n_pairs=len(np.unique(rows.pair[inside])),
+        n_rows=len(inside),
+        n_used=int(usable.sum()),
+        directed=rows.directed,
+        lag=request.lag,
+        columns=tuple(columns),
+        warnings=(
+            *_lost_rows(sample, request),
+            *warnings,
+            *named.warnings(source=source, what="units", key=MERGE_KEY),
+        ),
+        notes=(*_notes(sample, earlier, request), *rows.notes, *named.notes(source=source, what="units")),
+    )
+
+
+def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[str]:
+    """Rows that leave for another reason than a missing value, which the columns count."""
+    total = len(sample.inside)
+    infinite = np.isinf(sample.columns[:, -1])
+    if infinite.any():
+        row = sample.rows.number(int(sample.inside[np.argmax(infinite)]))
+        yield infinite_warning(int(infinite.sum()), total, outcome=request.outcome, row=row)
+    for name, codes in sample.levels.items():
+        if (codes < 0).any():
+            yield lacking_warning(int((codes < 0).sum()), total, column=name, key="model.fixed_effects")
+    if sample.weight is not None and np.isnan(sample.weight).any():
+        missing = int(np.isnan(sample.weight).sum())
+        yield lacking_warning(missing, total, column=request.weight or "", key="pair_table.weight")
+
+
+def _notes(sample: _Sample, earlier: Integers, request: TableRequest) -> Iterator[str]:
+    """Rows that are passed over, or leave because the job says so."""
+    total = len(sample.inside)
+    if sample.rows.n_blank:
+        yield blank_note(sample.rows.n_blank)
+    if (earlier < 0).any():
+        yield lag_note(int((earlier < 0).sum()), total, lag=request.lag)
+    if sample.weight is not None and (sample.weight == 0).any():
+        yield weightless_note(int((sample.weight == 0).sum()), total)
+
+
+def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
+    """Rows of the sample as dense arrays."""
+    rows, inside, directed = sample.rows, sample.inside, request.directed
+    one, other = rows.first[inside], rows.second[inside]
+    present, codes = np.unique(np.concatenate([one, other]), return_inverse=True)
+    one, other = codes[: len(one)], codes[len(one) :]
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    years, t = np.unique(rows.year[inside], return_inverse=True)
+    dyads, position = np.unique(low * len(present) + high, return_inverse=True)
+    first, second = dyads // len(present), dyads % len(present)
     if directed:
-        position = 2 * position + direction
+        position = 2 * position + (one > other)
         first, second = np.stack([first, second], 1).ravel(), np.stack([second, first], 1).ravel()
-    values = np.full((len(first), len(present), len(columns)), np.nan)
-    values[position, t] = np.stack(columns, axis=1)
-    levels = {name: np.full(values.shape[:2], -1, dtype=np.int32) for name in effects}
-    for name, codes in levels.items():
-        codes[position, t] = cells.names(frame[name])[0]
-        values[codes < 0] = np.nan
+    shape = len(first), len(years)
+    _refuse_large(shape, len(inside), sample.columns.shape[1], request)
+    values = np.full((*shape, sample.columns.shape[1]), np.nan)
+    values[position, t] = sample.columns
+    levels = {name: np.full(shape, -1, dtype=np.int32) for name in sample.levels}
+    for name, codes in sample.levels.items():
+        levels[name][position, t] = codes
+        values[levels[name] < 0] = np.nan
     weights = None
-    if weight is not None:
-        weights = np.zeros(values.shape[:2])
-        weights[position, t] = _weights(frame, weight, source)
+    if sample.weight is not None:
+        weights = np.zeros(shape)
+        weights[position, t] = np.nan_to_num(sample.weight)
         weights = _scaled(weights, values)
     return PairColumns(
-        units,
-        tuple(present.tolist()),
+        tuple(rows.units[unit] for unit in present),
+        tuple(years.tolist()),
         first.astype(np.int32),
         second.astype(np.int32),
         values,
@@ -141,17 +332,21 @@ def pair_columns(
     )
 
 
-def _weights(frame: pd.DataFrame, name: str, source: str) -> Array:
-    weights = cells.numbers(frame[name], source=source)[0]
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row = int(np.argmax(bad))
+def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: TableRequest) -> None:
+    """Refuse a table whose arrays, by pair and year, are larger than what may be held."""
+    n_pairs, n_years = shape
+    columns = n_columns + (request.weight is not None) + len(request.effects) / 2
+    statistics = Layout(n_years, n_columns, balanced=False).size
+    needed = 8.0 * (_COPIES * n_pairs * n_years * columns + _CHUNK_COPIES * min(_CHUNK, n_pairs) * statistics)
+    if needed > request.memory:
         raise InputError(
-            f"the weight is {weights[row]:g}",
-            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}, column '{name}'",
-            remedy="weights are numbers from zero up; zero leaves a row out",
+            f"{n_pairs:,} pairs in {n_years:,} years, with {n_columns} columns, take {needed / 1e9:.1f} GB laid out "
+            f"by pair and year ({n_rows:,} rows fill {n_rows / n_pairs / n_years:.1%} of it), more than "
+            f"runtime.memory allows ({request.memory / 1e9:g}GB)",
+            where="runtime.memory",
+            remedy=f"allow at least {needed / 1e9 * 1.2:.1f}GB, or take fewer years (years: [first, last]), pairs or "
+            "regressors",
         )
-    return np.asarray(weights)
 
 
 def _scaled(weights: Array, values: Array) -> Array:
@@ -159,90 +354,3 @@ def _scaled(weights: Array, values: Array) -> Array:
     complete = np.isfinite(values).all(axis=2) & (weights > 0)
     used = complete & (complete.sum(axis=1, keepdims=True) >= 2)
     return np.where(used, weights, 0.0) / (weights[used].mean() if used.any() else 1.0)
-
-
-def _require(frame: pd.DataFrame, name: str, key: str, source: str) -> None:
-    if name not in frame.columns:
-        near = difflib.get_close_matches(name, [str(column) for column in frame.columns], 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise InputError(
-            f"there is no column '{name}'",
-            where=f"{source}: {key}",
-            remedy=f"{hint}the table has {', '.join(map(str, frame.columns[:20]))}",
-        )
-
-
-def _window(
-    frame: pd.DataFrame, time: Integers, years: tuple[int, int], source: str
-) -> tuple[pd.DataFrame, Integers]:
-    inside = (time >= years[0]) & (time <= years[1])
-    if years[0] < time.min() or years[1] > time.max():
-        raise InputError(
-            f"years [{years[0]}, {years[1]}] reach beyond the table, which has {time.min()} to {time.max()}",
-            where=f"{source}: years",
-            remedy="name years that the table has",
-        )
-    return frame[inside], time[inside]
-
-
-def _refuse_infinite(values: Array, rows: pd.Index, name: str, source: str) -> None:
-    """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
-    if np.isinf(values).any():
-        row = int(np.argmax(np.isinf(values)))
-        raise InputError(
-            f"the regressor is {values[row]:g}",
-            where=f"{source}: row {rows[row] + cells.FIRST_ROW}, column '{name}'",
-            remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf",
-        )
-
-
-def _units(
-    frame: pd.DataFrame, unit_i: str, unit_j: str, source: str
-) -> tuple[Integers, Integers, tuple[str, ...]]:
-    """Codes of both units in one sorted list of names."""
-    codes, units = cells.names(pd.concat([frame[unit_i], frame[unit_j]], ignore_index=True))
-    one, other = codes[: len(frame)], codes[len(frame) :]
-    for bad, what, remedy in (
-        ((one < 0) | (other < 0), "a unit is empty", "name both units in every row"),
-        (one == other, "a unit is paired with itself", "leave such rows out"),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise InputError(
-                f"{what} ({frame[unit_i].iloc[row]}, {frame[unit_j].iloc[row]})",
-                where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
-                remedy=remedy,
-            )
-    return one, other, units
-
-
-def _refuse_repeats(
-    frame: pd.DataFrame,
-    position: tuple[Integers, Integers, Integers],
-    swapped: Any,
-    directed: bool,
-    columns: tuple[str, str, str],
-    source: str,
-) -> None:
-    """Refuse rows given twice, and undirected tables in which one pair stands in both orders."""
-    i, j, t = position
-    keys = pd.DataFrame({"i": i, "j": j, "t": t, "swapped": swapped})
-    both = keys.groupby(["i", "j"], sort=False)["swapped"].transform("nunique").to_numpy() > 1
-    if not directed and both.any():
-        row = int(np.argmax(both))
-        names = frame[columns[0]].iloc[row], frame[columns[1]].iloc[row]
-        raise InputError(
-            f"pair_table.directed is false, but the table holds both ({names[0]}, {names[1]}) and "
-            f"({names[1]}, {names[0]})",
-            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
-            remedy="keep one row a pair and year, or say directed: true if the two directions differ",
-        )
-    repeated = keys.duplicated(["i", "j", "t"]).to_numpy()
-    if repeated.any():
-        row = int(np.argmax(repeated))
-        what = ", ".join(str(frame[name].iloc[row]) for name in columns)
-        raise InputError(
-            f"({what}) is given twice; {int(repeated.sum())} rows repeat an earlier one",
-            where=f"{source}: row {frame.index[row] + cells.FIRST_ROW}",
-            remedy="keep one row a pair and year",
-        )

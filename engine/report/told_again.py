@@ -45,6 +45,42 @@ TOLD_AGAIN = {
     "{year} to {after} in {next}: is the unit the same?": "{name} 有 {count} 次在一年内变动超过 {jump} 倍，即{city}"
     "，由 {year} 年的 {before} 变为 {next} 年的 {after}：单位是否一致？",
     "{count} rows without city and year were passed over": "略去 {count} 行没有城市和年份的数据",
+    # Rows of a pair table that leave
+    "{count} rows without units and year passed over": "略去 {count} 行没有单位和年份的数据",
+    "{count} row without units and year passed over": "略去 {count} 行没有单位和年份的数据",
+    "{count} of {total} rows have an infinite or undefined outcome '{outcome}' (as the logarithm of zero is), the "
+    "first of them row {row}, and are left out": "{total} 行中有 {count} 行的结果 '{outcome}' 为无穷大或无定义（如零的"
+    "对数），首例为第 {row} 行，已略去",
+    "{count} of {total} rows have no row of the same pair {lag} years before and are left out, since model.lag is "
+    "{same}": "{total} 行中有 {count} 行的同一配对没有 {lag} 年之前的数据（model.lag 为 {same}），已略去",
+    "{count} of {total} rows have no row of the same pair {lag} year before and are left out, since model.lag is "
+    "{same}": "{total} 行中有 {count} 行的同一配对没有 {lag} 年之前的数据（model.lag 为 {same}），已略去",
+    "{count} of {total} rows have no '{column}', which {key} names, and are left out": "{total} 行中有 {count} 行没有"
+    " {key} 所列的 '{column}'，已略去",
+    "{count} of {total} rows have weight zero and are left out": "{total} 行中有 {count} 行权重为零，已略去",
+    # How names, years and missing values were read
+    "{source}: spellings in {what} that were normalised: {count} ({spellings})": "{source}：{what}中 {count} 种写法已"
+    "规范化（{spellings}）",
+    "{source}: spellings in {what} that were merged: {count} ({spellings})": "{source}：{what}中 {count} 种写法已合并"
+    "（{spellings}）",
+    "{source}: {what} that are spelled nearly alike and count as different: {groups}; if they are the same, spell "
+    "them alike or set {key}": "{source}：{what}中写法相近而按不同名称处理：{groups}；若实为同一名称，请统一写法或设置 "
+    "{key}",
+    "{source}: cities that are spelled nearly as in the panel but find no row of it: {groups}; spell them alike, or "
+    "set {key}": "{source}：写法与面板相近而未能匹配的城市：{groups}；请统一写法或设置 {key}",
+    "{source}: column '{column}' holds dates, of which the year is read: '{date}' as {year}": "{source}：列"
+    " '{column}' 为日期，取其年份：'{date}' 读作 {year}",
+    "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
+    "means missing, list it under panel.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于行"
+    " {row}），远离其他数值：若表示缺失，请列入 panel.missing",
+    "column '{column}' is {code} in {count} of {rows} rows, first in row {row}, far from all other values: if that "
+    "means missing, list it under pair_table.missing": "列 '{column}' 在 {rows} 行中有 {count} 行为 {code}（首见于行"
+    " {row}），远离其他数值：若表示缺失，请列入 pair_table.missing",
+    "{name} of {city} is {year}, more than {far} years from the sample ({count} such in all): is it mistyped?": ""
+    "{city}的 {name} 为 {year}，距样本超过 {far} 年（共 {count} 处）：是否误写？",
+    "labels in column '{column}'": "列 '{column}' 的标签",
+    "column '{column}'": "列 '{column}'",
+    "cities": "城市",
     "{name} reads column '{other}' of the file, not the canonical {same} ({text})": "{name} 读取的是文件中的列"
     " '{other}'，而不是规范列 {same}（{text}）",
     "{lost} of {size} city-years have no price level of their year or of {base}, so that deflated columns are "

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.tables.arithmetic import parse
+
+Item = TypeVar("Item")
 
 
 class Block(BaseModel):
     """A block of a job file: immutable, strict about keys and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+def _unique(items: list[Item]) -> list[Item]:
+    repeated = next((item for place, item in enumerate(items) if item in items[:place]), None)
+    if repeated is not None:
+        raise ValueError(f"lists '{repeated}' twice")
+    return items
 
 
 def _parsable(text: str) -> str:
@@ -31,4 +40,6 @@ PATTERNS = {
 }
 
 Formula = Annotated[str, AfterValidator(_parsable)]
+Distinct = AfterValidator(_unique)
+"""Of a list: nothing stands in it twice."""
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]

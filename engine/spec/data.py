@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import Block, Formula, Name
+from engine.spec.block import Block, Distinct, Formula, Name
+from engine.tables.alike import Rule
+
+MergeNames = Annotated[
+    list[Rule],
+    Distinct,
+    Field(
+        description="names that differ only so are one: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
+    ),
+]
+MissingCodes = Annotated[
+    dict[str, Annotated[list[int | float | str], Field(min_length=1), Distinct]],
+    Field(description="by column: values that mean missing, e.g. {gdp: [-999, 9999]}"),
+]
 
 RowCount = Annotated[int, Field(ge=1, le=10_000)]
 RowNumber = Annotated[int, Field(ge=2, le=2**31)]
@@ -15,7 +28,7 @@ RowNumber = Annotated[int, Field(ge=2, le=2**31)]
 class Deflate(Block):
     """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
 
-    columns: list[Name] = Field(min_length=1, description="canonical columns to deflate")
+    columns: Annotated[list[Name], Distinct] = Field(min_length=1, description="canonical columns to deflate")
     base_year: int
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
@@ -35,7 +48,9 @@ class Fill(Block):
 
     max_gap: int = Field(ge=1, le=10)
     method: Literal["linear", "log_linear"] = "linear"
-    columns: list[Name] | None = Field(None, description="default: every column the job reads")
+    columns: Annotated[list[Name], Distinct] | None = Field(
+        None, description="default: every column the job reads; an empty list: none"
+    )
 
 
 class TableFile(Block):
@@ -66,6 +81,8 @@ class Panel(TableFile):
     columns: dict[Name, Formula] = Field(
         {}, description="canonical name: column of the file, or arithmetic on columns"
     )
+    missing: MissingCodes = {}
+    merge_names: MergeNames = []
     deflate: Deflate | None = None
     fill: Fill | None = None
     balance: Literal["drop", "keep"] = Field(
@@ -90,8 +107,13 @@ class PairTable(TableFile):
     unit_i: str
     unit_j: str
     year: str
-    directed: bool = False
-    weight: str | None = Field(None, description="column of row weights")
+    directed: bool = Field(
+        False,
+        description="true: (i, j) and (j, i) are two pairs of one dyad; false: one pair, in either order",
+    )
+    weight: str | None = Field(None, description="row weights: a column, or arithmetic on columns")
+    missing: MissingCodes = {}
+    merge_names: MergeNames = []
 
 
 class Index(Block):

@@ -22,10 +22,14 @@ class Outcome(Block):
         description="years that standardise: all (paper), or those before the first adoption (no look-ahead)",
     )
     infinite: Literal["drop", "clip", "error"] = Field(
-        "drop", description="pair-years with an infinite index: drop them, clip the distance, or stop"
+        "drop",
+        description="pair-years with an infinite index, or outcome of a pair table: drop them, clip the distance, "
+        "or stop",
     )
     clip: float = Field(1e-6, gt=0, lt=1, description="smallest |z_i - z_j| with infinite: clip")
-    column: str | None = Field(None, description="outcome column of the pair table")
+    column: str | None = Field(
+        None, description="outcome of a pair_table job: a column, or arithmetic on columns"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> Outcome:

@@ -41,9 +41,17 @@ class Model(Block):
     treatment: bool = Field(
         True, description="false: adoption shapes the sample, but the treatment is no regressor"
     )
-    lag: int = Field(0, ge=0, le=10, description="years by which treatment and controls are lagged")
+    lag: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="years by which treatment and controls are lagged; of a pair table, calendar years by which the "
+        "regressors are lagged within the pair",
+    )
     controls: list[Name] | None = Field(None, description="names of controls; default: all of them")
-    regressors: list[str] | None = Field(None, description="regressor columns of a pair_table job")
+    regressors: list[str] | None = Field(
+        None, description="of a pair_table job: columns, or arithmetic on them"
+    )
     fixed_effects: list[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "

@@ -22,13 +22,13 @@ class Step:
 def filter_steps(
     data: CityData | PairData, sample: PairSample | None, design: Design, job: Job
 ) -> tuple[Step, ...]:
-    """Counts before the pass; rows still include pair-years whose columns turn out missing."""
+    """Counts before the pass; rows still include those whose columns are, or turn out, missing."""
     if isinstance(data, PairData):
         return (
             Step(
                 "pairs of the table",
-                len(data.pairs.i),
-                data.pairs.values.shape[0] * data.pairs.values.shape[1],
+                data.validation.n_pairs,
+                data.validation.n_rows,
             ),
         )
     assert sample is not None

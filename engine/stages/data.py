@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
@@ -17,8 +18,11 @@ from engine.cities.prepare import prepare
 from engine.cities.validate import Validation
 from engine.errors import InputError
 from engine.pairs.table import PairColumns, pair_columns
+from engine.pairs.table_report import TableReport
+from engine.pairs.table_rows import TableRequest
 from engine.spec import Job
-from engine.spec.data import Join, TableFile
+from engine.spec.data import Fill, Join, TableFile
+from engine.stages.memory import memory_bytes
 from engine.stages.source import Source, file_columns, read_source
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
@@ -54,10 +58,11 @@ class CityData:
 
 @dataclass(frozen=True)
 class PairData:
-    """A clean pair table."""
+    """A clean pair table, and what is in it."""
 
     source: Source
     pairs: PairColumns
+    validation: TableReport
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -85,6 +90,7 @@ class Reader:
         wanted["labels"] = label_columns(job)
         wanted["effects"] = [effect.column for effect in job.model.effects] if job.pair_table else []
         wanted["places"] = _by_distance(job)
+        wanted["table"] = [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else []
         key = blocks + json.dumps(wanted, sort_keys=True)
         if key not in self._prepared:
             source = self._source(job)
@@ -112,12 +118,14 @@ class Reader:
 def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) -> CityData:
     assert job.panel is not None
     assert job.treatment is not None
-    frame, names = source.frame, job.panel.columns
-    city, year = names.get("city", "city"), names.get("year", "year")
+    frame, names, merge = source.frame, job.panel.columns, job.panel.merge_names
+    city, year = (_bare(names.get(name, name), frame) for name in ("city", "year"))
     required = _required(job)
     _refuse_broken(job, required, source, [other for _, other in joined])
     for rule, other in joined:
-        frame = join(frame, other.frame, source=other.label, city=city, year=year, missing=rule.missing)
+        frame = join(
+            frame, other.frame, source=other.label, city=city, year=year, missing=rule.missing, merge=merge
+        )
     logged = {control.formula: f"controls.{name}" for name, control in job.controls.items() if control.logged}
     for number, text in enumerate(job.pairs.gravity.mass if job.pairs.gravity else []):
         logged.setdefault(text, f"pairs.gravity.mass[{number}]")
@@ -133,11 +141,12 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
         static=[name for name in (*_COORDINATES, *adoption) if name in required],
         optional=adoption,
         labels=label_columns(job),
+        year_columns=[job.treatment.adoption],
+        merge_names=merge,
+        missing=job.panel.missing,
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
-        fill=Filling(fill.max_gap, fill.method, tuple(fill.columns) if fill.columns else None)
-        if fill
-        else None,
+        fill=_filling(fill) if fill else None,
         balance=job.panel.balance,
     )
     panel, indices = with_indices(panel, job, source.name)
@@ -145,7 +154,9 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
     lost = [
         note
         for other in tables
-        for note in join_notes(source.frame, other.frame, source=other.name, city=city, last=panel.years[-1])
+        for note in join_notes(
+            source.frame, other.frame, source=other.name, city=city, last=panel.years[-1], merge=merge
+        )
     ]
     notes = [note for table in (source, *tables) for note in table.notes]
     validation = replace(validation, warnings=(*notes, *lost, *validation.warnings))
@@ -159,6 +170,19 @@ def _refuse_broken(job: Job, required: Mapping[str, str], source: Source, joined
     source.refuse_broken(read)
     for table in joined:
         table.refuse_broken(read | {"city", "year"})
+
+
+def _bare(text: str, frame: pd.DataFrame) -> str:
+    """The column that a mapped name stands for: in backticks or not."""
+    if text in frame:
+        return text
+    expression = parse(text)
+    return expression.names[0] if expression.is_name else text
+
+
+def _filling(fill: Fill) -> Filling:
+    """Filling of the columns listed: of all where there is no list, of none where it is empty."""
+    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns))
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -175,14 +199,18 @@ def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, di
     return panel, indices
 
 
-def label_columns(job: Job) -> list[str]:
-    """Columns that the job needs as one label a city: strata, what the jackknife leaves out, fixed effects."""
+def label_columns(job: Job) -> dict[str, str]:
+    """Columns of which the job needs one label a city, each with the first key that needs it."""
     inference = job.inference
-    names = [name.partition(":")[0] for name in inference.permutation.strata] if inference.permutation else []
+    keys: dict[str, str] = {}
+    for name in inference.permutation.strata if inference.permutation else ():
+        keys.setdefault(name.partition(":")[0], "inference.permutation.strata")
     if inference.jackknife and inference.jackknife.by != "city":
-        names.append(inference.jackknife.by)
-    names += [effect.column for effect in job.model.effects if effect.column and not job.pair_table]
-    return list(dict.fromkeys(names))
+        keys.setdefault(inference.jackknife.by, "inference.jackknife.by")
+    for effect in job.model.effects if not job.pair_table else ():
+        if effect.column:
+            keys.setdefault(effect.column, "model.fixed_effects")
+    return keys
 
 
 def _by_distance(job: Job) -> bool:
@@ -239,20 +267,24 @@ def _pair_data(job: Job, source: Source) -> PairData:
     effects = tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column))
     formulas = [job.outcome.column, *regressors, *([block.weight] if block.weight else [])]
     source.refuse_broken({block.unit_i, block.unit_j, block.year, *effects, *_inputs(formulas, source)})
-    pairs = pair_columns(
-        source.frame,
-        source=source.label,
+    request = TableRequest(
         unit_i=block.unit_i,
         unit_j=block.unit_j,
         year=block.year,
-        directed=block.directed,
-        regressors=tuple(regressors),
         outcome=job.outcome.column,
+        regressors=tuple(regressors),
+        directed=block.directed,
         years=job.years,
         weight=block.weight,
         effects=effects,
+        lag=job.model.lag,
+        infinite=job.outcome.infinite,
+        merge=tuple(block.merge_names),
+        missing=block.missing,
+        memory=memory_bytes(job.runtime.memory),
     )
-    return PairData(source, pairs)
+    pairs, report = pair_columns(source.frame, request, source=source.label)
+    return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
 
 
 def _inputs(formulas: Sequence[str], source: Source) -> set[str]:

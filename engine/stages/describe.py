@@ -10,7 +10,7 @@ from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.spec.inference import Inference
 from engine.stages.data import CityData
-from engine.stages.design import memory_bytes
+from engine.stages.memory import memory_bytes
 from engine.stages.prepare import Prepared, distinct_data
 
 _NAMED = 6  # cells of a pass that are listed by name
@@ -23,6 +23,9 @@ _SECONDS_PER_DRAW = 1e-10
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
     """The validation report of a job that has been prepared, one line at a time."""
     yield f"{plan.loaded.path}: {plan.loaded.job.job}, {_count(len(plan.cells), 'cell')}"
+    shown: set[str] = (
+        set()
+    )  # cells of a sweep may read one table in several ways: what is the same stands once
     for one in distinct_data(prepared):
         if isinstance(one, CityData):
             yield one.source.description
@@ -31,9 +34,9 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
                 weights = ", ".join(f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True))
                 yield f"index {name}: {weights}"
         else:
-            pairs = one.pairs
-            yield f"{one.source.name}: {len(pairs.units)} units, {pairs.years[0]} to {pairs.years[-1]}"
-            yield from one.source.notes
+            lines = [line for line in one.validation.lines() if line not in shown]
+            yield from lines
+            shown.update(lines)
     for group in prepared:
         if len(prepared) > 1:
             labels = [cell.label for cell in group.shared.cells]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +20,7 @@ from engine.spec.design import Control
 from engine.spec.effects import absorbed
 from engine.stages.data import CityData, PairData
 from engine.stages.matching import MatchReport, match_pairs
+from engine.stages.memory import memory_bytes
 from engine.stages.sample import build_split, values_of
 from engine.stages.treatment import kept_rows
 
@@ -130,12 +130,6 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
             panel.n_units, len(adoption.years), layout.size, memory_bytes=memory_bytes(job.runtime.memory)
         ),
     )
-
-
-def memory_bytes(text: str) -> float:
-    """``2GB`` or ``500 MB`` in bytes."""
-    number, unit = re.fullmatch(r"([\d.]+)\s*(MB|GB)", text).groups()  # type: ignore[union-attr]  # pattern in the spec
-    return float(number) * (1e6 if unit == "MB" else 1e9)
 
 
 def matched_design(

@@ -22,7 +22,8 @@ from engine.pairs.gravity import check_degrees, unit_vectors
 from engine.pairs.treatment import Terms
 from engine.spec.effects import FixedEffect, absorbed
 from engine.stages.data import CityData, PairData
-from engine.stages.design import Shared, memory_bytes
+from engine.stages.design import Shared
+from engine.stages.memory import memory_bytes
 
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 

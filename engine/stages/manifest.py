@@ -36,8 +36,7 @@ def make_manifest(
 
     job, data = plan.loaded.job, distinct_data(prepared)
     steps = {cell.number: one.steps for one in prepared for cell in one.shared.cells}
-    warnings = [note for one in data if isinstance(one, PairData) for note in one.source.notes]
-    warnings += [text for one in data if isinstance(one, CityData) for text in _data_warnings(one)]
+    warnings = [text for one in data for text in _data_warnings(one)]
     for result in results:
         warnings += [
             f"{result.cell.label}: {covariance.kind}: {covariance.note}"
@@ -78,8 +77,10 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def _data_warnings(data: CityData) -> list[str]:
+def _data_warnings(data: CityData | PairData) -> list[str]:
     """What a reader of the results must know about the data: dropped cities first."""
+    if isinstance(data, PairData):
+        return list(data.validation.warnings)
     report, dropped = data.validation, data.validation.dropped
     shown = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:3])
     more = f" and {len(dropped) - 3} more" if len(dropped) > 3 else ""

@@ -24,21 +24,10 @@ from engine.stages.data import CityData
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
-_EARLIEST = 1500  # no policy of interest is older; smaller numbers are codes
-
 
 def adoption_of(data: CityData, job: Job) -> Adoption:
     """Adoption classes of the cities; raises InputError where nobody adopts within the sample."""
     assert job.treatment is not None
-    year = data.panel.constant(job.treatment.adoption)
-    whole = np.isnan(year) | (year == np.floor(year))
-    if not whole.all():
-        raise InputError(
-            f"{data.panel.units[int(np.argmin(whole))]} adopts in {year[int(np.argmin(whole))]:g}, which is no year",
-            where=f"{data.source.name}: column '{job.treatment.adoption}'",
-            remedy="give whole years; leave the cell empty where a unit never adopts",
-        )
-    _refuse_codes(year, data, job)
     adoption = adoption_classes(effective_years(data.panel, job), data.panel.years[-1])
     if len(adoption.years) < 2:
         raise InputError(
@@ -47,18 +36,6 @@ def adoption_of(data: CityData, job: Job) -> Adoption:
             remedy="check treatment.adoption and years",
         )
     return adoption
-
-
-def _refuse_codes(year: Array, data: CityData, job: Job) -> None:
-    """A 0 that means never would make its city treated from the start."""
-    assert job.treatment is not None
-    if (year < _EARLIEST).any():
-        k = int(np.argmax(year < _EARLIEST))
-        raise InputError(
-            f"{data.panel.units[k]} adopts in the year {year[k]:g}",
-            where=f"{data.source.name}: column '{job.treatment.adoption}'",
-            remedy="leave the cell empty where a unit never adopts",
-        )
 
 
 def effective_years(panel: CityPanel, job: Job) -> Array:

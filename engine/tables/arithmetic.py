@@ -1,14 +1,12 @@
 """Arithmetic on columns: ``fiscal_revenue / fiscal_expenditure``, ``growth(gdp_real)``, ``gdp * 1e8``.
 
 An expression is parsed once, without evaluating anything, so that a job file can be checked before
-data are read. Names are Python identifiers in any script; a name with spaces or brackets is put in
-backticks: `` `GDP (current)` / population ``.
+data are read. Names are letters, digits and ``_`` in any script, exactly as written; any other name is put in
+backticks: `` `GDP (current)` / population ``. The grammar is in `engine.tables.grammar`.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,19 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import InputError
+from engine.tables.grammar import Call, Column, Node, Number, Operation, Sign, columns_of, parse_tree
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.divide,
-    ast.Pow: np.power,
-    ast.USub: np.negative,
-    ast.UAdd: np.positive,
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+    "**": np.power,
 }
+_SIGNS: dict[str, Callable[..., Any]] = {"+": np.positive, "-": np.negative}
 
 
 def _lag(x: Array) -> Array:
@@ -65,7 +62,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "detrend": _detrend,
 }
 
-_MAX_LENGTH, _MAX_NODES = 500, 100
+_LAGGING = ("lag", "diff", "growth")
+_OVER_TIME = (*_LAGGING, "detrend")
 
 
 @dataclass(frozen=True)
@@ -82,82 +80,54 @@ class Expression:
 
     text: str
     names: tuple[str, ...]
-    _tree: ast.expr = field(repr=False, compare=False)
-    _quoted: Mapping[str, str] = field(repr=False, compare=False)
+    _tree: Node = field(repr=False, compare=False)
 
     @property
     def is_name(self) -> bool:
         """True where the expression is one bare column."""
-        return isinstance(self._tree, ast.Name)
+        return isinstance(self._tree, Column)
+
+    @property
+    def reach(self) -> int:
+        """How many years back the expression looks: one for each lag, diff or growth within another."""
+        return _reach(self._tree)
 
     def evaluate(self, columns: Mapping[str, Array]) -> Array:
-        """Value on float64 arrays ``[n_units, n_years]``; division by zero gives inf or nan, not an error."""
-        with np.errstate(all="ignore"):
-            return np.asarray(self._value(self._tree, columns), dtype=np.float64)
+        """Value on float64 arrays ``[..., n_years]``; division by zero gives inf or nan, not an error.
 
-    def _value(self, node: ast.AST, columns: Mapping[str, Array]) -> Any:
-        match node:
-            case ast.Name(id=name):
-                return columns[self._quoted.get(name, name)]
-            case ast.Constant(value=int() | float() as value):
-                return float(value)
-            case ast.BinOp(left=left, op=op, right=right):
-                return _OPERATORS[type(op)](self._value(left, columns), self._value(right, columns))
-            case ast.UnaryOp(op=op, operand=operand):
-                return _OPERATORS[type(op)](self._value(operand, columns))
-            case ast.Call(func=ast.Name(id=function), args=[argument]):
-                return FUNCTIONS[function](self._value(argument, columns))
-        raise AssertionError(f"parse() let {ast.dump(node)} through")
+        The last axis is consecutive years, or lags are of other years than they seem.
+        """
+        with np.errstate(all="ignore"):
+            return np.asarray(_value(self._tree, columns), dtype=np.float64)
+
+
+def _value(node: Node, columns: Mapping[str, Array]) -> Any:
+    match node:
+        case Number(value):
+            return np.float64(value)
+        case Column(name):
+            return columns[name]
+        case Sign(operator, operand):
+            return _SIGNS[operator](_value(operand, columns))
+        case Operation(operator, left, right):
+            return _OPERATORS[operator](_value(left, columns), _value(right, columns))
+        case Call(function, argument):
+            return FUNCTIONS[function](_value(argument, columns))
+
+
+def _reach(node: Node) -> int:
+    match node:
+        case Sign(_, operand):
+            return _reach(operand)
+        case Operation(_, left, right):
+            return max(_reach(left), _reach(right))
+        case Call(function, argument):
+            return (function in _LAGGING) + _reach(argument)
+    return 0
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
     """Parse an expression; raises InputError that names the part it cannot read."""
-    allowed = "allowed are + - * / **, brackets, numbers, column names and " + ", ".join(
-        f"{name}()" for name in FUNCTIONS
-    )
-    if len(text) > _MAX_LENGTH:
-        raise InputError(f"expression of {len(text)} characters, the limit is {_MAX_LENGTH}")
-    quoted: dict[str, str] = {}
-
-    def hide(match: re.Match[str]) -> str:
-        key = f"_quoted_{len(quoted)}"
-        quoted[key] = match[1]
-        return key
-
-    try:
-        tree = ast.parse(re.sub(r"`([^`]+)`", hide, text.strip()), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError):
-        raise InputError(f"cannot read the expression '{text}'", remedy=allowed) from None
-    names: list[str] = []
-    nodes = list(_walk(tree))
-    if len(nodes) > _MAX_NODES:
-        raise InputError(f"the expression '{text[:40]}...' has more than {_MAX_NODES} parts")
-    for node in nodes:
-        match node:
-            case ast.Name(id=name):
-                names.append(quoted.get(name, name))
-            case ast.Constant(value=bool() as value):
-                raise InputError(f"'{value}' has no place in the expression '{text}'", remedy=allowed)
-            case ast.Constant(value=int() | float()):
-                pass
-            case ast.BinOp(op=op) | ast.UnaryOp(op=op) if type(op) in _OPERATORS:
-                pass
-            case ast.Call(func=ast.Name(id=function), args=[_], keywords=[]) if function in FUNCTIONS:
-                pass
-            case _:
-                part = ast.unparse(node)
-                raise InputError(f"'{part}' has no place in the expression '{text}'", remedy=allowed)
-    return Expression(text, tuple(dict.fromkeys(names)), tree, quoted)
-
-
-def _walk(node: ast.expr) -> list[ast.expr]:
-    """Every operand below a node, depth first, without function names."""
-    match node:
-        case ast.BinOp(left=left, right=right):
-            return [node, *_walk(left), *_walk(right)]
-        case ast.UnaryOp(operand=operand):
-            return [node, *_walk(operand)]
-        case ast.Call(args=args):
-            return [node, *(part for argument in args for part in _walk(argument))]
-    return [node]
+    tree = parse_tree(text, functions=FUNCTIONS, over_time=_OVER_TIME)
+    return Expression(text, tuple(dict.fromkeys(columns_of(tree))), tree)

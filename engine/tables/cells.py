@@ -7,7 +7,8 @@ error that names the row as the user sees it in the file, where the header is ro
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -16,18 +17,26 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.tables.labels import EXCEL_ERRORS, read_labels
+from engine.tables.missing import Code, numeric_codes, says_missing
+from engine.tables.problems import FIRST_ROW, other_rows, row_place
+from engine.tables.years import read_years
+
+__all__ = ["FIRST_ROW", "names", "numbers", "years"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
-MISSING_MARKS = frozenset({"", "NA", "N/A", "NaN", "nan", "-", "--", "–", "—", "——", "…", "……", "..", "..."})
-FIRST_ROW = 2  # of the data: the header is row 1
-
-_PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_YEARS = (1500, 2500)
+_PLAIN = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?)", re.IGNORECASE)
 
 
-def numbers(cells: pd.Series, *, source: str, owners: Sequence[str] | None = None) -> tuple[Array, int]:
+def numbers(
+    cells: pd.Series,
+    *,
+    source: str,
+    owners: Sequence[str] | None = None,
+    missing: Collection[Code] = (),
+) -> tuple[Array, int]:
     """Values ``[n_rows]`` of a number column, NaN where missing, and how many cells held a missing mark.
 
     Parameters
@@ -38,70 +47,76 @@ def numbers(cells: pd.Series, *, source: str, owners: Sequence[str] | None = Non
         File, for messages.
     owners : sequence of str, optional
         Whose row it is (the city), for messages.
+    missing : collection of number or str
+        Codes of this column that mean "missing", beside the words that always do (`engine.tables.missing`).
 
     Raises
     ------
     InputError
-        For text that is neither a plain number nor one of ``MISSING_MARKS``.
+        For text that is neither a plain number nor says "missing": the first such cell, and the rows of others.
     """
+    codes = numeric_codes(missing)
     if pd.api.types.is_numeric_dtype(cells.dtype):
-        return cells.to_numpy(dtype=np.float64, na_value=np.nan), 0
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        n_marks = 0
+    else:
+        values, n_marks = _from_objects(cells, source, owners, missing)
+    if codes:
+        coded = np.isin(values, codes)
+        values, n_marks = np.where(coded, np.nan, values), n_marks + int(coded.sum())
+    return values, n_marks
+
+
+def _from_objects(
+    cells: pd.Series, source: str, owners: Sequence[str] | None, missing: Collection[Code]
+) -> tuple[Array, int]:
     values = np.empty(len(cells))
-    n_marks = 0
-    for position, cell in enumerate(cells.to_numpy(dtype=object)):
-        value = _number(cell)
+    n_marks, wrong = 0, []
+    objects = cells.to_numpy(dtype=object)
+    for position, cell in enumerate(objects):
+        marked = isinstance(cell, str) and (says_missing(cell) or cell.strip() in missing)
+        value = np.nan if marked else _number(cell)
+        n_marks += marked
         if value is None:
-            owner = f" ({owners[position]})" if owners is not None else ""
-            row = cells.index[position] + FIRST_ROW
-            raise InputError(
-                f"'{cell}' is not a number{owner}",
-                where=f"{source}: row {row}, column '{cells.name}'",
-                remedy="write a plain number such as 1234.5, or leave the cell empty where it is missing",
-            )
-        values[position] = value
-        n_marks += isinstance(cell, str) and cell.strip() in MISSING_MARKS
+            wrong.append(position)
+        else:
+            values[position] = value
+    if wrong:
+        cell = objects[wrong[0]]
+        owner = f" ({owners[wrong[0]]})" if owners is not None else ""
+        known = isinstance(cell, str) and cell.strip() in EXCEL_ERRORS
+        raise InputError(
+            f"'{_shown(cell)}' is {'an error of Excel, ' * known}not a number{owner}{other_rows(cells, wrong)}",
+            where=row_place(source, cells, wrong[0]),
+            remedy="write a plain number such as 1234.5, or leave the cell empty where it is missing",
+        )
     return values, n_marks
 
 
 def _number(cell: object) -> float | None:
     """The value of a cell, NaN where it is missing, None where it is no number."""
     if isinstance(cell, str):
-        text = cell.strip()
-        if text in MISSING_MARKS:
-            return np.nan
+        text = unicodedata.normalize("NFKC", cell).strip().replace("\u2212", "-")
         return float(text) if _PLAIN.fullmatch(text) else None
-    if isinstance(cell, Real | Decimal):
-        return float(cell)
-    return np.nan if pd.isna(cell) else None  # type: ignore[call-overload]
+    try:
+        if isinstance(cell, Real | Decimal | np.bool_):
+            return float(cell)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return None
+    return np.nan if cell is None or cell is pd.NA or cell is pd.NaT else None
+
+
+def _shown(cell: object) -> str:
+    text = str(cell)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def years(cells: pd.Series, *, source: str) -> Codes:
     """Whole years ``[n_rows]``; raises InputError for a missing, broken or impossible year."""
-    values, _ = numbers(cells, source=source)
-    low, high = _YEARS
-    bad = ~((values == np.floor(values)) & (values >= low) & (values <= high))
-    if bad.any():
-        position = int(np.argmax(bad))
-        raise InputError(
-            f"'{cells.iloc[position]}' is not a year",
-            where=f"{source}: row {cells.index[position] + FIRST_ROW}, column '{cells.name}'",
-            remedy=f"write a whole number between {low} and {high}",
-        )
-    return values.astype(np.int64)
+    return read_years(cells, source=source)[0].astype(np.int64)
 
 
-def names(cells: pd.Series) -> tuple[Codes, tuple[str, ...]]:
-    """Codes ``[n_rows]`` into the sorted stripped names of a column; -1 where a cell is empty."""
-    raw_codes, raw = pd.factorize(cells)
-    texts = [_name(value) for value in raw]
-    ordered = tuple(sorted({text for text in texts if text}))
-    position = {text: number for number, text in enumerate(ordered)}
-    of_raw = np.array([position.get(text, -1) for text in texts] + [-1], dtype=np.int64)
-    return of_raw[raw_codes], ordered  # raw code -1 reads the last entry
-
-
-def _name(value: object) -> str:
-    """Text of a name; 110000.0, a code beside an empty cell in the same column, is '110000'."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+def names(cells: pd.Series, *, source: str = "") -> tuple[Codes, tuple[str, ...]]:
+    """Codes ``[n_rows]`` into the sorted normalised names of a column; -1 where a cell is empty."""
+    labels = read_labels([cells], source=source)
+    return labels.codes[0], labels.names

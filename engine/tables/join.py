@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
 from engine.tables import cells
+from engine.tables.alike import Rule, near_duplicates
+from engine.tables.labels import Codes, read_labels
+from engine.tables.years import read_years
 
 _SHOWN = 10
 
 
 def join(
-    frame: pd.DataFrame, other: pd.DataFrame, *, source: str, city: str, year: str, missing: float | None
+    frame: pd.DataFrame,
+    other: pd.DataFrame,
+    *,
+    source: str,
+    city: str,
+    year: str,
+    missing: float | None,
+    merge: Collection[Rule] = (),
 ) -> pd.DataFrame:
     """The panel with the columns of another table.
 
@@ -25,9 +38,11 @@ def join(
     source : str
         Of the other table, for messages.
     city, year : str
-        Columns of the panel.
+        The panel's columns of cities and years, by name.
     missing : float, optional
         Value where the other table has no row; default: missing.
+    merge : collection of str
+        Rules by which names of cities that are nearly alike are one.
 
     Raises
     ------
@@ -36,6 +51,7 @@ def join(
     """
     if "city" not in other:
         raise InputError("a table that is joined needs a column 'city'", where=source, remedy="rename it")
+    other = other.dropna(how="all")
     columns = [name for name in other.columns if name not in ("city", "year")]
     taken = [name for name in columns if name in frame]
     if taken:
@@ -45,17 +61,20 @@ def join(
     for name in (city, year):
         if name not in frame:
             raise InputError(f"the panel has no column '{name}' to join by", where="panel.join")
-    keys = [_names(other["city"])]
-    mine = [_names(frame[city])]
+    read_labels([frame[city]], source="panel.source")  # so that its faults are not laid at the other table
+    labels = read_labels([frame[city], other["city"]], source=source, merge=merge)
+    _refuse_nameless(other, labels.codes[1], source)
+    named = np.array([*labels.names, ""], dtype=object)  # code -1 reads the last entry
+    mine, keys = ([pd.Index(named[codes])] for codes in labels.codes)
     if "year" in other:
         keys.append(pd.Index(cells.years(other["year"], source=source)))
-        mine.append(pd.Index(pd.to_numeric(frame[year], errors="coerce")))
+        mine.append(pd.Index(_readable_years(frame[year])))
     index = pd.MultiIndex.from_arrays(keys)
     if index.duplicated().any():
         row = int(np.argmax(index.duplicated()))
         raise InputError(
             f"{', '.join(map(str, index[row]))} is given twice",
-            where=f"{source}: row {row + cells.FIRST_ROW}",
+            where=f"{source}: row {other.index[row] + cells.FIRST_ROW}",
             remedy="keep one row a city" + (" and year" if "year" in other else ""),
         )
     place = index.get_indexer(pd.MultiIndex.from_arrays(mine))
@@ -76,19 +95,29 @@ def join(
     return pd.concat([frame, found], axis=1)
 
 
-def join_notes(frame: pd.DataFrame, other: pd.DataFrame, *, source: str, city: str, last: int) -> list[str]:
+def join_notes(
+    frame: pd.DataFrame,
+    other: pd.DataFrame,
+    *,
+    source: str,
+    city: str,
+    last: int,
+    merge: Collection[Rule] = (),
+) -> list[str]:
     """What of another table finds no place in the panel, in words.
 
     Parameters
     ----------
-    frame, other, source, city
+    frame, other, source, city, merge
         As in `join`.
     last : int
         Last year of the sample, which a table by year may not reach.
     """
-    units = cells.names(other["city"])[1]
-    strangers = sorted(set(units) - set(cells.names(frame[city])[1]))
-    notes = []
+    labels = read_labels([frame[city], other["city"]], source=source, merge=merge)
+    panel_codes, codes = (set(codes[codes >= 0].tolist()) for codes in labels.codes)
+    units = [labels.names[code] for code in sorted(codes)]
+    strangers = [labels.names[code] for code in sorted(codes - panel_codes)]
+    notes = _near_misses(strangers, [labels.names[code] for code in panel_codes], source)
     if strangers:
         shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
         notes.append(f"{source}: {len(strangers)} of its {len(units)} cities are not in the panel: {shown}")
@@ -99,6 +128,38 @@ def join_notes(frame: pd.DataFrame, other: pd.DataFrame, *, source: str, city: s
     return notes
 
 
-def _names(column: pd.Series) -> pd.Index:
-    codes, units = cells.names(column)
-    return pd.Index(np.array([*units, ""], dtype=object)[codes])
+def _refuse_nameless(other: pd.DataFrame, codes: Codes, source: str) -> None:
+    nameless = np.flatnonzero(codes < 0)
+    if len(nameless):
+        raise InputError(
+            f"a row has no city ({len(nameless)} in all)",
+            where=f"{source}: row {other.index[nameless[0]] + cells.FIRST_ROW}",
+            remedy="fill merged cells, and remove notes and totals around the table",
+        )
+
+
+def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) -> list[str]:
+    """Cities of the other table that the panel spells nearly alike, which is why they find no place."""
+    lost, there = set(strangers), set(panel)
+    groups = [
+        group
+        for group in near_duplicates({*lost, *there})
+        if lost & set(group.names) and there & set(group.names)
+    ]
+    if not groups:
+        return []
+    shown = "; ".join(" = ".join(group.names) for group in groups[:_SHOWN])
+    more = "; ..." if len(groups) > _SHOWN else ""
+    rules = ", ".join(dict.fromkeys(rule for group in groups for rule in group.rules))
+    return [
+        f"{source}: cities that are spelled nearly as in the panel but find no row of it: {shown}{more}; spell "
+        f"them alike, or set panel.merge_names: [{rules}]"
+    ]
+
+
+def _readable_years(column: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Years of the panel, NaN where a cell has none; what is wrong with them is told when the panel is read."""
+    try:
+        return read_years(column, source="", optional=True)[0]
+    except InputError:
+        return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)

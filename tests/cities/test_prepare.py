@@ -139,7 +139,7 @@ def test_other_number_types(cells: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["1,234.5", "12 万", "inf", "0x10", "1_000", "１２", pd.Timestamp("2010-01-01")]
+    "cell", ["1,234.5", "12 万", "infinite", "0x10", "1_000", "１２．５％", pd.Timestamp("2010-01-01")]
 )
 def test_anything_else_in_a_number_column_is_refused(cell: object) -> None:
     x = pd.Series(range(20), dtype=object)
@@ -311,8 +311,10 @@ def test_a_city_that_leaves_needs_no_coordinates() -> None:
 
 
 def test_labels() -> None:
-    region = [" 东 ", "东", None, "东", "东"] + ["西"] * 5 + [None] * 5 + ["西"] * 5
-    assert ready(table(region=region), "x", labels=["region"])[0].labels == {"region": ("东", "西", "", "西")}
+    region = [" 东 ", "东", None, "东", "东"] + ["西"] * 10 + [None] * 4 + ["西"]
+    assert ready(table(region=region), "x", labels=["region"])[0].labels == {
+        "region": ("东", "西", "西", "西")
+    }
     region[3] = "西"
     with pytest.raises(InputError, match=r"row 5: 'region' must be constant .* A has both '西' and '东'"):
         ready(table(region=region), "x", labels=["region"])

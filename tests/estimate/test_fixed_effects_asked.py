@@ -49,7 +49,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 LABELS: dict[str, tuple[Change, list[str], tuple[str, ...]]] = {
     "missing": (same, ["pair", "provinc x year"], ("needs column 'provinc'", "did you mean 'province'?")),
     "varying": (varying, BY_PROVINCE, ("'province' must be constant within a city, but city03 has both",)),
-    "empty": (empty, BY_PROVINCE, ("city03 has no 'province', which 'province-pair x year' needs",)),
+    "empty": (empty, BY_PROVINCE, ("have no 'province', which model.fixed_effects needs: city03",)),
     "no places": (nowhere, ["pair", "distance:3 x year"], ("model.fixed_effects: needs column 'latitude'",)),
 }
 

@@ -78,6 +78,14 @@ SPEAKERS = {
     "tables/parquet.py": ["read_parquet"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
+    "pairs/table_values.py": ["code_warnings"],
+    "pairs/table_report.py": [
+        "blank_note",
+        "infinite_warning",
+        "lag_note",
+        "lacking_warning",
+        "weightless_note",
+    ],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
     "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
@@ -130,7 +138,14 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
     assert {name for name, _ in found} >= set(SPEAKERS[path]) - {"_some", "reason"}
     for _, said in found:
         told = ZH.known(said)
-        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {"panel", "deflate", "columns"}  # a key
+        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {
+            "panel",
+            "deflate",
+            "columns",
+            "model",
+            "lag",
+            *("pair", "table", "missing"),
+        }  # a key
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
 
@@ -155,6 +170,38 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
             "pairs.split=coastal: high: city: a variance was negative; negative eigenvalues of the covariance were "
             "set to zero",
             "pairs.split=coastal: 高: 城市双向聚类：方差为负，协方差矩阵的负特征值已置零",
+        ),
+        (
+            "p.csv: spellings in column 'town' that were normalised: 2 ('Ａ' = 'A', 'B\u3000C' = 'B C')",
+            "p.csv：列 'town'中 2 种写法已规范化（'Ａ' = 'A', 'B\u3000C' = 'B C'）",
+        ),
+        (
+            "p.csv: spellings in labels in column 'region' that were merged: 1 ('a' = 'A')",
+            "p.csv：列 'region' 的标签中 1 种写法已合并（'a' = 'A'）",
+        ),
+        (
+            "p.csv: cities that are spelled nearly alike and count as different: C00 = c00 (case); 南昌 = 南昌市 "
+            "(suffix); if they are the same, spell them alike or set panel.merge_names: [case, suffix]",
+            "p.csv：城市中写法相近而按不同名称处理：C00 = c00 (case); 南昌 = 南昌市 (suffix)；若实为同一名称，"
+            "请统一写法或设置 panel.merge_names: [case, suffix]",
+        ),
+        (
+            "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 = 南昌市; spell them "
+            "alike, or set panel.merge_names: [suffix]",
+            "b.csv：写法与面板相近而未能匹配的城市：南昌 = 南昌市；请统一写法或设置 panel.merge_names: [suffix]",
+        ),
+        (
+            "p.csv: column 'year' holds dates, of which the year is read: '2008-12-31' as 2008",
+            "p.csv：列 'year' 为日期，取其年份：'2008-12-31' 读作 2008",
+        ),
+        (
+            "column 'x' is -999 in 2 of 20 rows, first in row 8 (B), far from all other values: if that means missing, "
+            "list it under panel.missing",
+            "列 'x' 在 20 行中有 2 行为 -999（首见于行 8 (B)），远离其他数值：若表示缺失，请列入 panel.missing",
+        ),
+        (
+            "pilot of C is 2105, more than 50 years from the sample (1 such in all): is it mistyped?",
+            "C的 pilot 为 2105，距样本超过 50 年（共 1 处）：是否误写？",
         ),
         ("trend and level: 3 permutations do not identify the regression and are left out",
          "trend and level: 3 次置换无法识别回归，已略去"),

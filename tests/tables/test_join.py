@@ -77,7 +77,7 @@ OTHER = pd.DataFrame({"city": ["a", "b"], "y": [1.0, 2.0]})
         (FRAME.drop(columns="year"), OTHER.assign(year=2010), "panel.join: the panel has no column 'year'"),
         (FRAME, OTHER.assign(city="a"), r"b.csv: row 3: a is given twice\n.*one row a city$"),
         (FRAME, OTHER.assign(city="a", year=2010), r"row 3: a, 2010 is given twice\n.*a city and year$"),
-        (FRAME, OTHER.assign(year="soon"), "'soon' is not a number"),
+        (FRAME, OTHER.assign(year="soon"), "'soon' is not a year"),
         (
             FRAME,
             OTHER.assign(city=["a市", "b市"]),
@@ -108,3 +108,44 @@ def test_what_finds_no_place_is_told() -> None:
     assert join_notes(FRAME, many, **told) == [
         f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ..."
     ]
+
+
+def test_cities_are_matched_as_they_are_normalised_and_merged() -> None:
+    frame = FRAME.assign(city=["Ａ", "a\u200b", *FRAME["city"].tolist()[2:]][: len(FRAME)])
+    other = pd.DataFrame({"city": ["A", " a "], "z": [1.0, 2.0]})
+    out = joined(frame, other)
+    assert out["z"].tolist()[:2] == [1.0, 2.0]
+    out = joined(frame, other.iloc[:1], merge=["case"])
+    assert out["z"].tolist()[:2] == [1.0, 1.0]
+
+
+def test_near_misses_are_told_with_the_key() -> None:
+    frame = pd.DataFrame({"city": ["南昌市", "赣州市"], "year": 2010})
+    other = pd.DataFrame({"city": ["南昌", "赣州市"], "z": [1.0, 2.0]})
+    notes = join_notes(frame, other, source="b.csv", city="city", last=2010)
+    assert notes[0] == (
+        "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 = 南昌市; spell them "
+        "alike, or set panel.merge_names: [suffix]"
+    )
+    assert joined(frame, other, merge=["suffix"])["z"].tolist() == [1.0, 2.0]
+    assert join_notes(frame, other, source="b.csv", city="city", last=2010, merge=["suffix"]) == []
+
+
+def test_years_of_both_may_be_dates() -> None:
+    frame = pd.DataFrame({"city": ["a", "a"], "year": ["2010年", "2011年"]})
+    other = pd.DataFrame(
+        {"city": ["a", "a"], "year": pd.to_datetime(["2011-12-31", "2010-12-31"]), "z": [1.0, 2.0]}
+    )
+    assert joined(frame, other)["z"].tolist() == [2.0, 1.0]
+
+
+def test_blank_rows_are_no_rows_and_rows_without_city_are_refused() -> None:
+    other = pd.DataFrame({"city": ["a", None, None], "z": [1.0, np.nan, np.nan]})
+    assert joined(pd.DataFrame({"city": ["a"], "year": [2010]}), other)["z"].tolist() == [1.0]
+    with pytest.raises(InputError, match=r"b.csv: row 3: a row has no city \(1 in all\)"):
+        joined(pd.DataFrame({"city": ["a"], "year": [2010]}), other.assign(z=[1.0, 2.0, np.nan]))
+
+
+def test_a_city_name_of_the_panel_that_is_none_is_not_laid_at_the_other_table() -> None:
+    with pytest.raises(InputError, match=r"^panel.source: row 2, column 'city': the name 'a<U\+0000>'"):
+        joined(pd.DataFrame({"city": ["a\x00"], "year": [2010]}), OTHER)

@@ -172,7 +172,7 @@ def test_documents_have_city_year_title_and_source(tmp_path: Path) -> None:
             "listed, but not in the folder: ../c.txt",
         ),
         ("a.txt,Alpha,2015,,\nb.txt,,2015,,", "row 3: 'city' is empty"),
-        ("a.txt,Alpha,2015年,,\nb.txt,Alpha,2015,,", "row 2, column 'year': '2015年' is not a number"),
+        ("a.txt,Alpha,soon,,\nb.txt,Alpha,2015,,", "row 2, column 'year': 'soon' is not a year"),
         ("a.txt,Alpha,2015,,\nb.txt,Alpha,15,,", "row 3, column 'year': '15' is not a year"),
         ("a.txt,Alpha,2015,,\na.txt,Alpha,2016,,", "row 3: 'a.txt' of Alpha is listed twice"),
         ("a.txt,Alpha,2015,,\nb.txt,Alpha,2016,,", "'a.txt' and 'b.txt' of Alpha have the same text"),

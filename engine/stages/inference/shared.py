@@ -15,8 +15,8 @@ from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.runtime.fingerprint import fingerprint
-from engine.stages.design import memory_bytes
 from engine.stages.estimation import Estimated
+from engine.stages.memory import memory_bytes
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

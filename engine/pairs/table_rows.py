@@ -1,0 +1,259 @@
+"""Rows of a user's own dyadic table: which pair and year each is of, and what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables.alike import Rule
+from engine.tables.labels import Labels, read_labels
+from engine.tables.missing import Code
+from engine.tables.problems import FIRST_ROW, Problems
+from engine.tables.rows import without_blank_rows
+from engine.tables.years import read_years
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+MERGE_KEY = "pair_table.merge_names"
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """Which columns of a dyadic table a regression needs, and how they are read.
+
+    Attributes
+    ----------
+    unit_i, unit_j, year : str
+        Columns of the table.
+    outcome : str
+    regressors : tuple of str
+        Columns, or arithmetic on them.
+    directed : bool
+        False: a pair is unordered and any of its rows may name its units in either order. True: (i, j) and (j, i)
+        are two pairs of one dyad.
+    years : tuple of int or None
+        First and last year of the sample. Arithmetic and lags see the whole table.
+    weight : str or None
+        Row weights: a column, or arithmetic.
+    effects : tuple of str
+        Columns whose values are levels of fixed effects.
+    lag : int
+        Calendar years by which the regressors are lagged within the pair.
+    infinite : str
+        What becomes of an infinite outcome: ``error``, or its row is left out.
+    merge : tuple of str
+        Rules by which names of units that are nearly the same are joined.
+    missing : mapping of str to codes
+        By column: values that mean "missing".
+    memory : float
+        Bytes that the columns, laid out by pair and year, may take.
+    """
+
+    unit_i: str
+    unit_j: str
+    year: str
+    outcome: str
+    regressors: tuple[str, ...]
+    directed: bool = False
+    years: tuple[int, int] | None = None
+    weight: str | None = None
+    effects: tuple[str, ...] = ()
+    lag: int = 0
+    infinite: Literal["drop", "clip", "error"] = "drop"
+    merge: tuple[Rule, ...] = ()
+    missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
+    memory: float = 2e9
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Columns that say which row is which, by job key."""
+        return {
+            "pair_table.unit_i": self.unit_i,
+            "pair_table.unit_j": self.unit_j,
+            "pair_table.year": self.year,
+        }
+
+    @property
+    def formulas(self) -> dict[str, str]:
+        """Columns or arithmetic by job key: regressors first, then the outcome, then the weight."""
+        texts = {f"model.regressors[{number}]": text for number, text in enumerate(self.regressors)}
+        texts["outcome.column"] = self.outcome
+        return texts | ({"pair_table.weight": self.weight} if self.weight is not None else {})
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of a table that say what they are of.
+
+    Attributes
+    ----------
+    source : str
+        File, for messages.
+    frame : DataFrame
+        Its index is the number of the row below the header, from 0.
+    labels : Labels
+        Names of the units, in the columns of the first and of the second.
+    year : int64 ``[n_rows]``
+    directed : bool
+    n_blank : int
+        Rows with neither units nor year, which are not among them.
+    notes : tuple of str
+        How years were read.
+    """
+
+    source: str
+    frame: pd.DataFrame
+    labels: Labels
+    year: Integers
+    directed: bool
+    n_blank: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return self.labels.names
+
+    @property
+    def first(self) -> Integers:
+        """``[n_rows]`` unit that stands first, as the row has it."""
+        return self.labels.codes[0]
+
+    @property
+    def second(self) -> Integers:
+        """``[n_rows]`` unit that stands second."""
+        return self.labels.codes[1]
+
+    @cached_property
+    def pair(self) -> Integers:
+        """``[n_rows]`` number of the row's pair, from 0: in either order the same, unless directed."""
+        one, other = self.first, self.second
+        if not self.directed:
+            one, other = np.minimum(one, other), np.maximum(one, other)
+        return np.asarray(np.unique(one * len(self.units) + other, return_inverse=True)[1], dtype=np.int64)
+
+    def number(self, row: int) -> int:
+        """The row's number in the file, whose header is row 1."""
+        return int(self.frame.index[row]) + FIRST_ROW
+
+    def place(self, row: int, column: str = "") -> str:
+        """``trade.csv: row 7, column 'y'``."""
+        where = f"{self.source}: row {self.number(row)}"
+        return f"{where}, column '{column}'" if column else where
+
+    def owner(self, row: int) -> str:
+        """``U01, U02, 2003``."""
+        return f"{self.units[self.first[row]]}, {self.units[self.second[row]]}, {self.year[row]}"
+
+
+def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, problems: Problems) -> TableRows:
+    """The rows of a table; what is wrong with names and years is added to the problems.
+
+    Raises
+    ------
+    InputError
+        For a table without rows.
+    """
+    frame, n_blank = without_blank_rows(frame, list(request.keys.values()))
+    if frame.empty:
+        raise InputError("the table has no rows", where=source)
+    years, labels, notes = np.zeros(0), Labels((), ()), list[str]()
+    with problems.collect():
+        years, notes = read_years(
+            frame[request.year], source=source, missing=request.missing.get(request.year, ())
+        )
+    with problems.collect():
+        labels = read_labels(
+            [frame[request.unit_i], frame[request.unit_j]], source=source, merge=request.merge
+        )
+        for error in _unit_problems(frame, labels, request, source):
+            problems.add(error)
+    rows = TableRows(source, frame, labels, years.astype(np.int64), request.directed, n_blank, tuple(notes))
+    if not problems.errors:
+        for error in _repeats(rows):
+            problems.add(error)
+    return rows
+
+
+def require_column(frame: pd.DataFrame, name: str, *, key: str, source: str) -> None:
+    """Raise InputError, with what looks alike, where the table has no such column."""
+    if name not in frame.columns:
+        near = difflib.get_close_matches(name, [str(column) for column in frame.columns], 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise InputError(
+            f"there is no column '{name}'",
+            where=f"{source}: {key}",
+            remedy=f"{hint}the table has {', '.join(map(str, frame.columns[:20]))}",
+        )
+
+
+def _unit_problems(
+    frame: pd.DataFrame, labels: Labels, request: TableRequest, source: str
+) -> Iterator[InputError]:
+    first, second = labels.codes
+    empty = (first < 0) | (second < 0)
+    for bad, problem, remedy in (
+        (empty, "a unit is empty", "name both units in every row; remove notes and totals around the table"),
+        ((first == second) & ~empty, "a unit is paired with itself", "leave such rows out"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            shown = (_shown(frame[name].iloc[row]) for name in (request.unit_i, request.unit_j))
+            yield InputError(
+                f"{problem} ({', '.join(shown)}){_others(bad)}",
+                where=f"{source}: row {frame.index[row] + FIRST_ROW}",
+                remedy=remedy,
+            )
+
+
+def _repeats(rows: TableRows) -> Iterator[InputError]:
+    """Rows of one pair and year: in both orders of an undirected pair, or written alike."""
+    keys = pd.DataFrame({"pair": rows.pair, "year": rows.year, "turned": rows.first > rows.second})
+    repeated = keys.duplicated(["pair", "year"]).to_numpy()
+    if not repeated.any():
+        return
+    alike = keys.duplicated().to_numpy()
+    remedy = "keep one row a pair and year"
+    if not rows.directed:
+        turned = repeated & ~alike
+        if turned.any():
+            row = int(np.argmax(turned))
+            one, other = rows.units[rows.first[row]], rows.units[rows.second[row]]
+            earlier = _earlier(keys, row)
+            yield InputError(
+                f"pair_table.directed is false, but {rows.year[row]} has both ({other}, {one}), in row "
+                f"{rows.number(earlier)}, and ({one}, {other}){_others(turned)}",
+                where=rows.place(row),
+                remedy=f"{remedy}, in either order, or say directed: true if the two directions differ",
+            )
+    if alike.any():
+        row = int(np.argmax(alike))
+        count = int(alike.sum())
+        yield InputError(
+            f"({rows.owner(row)}) is given twice; {count} row{'s' * (count > 1)} repeat{'s' * (count == 1)} an "
+            "earlier one",
+            where=rows.place(row),
+            remedy=remedy,
+        )
+
+
+def _earlier(keys: pd.DataFrame, row: int) -> int:
+    """The first row of the same pair and year."""
+    same = (keys["pair"] == keys["pair"].iloc[row]) & (keys["year"] == keys["year"].iloc[row])
+    return int(np.argmax(same.to_numpy()))
+
+
+def _others(bad: Flags) -> str:
+    more = int(bad.sum()) - 1
+    return f"; so in {more:,} more row{'s' * (more > 1)}" if more else ""
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, str) or not pd.isna(value) else ""  # type: ignore[call-overload]

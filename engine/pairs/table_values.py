@@ -1,0 +1,141 @@
+"""Values of a pair table by row: columns, arithmetic on them within the pair over calendar years, and lags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.pairs.table_rows import TableRows, require_column
+from engine.tables import cells
+from engine.tables.arithmetic import Expression, parse
+from engine.tables.missing import Code, suspects
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+_CELLS = 2_000_000  # of the grid of pairs by calendar years that is laid out at once
+
+
+def columns_read(frame: pd.DataFrame, text: str, *, key: str, source: str) -> tuple[str, ...]:
+    """The columns that a formula reads; raises InputError where one is not there or the text is no formula."""
+    if text in frame.columns:
+        return (text,)
+    try:
+        expression = parse(text)
+    except InputError as error:
+        try:
+            require_column(frame, text, key=key, source=source)
+        except InputError as absent:
+            remedy = "; ".join(filter(None, (absent.remedy, error.remedy)))
+            problem = f"{absent.problem}, nor is it arithmetic: {error.problem}"
+            raise InputError(problem, where=absent.where, remedy=remedy) from None
+        raise
+    for name in expression.names:
+        require_column(frame, name, key=key, source=source)
+    return expression.names
+
+
+class TableValues:
+    """Reads each column of a table once.
+
+    A text that is the name of a column stands for that column, whatever characters are in it; any other text is
+    arithmetic on columns (`engine.tables.arithmetic`).
+    """
+
+    def __init__(self, rows: TableRows, missing: Mapping[str, Sequence[Code]]) -> None:
+        self._rows, self._missing = rows, missing
+        self._columns: dict[str, Array] = {}
+
+    def is_column(self, text: str) -> bool:
+        """True where the text names a column as it stands."""
+        return text in self._rows.frame.columns
+
+    def values(self, text: str) -> Array:
+        """``[n_rows]``; NaN where missing, infinite where undefined though nothing it reads is missing."""
+        if self.is_column(text):
+            return self.column(text)
+        expression = parse(text)
+        inputs = {name: self.column(name) for name in expression.names}
+        with np.errstate(all="ignore"):
+            if _over_time(expression):
+                return self._by_pair(expression, inputs)
+            values = np.broadcast_to(expression.evaluate(inputs), len(self._rows.year))
+        return _undefined(values, _present(inputs, values.shape))
+
+    def code_warnings(self) -> list[str]:
+        """Values in the columns read so far that look like codes for missing ones."""
+        return [
+            f"column '{name}' is {code:g} in {where.sum()} of {len(values)} rows, first in row "
+            f"{self._rows.number(int(np.argmax(where)))}, far from all other values: if that means missing, list it "
+            "under pair_table.missing"
+            for name, values in self._columns.items()
+            for code, where in suspects(values, declared=self._missing.get(name, ())).items()
+        ]
+
+    def earlier_rows(self, lag: int) -> Integers:
+        """``[n_rows]`` row of the same pair ``lag`` calendar years before, -1 where there is none."""
+        year = self._rows.year
+        key = self._rows.pair * (int(np.ptp(year)) + lag + 1) + (year - year.min())
+        order = np.argsort(key, kind="stable")
+        place = np.minimum(np.searchsorted(key[order], key - lag), len(key) - 1)
+        row = order[place]
+        return np.where(key[row] == key - lag, row, -1)
+
+    def column(self, name: str) -> Array:
+        """``[n_rows]`` of a column of the table; raises InputError for text that is no number."""
+        if name not in self._columns:
+            codes = self._missing.get(name, ())
+            frame, source = self._rows.frame, self._rows.source
+            self._columns[name] = cells.numbers(frame[name], source=source, missing=codes)[0]
+        return self._columns[name]
+
+    def _by_pair(self, expression: Expression, inputs: Mapping[str, Array]) -> Array:
+        """Evaluate on a grid of pairs by calendar years, some pairs at a time."""
+        rows = self._rows
+        start = int(rows.year.min())
+        span = int(rows.year.max()) - start + 1
+        order = np.argsort(rows.pair, kind="stable")
+        pair = rows.pair[order]
+        length = max(1, _CELLS // span)
+        out = np.empty(len(order))
+        for low in range(0, int(pair[-1]) + 1, length):
+            part = order[slice(*np.searchsorted(pair, [low, low + length]))]
+            place = rows.pair[part] - low, rows.year[part] - start
+            shape = int(place[0].max()) + 1, span
+            grids = {name: _laid(values[part], place, shape) for name, values in inputs.items()}
+            values = np.broadcast_to(expression.evaluate(grids), shape)
+            complete = _present(grids, shape)
+            within_reach = complete.copy()
+            for depth in range(1, expression.reach + 1):
+                within_reach[:, depth:] &= complete[:, :-depth]
+                within_reach[:, :depth] = False
+            out[part] = _undefined(values, within_reach)[place]
+        return out
+
+
+def _over_time(expression: Expression) -> bool:
+    return expression.reach > 0 or "detrend" in expression.text
+
+
+def _laid(values: Array, place: tuple[Integers, Integers], shape: tuple[int, int]) -> Array:
+    grid = np.full(shape, np.nan)
+    grid[place] = values
+    return grid
+
+
+def _present(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Flags:
+    """Nothing that the formula reads is missing."""
+    present = np.ones(shape, dtype=bool)
+    for values in inputs.values():
+        present &= ~np.isnan(values)
+    return present
+
+
+def _undefined(values: Array, complete: Flags) -> Array:
+    """A value that is no number although nothing is missing (the logarithm of -1) is undefined, not missing."""
+    return np.where(np.isnan(values) & complete, np.inf, values)

@@ -1,0 +1,169 @@
+"""Names that are nearly the same: which rules make them so, and which name stands where they are merged."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from engine.errors import InputError
+
+Rule = Literal["case", "zeros", "blanks", "suffix", "accents"]
+"""How two names may differ and yet be one: ``Nanchang`` and ``NANCHANG``, ``2`` and ``02``, ``南昌 市`` and
+``南昌市``, ``南昌`` and ``南昌市``, ``Zürich`` and ``Zurich``."""
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+_SUFFIXES = (
+    *(
+        "特别行政区",
+        "自治区",
+        "自治州",
+        "自治县",
+        "地区",
+        "林区",
+        "新区",
+        "省",
+        "市",
+        "州",
+        "县",
+        "区",
+        "盟",
+        "旗",
+    ),
+    *("特別行政區", "自治區", "地區", "縣", "區", "県", "府", "都", "시", "군", "구", "도"),
+    *(" city", " province", " prefecture", " county", " district", " municipality", " shi", " sheng"),
+)
+_UNDECOMPOSED = str.maketrans(
+    {
+        "ł": "l",
+        "Ł": "L",
+        "ø": "o",
+        "Ø": "O",
+        "đ": "d",
+        "Đ": "D",
+        "ı": "i",
+        "æ": "ae",
+        "Æ": "AE",
+        "œ": "oe",
+        "Œ": "OE",
+    }
+)
+_LEADING_ZEROS, _EMPTY_DECIMALS = re.compile(r"(?<![\d.,])0+(?=\d)"), re.compile(r"(?<=\d)\.0+$")
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Names that differ only by these rules."""
+
+    names: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+
+def merge_names(counts: Mapping[str, int], rules: Collection[Rule], *, source: str) -> dict[str, str]:
+    """The name each normalised name goes by, when names that differ only by the rules are one.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Rows that write each name.
+    rules : collection of str
+        See `Rule`.
+    source : str
+        File, for messages.
+
+    Raises
+    ------
+    InputError
+        Where ``suffix`` could join a name to either of two (吉林 beside 吉林省 and 吉林市).
+    """
+    groups = _groups(counts, frozenset(rules))
+    out: dict[str, str] = {}
+    for group in groups:
+        if "suffix" in rules:
+            _refuse_ambiguous(group, rules, source)
+        stands = min(group, key=lambda name: (-counts[name], name))
+        out |= dict.fromkeys(group, stands)
+    return out
+
+
+def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:
+    """Groups of two or more normalised names that differ only by the rules, each with the rules it takes."""
+    out = []
+    for group in _groups(names, frozenset(RULES)):
+        if len(group) > 1:
+            needed = tuple(rule for rule in RULES if len(_groups(group, frozenset(RULES) - {rule})) > 1)
+            out.append(NearDuplicates(tuple(group), needed or _any_rule(group)))
+    return tuple(out)
+
+
+def merge_key(name: str, rules: Collection[Rule]) -> str:
+    """Text that names share which differ only by the rules; of ``suffix`` see `stem`."""
+    if "accents" in rules:
+        decomposed = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
+        name = unicodedata.normalize(
+            "NFC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f")
+        )
+    if "case" in rules:
+        name = name.casefold()
+    if "zeros" in rules:
+        name = _EMPTY_DECIMALS.sub("", _LEADING_ZEROS.sub("", name))
+    if "blanks" in rules:
+        name = name.replace(" ", "")
+    return name
+
+
+def stems(key: str) -> list[str]:
+    """What a name may be without its suffix (市, 省, city); never less than two characters."""
+    plain = key.casefold()
+    endings = [suffix for suffix in _SUFFIXES if plain.endswith((suffix, suffix.strip()))]
+    cut = {key[: -len(suffix.strip())].rstrip() for suffix in endings}
+    return sorted(stem for stem in cut if len(stem) > 1)
+
+
+def _groups(names: Iterable[str], rules: frozenset[Rule]) -> list[list[str]]:
+    """Names, sorted, by what they share under the rules."""
+    by_key: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_key.setdefault(merge_key(name, rules), []).append(name)
+    if "suffix" not in rules:
+        return list(by_key.values())
+    home = {key: key for key in by_key}
+    for key in by_key:
+        bare = next((stem for stem in stems(key) if stem in by_key), None)
+        if bare is not None:
+            home[key] = bare
+    out: dict[str, list[str]] = {}
+    for key, group in by_key.items():
+        while home[key] != key:
+            key = home[key]
+        out.setdefault(key, []).extend(group)
+    return [sorted(group) for group in out.values()]
+
+
+def _any_rule(group: Sequence[str]) -> tuple[Rule, ...]:
+    """Where no single rule is needed (two of them explain the same), the fewest first ones that suffice."""
+    rules: list[Rule] = list(RULES)
+    for rule in RULES:
+        fewer = frozenset(rules) - {rule}
+        if len(_groups(group, fewer)) == 1:
+            rules.remove(rule)
+    return tuple(rules)
+
+
+def _refuse_ambiguous(group: Sequence[str], rules: Collection[Rule], source: str) -> None:
+    plain = [rule for rule in rules if rule != "suffix"]
+    with_suffix: dict[str, dict[str, str]] = {}
+    keys = {merge_key(name, plain): name for name in group}
+    for key, name in keys.items():
+        for stem in stems(key):
+            if stem in keys:
+                with_suffix.setdefault(keys[stem], {})[key] = name
+    for bare, choices in with_suffix.items():
+        if len(choices) > 1:
+            raise InputError(
+                f"'{bare}' could be {' or '.join(sorted(choices.values()))}, so that suffix cannot be merged",
+                where=source,
+                remedy=f"write '{bare}' with its suffix, or leave suffix out of merge_names",
+            )

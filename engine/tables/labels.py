@@ -1,0 +1,231 @@
+"""Names of units (cities, countries, provinces) as a table writes them, read so that one unit stays one.
+
+Names are always normalised (`normalize`): Unicode NFKC, so that full-width and half-width letters, and
+accents composed or not, are the same; edges stripped; inner blanks of every kind one blank; characters
+without width (byte-order mark, zero-width joiner, direction marks) dropped. Names that are still nearly the
+same (case, leading zeros, blanks, accents, a missing 市) are never joined in silence: `Labels.warnings`
+lists them, and ``merge`` joins those that the user names (`engine.tables.alike.Rule`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables.alike import RULES, Rule, merge_names, near_duplicates
+from engine.tables.problems import Problems, other_rows, row_place
+
+Codes = np.ndarray[Any, np.dtype[np.int64]]
+EXCEL_ERRORS = frozenset(
+    {"#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#FIELD!"}
+)
+
+_BLANKS = "\t\n\r\v\f\x85"  # control characters that only part words
+_NO_WIDTH = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of one kind of unit, from one column or from several that share them.
+
+    Attributes
+    ----------
+    codes : tuple of int64 ``[n_rows]``
+        By column: position of each row's name in ``names``, -1 where the cell is empty.
+    names : tuple of str
+        Normalised and merged, sorted.
+    normalized : tuple of (str, str)
+        Spellings that normalisation changed by more than blanks at the edges: as written, and as read.
+    merged : tuple of (str, str)
+        Names that ``merge`` joined to another: as read, and the name they go by.
+    """
+
+    codes: tuple[Codes, ...]
+    names: tuple[str, ...]
+    normalized: tuple[tuple[str, str], ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
+
+    def notes(self, *, source: str, what: str) -> list[str]:
+        """What was done to the spellings, in words: ``what`` is the column, or e.g. ``names of units``."""
+        notes = []
+        for pairs, done in ((self.normalized, "normalised"), (self.merged, "merged")):
+            if pairs:
+                shown = ", ".join(f"{visible(old)} = '{new}'" for old, new in pairs[:_SHOWN])
+                more = ", ..." if len(pairs) > _SHOWN else ""
+                notes.append(f"{source}: spellings in {what} that were {done}: {len(pairs)} ({shown}{more})")
+        return notes
+
+    def warnings(self, *, source: str, what: str, key: str) -> list[str]:
+        """Names that are nearly the same, in words; ``key`` is the job key that merges them."""
+        groups = near_duplicates(self.names)
+        if not groups:
+            return []
+        shown = "; ".join(
+            f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.rules)})" for group in groups[:_SHOWN]
+        )
+        more = "; ..." if len(groups) > _SHOWN else ""
+        rules = ", ".join(rule for rule in RULES if any(rule in group.rules for group in groups))
+        return [
+            f"{source}: {what} that are spelled nearly alike and count as different: {shown}{more}; if they are "
+            f"the same, spell them alike or set {key}: [{rules}]"
+        ]
+
+
+def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[Rule] = ()) -> Labels:
+    """Names of units out of the columns of a table that hold them.
+
+    Parameters
+    ----------
+    columns : sequence of Series
+        One column, or several that name the same units (both units of a pair). The index of each is the
+        number of the row, from 0 below the header; its name goes into messages.
+    source : str
+        File, for messages.
+    merge : collection of str
+        Rules by which names that are nearly the same are joined. Of several names, the one that most rows
+        write stands (the first in sorting order where several do).
+
+    Raises
+    ------
+    InputError
+        For a name with a control character, an error value of Excel (``#REF!``) or a value that is no name
+        (a list); and where a name without suffix could be either of two with one. All in one error.
+    """
+    raw_codes, raw = _factorize(columns, source)
+    texts = [_text(value) for value in raw]
+    _refuse_unnameable(columns, raw_codes, texts, source)
+    clean = [normalize(text) for text in texts]
+    counts: dict[str, int] = {}
+    for name, count in zip(clean, np.bincount(raw_codes[raw_codes >= 0], minlength=len(clean)), strict=True):
+        counts[name] = counts.get(name, 0) + int(count)
+    counts.pop("", None)
+    stands_for = merge_names(counts, merge, source=source) if merge else {}
+    final = [stands_for.get(name, name) for name in clean]
+    names = tuple(sorted({name for name in final if name}))
+    position = {name: code for code, name in enumerate(names)}
+    of_raw = np.array([position.get(name, -1) for name in final] + [-1], dtype=np.int64)
+    codes = of_raw[raw_codes]  # raw code -1 reads the last entry
+    bounds = np.cumsum([len(part) for part in columns])[:-1]
+    changed = {old: new for old, new in zip(texts, clean, strict=True) if old.strip() != new}
+    merged = {old: new for old, new in stands_for.items() if old != new}
+    return Labels(
+        tuple(np.split(codes, bounds)), names, tuple(sorted(changed.items())), tuple(sorted(merged.items()))
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def normalize(text: str) -> str:
+    """The text in Unicode NFKC, without characters of no width, with single inner blanks and bare edges."""
+    if text.isascii():
+        return " ".join(text.split())
+    folded = unicodedata.normalize("NFKC", text)
+    return " ".join("".join(character for character in folded if not _without_width(character)).split())
+
+
+def visible(text: str) -> str:
+    """The text in quotes, with characters that do not show as their code."""
+    return "'" + "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text) + "'"
+
+
+def _one_column(columns: Sequence[pd.Series]) -> pd.Series:
+    if len(columns) == 1:
+        return columns[0]
+    if len({column.dtype for column in columns}) > 1:  # a whole number must not become a float on the way
+        columns = [column.astype(object) for column in columns]
+    return pd.concat(list(columns))
+
+
+def _locate(columns: Sequence[pd.Series], position: int) -> tuple[pd.Series, int]:
+    """The column, and the place in it, of a position in all columns one after another."""
+    for column in columns:
+        if position < len(column):
+            return column, position
+        position -= len(column)
+    raise IndexError(position)
+
+
+def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[Codes, list[object]]:
+    raw: Any
+    column = _one_column(columns)
+    try:
+        codes, raw = pd.factorize(column)
+    except TypeError:
+        codes, raw = np.arange(len(column)), column.to_numpy(dtype=object)
+    values: list[object] = list(raw)
+    strange = [place for place, value in enumerate(values) if not _nameable(value)]
+    if strange:
+        position = int(np.flatnonzero(codes == strange[0])[0])
+        raise InputError(
+            f"{type(values[strange[0]]).__name__} is no name",
+            where=row_place(source, *_locate(columns, position)),
+            remedy="write text or a whole number as the name",
+        )
+    return np.asarray(codes, dtype=np.int64), values
+
+
+def _nameable(value: object) -> bool:
+    return value is None or isinstance(value, str | Real | Decimal | np.bool_) or hasattr(value, "isoformat")
+
+
+def _text(value: object) -> str:
+    """Text of a name; 110000.0, a code beside an empty cell in the same column, is '110000'."""
+    if isinstance(value, Real | Decimal) and not isinstance(value, bool) and np.isfinite(float(value)):
+        whole = int(value)  # type: ignore[call-overload, arg-type]
+        return str(whole) if whole == value else str(value)
+    return str(value)
+
+
+def _refuse_unnameable(columns: Sequence[pd.Series], codes: Codes, texts: Sequence[str], source: str) -> None:
+    """Refuse control characters, halves of characters, and error values of Excel."""
+    problems = Problems(source)
+    for wrong, problem, remedy in (
+        (
+            lambda text: any(map(_control, text)),
+            "the name {} holds a control character",
+            "take it out; it does not show on a screen",
+        ),
+        (
+            lambda text: text.strip() in EXCEL_ERRORS,
+            "{} is an error of Excel, not a name",
+            "mend the cell, or leave it empty",
+        ),
+    ):
+        places = [place for place, text in enumerate(texts) if wrong(text)]
+        if places:
+            bad = np.flatnonzero(np.isin(codes, places)).tolist()
+            column, first = _locate(columns, bad[0])
+            more = other_rows(
+                column,
+                [position - bad[0] + first for position in bad if position - bad[0] + first < len(column)],
+            )
+            where = row_place(source, column, first)
+            problems.add(
+                InputError(problem.format(visible(texts[codes[bad[0]]])) + more, where=where, remedy=remedy)
+            )
+    problems.raise_any()
+
+
+def _control(character: str) -> bool:
+    if character in _BLANKS:
+        return False
+    code = ord(character)
+    return unicodedata.category(character) in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE
+
+
+def _without_width(character: str) -> bool:
+    return (
+        unicodedata.category(character) == "Cf"
+        or character in _NO_WIDTH
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+    )

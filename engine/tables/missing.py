@@ -1,0 +1,84 @@
+"""How tables say that a value is missing: in words, which are known, and by numbers, which must be declared."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Code = int | float | str
+
+MISSING_WORDS = (
+    "NA",
+    "N/A",
+    "n.a.",
+    "#N/A",
+    "<NA>",
+    "NaN",
+    "NULL",
+    "None",
+    "nil",
+    "\\N",
+    "缺失",
+    "无数据",
+    "暂无数据",
+)
+MISSING_SIGNS = (".", "..", "...", "-", "--", "---", "–", "—", "——", "…", "……")
+"""What a number column may hold where a value is missing, capitals or not, besides the empty cell."""
+
+_KNOWN = frozenset(
+    unicodedata.normalize("NFKC", mark).casefold() for mark in (*MISSING_WORDS, *MISSING_SIGNS)
+)
+_NINES = [float("9" * digits) for digits in range(2, 9)]
+_SUSPECTS = (*_NINES, *(-nines for nines in _NINES), -9.0, -1e30, 1e30)
+
+
+@lru_cache(maxsize=1 << 16)
+def says_missing(text: str) -> bool:
+    """True for an empty cell and for one of `MISSING_WORDS` or `MISSING_SIGNS`."""
+    plain = unicodedata.normalize("NFKC", text).strip().casefold()
+    return not plain or plain in _KNOWN
+
+
+def numeric_codes(codes: Iterable[Code]) -> list[float]:
+    """Those of the declared codes of a column that are numbers, or text that reads as one."""
+    out = []
+    for code in codes:
+        try:
+            out.append(float(code))
+        except ValueError:
+            continue
+    return out
+
+
+def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Mask]:
+    """Values that look like codes for missing ones, each with the mask of its cells.
+
+    A value of nines (-999, 9999) that lies apart from all others by more than their whole range, or a
+    negative one of nines where no other value is negative.
+
+    Parameters
+    ----------
+    values : float64 of any shape
+        A column, NaN where missing.
+    declared : collection of number or str
+        Codes that the job declares; they are no longer among the values.
+    """
+    known = values[np.isfinite(values)]
+    nines = np.isin(known, _SUSPECTS)
+    rest = known[~nines]
+    if not nines.any() or not len(rest):
+        return {}
+    low, high = float(rest.min()), float(rest.max())
+    reach = high - low
+    out = {}
+    for code in np.unique(known[nines]).tolist():
+        apart = code > high + max(reach, abs(high)) or code < low - max(reach, abs(low))
+        if (apart or (code < 0 <= low)) and code not in numeric_codes(declared):
+            out[code] = values == code
+    return out

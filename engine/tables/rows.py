@@ -1,0 +1,36 @@
+"""Rows of a table that are none: blank lines and lines of separators, wherever they stand in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.tables.labels import normalize
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def without_blank_rows(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """The rows with anything in one of the key columns, and how many rows were passed over.
+
+    A row that says neither which unit nor which year it is of belongs nowhere. The index stays, so that messages
+    number the rows as the file does.
+    """
+    blank = np.ones(len(frame), dtype=bool)
+    for name in keys:
+        blank &= empty_cells(frame[name])
+    return (frame[~blank], int(blank.sum())) if blank.any() else (frame, 0)
+
+
+def empty_cells(column: pd.Series) -> Flags:
+    """Mask ``[n_rows]``: nothing is in the cell, or blanks alone."""
+    empty = column.isna().to_numpy(dtype=bool)
+    if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
+        texts = column.to_numpy(dtype=object)
+        empty = empty | np.array(
+            [isinstance(text, str) and not normalize(text) for text in texts], dtype=bool
+        )
+    return np.asarray(empty, dtype=bool)

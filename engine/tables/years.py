@@ -1,0 +1,199 @@
+"""Years out of the cells of a column: whole numbers, ``2008年``, or dates where every cell is one."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.tables.missing import Code, numeric_codes, says_missing
+from engine.tables.problems import Problems, other_rows, row_place
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+FIRST_YEAR, LAST_YEAR = 1500, 2500
+_YEAR = re.compile(r"([+-]?[0-9]+)(?:\.0*)?\s*(年度?|年末|년)?")
+_DATES = (
+    re.compile(r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})(?:[-/.](?P<day>[0-9]{1,2}))?(?P<time>[T ].*)?"),
+    re.compile(r"(?P<year>[0-9]{4})年(?P<month>[0-9]{1,2})月(?:(?P<day>[0-9]{1,2})[日号])?(?P<time>)"),
+    re.compile(r"(?P<day>[0-9]{1,2})[-/.](?P<month>[0-9]{1,2})[-/.](?P<year>[0-9]{4})(?P<time>)"),
+)
+_TIME = re.compile(r"[T ][0-9]{1,2}(:[0-9]{2}){1,2}(\.[0-9]+)?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?")
+_UTC_RANGE = (datetime.timedelta(hours=-12), datetime.timedelta(hours=14))
+
+
+def read_years(
+    column: pd.Series,
+    *,
+    source: str,
+    owners: Sequence[str] | None = None,
+    optional: bool = False,
+    missing: Collection[Code] = (),
+) -> tuple[Array, list[str]]:
+    """Whole years ``[n_rows]`` as float64, and notes of how cells were read.
+
+    Parameters
+    ----------
+    column : Series
+        Numbers, text or dates; its index is the number of the row, from 0 below the header.
+    source : str
+        File, for messages.
+    owners : sequence of str, optional
+        Whose row it is (the city), for messages.
+    optional : bool
+        Missing cells are NaN; else they are refused.
+    missing : collection of number or str
+        Codes of this column that mean "missing".
+
+    Raises
+    ------
+    InputError
+        For a cell that is no year between 1500 and 2500, a date among plain years, and a moment whose year
+        depends on the time zone. All in one error.
+    """
+    codes, raw = _distinct(column)
+    read = [_read(value, missing) for value in raw]
+    years = np.array([year for year, _ in read] + [np.nan])[codes]
+    kinds = np.array([kind for _, kind in read] + ["missing"], dtype=object)[codes]
+    problems = Problems(source)
+    texts = [*map(_shown, raw), ""]
+    for problem, bad, remedy in (
+        ("{} is not a year", kinds == "wrong", _remedy(optional)),
+        ("a year is missing", (kinds == "missing") & (not optional), "give every row its year"),
+        (
+            "{} falls into one year here and another in other time zones",
+            kinds == "zoned",
+            "write the year alone",
+        ),
+        (
+            "{} is a date, other cells are plain years",
+            (kinds == "date") & bool((kinds == "year").any()),
+            "write years alone, or dates alone, in the whole column",
+        ),
+    ):
+        positions = np.flatnonzero(bad).tolist()
+        if positions:
+            first = positions[0]
+            owner = f" ({owners[first]})" if owners is not None else ""
+            text = problem.format(f"'{texts[codes[first]]}'") + owner
+            place = row_place(source, column, first)
+            problems.add(InputError(text + other_rows(column, positions), where=place, remedy=remedy))
+    problems.raise_any()
+    return years, _notes(column, kinds, years, texts, codes, source)
+
+
+def check_years(values: Array, *, owners: Sequence[str], what: str, where: str) -> None:
+    """Raises InputError for a computed value ``[n_owners]`` that is no year, by whose it is; NaN is none."""
+    bad = ~np.isnan(values) & ~_plausible(values)
+    if bad.any():
+        first = int(np.argmax(bad))
+        more = f" ({bad.sum()} in all)" if bad.sum() > 1 else ""
+        raise InputError(
+            f"{what} of {owners[first]} is {values[first]:g}, which is not a year{more}",
+            where=where,
+            remedy=_remedy(optional=True),
+        )
+
+
+def _remedy(optional: bool) -> str:
+    whole = f"write a whole number between {FIRST_YEAR} and {LAST_YEAR}"
+    return f"{whole}, or leave the cell empty where there is none (never adopts)" if optional else whole
+
+
+def _plausible(values: Any) -> Any:
+    return (values == np.floor(values)) & (values >= FIRST_YEAR) & (values <= LAST_YEAR)
+
+
+def _distinct(column: pd.Series) -> tuple[Any, list[Any]]:
+    try:
+        codes, raw = pd.factorize(column)
+    except TypeError:  # a list, say, which is refused as no year
+        return np.arange(len(column)), list(column.to_numpy(dtype=object))
+    return codes, list(raw)
+
+
+def _read(cell: Any, missing: Collection[Code]) -> tuple[float, str]:
+    """Year and kind of a cell: ``year``, ``date``, ``zoned``, ``missing`` or ``wrong``."""
+    if isinstance(cell, str):
+        return _read_text(unicodedata.normalize("NFKC", cell).strip(), missing)
+    if isinstance(cell, pd.Period):
+        return float(cell.year), "year" if cell.freqstr.startswith(("Y", "A")) else "date"
+    if isinstance(cell, datetime.date | np.datetime64):
+        return _read_date(cell)
+    if isinstance(cell, Real | Decimal) and not isinstance(cell, bool | np.bool_):
+        value = float(cell) if abs(cell) < 1e300 else np.inf  # type: ignore[operator]
+        if np.isnan(value) or value in numeric_codes(missing):
+            return np.nan, "missing"
+        return (value, "year") if _plausible(value) else (np.nan, "wrong")
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return np.nan, "missing"
+    return np.nan, "wrong"
+
+
+def _read_text(text: str, missing: Collection[Code]) -> tuple[float, str]:
+    if says_missing(text) or text in missing:
+        return np.nan, "missing"
+    if match := _YEAR.fullmatch(text):
+        kind = "suffixed" if match[2] else "year"
+        value = float(match[1]) if len(match[1]) < 20 else np.inf
+        if value in numeric_codes(missing):
+            return np.nan, "missing"
+        return (value, kind) if _plausible(value) else (np.nan, "wrong")
+    for pattern in _DATES:
+        if match := pattern.fullmatch(text):
+            time = match["time"]
+            if not _is_date(match) or (time and not _TIME.fullmatch(time)):
+                return np.nan, "wrong"
+            if time and re.search(r"Z$|[+-][0-9]{2}:?[0-9]{2}$", time):
+                return _read_date(pd.Timestamp(text))
+            return float(match["year"]), "date"
+    return np.nan, "wrong"
+
+
+def _is_date(match: re.Match[str]) -> bool:
+    year, month, day = int(match["year"]), int(match["month"]), int(match["day"] or 1)
+    if max(month, day) > 12 >= min(month, day) and match.string.startswith(match["day"] or "-"):
+        month, day = min(month, day), max(month, day)  # 12/31/2008 beside 31/12/2008: the year is the same
+    try:
+        datetime.date(year, month, day)
+    except ValueError:
+        return False
+    return FIRST_YEAR <= year <= LAST_YEAR
+
+
+def _read_date(cell: Any) -> tuple[float, str]:
+    moment: Any = cell if isinstance(cell, datetime.date) else pd.Timestamp(cell)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        return np.nan, "wrong"
+    zoned = isinstance(moment, datetime.datetime) and moment.tzinfo is not None
+    if zoned and (moment.hour, moment.minute) != (0, 0):
+        universal = moment.astimezone(datetime.UTC)
+        if len({(universal + shift).year for shift in _UTC_RANGE}) > 1:
+            return np.nan, "zoned"
+    return float(moment.year), "date"
+
+
+def _shown(cell: Any) -> str:
+    text = f"{cell:g}" if isinstance(cell, float) else str(cell)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _notes(
+    column: pd.Series, kinds: Any, years: Array, texts: Sequence[str], codes: Any, source: str
+) -> list[str]:
+    dates = np.flatnonzero(kinds == "date")
+    if not len(dates):
+        return []
+    first = int(dates[0])
+    return [
+        f"{source}: column '{column.name}' holds dates, of which the year is read: "
+        f"'{texts[codes[first]]}' as {years[first]:g}"
+    ]
