@@ -135,7 +135,7 @@ def fit(
     """
     normal, q = stage.normal, stage.full.q
     t, total = normal.n_years, normal.total
-    n_pairs, n_obs, mean_sum, mean_square = normal.totals[:, 0].sum(axis=0)
+    n_pairs, n_obs = normal.totals[:, 0, :2].sum(axis=0)
     if n_pairs == 0:
         raise InputError(
             "no pair with at least two observed years is left", remedy="loosen pairs, years or panel.balance"
@@ -148,7 +148,7 @@ def fit(
     estimate: Array = np.asarray(np.linalg.solve(q[np.ix_(stand, index)], q[stand, y]), dtype=np.float64)
     bread: Array = np.asarray(np.linalg.inv(q[np.ix_(stand, index)]), dtype=np.float64)
     ssr = q[y, y] - 2 * estimate @ q[index, y] + estimate @ q[np.ix_(index, index)] @ estimate
-    sst = total[-1, -1] + mean_square - mean_sum**2 / normal.weight if outcome is None else np.nan
+    sst = normal.outcome_variation if outcome is None else np.nan
     first, second, residual, influence = _scores(stage, (index, stand, y), estimate, bread)
     present = normal.totals[:, :, 0] > 0
     n_parameters = len(regressors) + int((np.diag(total)[:t] > 0).sum())

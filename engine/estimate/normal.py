@@ -39,6 +39,8 @@ class Normal:
         Pairs, observations, sum and square of the outcome's pair means, by position of the city.
     weight : float
         Sum of the weights of all rows.
+    profile : float64 ``[n_years]`` or None
+        What was subtracted from the outcome in each year, see `moments.CityMoments`.
     """
 
     names: tuple[str, ...]
@@ -48,11 +50,23 @@ class Normal:
     second: Array
     totals: Array
     weight: float
+    profile: Array | None = None
 
     @cached_property
     def total(self) -> Array:
         """``[Q, Q]`` full sample: every pair has one first city."""
         return np.asarray(self.first.sum(axis=0))
+
+    @property
+    def outcome_variation(self) -> float:
+        """Sum of squares of the outcome around its mean over all rows."""
+        n_years, total = self.n_years, self.total
+        _, _, mean_sum, mean_square = self.totals[:, 0].sum(axis=0)
+        within = total[-1, -1]
+        if self.profile is not None:
+            years = total[:n_years, :n_years] @ self.profile + 2 * total[:n_years, -1]
+            within = within + self.profile @ years
+        return float(within + mean_square - mean_sum**2 / self.weight)
 
     def without_city(self) -> Array:
         """``[n_units, Q, Q]`` moments of each leave-one-city-out sample."""
@@ -84,6 +98,7 @@ def normal_equations(
         second=second,
         totals=np.stack([totals_first, totals_second], axis=1),
         weight=moments.weight,
+        profile=moments.profile,
     )
 
 

@@ -94,7 +94,8 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     """The pair design that serves all cells of a pass."""
     if isinstance(shared.data, PairData):
         pairs = shared.data.pairs
-        return TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        return table.centred()
     assert sample is not None
     assert adoption is not None
     job, panel = shared.job, shared.data.panel
