@@ -147,8 +147,9 @@ def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Arr
             columns = columns.at[:, :, number].set((one + other)[:, :, number])
         elif kind == "synchronization":
             found = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
-            if rule.lag:  # of the years before; those that no year stands for are no rows
-                found = jnp.concatenate([found[:, : rule.lag], found[:, : -rule.lag]], axis=1)
+            if rule.lag:
+                lost = jnp.full_like(found[:, : rule.lag], jnp.nan)
+                found = jnp.concatenate([lost, found[:, : -rule.lag]], axis=1)
             columns = columns.at[:, :, number].set(found)
     return columns
 
@@ -178,16 +179,17 @@ def _columns(
             parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
         v = jnp.concatenate(parts, axis=2)
     finite = jnp.isfinite(v)
-    infinite = (jnp.isinf(v).any(2) & inside[:, None]).sum()
+    stays = inside[:, None]
+    if "kept_rows" in arrays:
+        stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
+    infinite = (jnp.isinf(v).any(2) & stays).sum()
     if rule.layout.balanced:
         whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
         counts = jnp.array([infinite, 0, whole.sum()])
         return jnp.where(inside[:, None, None], v, 0.0), whole, inside, counts
-    observed = finite.all(2) & inside[:, None]
+    observed = finite.all(2) & stays
     if weights is not None:
         observed &= weights > 0
-    if "kept_rows" in arrays:
-        observed &= arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
     years = observed.sum(1)
     used = years >= 2
     observed &= used[:, None]

@@ -125,6 +125,7 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
         outcome="synchronization" if synchronized else "variation",
         weight=weight,
         split=build_split(shared.data, job, sample),
+        lag=job.model.lag,
         edge=min(job.runtime.tile or 10**9, panel.n_units)
         if job.runtime.tile
         else panel_edge(
@@ -160,7 +161,11 @@ def _column(job: Job, name: str) -> Control:
 
 
 def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool) -> Array:
-    """City column of a regressor, lagged as the model says; the years that a lag loses are no rows anyhow."""
+    """City column of a regressor, lagged as the model says; missing in the years that a lag loses.
+
+    A synchronization is of its own years, first to last, so its series stays: the pair column is what is late
+    (`PanelDesign.lag`).
+    """
     control = _column(job, name)
     key = name if name == INSTRUMENT else f"controls.{name}"
     values = values_of(panel, control.formula, key, may_miss=may_miss)
@@ -168,7 +173,9 @@ def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool
         _refuse_flat(values, window, panel, text=control.formula, key=key)
     values = np.log(values) if control.logged else values
     lag = job.model.lag
-    return values if lag == 0 else np.concatenate([values[:, :lag], values[:, :-lag]], axis=1)
+    if lag == 0 or control.kind == "synchronization":
+        return values
+    return np.concatenate([np.full((len(values), lag), np.nan), values[:, :-lag]], axis=1)
 
 
 def _refuse_not_positive(values: Array, panel: CityPanel, *, text: str, key: str) -> None:

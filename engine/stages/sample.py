@@ -70,6 +70,14 @@ def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
     if not copies:
         check_places(panel.units, latitude, longitude)
     masses = [_one_year(panel, text, rule.year, key="pairs.gravity.year") for text in rule.mass]
+    for text, mass in zip(rule.mass, masses, strict=True):
+        if (mass <= 0).any():
+            k = int(np.argmax(mass <= 0))
+            raise InputError(
+                f"the mass '{text}' of {panel.units[k]} is {mass[k]:g}",
+                where="pairs.gravity.mass",
+                remedy="masses are above zero, since the force takes their logarithms; correct the cell, or use another",
+            )
     return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
 
 
@@ -77,7 +85,10 @@ def _one_year(panel: CityPanel, text: str, year: str | int, *, key: str) -> Arra
     """``[n_units]`` value of a formula: the mean over the sample years, or that of one year."""
     values = panel.evaluate(parse(text))
     if year == "mean":
-        return np.asarray(np.nanmean(values, axis=1))
+        known = np.isfinite(values)
+        n = known.sum(axis=1)
+        sums = np.where(known, values, 0.0).sum(axis=1)
+        return np.where(n > 0, sums / np.maximum(n, 1), np.nan)  # without the warning of an empty mean
     first = panel.years[0]
     wanted = first if year == "first" else int(year)
     if wanted not in panel.years:
