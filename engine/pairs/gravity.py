@@ -161,7 +161,7 @@ class PairSample:
         size = np.bincount(classes, minlength=len(self.allowed)).astype(np.int64)
         ordered = size @ self.allowed @ size - size @ np.diag(self.allowed)
         if self.origin is not None:
-            origins, first, copies = np.unique(self.origin[units], return_index=True, return_counts=True)
+            _, first, copies = np.unique(self.origin[units], return_index=True, return_counts=True)
             ordered -= (copies * (copies - 1) * np.diag(self.allowed)[classes[first]]).sum()
         return int(ordered) // 2
 

@@ -142,15 +142,15 @@ def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Arr
     levels = arrays["levels"]
     one, other = levels[i], levels[j]
     columns = -jnp.abs(one - other)
+    if "sum" in rule.kinds:
+        columns = jnp.where(np.array([kind == "sum" for kind in rule.kinds]), one + other, columns)
     for number, kind in enumerate(rule.kinds):
-        if kind == "sum":
-            columns = columns.at[:, :, number].set((one + other)[:, :, number])
-        elif kind == "synchronization":
-            found = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
+        if kind == "synchronization":
+            late = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
             if rule.lag:
-                lost = jnp.full_like(found[:, : rule.lag], jnp.nan)
-                found = jnp.concatenate([lost, found[:, : -rule.lag]], axis=1)
-            columns = columns.at[:, :, number].set(found)
+                lost = jnp.full_like(late[:, : rule.lag], jnp.nan)
+                late = jnp.concatenate([lost, late[:, : -rule.lag]], axis=1)
+            columns = columns.at[:, :, number].set(late)
     return columns
 
 

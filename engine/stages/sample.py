@@ -76,7 +76,7 @@ def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
             raise InputError(
                 f"the mass '{text}' of {panel.units[k]} is {mass[k]:g}",
                 where="pairs.gravity.mass",
-                remedy="masses are above zero, since the force takes their logarithms; correct the cell, or use another",
+                remedy="masses are above zero, since the force takes their logarithms; correct the cell",
             )
     return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
 
