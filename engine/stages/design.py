@@ -14,6 +14,7 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.pairs.design import Design, PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
+from engine.pairs.magnitude import refuse_magnitude
 from engine.pairs.moments import Layout
 from engine.pairs.treatment import Adoption
 from engine.spec import Cell, Job
@@ -91,9 +92,19 @@ def group_cells(cells: Sequence[Cell], data: Sequence[CityData | PairData]) -> l
 
 
 def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption | None) -> Design:
-    """The pair design that serves all cells of a pass."""
+    """The pair design that serves all cells of a pass.
+
+    Raises
+    ------
+    InputError
+        For columns of a size that squares cannot hold, series that do not vary, and undefined values.
+    """
     if isinstance(shared.data, PairData):
         pairs = shared.data.pairs
+        columns = [(f"model.regressors: '{name}'", name) for name in shared.controls]
+        columns.append(("outcome.column", shared.job.outcome.column or ""))
+        for number, (where, name) in enumerate(columns):
+            refuse_magnitude(pairs.values[:, :, number], name, where=f"{shared.data.source.name}: {where}")
         table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
         return table.centred()
     assert sample is not None
@@ -104,12 +115,14 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     key = "outcome.synchronization" if synchronized else "outcome.variation"
     text = job.outcome.series or ""
     series = np.array(values_of(panel, text, key, may_miss=may_miss))
+    refuse_magnitude(series, text, where=key)
     window = _window(job, panel, adoption)
     if synchronized:
         _refuse_flat(series, window, panel, text=text, key=key)
         weight = None
     else:
         weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
+        refuse_magnitude(weight, job.outcome.weight or "", where="outcome.weight")
         _refuse_not_positive(series, panel, text=text, key=key)
         _refuse_not_positive(weight, panel, text=job.outcome.weight or "", key="outcome.weight")
     levels = [_level(panel, job, name, window, may_miss=may_miss) for name in shared.controls]
@@ -169,9 +182,10 @@ def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool
     control = _column(job, name)
     key = name if name == INSTRUMENT else f"controls.{name}"
     values = values_of(panel, control.formula, key, may_miss=may_miss)
+    values = np.log(values) if control.logged else values
+    refuse_magnitude(values, control.formula, where=key)
     if control.kind == "synchronization":
         _refuse_flat(values, window, panel, text=control.formula, key=key)
-    values = np.log(values) if control.logged else values
     lag = job.model.lag
     if lag == 0 or control.kind == "synchronization":
         return values
