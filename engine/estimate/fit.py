@@ -181,7 +181,7 @@ def fit(
     )
 
 
-def explained_share(unexplained: float, total: float) -> float:
+def explained_share(unexplained: Any, total: Any) -> float:
     """R2; 1 where rounding leaves less than nothing unexplained, NaN where there is nothing to explain."""
     return float(1 - max(float(unexplained), 0.0) / total) if total > 0 else float("nan")
 

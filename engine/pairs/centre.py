@@ -12,6 +12,8 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+_BITS = 32  # of a year effect
+
 
 def middle_values(values: Array) -> Array:
     """The lower median of each column of ``[n_pairs, n_years, n_columns]``; 0 where nothing is known.
@@ -44,7 +46,8 @@ def year_effects(outcome: Array) -> Array:
     """Year effects ``[n_years]`` of rows ``[n, n_years]``, NaN where missing, with an effect of every row.
 
     f = EE^+ E'y with y the deviations from row means and EE = diag(o) - sum o o' / n over rows with two known years
-    o; zero in years that no such row knows.
+    o; zero in years that no such row knows. Rounded to 32 bits, so that subtracting them is exact where values have
+    not more digits than float64 holds beside them; what that leaves of the effects is small.
     """
     known = np.isfinite(outcome)
     known &= known.sum(axis=1, keepdims=True) >= 2
@@ -55,4 +58,8 @@ def year_effects(outcome: Array) -> Array:
     out = np.zeros(outcome.shape[1])
     if seen.any():
         out[seen] = np.linalg.lstsq(equations, centred[:, seen].sum(axis=0), rcond=1e-12)[0]
-    return out
+    largest = np.abs(out).max()
+    if largest == 0:
+        return out
+    unit = np.exp2(np.ceil(np.log2(largest)) - _BITS)
+    return np.asarray(np.round(out / unit) * unit)

@@ -122,7 +122,8 @@ def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) 
         centred = x - mean
         centred = centred - jnp.where(counted, centred, 0.0).sum(1, keepdims=True) / n  # what rounding left
         spread = jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
-        return jnp.where(spread > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
+        farthest = jnp.where(counted, jnp.abs(centred), 0.0).max(1, keepdims=True)
+        return jnp.where(farthest > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
 
     y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
     return jnp.where(both & (n >= 3), y, jnp.nan)

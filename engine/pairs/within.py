@@ -32,7 +32,7 @@ def demean(
     balanced : bool
         All weights are one.
     profile : float64 ``[T, m]``, optional
-        Subtracted from the columns before the deviations are formed; the means are those of the columns themselves.
+        Subtracted from the columns first of all; the means are those of the columns themselves.
     """
     n_years = v.shape[1]
     if balanced:
@@ -44,10 +44,10 @@ def demean(
     def mean_of(x: Array) -> Array:
         return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
 
+    if profile is not None:
+        v = v - jnp.where(row[:, :, None] > 0, profile, 0.0)
     first = mean_of(v)
     centred = v - first[:, None]
-    if profile is not None:
-        centred = centred - jnp.where(row[:, :, None] > 0, profile, 0.0)
     rest = mean_of(centred)
     centred = centred - rest[:, None]
     mean = first + rest
