@@ -68,13 +68,9 @@ def test_the_median_is_over_the_forces_there_are(monkeypatch: pytest.MonkeyPatch
     assert np.isfinite(mass[np.concatenate(kept)]).all()
 
 
-@pytest.mark.parametrize(
-    ("population", "what"),
-    [(-1.0, "the mass 'population' of city00 is -1"), (np.nan, "no pair has a gravity force")],
-)
-def test_masses_that_have_no_logarithm(population: float, what: str) -> None:
+def test_a_year_in_which_no_city_has_a_mass() -> None:
     frame = panel()
-    everywhere = np.isnan(population) | (frame["city"] == "city00")
-    frame["population"] = frame["population"].where(~everywhere, population)
-    with pytest.raises(InputError, match=what):
-        run_panel(frame, panel=KEEP)
+    frame["population"] = frame["population"].where(frame["year"] > frame["year"].min())
+    pairs = {"exclude": "both_treated", "gravity": {"mass": ["population"], "year": "first"}}
+    with pytest.raises(InputError, match="no pair has a gravity force"):
+        run_panel(frame, panel=KEEP, pairs=pairs)

@@ -70,14 +70,6 @@ def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
     if not copies:
         check_places(panel.units, latitude, longitude)
     masses = [_one_year(panel, text, rule.year, key="pairs.gravity.year") for text in rule.mass]
-    for text, mass in zip(rule.mass, masses, strict=True):
-        if (mass <= 0).any():
-            k = int(np.argmax(mass <= 0))
-            raise InputError(
-                f"the mass '{text}' of {panel.units[k]} is {mass[k]:g}",
-                where="pairs.gravity.mass",
-                remedy="masses are above zero, since the force takes their logarithms; correct the cell",
-            )
     return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
 
 

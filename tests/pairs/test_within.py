@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,8 @@ def test_products_of_few_and_many_columns(n_columns: int) -> None:
     one, other, residual = (rng.normal(size=(5, 6, k)) for k in (n_columns, n_columns, 2))
     pairs = Layout(6, n_columns, True).column_pairs
     with jax.enable_x64(True):
-        products, scores = column_products(one, other, pairs), score_sums(one, residual)
+        products = column_products(*map(jnp.asarray, (one, other)), pairs)
+        scores = score_sums(jnp.asarray(one), jnp.asarray(residual))
     right = np.einsum("pta,ptb->pab", one, other)[:, pairs[0], pairs[1]]
     np.testing.assert_allclose(products, right, rtol=1e-13, atol=1e-13)
     np.testing.assert_allclose(scores, np.einsum("pta,ptc->pac", one, residual), rtol=1e-13, atol=1e-13)
