@@ -275,3 +275,38 @@ def _index(one: pd.Series, other: pd.Series) -> pd.Series:
     if n < 3:
         return pd.Series(np.nan, one.index)
     return (0.5 * np.log1p((1 - half) / (2 * n - 3)) - 0.5 * np.log(half)).reindex(one.index)
+
+
+# -- degenerate outcomes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["node", "multiplier"])
+@pytest.mark.parametrize(
+    "outcome", ["0 everywhere", "constant in pairs", "a year's own", "a regressor's multiple"]
+)
+def test_degenerate_outcomes_warn_of_nothing(outcome: str, kind: str) -> None:
+    """No variation after the effects: coefficients and errors of zero, no R2 within; a perfect fit: R2 of one."""
+    frame = table(directed=False)
+    number = frame["one"].str[1:].astype(float) + 10 * frame["other"].str[1:].astype(float)
+    values = {
+        "0 everywhere": 0.0 * frame["y"],
+        "constant in pairs": 1e9 + number / 3,
+        "a year's own": 1e9 * frame["year"] ** 2.0,
+        "a regressor's multiple": 3.0 * frame["x"] + 1e6,
+    }
+    draws = {"bootstrap": {**BOOTSTRAP["bootstrap"], "kind": kind}}
+    found = run_table(
+        frame.assign(y=values[outcome]),
+        model={"regressors": ["x", "w"], "errors": ["pair", "dyadic", "jackknife"]},
+        inference=draws,
+    ).estimates
+    perfect = outcome.endswith("multiple")
+    right = np.where(found["term"] == "x", 3.0, 0.0) if perfect else np.zeros(len(found))
+    np.testing.assert_allclose(found["estimate"], right, atol=1e-12)
+    np.testing.assert_allclose(found["std_error"], 0.0, atol=1e-12)
+    if perfect:
+        np.testing.assert_allclose(found["r2_within"], 1.0, rtol=1e-12)
+        assert (found["r2"] <= 1).all()
+    else:
+        assert (found["r2_within"].fillna(0.0) < 1e-6).all()  # or what rounding left of nothing
