@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.estimate.absorb_levels import Array, Effect
-from engine.estimate.normal import collinear
+from engine.estimate.normal import collinear, explaining
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def find_collinear(
     names, w = tuple(names), np.ones(len(columns)) if weights is None else weights
     # The second term is far above the rounding of a column that does not vary, and far below any variation
     # that sixteen digits could tell from it.
-    variation = w @ (columns - w @ columns / w.sum()) ** 2 + 1e-20 * (w @ columns**2)
+    centred = columns - w @ columns / w.sum()
+    variation = w @ (centred - w @ centred / w.sum()) ** 2 + 1e-20 * (w @ columns**2)
     q = residuals.T @ (residuals * w[:, None])
     found = []
     absorbed = [name for k, name in enumerate(names) if not q[k, k] > tolerance * variation[k]]
@@ -62,10 +63,7 @@ def find_collinear(
             found.append(Collinear(name, ()))
         elif name in dropped:
             others = [n for n in free if n < k and names[n] not in dropped]
-            weight = np.linalg.lstsq(q[np.ix_(others, others)], q[others, k], rcond=1e-12)[0]
-            share = weight**2 * np.diag(q)[others]
-            partners = [names[n] for n, s in zip(others, share, strict=True) if s > 1e-6 * share.max()]
-            found.append(Collinear(name, tuple(partners)))
+            found.append(Collinear(name, tuple(explaining(q, k, others, names))))
     return tuple(found)
 
 

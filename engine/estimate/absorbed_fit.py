@@ -15,7 +15,8 @@ import numpy as np
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
 from engine.estimate.absorb_collinear import find_collinear, refuse_collinear
-from engine.estimate.fit import Fit, solve_identified
+from engine.estimate.fit import Fit, explained_share, solve_identified
+from engine.estimate.normal import inverse, lengths
 from engine.pairs.rows import PairRows
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -199,8 +200,12 @@ def row_fit(
     found = find_collinear(x, problem.columns[:, index], regressors, weights=weights)
     refuse_collinear(found, problem.effects, both_treated_kept=both_treated_kept)
     weighted = x * weights[:, None]
-    bread: Array = np.asarray(np.linalg.inv(x.T @ weighted), dtype=np.float64)
-    estimate: Array = np.asarray(np.linalg.solve(x.T @ weighted, weighted.T @ y), dtype=np.float64)
+    moments = x.T @ weighted
+    size = lengths(np.diag(moments))
+    bread = inverse(moments, size, size)
+    estimate: Array = bread @ (weighted.T @ y)
+    for _ in range(2):  # the second time what the rounding of a large mean left
+        outcome = outcome - weights @ outcome / weights.sum()
     error = y - x @ estimate
     ssr = weights @ error**2
     psi = _sums(weighted * error[:, None], rows.pair, len(rows.i)) @ bread
@@ -220,8 +225,8 @@ def row_fit(
         n_second=len(np.unique(rows.j[present])),
         n_parameters=len(index) + stage.n_parameters,
         n_parameters_city=len(index) + stage.n_parameters_city,
-        r2=float(1 - ssr / (weights @ (outcome - weights @ outcome / weights.sum()) ** 2)),
-        r2_within=float(1 - ssr / (weights @ y**2)),
+        r2=explained_share(ssr, weights @ outcome**2),
+        r2_within=explained_share(ssr, weights @ y**2),
     )
     return RowFit(fit, psi.T @ psi, cross + cross.T)
 

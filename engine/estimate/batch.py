@@ -93,8 +93,11 @@ def batch_fit(
     a, b = q[:, index][:, :, index], q[:, index][:, :, aims]
     raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
     scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
-    identified = np.linalg.eigvalsh(a / scale[:, :, None] / scale[:, None, :])[:, 0] > SMALLEST
-    bread = np.linalg.inv(np.where(identified[:, None, None], a, np.eye(len(index))))
+    scaled = a / scale[:, :, None] / scale[:, None, :]
+    identified = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
+    scale = np.where(identified[:, None], scale, 1.0)
+    bread = np.linalg.inv(np.where(identified[:, None, None], scaled, np.eye(len(index))))
+    bread = bread / scale[:, :, None] / scale[:, None, :]
     slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
     rows = [t + k for k in index]
     residual = np.zeros((len(sums), len(aims), matrix.shape[1]))

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from engine.estimate.normal import SMALLEST, Normal, Projected, partial_out_years, refuse_collinear
+from engine.estimate.normal import (
+    SMALLEST,
+    Normal,
+    Projected,
+    inverse,
+    lengths,
+    partial_out_years,
+    refuse_collinear,
+)
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -135,7 +143,7 @@ def fit(
     """
     normal, q = stage.normal, stage.full.q
     t, total = normal.n_years, normal.total
-    n_pairs, n_obs, mean_sum, mean_square = normal.totals[:, 0].sum(axis=0)
+    n_pairs, n_obs = normal.totals[:, 0, :2].sum(axis=0)
     if n_pairs == 0:
         raise InputError(
             "no pair with at least two observed years is left", remedy="loosen pairs, years or panel.balance"
@@ -145,10 +153,10 @@ def fit(
     y = len(normal.names) if outcome is None else normal.names.index(outcome)
     for chosen, names in {tuple(index): regressors, tuple(stand): instruments or regressors}.items():
         refuse_collinear(q[np.ix_(chosen, chosen)], np.diag(total)[t:][list(chosen)], names)
-    estimate: Array = np.asarray(np.linalg.solve(q[np.ix_(stand, index)], q[stand, y]), dtype=np.float64)
-    bread: Array = np.asarray(np.linalg.inv(q[np.ix_(stand, index)]), dtype=np.float64)
+    bread = inverse(q[np.ix_(stand, index)], lengths(np.diag(q)[stand]), lengths(np.diag(q)[index]))
+    estimate: Array = bread @ q[stand, y]
     ssr = q[y, y] - 2 * estimate @ q[index, y] + estimate @ q[np.ix_(index, index)] @ estimate
-    sst = total[-1, -1] + mean_square - mean_sum**2 / normal.weight if outcome is None else np.nan
+    sst = normal.outcome_variation if outcome is None else np.nan
     first, second, residual, influence = _scores(stage, (index, stand, y), estimate, bread)
     present = normal.totals[:, :, 0] > 0
     n_parameters = len(regressors) + int((np.diag(total)[:t] > 0).sum())
@@ -168,9 +176,14 @@ def fit(
         n_second=int(present[:, 1].sum()),
         n_parameters=n_parameters,
         n_parameters_city=n_parameters,
-        r2=float(1 - ssr / sst),
-        r2_within=float(1 - ssr / q[y, y]),
+        r2=explained_share(ssr, sst),
+        r2_within=explained_share(ssr, q[y, y]),
     )
+
+
+def explained_share(unexplained: Any, total: Any) -> float:
+    """R2; 1 where rounding leaves less than nothing unexplained, NaN where there is nothing to explain."""
+    return float(1 - max(float(unexplained), 0.0) / total) if total > 0 else float("nan")
 
 
 def _scores(
@@ -202,14 +215,15 @@ def _leave_one_out(stage: Stage, index: list[int], stand: list[int], y: int) -> 
     scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][index])
     a, b = q[:, stand][:, :, index], q[:, stand, y]
     if stand == index and stage.all_identified:
-        return np.asarray(np.linalg.solve(a, b[:, :, None])[:, :, 0])
+        scaled = a / scale[:, None] / scale
+        return np.asarray(np.linalg.solve(scaled, (b / scale)[:, :, None])[:, :, 0] / scale)
     if stand == index:
         return solve_identified(a, b, scale)
     size = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][stand])
-    smallest = np.linalg.svd(a / size[:, None] / scale, compute_uv=False)[:, -1]
+    scaled = a / size[:, None] / scale
     out = np.full(b.shape, np.nan)
-    good = smallest > SMALLEST
-    out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
+    good = np.linalg.svd(scaled, compute_uv=False)[:, -1] > SMALLEST
+    out[good] = np.linalg.solve(scaled[good], (b / size)[good, :, None])[:, :, 0] / scale
     return out
 
 
@@ -225,7 +239,7 @@ def solve_identified(a: Array, b: Array, scale: Array) -> Array:
     scaled = a / scale[:, None] / scale
     good = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
     out = np.empty(b.shape)
-    out[good] = np.linalg.solve(a[good], b[good, :, None])[:, :, 0]
+    out[good] = np.linalg.solve(scaled[good], (b / scale)[good, :, None])[:, :, 0] / scale
     for sample in np.flatnonzero(~good):
         # A coefficient is identified where its axis is orthogonal to the null space.
         values, vectors = np.linalg.eigh(scaled[sample])

@@ -114,6 +114,8 @@ def logit(columns: Array, treated: Mask, *, names: Sequence[str], weights: Array
     _check(columns, treated, names, w)
     mean = w @ columns / w.sum()
     x = columns - mean
+    left = w @ x / w.sum()  # by the rounding of a mean far from zero
+    x, mean = x - left, mean + left
     _refuse_collinear(x, columns, names, w)
     scale = np.sqrt(w @ x**2 / w.sum())
     x /= scale

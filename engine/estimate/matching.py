@@ -346,10 +346,12 @@ def balance(columns: Array, treated: Mask, weight: Array, *, names: Sequence[str
             f"{treated.shape}, {weight.shape}"
         )
     out: dict[str, Any] = {"column": list(names)}
+    centre = columns.mean(axis=0)  # differences of means far from zero would keep few digits
+    columns = columns - centre
     denominator = np.zeros(columns.shape[1])
     for when, w in (("before", np.ones(len(treated))), ("after", weight)):
         kept = w > 0
-        parts = [_moments(columns[rows], w[rows], when) for rows in (kept & treated, kept & ~treated)]
+        parts = [_moments(columns[rows], w[rows], centre, when) for rows in (kept & treated, kept & ~treated)]
         (mean_1, square_1, sum_1), (mean_0, square_0, sum_0) = parts
         with np.errstate(divide="ignore", invalid="ignore"):
             variance_1, variance_0 = square_1 / (sum_1 - 1), square_0 / (sum_0 - 1)
@@ -357,8 +359,8 @@ def balance(columns: Array, treated: Mask, weight: Array, *, names: Sequence[str
                 denominator = np.sqrt((variance_1 + variance_0) / 2)
             error = np.sqrt((square_1 + square_0) / (kept.sum() - 2) * (1 / sum_1 + 1 / sum_0))
             values = (
-                mean_1,
-                mean_0,
+                centre + mean_1,
+                centre + mean_0,
                 (mean_1 - mean_0) / denominator,
                 variance_1 / variance_0,
                 (mean_1 - mean_0) / error,
@@ -368,8 +370,8 @@ def balance(columns: Array, treated: Mask, weight: Array, *, names: Sequence[str
     return pd.DataFrame(out)
 
 
-def _moments(x: Array, w: Array, when: str) -> tuple[Array, Array, float]:
-    """Weighted mean, sum of squares around it, and sum of weights."""
+def _moments(x: Array, w: Array, centre: Array, when: str) -> tuple[Array, Array, float]:
+    """Weighted mean, sum of squares around it, and sum of weights, of columns less a ``centre``."""
     if not len(x):
         raise InputError(
             f"there are no treated rows, or no controls, {when} matching",
@@ -378,5 +380,6 @@ def _moments(x: Array, w: Array, when: str) -> tuple[Array, Array, float]:
         )
     mean = w @ x / w.sum()
     square = w @ (x - mean) ** 2
-    # What rounding of the mean leaves of a constant must not pass for a variance.
-    return mean, np.where(square > 1e-24 * (w @ x**2), square, 0.0), float(w.sum())
+    # What rounding leaves of a constant must not pass for a variance.
+    rounding = (8 * np.finfo(float).eps) ** 2 * (w @ (np.abs(x) + np.abs(centre)) ** 2)
+    return mean, np.where(square > rounding, square, 0.0), float(w.sum())

@@ -39,6 +39,8 @@ class Normal:
         Pairs, observations, sum and square of the outcome's pair means, by position of the city.
     weight : float
         Sum of the weights of all rows.
+    profile : float64 ``[n_years]`` or None
+        What was subtracted from the outcome in each year, see `moments.CityMoments`.
     """
 
     names: tuple[str, ...]
@@ -48,11 +50,23 @@ class Normal:
     second: Array
     totals: Array
     weight: float
+    profile: Array | None = None
 
     @cached_property
     def total(self) -> Array:
         """``[Q, Q]`` full sample: every pair has one first city."""
         return np.asarray(self.first.sum(axis=0))
+
+    @property
+    def outcome_variation(self) -> float:
+        """Sum of squares of the outcome around its mean over all rows."""
+        n_years, total = self.n_years, self.total
+        _, _, mean_sum, mean_square = self.totals[:, 0].sum(axis=0)
+        within = total[-1, -1]
+        if self.profile is not None:
+            years = total[:n_years, :n_years] @ self.profile + 2 * total[:n_years, -1]
+            within = within + self.profile @ years
+        return float(within + mean_square - mean_sum**2 / self.weight)
 
     def without_city(self) -> Array:
         """``[n_units, Q, Q]`` moments of each leave-one-city-out sample."""
@@ -84,6 +98,7 @@ def normal_equations(
         second=second,
         totals=np.stack([totals_first, totals_second], axis=1),
         weight=moments.weight,
+        profile=moments.profile,
     )
 
 
@@ -191,6 +206,20 @@ def _solve(a: Array, b: Array) -> Array:
     return np.asarray((inverse @ (b / scale[:, None])) / scale[:, None])
 
 
+def inverse(a: Array, left: Array, right: Array) -> Array:
+    """a^{-1} for matrices ``[..., k, k]`` whose rows and columns are of lengths ``left`` and ``right`` ``[k]``.
+
+    Pivots are compared between rows, so that columns of other units would cost digits: they are made of one size first.
+    """
+    return np.asarray(np.linalg.inv(a / left[:, None] / right) / right[:, None] / left)
+
+
+def lengths(diagonal: Array) -> Array:
+    """Square roots of the diagonal of a moment matrix as powers of two, by which division is exact; 1 for zeros."""
+    positive = np.where(diagonal > 0, diagonal, 1.0)
+    return np.asarray(np.exp2(np.round(0.5 * np.log2(positive))))
+
+
 def collinear(q: Array, raw: Array, names: tuple[str, ...], tolerance: float = 1e-9) -> list[str]:
     """Names of regressors that those before them, with pair and year effects, explain entirely.
 
@@ -213,6 +242,15 @@ def collinear(q: Array, raw: Array, names: tuple[str, ...], tolerance: float = 1
     return out
 
 
+def explaining(q: Array, k: int, others: list[int], names: tuple[str, ...]) -> list[str]:
+    """Those of the other regressors that explain regressor k, by their share of it."""
+    size = lengths(np.diag(q)[others])
+    scaled = q[np.ix_(others, others)] / size[:, None] / size
+    weights = np.linalg.lstsq(scaled, q[others, k] / size, rcond=1e-12)[0]
+    share = weights**2 * np.diag(scaled)
+    return [names[n] for n, s in zip(others, share, strict=True) if s > 1e-6 * share.max()]
+
+
 def refuse_collinear(q: Array, raw: Array, names: tuple[str, ...]) -> None:
     """Raise InputError that names collinear regressors and what they depend on."""
     dropped = collinear(q, raw, names)
@@ -228,9 +266,7 @@ def refuse_collinear(q: Array, raw: Array, names: tuple[str, ...]) -> None:
             "which pairs the filters keep",
         )
     others = [n for n in range(k) if names[n] not in dropped]
-    weights = np.linalg.lstsq(q[np.ix_(others, others)], q[others, k], rcond=1e-12)[0]
-    share = weights**2 * np.diag(q)[others]
-    partners = [names[n] for n, s in zip(others, share, strict=True) if s > 1e-6 * share.max()]
+    partners = explaining(q, k, others, names)
     raise InputError(
         f"'{name}' is collinear with {', '.join(partners)} once pair and year effects are removed",
         where="model.controls",

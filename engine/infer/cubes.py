@@ -46,8 +46,8 @@ class Assignments:
         Types of pairs in the sample; never-treated units form pairs with all.
     recompute : bool
         Take each draw's own median screen over its eligible pairs.
-    n_eligible : int
-        Eligible pairs; the same for every assignment.
+    n_ranked : int
+        Eligible pairs that have a force; the same for every assignment.
     span : int ``[n_classes, n_classes]`` or None
         Where the years of a pair depend on its type, which of the spans of ``pairs`` it has.
     """
@@ -56,7 +56,7 @@ class Assignments:
     classes: Integers
     allowed: Flags
     recompute: bool
-    n_eligible: int
+    n_ranked: int
     span: Integers | None = None
 
     @property
@@ -98,7 +98,7 @@ class Assignments:
     @property
     def middle(self) -> int:
         """Eligible pairs that are stronger than the lower middle one."""
-        return self.n_eligible - 1 - (self.n_eligible - 1) // 2
+        return self.n_ranked - 1 - (self.n_ranked - 1) // 2
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.estimate.normal import Normal
+from engine.estimate.normal import Normal, inverse, lengths
+from engine.infer.summary import t_ratio
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,7 +46,7 @@ def multiplier_draws(estimate: Array, city: Array, multipliers: Array) -> tuple[
     """
     shift = multipliers @ city
     spread = np.sqrt((multipliers**2) @ (city**2))
-    return estimate + shift, shift / spread
+    return estimate + shift, t_ratio(shift, spread)
 
 
 def wild_statistics(
@@ -76,22 +77,24 @@ def wild_statistics(
     seen = np.flatnonzero(np.diag(total)[:t] > 0)[1:]
     rows = np.concatenate([seen, t + np.asarray(regressors)])
     place = len(seen) + tested
-    inverse = np.linalg.inv(total[np.ix_(rows, rows)])
-    direction = inverse[place]  # r = X A^{-1} e: scores r'u are influences on the tested coefficient
+    size = lengths(np.diag(total))
+    inverted = inverse(total[np.ix_(rows, rows)], size[rows], size[rows])
+    direction = inverted[place]  # r = X A^{-1} e: scores r'u are influences on the tested coefficient
     kept = np.delete(rows, place)
     restricted = np.zeros(total.shape[0])
     restricted[-1] = 1.0
-    restricted[kept] = -np.linalg.solve(total[np.ix_(kept, kept)], total[kept, -1])
+    restricted[kept] = -inverse(total[np.ix_(kept, kept)], size[kept], size[kept]) @ total[kept, -1]
     free = np.zeros(total.shape[0])
     free[-1] = 1.0
-    free[rows] = -inverse @ total[rows, -1]
+    free[rows] = -inverted @ total[rows, -1]
     cluster = normal.first[:, rows]  # [n_units, R, Q]: X_c'Z_c
     used = normal.totals[:, 0, 0] > 0
     scores = (cluster @ restricted)[used]
     own = scores @ direction
     spill = (cluster[:, :, rows] @ direction)[used]
     v = signs[:, used]
-    drawn = v * own - (v @ scores) @ inverse @ spill.T
+    drawn = v * own - (v @ scores) @ inverted @ spill.T
     observed = (cluster @ free)[used] @ direction
-    beta = float((inverse @ total[rows, -1])[place])
-    return beta / float(np.sqrt((observed**2).sum())), v @ own / np.sqrt((drawn**2).sum(axis=1))
+    beta = float((inverted @ total[rows, -1])[place])
+    t_observed = float(t_ratio(beta, np.sqrt((observed**2).sum())))
+    return t_observed, np.asarray(t_ratio(v @ own, np.sqrt((drawn**2).sum(axis=1))))

@@ -23,6 +23,12 @@ class PValue:
     draws: int
 
 
+def t_ratio(estimate: Any, std_error: Any) -> Any:
+    """Estimate over error: NaN where there is neither (an outcome that does not vary), infinite without an error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(estimate, dtype=np.float64) / np.asarray(std_error, dtype=np.float64)
+
+
 def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PValue:
     """Two-sided p = (1 + #{|T*| >= |T|}) / (1 + B); the share itself where the draws are all assignments.
 

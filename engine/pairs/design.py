@@ -7,11 +7,12 @@ fixed length, so that a kernel is compiled once and never sees which design it s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Tile, groups, tile_edge, triangle
 
@@ -118,6 +119,8 @@ class PanelDesign:
         Only this class of pairs.
     matches : Matches or None
         Only these pairs, with weights.
+    lag : int
+        Years by which columns of kind ``synchronization`` are late; the other levels come lagged.
     """
 
     sample: PairSample
@@ -132,6 +135,7 @@ class PanelDesign:
     weight: Array | None = None
     split: Split | None = None
     matches: Matches | None = None
+    lag: int = 0
 
     @property
     def n_units(self) -> int:
@@ -209,6 +213,10 @@ class TableDesign:
     directed : bool
     weights : float64 ``[n_pairs, n_years]`` or None
         Weights of the rows, mean one over those that count; zero where missing.
+    centre : float64 ``[n_columns]`` or None
+        Subtracted from the columns before anything else; None for nothing.
+    profile : float64 ``[n_years]`` or None
+        Subtracted from the outcome too; its year effects, which every regression takes out anyhow.
     """
 
     i: Integers
@@ -217,9 +225,16 @@ class TableDesign:
     n_units: int
     directed: bool
     weights: Array | None = None
+    centre: Array | None = None
+    profile: Array | None = None
 
     n_classes = 1
     kept_rows = None
+
+    def centred(self) -> TableDesign:
+        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits."""
+        centre = middle_values(self.values)
+        return replace(self, centre=centre, profile=year_effects(self.values[:, :, -1] - centre[-1]))
 
     @property
     def classes(self) -> Integers:

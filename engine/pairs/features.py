@@ -11,6 +11,7 @@ are sorted, 25 bytes for each pair of the grid), and 8 F bytes a pair for F stat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -237,7 +238,9 @@ def _size(design: Design, *, every_screen: bool, over: Over) -> tuple[int, int |
     if sample.gravity is None or sample.n_kept is None:
         return sample.n_pairs, None
     screened = over(count_above, sample, sample.parts(), add)
-    reach = sample.n_eligible // 2 + (sample.n_pairs - sample.n_eligible) + 1
+    # No reassignment gives a pair a force that has none, nor changes how many eligible pairs have one.
+    n_forces = math.comb(int(sample.has_force.sum()), 2)
+    reach = min(n_forces, sample.n_ranked // 2 + (n_forces - sample.n_ranked) + 1)
     return (reach if every_screen else screened), screened
 
 
@@ -252,6 +255,7 @@ def _order(pairs: PairFeatures) -> Order:
     assert gravity is not None
     i, j = every_pair(design.n_units)
     force = gravity.ln_force(i, j)
+    force[np.isnan(force)] = -np.inf  # weaker than any: sorting would take it for the strongest
     if n < len(force):  # what is sorted need not be longer than the table
         reached = force >= np.partition(force, len(force) - n)[len(force) - n]
         i, j, force = i[reached], j[reached], force[reached]

@@ -24,6 +24,7 @@ from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 EARTH_RADIUS_KM = 6371.0088
@@ -40,7 +41,7 @@ class Gravity:
     Attributes
     ----------
     ln_mass : float64 ``[n_units]``
-        Mean of the logs of the masses (any units: they shift ln F by a constant).
+        Mean of the logs of the masses (any units: they shift ln F by a constant); NaN where one is missing.
     unit_vector : float64 ``[n_units, 3]``
         Position on the unit sphere.
     threshold : float
@@ -141,13 +142,28 @@ class PairSample:
     @property
     def n_eligible(self) -> int:
         """Pairs after the exclusion, before the screen."""
-        size = np.bincount(self.classes, minlength=len(self.allowed)).astype(np.int64)
+        return self._count(np.ones(self.n_units, dtype=bool))
+
+    @property
+    def has_force(self) -> Flags:
+        """``[n_units]`` units whose mass is known: a pair with another has no force, and no place in the screen."""
+        if self.gravity is None:
+            return np.ones(self.n_units, dtype=bool)
+        return ~np.isnan(self.gravity.ln_mass)
+
+    @property
+    def n_ranked(self) -> int:
+        """Pairs after the exclusion that have a force: those of which the screen takes the median."""
+        return self._count(self.has_force)
+
+    def _count(self, units: Flags) -> int:
+        """Pairs of some units that survive the exclusion."""
+        classes = self.classes[units]
+        size = np.bincount(classes, minlength=len(self.allowed)).astype(np.int64)
         ordered = size @ self.allowed @ size - size @ np.diag(self.allowed)
         if self.origin is not None:
-            copies = np.bincount(self.origin)
-            own = np.diag(self.allowed)[self.classes[np.unique(self.origin, return_index=True)[1]]]
-            copies = copies[copies > 0]
-            ordered -= (copies * (copies - 1) * own).sum()
+            _, first, copies = np.unique(self.origin[units], return_index=True, return_counts=True)
+            ordered -= (copies * (copies - 1) * np.diag(self.allowed)[classes[first]]).sum()
         return int(ordered) // 2
 
     def parts(self) -> tuple[tuple[Tile, ...], ...]:
@@ -192,13 +208,19 @@ class PairSample:
                 "no pair is left after pairs.exclude",
                 remedy="every pair has two treated units; exclude: none",
             )
+        if self.n_ranked == 0:
+            raise InputError(
+                "no pair has a gravity force: the masses of its units are missing",
+                where="pairs.gravity.mass",
+                remedy="use masses, and a year of them, that cities have",
+            )
         threshold, kept = _threshold(self, over)
         return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=kept)
 
 
 @dataclass(frozen=True)
 class Between:
-    """Eligible pairs of a sample whose ln F lies between two values, both included."""
+    """Eligible pairs of a sample whose ln F lies between two values, both included; never those without a force."""
 
     sample: PairSample
     low: float = -math.inf
@@ -218,7 +240,7 @@ class Between:
 
 
 def _threshold(sample: PairSample, over: Over) -> tuple[float, int]:
-    """The lower middle value of ln F over the eligible pairs, and how many lie strictly above it.
+    """The lower middle value of ln F over the eligible pairs that have one, and how many lie strictly above it.
 
     ln F > median and ln F > lower middle value select the same pairs (no value lies between the two middle
     ones), and the latter needs no averaging of nearly equal numbers. Exact without holding all values:
@@ -230,7 +252,7 @@ def _threshold(sample: PairSample, over: Over) -> tuple[float, int]:
     `_COLLECT` times `_BINS` = 2.6e11 evenly spread values, and what the driver holds does not grow with P.
     """
     parts = sample.parts()
-    n, rank = sample.n_eligible, (sample.n_eligible - 1) // 2
+    n, rank = sample.n_ranked, (sample.n_ranked - 1) // 2
     inside, below, held = Between(sample), 0, n
     if held > _COLLECT:
         low, high = over(force_span, inside, parts, merge_spans)

@@ -19,6 +19,7 @@ import numpy as np
 from jax import Array
 
 from engine.pairs.moments import Layout
+from engine.pairs.within import column_products, demean, score_sums
 
 ROUNDING = 1e-12
 """Standardised values closer than this are equal; so is a spread this small beside its mean."""
@@ -44,6 +45,8 @@ class Rule:
     kinds : tuple of str
         Of each column of ``levels`` a: ``difference`` -|a_i - a_j|, ``sum`` a_i + a_j, or
         ``synchronization`` of the two series.
+    lag : int
+        Years by which columns of kind ``synchronization`` are late; other levels are lagged before.
     """
 
     layout: Layout
@@ -54,6 +57,7 @@ class Rule:
     directed: bool
     outcome: str = "synchronization"
     kinds: tuple[str, ...] = ()
+    lag: int = 0
 
 
 def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, clip: float) -> Array:
@@ -116,8 +120,10 @@ def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) 
     def standardise(x: Array) -> Array:
         mean = jnp.where(counted, x, 0.0).sum(1, keepdims=True) / n
         centred = x - mean
+        centred = centred - jnp.where(counted, centred, 0.0).sum(1, keepdims=True) / n  # what rounding left
         spread = jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
-        return jnp.where(spread > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
+        farthest = jnp.where(counted, jnp.abs(centred), 0.0).max(1, keepdims=True)
+        return jnp.where(farthest > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
 
     y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
     return jnp.where(both & (n >= 3), y, jnp.nan)
@@ -137,12 +143,15 @@ def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Arr
     levels = arrays["levels"]
     one, other = levels[i], levels[j]
     columns = -jnp.abs(one - other)
+    if "sum" in rule.kinds:
+        columns = jnp.where(np.array([kind == "sum" for kind in rule.kinds]), one + other, columns)
     for number, kind in enumerate(rule.kinds):
-        if kind == "sum":
-            columns = columns.at[:, :, number].set((one + other)[:, :, number])
-        elif kind == "synchronization":
-            found = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
-            columns = columns.at[:, :, number].set(found)
+        if kind == "synchronization":
+            late = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
+            if rule.lag:
+                lost = jnp.full_like(late[:, : rule.lag], jnp.nan)
+                late = jnp.concatenate([lost, late[:, : -rule.lag]], axis=1)
+            columns = columns.at[:, :, number].set(late)
     return columns
 
 
@@ -164,23 +173,24 @@ def _columns(
         both = arrays["split"][i] + arrays["split"][j]
         inside &= (both > arrays["split_bounds"][0]) & (both <= arrays["split_bounds"][1])
     if values is not None:
-        v = values
+        v = values - arrays["centre"] if "centre" in arrays else values
     else:
         parts = [_regressors(rule, arrays, i, j), _outcome(rule, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
             parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
         v = jnp.concatenate(parts, axis=2)
     finite = jnp.isfinite(v)
-    infinite = (jnp.isinf(v).any(2) & inside[:, None]).sum()
+    stays = inside[:, None]
+    if "kept_rows" in arrays:
+        stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
+    infinite = (jnp.isinf(v).any(2) & stays).sum()
     if rule.layout.balanced:
         whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
         counts = jnp.array([infinite, 0, whole.sum()])
         return jnp.where(inside[:, None, None], v, 0.0), whole, inside, counts
-    observed = finite.all(2) & inside[:, None]
+    observed = finite.all(2) & stays
     if weights is not None:
         observed &= weights > 0
-    if "kept_rows" in arrays:
-        observed &= arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
     years = observed.sum(1)
     used = years >= 2
     observed &= used[:, None]
@@ -189,25 +199,9 @@ def _columns(
     return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
 
 
-def _demean(v: Array, row: Array, rule: Rule) -> tuple[Array, Array, Array]:
-    """Demeaned over years (axis 1) with the rows' weights, zero where these are; the means, sums of weights.
-
-    What the rounding of the mean leaves of a column that is constant in the pair is zero too, so that the
-    search for collinear regressors sees no variation where there is none.
-    """
-    if rule.layout.balanced:
-        n = jnp.full(len(v), float(rule.layout.n_years))
-        mean = v.mean(1)
-    else:
-        n = row.sum(1)
-        n = jnp.where(n > 0, n, 1.0)
-        mean = (row[:, :, None] * v).sum(1) / n[:, None]
-    centred = v - mean[:, None]
-    rounding = v.shape[1] * jnp.finfo(v.dtype).eps * jnp.abs(mean)
-    inside = jnp.abs(centred) > rounding[:, None]
-    if not rule.layout.balanced:
-        inside &= row[:, :, None] > 0
-    return jnp.where(inside, centred, 0.0), mean, n
+def _deviations(rule: Rule, arrays: dict[str, Array], v: Array, row: Array) -> tuple[Array, Array, Array]:
+    """Columns without their pair means (and the outcome without its profile), the means, sums of weights."""
+    return demean(v, row, balanced=rule.layout.balanced, profile=arrays.get("profile"))
 
 
 def _features(
@@ -222,7 +216,7 @@ def _features(
     """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
     layout = rule.layout
     v, row, used, counts = _columns(rule, arrays, i, j, n, values, weights)
-    demeaned, mean, years = _demean(v, row, rule)
+    demeaned, mean, years = _deviations(rule, arrays, v, row)
     pair = used.astype(v.dtype)
     outcome = mean[:, -1]
     rows = pair * years if weights is None else (row > 0).sum(1).astype(v.dtype)
@@ -233,10 +227,7 @@ def _features(
         parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
     parts.append(weighted.reshape(len(i), -1))
-    # Pairs last: each product runs along contiguous pairs.
-    one, other = weighted.transpose(2, 1, 0), demeaned.transpose(2, 1, 0)
-    products = [(one[a] * other[b]).sum(0) for a, b in zip(*layout.column_pairs, strict=True)]
-    parts.append(jnp.stack(products, axis=1))
+    parts.append(column_products(weighted, demeaned, layout.column_pairs))
     return jnp.concatenate(parts, axis=1), counts
 
 
@@ -278,7 +269,8 @@ def moments(
     rule : Rule
     arrays : dict
         City arrays: ``classes``, and for panels ``series``, ``window``, ``levels``; where the design has them
-        ``weight``, ``kept_rows``, and ``split`` with ``split_bounds`` (a pair stays where its sum is within).
+        ``weight``, ``kept_rows``, and ``split`` with ``split_bounds`` (a pair stays where its sum is within);
+        for pair tables ``centre`` ``[m]`` and ``profile`` ``[T, m]`` (`design.TableDesign`).
     i, j : int32 ``[chunk]``
     n : int
         Pairs that count.
@@ -353,15 +345,17 @@ def score_products(
     """
     v, row, _, _ = _columns(rule, arrays, i, j, n, values, weights)
     classes = arrays["classes"]
+    # Of levels far from zero the sums below would keep no digits.
+    v, _, _ = _deviations(rule, arrays, v, row)
     columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
     path = columns @ cells["residual"][t:] + cells["residual"][:t]
-    residual, _, _ = _demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, rule)
+    path = jnp.where(row[:, :, None] > 0, path, 0.0)
+    residual, _, _ = demean(path, row, balanced=rule.layout.balanced)
     if weights is not None:
         residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
-    scores = [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])]
-    moved = jnp.concatenate([residual, jnp.stack(scores, axis=1)], axis=1)
+    moved = jnp.concatenate([residual, score_sums(columns, residual)], axis=1)
     influence = cells["influence"].reshape(len(moved[0]), n_cells, -1)
     psi = jnp.stack([moved[:, :, cell] @ influence[:, cell] for cell in range(n_cells)], axis=1)
     own = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from engine.pairs import kernels
+from engine.pairs.centre import deviations
 from engine.pairs.design import Chunk, Design, PanelDesign
 from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.rows import PairRows, concatenated, no_rows
@@ -82,6 +83,7 @@ def kernel_rule(setting: MomentPass) -> kernels.Rule:
         directed=design.directed,
         outcome=design.outcome if isinstance(design, PanelDesign) else "synchronization",
         kinds=design.kinds if isinstance(design, PanelDesign) else (),
+        lag=design.lag if isinstance(design, PanelDesign) else 0,
     )
 
 
@@ -89,11 +91,15 @@ def city_arrays(setting: MomentPass) -> dict[str, Array]:
     design = setting.design
     arrays: dict[str, Any] = {"classes": design.classes}
     if not isinstance(design, PanelDesign):
+        if design.centre is not None:
+            arrays["centre"] = design.centre
+        if design.profile is not None:
+            regressors = np.zeros((design.n_years, design.n_columns - 1))
+            arrays["profile"] = np.concatenate([regressors, design.profile[:, None]], axis=1)
         return arrays
-    series, levels = design.series, design.levels
-    if setting.balanced:
-        series = standardise(series, design.window) if design.outcome == "synchronization" else series
-        levels = _standardised_levels(design)
+    series, levels = design.series, _prepared_levels(design, standardised=setting.balanced)
+    if setting.balanced and design.outcome == "synchronization":
+        series = standardise(series, design.window)
     arrays |= {"series": series, "levels": levels, "window": design.window}
     if design.weight is not None:
         arrays["weight"] = design.weight
@@ -104,21 +110,30 @@ def city_arrays(setting: MomentPass) -> dict[str, Array]:
     return arrays
 
 
-def _standardised_levels(design: PanelDesign) -> Array:
-    """Levels, those whose synchronization is a column standardised."""
+def _prepared_levels(design: PanelDesign, *, standardised: bool) -> Array:
+    """Levels as the kernels take them.
+
+    Those that are summed are without their city means, which pair effects take out anyhow: a sum of deviations has
+    digits that a sum of large levels has not. Those whose synchronization is a column are standardised where
+    ``standardised`` says so.
+    """
     out = design.levels
     for number, kind in enumerate(design.kinds):
-        if kind == "synchronization":
-            out = out.copy()
+        if kind == "sum":
+            out = np.array(out)
+            out[:, :, number] = deviations(out[:, :, number])
+        elif kind == "synchronization" and standardised:
+            out = np.array(out)
             out[:, :, number] = standardise(out[:, :, number], design.window)
     return out
 
 
 def standardise(series: Array, window: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
     """z = (x - mean) / sd over the window's years, with the population sd; ``[n_units, n_years]``."""
-    inside = series[:, window]
-    mean = inside.mean(axis=1, keepdims=True)
-    return np.asarray((series - mean) / inside.std(axis=1, keepdims=True), dtype=np.float64)
+    centred = series - series[:, window].mean(axis=1, keepdims=True)
+    centred = centred - centred[:, window].mean(axis=1, keepdims=True)  # what the rounding of the mean left
+    spread = np.sqrt((centred[:, window] ** 2).mean(axis=1, keepdims=True))
+    return np.asarray(centred / spread, dtype=np.float64)
 
 
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
@@ -143,8 +158,18 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
             counts += more
             if products is not None:
                 products += np.asarray(crossed)
-    infinite, singletons, weight = int(counts[0]), int(counts[1]), float(counts[2])
-    return CityMoments(layout, first, second, infinite, singletons, weight, products, top[0], left[0])
+    return CityMoments(
+        layout=layout,
+        first=first,
+        second=second,
+        infinite=int(counts[0]),
+        singletons=int(counts[1]),
+        weight=float(counts[2]),
+        products=products,
+        first_at=top[0],
+        second_at=left[0],
+        profile=None if isinstance(design, PanelDesign) else design.profile,
+    )
 
 
 def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:

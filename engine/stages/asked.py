@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
+from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
 from engine.spec.effects import absorbed
@@ -86,6 +87,19 @@ def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
             remedy=f"its terms are {', '.join(known)}",
         )
     strata_codes(data, wanted.strata)
+
+
+def strata_of(data: CityData, sample: PairSample, strata: list[str]) -> Integers | None:
+    """The strata within which adoption is dealt anew to the cities of a sample.
+
+    Cities whose gravity mass is missing form no pair of the sample: adoption is dealt among them apart, so that every
+    draw has as many treated cities among the others as happened.
+    """
+    codes, has_force = strata_codes(data, strata), sample.has_force
+    if sample.n_kept is None or has_force.all():
+        return codes
+    codes = np.zeros(len(has_force), dtype=np.int32) if codes is None else codes
+    return np.unique(2 * codes + ~has_force, return_inverse=True)[1].astype(np.int32)
 
 
 def strata_codes(data: CityData, strata: list[str]) -> Integers | None:

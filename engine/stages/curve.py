@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from scipy.special import stdtrit
 
 from engine.infer.curve import joint_tests
 from engine.infer.summary import n_assignments
-from engine.stages.asked import strata_codes
+from engine.pairs.design import PanelDesign
+from engine.stages.asked import strata_of
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import Inferred
@@ -80,8 +82,8 @@ def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> str:
     panels = [one.panel for one in data if isinstance(one, CityData)]
     if any(panel.units != panels[0].units for panel in panels):
         return "its cells differ in their cities"
-    strata = [strata_codes(one, blocks[0]["strata"]) for one in data if isinstance(one, CityData)]
-    if any(codes is not None and (codes != strata[0]).any() for codes in strata):
+    strata = [_strata(one, blocks[0]["strata"]) for one, _ in passes]
+    if any(not np.array_equal(codes, strata[0]) for codes in strata):
         return "its cells differ in the strata of their cities"
     exact = _exact(passes)
     first, *others = [one.adoption for one, _ in passes if one.adoption is not None]
@@ -100,8 +102,15 @@ def _exact(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> bool:
         wanted = results[0].cell.job.inference.permutation
         assert wanted is not None
         assert one.adoption is not None
-        assert isinstance(one.shared.data, CityData)
-        strata = strata_codes(one.shared.data, wanted.strata)
-        if n_assignments(one.adoption.classes, strata) <= wanted.reps:
+        if n_assignments(one.adoption.classes, _strata(one, wanted.strata)) <= wanted.reps:
             return True
     return False
+
+
+def _strata(one: Prepared, names: list[str]) -> Any:
+    """Stratum of every city, of a pass of a panel."""
+    data, design = one.shared.data, one.design
+    assert isinstance(data, CityData)
+    assert isinstance(design, PanelDesign)
+    codes = strata_of(data, design.sample, names)
+    return np.zeros(design.n_units, dtype=np.int32) if codes is None else codes

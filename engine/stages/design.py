@@ -13,6 +13,7 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.pairs.design import Design, PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
+from engine.pairs.magnitude import refuse_magnitude
 from engine.pairs.moments import Layout
 from engine.pairs.treatment import Adoption
 from engine.spec import Cell, Job
@@ -91,10 +92,21 @@ def group_cells(cells: Sequence[Cell], data: Sequence[CityData | PairData]) -> l
 
 
 def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption | None) -> Design:
-    """The pair design that serves all cells of a pass."""
+    """The pair design that serves all cells of a pass.
+
+    Raises
+    ------
+    InputError
+        For columns of a size that squares cannot hold, series that do not vary, and undefined values.
+    """
     if isinstance(shared.data, PairData):
         pairs = shared.data.pairs
-        return TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        columns = [(f"model.regressors: '{name}'", name) for name in shared.controls]
+        columns.append(("outcome.column", shared.job.outcome.column or ""))
+        for number, (where, name) in enumerate(columns):
+            refuse_magnitude(pairs.values[:, :, number], name, where=f"{shared.data.source.name}: {where}")
+        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        return table.centred()
     assert sample is not None
     assert adoption is not None
     job, panel = shared.job, shared.data.panel
@@ -103,12 +115,14 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     key = "outcome.synchronization" if synchronized else "outcome.variation"
     text = job.outcome.series or ""
     series = np.array(values_of(panel, text, key, may_miss=may_miss))
+    refuse_magnitude(series, text, where=key)
     window = _window(job, panel, adoption)
     if synchronized:
         _refuse_flat(series, window, panel, text=text, key=key)
         weight = None
     else:
         weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
+        refuse_magnitude(weight, job.outcome.weight or "", where="outcome.weight")
         _refuse_not_positive(series, panel, text=text, key=key)
         _refuse_not_positive(weight, panel, text=job.outcome.weight or "", key="outcome.weight")
     levels = [_level(panel, job, name, window, may_miss=may_miss) for name in shared.controls]
@@ -124,6 +138,7 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
         outcome="synchronization" if synchronized else "variation",
         weight=weight,
         split=build_split(shared.data, job, sample),
+        lag=job.model.lag,
         edge=min(job.runtime.tile or 10**9, panel.n_units)
         if job.runtime.tile
         else panel_edge(
@@ -153,15 +168,22 @@ def _column(job: Job, name: str) -> Control:
 
 
 def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool) -> Array:
-    """City column of a regressor, lagged as the model says; the years that a lag loses are no rows anyhow."""
+    """City column of a regressor, lagged as the model says; missing in the years that a lag loses.
+
+    A synchronization is of its own years, first to last, so its series stays: the pair column is what is late
+    (`PanelDesign.lag`).
+    """
     control = _column(job, name)
     key = name if name == INSTRUMENT else f"controls.{name}"
     values = values_of(panel, control.formula, key, may_miss=may_miss)
+    values = np.log(values) if control.logged else values
+    refuse_magnitude(values, control.formula, where=key)
     if control.kind == "synchronization":
         _refuse_flat(values, window, panel, text=control.formula, key=key)
-    values = np.log(values) if control.logged else values
     lag = job.model.lag
-    return values if lag == 0 else np.concatenate([values[:, :lag], values[:, :-lag]], axis=1)
+    if lag == 0 or control.kind == "synchronization":
+        return values
+    return np.concatenate([np.full((len(values), lag), np.nan), values[:, :-lag]], axis=1)
 
 
 def _refuse_not_positive(values: Array, panel: CityPanel, *, text: str, key: str) -> None:

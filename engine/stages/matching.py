@@ -72,7 +72,8 @@ def match_pairs(
     treated = (path.max(axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
     code = i.astype(np.int64) * sample.n_units + j
     if rule.unit == "pair":
-        x = columns[:, 0] if rule.year == "first" else columns.mean(axis=1)
+        had = columns[:, job.model.lag :]  # years that a lag loses have no rows
+        x = had[:, 0] if rule.year == "first" else had.mean(axis=1)
         y, ids, groups = treated, code, None
     else:
         x = columns.reshape(-1, len(names))

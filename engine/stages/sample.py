@@ -77,7 +77,10 @@ def _one_year(panel: CityPanel, text: str, year: str | int, *, key: str) -> Arra
     """``[n_units]`` value of a formula: the mean over the sample years, or that of one year."""
     values = panel.evaluate(parse(text))
     if year == "mean":
-        return np.asarray(np.nanmean(values, axis=1))
+        known = np.isfinite(values)
+        n = known.sum(axis=1)
+        sums = np.where(known, values, 0.0).sum(axis=1)
+        return np.where(n > 0, sums / np.maximum(n, 1), np.nan)  # without the warning of an empty mean
     first = panel.years[0]
     wanted = first if year == "first" else int(year)
     if wanted not in panel.years:

@@ -55,7 +55,7 @@ def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
         classes=panel.classes,
         allowed=allowed_classes(panel.adoption, "both_treated"),
         recompute=False,
-        n_eligible=int(panel.eligible.sum()),
+        n_ranked=int(panel.eligible.sum()),
     )
     cell = _tested(panel, given.types, observed=invert)
     return permutation_draws(Permutation(given, None, seed, (cell,)), _REPLICATES)

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from engine.estimate.batch import Tested
+from engine.infer.summary import t_ratio
 from engine.infer.weighted import Types, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.data import CityData
@@ -83,8 +84,8 @@ def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: 
                 name,
                 f"jackknife_{by}",
                 reps=len(groups),
-                statistic=here / error,
-                p_value=float(2 * stdtr(dof, -abs(here / error))),
+                statistic=float(t_ratio(here, error)),
+                p_value=float(2 * stdtr(dof, -abs(t_ratio(here, error)))),
                 conf_low=here - margin,
                 conf_high=here + margin,
             )

@@ -38,7 +38,7 @@ from engine.pairs.features import TILE
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
-from engine.stages.asked import strata_codes
+from engine.stages.asked import strata_of
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference import shared
@@ -74,11 +74,12 @@ def permutation_setting(
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
-        n_eligible=design.sample.n_eligible,
+        n_ranked=design.sample.n_ranked,
         span=span,
     )
     cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
-    return Permutation(given, strata_codes(data, wanted.strata), wanted.seed, cells, studentise)
+    strata = strata_of(data, design.sample, wanted.strata)
+    return Permutation(given, strata, wanted.seed, cells, studentise)
 
 
 def _spans_of_years(design: PanelDesign) -> tuple[Any, Integers | None]:

@@ -1,0 +1,81 @@
+"""Deviations of pair columns from their pair means, and products of them: the steps of `kernels` that square.
+
+Nothing is squared or multiplied at its level. A mean carries the rounding of the level, about 1e-16 of it; the mean of
+the deviations takes that away, so that x and x + 1e12 have the same deviations wherever float64 can hold both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_UNROLLED = 12  # columns: up to here each product is compiled on its own, which is faster to run; then a loop
+
+
+def demean(
+    v: Array, row: Array, *, balanced: bool, profile: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Deviations from the means over years (axis 1) with the rows' weights, zero where these are; means; weights.
+
+    A column whose deviations are what rounding leaves of a constant has none, so that the search for collinear
+    regressors sees no variation where there is none.
+
+    Parameters
+    ----------
+    v : float64 ``[chunk, T, m]``
+        Zero where a row is missing.
+    row : float64 ``[chunk, T]``
+        Weights of the rows.
+    balanced : bool
+        All weights are one.
+    profile : float64 ``[T, m]``, optional
+        Subtracted from the columns first of all; the means are those of the columns themselves.
+    """
+    n_years = v.shape[1]
+    if balanced:
+        n = jnp.full(len(v), float(n_years))
+    else:
+        n = row.sum(1)
+        n = jnp.where(n > 0, n, 1.0)
+
+    def mean_of(x: Array) -> Array:
+        return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
+
+    if profile is not None:
+        v = v - jnp.where(row[:, :, None] > 0, profile, 0.0)
+    first = mean_of(v)
+    centred = v - first[:, None]
+    rest = mean_of(centred)
+    centred = centred - rest[:, None]
+    mean = first + rest
+    size = jnp.abs(mean)
+    if profile is not None:
+        mean = mean + (profile.mean(0) if balanced else row @ profile / n[:, None])
+        size = size + jnp.abs(profile).max(0)
+    observed = None if balanced else row[:, :, None] > 0
+    length = jnp.abs(centred if observed is None else jnp.where(observed, centred, 0.0)).max(1)
+    varies = (length > n_years * jnp.finfo(v.dtype).eps * size)[:, None]
+    return jnp.where(varies if observed is None else varies & observed, centred, 0.0), mean, n
+
+
+def column_products(weighted: Array, deviations: Array, pairs: tuple[Any, Any]) -> Array:
+    """Sums over years of products of two columns each, ``[chunk, n_products]``, from columns ``[chunk, T, m]``."""
+    # Pairs last: each product runs along contiguous pairs.
+    one, other = weighted.transpose(2, 1, 0), deviations.transpose(2, 1, 0)
+    if len(one) <= _UNROLLED:
+        return jnp.stack([(one[a] * other[b]).sum(0) for a, b in zip(*pairs, strict=True)], axis=1)
+    every = jax.lax.map(lambda a: (one[a] * other).sum(1), jnp.arange(len(one)))
+    return every[pairs].T
+
+
+def score_sums(columns: Array, residual: Array) -> Array:
+    """Sums over years of columns ``[chunk, T, m]`` times residuals ``[chunk, T, n_cells]``, ``[chunk, m, n_cells]``."""
+    if columns.shape[2] <= _UNROLLED:
+        return jnp.stack(
+            [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])], axis=1
+        )
+    every = jax.lax.map(lambda column: (column[:, :, None] * residual).sum(1), jnp.moveaxis(columns, 2, 0))
+    return jnp.moveaxis(every, 0, 1)
