@@ -34,7 +34,11 @@ _terminated = False
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.controls=[edu]."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, e.g. model.controls=[edu]; paths are relative to the working folder.",
+    ),
 ]
 Lang = Annotated[str, typer.Option(help="Language of tables, figures and page: en or zh.")]
 

@@ -6,14 +6,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import Block, Formula, Name
+from engine.spec.block import MOST_NAMES, Block, Distinct, DistinctSome, Formula, Name, Year
+from engine.spec.paths import Source
 
 
 class Deflate(Block):
     """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
 
-    columns: list[Name] = Field(min_length=1, description="canonical columns to deflate")
-    base_year: int
+    columns: DistinctSome[Name] = Field(description="canonical columns to deflate")
+    base_year: Year
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
     real: Name | None = Field(None, description="GDP at constant prices, any base")
@@ -32,15 +33,17 @@ class Fill(Block):
 
     max_gap: int = Field(ge=1, le=10)
     method: Literal["linear", "log_linear"] = "linear"
-    columns: list[Name] | None = Field(None, description="default: every column the job reads")
+    columns: Distinct[Name] | None = Field(
+        None, description="default: every column the job reads; an empty list: none"
+    )
 
 
 class Panel(Block):
     """Where the city-year data are and how their columns are called."""
 
-    source: str = Field(description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file")
+    source: Source = Field(description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file")
     columns: dict[Name, Formula] = Field(
-        {}, description="canonical name: column of the file, or arithmetic on columns"
+        {}, max_length=MOST_NAMES, description="canonical name: column of the file, or arithmetic on columns"
     )
     sheet: str | None = Field(None, description="Excel sheet; default the first")
     encoding: str | None = Field(None, description="CSV encoding; default: UTF-8, then GB18030")
@@ -50,22 +53,22 @@ class Panel(Block):
         "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
     )
     options: dict[Name, int | float | bool] = Field(
-        {}, description="options of a builtin source, e.g. effect, seed"
+        {}, max_length=MOST_NAMES, description="options of a builtin source, e.g. effect, seed"
     )
-    join: list[Join] = Field([], description="further tables of city or city-year columns")
+    join: Distinct[Join] = Field([], description="further tables of city or city-year columns")
 
 
 class Join(Block):
     """Columns of another table, merged into the panel by city, and by year where it has a year."""
 
-    source: str = Field(description="builtin:policy_demo, builtin:pilots, or a file, with a column city")
+    source: Source = Field(description="builtin:policy_demo, builtin:pilots, or a file, with a column city")
     missing: float | None = Field(None, description="value of cities and years it does not have")
 
 
 class PairTable(Block):
     """A user's own dyadic table: one row a pair and year."""
 
-    source: str
+    source: Source
     unit_i: str
     unit_j: str
     year: str
@@ -78,14 +81,12 @@ class PairTable(Block):
 class Index(Block):
     """Entropy-weighted composite index, weights pooled over all city-years of the sample."""
 
-    entropy: list[Formula] = Field(min_length=2, description="indicators")
-    negative: list[Formula] = Field([], description="those of the indicators for which less is better")
+    entropy: Distinct[Formula] = Field(min_length=2, description="indicators")
+    negative: Distinct[Formula] = Field([], description="those of the indicators for which less is better")
 
     @model_validator(mode="after")
     def _negative_is_listed(self) -> Index:
         unlisted = [name for name in self.negative if name not in self.entropy]
         if unlisted:
             raise ValueError(f"negative names {unlisted[0]!r}, which is not among the entropy indicators")
-        if len(set(self.entropy)) < len(self.entropy):
-            raise ValueError("an indicator is listed twice")
         return self
