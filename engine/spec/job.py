@@ -151,10 +151,6 @@ class Job(Block):
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.estimator != "twfe":
             raise ValueError("a pair_table job has no adoption years, so model.estimator must be twfe")
-        if self.inference.permutation:
-            raise ValueError(
-                "a pair_table job has no adoption years that inference.permutation could deal anew"
-            )
         if self.inference.jackknife and self.inference.jackknife.by != "city":
             raise ValueError("a pair_table job has no city columns, so inference.jackknife.by must be city")
         if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":

@@ -116,6 +116,15 @@ def set_keys(data: Any, model: Any = Job, *, keys: Keys = (), path: str = "") ->
         yield from set_keys(value, below, keys=(*keys, key), path=named)
 
 
+def block_at(path: str) -> type[Block]:
+    """The class of the block that stands under a path of `every_path`."""
+    model: Any = Job
+    for part in path.split("."):
+        model = _container(model.model_fields[part].annotation)
+    assert issubclass(model, Block)
+    return model
+
+
 def every_path(model: type[Block] = Job, above: str = "") -> Iterator[str]:
     """Every key of the schema by its path, blocks before what is in them."""
     for name, field in model.model_fields.items():

@@ -138,13 +138,18 @@ def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
     if kind == "string_pattern_mismatch":
         wanted = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
         return f"the name '{keys[-1]}' {wanted}" if error["loc"][-1] == "[key]" else wanted
+    if kind == "too_long":
+        size = context["actual_length"] or "more"
+        return f"has {size} entries, the limit is {context['max_length']:,}"
     text = re.sub(r"^Input should", "must", error["msg"]).replace(" after validation", "")
     return _WORDS.get(kind, text.replace("Tuple", "List"))
 
 
 def _dotted(keys: Keys) -> str:
     """``pairs.gravity.mass[0]``."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return "".join(
+        f"[{key}]" if isinstance(key, int) else f".{shown(key, 200)}" for key in keys
+    ).removeprefix(".")
 
 
 def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:

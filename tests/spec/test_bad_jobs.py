@@ -31,7 +31,7 @@ ADDED = {
     "quoted number": ("years: ['2010', 2019]", "years[0]: must be a whole number (got '2010')"),
     "half a year": ("years: [2010.5, 2019]", "years[0]: must be a whole number (got 2010.5)"),
     "one year": ("years: [2010]", "years[1]: is missing"),
-    "three years": ("years: [2010, 2015, 2019]", "years: List should have at most 2 items, not 3"),
+    "three years": ("years: [2010, 2015, 2019]", "years: has 3 entries, the limit is 2"),
     "years descend": ("years: [2019, 2010]", "job.yaml: years [2019, 2010] must ascend"),
     "date for a year": ("years: [2010-01-01, 2019]", "years[0]: must be a whole number (got '2010-01-01')"),
     "not a list": ("model: {errors: pair}", "model.errors: must be a list, like [a, b] (got 'pair')"),
