@@ -143,6 +143,16 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
 """Condition by key; a key that is not here has that of the nearest block above it."""
 
 
+def reference() -> dict[str, list[str]]:
+    """Keys by the condition under which they have a meaning, as the README lists them; a block stands for its keys."""
+    rows: dict[str, list[str]] = {}
+    for key, condition in TABLE_OF_KEYS.items():
+        block = condition_of(key.rpartition(".")[0]) if "." in key else None
+        if condition is not ALWAYS and (block is None or block.text != condition.text):
+            rows.setdefault(condition.text, []).append(key)
+    return rows
+
+
 def condition_of(path: str) -> Condition | None:
     """The condition of a key, ``model.window``; None for a key that the table does not cover."""
     parts = path.split(".")

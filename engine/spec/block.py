@@ -66,13 +66,16 @@ def _distinct(items: list[Item]) -> list[Item]:
     return items
 
 
-Distinct = Annotated[list[Item], Field(max_length=MOST_NAMES), AfterValidator(_distinct)]
+Distinct = AfterValidator(_distinct)
+"""Of a list: nothing stands in it twice."""
+
+Listed = Annotated[list[Item], Field(max_length=MOST_NAMES), Distinct]
 """A list that names nothing twice; an empty one means none."""
 
-DistinctSome = Annotated[list[Item], Field(min_length=1, max_length=MOST_NAMES), AfterValidator(_distinct)]
+ListedSome = Annotated[list[Item], Field(min_length=1, max_length=MOST_NAMES), Distinct]
 """The same with at least one entry, where an empty list would mean nothing."""
 
-Terms = Annotated[list[Item], Field(max_length=MOST_TERMS), AfterValidator(_distinct)]
+Terms = Annotated[list[Item], Field(max_length=MOST_TERMS), Distinct]
 """A list of regressors, each once."""
 
 

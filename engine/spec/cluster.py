@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.errors import InputError
-from engine.spec.block import LABEL, MEMORY, MOST_NAMES, WALLTIME, Block, Distinct, DistinctSome
+from engine.spec.block import LABEL, MEMORY, MOST_NAMES, WALLTIME, Block, Listed, ListedSome
 from engine.spec.paths import Source, expanded
 from engine.spec.plain import shown
 from engine.spec.strict_yaml import read_mapping
@@ -100,9 +100,7 @@ class BatchProfile(_Workers, _Remote):
     prologue: list[str] = Field(
         [], max_length=MOST_NAMES, description="shell lines before a worker starts, like `module load`"
     )
-    directives: Distinct[str] = Field(
-        [], description="further lines for the batch system, without its prefix"
-    )
+    directives: Listed[str] = Field([], description="further lines for the batch system, without its prefix")
     driver: Driver = Driver()
 
     @model_validator(mode="after")
@@ -116,7 +114,7 @@ class SSHProfile(_Remote):
     """Workers on machines that let this one in by SSH without a password."""
 
     kind: Literal["ssh"]
-    hosts: DistinctSome[str] = Field(description="the first runs the scheduler too")
+    hosts: ListedSome[str] = Field(description="the first runs the scheduler too")
     workers: Count = Field(1, description="worker processes on each host")
     threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
     memory: Memory | None = Field(None, description="memory of each worker process")

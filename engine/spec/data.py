@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import MOST_NAMES, Block, Distinct, DistinctSome, Formula, Name, Year
+from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, Year
 from engine.spec.paths import Source
 
 
 class Deflate(Block):
     """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
 
-    columns: DistinctSome[Name] = Field(description="canonical columns to deflate")
+    columns: ListedSome[Name] = Field(description="canonical columns to deflate")
     base_year: Year
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
@@ -33,7 +33,7 @@ class Fill(Block):
 
     max_gap: int = Field(ge=1, le=10)
     method: Literal["linear", "log_linear"] = "linear"
-    columns: Distinct[Name] | None = Field(
+    columns: Listed[Name] | None = Field(
         None, description="default: every column the job reads; an empty list: none"
     )
 
@@ -55,7 +55,7 @@ class Panel(Block):
     options: dict[Name, int | float | bool] = Field(
         {}, max_length=MOST_NAMES, description="options of a builtin source, e.g. effect, seed"
     )
-    join: Distinct[Join] = Field([], description="further tables of city or city-year columns")
+    join: Listed[Join] = Field([], description="further tables of city or city-year columns")
 
 
 class Join(Block):
@@ -81,8 +81,8 @@ class PairTable(Block):
 class Index(Block):
     """Entropy-weighted composite index, weights pooled over all city-years of the sample."""
 
-    entropy: Distinct[Formula] = Field(min_length=2, description="indicators")
-    negative: Distinct[Formula] = Field([], description="those of the indicators for which less is better")
+    entropy: Listed[Formula] = Field(min_length=2, description="indicators")
+    negative: Listed[Formula] = Field([], description="those of the indicators for which less is better")
 
     @model_validator(mode="after")
     def _negative_is_listed(self) -> Index:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import MOST_EVENT_YEARS, Block, Distinct, DistinctSome, Formula, Name, Year
+from engine.spec.block import MOST_EVENT_YEARS, Block, Formula, Listed, ListedSome, Name, Year
 
 
 class Outcome(Block):
@@ -48,7 +48,7 @@ class Outcome(Block):
 class Gravity(Block):
     """Modified gravity screen: F_ij = (prod mass_i * prod mass_j)^(1/#mass) / distance_ij^2."""
 
-    mass: DistinctSome[Formula]
+    mass: ListedSome[Formula]
     year: Literal["mean", "first"] | Year = Field(
         "mean", description="masses of which year: the mean over the sample, the first year, or a named year"
     )
@@ -149,7 +149,7 @@ class Matching(Block):
     unit: Literal["pair", "pooled", "yearly"] = Field(
         description="match pairs (covariates of one year or averaged), pair-years pooled, or within each year"
     )
-    covariates: Distinct[Name] | None = Field(None, description="controls in the logit; default: all of them")
+    covariates: Listed[Name] | None = Field(None, description="controls in the logit; default: all of them")
     year: Literal["mean", "first"] = Field("mean", description="unit pair: covariates of which year")
     caliper: float | None = Field(
         None, gt=0, le=1000, description="largest distance, in standard deviations of the logit of the score"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from engine.spec.block import MOST_CLASSES, Block, Distinct, DistinctSome
+from engine.spec.block import MOST_CLASSES, Block, Listed, ListedSome
 
 
 def _stratum(text: str) -> str:
@@ -28,7 +28,7 @@ class PermutationTest(Block):
 
     reps: int = Field(9999, ge=1, le=10_000_000, description="draws")
     seed: int = _SEED
-    strata: Distinct[Stratum] = Field(
+    strata: Listed[Stratum] = Field(
         [],
         description="columns constant in a city (province, admin_rank), or column:k for its k size classes",
     )
@@ -36,7 +36,7 @@ class PermutationTest(Block):
         "recomputed",
         description="the sample's own gravity threshold, or each draw's median over its eligible pairs",
     )
-    terms: DistinctSome[str] | None = Field(
+    terms: ListedSome[str] | None = Field(
         None, description="terms tested; default: the treatment, or all event years"
     )
 

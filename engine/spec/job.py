@@ -17,10 +17,10 @@ from engine.spec.block import (
     MOST_NAMES,
     MOST_TERMS,
     Block,
-    Distinct,
-    DistinctSome,
     EventYear,
     JobName,
+    Listed,
+    ListedSome,
     Name,
     Terms,
     Year,
@@ -56,12 +56,12 @@ class Model(Block):
     lag: int = Field(0, ge=0, le=10, description="years by which treatment and controls are lagged")
     controls: Terms[Name] | None = Field(None, description="names of controls; default: all of them")
     regressors: Terms[str] | None = Field(None, description="regressor columns of a pair_table job")
-    fixed_effects: Distinct[Effect] = Field(
+    fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
-    errors: DistinctSome[ErrorKind] = Field(
+    errors: ListedSome[ErrorKind] = Field(
         ["pair", "city", "dyadic", "jackknife"],
         description="kinds of standard error, in the order of the rows",
     )
