@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -145,6 +146,7 @@ def unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key '{key}'{hint}"
 
 
+@lru_cache(maxsize=1024)
 def _container(kind: Any) -> Any:
     """The block, mapping or list of blocks within an annotation, None for plain values."""
     if get_origin(kind) in (Union, UnionType, Annotated):
