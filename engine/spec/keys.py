@@ -131,7 +131,8 @@ def every_path(model: type[Block] = Job, above: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         path = f"{above}.{name}".lstrip(".")
         yield path
-        kind = _container(field.annotation)
+        annotation: Any = field.annotation
+        kind = _container(annotation)
         while get_origin(kind) in (list, dict):
             kind = _container(get_args(kind)[-1])
         if isinstance(kind, type) and issubclass(kind, Block):
