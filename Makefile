@@ -1,11 +1,12 @@
-# Two commands: `make demo` and `make test`. Both need only make, git and Python 3.11 or newer.
+# Two commands: `make demo` and `make test`. Both need only make, git and Python 3.11, 3.12 or 3.13.
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 OUT := out/demo
 
-.PHONY: help install demo test test-all test-cluster lint bench clean
+.PHONY: help install demo test test-fast test-all test-oldest test-cluster lint bench constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,9 +20,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev,cluster]'
-	@touch $@
+# The tests and their tools run on pinned versions, so that nobody's release of a library breaks them.
+$(VENV)/.installed-test: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test,dev,cluster]'
+	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed  ## create .venv and install the engine
 
@@ -37,11 +39,21 @@ lint: $(VENV)/.installed-test  ## style, types, layers
 # Two test processes on two cores: a third thread of BLAS would only wait.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-test: lint  ## everything a commit must pass, in minutes
+test: $(VENV)/.installed-test  ## every test but the long ones, in minutes; `make lint` beside it
 	$(PYTEST) -m 'not slow and not cluster'
 
-test-all: lint  ## the above and the long Monte Carlo and scale tests
+FAST := tests/tables tests/cities tests/spec tests/pairs tests/estimate tests/infer
+
+test-fast: $(VENV)/.installed-test  ## the tests of tables, cities, job files and numerics alone
+	$(PYTEST) -m 'not slow and not cluster' $(FAST)
+
+test-all: lint  ## lint, the above and the long Monte Carlo and scale tests
 	$(PYTEST) -m 'not cluster'
+
+test-oldest:  ## a part of the tests on the oldest libraries that pyproject.toml allows, in .venv-oldest
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[test]'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -n auto --dist loadfile -m 'not slow and not cluster' $(FAST)
 
 test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three hosts, as root; installs both
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster -m cluster
@@ -49,5 +61,11 @@ test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three host
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the README's claims
 	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
+constraints:  ## renew constraints.txt: the newest versions that work with each other on the oldest Python
+	rm -rf .venv-new && $(PYTHON) -m venv .venv-new
+	.venv-new/bin/pip install --quiet --disable-pip-version-check -e '.[test,dev,cluster]'
+	{ sed '/^[^#]/d' $(CONSTRAINTS); .venv-new/bin/pip freeze --exclude-editable; } > $(CONSTRAINTS).new
+	mv $(CONSTRAINTS).new $(CONSTRAINTS) && rm -rf .venv-new
+
 clean:  ## remove what was built
-	rm -rf $(VENV) build dist out *.egg-info
+	rm -rf $(VENV) .venv-* build dist out *.egg-info

@@ -1,7 +1,8 @@
 """Claim: Table 1 from a fresh process, imports and compilation included, in under 6 s and under 1 GB.
 
 Every run is a new Python process of `dyadid run jobs/table1_baseline.yaml`, from its start to its exit, tables
-and figures written. Cold: the cache folder is empty, so every kernel is compiled and matplotlib lists the fonts.
+and figures written into an empty folder. Cold: the cache folder is empty, so every kernel is compiled and matplotlib
+lists the fonts.
 Warm: the folder that the cold run filled. Peak memory is what the system reports when the process ends.
 
 Peer: a new process that imports pyfixest, reads the finished pair frame from a Parquet file and estimates one column,
@@ -12,6 +13,7 @@ Run: python tests/benchmarks/bench_fresh_process.py
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import sys
@@ -19,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from bench_table1 import CONTROLS, pair_frame
@@ -48,9 +51,15 @@ jax.numpy.zeros(1).block_until_ready()
 
 
 def fresh(out: Path, cache: Path, overrides: Sequence[str] = ()) -> Run:
-    """Run the job in a new process."""
+    """Run the job in a new process, into a folder where no earlier run has left anything to be reused."""
+    if (out / JOB.stem).exists():
+        raise SystemExit(f"{out} holds results already: a run into it would reuse them")
     command = ["-m", "engine.cli", "run", str(JOB), "--out", str(out)]
-    return process([*command, *(part for text in overrides for part in ("--set", text))], cache)
+    run = process([*command, *(part for text in overrides for part in ("--set", text))], cache)
+    manifest = json.loads((out / JOB.stem / "manifest.json").read_text(encoding="utf-8"))
+    if manifest["execution"]["units_read"] or not manifest["counts"][0]["steps"][-1]["rows"]:
+        raise SystemExit(f"{out}: the run reused earlier results or computed nothing")
+    return run
 
 
 def fresh_peer(frame: Path, formula: str, cache: Path) -> Run:
@@ -90,12 +99,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows, shared = Path(folder) / "rows.parquet", Path(folder) / "unmeasured"
         pair_frame().to_parquet(rows)
-        fresh(Path(folder) / "out", shared)  # the files of the libraries are in memory now
+        outs = (Path(folder) / f"out{number}" for number in count())
+        fresh(next(outs), shared)  # the files of the libraries are in memory now
         fresh_peer(rows, formula, shared)
         for number in range(RUNS):  # cold and warm in turn: a machine whose speed drifts is fair to both
             cache = Path(folder) / f"cache{number}"
-            cold.append(fresh(Path(folder) / "out", cache))
-            warm.append(fresh(Path(folder) / "out", cache))
+            cold.append(fresh(next(outs), cache))
+            warm.append(fresh(next(outs), cache))
             peer.append(fresh_peer(rows, formula, shared))
             libraries.append(process(["-c", LIBRARIES], shared))
     print(f"Table 1 from a fresh process, tables and figures written, {RUNS} runs, {os.cpu_count()} cores")

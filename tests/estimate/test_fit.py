@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
+import scipy.linalg
 import statsmodels.api as sm
 from hypothesis import given
 from strategies import Dyads, compiled, dummies, dyads, long_rows, residualised, seeds
@@ -67,9 +68,13 @@ WORLDS = {
 worlds = pytest.mark.parametrize("world", WORLDS)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The design matrix is rank-deficient"
-)  # pair and year dummies share a mean
+def of_full_rank(columns: np.ndarray) -> np.ndarray:
+    """As many columns as span the same: an oracle should not hang on how a library treats a deficient rank."""
+    _, triangle, order = scipy.linalg.qr(columns, mode="economic", pivoting=True)
+    sizes = np.abs(np.diag(triangle))
+    return columns[:, np.sort(order[: np.sum(sizes > 1e-10 * sizes[0])])]
+
+
 @worlds
 @compiled
 @given(seed=seeds)
@@ -77,7 +82,7 @@ def test_against_least_squares_on_dummies(world: str, seed: int) -> None:
     data = WORLDS[world](seed)
     found = fitted(data)
     pair, year, x, y = long_rows(data)
-    effects = np.hstack([dummies(pair), dummies(year)])
+    effects = of_full_rank(np.hstack([dummies(pair), dummies(year)]))
     full, bare = sm.OLS(y, np.hstack([x, effects])).fit(), sm.OLS(y, effects).fit()
     np.testing.assert_allclose(found.estimate, full.params[:2], **CLOSE)
     np.testing.assert_allclose(found.r2, 1 - full.ssr / full.centered_tss, **CLOSE)
