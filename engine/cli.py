@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,11 @@ _terminated = False
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.controls=[edu]."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, e.g. model.controls=[edu]; paths are relative to the working folder.",
+    ),
 ]
 Lang = Annotated[str, typer.Option(help="Language of tables, figures and page: en or zh.")]
 
@@ -314,13 +319,14 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     paths = find_jobs(jobs)
     for path in paths if len(paths) > 1 else []:
         name = load_job(path, overrides=overrides or []).job.job
-        if name in names:
+        folder = unicodedata.normalize("NFKC", name).casefold()  # what macOS and Windows take for one name
+        if folder in names:
             raise InputError(
-                f"{names[name]} and {path} are both called '{name}'",
+                f"{names[folder]} and {path} are both called '{name}', so they would write into one folder",
                 where="job",
                 remedy="give each job its own name",
             )
-        names[name] = path
+        names[folder] = path
     return paths
 
 

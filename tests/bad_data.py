@@ -282,7 +282,8 @@ TABLES = {
         ("job.yaml: model.regressors names 'y', which is the outcome",), swap=("[x]", "[x, y]")
     ),
     "treatment beside a table": Bad(
-        ("job.yaml: treatment has no meaning beside pair_table",), add="treatment: {adoption: g, rule: both}"
+        ("job.yaml: treatment: has no meaning in this job: it is for city panels",),
+        add="treatment: {adoption: g, rule: both}",
     ),
     "empty sample": Bad(
         ("job.yaml: cell 'trade': no pair with at least two observed years is left", "remedy: loosen pairs, years"),

@@ -265,7 +265,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no classes": (
         {"permutation": {"strata": ["size:0"]}},
         {},
-        "needs a number column and a number of classes",
+        "must be a column, or column:k with k classes from 2 to 1,000",
     ),
     "stratum that moves": ({"permutation": {"strata": ["schools"]}}, {}, "schools"),
     "no such term": ({"permutation": {"terms": ["gdp"]}}, {}, "'gdp' is no term of cell"),

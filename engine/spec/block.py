@@ -1,14 +1,17 @@
-"""What every block of a job file is, and the kinds of values that several blocks hold."""
+"""What every block of a job file is, and the kinds of values that several blocks hold.
+
+Every size that a key can set has its limit here or at its key. Text and numbers in general (control characters,
+lengths, huge integers) are checked before any block sees them, see ``engine.spec.plain``.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.tables.arithmetic import parse
-
-Item = TypeVar("Item")
 
 
 class Block(BaseModel):
@@ -17,20 +20,13 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
-def _unique(items: list[Item]) -> list[Item]:
-    repeated = next((item for place, item in enumerate(items) if item in items[:place]), None)
-    if repeated is not None:
-        raise ValueError(f"lists '{repeated}' twice")
-    return items
-
-
 def _parsable(text: str) -> str:
     parse(text)
     return text
 
 
-NAME, JOB, MEMORY = r"^[^\W\d][\w]*$", r"^[\w][\w.-]*$", r"^\d+(\.\d+)?\s*(MB|GB)$"
-WALLTIME, LABEL = r"^\d+:\d\d:\d\d$", r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
+NAME, JOB, MEMORY = r"^[^\W\d][\w]*$", r"^[\w][\w.-]*$", r"^\d{1,9}(\.\d{1,9})?\s*(MB|GB)$"
+WALLTIME, LABEL = r"^\d{1,6}:\d\d:\d\d$", r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 PATTERNS = {
     NAME: "a name of letters, digits and _ that does not begin with a digit",
     JOB: "a name of letters, digits and _ . - that begins with a letter, digit or _, for it names a folder",
@@ -39,7 +35,68 @@ PATTERNS = {
     LABEL: "small letters, digits and - that begin with a letter and do not end with -",
 }
 
+MOST_TERMS = 200
+"""Most controls, or regressors, of a job: all are made and kept beside each other for every pair."""
+MOST_EVENT_YEARS = 100
+"""Farthest event year: each year of the window is a regressor."""
+MOST_CLASSES = 1000
+"""Most classes that a column, or the distance, is cut into."""
+MOST_NAMES = 1000
+"""Most entries of any other list or mapping of a job."""
+
 Formula = Annotated[str, AfterValidator(_parsable)]
-Distinct = AfterValidator(_unique)
-"""Of a list: nothing stands in it twice."""
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
+Year = Annotated[int, Field(ge=-9999, le=9999)]
+EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]
+
+
+# -- lists -------------------------------------------------------------------------------------------------
+
+Item = TypeVar("Item")
+
+
+def _distinct(items: list[Item]) -> list[Item]:
+    """Each item once; `len` and `Field` say how many there may be."""
+    seen: list[Item] = []
+    for item in items:
+        if item in seen:
+            shown = f"'{item}'" if isinstance(item, str) else "an entry"
+            raise ValueError(f"names {shown} twice")
+        seen.append(item)
+    return items
+
+
+Distinct = AfterValidator(_distinct)
+"""Of a list: nothing stands in it twice."""
+
+Listed = Annotated[list[Item], Field(max_length=MOST_NAMES), Distinct]
+"""A list that names nothing twice; an empty one means none."""
+
+ListedSome = Annotated[list[Item], Field(min_length=1, max_length=MOST_NAMES), Distinct]
+"""The same with at least one entry, where an empty list would mean nothing."""
+
+Terms = Annotated[list[Item], Field(max_length=MOST_TERMS), Distinct]
+"""A list of regressors, each once."""
+
+
+# -- names of folders --------------------------------------------------------------------------------------
+
+_PAGES = ("report.html", "tables.docx")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def _free_name(name: str) -> str:
+    if name.casefold() in _PAGES:
+        raise ValueError(
+            f"'{name}' is a file that runs write beside the folders of jobs; choose another name"
+        )
+    if _DEVICES.fullmatch(name):
+        raise ValueError(
+            f"'{name}' is the name of a device on Windows, so no folder there; choose another name"
+        )
+    if name.endswith("."):
+        raise ValueError(f"'{name}' ends with a dot, which Windows drops from folders; choose another name")
+    return name
+
+
+JobName = Annotated[str, Field(pattern=JOB, max_length=80), AfterValidator(_free_name)]

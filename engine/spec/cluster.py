@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.errors import InputError
-from engine.spec.block import LABEL, MEMORY, WALLTIME, Block
+from engine.spec.block import LABEL, MEMORY, MOST_NAMES, WALLTIME, Block, Listed, ListedSome
+from engine.spec.paths import Source, expanded
+from engine.spec.plain import shown
 from engine.spec.strict_yaml import read_mapping
 from engine.spec.validate import validate
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 Memory = Annotated[str, Field(pattern=MEMORY)]
 Walltime = Annotated[str, Field(pattern=WALLTIME)]
 
@@ -33,9 +36,9 @@ class Adaptive(Block):
 class Certificates(Block):
     """The user's own certificates, PEM files that every machine of the cluster can read."""
 
-    ca: str = Field(description="certificate of the authority that signed the others")
-    cert: str = Field(description="certificate of scheduler, workers and client")
-    key: str = Field(description="its private key")
+    ca: Source = Field(description="certificate of the authority that signed the others")
+    cert: Source = Field(description="certificate of scheduler, workers and client")
+    key: Source = Field(description="its private key")
 
 
 Tls = Literal["auto"] | bool | Certificates
@@ -66,7 +69,9 @@ class LocalProfile(_Workers):
 
 class _Remote(Block):
     tls: Tls = Field("auto", description="auto (on), true, false, or {ca, cert, key}")
-    wait: float = Field(300, gt=0, description="seconds to wait for a first worker, and for one to come back")
+    wait: float = Field(
+        300, gt=0, le=1e7, description="seconds to wait for a first worker, and for one to come back"
+    )
 
 
 class Driver(Block):
@@ -86,14 +91,16 @@ class BatchProfile(_Workers, _Remote):
     walltime: Walltime = Field(description="longest time of one worker, like 02:00:00; a new one follows it")
     queue: str | None = Field(None, description="partition or queue; default: the system's")
     account: str | None = Field(None, description="account or project that is charged")
-    gpus: int = Field(0, ge=0, description="GPUs of each worker (Slurm)")
+    gpus: int = Field(0, ge=0, le=1000, description="GPUs of each worker (Slurm)")
     interface: str | None = Field(
         None, description="network interface, like ib0; default: that of the host name"
     )
     python: str | None = Field(None, description="Python on the compute nodes; default: this one")
-    folder: str | None = Field(None, description="of job logs, on a shared disk; default: below --out")
-    prologue: list[str] = Field([], description="shell lines before a worker starts, like `module load`")
-    directives: list[str] = Field([], description="further lines for the batch system, without its prefix")
+    folder: Source | None = Field(None, description="of job logs, on a shared disk; default: below --out")
+    prologue: list[str] = Field(
+        [], max_length=MOST_NAMES, description="shell lines before a worker starts, like `module load`"
+    )
+    directives: Listed[str] = Field([], description="further lines for the batch system, without its prefix")
     driver: Driver = Driver()
 
     @model_validator(mode="after")
@@ -107,13 +114,13 @@ class SSHProfile(_Remote):
     """Workers on machines that let this one in by SSH without a password."""
 
     kind: Literal["ssh"]
-    hosts: Annotated[list[str], Field(min_length=1)] = Field(description="the first runs the scheduler too")
+    hosts: ListedSome[str] = Field(description="the first runs the scheduler too")
     workers: Count = Field(1, description="worker processes on each host")
     threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
     memory: Memory | None = Field(None, description="memory of each worker process")
     user: str | None = None
     python: str | None = Field(None, description="Python on the hosts; default: this one's path")
-    folder: str | None = Field(None, description="of certificates, on a shared disk; default: below --out")
+    folder: Source | None = Field(None, description="of certificates, on a shared disk; default: below --out")
 
 
 class SchedulerProfile(_Remote):
@@ -121,7 +128,7 @@ class SchedulerProfile(_Remote):
 
     kind: Literal["scheduler"]
     address: str | None = Field(None, description="like tcp://10.0.0.1:8786 or tls://10.0.0.1:8786")
-    file: str | None = Field(None, description="its scheduler file")
+    file: Source | None = Field(None, description="its scheduler file")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -140,9 +147,11 @@ class KubernetesProfile(_Workers, _Remote):
     )
     namespace: str = Field("default", pattern=LABEL, description="where the pods run")
     image: str = Field(description="container image with this version of dyadid, see cluster/Dockerfile")
-    gpus: int = Field(0, ge=0, description="GPUs of each worker pod")
+    gpus: int = Field(0, ge=0, le=1000, description="GPUs of each worker pod")
     service_account: str | None = Field(None, description="of scheduler and workers; they get no token of it")
-    node_selector: dict[str, str] = Field({}, description="labels of the nodes that workers may run on")
+    node_selector: dict[str, str] = Field(
+        {}, max_length=MOST_NAMES, description="labels of the nodes that workers may run on"
+    )
     tls_secret: str | None = Field(
         None, description="secret with ca.crt, tls.crt and tls.key; default: one that is made for each run"
     )
@@ -171,8 +180,8 @@ def load_profile(path: Path) -> Profile:
     path = Path(path)
     data, _ = read_mapping(path)
     kind = data.get("kind")
-    if kind not in _KINDS:
-        what = "is missing" if kind is None else f"there is no kind '{kind}'"
+    if not isinstance(kind, str) or kind not in _KINDS:
+        what = "is missing" if kind is None else f"there is no kind {shown(repr(kind))}"
         raise InputError(what, where=f"{path}: kind", remedy=f"write one of {', '.join(_KINDS)}")
     profile: Profile = validate(_KINDS[kind], data, file=str(path))
     return profile.model_copy(update=_absolute(profile, path))
@@ -190,22 +199,26 @@ def profile_of(
     if cluster:
         return load_profile(Path(cluster))
     if scheduler:
-        return SchedulerProfile(kind="scheduler", address=scheduler)
-    return LocalProfile(kind="local", workers=workers) if workers else None
+        return validate(SchedulerProfile, {"kind": "scheduler", "address": scheduler}, file="--scheduler")
+    return (
+        validate(LocalProfile, {"kind": "local", "workers": workers}, file="--workers") if workers else None
+    )
 
 
 def _absolute(profile: Profile, path: Path) -> dict[str, Any]:
     """What of a profile names files, seen from the profile's folder."""
     folder = path.parent.resolve()
 
-    def seen(name: str) -> str:
-        return str(folder / Path(name).expanduser())
+    def seen(name: str, key: str) -> str:
+        return expanded(name, folder, where=f"{path}: {key}")
 
-    found: dict[str, Any] = {key: seen(name) for key in _PATHS if (name := getattr(profile, key, None))}
+    found: dict[str, Any] = {key: seen(name, key) for key in _PATHS if (name := getattr(profile, key, None))}
     tls = getattr(profile, "tls", None)
     if isinstance(tls, Certificates):
-        found["tls"] = Certificates(**{key: seen(name) for key, name in tls.model_dump().items()})
+        found["tls"] = Certificates(
+            **{key: seen(name, f"tls.{key}") for key, name in tls.model_dump().items()}
+        )
         for key, name in found["tls"].model_dump().items():
-            if not Path(name).is_file():
+            if not os.path.isfile(name):
                 raise InputError(f"there is no file {name}", where=f"{path}: tls.{key}")
     return found

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import Block, Formula, Name
+from engine.spec.block import MOST_EVENT_YEARS, Block, Formula, Listed, ListedSome, Name, Year
 
 
 class Outcome(Block):
@@ -39,6 +39,8 @@ class Outcome(Block):
             )
         if (self.variation is None) != (self.weight is None):
             raise ValueError("variation and weight go together")
+        if self.infinite == "clip" and self.synchronization is None:
+            raise ValueError("infinite: clip is for synchronization; use drop or error")
         return self
 
     @property
@@ -50,8 +52,8 @@ class Outcome(Block):
 class Gravity(Block):
     """Modified gravity screen: F_ij = (prod mass_i * prod mass_j)^(1/#mass) / distance_ij^2."""
 
-    mass: list[Formula] = Field(min_length=1)
-    year: Literal["mean", "first"] | int = Field(
+    mass: ListedSome[Formula]
+    year: Literal["mean", "first"] | Year = Field(
         "mean", description="masses of which year: the mean over the sample, the first year, or a named year"
     )
     keep: Literal["above_median", "all"] = "above_median"
@@ -66,7 +68,7 @@ class Split(Block):
 
     by: Formula
     rule: Literal["indicator", "median", "terciles"]
-    year: Literal["mean", "first"] | int = Field(
+    year: Literal["mean", "first"] | Year = Field(
         "mean", description="the column's value: mean over the sample, the first year, or a named year"
     )
     pairs: Literal["high", "mixed", "low"] = Field(
@@ -100,6 +102,7 @@ class Treatment(Block):
     around: int | None = Field(
         None,
         ge=1,
+        le=MOST_EVENT_YEARS,
         description="keep the years at most this far from a pair's adoption; never-treated pairs keep all",
     )
 
@@ -150,10 +153,10 @@ class Matching(Block):
     unit: Literal["pair", "pooled", "yearly"] = Field(
         description="match pairs (covariates of one year or averaged), pair-years pooled, or within each year"
     )
-    covariates: list[Name] | None = Field(None, description="controls in the logit; default: all of them")
+    covariates: Listed[Name] | None = Field(None, description="controls in the logit; default: all of them")
     year: Literal["mean", "first"] = Field("mean", description="unit pair: covariates of which year")
     caliper: float | None = Field(
-        None, gt=0, description="largest distance, in standard deviations of the logit of the score"
+        None, gt=0, le=1000, description="largest distance, in standard deviations of the logit of the score"
     )
     replacement: bool = True
     common_support: bool = True

@@ -19,10 +19,10 @@ from functools import lru_cache
 from typing import Literal
 
 from engine.errors import InputError
+from engine.spec.block import MOST_CLASSES
 
 Kind = Literal["pair", "year", "city", "column", "column_pair", "distance"]
 
-_MOST_CLASSES = 1000
 _COLUMN = r"[^\W\d]\w*"
 _ENTRY = re.compile(rf"(?P<name>{_COLUMN})(?P<suffix>-pair|:\d+)?(?P<by_year> x year)?")
 _OF_PANELS = "pair, year, city x year, <column> x year, <column>-pair x year, distance:k x year"
@@ -84,10 +84,10 @@ def parse_effect(text: str) -> FixedEffect:
 
 
 def _distance(text: str, suffix: str, by_year: bool) -> FixedEffect:
-    classes = int(suffix[1:]) if suffix.startswith(":") else 0
-    if not 2 <= classes <= _MOST_CLASSES:
+    classes = int(suffix[1:]) if suffix.startswith(":") and len(suffix) < 9 else 0
+    if not 2 <= classes <= MOST_CLASSES:
         raise InputError(
-            f"'{text}' needs a number of classes from 2 to {_MOST_CLASSES:,}",
+            f"'{text}' needs a number of classes from 2 to {MOST_CLASSES:,}",
             remedy="e.g. distance:10 x year",
         )
     if not by_year:
@@ -103,7 +103,7 @@ def _constant(text: str) -> InputError:
 
 
 def parse_effects(texts: Sequence[str]) -> tuple[FixedEffect, ...]:
-    """All entries of a model; raises InputError unless they hold pairs and years, each once."""
+    """All entries of a model; raises InputError unless they hold pairs and years."""
     return _parsed(tuple(texts))
 
 
@@ -111,10 +111,6 @@ def parse_effects(texts: Sequence[str]) -> tuple[FixedEffect, ...]:
 def _parsed(texts: tuple[str, ...]) -> tuple[FixedEffect, ...]:
     effects = tuple(parse_effect(text) for text in texts)
     kinds = [effect.kind for effect in effects]
-    plain = [effect.text for effect in effects]
-    repeated = [text for text in plain if plain.count(text) > 1]
-    if repeated:
-        raise InputError(f"fixed_effects names '{repeated[0]}' twice")
     if "pair" not in kinds:
         raise InputError("fixed_effects must hold pair", remedy="e.g. [pair, year]")
     if not any(effect.has_years for effect in effects):

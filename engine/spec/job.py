@@ -12,7 +12,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from engine.spec.block import JOB, MEMORY, Block, Name
+from engine.spec.block import (
+    MEMORY,
+    MOST_NAMES,
+    MOST_TERMS,
+    Block,
+    EventYear,
+    JobName,
+    Listed,
+    ListedSome,
+    Name,
+    Terms,
+    Year,
+)
 from engine.spec.data import Index, PairTable, Panel
 from engine.spec.design import Control, Matching, Outcome, Pairs, Treatment
 from engine.spec.effects import (
@@ -48,18 +60,23 @@ class Model(Block):
         description="years by which treatment and controls are lagged; of a pair table, calendar years by which the "
         "regressors are lagged within the pair",
     )
-    controls: list[Name] | None = Field(None, description="names of controls; default: all of them")
-    regressors: list[str] | None = Field(
+    controls: Terms[Name] | None = Field(None, description="names of controls; default: all of them")
+    regressors: Terms[str] | None = Field(
         None, description="of a pair_table job: columns, or arithmetic on them"
     )
-    fixed_effects: list[Effect] = Field(
+    fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
-    errors: list[ErrorKind] = Field(["pair", "city", "dyadic", "jackknife"], min_length=1)
-    base: int = Field(-1, description="event study: the omitted event year")
-    window: tuple[int, int] = Field((-5, 3), description="event study: first and last event year shown")
+    errors: ListedSome[ErrorKind] = Field(
+        ["pair", "city", "dyadic", "jackknife"],
+        description="kinds of standard error, in the order of the rows",
+    )
+    base: EventYear = Field(-1, description="event study: the omitted event year")
+    window: tuple[EventYear, EventYear] = Field(
+        (-5, 3), description="event study: first and last event year shown"
+    )
     ends: Literal["bin", "drop"] = Field(
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
@@ -78,10 +95,6 @@ class Model(Block):
             raise ValueError(f"window [{low}, {high}] must ascend")
         if self.estimator != "twfe" and not self.treatment:
             raise ValueError(f"estimator {self.estimator} needs the treatment")
-        for key in ("errors", "controls", "regressors"):
-            names = getattr(self, key) or []
-            if len(set(names)) < len(names):
-                raise ValueError(f"{key} names '{next(n for n in names if names.count(n) > 1)}' twice")
         return self
 
     @property
@@ -107,21 +120,21 @@ class Runtime(Block):
 class Job(Block):
     """One job file, or one cell of its sweep."""
 
-    job: Annotated[str, Field(pattern=JOB, max_length=80)]
-    title: str = ""
+    job: JobName
+    title: str = Field("", max_length=500, description="heading of tables; default: the name")
     panel: Panel | None = None
     pair_table: PairTable | None = None
-    years: tuple[int, int] | None = Field(None, description="first and last year of the sample")
-    index: dict[Name, Index] = {}
+    years: tuple[Year, Year] | None = Field(None, description="first and last year of the sample")
+    index: dict[Name, Index] = Field({}, max_length=MOST_TERMS, description="composites of city columns")
     outcome: Outcome
     pairs: Pairs = Pairs()
     treatment: Treatment | None = None
-    controls: dict[Name, Control] = {}
+    controls: dict[Name, Control] = Field({}, max_length=MOST_TERMS, description="pair columns")
     instrument: Control | None = Field(None, description="pair column that stands for the treatment (iv)")
     matching: Matching | None = None
     model: Model = Model()
     sweep: dict[str, list[Any]] = Field(
-        {}, description="dotted key: list of values; all combinations are run"
+        {}, max_length=MOST_NAMES, description="dotted key: list of values; all combinations are run"
     )
     cases: dict[str, dict[str, Any]] = Field({}, description="name: dotted keys and values; each is one cell")
     inference: Inference = Inference()
@@ -138,13 +151,6 @@ class Job(Block):
         return self
 
     def _check_pair_table(self) -> None:
-        given = [key for key in ("index", "controls", "instrument", "matching") if getattr(self, key)]
-        given += ["treatment"] if self.treatment else []
-        given += ["pairs"] if self.pairs != Pairs() else []
-        if given:
-            raise ValueError(
-                f"{given[0]} has no meaning beside pair_table, whose columns are used as they are"
-            )
         if self.outcome.column is None:
             raise ValueError("a pair_table job needs outcome.column")
         if not self.model.regressors:
@@ -153,10 +159,6 @@ class Job(Block):
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.estimator != "twfe":
             raise ValueError("a pair_table job has no adoption years, so model.estimator must be twfe")
-        if self.inference.permutation:
-            raise ValueError(
-                "a pair_table job has no adoption years that inference.permutation could deal anew"
-            )
         if self.inference.jackknife and self.inference.jackknife.by != "city":
             raise ValueError("a pair_table job has no city columns, so inference.jackknife.by must be city")
         if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":
@@ -169,8 +171,6 @@ class Job(Block):
             raise ValueError("a panel job needs outcome.synchronization or outcome.variation")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
-        if self.model.regressors is not None:
-            raise ValueError("model.regressors is for pair_table jobs; a panel job has controls")
         covariates = self.matching.covariates if self.matching else None
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]

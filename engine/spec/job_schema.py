@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.spec.applicability import ALWAYS, TABLE_OF_KEYS
 from engine.spec.job import Job
+from engine.spec.keys import block_at
 
 _DROPPED = ("title", "pattern")
 
@@ -21,6 +23,7 @@ def schema() -> dict[str, Any]:
     for block in (whole, *blocks.values()):
         block.pop("required", None)
         block["properties"] = {key: _or_null(value) for key, value in block["properties"].items()}
+    _say_where(whole["properties"], blocks)
     file = {"type": "string", "minLength": 1}
     extends = {
         "anyOf": [file, {"type": "array", "items": file}],
@@ -36,6 +39,20 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": blocks,
     }
+
+
+def _say_where(whole: dict[str, Any], blocks: dict[str, Any]) -> None:
+    """Give every key that only some jobs have the condition that `engine.spec.applicability` states."""
+    for path, condition in TABLE_OF_KEYS.items():
+        above, _, key = path.rpartition(".")
+        block = blocks[block_at(above).__name__]["properties"] if above else whole
+        if condition is not ALWAYS:
+            described = block[key].get("description")
+            text = f"for {condition.text}"
+            block[key] |= {
+                "description": f"{described}; {text}" if described else text,
+                "x-applies-to": condition.text,
+            }
 
 
 def _plain(value: Any) -> Any:

@@ -1,19 +1,22 @@
 """Dotted keys (``model.controls``): which exist, which was meant, and the one rule of merging.
 
 The rule holds for ``extends``, ``--set``, ``sweep`` and ``cases`` alike: mappings merge key by key, anything
-else replaces, an empty mapping replaces too, and null takes away what was there (so the default holds).
+else replaces, an empty mapping replaces too, and null takes away what was there (so the default holds), or
+nothing where nothing was there.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from engine.errors import InputError
 from engine.spec.block import Block
 from engine.spec.job import Job
+from engine.spec.plain import Keys, shown
 
 Parts = tuple[str, ...]
 
@@ -29,7 +32,7 @@ def split(key: str) -> Parts:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays a value."""
+    """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays, see `without_null`."""
     merged = dict(base)
     for key, value in over.items():
         inherited = merged.get(key)
@@ -40,6 +43,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def without_null(value: Any) -> Any:
+    """A copy of plain data without the keys that are null: they set nothing, whether or not something was inherited."""
+    if isinstance(value, dict):
+        return {key: without_null(item) for key, item in value.items() if item is not None}
+    return [without_null(item) for item in value] if isinstance(value, list) else value
 
 
 def assign(data: Mapping[str, Any], parts: Parts, value: Any) -> dict[str, Any]:
@@ -78,22 +88,72 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
         else:
             kind = get_args(kind)[-1] if kind else None
     kind = _container(kind)
-    if kind is None:
+    if kind is None or get_origin(kind) is list:
         return None
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Block) else []
 
 
+def set_keys(data: Any, model: Any = Job, *, keys: Keys = (), path: str = "") -> Iterator[tuple[Keys, str]]:
+    """Every key that plain data set, blocks before what is in them, with its path in the model.
+
+    The path leaves out names that the user chooses and places in lists: ``controls.edu.sum`` is ``controls.sum``.
+    Null, and an empty mapping, set nothing.
+    """
+    kind = _container(model)
+    if isinstance(data, list) and get_origin(kind) is list:
+        for number, item in enumerate(data):
+            yield from set_keys(item, get_args(kind)[0], keys=(*keys, number), path=path)
+    if not isinstance(data, Mapping):
+        return
+    is_block = isinstance(kind, type) and issubclass(kind, Block)
+    for key, value in data.items():
+        if value is None or value == {}:
+            continue
+        field = kind.model_fields.get(key) if is_block else None
+        below = field.annotation if field else get_args(kind)[-1] if get_origin(kind) is dict else None
+        named = f"{path}.{key}".lstrip(".") if is_block else path
+        if is_block:
+            yield (*keys, key), named
+        yield from set_keys(value, below, keys=(*keys, key), path=named)
+
+
+def block_at(path: str) -> type[Block]:
+    """The class of the block that stands under a path of `every_path`."""
+    model: Any = Job
+    for part in path.split("."):
+        model = _container(model.model_fields[part].annotation)
+    assert issubclass(model, Block)
+    return model
+
+
+def every_path(model: type[Block] = Job, above: str = "") -> Iterator[str]:
+    """Every key of the schema by its path, blocks before what is in them."""
+    for name, field in model.model_fields.items():
+        path = f"{above}.{name}".lstrip(".")
+        yield path
+        annotation: Any = field.annotation
+        kind = _container(annotation)
+        while get_origin(kind) in (list, dict):
+            kind = _container(get_args(kind)[-1])
+        if isinstance(kind, type) and issubclass(kind, Block):
+            yield from every_path(kind, path)
+
+
 def unknown_key(key: str, known: list[str]) -> str:
     """The message for a key that is not among the known ones."""
+    key = shown(key)
     near = difflib.get_close_matches(key, known, n=1)
     hint = f", did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
     return f"unknown key '{key}'{hint}"
 
 
+@lru_cache(maxsize=1024)
 def _container(kind: Any) -> Any:
-    """The block or mapping type within an annotation, None for plain values."""
+    """The block, mapping or list of blocks within an annotation, None for plain values."""
     if get_origin(kind) in (Union, UnionType, Annotated):
         return next((found for arm in get_args(kind) if (found := _container(arm))), None)
+    if get_origin(kind) is list:
+        return kind if _container(get_args(kind)[0]) else None
     if get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, Block)):
         return kind
     return None

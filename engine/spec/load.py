@@ -14,11 +14,12 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.spec.job import Job
-from engine.spec.keys import Parts, assign, check_key, merge, split
+from engine.spec.keys import Parts, assign, check_key, merge, split, without_null
+from engine.spec.paths import checked_path, real_path
 from engine.spec.strict_yaml import parse_yaml, read_mapping
 from engine.spec.validate import Keys, validate
 
-_MAX_CHAIN = 20
+_MAX_CHAIN, _MAX_FILES = 20, 200
 _COMMAND_LINE = "--set"
 _SOURCES = ("panel.source", "panel.join.source", "pair_table.source")
 
@@ -74,7 +75,7 @@ def find_jobs(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if not path.exists():
+        if not real_path(path, where="JOB").exists():
             raise InputError("no such file or folder", where=str(path), remedy="check the path")
         inside = sorted(_yaml_files(path)) if path.is_dir() else [path]
         if not inside:
@@ -84,7 +85,7 @@ def find_jobs(paths: Sequence[Path]) -> list[Path]:
         raise InputError("no job file is named", remedy="name a file or a folder")
     once: dict[Path, Path] = {}
     for path in found:
-        once.setdefault(path.resolve(), path)
+        once.setdefault(real_path(path, where=str(path)), path)
     return list(once.values())
 
 
@@ -112,6 +113,8 @@ def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
         parts, value = _parse_override(text, sources)
         data = _without_sweep_of(".".join(parts), assign(data, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
+    varied = {key: data[key] for key in ("sweep", "cases") if data.get(key) is not None}
+    data = {**without_null(data), **varied}
     job = validate(Job, data, file=str(path), written_in=written_in)
     folder = path.parent.resolve()
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
@@ -120,9 +123,11 @@ def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:
     """The layer of a file; ``layers`` collects every file read, so that none is read twice."""
-    real = path.resolve()
+    real = real_path(path, where=str(path))
     if real in layers:
         return layers[real]
+    if len(layers) >= _MAX_FILES:
+        raise InputError(f"extends more than {_MAX_FILES} files", where=str(path))
     own, digest = read_mapping(path)
     merged: dict[str, Any] = {}
     written_in: dict[Keys, str] = {}
@@ -143,9 +148,12 @@ def _extended(extends: Any, path: Path, chain: tuple[Path, ...]) -> Iterator[Pat
     names = [extends] if isinstance(extends, str) else extends
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise InputError("must be a file name or a list of file names", where=where)
+    if len(set(names)) < len(names):
+        raise InputError("names a file twice", where=where, remedy="name each file once")
     for name in names:
         base = Path(os.path.normpath(path.parent / name))
-        if base.resolve() in [earlier.resolve() for earlier in chain] or len(chain) > _MAX_CHAIN:
+        real = real_path(base, where=where)
+        if real in [earlier.resolve() for earlier in chain] or len(chain) > _MAX_CHAIN:
             what = (
                 "files extend each other in a circle"
                 if len(chain) <= _MAX_CHAIN
@@ -168,8 +176,8 @@ def _with_absolute_sources(own: Mapping[str, Any], folder: Path, sources: dict[s
         if isinstance(value, list):
             return [resolve(item, key) for item in value]
         is_source = key in _SOURCES and isinstance(value, str)
-        if not is_source or not value or value.startswith("builtin:"):
-            return value
+        if not is_source or not value or value.startswith("builtin:") or "\0" in value:
+            return value  # what is no path at all is refused with all other problems
         absolute = os.path.abspath(folder / os.path.expanduser(value))
         sources[absolute] = value
         return absolute
@@ -194,10 +202,25 @@ def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, Any]:
     parsed = parse_yaml(value, where=where)
     for part in reversed(parts):
         parsed = {part: parsed}
-    parsed = _with_absolute_sources(parsed, Path.cwd(), sources)
+    seen: dict[str, str] = {}
+    parsed = _with_absolute_sources(parsed, Path.cwd(), seen)
+    _refuse_missing_sources(seen, where)
+    sources |= seen
     for part in parts:
         parsed = parsed[part]
     return parts, parsed
+
+
+def _refuse_missing_sources(seen: Mapping[str, str], where: str) -> None:
+    """Paths of the command line are relative to the working folder, not to the job file: say so where it matters."""
+    for absolute, written in seen.items():
+        checked_path(written)
+        if not real_path(Path(absolute), where=where).exists():
+            raise InputError(
+                f"there is no file {absolute}",
+                where=where,
+                remedy=f"'{written}' given by --set is relative to the working folder, here {Path.cwd()}",
+            )
 
 
 def _without_sweep_of(key: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 
 from engine.errors import InputError
+from engine.spec.paths import real_path
+from engine.spec.plain import shown
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 20
 
@@ -32,6 +34,7 @@ _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
 def read_mapping(path: Path) -> tuple[dict[str, Any], str]:
     """The mapping a file holds, and the sha256 of its bytes; raises InputError with file, line and column."""
+    real_path(path, where=str(path))
     if not path.is_file():
         what = "a folder, not a job file" if path.is_dir() else "no such file"
         raise InputError(what, where=str(path), remedy="check the path; it is relative to the working folder")
@@ -88,9 +91,11 @@ def _node(event: Any, events: Iterator[Any], where: str, depth: int) -> Any:
         remedy = (
             "write the value out, or share it between jobs by 'extends'; put text that begins so in quotes"
         )
-        raise _refusal(f"{mark}{event.anchor}' is refused", event, where, remedy)
+        raise _refusal(f"{mark}{shown(event.anchor)}' is refused", event, where, remedy)
     if event.tag is not None:
-        raise _refusal(f"tag '{event.tag}' is refused", event, where, "write the plain value; text in quotes")
+        raise _refusal(
+            f"tag '{shown(event.tag, 200)}' is refused", event, where, "write the plain value; text in quotes"
+        )
     if depth > MAX_DEPTH:
         raise _refusal(
             f"nested deeper than {MAX_DEPTH}", event, where, "no job needs that; check the brackets"
@@ -106,9 +111,9 @@ def _node(event: Any, events: Iterator[Any], where: str, depth: int) -> Any:
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = _node(event, events, where, depth + 1)
         if not isinstance(key, str):
-            raise _refusal(f"the key {key!r} is not text", event, where, "put the key in quotes")
+            raise _refusal(f"the key {shown(repr(key))} is not text", event, where, "put the key in quotes")
         if key in mapping:
-            raise _refusal(f"the key '{key}' is given twice", event, where, "keep one of the two")
+            raise _refusal(f"the key '{shown(key)}' is given twice", event, where, "keep one of the two")
         mapping[key] = _node(next(events), events, where, depth + 1)
     return mapping
 
@@ -120,14 +125,18 @@ def _scalar(event: Any, where: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if _AMBIGUOUS.fullmatch(text):
-        remedy = f"write true or false, or a plain number; if text is meant, put it in quotes: '{text}'"
-        raise _refusal(f"'{text}' means different things to different readers of YAML", event, where, remedy)
+        remedy = (
+            f"write true or false, or a plain number; if text is meant, put it in quotes: '{shown(text)}'"
+        )
+        raise _refusal(
+            f"'{shown(text)}' means different things to different readers of YAML", event, where, remedy
+        )
     try:
         number = int(text) if _INTEGER.fullmatch(text) else float(text) if _FLOAT.fullmatch(text) else None
     except ValueError:
         raise _refusal(f"a number of {len(text)} digits", event, where, "write fewer digits") from None
     if number in (float("inf"), float("-inf")):
-        raise _refusal(f"the number {text} is too large", event, where, "write a finite number")
+        raise _refusal(f"the number {shown(text)} is too large", event, where, "write a finite number")
     return text if number is None else number
 
 

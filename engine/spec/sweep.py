@@ -12,18 +12,18 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from engine.errors import InputError
+from engine.spec.applicability import Meanings, with_meaning
 from engine.spec.job import Job
-from engine.spec.keys import Parts, assign, check_key, split
+from engine.spec.keys import Parts, assign, check_key, split, without_null
 from engine.spec.load import LoadedJob
-from engine.spec.validate import validate
-
-MAX_CELLS = 100_000
+from engine.spec.sizes import MOST_CELLS, refuse_too_many_draws
+from engine.spec.validate import Problems, all_problems, validate
 
 _FIXED = ("job", "title", "sweep", "cases", "runtime")
 
@@ -72,19 +72,58 @@ def expand(loaded: LoadedJob) -> Plan:
         the same content, by label.
     """
     cells: list[Cell] = []
-    contents: dict[str, tuple[Cell, str]] = {}
+    meanings = Meanings()
     cases = _checked_cases(loaded)
     _check_sweep(loaded, cases)
     for number, (keys, data) in enumerate(_variants(loaded, cases), start=1):
         label = _label(keys) or loaded.job.job
         job = validate(Job, data, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'")
-        content = _content(job, loaded.sources)
-        cell = Cell(hashlib.sha256(content.encode()).hexdigest()[:10], number, label, job, keys)
-        if cell.id in contents:
-            _refuse_twins(*contents[cell.id], cell, content, where=str(loaded.path))
-        contents[cell.id] = cell, content
-        cells.append(cell)
-    return Plan(loaded, tuple(cells), tuple(content for _, content in contents.values()))
+        meanings.read(job, data, label)
+        cells.append(Cell("", number, label, job, keys))
+    _refuse_meaningless(meanings, loaded)
+    refuse_too_many_draws((cell.job for cell in cells), where=str(loaded.path))
+    contents = [_content(cell.job) for cell in cells]
+    return _told_apart(loaded, cells, contents)
+
+
+def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, Any]]) -> Plan:
+    """The plan, each cell with its id; raises InputError for two cells of one content."""
+    texts, named = [], []
+    seen: dict[str, Cell] = {}
+    ids: dict[str, Cell] = {}
+    for cell, content in zip(cells, contents, strict=True):
+        # By the absolute source: two files of one relative name are two data sets.
+        same = _canonical(with_meaning(cell.job, content))
+        text = _canonical(_as_written(content, loaded.sources))
+        cell = replace(cell, id=hashlib.sha256(text.encode()).hexdigest()[:10])
+        if same in seen:
+            _refuse_twins(seen[same], cell, where=str(loaded.path))
+        if cell.id in ids:
+            raise InputError(
+                f"{_both(ids[cell.id], cell)} have the same id",
+                where=str(loaded.path),
+                remedy="split the job, or write sources in full",
+            )
+        seen[same] = ids[cell.id] = cell
+        texts.append(text)
+        named.append(cell)
+    return Plan(loaded, tuple(named), tuple(texts))
+
+
+def _refuse_meaningless(meanings: Meanings, loaded: LoadedJob) -> None:
+    """Raise one InputError for all keys that no cell gives a meaning, by the file or cell that sets each."""
+    problems = meanings.problems()
+    if not problems:
+        return
+    told: Problems = {}
+    cell = None
+    for keys, (problem, remedy, label) in problems.items():
+        dotted = ".".join(map(str, keys))
+        swept = dotted in loaded.job.sweep
+        told[("sweep", dotted) if swept else keys] = problem, remedy
+        if not swept and keys not in loaded.written_in:
+            cell = f"cell '{label}'"
+    raise all_problems(told, file=str(loaded.path), written_in=loaded.written_in, cell=cell)
 
 
 def spec_hash(plan: Plan) -> str:
@@ -161,9 +200,9 @@ def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]) -> N
                     f"is also set by the case '{name}'", where=where, remedy="set it in one place"
                 )
     count = max(1, len(cases)) * math.prod(len(values) for values in sweep.values())
-    if count > MAX_CELLS:
+    if count > MOST_CELLS:
         raise InputError(
-            f"{count:,} cells, the limit is {MAX_CELLS:,}",
+            f"{count:,} cells, the limit is {MOST_CELLS:,}",
             where=f"{loaded.path}: sweep",
             remedy="split the job",
         )
@@ -193,7 +232,7 @@ def _variants(
             for key, value in zip(sweep, values, strict=True):
                 data = assign(data, split(key), value)
                 keys[key] = _class_of_split(value, sweep[key]) or _printable(value, loaded.sources)
-            yield keys, data
+            yield keys, without_null(data)
 
 
 def _label(keys: Mapping[str, str]) -> str:
@@ -221,19 +260,32 @@ def _printable(value: Any, sources: Mapping[str, str]) -> str:
     return sources.get(value, value) if isinstance(value, str) else json.dumps(value)
 
 
-def _content(job: Job, sources: Mapping[str, str]) -> str:
-    """Canonical JSON of what a cell computes, with its source as written: no machine's paths."""
-    content = job.model_dump(mode="json", exclude=set(_FIXED))
-    blocks = [content["panel"], content["pair_table"], *(content["panel"] or {}).get("join", ())]
-    for block in filter(None, blocks):
-        block["source"] = sources.get(block["source"], block["source"])
+def _content(job: Job) -> dict[str, Any]:
+    """What a cell computes."""
+    return job.model_dump(mode="json", exclude=set(_FIXED))
+
+
+def _as_written(content: dict[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+    """Content with its sources as written: no machine's paths."""
+    for key in ("panel", "pair_table"):
+        block = content[key]
+        for holder in [block, *block.get("join", ())] if block else ():
+            holder["source"] = sources.get(holder["source"], holder["source"])
+    return content
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _refuse_twins(first: Cell, content: str, second: Cell, other: str, *, where: str) -> None:
-    pair = f"cells {first.number} '{first.label}' and {second.number} '{second.label}'"
-    if content == other and first.job == second.job:
-        raise InputError(f"{pair} are the same regression", where=where, remedy="take one of them out")
+def _both(first: Cell, second: Cell) -> str:
+    return f"cells {first.number} '{first.label}' and {second.number} '{second.label}'"
+
+
+def _refuse_twins(first: Cell, second: Cell, *, where: str) -> None:
+    exclude = set(_FIXED)
+    equal = first.job.model_dump(exclude=exclude) == second.job.model_dump(exclude=exclude)
+    why = "" if equal else ": what they differ in has no meaning for them"
     raise InputError(
-        f"{pair} have the same id", where=where, remedy="split the job, or write sources in full"
+        f"{_both(first, second)} are the same regression{why}", where=where, remedy="take one of them out"
     )

@@ -12,9 +12,10 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
 from engine.spec.block import PATTERNS, Block
-from engine.spec.keys import keys_at, unknown_key
+from engine.spec.keys import Keys, keys_at, unknown_key
+from engine.spec.plain import plain_problems, shown
 
-Keys = tuple[str | int, ...]
+Problems = dict[Keys, tuple[str, str | None]]
 Model = TypeVar("Model", bound=Block)
 
 _WORDS = {
@@ -30,6 +31,7 @@ _WORDS = {
     "model_type": "must be a mapping, like {key: value}",
     "model_attributes_type": "must be a mapping, like {key: value}",
 }
+_MOST_TOLD = 20  # problems of one error
 _COMPLETE = ("missing", "extra_forbidden", "value_error")
 
 
@@ -60,27 +62,41 @@ def validate(
     InputError
         One for all problems, each as ``file: dotted.key: what is wrong (got ...)``.
     """
+    problems: Problems = {keys: (problem, None) for keys, problem in plain_problems(data)}
+    if problems:
+        raise all_problems(problems, file=file, written_in=written_in, cell=cell)
     try:
         # Through JSON, whose arrays strict models accept as tuples.
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-    problems = _by_key(found, data, model)
+    raise all_problems(_by_key(found, data, model), file=file, written_in=written_in, cell=cell)
+
+
+def all_problems(
+    problems: Problems,
+    *,
+    file: str,
+    written_in: Mapping[Keys, str] | None = None,
+    cell: str | None = None,
+) -> InputError:
+    """One error of all problems, each a text and a remedy by key; the first `_MOST_TOLD` of very many."""
     named = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
     places = [": ".join(part for part in parts if part) for parts in named]
     if len(problems) == 1:
         [(problem, remedy)] = problems.values()
-        raise InputError(problem, where=places[0], remedy=remedy)
+        return InputError(problem, where=places[0], remedy=remedy)
     lines = [f"{place}: {problem}" for place, (problem, _) in zip(places, problems.values(), strict=True)]
-    remedies = list(dict.fromkeys(remedy for _, remedy in problems.values() if remedy))
-    raise InputError(
-        "\n  ".join([f"{len(problems)} problems", *lines]), where=file, remedy="; ".join(remedies) or None
+    more = [f"and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
+    remedies = list(dict.fromkeys(remedy for _, remedy in problems.values() if remedy))[:_MOST_TOLD]
+    return InputError(
+        "\n  ".join([f"{len(problems):,} problems", *lines[:_MOST_TOLD], *more]),
+        where=file,
+        remedy="; ".join(remedies) or None,
     )
 
 
-def _by_key(
-    errors: list[ErrorDetails], data: Mapping[str, Any], model: type[Block]
-) -> dict[Keys, tuple[str, str | None]]:
+def _by_key(errors: list[ErrorDetails], data: Mapping[str, Any], model: type[Block]) -> Problems:
     """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
     grouped: dict[Keys, list[ErrorDetails]] = {}
     for error in errors:
@@ -88,7 +104,7 @@ def _by_key(
         if error["type"] == "missing":
             keys = error["loc"]
         grouped.setdefault(keys, []).append(error)
-    problems = {}
+    problems: Problems = {}
     for keys, group in grouped.items():
         told = list(dict.fromkeys(_problem(error, keys, model) for error in group))
         speaks = any(error["type"] in _COMPLETE or error["loc"][-1:] == ("[key]",) for error in group)
@@ -122,13 +138,18 @@ def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
     if kind == "string_pattern_mismatch":
         wanted = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
         return f"the name '{keys[-1]}' {wanted}" if error["loc"][-1] == "[key]" else wanted
+    if kind == "too_long":
+        size = context["actual_length"] or "more"
+        return f"has {size} entries, the limit is {context['max_length']:,}"
     text = re.sub(r"^Input should", "must", error["msg"]).replace(" after validation", "")
     return _WORDS.get(kind, text.replace("Tuple", "List"))
 
 
 def _dotted(keys: Keys) -> str:
     """``pairs.gravity.mass[0]``."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return "".join(
+        f"[{key}]" if isinstance(key, int) else f".{shown(key, 200)}" for key in keys
+    ).removeprefix(".")
 
 
 def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:
@@ -140,5 +161,4 @@ def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shown(repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

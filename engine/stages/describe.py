@@ -8,16 +8,12 @@ from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
-from engine.spec.inference import Inference
 from engine.stages.data import CityData
+from engine.stages.draw_counts import draw_counts, pass_seconds
 from engine.stages.memory import memory_bytes
 from engine.stages.prepare import Prepared, distinct_data
 
 _NAMED = 6  # cells of a pass that are listed by name
-_SECONDS_PER_VALUE = 3e-10
-"""Rough cost of one moment of one pair on two cores; measured, see tests/benchmarks."""
-_SECONDS_PER_DRAW = 1e-10
-"""The same of one moment of one pair in one draw of a permutation or node bootstrap."""
 
 
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
@@ -65,21 +61,24 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         memory = min(
             memory_bytes(group.shared.job.runtime.memory), 6 * city_sums + 40 * 8 * design.chunk * layout.size
         )
-        seconds = _pass_seconds(group)
         yield (
             f"pass {number}: {_count(len(group.shared.cells), 'cell')}, {last.pairs:,} of {group.steps[0].pairs:,} "
             f"pairs, {last.rows:,} rows, {layout.size} moments a pair"
         )
         yield (
             f"  {_count(tiles, 'tile')} in {_count(len(tasks), 'task')}, about {memory / 1e6:,.0f} MB of working "
-            f"memory a worker, about {max(seconds, 0.1):,.1f} s on two cores, compilation aside"
+            f"memory a worker, about {_seconds(pass_seconds(group))} on two cores, compilation aside"
         )
-    yield from dict.fromkeys(line for cell in plan.cells for line in _draws(cell.job.inference))
+        for count in draw_counts(group):
+            of_all = " (all assignments)" if count.exact else ""
+            shared = f"shared by {_count(count.cells, 'cell')}" if count.cells > 1 else "for 1 cell"
+            yield f"  {count.draws:,} {count.kind}{of_all}, {shared}, about {_seconds(count.seconds)}"
+    yield from _draw_lines(prepared)
 
 
 def cost(prepared: tuple[Prepared, ...]) -> float:
     """Rough seconds of a job on two cores: its passes and its draws, compilation aside."""
-    return sum(_pass_seconds(group) + _draw_seconds(group) for group in prepared)
+    return sum(pass_seconds(group) + sum(count.seconds for count in draw_counts(group)) for group in prepared)
 
 
 def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
@@ -101,35 +100,32 @@ def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
     )
 
 
-def _pass_seconds(group: Prepared) -> float:
-    pairs, moments = group.steps[-1].pairs, _moments(group)
-    return _SECONDS_PER_VALUE * pairs * moments * (2 + len(group.shared.cells))
+def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
+    """All draws of a job, one line a kind, and what passes and draws take together."""
+    counts = [count for group in prepared for count in draw_counts(group)]
+    for kind in dict.fromkeys(count.kind for count in counts):
+        same = [count for count in counts if count.kind == kind]
+        draws, estimates = (
+            sum(count.draws for count in same),
+            sum(count.draws * count.cells for count in same),
+        )
+        yield f"in all {draws:,} {kind}, {_count(estimates, 'estimate')} of a cell"
+    groups = dict.fromkeys(
+        cell.job.inference.jackknife.by
+        for group in prepared
+        for cell in group.shared.cells
+        if cell.job.inference.jackknife
+    )
+    yield from (f"leave one {name} out" for name in groups)
+    if counts:
+        yield (
+            f"about {_seconds(cost(prepared))} on two cores in all, compilation aside; rough: other machines may "
+            "take a third of it, or three times as long"
+        )
 
 
-def _draw_seconds(group: Prepared) -> float:
-    """Cells of a pass share their draws; a permutation reads every pair that some assignment lets in."""
-    pairs, moments = group.steps[-1].pairs, _moments(group)
-    eligible = group.steps[-2].pairs if len(group.steps) > 1 else pairs
-    inferences = [cell.job.inference for cell in group.shared.cells]
-    permuted = max((one.permutation.reps for one in inferences if one.permutation), default=0)
-    boots = [one.bootstrap for one in inferences if one.bootstrap]
-    node = max((one.reps for one in boots if one.kind == "node"), default=0)
-    again = sum(one.reps for one in boots if one.kind == "pipeline") * _pass_seconds(group)
-    return _SECONDS_PER_DRAW * moments * (permuted * eligible + node * pairs) + again
-
-
-def _moments(group: Prepared) -> int:
-    return Layout(group.design.n_years, group.design.n_columns, group.design.complete).size
-
-
-def _draws(inference: Inference) -> Iterator[str]:
-    """How many draws a cell asks for, one line a kind."""
-    if inference.permutation:
-        yield f"permutations: {inference.permutation.reps:,} a cell, shared by the cells of a pass"
-    if inference.bootstrap:
-        yield f"{inference.bootstrap.kind} bootstrap: {inference.bootstrap.reps:,} draws a cell"
-    if inference.jackknife:
-        yield f"leave one {inference.jackknife.by} out"
+def _seconds(seconds: float) -> str:
+    return f"{max(seconds, 0.1):,.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _count(number: int, what: str) -> str:

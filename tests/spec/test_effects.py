@@ -84,7 +84,7 @@ JOBS = {
     "twice": (
         "[pair, year, city x year, city  x year]",
         NONE,
-        "model: fixed_effects names 'city x year' twice",
+        "model.fixed_effects: names 'city x year' twice",
     ),
     "no effect": (
         "[pair, city*year]",

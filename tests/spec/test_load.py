@@ -115,6 +115,7 @@ def test_hashes_are_of_the_bytes_of_every_file(write: Any, minimal: str) -> None
 
 def test_overrides_come_last_and_are_yaml(write: Any, minimal: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path.parent)
+    (tmp_path.parent / "here.csv").touch()
     path = write(minimal + "title: written\nyears: [2010, 2019]\n")
     job = load_job(
         path,

@@ -40,14 +40,14 @@ def test_no_sweep_is_one_cell(write: Any, minimal: str) -> None:
 
 
 def test_product_in_the_order_written(write: Any, minimal: str) -> None:
-    sweep = "sweep: {outcome.window: [full, pre], model.base: [-2, -1], model.confidence: [0.9, null]}"
+    sweep = "sweep: {outcome.window: [full, pre], model.lag: [0, 1], model.confidence: [0.9, null]}"
     cells = plan(write(minimal + sweep)).cells
-    found = [(cell.job.outcome.window, cell.job.model.base, cell.job.model.confidence) for cell in cells]
-    assert found == list(itertools.product(["full", "pre"], [-2, -1], [0.9, 0.95]))
-    assert cells[1].label == "outcome.window=full, model.base=-2, model.confidence=default"
+    found = [(cell.job.outcome.window, cell.job.model.lag, cell.job.model.confidence) for cell in cells]
+    assert found == list(itertools.product(["full", "pre"], [0, 1], [0.9, 0.95]))
+    assert cells[1].label == "outcome.window=full, model.lag=0, model.confidence=default"
     assert dict(cells[1].keys) == {
         "outcome.window": "full",
-        "model.base": "-2",
+        "model.lag": "0",
         "model.confidence": "default",
     }
 
@@ -72,20 +72,20 @@ cases:
 
 
 def test_every_case_under_every_combination(write: Any, minimal: str) -> None:
-    text = "cases: {a: {outcome.window: full}, b: {outcome.window: pre}}\nsweep: {model.base: [-2, -1]}"
+    text = "cases: {a: {outcome.window: full}, b: {outcome.window: pre}}\nsweep: {model.lag: [0, 1]}"
     cells = plan(write(minimal + text)).cells
     assert [cell.label for cell in cells] == [
-        "a, model.base=-2",
-        "a, model.base=-1",
-        "b, model.base=-2",
-        "b, model.base=-1",
+        "a, model.lag=0",
+        "a, model.lag=1",
+        "b, model.lag=0",
+        "b, model.lag=1",
     ]
-    assert dict(cells[2].keys) == {"case": "b", "model.base": "-2"}
-    assert [(cell.job.outcome.window, cell.job.model.base) for cell in cells] == [
-        ("full", -2),
-        ("full", -1),
-        ("pre", -2),
-        ("pre", -1),
+    assert dict(cells[2].keys) == {"case": "b", "model.lag": "0"}
+    assert [(cell.job.outcome.window, cell.job.model.lag) for cell in cells] == [
+        ("full", 0),
+        ("full", 1),
+        ("pre", 0),
+        ("pre", 1),
     ]
 
 
@@ -116,10 +116,14 @@ def test_id_is_the_same_on_any_machine(write: Any, minimal: str) -> None:
     assert spec_hash(here) == spec_hash(there)
 
 
-def test_id_ignores_what_computes_nothing(write: Any, minimal: str) -> None:
+def test_id_ignores_what_computes_nothing(write: Any, minimal: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("", "other.csv")
     path = write(minimal)
     first = plan(path).cells[0].id
-    same = plan(path, "job=other", "title=T", "runtime.tile=64", "sweep.model.base=[-1]", "model.ends=bin")
+    same = plan(
+        path, "job=other", "title=T", "runtime.tile=64", "sweep.model.lag=[0]", "model.treatment=true"
+    )
     assert same.cells[0].id == first
     for override in (
         "model.confidence=0.9",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from engine.pairs.kept import forget_all
 from engine.runtime.execute import Machine
 from engine.spec import Job
+from engine.stages.draw_counts import by_block
 from engine.stages.estimation import Estimated
 from engine.stages.inference.book import DRAWS, INFERENCE, Book, Inferred
 from engine.stages.inference.bootstrap import bootstrap
@@ -25,11 +24,11 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
     """All inference that the cells ask for, pass by pass."""
     book = Book(job.job, [], [], [], [])
     for prepared, results in passes:
-        for wanted, group in _by_block(results, "permutation"):
+        for wanted, group in by_block(results, "permutation", _job):
             permute(machine, prepared, group, wanted, book)
-        for wanted, group in _by_block(results, "bootstrap"):
+        for wanted, group in by_block(results, "bootstrap", _job):
             bootstrap(machine, prepared, group, wanted, book)
-        for wanted, group in _by_block(results, "jackknife"):
+        for wanted, group in by_block(results, "jackknife", _job):
             leave_out(machine, prepared, group, wanted.by, book)
     machine.everywhere(forget_all)  # the next job needs the memory
     return Inferred(
@@ -40,12 +39,5 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
     )
 
 
-def _by_block(results: list[Estimated], kind: str) -> list[tuple[Any, list[Estimated]]]:
-    """Results that ask for the same, together: they share draws."""
-    groups: dict[str, tuple[Any, list[Estimated]]] = {}
-    for result in results:
-        wanted = getattr(result.cell.job.inference, kind)
-        if wanted is not None:
-            content = wanted.model_dump(exclude={"terms"})
-            groups.setdefault(json.dumps(content, sort_keys=True), (wanted, []))[1].append(result)
-    return list(groups.values())
+def _job(result: Estimated) -> Job:
+    return result.cell.job

@@ -1,0 +1,216 @@
+"""Which keys have a meaning in which jobs: the one table that validator, JSON schema and README share.
+
+A key that a user sets (in the file, by ``extends``, ``sweep``, ``cases`` or ``--set``) is refused where no cell in
+which it is set gives it a meaning: what is accepted changes something. So a sweep over estimators may share
+``model.window`` with an event study among them, and a base file may not hand it to jobs that have none; such a job
+writes ``model.window: null``. Null, and an empty mapping, set nothing.
+
+A block under one condition stands here alone; a block whose keys differ has them all. Lists of blocks count as the
+block, names that the user chooses are left out (``controls.edu.sum`` is ``controls.sum``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.spec.job import Job
+from engine.spec.keys import Keys, set_keys
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a key has a meaning.
+
+    Attributes
+    ----------
+    text : str
+        As a message and the reference say it: "city panels", "estimator event_study".
+    holds : function of a Job
+    remedy : str
+        Another key that does there what a user may have wanted; empty where there is none.
+    """
+
+    text: str
+    holds: Callable[[Job], bool]
+    remedy: str = ""
+
+
+def _bootstrap(*kinds: str) -> Callable[[Job], bool]:
+    return lambda job: job.inference.bootstrap is not None and job.inference.bootstrap.kind in kinds
+
+
+def _source(job: Job) -> str:
+    block = job.panel or job.pair_table
+    return block.source.lower() if block else ""
+
+
+def _standardised(job: Job) -> bool:
+    columns = [*job.controls.values(), *([job.instrument] if job.instrument else [])]
+    synchronized = any(column.synchronization is not None for column in columns)
+    return job.panel is not None and (job.outcome.synchronization is not None or synchronized)
+
+
+def _screened(job: Job) -> bool:
+    return job.pairs.gravity is not None and job.pairs.gravity.keep == "above_median"
+
+
+_PANEL, _TABLE = "city panels (panel)", "pair tables (pair_table)"
+ALWAYS = Condition("every job", lambda _: True)
+PANEL = Condition(_PANEL, lambda job: job.panel is not None)
+TABLE = Condition(_TABLE, lambda job: job.pair_table is not None)
+CONTROLLED = Condition(_PANEL, PANEL.holds, "name columns of the pair table in model.regressors")
+LISTED = Condition(_TABLE, TABLE.holds, "a panel job has controls")
+WEIGHED = Condition("outcome.variation", lambda job: job.outcome.variation is not None)
+STANDARDISED = Condition("a synchronization, as outcome or control", _standardised)
+SYNCHRONIZED = Condition("outcome.synchronization", lambda job: job.outcome.synchronization is not None)
+CLIPPED = Condition(
+    "outcome.synchronization with infinite: clip",
+    lambda job: SYNCHRONIZED.holds(job) and job.outcome.infinite == "clip",
+)
+TREATED = Condition(
+    "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
+)
+EVENTS = Condition("estimator event_study", lambda job: job.model.estimator == "event_study")
+INSTRUMENTED = Condition("estimators iv, first_stage and reduced_form", lambda job: job.model.instrumented)
+BY_PAIR = Condition(
+    "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
+)
+ONCE = Condition(
+    "matching with replacement: false",
+    lambda job: job.matching is not None and not job.matching.replacement,
+)
+SCREENED = Condition("pairs.gravity with keep: above_median", _screened)
+MULTIPLIED = Condition("bootstrap kinds multiplier and wild", _bootstrap("multiplier", "wild"))
+INTERVALS = Condition(
+    "bootstrap kinds node, multiplier and pipeline", _bootstrap("node", "multiplier", "pipeline")
+)
+BUILTIN = Condition("builtin sources", lambda job: _source(job).startswith("builtin:"))
+FILES = Condition("files, not builtin sources", lambda job: not _source(job).startswith("builtin:"))
+
+TABLE_OF_KEYS: Mapping[str, Condition] = {
+    **dict.fromkeys(("job", "title", "years", "sweep", "cases"), ALWAYS),
+    # Data. Which file has sheets and which an encoding is the reader's to say.
+    "panel": PANEL,
+    **dict.fromkeys(("panel.source", "panel.columns", "panel.deflate", "panel.fill"), PANEL),
+    **dict.fromkeys(("panel.balance", "panel.join", "panel.missing", "panel.merge_names"), PANEL),
+    **dict.fromkeys(("panel.sheet", "panel.encoding", "panel.header", "panel.skip_rows"), FILES),
+    "panel.options": BUILTIN,
+    "pair_table": TABLE,
+    "index": PANEL,
+    # Outcome and pairs.
+    "outcome.synchronization": PANEL,
+    "outcome.variation": PANEL,
+    "outcome.weight": WEIGHED,
+    "outcome.window": STANDARDISED,
+    "outcome.infinite": ALWAYS,
+    "outcome.clip": CLIPPED,
+    "outcome.column": TABLE,
+    "pairs": PANEL,
+    # Treatment and pair columns.
+    "treatment": PANEL,
+    **dict.fromkeys(("treatment.adoption", "treatment.month", "treatment.cutoff", "treatment.rule"), PANEL),
+    **dict.fromkeys(("treatment.shift", "treatment.drop_treated", "treatment.around"), PANEL),
+    "treatment.name": TREATED,
+    "controls": CONTROLLED,
+    "instrument": INSTRUMENTED,
+    "matching": PANEL,
+    **dict.fromkeys(("matching.unit", "matching.covariates", "matching.caliper"), PANEL),
+    **dict.fromkeys(("matching.replacement", "matching.common_support"), PANEL),
+    "matching.year": BY_PAIR,
+    "matching.seed": ONCE,
+    # Model.
+    **dict.fromkeys(("model.estimator", "model.lag", "model.fixed_effects"), ALWAYS),
+    **dict.fromkeys(("model.errors", "model.confidence"), ALWAYS),
+    "model.treatment": PANEL,
+    "model.controls": CONTROLLED,
+    "model.regressors": LISTED,
+    **dict.fromkeys(("model.base", "model.window", "model.ends"), EVENTS),
+    # Draws.
+    "inference.permutation": TREATED,
+    **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),
+    "inference.permutation.screen": SCREENED,
+    **dict.fromkeys((f"inference.bootstrap.{key}" for key in ("kind", "reps", "seed")), ALWAYS),
+    "inference.bootstrap.weights": MULTIPLIED,
+    "inference.bootstrap.interval": INTERVALS,
+    "inference.jackknife": ALWAYS,
+    # Machine.
+    "runtime.memory": ALWAYS,
+    "runtime.tile": PANEL,
+}
+"""Condition by key; a key that is not here has that of the nearest block above it."""
+
+
+def reference() -> dict[str, list[str]]:
+    """Keys by the condition under which they have a meaning, as the README lists them; a block stands for its keys."""
+    rows: dict[str, list[str]] = {}
+    for key, condition in TABLE_OF_KEYS.items():
+        block = condition_of(key.rpartition(".")[0]) if "." in key else None
+        if condition is not ALWAYS and (block is None or block.text != condition.text):
+            rows.setdefault(condition.text, []).append(key)
+    return rows
+
+
+def condition_of(path: str) -> Condition | None:
+    """The condition of a key, ``model.window``; None for a key that the table does not cover."""
+    parts = path.split(".")
+    above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((TABLE_OF_KEYS[key] for key in above if key in TABLE_OF_KEYS), None)
+
+
+def without_meaning(job: Job, data: Mapping[str, Any]) -> dict[Keys, str]:
+    """Keys of plain data that have no meaning in a cell, the highest of each block, with their path in the table."""
+    failed: dict[Keys, str] = {}
+    for keys, path in set_keys(data):
+        condition = TABLE_OF_KEYS.get(path)
+        if condition is not None and not condition.holds(job) and not _below(keys, failed):
+            failed[keys] = path
+    return failed
+
+
+def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
+    return any(keys[: len(above)] == above for above in failed)
+
+
+def with_meaning(job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a cell's content without the keys that have no meaning in it: equal copies, equal regressions."""
+    copy: dict[str, Any] = json.loads(json.dumps(content))
+    for keys in without_meaning(job, content):
+        block: Any = copy
+        for key in keys[:-1]:
+            block = block[key]
+        block.pop(keys[-1])
+    return copy
+
+
+class Meanings:
+    """Collects, cell by cell, which of the keys that are set have a meaning anywhere."""
+
+    def __init__(self) -> None:
+        self._meant: set[str] = set()
+        self._failed: dict[str, tuple[Keys, str]] = {}
+
+    def read(self, job: Job, data: Mapping[str, Any], label: str) -> None:
+        """Take the keys that a cell sets."""
+        failed = without_meaning(job, data)
+        for keys, path in set_keys(data):
+            if not _below(keys, failed):
+                self._meant.add(path)
+        for keys, path in failed.items():
+            self._failed.setdefault(path, (keys, label))
+
+    def problems(self) -> dict[Keys, tuple[str, str, str]]:
+        """Problem, remedy and first cell of every key that has no meaning in any cell that sets it."""
+        return {
+            keys: (*_refusal(TABLE_OF_KEYS[path]), label)
+            for path, (keys, label) in self._failed.items()
+            if path not in self._meant
+        }
+
+
+def _refusal(condition: Condition) -> tuple[str, str]:
+    out = "take it out; where a file of extends has it, set it to null"
+    problem = f"has no meaning in this job: it is for {condition.text}"
+    return problem, f"{condition.remedy}, and {out}" if condition.remedy else out

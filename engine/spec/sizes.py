@@ -1,0 +1,39 @@
+"""Sizes that several keys set together, and their limits; those of one key stand at the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.errors import InputError
+from engine.spec.job import Job
+
+MOST_CELLS = 100_000
+"""Most cells of a job."""
+MOST_DRAWS = 20_000_000
+"""Most draws of all cells and terms of a job together: each is a row of ``draws.parquet``, held in memory."""
+
+
+def refuse_too_many_draws(jobs: Iterable[Job], *, where: str) -> None:
+    """Raise InputError where the draws of all cells together do not fit."""
+    draws = sum(_draws(job) for job in jobs)
+    if draws > MOST_DRAWS:
+        raise InputError(
+            f"{draws:,} draws of all cells and terms, the limit is {MOST_DRAWS:,}",
+            where=f"{where}: inference",
+            remedy="ask for fewer reps, or for draws of fewer cells",
+        )
+
+
+def _draws(job: Job) -> int:
+    """Rows that a cell adds to the draws: replicates times the terms that are drawn."""
+    inference, model = job.inference, job.model
+    terms = 1
+    if model.estimator == "event_study":
+        terms = model.window[1] - model.window[0]
+    elif job.pair_table is not None:
+        terms = len(model.regressors or ())
+    elif not model.treatment:
+        terms = len(job.used_controls)
+    tested = inference.permutation.terms if inference.permutation else None
+    permuted = inference.permutation.reps * len(tested or range(terms)) if inference.permutation else 0
+    return permuted + (inference.bootstrap.reps * terms if inference.bootstrap else 0)

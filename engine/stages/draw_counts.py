@@ -1,0 +1,129 @@
+"""Draws that a job will make, counted and timed without making any. Never imports JAX.
+
+The seconds are rough: rates measured on a quiet machine of two cores (see tests/benchmarks), times pairs, moments and
+draws. Compilation is left out; elsewhere they hold to within a factor of about three.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from engine.infer.summary import n_assignments
+from engine.pairs.design import PanelDesign
+from engine.pairs.moments import Layout
+from engine.spec import Job
+from engine.spec.inference import Bootstrap, PermutationTest
+from engine.stages.asked import strata_codes
+from engine.stages.data import CityData
+from engine.stages.prepare import Prepared
+
+SECONDS_PER_VALUE = 3e-10
+"""Rough cost of one moment of one pair on two cores."""
+_PER_DRAW = 1e-10
+"""The same of one moment of one pair in one draw of a permutation or node bootstrap, for a pass of one cell."""
+_PER_CITY = 1e-7
+"""Of one city in one draw of city scores (multiplier, wild), for each cell."""
+_PER_PIPELINE = 0.02
+"""Of one draw of the pipeline beside its pass: a panel, its index and its design are made anew."""
+
+Cell = TypeVar("Cell")
+
+
+@dataclass(frozen=True)
+class DrawCount:
+    """Draws that some cells of a pass share.
+
+    Attributes
+    ----------
+    kind : str
+        "permutations", or "node bootstrap draws" and the like.
+    draws : int
+        Replicates; all assignments of a permutation test where there are no more than ``reps``.
+    cells : int
+        Cells that share them; each gets an estimate of every draw.
+    seconds : float
+        Rough, on two cores.
+    exact : bool
+        All assignments are enumerated.
+    """
+
+    kind: str
+    draws: int
+    cells: int
+    seconds: float
+    exact: bool = False
+
+
+def by_block(cells: Iterable[Cell], kind: str, job_of: Callable[[Cell], Job]) -> list[tuple[Any, list[Cell]]]:
+    """Cells that ask for the same inference, with their block: they share draws.
+
+    Parameters
+    ----------
+    cells : iterable
+        Cells of a pass, or what was estimated of them.
+    kind : str
+        ``permutation``, ``bootstrap`` or ``jackknife``.
+    job_of : callable
+        The job of one of the cells.
+    """
+    groups: dict[str, tuple[Any, list[Cell]]] = {}
+    for cell in cells:
+        block = getattr(job_of(cell).inference, kind)
+        if block is not None:
+            content = json.dumps(block.model_dump(exclude={"terms"}), sort_keys=True)
+            groups.setdefault(content, (block, []))[1].append(cell)
+    return list(groups.values())
+
+
+def draw_counts(prepared: Prepared) -> list[DrawCount]:
+    """The draws of a pass, one entry for every block of inference that differs."""
+    cells = prepared.shared.cells
+    permuted = by_block(cells, "permutation", lambda cell: cell.job)
+    resampled = by_block(cells, "bootstrap", lambda cell: cell.job)
+    return [
+        *(_permutations(prepared, block, len(group)) for block, group in permuted),
+        *(_bootstraps(prepared, block, len(group)) for block, group in resampled),
+    ]
+
+
+def pass_seconds(prepared: Prepared) -> float:
+    """Rough seconds of the passes over the pairs, on two cores."""
+    pairs = prepared.steps[-1].pairs
+    return SECONDS_PER_VALUE * pairs * moments(prepared) * (2 + len(prepared.shared.cells))
+
+
+def moments(prepared: Prepared) -> int:
+    """Moments of one pair."""
+    design = prepared.design
+    return Layout(design.n_years, design.n_columns, design.complete).size
+
+
+def _permutations(prepared: Prepared, block: PermutationTest, cells: int) -> DrawCount:
+    """A permutation reads every pair that some assignment lets in."""
+    design, data = prepared.design, prepared.shared.data
+    assert isinstance(design, PanelDesign)
+    assert isinstance(data, CityData)
+    ways = n_assignments(design.classes, strata_codes(data, block.strata))
+    draws = min(ways, block.reps)
+    pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
+    return DrawCount(
+        "permutations", draws, cells, _contracted(prepared, pairs, draws, cells), exact=ways <= block.reps
+    )
+
+
+def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
+    if block.kind == "node":
+        seconds = _contracted(prepared, prepared.steps[-1].pairs, block.reps, cells)
+    elif block.kind == "pipeline":
+        seconds = block.reps * (_PER_PIPELINE + pass_seconds(prepared))
+    else:
+        seconds = _PER_CITY * block.reps * prepared.design.n_units * cells
+    return DrawCount(f"{block.kind} bootstrap draws", block.reps, cells, seconds)
+
+
+def _contracted(prepared: Prepared, pairs: int, draws: int, cells: int) -> float:
+    """Seconds of draws that contract the moments of the pairs: two parts in five once, three again for every cell."""
+    return _PER_DRAW * moments(prepared) * pairs * draws * (2 + 3 * cells) / 5

@@ -1,0 +1,140 @@
+"""The draws that `plan` counts are those that a run makes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import engine
+from engine import pipeline
+from engine.runtime.execute import Machine
+from engine.stages.describe import cost, plan_lines
+from engine.stages.draw_counts import draw_counts
+
+JOB = """
+job: counted
+panel: {source: cities.csv}
+outcome: {synchronization: gdp}
+treatment: {adoption: pilot, rule: either}
+controls: {edu: {neg_abs_diff: schools}}
+model: {errors: [pair, dyadic]}
+sweep: {pairs.exclude: [both_treated, none], model.controls: [[], [edu]]}
+"""
+LABELS = {"permutations": "permutations", "bootstrap": "node bootstrap draws"}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str], Path]:
+    """Eight cities, two of which adopt: 28 assignments."""
+    rng = np.random.default_rng(3)
+    years = np.arange(2010, 2016)
+    rows = pd.DataFrame(
+        {
+            "city": np.repeat([f"c{k}" for k in range(8)], len(years)),
+            "year": np.tile(years, 8),
+            "pilot": np.repeat([2012, 2012, *[np.nan] * 6], len(years)),
+            "gdp": rng.normal(size=48).cumsum() + 50,
+            "schools": rng.uniform(1, 9, 48),
+        }
+    )
+    rows.to_csv(tmp_path / "cities.csv", index=False)
+
+    def write(inference: str) -> Path:
+        path = tmp_path / "job.yaml"
+        path.write_text(f"{JOB}inference: {inference}\n")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def replicates(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Replicates that the machine is given, by kind."""
+    made: Counter[str] = Counter()
+    reduce = Machine.reduce
+
+    def counting(
+        self: Machine, leaf: Any, setting: Any, tasks: Any, *rest: Any, label: str, **more: Any
+    ) -> Any:
+        tasks = list(tasks)
+        if label in LABELS:
+            made[LABELS[label]] += sum(len(task) for task in tasks)
+        return reduce(self, leaf, setting, tasks, *rest, label=label, **more)
+
+    monkeypatch.setattr(Machine, "reduce", counting)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("inference", "each", "exact"),
+    [
+        (
+            "{permutation: {reps: 19}, bootstrap: {kind: node, reps: 11}}",
+            {"permutations": 19, "node bootstrap draws": 11},
+            False,
+        ),
+        ("{permutation: {reps: 99}}", {"permutations": 28}, True),
+    ],
+)
+def test_the_run_makes_what_the_plan_counts(
+    inference: str,
+    each: dict[str, int],
+    exact: bool,
+    written: Callable[[str], Path],
+    replicates: Counter[str],
+) -> None:
+    path = written(inference)
+    plan, prepared = pipeline.check(path)
+    counts = [count for group in prepared for count in draw_counts(group)]
+    planned: Counter[str] = Counter()
+    for count in counts:
+        planned[count.kind] += count.draws
+    results = engine.run(path)
+    assert planned == replicates == {kind: 2 * draws for kind, draws in each.items()}
+    assert all(count.exact == exact for count in counts if count.kind == "permutations")
+    made = results.draws[results.draws["method"] == "permutation"]
+    permuted = [count for count in counts if count.kind == "permutations"]
+    assert len(made) == sum(count.draws * count.cells for count in permuted)
+    lines = list(plan_lines(plan, prepared))
+    total = 2 * each["permutations"]
+    assert f"in all {total} permutations, {2 * total} estimates of a cell" in lines
+    assert "two cores in all" in lines[-1]
+    assert "rough" in lines[-1]
+    assert cost(prepared) > 0
+
+
+def test_blocks_that_differ_are_counted_apart(
+    written: Callable[[str], Path], replicates: Counter[str]
+) -> None:
+    path = written("{permutation: {reps: 9}}")
+    path.write_text(
+        path.read_text().replace(
+            "sweep: {pairs.exclude: [both_treated, none], ", "sweep: {inference.permutation.seed: [1, 2], "
+        )
+    )
+    _, prepared = pipeline.check(path)
+    counts = [count for group in prepared for count in draw_counts(group)]
+    assert [(count.draws, count.cells) for count in counts] == [(9, 2), (9, 2)]
+    engine.run(path)
+    assert replicates == {"permutations": 18}
+
+
+def test_more_draws_and_more_cells_take_longer(written: Callable[[str], Path]) -> None:
+    def seconds(inference: str, *overrides: str) -> float:
+        return cost(pipeline.check(written(inference), overrides=overrides)[1])
+
+    few, many = (seconds(f"{{permutation: {{reps: {reps}, strata: [pilot]}}}}") for reps in (1, 20))
+    assert few == many  # one assignment keeps the strata
+    few, many = (seconds(f"{{bootstrap: {{reps: {reps}}}}}") for reps in (100, 10_000))
+    assert many > 10 * few
+    for kind in ("multiplier", "wild", "pipeline"):
+        few, many = (seconds(f"{{bootstrap: {{kind: {kind}, reps: {reps}}}}}") for reps in (1000, 100_000))
+        assert many > 10 * few
+    one = seconds("{bootstrap: {reps: 10000}}", "sweep.model.controls=[[]]")
+    assert seconds("{bootstrap: {reps: 10000}}") > 1.3 * one
