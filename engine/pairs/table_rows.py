@@ -16,7 +16,7 @@ from engine.tables.alike import Rule
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
 from engine.tables.problems import FIRST_ROW, Problems
-from engine.tables.rows import without_blank_rows
+from engine.tables.rows import without_unkeyed_rows
 from engine.tables.years import read_years
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -161,7 +161,7 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     InputError
         For a table without rows.
     """
-    frame, n_blank = without_blank_rows(frame, list(request.keys.values()))
+    frame, n_blank = without_unkeyed_rows(frame, list(request.keys.values()))
     if frame.empty:
         raise InputError("the table has no rows", where=source)
     years, labels, notes = np.zeros(0), Labels((), ()), list[str]()

@@ -1,4 +1,4 @@
-"""Rows of a table that are none: blank lines and lines of separators, wherever they stand in the file."""
+"""Rows of a table that belong nowhere: they say neither which unit nor which year they are of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.tables.labels import normalize
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def without_blank_rows(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, int]:
+def without_unkeyed_rows(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, int]:
     """The rows with anything in one of the key columns, and how many rows were passed over.
 
     A row that says neither which unit nor which year it is of belongs nowhere. The index stays, so that messages
