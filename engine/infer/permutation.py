@@ -27,6 +27,7 @@ from engine.estimate.batch import (
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
+from engine.infer.guard import guarded_covariances
 from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -171,14 +172,11 @@ def _variance(fit: BatchFit, state: Any) -> tuple[Array, int]:
     """Dyadic (co)variances ``[n_draws, n_targets, n_targets]`` from a term's sums; draws that took city sums."""
     cities, degree, products = np.stack(state[0]), np.asarray(state[1]), np.asarray(state[2])
     node = np.einsum("and,bnd->dab", cities, cities)
-    dyadic = node - products.transpose(2, 0, 1)
-    bad = dyadic[:, 0, 0] <= 1e-12 * node[:, 0, 0]
+    matrix, replaced = guarded_covariances(node, products.transpose(2, 0, 1))
     n_units = (degree > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = fit.factor * n_units / (n_units - 1)
-    return np.where(bad[:, None, None], node, dyadic) * factor[:, None, None], int(
-        (bad & fit.identified).sum()
-    )
+    return matrix * factor[:, None, None], int((replaced[:, 0] & fit.identified).sum())
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ class CityMoments:
         Sums over pairs of the products of their statistics, by the two classes (`type_of`), where asked for.
     first_at, second_at : int
         Position of the first city in ``first`` (``second``).
+    rows_by_year : float64 ``[T]`` or None
+        Rows that count in each year.
     """
 
     layout: Layout
@@ -112,6 +114,7 @@ class CityMoments:
     products: Array | None = None
     first_at: int = 0
     second_at: int = 0
+    rows_by_year: Array | None = None
 
 
 def added(one: Array, at: int, other: Array, other_at: int) -> tuple[Array, int]:

@@ -131,16 +131,12 @@ def peak_memory_mb() -> float:
 
 
 def _absorption_warnings(result: Estimated) -> list[str]:
-    """What a reader must know about effects that were absorbed row by row."""
-    done = result.absorption
-    if done is None:
-        return []
-    out = []
-    if done.singletons:
-        out.append(
-            f"{done.singletons:,} rows were alone in a level of {', '.join(done.n_levels)} and are left out"
-        )
-    if not done.converged:
+    """What a reader must know about rows alone in a level of an effect, and effects absorbed row by row."""
+    done, out = result.absorption, []
+    if result.sample.singletons:
+        effects = ", ".join(done.n_levels if done else ("pair", "year"))
+        out.append(f"{result.sample.singletons:,} rows were alone in a level of {effects} and are left out")
+    if done is not None and not done.converged:
         out.append(
             f"{', '.join(done.n_levels)} were not taken out to the tolerance: {done.error:.1e} of a column is left "
             f"after {done.iterations:,} iterations"
@@ -166,6 +162,7 @@ def _counts_entry(result: Estimated, steps: Sequence[Step]) -> dict[str, Any]:
         "cell": result.cell.id,
         "label": result.cell.label,
         "steps": entries,
-        "infinite_outcomes": result.infinite,
-        "singleton_pairs": result.singletons,
+        "infinite_outcomes": result.sample.infinite,
+        "singleton_pairs": result.sample.singleton_pairs,
+        "singletons": result.sample.singletons,
     }
