@@ -12,7 +12,6 @@ import numpy as np
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
-    Absorption,
     RowFit,
     RowProblem,
     RowStage,
@@ -27,7 +26,7 @@ from engine.pairs.passes import pair_rows
 from engine.pairs.rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
-from engine.stages.estimation import Estimated, LeftRows, columns_of, first_pass, named, plain, union
+from engine.stages.estimation import Estimated, LeftRows, columns_of, first_pass, is_treatment, named, plain, union
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -69,14 +68,12 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         fits, unconverged = _with_refits(machine, stage, fits)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
-        _estimated(cell, one, sample, stage.absorption, unconverged)
+        _estimated(cell, one, sample, stage, unconverged)
         for cell, one in zip(cells, fits, strict=True)
     ]
 
 
-def _estimated(
-    cell: Cell, one: RowFit, sample: LeftRows, absorption: Absorption, unconverged: int
-) -> Estimated:
+def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
     """A cell's fit with its covariances, under the names that its job gives the terms."""
     fit = replace(one.fit, names=tuple(plain(name) for name in one.fit.names))
     kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
@@ -90,8 +87,23 @@ def _estimated(
         regressors=one.fit.names,
         own=one.own,
         dyadic=errors[kinds.index("dyadic")],
-        absorption=absorption,
+        absorption=stage.absorption,
+        in_moving_pairs=_in_moving_pairs(stage.problem, one),
     )
+
+
+def _in_moving_pairs(problem: RowProblem, one: RowFit) -> Any:
+    """``[n_units]`` cities in a pair whose treatment terms vary over its rows; None without treatment terms."""
+    terms = [problem.names.index(name) for name in one.fit.names if is_treatment(name)]
+    if not terms:
+        return None
+    rows, values = problem.rows, problem.columns[:, terms]
+    start = np.flatnonzero(np.diff(rows.pair, prepend=-1))  # rows of a pair are together
+    spread = np.maximum.reduceat(values, start) - np.minimum.reduceat(values, start)
+    moving = rows.pair[start][(spread > 0).any(axis=1)]
+    out = np.zeros(len(one.fit.city_first), dtype=bool)
+    out[rows.i[moving]] = out[rows.j[moving]] = True
+    return out
 
 
 def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, stdtr
 
+from engine.infer.guard import semidefinite
 from engine.infer.variance import dyadic_factor
 from engine.stages.estimation import Estimated
 
@@ -65,7 +66,7 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
 
 
 def _covariance(group: list[Estimated], at: list[int]) -> Array:
-    """Covariance of one coefficient over the classes; eigenvalues below zero are raised to it."""
+    """Covariance of one coefficient over the classes, each with its own variance; positive semidefinite."""
     city = np.stack(
         [(result.fit.city_first + result.fit.city_second)[:, k] for result, k in zip(group, at, strict=True)],
         axis=1,
@@ -75,5 +76,4 @@ def _covariance(group: list[Estimated], at: list[int]) -> Array:
     factor = np.array([dyadic_factor(result.fit) for result in group])
     out = sums * np.sqrt(np.outer(factor, factor))
     np.fill_diagonal(out, own)
-    values, vectors = np.linalg.eigh(out)
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+    return semidefinite(out)

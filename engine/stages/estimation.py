@@ -35,6 +35,7 @@ from engine.spec import Cell
 from engine.stages.instrument import behind, fit_cell, strengths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 Found = TypeVar("Found", CityMoments, PairRows)
 
@@ -79,8 +80,12 @@ class Estimated:
         Dyadic-robust, whatever kinds the cell prints.
     absorption : Absorption or None
         How effects beyond pair and year were taken out.
-    instrument : (Instrumented, dict of str to Strength) or None
-        What is behind an ``iv`` cell, and the instrument's strength by kind of error.
+    instrument : (Instrumented, dict of str to Strength, tuple of str) or None
+        What is behind an ``iv`` cell, the instrument's strength by kind of error, and notes on those.
+    in_moving_pairs : bool ``[n_units]`` or None
+        Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
+    n_adopters : int or None
+        Adopting cities among those, see `engine.stages.adopters`.
     """
 
     cell: Cell
@@ -92,7 +97,14 @@ class Estimated:
     own: Array
     dyadic: Covariance
     absorption: Absorption | None = None
-    instrument: tuple[Instrumented, dict[str, Strength]] | None = None
+    instrument: tuple[Instrumented, dict[str, Strength], tuple[str, ...]] | None = None
+    in_moving_pairs: Flags | None = None
+    n_adopters: int | None = None
+
+    @property
+    def treatment_terms(self) -> tuple[bool, ...]:
+        """Which of the fit's terms are treatment terms."""
+        return tuple(is_treatment(name) for name in self.regressors)
 
 
 def estimate_cells(
@@ -133,7 +145,7 @@ def estimate_cells(
     products = _products(machine, setting, moments, [*fits, *more], table)
     rest = iter(products[len(fits) :])
     strong = [
-        (found, strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
+        (found, *strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
         for cell, found in zip(cells, instrumented, strict=True)
     ]
     out = []
@@ -154,6 +166,7 @@ def estimate_cells(
                 outer,
                 errors[kinds.index("dyadic")],
                 instrument=instrument,
+                in_moving_pairs=_in_moving_pairs(normal, one.names),
             )
         )
     return out
@@ -250,6 +263,20 @@ def union(terms: tuple[Terms, ...]) -> tuple[Array, tuple[str, ...], list[tuple[
 
 def _same(one: Terms, other: Terms) -> bool:
     return one.names == other.names and np.array_equal(one.table, other.table)
+
+
+def is_treatment(name: str) -> bool:
+    """Whether a name is one that `union` gave."""
+    return _MARK in name
+
+
+def _in_moving_pairs(normal: Normal, names: tuple[str, ...]) -> Flags | None:
+    """Cities in a pair whose treatment terms vary: a path that moves leaves half or more within its pair."""
+    terms = [normal.n_years + normal.names.index(name) for name in names if is_treatment(name)]
+    if not terms:
+        return None
+    within = (normal.first + normal.second)[:, terms, terms]
+    return np.asarray((within > 1e-6).any(axis=1))
 
 
 def plain(text: str) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.report.adopters import FEW
 from engine.runtime.execute import Machine
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
@@ -43,6 +44,9 @@ def make_manifest(
             for covariance in result.covariances
             if covariance.note
         ]
+        if result.n_adopters is not None and result.n_adopters < FEW:
+            warnings.append(_adopter_warning(result))
+        warnings += [f"{result.cell.label}: {note}" for note in (result.instrument or ((), {}, ()))[2]]
         warnings += _absorption_warnings(result)  # of all cells of a pass; it names its effects
     return {
         "job": job.job,
@@ -70,6 +74,15 @@ def make_manifest(
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": _versions(),
     }
+
+
+def _adopter_warning(result: Estimated) -> str:
+    """The number is what a reader must know before any standard error."""
+    return (
+        f"{result.cell.label}: adopting cities in the sample: {result.n_adopters}; with fewer than four no "
+        "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
+        "(inference.permutation) holds"
+    )
 
 
 @lru_cache
@@ -165,4 +178,5 @@ def _counts_entry(result: Estimated, steps: Sequence[Step]) -> dict[str, Any]:
         "infinite_outcomes": result.sample.infinite,
         "singleton_pairs": result.sample.singleton_pairs,
         "singletons": result.sample.singletons,
+        "adopting_cities": result.n_adopters,
     }
