@@ -28,6 +28,7 @@ from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
 from engine.infer.guard import guarded_covariances
+from engine.infer.variance import t_ratio
 from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -117,8 +118,7 @@ def draws_of(setting: Permutation, ready: Prepared, classes: Integers, replicate
     variances = _dyadic_variances(setting, fits, classes, screens)
     statistic, inversion = [], list(nothing)
     for number, (one, (variance, _)) in enumerate(zip(found, variances, strict=True)):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            statistic.append(one[:, 0] / np.sqrt(variance[:, :, 0, 0]))
+        statistic.append(t_ratio(one[:, 0], np.sqrt(variance[:, :, 0, 0])))
         if inverted[number]:
             moments = (one[:, 1, 0], variance[:, 0, 0, 0], variance[:, 0, 0, 1], variance[:, 0, 1, 1])
             inversion[number] = np.stack(moments, axis=1)

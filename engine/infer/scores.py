@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.estimate.normal import Normal
+from engine.infer.variance import t_ratio
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,7 +46,7 @@ def multiplier_draws(estimate: Array, city: Array, multipliers: Array) -> tuple[
     """
     shift = multipliers @ city
     spread = np.sqrt((multipliers**2) @ (city**2))
-    return estimate + shift, shift / spread
+    return estimate + shift, t_ratio(shift, spread)
 
 
 def wild_statistics(
@@ -94,4 +95,5 @@ def wild_statistics(
     drawn = v * own - (v @ scores) @ inverse @ spill.T
     observed = (cluster @ free)[used] @ direction
     beta = float((inverse @ total[rows, -1])[place])
-    return beta / float(np.sqrt((observed**2).sum())), v @ own / np.sqrt((drawn**2).sum(axis=1))
+    spread = np.sqrt((observed**2).sum()), np.sqrt((drawn**2).sum(axis=1))
+    return float(t_ratio(beta, spread[0])), t_ratio(v @ own, spread[1])

@@ -72,6 +72,11 @@ def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) ->
         Sum over pairs of psi psi', and over opposite directions of one dyad (zero if undirected).
     kinds : tuple of str
     """
+    if fit.exact:  # residuals are rounding, and so is every sum of them
+        dof = {"pair": fit.n_pairs - 1, "city": min(fit.n_first, fit.n_second) - 1}
+        return tuple(
+            Covariance(kind, np.zeros_like(own), dof.get(kind, fit.n_units - 1)) for kind in kinds
+        )
     makers = {"pair": _pair, "city": _two_way, "dyadic": _dyadic, "jackknife": _jackknife}
     return tuple(makers[kind](fit, own, reverse) for kind in kinds)
 
@@ -83,11 +88,17 @@ def intervals(fit: Fit, covariance: Covariance, confidence: float) -> Interval:
 
 def student(estimate: Array, std_error: Array, dof: Any, confidence: Any) -> Interval:
     """Student t inference of coefficients of any number of fits; arrays of one shape, or numbers for all."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = estimate / std_error
+    statistic = t_ratio(estimate, std_error)
     p_value = 2.0 * stdtr(dof, -np.abs(statistic))
     margin = stdtrit(dof, 0.5 + np.asarray(confidence) / 2.0) * std_error
     return Interval(statistic, p_value, estimate - margin, estimate + margin)
+
+
+def t_ratio(estimate: Any, std_error: Any) -> Any:
+    """Estimate over standard error; NaN where that is zero, since nothing is known of its size."""
+    estimate, std_error = np.asarray(estimate, dtype=np.float64), np.asarray(std_error, dtype=np.float64)
+    shape = np.broadcast_shapes(estimate.shape, std_error.shape)
+    return np.divide(estimate, std_error, out=np.full(shape, np.nan), where=std_error > 0)
 
 
 def _parameters(fit: Fit, n_parameters: int) -> float:

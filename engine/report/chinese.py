@@ -157,6 +157,8 @@ CHINESE = {
     "The two-way city errors depend on the order of the cities and are there for comparison.": "城市双向聚类标准误"
     "取决于城市的排列次序，仅供比较。",
     "(n/a): this kind of error is undefined here.": "(n/a)：此处该类标准误无定义。",
+    "A standard error of zero has neither a t ratio nor stars: the fit is exact.": "标准误为零时没有 t 值，也不标星号：拟合完全"
+    "精确。",
     "Synthetic data: generated, not observed.": "模拟数据：由程序生成，并非观测所得。",
     "No stars for {term}{at}: {count} adopting in the sample.": "{term}{at}不标星号：样本中仅 {count}实施政策。",
     "With fewer than four adopting cities no kind of standard error is reliable: with dyadic-robust errors the 5% test "

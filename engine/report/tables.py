@@ -295,3 +295,5 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
+    if any(record["std_error"] == 0 for record in sheet.records.values()):
+        yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")

@@ -82,6 +82,11 @@ TOLD_AGAIN = {
     "个时，任何一种标准误都不可靠，不标星号；学生化置换检验（inference.permutation）仍然有效",
     "jackknife: {count} leave-one-city-out samples do not identify {terms}": "刀切法：有 {count} 个剔除一城的样本无"
     "法识别 {terms}",
+    "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within": "固定效应已完全"
+    "解释被解释变量（例如为常数）：无系数可估，组内 R² 无定义",
+    "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined": "自变量与固定效"
+    "应已完全解释被解释变量：标准误为零，t 值无定义",
+    "no draws: the fit is exact, so there is no error to draw": "未作抽样：拟合完全精确，没有误差可抽",
     "{count} rows were alone in a level of {effects} and are left out": "{count} 个观测在 {effects} 的某一水平中仅此"
     "一个，已略去",
     "{effects} were not taken out to the tolerance: {error} of a column is left "

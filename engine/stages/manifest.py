@@ -24,6 +24,12 @@ from engine.stages.prepare import Prepared, distinct_data
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 
 
+_EXACT = {
+    "effects": "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within",
+    "regressors": "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined",
+}
+
+
 def make_manifest(
     plan: Plan,
     prepared: tuple[Prepared, ...],
@@ -44,6 +50,8 @@ def make_manifest(
             for covariance in result.covariances
             if covariance.note
         ]
+        if result.fit.exact:
+            warnings.append(f"{result.cell.label}: {_EXACT[result.fit.exact]}")
         if result.n_adopters is not None and result.n_adopters < FEW:
             warnings.append(_adopter_warning(result))
         warnings += [f"{result.cell.label}: {note}" for note in (result.instrument or ((), {}, ()))[2]]

@@ -14,6 +14,7 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p
+from engine.infer.variance import t_ratio
 from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
@@ -51,8 +52,7 @@ def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
         for cell, here in zip(setting.cells, setting.here, strict=True):
             _, estimate, variance = weighted_fit(weighted, counts, cell, studentise=True, sums=sums)
             estimates.append(estimate)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                statistics.append((estimate - here) / np.sqrt(variance))
+            statistics.append(t_ratio(estimate - here, np.sqrt(variance)))
     none = (np.full((len(replicates), 4), np.nan),) * len(setting.cells)
     return Draws(replicates, tuple(estimates), tuple(statistics), (0,) * len(setting.cells), none)
 
@@ -163,13 +163,14 @@ def _interval_row(
     low, high = bootstrap_interval(
         here, error, estimate, statistic, kind=kind, confidence=result.cell.job.model.confidence
     )
-    p = permutation_p(here / error, statistic) if studentised else permutation_p(here, estimate - here)
+    ratio = float(t_ratio(here, error))
+    p = permutation_p(ratio, statistic) if studentised else permutation_p(here, estimate - here)
     book.row(
         result.cell.id,
         name,
         wanted.kind,
         reps=int(known.sum()),
-        statistic=here / error,
+        statistic=ratio,
         p_value=p.value,
         conf_low=low,
         conf_high=high,

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from engine.estimate.batch import Tested
+from engine.infer.variance import t_ratio
 from engine.infer.weighted import Types, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.data import CityData
@@ -77,14 +78,15 @@ def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: 
             shift = estimate[:, k] - here
             dof = len(groups) - 1
             error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))
+            ratio = float(t_ratio(here, error))
             margin = float(stdtrit(dof, 0.5 + result.cell.job.model.confidence / 2)) * error
             book.row(
                 result.cell.id,
                 name,
                 f"jackknife_{by}",
                 reps=len(groups),
-                statistic=here / error,
-                p_value=float(2 * stdtr(dof, -abs(here / error))),
+                statistic=ratio,
+                p_value=float(2 * stdtr(dof, -abs(ratio))),
                 conf_low=here - margin,
                 conf_high=here + margin,
             )
