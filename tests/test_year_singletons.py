@@ -10,7 +10,7 @@ import pytest
 import reference
 from hypothesis import given
 from peers import against_brute_force, against_pyfixest, cell
-from strategies import pair_table, run_panel, run_table, seeds
+from strategies import pair_table, run_table, seeds
 
 from engine.errors import InputError
 from engine.estimate.singletons import year_singletons
@@ -54,7 +54,11 @@ def test_moments_and_rows_and_fixest_have_one_sample(seed: int, directed: bool) 
         found = run_table(
             frame.assign(group="all"),
             directed=directed,
-            model={"regressors": TERMS, "fixed_effects": effects, "errors": ["pair", "city", "dyadic", "jackknife"]},
+            model={
+                "regressors": TERMS,
+                "fixed_effects": effects,
+                "errors": ["pair", "city", "dyadic", "jackknife"],
+            },
         )
         rows, counts = found.estimates, found.manifest["counts"][0]
         assert (rows["n_obs"] == len(left)).all()

@@ -195,6 +195,8 @@ def exactness(ssr: float, left: float, nothing: float, share: float) -> str:
     share : float
         Rounding of ``ssr``, of ``left``.
     """
+    if not (np.isfinite(left) and np.isfinite(ssr)):
+        return ""
     if left <= nothing:
         return "effects"
     return "regressors" if ssr <= share * left else ""

@@ -74,9 +74,7 @@ def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) ->
     """
     if fit.exact:  # residuals are rounding, and so is every sum of them
         dof = {"pair": fit.n_pairs - 1, "city": min(fit.n_first, fit.n_second) - 1}
-        return tuple(
-            Covariance(kind, np.zeros_like(own), dof.get(kind, fit.n_units - 1)) for kind in kinds
-        )
+        return tuple(Covariance(kind, np.zeros_like(own), dof.get(kind, fit.n_units - 1)) for kind in kinds)
     makers = {"pair": _pair, "city": _two_way, "dyadic": _dyadic, "jackknife": _jackknife}
     return tuple(makers[kind](fit, own, reverse) for kind in kinds)
 

@@ -145,7 +145,16 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
                 products += np.asarray(crossed)
     infinite, singletons, weight = int(counts[0]), int(counts[1]), float(counts[2])
     return CityMoments(
-        layout, first, second, infinite, singletons, weight, products, top[0], left[0], rows_by_year=counts[3:]
+        layout,
+        first,
+        second,
+        infinite,
+        singletons,
+        weight,
+        products,
+        top[0],
+        left[0],
+        rows_by_year=counts[3:],
     )
 
 

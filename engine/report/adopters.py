@@ -39,8 +39,8 @@ def adopter_notes(
         yield words("No stars for {term}{at}: {count} adopting in the sample.", term=term, at=at, count=count)
     if some:
         yield words(
-            "With fewer than four adopting cities no kind of standard error is reliable: with dyadic-robust errors the 5% "
-            "test rejects a true null in 50% of samples with one, 31% with two, 17% with three. The studentised "
+            "With fewer than four adopting cities no kind of standard error is reliable: with dyadic-robust errors the "
+            "5% test rejects a true null in 50% of samples with one, 31% with two, 17% with three. The studentised "
             "permutation test (inference.permutation) holds."
         )
 
@@ -67,7 +67,8 @@ def _few(
     if rows.empty:
         return
     term = rows["term"].map(lambda name: re.sub(r"\[[+-]?\d+\]$", "", name))
-    for (name, count), own in rows.groupby([term, "n_adopters"], sort=False):
+    for (name, number), own in rows.groupby([term, "n_adopters"], sort=False):
+        count = int(float(str(number)))
         at = columns_phrase([places[cell] for cell in dict.fromkeys(own["cell"])], words)
-        cities = words("1 city") if count == 1 else words("{count} cities", count=int(count))
+        cities = words("1 city") if count == 1 else words("{count} cities", count=count)
         yield str(name), cities, words(" in {columns}", columns=at) if len(places) > 1 else ""

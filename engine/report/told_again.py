@@ -70,16 +70,17 @@ TOLD_AGAIN = {
     "上的类",
     "instrument: {note}": "工具变量：{note}",
     "city: the variance is negative for {terms}; negative eigenvalues of the covariance are set to zero, and the other "
-    "terms keep their own variances": "城市双向聚类：{terms} 的方差为负，协方差矩阵的负特征值已置零，其余变量的方差不变",
-    "dyadic: the variance is not positive for {terms}; the city sums without the subtraction are shown there, and there "
-    "alone": "二元稳健：{terms} 的方差不为正，仅对其改为报告不作扣减的城市加总",
+    "terms keep their own variances": "城市双向聚类：{terms} 的方差为负，协方差矩阵的负特征值已置零，其余变量"
+    "的方差不变",
+    "dyadic: the variance is not positive for {terms}; the city sums without the subtraction are shown there, and "
+    "there alone": "二元稳健：{terms} 的方差不为正，仅对其改为报告不作扣减的城市加总",
     "jackknife: {count} leave-one-city-out samples did not converge to the tolerance": "刀切法：有 {count} 个剔除一城的"
     "样本未能按容差收敛",
     "jackknife: {note}; {count} leave-one-city-out samples did not converge to the tolerance": "刀切法：{note}；另有"
     " {count} 个剔除一城的样本未能按容差收敛",
     "adopting cities in the sample: {count}; with fewer than four no kind of standard error is reliable, and stars are "
-    "withheld; the studentised permutation test (inference.permutation) holds": "样本中实施政策的城市数：{count}；少于四"
-    "个时，任何一种标准误都不可靠，不标星号；学生化置换检验（inference.permutation）仍然有效",
+    "withheld; the studentised permutation test (inference.permutation) holds": "样本中实施政策的城市数：{count}；少于"
+    "四个时，任何一种标准误都不可靠，不标星号；学生化置换检验（inference.permutation）仍然有效",
     "jackknife: {count} leave-one-city-out samples do not identify {terms}": "刀切法：有 {count} 个剔除一城的样本无"
     "法识别 {terms}",
     "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within": "固定效应已完全"

@@ -26,7 +26,16 @@ from engine.pairs.passes import pair_rows
 from engine.pairs.rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
-from engine.stages.estimation import Estimated, LeftRows, columns_of, first_pass, is_treatment, named, plain, union
+from engine.stages.estimation import (
+    Estimated,
+    LeftRows,
+    columns_of,
+    first_pass,
+    is_treatment,
+    named,
+    plain,
+    union,
+)
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -67,10 +76,7 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     if any("jackknife" in cell.job.model.errors for cell in cells):
         fits, unconverged = _with_refits(machine, stage, fits)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
-    return [
-        _estimated(cell, one, sample, stage, unconverged)
-        for cell, one in zip(cells, fits, strict=True)
-    ]
+    return [_estimated(cell, one, sample, stage, unconverged) for cell, one in zip(cells, fits, strict=True)]
 
 
 def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:

@@ -12,6 +12,7 @@ from engine.spec import Cell
 from engine.spec.effects import absorbed
 from engine.stages.data import CityData, PairData
 from engine.stages.design import Shared
+from engine.stages.groups import labels_of
 
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -21,6 +22,9 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
     for cell, own in zip(shared.cells, terms, strict=True):
         if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
             _refuse_permutation(cell, own, shared.data)
+        jackknife = cell.job.inference.jackknife
+        if jackknife is not None and jackknife.by != "city":
+            _refuse_groups(jackknife.by, shared.data)
         bootstrap = cell.job.inference.bootstrap
         if absorbed(cell.job.model.effects):
             _refuse_draws(cell)
@@ -32,6 +36,18 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
                 where="inference.bootstrap.kind",
                 remedy="use kind: multiplier",
             )
+
+
+def _refuse_groups(by: str, data: CityData | PairData) -> None:
+    """Groups are those of a label that every city has; a pair table has labels of pairs alone."""
+    if isinstance(data, CityData):
+        labels_of(data, by, key="inference.jackknife.by")
+        return
+    raise InputError(
+        f"a pair table has no column '{by}' of its units",
+        where="inference.jackknife.by",
+        remedy="use by: city, which leaves out one unit at a time",
+    )
 
 
 def _refuse_draws(cell: Cell) -> None:
@@ -98,14 +114,14 @@ def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
 
 def _classes_of(data: CityData, name: str) -> Any:
     column, colon, number = name.partition(":")
-    labels = data.panel.labels[column]
+    labels = labels_of(data, column, key="inference.permutation.strata")
     if not colon:
         return np.unique(labels, return_inverse=True)[1]
     try:
         values, k = np.array([float(label) for label in labels]), int(number)
     except ValueError:
         k = 0
-    if k < 1:
+    if k < 1 or not np.isfinite(values).all():
         raise InputError(
             f"'{name}' needs a number column and a number of classes",
             where="inference.permutation.strata",

@@ -20,7 +20,7 @@ TERMS = ["x", "w", "v"]
 
 
 def sums_of(seed: int, k: int = 4, n: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """City sums and what is subtracted, of independent pair influences of five units: half the differences are negative."""
+    """City sums and what is subtracted, of independent influences of five units, half of them negative."""
     rng = np.random.default_rng(seed)
     first, second = np.triu_indices(n, 1)
     psi = rng.normal(size=(len(first), k)) * 10.0 ** rng.uniform(-6, 6, size=k)
@@ -133,9 +133,7 @@ def test_draws_report_the_same_number() -> None:
     frame = table(mixed_seeds()[0])
     model = {"regressors": TERMS, "errors": ["dyadic"]}
     for kind in ("multiplier", "node"):
-        found = run_table(
-            frame, model=model, inference={"bootstrap": {"kind": kind, "reps": 50, "seed": 1}}
-        )
+        found = run_table(frame, model=model, inference={"bootstrap": {"kind": kind, "reps": 50, "seed": 1}})
         rows = found.inference[found.inference["method"] == "target_se_dyadic"].set_index("term")
         np.testing.assert_array_equal(rows.loc[TERMS, "statistic"], of_kind(found)["std_error"])
 

@@ -210,7 +210,9 @@ def test_a_negative_two_way_variance_clips_negative_eigenvalues_and_leaves_the_o
     back = np.diag([1.0, np.sqrt(18 / (top * vector[1] ** 2))])
     expected = factor * top * back @ np.outer(vector, vector) @ back
     np.testing.assert_allclose(found.matrix, expected, rtol=1e-13)
-    assert found.note.startswith("the variance is negative for x0; negative eigenvalues of the covariance are set")
+    assert found.note.startswith(
+        "the variance is negative for x0; negative eigenvalues of the covariance are set"
+    )
 
 
 def test_an_indefinite_covariance_of_positive_variances_is_kept() -> None:

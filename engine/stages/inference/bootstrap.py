@@ -103,7 +103,6 @@ def bootstrap(
                     f"{result.cell.label}: {unknown} bootstrap draws do not identify "
                     f"'{fit.names[positions[k]]}' and are left out"
                 )
-            name = fit.names[positions[k]]
             _decomposition_rows(
                 book, result, positions[k], estimate[:, k], float(parts.node[k]), float(parts.pair[k])
             )
