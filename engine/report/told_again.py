@@ -74,10 +74,11 @@ TOLD_AGAIN = {
     "的方差不变",
     "dyadic: the variance is not positive for {terms}; the city sums without the subtraction are shown there, and "
     "there alone": "二元稳健：{terms} 的方差不为正，仅对其改为报告不作扣减的城市加总",
+    "jackknife: {lost} leave-one-city-out samples do not identify {terms}; {count} leave-one-city-out samples did not "
+    "converge to the tolerance": "刀切法：有 {lost} 个剔除一城的样本无法识别 {terms}；另有 {count} 个剔除一城的样本未能"
+    "按容差收敛",
     "jackknife: {count} leave-one-city-out samples did not converge to the tolerance": "刀切法：有 {count} 个剔除一城的"
     "样本未能按容差收敛",
-    "jackknife: {note}; {count} leave-one-city-out samples did not converge to the tolerance": "刀切法：{note}；另有"
-    " {count} 个剔除一城的样本未能按容差收敛",
     "adopting cities in the sample: {count}; with fewer than four no kind of standard error is reliable, and stars are "
     "withheld; the studentised permutation test (inference.permutation) holds": "样本中实施政策的城市数：{count}；少于"
     "四个时，任何一种标准误都不可靠，不标星号；学生化置换检验（inference.permutation）仍然有效",

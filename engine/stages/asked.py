@@ -23,8 +23,8 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
         if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
             _refuse_permutation(cell, own, shared.data)
         jackknife = cell.job.inference.jackknife
-        if jackknife is not None and jackknife.by != "city":
-            _refuse_groups(jackknife.by, shared.data)
+        if jackknife is not None and jackknife.by != "city" and isinstance(shared.data, CityData):
+            labels_of(shared.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
         if absorbed(cell.job.model.effects):
             _refuse_draws(cell)
@@ -36,18 +36,6 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
                 where="inference.bootstrap.kind",
                 remedy="use kind: multiplier",
             )
-
-
-def _refuse_groups(by: str, data: CityData | PairData) -> None:
-    """Groups are those of a label that every city has; a pair table has labels of pairs alone."""
-    if isinstance(data, CityData):
-        labels_of(data, by, key="inference.jackknife.by")
-        return
-    raise InputError(
-        f"a pair table has no column '{by}' of its units",
-        where="inference.jackknife.by",
-        remedy="use by: city, which leaves out one unit at a time",
-    )
 
 
 def _refuse_draws(cell: Cell) -> None:

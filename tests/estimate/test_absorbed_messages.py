@@ -27,11 +27,11 @@ def everything(found: Any) -> str:
 
 def test_notes_name_terms_as_the_job_does() -> None:
     """One adopter: its refit does not identify the treatment, and the warning says so by the treatment's name."""
-    blocks = {**BLOCKS, "model": ABSORBED, "treatment": {**BLOCKS["treatment"], "name": "2|pilot"}}
+    blocks = {**BLOCKS, "model": ABSORBED, "treatment": {**BLOCKS["treatment"], "name": "pilot"}}
     found = run_panel(panel({0: 2013}), **blocks)
     warned = [text for text in found.manifest["warnings"] if "do not identify" in text]
-    assert [text.rpartition(" identify ")[2] for text in warned] == ["2|pilot"]
-    assert set(found.estimates["term"]) == {"edu", "2|pilot"}
+    assert [text.rpartition(" identify ")[2] for text in warned] == ["pilot"]
+    assert set(found.estimates["term"]) == {"edu", "pilot"}
     text = everything(found)
     assert "\x1f" not in text
     assert "\\u001f" not in text
@@ -125,10 +125,3 @@ def test_size_classes_of_numbers_that_are_none_are_refused() -> None:
     data: Any = SimpleNamespace(panel=panel_of, source=SimpleNamespace(name="p.csv"))
     with pytest.raises(InputError, match="needs a number column"):
         strata_codes(data, ["size:2"])
-
-
-def test_pair_tables_have_no_groups_of_units() -> None:
-    from strategies import pair_table, run_table
-
-    with pytest.raises(InputError, match="no column 'province' of its units|province"):
-        run_table(pair_table(1), inference={"jackknife": {"by": "province"}})
