@@ -199,7 +199,7 @@ def exactness(ssr: float, left: float, nothing: float, share: float) -> str:
         return ""
     if left <= nothing:
         return "effects"
-    return "regressors" if ssr <= share * left else ""
+    return "regressors" if abs(ssr) <= share * left else ""
 
 
 def explained(ssr: float, total: float) -> float:
