@@ -27,7 +27,7 @@ from engine.estimate.batch import (
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
-from engine.infer.guard import guarded_covariances
+from engine.infer.guard import guarded_variances
 from engine.infer.variance import t_ratio
 from engine.pairs.moments import Layout
 
@@ -172,11 +172,14 @@ def _variance(fit: BatchFit, state: Any) -> tuple[Array, int]:
     """Dyadic (co)variances ``[n_draws, n_targets, n_targets]`` from a term's sums; draws that took city sums."""
     cities, degree, products = np.stack(state[0]), np.asarray(state[1]), np.asarray(state[2])
     node = np.einsum("and,bnd->dab", cities, cities)
-    matrix, replaced = guarded_covariances(node, products.transpose(2, 0, 1))
+    subtracted = products.transpose(2, 0, 1)
+    # One coefficient at every hypothesised effect: the guard of a draw is that of its own variance, for all effects.
+    replaced = guarded_variances(node[:, 0, 0], subtracted[:, 0, 0])[1]
+    matrix = np.where(replaced[:, None, None], node, node - subtracted)
     n_units = (degree > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = fit.factor * n_units / (n_units - 1)
-    return matrix * factor[:, None, None], int((replaced[:, 0] & fit.identified).sum())
+    return matrix * factor[:, None, None], int((replaced & fit.identified).sum())
 
 
 @dataclass(frozen=True)

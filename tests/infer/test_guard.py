@@ -12,8 +12,6 @@ from hypothesis import given
 from strategies import pair_table, run_table, seeds
 
 from engine.infer.guard import guarded_covariances, guarded_variances, semidefinite
-from engine.infer.permutation import Draws
-from engine.infer.summary import inverted_interval
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}  # a difference of sums that nearly cancel loses some digits
 TERMS = ["x", "w", "v"]
@@ -136,24 +134,3 @@ def test_draws_report_the_same_number() -> None:
         found = run_table(frame, model=model, inference={"bootstrap": {"kind": kind, "reps": 50, "seed": 1}})
         rows = found.inference[found.inference["method"] == "target_se_dyadic"].set_index("term")
         np.testing.assert_array_equal(rows.loc[TERMS, "statistic"], of_kind(found)["std_error"])
-
-
-def test_an_inverted_interval_of_a_guarded_draw_has_no_negative_variance() -> None:
-    """yy - 2 b yd + b^2 dd of a draw is never negative once yy was replaced, for any effect b."""
-    sums, subtracted = np.array([[4.0, 3.9], [3.9, 4.0]]), np.array([[5.0, 0.0], [0.0, 1.0]])
-    matrix, replaced = guarded_covariances(sums, subtracted)
-    assert replaced.tolist() == [True, False]
-    assert [matrix[0, 0], matrix[1, 1]] == [4.0, 3.0]
-    effects = np.linspace(-5, 5, 1001)
-    assert (matrix[0, 0] - 2 * effects * matrix[0, 1] + effects**2 * matrix[1, 1] > -1e-12).all()
-    draws = Draws(
-        np.arange(1, dtype=np.int32),
-        (np.array([[0.3]]),),
-        (np.array([[0.15]]),),
-        (1,),
-        (np.array([[0.1, matrix[0, 0], matrix[0, 1], matrix[1, 1]]]),),
-    )
-    low, high = inverted_interval(
-        0.5, 1.0, draws.estimate[0][:, 0], draws.inversion[0], confidence=0.4, exact=False
-    )
-    assert low < 0.5 < high

@@ -131,7 +131,13 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
     assert {name for name, _ in found} >= set(SPEAKERS[path]) - {"_some", "reason"}
     for _, said in found:
         told = ZH.known(said)
-        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {"panel", "deflate", "columns", "inference", "permutation"}
+        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {
+            "panel",
+            "deflate",
+            "columns",
+            "inference",
+            "permutation",
+        }
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
 
