@@ -344,12 +344,14 @@ def _estimate_passes(place: Machine, prepared: tuple[Prepared, ...]) -> list[lis
 def _estimate_pass(place: Machine, one: Prepared) -> list[Estimated]:
     # Here and not above: check and plan never import JAX.
     from engine.stages.absorbed import estimate_absorbed
+    from engine.stages.adopters import with_adopters
     from engine.stages.estimation import estimate_cells
 
     if one.effects:
-        return estimate_absorbed(place, one)
+        return with_adopters(one, estimate_absorbed(place, one))
     shared = one.shared
-    return estimate_cells(place, shared.cells, one.design, columns=shared.controls, terms=one.terms)
+    results = estimate_cells(place, shared.cells, one.design, columns=shared.controls, terms=one.terms)
+    return with_adopters(one, results)
 
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:

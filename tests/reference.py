@@ -275,11 +275,17 @@ class Estimate:
 def residuals(long: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Each column less its projection on pair and year dummies: pair means first, then the year dummies.
 
-    Rows with a missing or infinite value are not used, nor are pairs with a single row.
+    Rows with a missing or infinite value are not used, nor are those alone in their pair or year, until there are
+    none (fixest's rule).
     """
     usable = np.isfinite(long[list(columns)].to_numpy()).all(axis=1)
     rows = long[usable]
-    rows = rows[rows.groupby(PAIR)["year"].transform("size") > 1]
+    while True:
+        together = rows.groupby(PAIR)["year"].transform("size") > 1
+        together &= rows.groupby("year")["year"].transform("size") > 1
+        if together.all():
+            break
+        rows = rows[together]
     pair = rows.groupby(PAIR, sort=False).ngroup().to_numpy()
     size = np.bincount(pair)
 

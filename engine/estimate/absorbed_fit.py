@@ -15,13 +15,14 @@ import numpy as np
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
 from engine.estimate.absorb_collinear import find_collinear, refuse_collinear
-from engine.estimate.fit import Fit, explained_share, solve_identified
+from engine.estimate.fit import Fit, exactness, explained, solve_identified
 from engine.estimate.normal import inverse, lengths
 from engine.pairs.rows import PairRows
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
+_LEFT = 1e-22  # of a sum of squares: the square of what absorption may leave of a column, and some room
 _TOLERANCE = 1e-12  # of residuals, relative to a column's length: standard errors are to be good to 1e-10
 
 
@@ -207,7 +208,11 @@ def row_fit(
     for _ in range(2):  # the second time what the rounding of a large mean left
         outcome = outcome - weights @ outcome / weights.sum()
     error = y - x @ estimate
-    ssr = weights @ error**2
+    ssr, left = float(weights @ error**2), float(weights @ y**2)
+    total = float(weights @ outcome**2)
+    exact = exactness(ssr, left, _LEFT * total, _LEFT)
+    if exact == "effects":
+        estimate = np.zeros_like(estimate)
     psi = _sums(weighted * error[:, None], rows.pair, len(rows.i)) @ bread
     present = np.bincount(rows.pair, minlength=len(rows.i)) > 0
     cross = psi[0::2].T @ psi[1::2] if directed else np.zeros_like(bread)
@@ -225,8 +230,9 @@ def row_fit(
         n_second=len(np.unique(rows.j[present])),
         n_parameters=len(index) + stage.n_parameters,
         n_parameters_city=len(index) + stage.n_parameters_city,
-        r2=explained_share(ssr, weights @ outcome**2),
-        r2_within=explained_share(ssr, weights @ y**2),
+        r2=explained(ssr, total),
+        r2_within=np.nan if exact == "effects" else explained(ssr, left),
+        exact=exact,
     )
     return RowFit(fit, psi.T @ psi, cross + cross.T)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.estimate.normal import SMALLEST, expand, partial_out_years
+from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,7 +51,7 @@ class BatchFit:
     influence : float64 ``[n_samples, Q, n_tested]``
         Coefficients that turn them into the residualised regressors times the bread, for tested ones.
     factor : float64 ``[n_samples]``
-        (n - 1) / (n - K), K counting coefficients and year effects.
+        (n - 1) / (n - K), K counting coefficients and year effects, n without rows alone in a year.
     identified : bool ``[n_samples]``
     """
 
@@ -111,8 +112,10 @@ def batch_fit(
     influence = np.zeros((*matrix.shape[:2], len(tested)))
     influence[:, rows] = bread[:, :, list(tested)]
     influence[:, :t] = -on_years[:, :, index] @ bread[:, :, list(tested)]
-    n_years = (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
-    n_obs = totals[:, 1]
+    n_obs, n_years = totals[:, 1], (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
+    if not layout.balanced:
+        alone, n_years = year_singletons(matrix[:, :t, :t])
+        n_obs = n_obs - alone
     factor = (n_obs - 1) / (n_obs - len(index) - n_years)
     return BatchFit(estimate, residual, influence, factor, identified)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,9 @@ from engine.estimate.normal import (
 )
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+_LEFT = 1e-13  # of a sum of squares: what subtraction may leave of one that is zero
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ class Fit:
         Coefficients and effects that are not nested in pairs, or in cities: K + T where the effects are pair
         and year; pair effects are nested in every cluster.
     r2, r2_within : float
-        As fixest defines them.
+        As fixest defines them; NaN where there is nothing to explain.
+    exact : str
+        ``effects`` where they leave nothing of the outcome (a constant one, say), ``regressors`` where those leave
+        nothing: residuals are rounding, and so would be every error. Empty for a proper regression.
     """
 
     names: tuple[str, ...]
@@ -61,6 +67,7 @@ class Fit:
     n_parameters_city: int
     r2: float
     r2_within: float
+    exact: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,10 @@ def fit(
     estimate: Array = bread @ q[stand, y]
     ssr = q[y, y] - 2 * estimate @ q[index, y] + estimate @ q[np.ix_(index, index)] @ estimate
     sst = normal.outcome_variation if outcome is None else np.nan
+    rounding = _LEFT * (float(total[t + y, t + y]) if outcome else normal.outcome_variation)
+    exact = exactness(float(ssr), float(q[y, y]), rounding, _LEFT)
+    if exact == "effects":
+        estimate = np.zeros_like(estimate)
     first, second, residual, influence = _scores(stage, (index, stand, y), estimate, bread)
     present = normal.totals[:, :, 0] > 0
     n_parameters = len(regressors) + int((np.diag(total)[:t] > 0).sum())
@@ -176,14 +187,33 @@ def fit(
         n_second=int(present[:, 1].sum()),
         n_parameters=n_parameters,
         n_parameters_city=n_parameters,
-        r2=explained_share(ssr, sst),
-        r2_within=explained_share(ssr, q[y, y]),
+        r2=explained(float(ssr), float(sst)),
+        r2_within=np.nan if exact == "effects" else explained(float(ssr), float(q[y, y])),
+        exact=exact,
     )
 
 
-def explained_share(unexplained: Any, total: Any) -> float:
+def exactness(ssr: float, left: float, nothing: float, share: float) -> str:
+    """`Fit.exact`, from what effects leave of the outcome and what regressors leave of that (sums of squares).
+
+    Parameters
+    ----------
+    ssr, left : float
+    nothing : float
+        Rounding of ``left``.
+    share : float
+        Rounding of ``ssr``, of ``left``.
+    """
+    if not (np.isfinite(left) and np.isfinite(ssr)):
+        return ""
+    if left <= nothing:
+        return "effects"
+    return "regressors" if abs(ssr) <= share * left else ""
+
+
+def explained(ssr: float, total: float) -> float:
     """R2; 1 where rounding leaves less than nothing unexplained, NaN where there is nothing to explain."""
-    return float(1 - max(float(unexplained), 0.0) / total) if total > 0 else float("nan")
+    return 1.0 - max(ssr, 0.0) / total if total > 0 else float("nan")
 
 
 def _scores(

@@ -92,11 +92,13 @@ def strength(
     yy, dd, total = variances
     yd = (total - yy - dd) / 2
     critical = float(stdtrit(dof, 0.5 + confidence / 2)) ** 2
-    p = float(2 * stdtr(dof, -abs(pi_y) / np.sqrt(yy)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = float(2 * stdtr(dof, -abs(pi_y) / np.sqrt(yy)))
+        f = float(np.float64(pi_d**2) / dd)
     shape, low, high = _interval(
         pi_d**2 - critical * dd, -2 * (pi_y * pi_d - critical * yd), pi_y**2 - critical * yy
     )
-    return Strength(pi_d**2 / dd, p, shape, low, high)
+    return Strength(f, p, shape, low, high)
 
 
 def _interval(a: float, b: float, c: float) -> tuple[Shape, float, float]:

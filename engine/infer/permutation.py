@@ -27,6 +27,8 @@ from engine.estimate.batch import (
 from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
+from engine.infer.guard import guarded_variances
+from engine.infer.summary import t_ratio
 from engine.pairs.moments import Layout
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -116,8 +118,7 @@ def draws_of(setting: Permutation, ready: Prepared, classes: Integers, replicate
     variances = _dyadic_variances(setting, fits, classes, screens)
     statistic, inversion = [], list(nothing)
     for number, (one, (variance, _)) in enumerate(zip(found, variances, strict=True)):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            statistic.append(one[:, 0] / np.sqrt(variance[:, :, 0, 0]))
+        statistic.append(t_ratio(one[:, 0], np.sqrt(variance[:, :, 0, 0])))
         if inverted[number]:
             moments = (one[:, 1, 0], variance[:, 0, 0, 0], variance[:, 0, 0, 1], variance[:, 0, 1, 1])
             inversion[number] = np.stack(moments, axis=1)
@@ -171,14 +172,14 @@ def _variance(fit: BatchFit, state: Any) -> tuple[Array, int]:
     """Dyadic (co)variances ``[n_draws, n_targets, n_targets]`` from a term's sums; draws that took city sums."""
     cities, degree, products = np.stack(state[0]), np.asarray(state[1]), np.asarray(state[2])
     node = np.einsum("and,bnd->dab", cities, cities)
-    dyadic = node - products.transpose(2, 0, 1)
-    bad = dyadic[:, 0, 0] <= 1e-12 * node[:, 0, 0]
+    subtracted = products.transpose(2, 0, 1)
+    # One coefficient at every hypothesised effect: the guard of a draw is that of its own variance, for all effects.
+    replaced = guarded_variances(node[:, 0, 0], subtracted[:, 0, 0])[1]
+    matrix = np.where(replaced[:, None, None], node, node - subtracted)
     n_units = (degree > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = fit.factor * n_units / (n_units - 1)
-    return np.where(bad[:, None, None], node, dyadic) * factor[:, None, None], int(
-        (bad & fit.identified).sum()
-    )
+    return matrix * factor[:, None, None], int((replaced & fit.identified).sum())
 
 
 @dataclass(frozen=True)

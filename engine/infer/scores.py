@@ -96,5 +96,5 @@ def wild_statistics(
     drawn = v * own - (v @ scores) @ inverted @ spill.T
     observed = (cluster @ free)[used] @ direction
     beta = float((inverted @ total[rows, -1])[place])
-    t_observed = float(t_ratio(beta, np.sqrt((observed**2).sum())))
-    return t_observed, np.asarray(t_ratio(v @ own, np.sqrt((drawn**2).sum(axis=1))))
+    spread = np.sqrt((observed**2).sum()), np.sqrt((drawn**2).sum(axis=1))
+    return float(t_ratio(beta, spread[0])), t_ratio(v @ own, spread[1])

@@ -24,9 +24,10 @@ class PValue:
 
 
 def t_ratio(estimate: Any, std_error: Any) -> Any:
-    """Estimate over error: NaN where there is neither (an outcome that does not vary), infinite without an error."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(estimate, dtype=np.float64) / np.asarray(std_error, dtype=np.float64)
+    """Estimate over standard error; NaN where that is zero, since nothing is known of its size."""
+    estimate, std_error = np.asarray(estimate, dtype=np.float64), np.asarray(std_error, dtype=np.float64)
+    shape = np.broadcast_shapes(estimate.shape, std_error.shape)
+    return np.divide(estimate, std_error, out=np.full(shape, np.nan), where=std_error > 0)
 
 
 def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PValue:

@@ -20,6 +20,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from engine.estimate.fit import Fit
+from engine.infer.guard import guarded_covariances
+from engine.infer.summary import t_ratio
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -71,6 +73,9 @@ def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) ->
         Sum over pairs of psi psi', and over opposite directions of one dyad (zero if undirected).
     kinds : tuple of str
     """
+    if fit.exact:  # residuals are rounding, and so is every sum of them
+        dof = {"pair": fit.n_pairs - 1, "city": min(fit.n_first, fit.n_second) - 1}
+        return tuple(Covariance(kind, np.zeros_like(own), dof.get(kind, fit.n_units - 1)) for kind in kinds)
     makers = {"pair": _pair, "city": _two_way, "dyadic": _dyadic, "jackknife": _jackknife}
     return tuple(makers[kind](fit, own, reverse) for kind in kinds)
 
@@ -82,8 +87,7 @@ def intervals(fit: Fit, covariance: Covariance, confidence: float) -> Interval:
 
 def student(estimate: Array, std_error: Array, dof: Any, confidence: Any) -> Interval:
     """Student t inference of coefficients of any number of fits; arrays of one shape, or numbers for all."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = estimate / std_error
+    statistic = t_ratio(estimate, std_error)
     p_value = 2.0 * stdtr(dof, -np.abs(statistic))
     margin = stdtrit(dof, 0.5 + np.asarray(confidence) / 2.0) * std_error
     return Interval(statistic, p_value, estimate - margin, estimate + margin)
@@ -112,7 +116,8 @@ def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
 def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
     """V_first + V_second - V_pair, all with the smaller number of clusters (fixest's cluster.df = "min").
 
-    As in fixest, a covariance with a negative variance has its negative eigenvalues set to zero.
+    As in fixest, negative eigenvalues are set to zero where a variance is negative. Unlike there, the terms whose
+    variance is positive keep it: the matrix is rescaled.
     """
     smallest = min(fit.n_first, fit.n_second)
     if smallest < 2:
@@ -120,29 +125,39 @@ def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
         return Covariance("city", np.full_like(own, np.nan), 0, note)
     meat = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - own
     matrix, note = meat * _clusters(smallest) * _parameters(fit, fit.n_parameters_city), ""
-    if (np.diag(matrix) < 0).any():
+    negative = np.diag(matrix) < 0
+    if negative.any():
         values, vectors = np.linalg.eigh(matrix)
-        matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        note = "a variance was negative; negative eigenvalues of the covariance were set to zero"
+        clipped = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        before, after = np.diag(matrix), np.diag(clipped)
+        back = np.sqrt(np.where(negative | (after <= 0), 1.0, before / np.where(after > 0, after, 1.0)))
+        matrix = clipped * np.outer(back, back)
+        note = (
+            f"the variance is negative for {_listed(fit, negative)}; negative eigenvalues of the covariance are set "
+            "to zero, and the other terms keep their own variances"
+        )
     return Covariance("city", matrix, smallest - 1, note)
 
 
 def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     """City sums minus what they count twice: a pair with itself, and with its reverse.
 
-    Where that leaves a coefficient without a positive variance, the city sums alone are shown for all: they
-    are larger and never negative.
+    A term that this leaves without a positive variance has the city sums alone, see `engine.infer.guard`.
     """
     city = fit.city_first + fit.city_second
     factor = dyadic_factor(fit)
-    sums = city.T @ city * factor
-    matrix, note = sums - (own + reverse) * factor, ""
-    if (np.diag(matrix) <= 1e-12 * np.diag(sums)).any():  # what rounding leaves of a difference of zero
-        matrix, note = (
-            sums,
-            "a dyadic variance is not positive; the city sums without the subtraction are shown",
+    matrix, replaced = guarded_covariances(city.T @ city, own + reverse)
+    note = ""
+    if replaced.any():
+        note = (
+            f"the variance is not positive for {_listed(fit, replaced)}; the city sums without the subtraction are "
+            "shown there, and there alone"
         )
-    return Covariance("dyadic", matrix, fit.n_units - 1, note)
+    return Covariance("dyadic", matrix * factor, fit.n_units - 1, note)
+
+
+def _listed(fit: Fit, chosen: Any) -> str:
+    return ", ".join(np.array(fit.names)[chosen])
 
 
 def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
@@ -152,6 +167,6 @@ def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
     matrix = (used - 1) / used * (step.T @ step)
     note = ""
     if unidentified.any():
-        lost = np.array(fit.names)[np.isnan(step).any(axis=0)]
-        note = f"{int(unidentified.sum())} leave-one-city-out samples do not identify {', '.join(lost)}"
+        lost = _listed(fit, np.isnan(step).any(axis=0))
+        note = f"{int(unidentified.sum())} leave-one-city-out samples do not identify {lost}"
     return Covariance("jackknife", matrix, used - 1, note)

@@ -22,6 +22,7 @@ import numpy as np
 
 from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
+from engine.infer.guard import guarded_variances
 from engine.pairs.features import PairFeatures
 from engine.pairs.kept import Kept
 
@@ -209,9 +210,8 @@ def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -
             state = _add_influences(state, *slab, city, own)
         sums, squares = (np.asarray(part) for part in state)
         node = (sums[:-1] ** 2 / drawn).sum(axis=0)
-        dyadic = node - squares
         factor = fit.factor * n_units / (n_units - 1)
-        out[:, term] = np.where(dyadic <= 1e-12 * node, node, dyadic) * factor
+        out[:, term] = guarded_variances(node, squares)[0] * factor
     return out
 
 

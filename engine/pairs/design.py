@@ -168,6 +168,12 @@ class PanelDesign:
     def directed(self) -> bool:
         return False
 
+    def without_years(self, years: Flags) -> PanelDesign:
+        """The design without the rows of some years, bool ``[n_years]``."""
+        shape = (self.n_classes, self.n_classes, self.n_years)
+        kept = np.ones(shape, dtype=bool) if self.kept_rows is None else self.kept_rows
+        return replace(self, kept_rows=kept & ~years)
+
     @property
     def chunk(self) -> int:
         return _chunk_length(self.sample.n_pairs)
@@ -251,6 +257,10 @@ class TableDesign:
     @property
     def complete(self) -> bool:
         return self.weights is None and bool(np.isfinite(self.values).all())
+
+    def without_years(self, years: Flags) -> TableDesign:
+        """The design without the rows of some years, bool ``[n_years]``."""
+        return replace(self, values=np.where(years[None, :, None], np.nan, self.values))
 
     @property
     def edge(self) -> int:

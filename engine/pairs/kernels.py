@@ -186,7 +186,7 @@ def _columns(
     infinite = (jnp.isinf(v).any(2) & stays).sum()
     if rule.layout.balanced:
         whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
-        counts = jnp.array([infinite, 0, whole.sum()])
+        counts = jnp.concatenate([jnp.array([infinite, 0, whole.sum()]), whole.sum(0)])
         return jnp.where(inside[:, None, None], v, 0.0), whole, inside, counts
     observed = finite.all(2) & stays
     if weights is not None:
@@ -195,7 +195,9 @@ def _columns(
     used = years >= 2
     observed &= used[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
-    counts = jnp.array([infinite, (years == 1).sum(), row.sum()])
+    counts = jnp.concatenate(
+        [jnp.array([infinite, (years == 1).sum(), row.sum()]), observed.sum(0).astype(v.dtype)]
+    )
     return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
 
 
@@ -287,8 +289,8 @@ def moments(
     Returns
     -------
     first, second : float64 ``[edge, n_classes, size]``
-    counts : float64 ``[3]``
-        Infinite outcomes, singleton pairs, sum of the weights of the rows that count.
+    counts : float64 ``[3 + T]``
+        Infinite outcomes, singleton pairs, sum of the weights of the rows that count, number of those by year.
     products : float64 ``[n_types, size, size]`` or None
     """
     layout = rule.layout

@@ -103,6 +103,8 @@ class CityMoments:
         Position of the first city in ``first`` (``second``).
     profile : float64 ``[n_years]`` or None
         What was subtracted from the outcome in each year; the totals are those of the outcome itself.
+    rows_by_year : float64 ``[T]`` or None
+        Rows that count in each year.
     """
 
     layout: Layout
@@ -115,6 +117,7 @@ class CityMoments:
     first_at: int = 0
     second_at: int = 0
     profile: Array | None = None
+    rows_by_year: Array | None = None
 
 
 def added(one: Array, at: int, other: Array, other_at: int) -> tuple[Array, int]:

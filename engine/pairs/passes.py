@@ -141,7 +141,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
     top, left = design.span(task)
     first, second = (np.zeros((b - a, design.n_classes, layout.size)) for a, b in (top, left))
-    counts = np.zeros(3)
+    counts = np.zeros(3 + design.n_years)
     n_types = design.n_classes * (design.n_classes + 1) // 2
     products = np.zeros((n_types, layout.size, layout.size)) if setting.products else None
     with jax.enable_x64(True):
@@ -169,6 +169,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         first_at=top[0],
         second_at=left[0],
         profile=None if isinstance(design, PanelDesign) else design.profile,
+        rows_by_year=counts[3:],
     )
 
 
@@ -226,8 +227,14 @@ def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
         infinite=one.infinite + other.infinite,
         singletons=one.singletons + other.singletons,
         weight=one.weight + other.weight,
-        products=None if one.products is None or other.products is None else one.products + other.products,
+        products=_both(one.products, other.products),
+        rows_by_year=_both(one.rows_by_year, other.rows_by_year),
     )
+
+
+def _both(one: Array | None, other: Array | None) -> Array | None:
+    """Sum of what both parts have."""
+    return None if one is None or other is None else one + other
 
 
 def score_sums(setting: ScorePass, task: Any) -> ScoreSums:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.adopters import with_tests_withheld
 from engine.report.figures import figure_style, heading
 from engine.report.grid import Entry, Row, Table
 from engine.report.reading import LEVEL
@@ -69,6 +70,7 @@ def curve_of(estimates: pd.DataFrame, term: str) -> Curve:
         The estimates are not those of one job, or a cell is without the term.
     """
     check_estimates(estimates)
+    estimates = with_tests_withheld(estimates)
     cells = list(dict.fromkeys(estimates["cell"]))
     rows = estimates[estimates["term"] == term]
     kinds = [kind for kind in ERROR_LABELS if (rows["errors"] == kind).any()]

@@ -80,7 +80,7 @@ def event_study_figure(
     base: int = -1,
     binned: bool = True,
     xlabel: str = "Years since the pair's adoption",
-    ylabel: str = "Effect on synchronization",
+    outcome: str = "",
     confidence: float = 0.95,
     words: Words = ENGLISH,
 ) -> Figure:
@@ -95,6 +95,8 @@ def event_study_figure(
         Rows of one cell of ``event_study.parquet``, the base period included or not.
     base : int
         The omitted event year, drawn hollow at zero.
+    outcome : str
+        Name of the outcome, as in ``estimates.parquet``, for the label of the effects.
     binned : bool
         Whether the first and last event year hold all earlier and later ones; they are then labelled so.
     confidence : float
@@ -130,7 +132,8 @@ def event_study_figure(
         axes.plot([base], [0.0], **dot, **hollow)
         axes.set_xticks(years, _event_labels(years, binned=binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        axes.set(xlabel=words.known(xlabel), ylabel=words.known(ylabel))
+        effect = words("Effect on {outcome}", outcome=words.known(outcome)) if outcome else words("Effect")
+        axes.set(xlabel=words.known(xlabel), ylabel=in_lines(effect, 3.6))
         _legend(figure, axes)
     return figure
 

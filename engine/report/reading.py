@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from engine.report.adopters import adopter_sentences, has_few_adopters
 from engine.report.tables import check_estimates, ordered_terms
 from engine.report.words import ENGLISH, Words, columns_phrase
 
@@ -29,7 +30,8 @@ def reading(estimates: pd.DataFrame, *, main: str | None = None, words: Words = 
     """Sentences on how much wider the robust errors are, and on which conclusions hang on the kind of error.
 
     The main term comes first and is always described; other terms only where the kinds of error disagree
-    at the 5% level. Event years are counted, before and after adoption. One kind of error says nothing.
+    at the 5% level. Event years are counted, before and after adoption. One kind of error says nothing. A
+    coefficient of too few adopting cities has a sentence of its own instead.
 
     Parameters
     ----------
@@ -44,13 +46,14 @@ def reading(estimates: pd.DataFrame, *, main: str | None = None, words: Words = 
         The frame is not the estimates of one job.
     """
     check_estimates(estimates)
-    if estimates["errors"].nunique() < 2:
-        return []
     places = {cell: place for place, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
+    said = list(adopter_sentences(estimates, places, words))
+    estimates = estimates[~has_few_adopters(estimates)]
+    if estimates["errors"].nunique() < 2:
+        return said
     events = estimates["term"].str.extract(r"^(?P<base>.*)\[(?P<time>[+-]?\d+)\]$")
     timed = estimates.assign(base=events["base"], time=pd.to_numeric(events["time"])).dropna(subset="time")
     plain = estimates[events["time"].isna()]
-    said: list[str] = []
     for (cell, base), rows in timed.groupby(["cell", "base"], sort=False):
         at = columns_phrase([places[cell]], words) if len(places) > 1 else ""
         said += _on_event_years(str(base), rows, at, words)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.adopters import adopter_notes, with_tests_withheld
 from engine.report.grid import Entry, Row, Table
 from engine.report.words import ENGLISH, Words, columns_phrase
 
@@ -27,6 +28,7 @@ _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_h
 _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
 _FITS = {"R²": "r2", "Within R²": "r2_within"}
 _RESULTS = (*_IDENTITY, *_NUMBERS, *_COUNTS.values(), *_FITS.values())
+_OPTIONAL = ("n_adopters",)
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
@@ -46,7 +48,8 @@ def regression_table(
     """Estimates of one job as a table, a column a cell in order of appearance.
 
     Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
-    the first kind all cells share; without a shared kind no stars are printed. The note says which.
+    the first kind all cells share; without a shared kind no stars are printed. The note says which. A term of
+    fewer than four adopting cities has none.
 
     Parameters
     ----------
@@ -73,6 +76,8 @@ def regression_table(
     said = [*_notes(sheet, words), *abbreviations]
     if synthetic:
         said.append(words("Synthetic data: generated, not observed."))
+    places = {cell: place for place, cell in enumerate(sheet.cells, start=1)}
+    said += adopter_notes(estimates, places, words)
     return Table(
         title=title,
         header=tuple(f"({place})" for place in range(1, len(sheet.cells) + 1)),
@@ -163,7 +168,7 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
     records: dict[tuple[Hashable, str, str], Mapping[Hashable, Any]] = {}
     heads: dict[Hashable, Mapping[Hashable, Any]] = {}
     kinds: dict[Hashable, set[str]] = {}
-    for record in estimates.to_dict("records"):
+    for record in with_tests_withheld(estimates).to_dict("records"):
         cell, kind = record["cell"], record["errors"]
         records[cell, record["term"], kind] = record
         heads.setdefault(cell, record)
@@ -178,7 +183,7 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
         starred=preferred[0] if preferred else None,
         records=records,
         heads=heads,
-        sweep=tuple(name for name in estimates.columns if name not in _RESULTS),
+        sweep=tuple(name for name in estimates.columns if name not in (*_RESULTS, *_OPTIONAL)),
     )
 
 
@@ -290,3 +295,5 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
+    if any(record["std_error"] == 0 for record in sheet.records.values()):
+        yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")

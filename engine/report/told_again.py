@@ -108,12 +108,27 @@ TOLD_AGAIN = {
     "city: one city stands first, or second, in every pair: two-way errors need two "
     "clusters each way": "城市双向聚类：每个城市对都由同一城市作为第一（或第二）城市，双向聚类在两个方向上各需两个以"
     "上的类",
-    "city: a variance was negative; negative eigenvalues of the covariance were set to zero": "城市双向聚类：方差为"
-    "负，协方差矩阵的负特征值已置零",
-    "dyadic: a dyadic variance is not positive; the city sums without the subtraction are shown": "二元稳健：方差不"
-    "为正，改为报告不作扣减的城市加总",
+    "instrument: {note}": "工具变量：{note}",
+    "city: the variance is negative for {terms}; negative eigenvalues of the covariance are set to zero, and the other "
+    "terms keep their own variances": "城市双向聚类：{terms} 的方差为负，协方差矩阵的负特征值已置零，其余变量"
+    "的方差不变",
+    "dyadic: the variance is not positive for {terms}; the city sums without the subtraction are shown there, and "
+    "there alone": "二元稳健：{terms} 的方差不为正，仅对其改为报告不作扣减的城市加总",
+    "jackknife: {lost} leave-one-city-out samples do not identify {terms}; {count} leave-one-city-out samples did not "
+    "converge to the tolerance": "刀切法：有 {lost} 个剔除一城的样本无法识别 {terms}；另有 {count} 个剔除一城的样本未能"
+    "按容差收敛",
+    "jackknife: {count} leave-one-city-out samples did not converge to the tolerance": "刀切法：有 {count} 个剔除一城的"
+    "样本未能按容差收敛",
+    "adopting cities in the sample: {count}; with fewer than four no kind of standard error is reliable, and stars are "
+    "withheld; the studentised permutation test (inference.permutation) holds": "样本中实施政策的城市数：{count}；少于"
+    "四个时，任何一种标准误都不可靠，不标星号；学生化置换检验（inference.permutation）仍然有效",
     "jackknife: {count} leave-one-city-out samples do not identify {terms}": "刀切法：有 {count} 个剔除一城的样本无"
     "法识别 {terms}",
+    "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within": "固定效应已完全"
+    "解释被解释变量（例如为常数）：无系数可估，组内 R² 无定义",
+    "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined": "自变量与固定效"
+    "应已完全解释被解释变量：标准误为零，t 值无定义",
+    "no draws: the fit is exact, so there is no error to draw": "未作抽样：拟合完全精确，没有误差可抽",
     "{count} rows were alone in a level of {effects} and are left out": "{count} 个观测在 {effects} 的某一水平中仅此"
     "一个，已略去",
     "{effects} were not taken out to the tolerance: {error} of a column is left "

@@ -21,12 +21,21 @@ from engine.estimate.absorbed_fit import (
     row_fit,
     row_stage,
 )
-from engine.infer.variance import covariances
+from engine.infer.variance import Covariance, covariances
 from engine.pairs.passes import pair_rows
 from engine.pairs.rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
-from engine.spec import Job
-from engine.stages.estimation import Estimated, columns_of, first_pass, named, plain, union
+from engine.spec import Cell, Job
+from engine.stages.estimation import (
+    Estimated,
+    LeftRows,
+    columns_of,
+    first_pass,
+    is_treatment,
+    named,
+    plain,
+    union,
+)
 from engine.stages.prepare import Prepared
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -63,23 +72,52 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
                     both_treated_kept=cell.job.pairs.exclude == "none",
                 )
             )
+    unconverged = 0
     if any("jackknife" in cell.job.model.errors for cell in cells):
-        fits = _with_refits(machine, stage, fits)
-    return [
-        Estimated(
-            cell=cell,
-            fit=replace(one.fit, names=tuple(plain(name) for name in one.fit.names)),
-            covariances=covariances(one.fit, one.own, one.reverse, tuple(cell.job.model.errors)),
-            infinite=rows.infinite,
-            singletons=rows.singletons,
-            normal=None,
-            regressors=one.fit.names,
-            own=one.own,
-            dyadic=covariances(one.fit, one.own, one.reverse, ("dyadic",))[0],
-            absorption=stage.absorption,
-        )
-        for cell, one in zip(cells, fits, strict=True)
-    ]
+        fits, unconverged = _with_refits(machine, stage, fits)
+    sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
+    return [_estimated(cell, one, sample, stage, unconverged) for cell, one in zip(cells, fits, strict=True)]
+
+
+def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
+    """A cell's fit with its covariances, under the names that its job gives the terms."""
+    fit = replace(one.fit, names=tuple(plain(name) for name in one.fit.names))
+    kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
+    errors = tuple(_with_unconverged(of, unconverged) for of in covariances(fit, one.own, one.reverse, kinds))
+    return Estimated(
+        cell=cell,
+        fit=fit,
+        covariances=errors[: len(cell.job.model.errors)],
+        sample=sample,
+        normal=None,
+        regressors=one.fit.names,
+        own=one.own,
+        dyadic=errors[kinds.index("dyadic")],
+        absorption=stage.absorption,
+        in_moving_pairs=_in_moving_pairs(stage.problem, one),
+    )
+
+
+def _in_moving_pairs(problem: RowProblem, one: RowFit) -> Any:
+    """``[n_units]`` cities in a pair whose treatment terms vary over its rows; None without treatment terms."""
+    terms = [problem.names.index(name) for name in one.fit.names if is_treatment(name)]
+    if not terms:
+        return None
+    rows, values = problem.rows, problem.columns[:, terms]
+    start = np.flatnonzero(np.diff(rows.pair, prepend=-1))  # rows of a pair are together
+    spread = np.maximum.reduceat(values, start) - np.minimum.reduceat(values, start)
+    moving = rows.pair[start][(spread > 0).any(axis=1)]
+    out = np.zeros(len(one.fit.city_first), dtype=bool)
+    out[rows.i[moving]] = out[rows.j[moving]] = True
+    return out
+
+
+def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
+    """Jackknife errors say of how many of their samples the effects were not absorbed to the tolerance."""
+    if covariance.kind != "jackknife" or not unconverged:
+        return covariance
+    note = f"{unconverged:,} leave-one-city-out samples did not converge to the tolerance"
+    return replace(covariance, note="; ".join(filter(None, [covariance.note, note])))
 
 
 def _columns(rows: PairRows, classes: Any, table: Array) -> Array:
@@ -99,8 +137,11 @@ def _advised(job: Job) -> Iterator[None]:
         raise InputError(error.problem, where=where, remedy=f"{error.remedy}{key}") from None
 
 
-def _with_refits(machine: Machine, stage: RowStage, fits: list[RowFit]) -> list[RowFit]:
-    """The fits with their leave-one-city-out coefficients; a city without rows is left out of nothing."""
+def _with_refits(machine: Machine, stage: RowStage, fits: list[RowFit]) -> tuple[list[RowFit], int]:
+    """The fits with their leave-one-city-out coefficients, and how many refits did not converge.
+
+    A city without rows is left out of nothing.
+    """
     setting = leave_out_setting(stage, [one.fit.names for one in fits])
     rows = stage.problem.rows
     cities = np.union1d(rows.first, rows.second)
@@ -111,4 +152,4 @@ def _with_refits(machine: Machine, stage: RowStage, fits: list[RowFit]) -> list[
         without = np.tile(one.fit.estimate, (len(one.fit.city_first), 1))
         without[cities] = estimates
         out.append(replace(one, fit=replace(one.fit, without_city=without)))
-    return out
+    return out, found.unconverged

@@ -13,6 +13,7 @@ from engine.spec import Cell
 from engine.spec.effects import absorbed
 from engine.stages.data import CityData, PairData
 from engine.stages.design import Shared
+from engine.stages.groups import labels_of
 
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -22,6 +23,9 @@ def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
     for cell, own in zip(shared.cells, terms, strict=True):
         if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
             _refuse_permutation(cell, own, shared.data)
+        jackknife = cell.job.inference.jackknife
+        if jackknife is not None and jackknife.by != "city" and isinstance(shared.data, CityData):
+            labels_of(shared.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
         if absorbed(cell.job.model.effects):
             _refuse_draws(cell)
@@ -112,14 +116,14 @@ def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
 
 def _classes_of(data: CityData, name: str) -> Any:
     column, colon, number = name.partition(":")
-    labels = data.panel.labels[column]
+    labels = labels_of(data, column, key="inference.permutation.strata")
     if not colon:
         return np.unique(labels, return_inverse=True)[1]
     try:
         values, k = np.array([float(label) for label in labels]), int(number)
     except ValueError:
         k = 0
-    if k < 1:
+    if k < 1 or not np.isfinite(values).all():
         raise InputError(
             f"'{name}' needs a number column and a number of classes",
             where="inference.permutation.strata",

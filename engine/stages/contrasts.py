@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, stdtr
 
+from engine.infer.guard import semidefinite
+from engine.infer.summary import t_ratio
 from engine.infer.variance import dyadic_factor
 from engine.stages.estimation import Estimated
 
@@ -55,17 +57,18 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
             difference = estimate[a] - estimate[b]
             error = float(np.sqrt(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]))
             dof = min(group[a].fit.n_units, group[b].fit.n_units) - 1
-            t = difference / error
+            t = float(t_ratio(difference, error))
             p = float(2 * stdtr(dof, -abs(t)))
             yield split.by, term, f"{names[a]} - {names[b]}", difference, error, t, dof, p
         step = np.diff(np.eye(len(group)), axis=0)
         moved, inside = step @ estimate, step @ covariance @ step.T
-        wald = float(moved @ np.linalg.solve(inside, moved))
-        yield split.by, term, "all equal", np.nan, np.nan, wald, len(step), float(chdtrc(len(step), wald))
+        rank = int(np.linalg.matrix_rank(inside, hermitian=True)) if np.isfinite(inside).all() else 0
+        wald = float(moved @ np.linalg.pinv(inside, hermitian=True) @ moved) if rank else np.nan
+        yield split.by, term, "all equal", np.nan, np.nan, wald, rank, float(chdtrc(rank, wald))
 
 
 def _covariance(group: list[Estimated], at: list[int]) -> Array:
-    """Covariance of one coefficient over the classes; eigenvalues below zero are raised to it."""
+    """Covariance of one coefficient over the classes, each with its own variance; positive semidefinite."""
     city = np.stack(
         [(result.fit.city_first + result.fit.city_second)[:, k] for result, k in zip(group, at, strict=True)],
         axis=1,
@@ -75,5 +78,4 @@ def _covariance(group: list[Estimated], at: list[int]) -> Array:
     factor = np.array([dyadic_factor(result.fit) for result in group])
     out = sums * np.sqrt(np.outer(factor, factor))
     np.fill_diagonal(out, own)
-    values, vectors = np.linalg.eigh(out)
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+    return semidefinite(out)

@@ -23,6 +23,7 @@ from engine.pairs.treatment import Terms
 from engine.spec.effects import FixedEffect, absorbed
 from engine.stages.data import CityData, PairData
 from engine.stages.design import Shared
+from engine.stages.groups import group_codes
 from engine.stages.memory import memory_bytes
 
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -78,11 +79,4 @@ def _built(effect: FixedEffect, data: CityData | PairData) -> PairEffect:
 
 
 def _labels(data: CityData, effect: FixedEffect) -> Integers:
-    labels = data.panel.labels[effect.column]
-    if "" in labels:
-        raise InputError(
-            f"{data.panel.units[labels.index('')]} has no '{effect.column}', which '{effect.text}' needs",
-            where=f"{data.source.name}: column '{effect.column}'",
-            remedy="give every city one",
-        )
-    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    return group_codes(data, effect.column, key=f"'{effect.text}'")[1]

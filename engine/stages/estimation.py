@@ -35,11 +35,32 @@ from engine.spec import Cell
 from engine.stages.instrument import behind, fit_cell, strengths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 Found = TypeVar("Found", CityMoments, PairRows)
 
+_MARK = "\x1f"  # between the number of a set of terms and a term's name; no name in a job file has it
 _CELLS = 16  # cells whose influences one second pass holds at a time
 _UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
+
+
+@dataclass(frozen=True)
+class LeftRows:
+    """Rows of a pass that its regressions leave out.
+
+    Attributes
+    ----------
+    infinite : int
+        Pair-years with an infinite outcome.
+    singleton_pairs : int
+        Pairs with a single observed year to begin with.
+    singletons : int
+        Rows that were alone in a level of a fixed effect, left out until there were none; those pairs included.
+    """
+
+    infinite: int
+    singleton_pairs: int
+    singletons: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,7 @@ class Estimated:
 
     Attributes
     ----------
+    sample : LeftRows
     normal : Normal or None
         None where effects were absorbed row by row.
     regressors : tuple of str
@@ -58,21 +80,31 @@ class Estimated:
         Dyadic-robust, whatever kinds the cell prints.
     absorption : Absorption or None
         How effects beyond pair and year were taken out.
-    instrument : (Instrumented, dict of str to Strength) or None
-        What is behind an ``iv`` cell, and the instrument's strength by kind of error.
+    instrument : (Instrumented, dict of str to Strength, tuple of str) or None
+        What is behind an ``iv`` cell, the instrument's strength by kind of error, and notes on those.
+    in_moving_pairs : bool ``[n_units]`` or None
+        Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
+    n_adopters : int or None
+        Adopting cities among those, see `engine.stages.adopters`.
     """
 
     cell: Cell
     fit: Fit
     covariances: tuple[Covariance, ...]
-    infinite: int
-    singletons: int
+    sample: LeftRows
     normal: Normal | None
     regressors: tuple[str, ...]
     own: Array
     dyadic: Covariance
     absorption: Absorption | None = None
-    instrument: tuple[Instrumented, dict[str, Strength]] | None = None
+    instrument: tuple[Instrumented, dict[str, Strength], tuple[str, ...]] | None = None
+    in_moving_pairs: Flags | None = None
+    n_adopters: int | None = None
+
+    @property
+    def treatment_terms(self) -> tuple[bool, ...]:
+        """Which of the fit's terms are treatment terms."""
+        return tuple(is_treatment(name) for name in self.regressors)
 
 
 def estimate_cells(
@@ -100,9 +132,7 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    setting, moments = first_pass(
-        machine, design, cells[0], city_moments, merge_moments, label="moments", products=len(cells) > _CELLS
-    )
+    setting, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
     table, names, chosen = union(terms)
     normal = normal_equations(moments, design.classes, columns=columns, terms=names, table=table)
     shared = stage(normal)
@@ -115,7 +145,7 @@ def estimate_cells(
     products = _products(machine, setting, moments, [*fits, *more], table)
     rest = iter(products[len(fits) :])
     strong = [
-        (found, strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
+        (found, *strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
         for cell, found in zip(cells, instrumented, strict=True)
     ]
     out = []
@@ -130,16 +160,46 @@ def estimate_cells(
                 cell,
                 told,
                 errors[: len(cell.job.model.errors)],
-                moments.infinite,
-                moments.singletons,
+                sample,
                 normal,
                 one.names,
                 outer,
                 errors[kinds.index("dyadic")],
                 instrument=instrument,
+                in_moving_pairs=_in_moving_pairs(normal, one.names),
             )
         )
     return out
+
+
+def _moments(
+    machine: Machine, design: Design, cell: Cell, *, products: bool
+) -> tuple[MomentPass, CityMoments, LeftRows]:
+    """Moments of the rows that are alone neither in their pair nor in their year, as fixest has them.
+
+    A year with a single row goes as a whole, and the pass is made again; pairs of a single row are no part of any
+    pass. Raises InputError where no row is left.
+    """
+    first: CityMoments | None = None
+    while True:
+        setting, moments = first_pass(
+            machine, design, cell, city_moments, merge_moments, label="moments", products=products
+        )
+        first = first or moments
+        assert first.rows_by_year is not None
+        assert moments.rows_by_year is not None
+        alone = moments.rows_by_year == 1
+        if not alone.any():
+            n_observed = first.rows_by_year.sum() + first.singletons
+            left = int(n_observed - moments.rows_by_year.sum())
+            return setting, moments, LeftRows(first.infinite, first.singletons, left)
+        if alone.all() or moments.rows_by_year[~alone].sum() == 0:
+            raise InputError(
+                "no row is left: each is alone in its pair or in its year",
+                where=f"cell '{cell.label}'",
+                remedy="loosen pairs, years or panel.balance",
+            )
+        design = design.without_years(alone)
 
 
 @contextmanager
@@ -196,8 +256,8 @@ def union(terms: tuple[Terms, ...]) -> tuple[Array, tuple[str, ...], list[tuple[
         number = known[0] if known else len(sets)
         if not known:
             sets.append(own)
-        chosen.append(tuple(f"{number}|{name}" for name in own.names))
-    names = tuple(f"{number}|{name}" for number, own in enumerate(sets) for name in own.names)
+        chosen.append(tuple(f"{number}{_MARK}{name}" for name in own.names))
+    names = tuple(f"{number}{_MARK}{name}" for number, own in enumerate(sets) for name in own.names)
     return np.concatenate([own.table for own in sets], axis=-1), names, chosen
 
 
@@ -205,9 +265,23 @@ def _same(one: Terms, other: Terms) -> bool:
     return one.names == other.names and np.array_equal(one.table, other.table)
 
 
+def is_treatment(name: str) -> bool:
+    """Whether a name is one that `union` gave."""
+    return _MARK in name
+
+
+def _in_moving_pairs(normal: Normal, names: tuple[str, ...]) -> Flags | None:
+    """Cities in a pair whose treatment terms vary: a path that moves leaves half or more within its pair."""
+    terms = [normal.n_years + normal.names.index(name) for name in names if is_treatment(name)]
+    if not terms:
+        return None
+    within = (normal.first + normal.second)[:, terms, terms]
+    return np.asarray((within > 1e-6).any(axis=1))
+
+
 def plain(text: str) -> str:
     """A name or message without the numbers that `union` put before terms."""
-    return re.sub(r"\b\d+\|", "", text)
+    return re.sub(rf"\d+{_MARK}", "", text)
 
 
 def _products(

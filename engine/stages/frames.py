@@ -16,6 +16,7 @@ from engine.stages.estimation import Estimated
 ESTIMATES = (
     "job", "cell", "outcome", "estimator", "term", "errors", "estimate", "std_error", "statistic", "p_value",
     "conf_low", "conf_high", "dof", "n_obs", "n_pairs", "n_units", "r2", "r2_within",
+    "n_adopters",
 )  # fmt: skip
 EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high")
 
@@ -55,6 +56,9 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
         parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
         parts["errors"] += [covariance.kind for covariance in result.covariances] * k
+        known = np.nan if result.n_adopters is None else float(result.n_adopters)
+        adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
+        parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
         parts["dof"] += [covariance.dof for covariance in result.covariances] * k
         confidence += [cell.job.model.confidence] * (k * kinds)
         for name in keys:

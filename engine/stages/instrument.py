@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.estimate.fit import MomentFit, Stage, fit
+from engine.estimate.fit import Fit, MomentFit, Stage, fit
 from engine.estimate.instrument import Instrumented, Strength, instrumented, strength
+from engine.infer.guard import semidefinite
 from engine.infer.variance import covariances
 from engine.spec import Cell
 from engine.stages.design import INSTRUMENT
@@ -41,25 +43,46 @@ def behind(
     return instrumented(stage, controls, treatment=terms[0], instrument=INSTRUMENT)
 
 
-def strengths(cell: Cell, found: Instrumented, products: list[tuple[Array, Array]]) -> dict[str, Strength]:
-    """The instrument's strength under each kind of error that the cell prints."""
+def strengths(
+    cell: Cell, found: Instrumented, products: list[tuple[Array, Array]]
+) -> tuple[dict[str, Strength], tuple[str, ...]]:
+    """The instrument's strength under each kind of error that the cell prints, and what a reader should know.
+
+    The instrument's coefficients in reduced form and first stage are two terms of one joint covariance, so that a
+    variance that is not positive is replaced for one of them alone, and what an Anderson-Rubin interval asks is the
+    variance of a combination, never negative.
+    """
     model = cell.job.model
     out: dict[str, Strength] = {}
-    fits = (found.reduced, found.first, found.both)
-    by_fit = [
-        covariances(one, own, reverse, tuple(model.errors))
-        for one, (own, reverse) in zip(fits, products, strict=True)
-    ]
-    for kind, same in zip(model.errors, zip(*by_fit, strict=True), strict=True):
-        variances = tuple(float(covariance.matrix[-1, -1]) for covariance in same)
-        out[kind] = strength(
-            float(found.reduced.estimate[-1]),
-            float(found.first.estimate[-1]),
-            (variances[0], variances[1], variances[2]),
-            dof=same[0].dof,
+    fits = (found.reduced, found.first)
+    joint: Fit = replace(
+        found.reduced,
+        names=("the reduced form", "the first stage"),
+        estimate=np.array([one.estimate[-1] for one in fits]),
+        city_first=np.stack([one.city_first[:, -1] for one in fits], axis=1),
+        city_second=np.stack([one.city_second[:, -1] for one in fits], axis=1),
+        without_city=np.stack([one.without_city[:, -1] for one in fits], axis=1),
+    )
+    own, reverse = (_crossed([sums[part][-1, -1] for sums in products]) for part in (0, 1))
+    errors = covariances(joint, own, reverse, tuple(model.errors))
+    for covariance in errors:
+        known = np.isfinite(covariance.matrix).all()
+        matrix = semidefinite(covariance.matrix) if known else covariance.matrix
+        out[covariance.kind] = strength(
+            float(joint.estimate[0]),
+            float(joint.estimate[1]),
+            (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix.sum())),
+            dof=covariance.dof,
             confidence=model.confidence,
         )
-    return out
+    return out, tuple(f"{one.kind}: instrument: {one.note}" for one in errors if one.note)
+
+
+def _crossed(sums: list[float]) -> Array:
+    """Sums of products ``[2, 2]`` of two influences, from those of each and of their sum."""
+    yy, dd, total = sums
+    yd = (total - yy - dd) / 2
+    return np.array([[yy, yd], [yd, dd]])
 
 
 def instrument_frame(job: str, found: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:

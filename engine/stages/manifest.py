@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.report.adopters import FEW
 from engine.runtime.execute import Machine
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
@@ -21,6 +22,12 @@ from engine.stages.estimation import Estimated
 from engine.stages.prepare import Prepared, distinct_data
 
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
+
+
+_EXACT = {
+    "effects": "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within",
+    "regressors": "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined",
+}
 
 
 def make_manifest(
@@ -43,6 +50,11 @@ def make_manifest(
             for covariance in result.covariances
             if covariance.note
         ]
+        if result.fit.exact:
+            warnings.append(f"{result.cell.label}: {_EXACT[result.fit.exact]}")
+        if result.n_adopters is not None and result.n_adopters < FEW:
+            warnings.append(_adopter_warning(result))
+        warnings += [f"{result.cell.label}: {note}" for note in (result.instrument or ((), {}, ()))[2]]
         warnings += _absorption_warnings(result)  # of all cells of a pass; it names its effects
     return {
         "job": job.job,
@@ -70,6 +82,15 @@ def make_manifest(
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": _versions(),
     }
+
+
+def _adopter_warning(result: Estimated) -> str:
+    """The number is what a reader must know before any standard error."""
+    return (
+        f"{result.cell.label}: adopting cities in the sample: {result.n_adopters}; with fewer than four no "
+        "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
+        "(inference.permutation) holds"
+    )
 
 
 @lru_cache
@@ -133,16 +154,12 @@ def peak_memory_mb() -> float:
 
 
 def _absorption_warnings(result: Estimated) -> list[str]:
-    """What a reader must know about effects that were absorbed row by row."""
-    done = result.absorption
-    if done is None:
-        return []
-    out = []
-    if done.singletons:
-        out.append(
-            f"{done.singletons:,} rows were alone in a level of {', '.join(done.n_levels)} and are left out"
-        )
-    if not done.converged:
+    """What a reader must know about rows alone in a level of an effect, and effects absorbed row by row."""
+    done, out = result.absorption, []
+    if result.sample.singletons:
+        effects = ", ".join(done.n_levels if done else ("pair", "year"))
+        out.append(f"{result.sample.singletons:,} rows were alone in a level of {effects} and are left out")
+    if done is not None and not done.converged:
         out.append(
             f"{', '.join(done.n_levels)} were not taken out to the tolerance: {done.error:.1e} of a column is left "
             f"after {done.iterations:,} iterations"
@@ -168,6 +185,8 @@ def _counts_entry(result: Estimated, steps: Sequence[Step]) -> dict[str, Any]:
         "cell": result.cell.id,
         "label": result.cell.label,
         "steps": entries,
-        "infinite_outcomes": result.infinite,
-        "singleton_pairs": result.singletons,
+        "infinite_outcomes": result.sample.infinite,
+        "singleton_pairs": result.sample.singleton_pairs,
+        "singletons": result.sample.singletons,
+        "adopting_cities": result.n_adopters,
     }

@@ -113,6 +113,7 @@ def _figures(
             title=title,
             subtitle=subtitle,
             base=setting["base"],
+            outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
             binned=setting["ends"] == "bin",
             confidence=manifest["confidence"],
             words=drawable(words),

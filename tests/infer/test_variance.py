@@ -199,16 +199,20 @@ def test_independent_pairs_have_one_error_by_definition() -> None:
 FOUR = list(combinations(range(4), 2))
 
 
-def test_a_negative_two_way_variance_clips_all_negative_eigenvalues() -> None:
-    """The meat is [[-16, -5], [-5, 18]]: eigenvalues 1 -+ sqrt 314, of which the upper one stays."""
+def test_a_negative_two_way_variance_clips_negative_eigenvalues_and_leaves_the_other_variance() -> None:
+    """The meat is [[-16, -5], [-5, 18]]: eigenvalues 1 -+ sqrt 314, of which the upper one stays; so does the 18."""
     psi = np.array([[1.0, -2.0], [3.0, 3.0], [-3.0, -2.0], [-2.0, -2.0], [1.0, -1.0], [0.0, -2.0]])
     fit = fit_of(FOUR, psi)
     found = of(fit, FOUR, psi)["city"]
     top = 1 + np.sqrt(314)
     vector = np.array([-5.0, top + 16]) / np.hypot(5, top + 16)
     factor = 3 / 2 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
-    np.testing.assert_allclose(found.matrix, factor * top * np.outer(vector, vector), rtol=1e-13)
-    assert found.note == "a variance was negative; negative eigenvalues of the covariance were set to zero"
+    back = np.diag([1.0, np.sqrt(18 / (top * vector[1] ** 2))])
+    expected = factor * top * back @ np.outer(vector, vector) @ back
+    np.testing.assert_allclose(found.matrix, expected, rtol=1e-13)
+    assert found.note.startswith(
+        "the variance is negative for x0; negative eigenvalues of the covariance are set"
+    )
 
 
 def test_an_indefinite_covariance_of_positive_variances_is_kept() -> None:
@@ -221,14 +225,16 @@ def test_an_indefinite_covariance_of_positive_variances_is_kept() -> None:
     assert found.note == ""
 
 
-def test_a_negative_dyadic_variance_shows_the_city_sums_for_all() -> None:
+def test_a_negative_dyadic_variance_shows_the_city_sums_of_its_term_alone() -> None:
     """The meat is diag(-13, 23), the city sums diag(6, 46)."""
     psi = np.array([[2.0, -2.0], [-3.0, -1.0], [-1.0, 2.0], [0.0, -3.0], [-1.0, 1.0], [2.0, 2.0]])
     fit = fit_of(FOUR, psi)
     found = of(fit, FOUR, psi)["dyadic"]
     factor = 4 / 3 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
-    np.testing.assert_allclose(found.matrix, factor * np.diag([6.0, 46.0]), rtol=1e-14)
-    assert found.note == "a dyadic variance is not positive; the city sums without the subtraction are shown"
+    np.testing.assert_allclose(found.matrix, factor * np.diag([6.0, 23.0]), rtol=1e-14)
+    assert found.note == (
+        "the variance is not positive for x0; the city sums without the subtraction are shown there, and there alone"
+    )
 
 
 @pytest.mark.parametrize("left", [0.0, 2e-6])
@@ -243,7 +249,7 @@ def test_city_sums_stand_in_for_a_dyadic_variance_that_is_not_positive(left: flo
     found = of(fit, pairs, psi)["dyadic"]
     factor = 5 / 4 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
     np.testing.assert_allclose(found.matrix, [[((psi**2).sum() + left**2) * factor]], rtol=1e-14)
-    assert found.note.startswith("a dyadic variance is not positive; the city sums")
+    assert found.note.startswith("the variance is not positive for x0; the city sums")
 
 
 def test_two_way_needs_two_clusters_each_way() -> None:

@@ -87,7 +87,9 @@ SPEAKERS = {
         "weightless_note",
     ],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
-    "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings"],
+    "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings", "_adopter_warning"],
+    "stages/absorbed.py": ["_with_unconverged"],
+    "stages/inference/__init__.py": ["run_inference"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }
@@ -95,6 +97,7 @@ KIND = {
     "_two_way": "city: ",
     "_dyadic": "dyadic: ",
     "_jackknife": "jackknife: ",
+    "_with_unconverged": "jackknife: ",
 }  # the manifest puts it before
 
 
@@ -145,6 +148,7 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
             "model",
             "lag",
             *("pair", "table", "missing"),
+            *("inference", "permutation"),
         }  # a key
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
@@ -167,9 +171,14 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
             "x 在 1 组城市（A = B）中序列完全相同：其同步性为无穷大",
         ),
         (
-            "pairs.split=coastal: high: city: a variance was negative; negative eigenvalues of the covariance were "
-            "set to zero",
-            "pairs.split=coastal: 高: 城市双向聚类：方差为负，协方差矩阵的负特征值已置零",
+            "pairs.split=coastal: high: dyadic: the variance is not positive for policy, edu; the city sums without "
+            "the subtraction are shown there, and there alone",
+            "pairs.split=coastal: 高: 二元稳健：policy, edu 的方差不为正，仅对其改为报告不作扣减的城市加总",
+        ),
+        (
+            "trend: jackknife: 2 leave-one-city-out samples do not identify x; 3 leave-one-city-out samples did not "
+            "converge to the tolerance",
+            "trend: 刀切法：有 2 个剔除一城的样本无法识别 x；另有 3 个剔除一城的样本未能按容差收敛",
         ),
         (
             "p.csv: spellings in column 'town' that were normalised: 2 ('Ａ' = 'A', 'B\u3000C' = 'B C')",

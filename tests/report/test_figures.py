@@ -153,7 +153,7 @@ def test_type_is_embedded_as_outlines_a_journal_takes():
 @pytest.mark.filterwarnings("error")
 def test_no_character_of_a_title_breaks_a_figure(caplog):
     figure = event_study_figure(
-        event_study(), title="图 1 $x_ & 100% $", subtitle="\U000ffffd", ylabel="协同 $"
+        event_study(), title="图 1 $x_ & 100% $", subtitle="\U000ffffd", outcome="协同 $"
     )
     with caplog.at_level(logging.WARNING):
         assert figure_bytes(figure, "pdf").startswith(b"%PDF")

@@ -23,7 +23,13 @@ __all__ = ["Inferred", "run_inference"]
 def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, list[Estimated]]]) -> Inferred:
     """All inference that the cells ask for, pass by pass."""
     book = Book(job.job, [], [], [], [])
-    for prepared, results in passes:
+    for prepared, every in passes:
+        results = [result for result in every if not result.fit.exact]
+        book.notes += [
+            f"{result.cell.label}: no draws: the fit is exact, so there is no error to draw"
+            for result in every
+            if result.fit.exact and any(block is not None for _, block in result.cell.job.inference)
+        ]
         for wanted, group in by_block(results, "permutation", _job):
             permute(machine, prepared, group, wanted, book)
         for wanted, group in by_block(results, "bootstrap", _job):

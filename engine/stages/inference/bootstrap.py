@@ -102,9 +102,8 @@ def bootstrap(
                     f"{result.cell.label}: {unknown} bootstrap draws do not identify "
                     f"'{fit.names[positions[k]]}' and are left out"
                 )
-            name = fit.names[positions[k]]
             _decomposition_rows(
-                book, result, name, estimate[:, k], float(parts.node[k]), float(parts.pair[k])
+                book, result, positions[k], estimate[:, k], float(parts.node[k]), float(parts.pair[k])
             )
 
 
@@ -179,9 +178,13 @@ def _interval_row(
 
 
 def _decomposition_rows(
-    book: Book, result: Estimated, name: str, estimate: Array, node: float, pair: float
+    book: Book, result: Estimated, position: int, estimate: Array, node: float, pair: float
 ) -> None:
-    """Standard errors that each scheme targets, and what the draws gave: rows ``variance_*``, value in statistic."""
+    """Standard errors that each scheme targets, and what the draws gave: rows ``target_se_*``, value in statistic.
+
+    ``target_se_dyadic`` is the dyadic-robust error of the table, with its small-sample factor and its guard.
+    """
+    name = result.fit.names[position]
     known = estimate[np.isfinite(estimate)]
     spread = float(known.std()) if len(known) else np.nan
     for what, value in (
@@ -189,7 +192,7 @@ def _decomposition_rows(
         ("bootstrap_se_less_pair", float(np.sqrt(np.maximum(spread**2 - 2 * pair, 0.0)))),
         ("target_se_node_plus_pair", float(np.sqrt(node + pair))),
         ("target_se_node", float(np.sqrt(node))),
-        ("target_se_dyadic", float(np.sqrt(max(node - pair, 0.0)))),
+        ("target_se_dyadic", float(result.dyadic.std_error[position])),
     ):
         book.row(result.cell.id, name, what, reps=len(known), statistic=value)
 

@@ -16,6 +16,7 @@ from engine.infer.weighted import Types, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
+from engine.stages.groups import labels_of
 from engine.stages.inference.book import Book
 from engine.stages.inference.shared import over_pairs, tested_of, weighted_setting
 from engine.stages.prepare import Prepared
@@ -61,7 +62,10 @@ def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: 
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units
-    labels = np.array(data.panel.labels[by] if by != "city" and isinstance(data, CityData) else units)
+    groups_of: tuple[str, ...] = units
+    if by != "city" and isinstance(data, CityData):
+        groups_of = labels_of(data, by, key="inference.jackknife.by")
+    labels = np.array(groups_of)
     over = over_pairs(machine)
     types = weighted_setting(prepared, over)
     inside = over(in_pairs, types, [None], np.union1d)
@@ -78,14 +82,15 @@ def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: 
             shift = estimate[:, k] - here
             dof = len(groups) - 1
             error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))
+            ratio = float(t_ratio(here, error))
             margin = float(stdtrit(dof, 0.5 + result.cell.job.model.confidence / 2)) * error
             book.row(
                 result.cell.id,
                 name,
                 f"jackknife_{by}",
                 reps=len(groups),
-                statistic=float(t_ratio(here, error)),
-                p_value=float(2 * stdtr(dof, -abs(t_ratio(here, error)))),
+                statistic=ratio,
+                p_value=float(2 * stdtr(dof, -abs(ratio))),
                 conf_low=here - margin,
                 conf_high=here + margin,
             )

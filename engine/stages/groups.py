@@ -1,0 +1,40 @@
+"""Groups of cities by a label, for effects, strata and jackknife: a city without a label is in none, and is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.stages.data import CityData
+
+Integers = np.ndarray[Any, np.dtype[np.int32]]
+
+
+def labels_of(data: CityData, column: str, *, key: str) -> tuple[str, ...]:
+    """One label a city; raises InputError where a city has none.
+
+    Parameters
+    ----------
+    data : CityData
+    column : str
+    key : str
+        What needs the labels, for the message: ``inference.permutation.strata`` and the like.
+    """
+    labels = data.panel.labels[column]
+    missing = [unit for unit, label in zip(data.panel.units, labels, strict=True) if not label.strip()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            f"{missing[0]}{more} has no '{column}', which {key} needs",
+            where=f"{data.source.name}: column '{column}'",
+            remedy="give every city one",
+        )
+    return labels
+
+
+def group_codes(data: CityData, column: str, *, key: str) -> tuple[tuple[str, ...], Integers]:
+    """Labels that occur, sorted, and the place of each city's among them."""
+    groups, codes = np.unique(labels_of(data, column, key=key), return_inverse=True)
+    return tuple(groups.tolist()), codes.astype(np.int32)
