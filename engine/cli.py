@@ -244,13 +244,14 @@ def draw(
         output_folder(out.parent)
     terminal.use_compilation_cache()
     from engine import pipeline
+    from engine.stages.csv_files import csv_text
     from engine.stages.draw import draw_lines
 
     drawn = pipeline.draw(path, replicate=replicate, cell=cell, method=method, overrides=overrides or [])
     for line in draw_lines(drawn):
         terminal.out.print(line)
     if out is not None:
-        write_text(out, drawn.cities.to_csv(index=False))
+        write_text(out, csv_text(drawn.cities))
         terminal.out.print(f"cities: {out}")
 
 

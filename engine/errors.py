@@ -55,12 +55,15 @@ def readable(path: Path, *, remedy: str) -> Iterator[None]:
 
 
 def described(error: BaseException) -> str:
-    """Why something failed, in one line: the message of the error, and its kind where it says little by itself.
+    """Kind and message of an error in one line; the message alone where it is a sentence.
 
-    >>> described(KeyError("word/document.xml")), described(MemoryError())
-    ("KeyError: 'word/document.xml'", 'MemoryError')
+    >>> described(KeyError("word/document.xml")), described(ValueError("File is not whole")), described(MemoryError())
+    ("KeyError: 'word/document.xml'", 'File is not whole', 'MemoryError')
     """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    text = lines[0][:300]
+    return text if " " in text else f"{type(error).__name__}: {text}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import terminal
-from engine.errors import InputError, RunError, described
+from engine.errors import InputError, RunError
 from engine.runtime.tracebacks import keep_traceback
 from engine.stages.finished import STATE
 
@@ -83,10 +83,11 @@ class Outcomes:
 def unexpected(error: Exception, folder: Path | None = None) -> str:
     """One line on an error that nobody foresaw, and where its traceback is."""
     path = keep_traceback(error, folder)
+    message = (str(error).strip().splitlines() or ["(no message)"])[0][:300]
     kept = f"the traceback is in {path}" if path else "its traceback could not be written anywhere"
     return (
-        f"unexpected {described(error)}\n  remedy: this is a fault of dyadid or of a library it uses; {kept}; "
-        "please report it"
+        f"unexpected {type(error).__name__}: {message}\n"
+        f"  remedy: this is a fault of dyadid or of a library it uses; {kept}; please report it"
     )
 
 
