@@ -43,7 +43,7 @@ def write_report(
     drawn: list[tuple[SavedJob, JobSection]] = []
     problems: list[InputError] = []
     for job in jobs:
-        with _reported(problems):
+        with _reported(job.folder, problems):
             if draw:
                 _draw_again(job, words, notice)
             drawn.append((job, _section(job, words)))
@@ -59,11 +59,15 @@ def write_report(
 
 
 @contextmanager
-def _reported(problems: list[InputError]) -> Iterator[None]:
+def _reported(folder: Path, problems: list[InputError]) -> Iterator[None]:
+    """What is wrong with a job is noted, with its folder where the error names only a frame."""
     try:
         yield
     except InputError as error:
-        problems.append(error)
+        where = error.where or ""
+        if not where.startswith(str(folder)):
+            where = f"{folder}: {where}" if where else str(folder)
+        problems.append(InputError(error.problem, where=where, remedy=error.remedy))
 
 
 def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]) -> None:

@@ -49,6 +49,7 @@ _OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
     "cells": list,
     "confidence": (int, float),
 }
+_IF_THERE: Mapping[str, type] = {"counts": list, "warnings": list, "notes": list, "choices": dict}
 _IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
 
 
@@ -90,7 +91,10 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
     found, damaged = [], []
-    for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]:
+    for path in [
+        folder / MANIFEST,
+        *(child / MANIFEST for child in sorted(folder.iterdir()) if child.is_dir()),
+    ]:
         if not path.exists() and not path.is_symlink():
             continue
         try:
@@ -169,6 +173,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
             remedy=_REMEDY,
         )
     _check_types(path, manifest, _OF_MANIFEST)
+    _check_types(path, manifest, {key: kind for key, kind in _IF_THERE.items() if key in manifest})
     for data in (manifest["data"], *manifest["more_data"]):
         _check_types(path, data, {"synthetic": bool})
     for cell in manifest["cells"]:

@@ -98,7 +98,7 @@ def test_no_cell_is_a_formula_and_the_dictionary_reads_back(tmp_path: Path) -> N
     rows = "kind,instrument,terms\nsupply,=1+1,+加号\nenvironment,@sum,-减号\ndemand,采购,政府采购\n"
     (tmp_path / "own.csv").write_text(rows, encoding="utf-8")
     texts = {"=a.txt": "使用+加号。政府采购。", "b.txt": "用-减号。\x1b[31m政府采购。"}
-    cities = "file,city,year,title,source\n=a.txt,\"=cmd|' /C calc'!A0\",2015,t,s\nb.txt,-3,2016,t,s\n"
+    cities = "=a.txt,\"=cmd|' /C calc'!A0\",2015,t,s\nb.txt,-3,2016,t,s\n"
     folder = text_files.folder(tmp_path / "texts", texts, listed=cities)
     write_policy_text(str(folder), out=tmp_path / "out", dictionary=tmp_path / "own.csv")
     for name in FILES:
