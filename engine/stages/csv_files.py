@@ -12,8 +12,10 @@ def csv_text(frame: pd.DataFrame) -> str:
     safe = frame.rename(columns=lambda name: spreadsheet_cell(str(name)))
     for place, kind in enumerate(frame.dtypes):
         if kind.kind not in "biufM":
-            column = frame.iloc[:, place].astype(object)
-            safe.isetitem(
-                place, column.map(lambda cell: spreadsheet_cell(cell) if isinstance(cell, str) else cell)
-            )
+            cells = [_cell(cell) for cell in frame.iloc[:, place].astype(object)]
+            safe.isetitem(place, pd.array(cells, dtype=object))
     return safe.to_csv(index=False)
+
+
+def _cell(cell: object) -> object:
+    return spreadsheet_cell(cell) if isinstance(cell, str) else cell

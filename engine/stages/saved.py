@@ -111,8 +111,8 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
                 remedy="run `dyadid run JOB --out DIR` first",
             )
         )
-    for error in damaged:
-        notice(error)
+    for problem in damaged:
+        notice(problem)
     return sorted(found, key=lambda job: _place(job.manifest["title"]))
 
 
