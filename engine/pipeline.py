@@ -381,13 +381,10 @@ def report(
     docx : bool
         Write ``tables.docx`` too: all tables, for Word.
     notice : callable, optional
-        Gets the `InputError` of every damaged job and a `RunError` for figures that cannot be drawn; the other
-        jobs are on the page. Without it the first of these is raised once the page is written.
+        Gets the `InputError` of every damaged job and a `RunError` for figures that cannot be drawn; the page has
+        the rest. Without it the first is raised once the page is written.
 
-    Raises
-    ------
-    InputError
-        Where no job of the folder can be reported.
+    Raises `InputError` where no job of the folder can be reported.
     """
     from engine.report.words import words_of
     from engine.stages.report import write_report
