@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ import typer
 
 from engine import terminal
 from engine.errors import InputError, RunError
+from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 if TYPE_CHECKING:
     from engine.pipeline import Results
@@ -52,7 +52,7 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
 
     for path in _found(jobs, overrides):
         for line in check_lines(*pipeline.check(path, overrides=overrides or [])):
-            terminal.out.print(line, markup=False)
+            terminal.out.print(line)
 
 
 @app.command()
@@ -72,10 +72,10 @@ def plan(
     for path in _found(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
         for line in plan_lines(*checked):
-            terminal.out.print(line, markup=False)
+            terminal.out.print(line)
         seconds += cost(checked[1])
     for line in cost_lines(seconds, where) if where else []:
-        terminal.out.print(line, markup=False)
+        terminal.out.print(line)
 
 
 @app.command()
@@ -134,24 +134,30 @@ def run(
             markup=False,
         )
         return
+    outcomes = Outcomes(out)
     with pipeline.opened(where, out=out, performance=profile) as opened:
         opener = terminal.announced(opened)
         for path in paths:
             start = time.perf_counter()
-            with terminal.progress_shown() as progress:
-                results = pipeline.run(
-                    path,
-                    out=out,
-                    store=store,
-                    fresh=fresh,
-                    overrides=overrides or [],
-                    progress=progress,
-                    lang=lang,
-                    opener=opener,
-                )
-            _show(results, time.perf_counter() - start)
-    page = pipeline.report(out, draw=False, lang=lang)
-    terminal.out.print(f"report: {page}", markup=False)
+            with outcomes.of(path):
+                with terminal.progress_shown() as progress:
+                    results = pipeline.run(
+                        path,
+                        out=out,
+                        store=store,
+                        fresh=fresh,
+                        overrides=overrides or [],
+                        progress=progress,
+                        lang=lang,
+                        opener=opener,
+                    )
+                _show(results, time.perf_counter() - start)
+                outcomes.undrawn(results)
+    if outcomes.any_done:
+        with outcomes.of(out / "report.html"):
+            page = pipeline.report(out, draw=False, lang=lang, notice=outcomes.page_notice)
+            terminal.out.print(f"report: {page}")
+    outcomes.end()
 
 
 def _again(
@@ -179,7 +185,7 @@ def status(
     from engine.stages.follow import status_lines
 
     for line in status_lines(folder):
-        terminal.out.print(line, markup=False)
+        terminal.out.print(line)
 
 
 @app.command()
@@ -195,23 +201,23 @@ def logs(
     while more:
         more = follow and running(folder)
         for moment, line in log_lines(folder, after=last):
-            terminal.out.print(line, markup=False)
+            terminal.out.print(line)
             last = moment
         if more:
             time.sleep(2)
     for line in output_lines(folder):
-        terminal.out.print(line, markup=False)
+        terminal.out.print(line)
 
 
 def _show(results: Results, seconds: float) -> None:
     """Warnings, table and a line on what a job did."""
     for warning in results.manifest["warnings"]:
-        terminal.err.print(f"warning: {warning}", markup=False)
+        terminal.err.print(f"warning: {warning}")
     table = results.folder / "table.txt" if results.folder else None
     if table:
-        terminal.out.print(table.read_text(encoding="utf-8"), markup=False)
+        terminal.out.print(table.read_text(encoding="utf-8"))
     how = "found finished in" if results.found else "written to"
-    terminal.out.print(f"{results.job}: {seconds:.1f} s, {how} {results.folder}", markup=False)
+    terminal.out.print(f"{results.job}: {seconds:.1f} s, {how} {results.folder}")
 
 
 @app.command()
@@ -243,14 +249,15 @@ def draw(
         output_folder(out.parent)
     terminal.use_compilation_cache()
     from engine import pipeline
+    from engine.stages.csv_files import csv_text
     from engine.stages.draw import draw_lines
 
     drawn = pipeline.draw(path, replicate=replicate, cell=cell, method=method, overrides=overrides or [])
     for line in draw_lines(drawn):
-        terminal.out.print(line, markup=False)
+        terminal.out.print(line)
     if out is not None:
-        write_text(out, drawn.cities.to_csv(index=False))
-        terminal.out.print(f"cities: {out}", markup=False)
+        write_text(out, csv_text(drawn.cities))
+        terminal.out.print(f"cities: {out}")
 
 
 @app.command()
@@ -264,9 +271,13 @@ def report(
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
 
-    terminal.out.print(f"report: {pipeline.report(folder, lang=lang, docx=docx)}", markup=False)
-    if docx:
-        terminal.out.print(f"tables: {folder / 'tables.docx'}", markup=False)
+    outcomes = Outcomes(None)
+    with outcomes.of(folder):
+        page = pipeline.report(folder, lang=lang, docx=docx, notice=outcomes.notice)
+        terminal.out.print(f"report: {page}")
+        if docx:
+            terminal.out.print(f"tables: {folder / 'tables.docx'}")
+    outcomes.end()
 
 
 @app.command()
@@ -274,7 +285,7 @@ def schema() -> None:
     """Print the JSON Schema of job files, for editors."""
     from engine.spec import schema as job_schema
 
-    print(json.dumps(job_schema(), indent=1, ensure_ascii=False))
+    terminal.out.stream.write(json.dumps(job_schema(), indent=1, ensure_ascii=False) + "\n")
 
 
 @app.command("demo-data")
@@ -283,7 +294,7 @@ def demo_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     from engine.stages.demo import write_demo_data
 
     for path in write_demo_data(folder):
-        terminal.out.print(str(path), markup=False)
+        terminal.out.print(str(path))
 
 
 @app.command("policy-text")
@@ -307,8 +318,8 @@ def policy_text(
 
     done = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
     for note in done.notes:
-        terminal.err.print(f"warning: {note}", markup=False)
-    terminal.out.print(f"policy-text: {done.line}, written to {out}", markup=False)
+        terminal.err.print(f"warning: {note}")
+    terminal.out.print(f"policy-text: {done.line}, written to {out}")
 
 
 def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
@@ -341,31 +352,43 @@ def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
     sys.unraisablehook = _send_again
     signal.signal(signal.SIGTERM, _terminate)
+    for screen in (terminal.out, terminal.err):
+        screen.stream.prepare()
+    code = _exit_code()
+    if terminal.out.stream.lost is not None:  # the work is done, but what it printed went nowhere
+        code = code or 1
+        if not terminal.out.stream.reader_left:
+            terminal.err.print(f"failed: standard output: {terminal.out.stream.lost}", style="red")
+    if code:
+        sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command; what went wrong is one message."""
     try:
         code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
+        terminal.out.stream.flush()
     except InputError as error:
-        terminal.err.print(f"error: {error}", markup=False, style="red")
-        sys.exit(2)
-    except RunError as error:
-        terminal.err.print(f"failed: {error}", markup=False, style="red")
-        sys.exit(1)
+        terminal.err.print(f"error: {error}", style="red")
+        return 2
+    except JobsFailed as error:
+        return error.code
     except (KeyboardInterrupt, typer.Abort):
         word = "terminated" if _terminated else "interrupted"
         terminal.err.print(f"{word}: files already written are whole; run again to do the rest")
-        sys.exit(_TERMINATED if _terminated else _INTERRUPTED)
-    except BrokenPipeError:  # the reader (head, less) has seen enough; nothing is left to be flushed to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        terminal.err.print(f"failed: {error}", markup=False, style="red")
-        sys.exit(1)
+        return _TERMINATED if _terminated else _INTERRUPTED
+    except (RunError, OSError) as error:
+        terminal.err.print(f"failed: {error}", style="red")
+        return 1
     except Exception as error:
-        code = _usage_error(error)
-        if code is None:
-            raise
-        sys.exit(code)
+        usage = usage_error(error)
+        if usage is not None:
+            return usage
+        terminal.err.print(f"failed: {unexpected(error)}", style="red")
+        return 1
+    return 0
 
 
 def _send_again(unraisable: Any) -> None:
@@ -376,15 +399,6 @@ def _send_again(unraisable: Any) -> None:
         timer.start()
     else:
         sys.__unraisablehook__(unraisable)
-
-
-def _usage_error(error: Exception) -> int | None:
-    """2 for what the command-line parser refuses (its message is printed), None for any other error."""
-    show = getattr(error, "show", None)
-    if show is None:
-        return None
-    show()
-    return 2
 
 
 if __name__ == "__main__":

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class InputError(ValueError):
     """The input is wrong; the message says what, where, and what to do about it.
@@ -31,3 +36,34 @@ def _rebuild(problem: str, where: str | None, remedy: str | None) -> InputError:
 
 class RunError(RuntimeError):
     """The run could not be finished although the input looks right; the message says how to go on."""
+
+
+@contextmanager
+def readable(path: Path, *, remedy: str) -> Iterator[None]:
+    """A boundary around one file: whatever its reader raises ends in an `InputError` that names the file.
+
+    Libraries raise nearly anything on a damaged file; a list of their exceptions is never complete. The cause is
+    logged with its traceback and chained.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        logging.getLogger("engine").debug("cannot read %s", path, exc_info=True)
+        raise InputError(f"cannot be read ({described(error)})", where=str(path), remedy=remedy) from error
+
+
+def described(error: BaseException) -> str:
+    """Kind and message of an error in one line; the message alone where it is a sentence.
+
+    >>> described(KeyError("word/document.xml")), described(ValueError("File is not whole")), described(MemoryError())
+    ("KeyError: 'word/document.xml'", 'File is not whole', 'MemoryError')
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    text = lines[0][:300]
+    return text if " " in text else f"{type(error).__name__}: {text}"

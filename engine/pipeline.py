@@ -12,11 +12,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
+from engine.stages.clock import Clock
 from engine.stages.finished import STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare import Prepared, distinct_data, prepare_job
 
@@ -67,6 +67,8 @@ class Results:
         Where the files are, if any were written.
     found : bool
         An earlier run had written them; nothing was computed.
+    undrawn : tuple of str
+        Figures that could not be drawn, and why; numbers and tables are there, and the next run draws again.
     """
 
     job: str
@@ -81,21 +83,7 @@ class Results:
     validation: dict[str, Any]
     folder: Path | None = None
     found: bool = False
-
-
-@dataclass
-class Clock:
-    """Seconds spent in each stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+    undrawn: tuple[str, ...] = ()
 
 
 def run(
@@ -175,8 +163,9 @@ def run(
                 return results
             with writing(folder):
                 results = write(results, folder, lang=lang)
-        with writing(folder):
-            mark_finished(folder, key)
+        if not results.undrawn:
+            with writing(folder):
+                mark_finished(folder, key)
         return results
 
 
@@ -215,20 +204,21 @@ def _kept(
 
 def _found(plan: Plan, folder: Path) -> Results:
     """What an earlier run wrote."""
-    from engine.stages.output import read_results
+    from engine.stages.saved import read_job
 
-    frames, manifest, validation = read_results(folder)
+    saved = read_job(folder)
+    frames = saved.frames
     return Results(
         job=plan.loaded.job.job,
-        title=manifest["title"],
+        title=saved.manifest["title"],
         estimates=frames.pop("estimates"),
         event_study=frames.pop("event_study", None),
         inference=frames.pop("inference", pd.DataFrame()),
         draws=frames.pop("draws", pd.DataFrame()),
         influence=frames.pop("influence", pd.DataFrame()),
         findings=frames,
-        manifest=manifest,
-        validation=validation,
+        manifest=saved.manifest,
+        validation=saved.validation,
         folder=folder,
         found=True,
     )
@@ -368,11 +358,18 @@ def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
         **results.findings,
     }
     wanted = {name: frame for name, frame in frames.items() if frame is not None and len(frame)}
-    write_results(wanted, results.manifest, results.validation, folder, words_of(lang))
-    return replace(results, folder=folder)
+    undrawn = write_results(wanted, results.manifest, results.validation, folder, words_of(lang))
+    return replace(results, folder=folder, undrawn=undrawn)
 
 
-def report(folder: str | Path, *, draw: bool = True, lang: str = "en", docx: bool = False) -> Path:
+def report(
+    folder: str | Path,
+    *,
+    draw: bool = True,
+    lang: str = "en",
+    docx: bool = False,
+    notice: Callable[[Exception], None] | None = None,
+) -> Path:
     """The page ``report.html`` of all jobs that `run` wrote into a folder.
 
     Parameters
@@ -384,13 +381,19 @@ def report(folder: str | Path, *, draw: bool = True, lang: str = "en", docx: boo
         ``en`` or ``zh``.
     docx : bool
         Write ``tables.docx`` too: all tables, for Word.
+    notice : callable, optional
+        Gets the `InputError` of every damaged job and a `RunError` for figures that cannot be drawn; the page has
+        the rest. Without it the first is raised once the page is written.
+
+    Raises `InputError` where no job of the folder can be reported.
     """
     from engine.report.words import words_of
-    from engine.stages.output import render_folder, write_docx, write_page
+    from engine.stages.report import write_report
 
+    problems: list[Exception] = []
     words, folder = words_of(lang), Path(folder)
     with writing(folder):
-        page = (render_folder if draw else write_page)(folder, words)
-        if docx:
-            write_docx(folder, words)
+        page = write_report(folder, words, draw=draw, docx=docx, notice=notice or problems.append)
+    if problems:
+        raise problems[0]
     return page

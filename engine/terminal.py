@@ -1,24 +1,114 @@
-"""What the command shows while it works, and where it keeps compiled kernels."""
+"""What the command shows while it works, and where it keeps compiled kernels.
+
+Nothing that is shown can stop a computation: text that the terminal cannot show is replaced, and when the reader of
+standard output has left, or the disk behind it is full, the work goes on without it (`Stream`).
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+
+from engine.characters import encodable, visible
 
 if TYPE_CHECKING:
     from engine.runtime.clusters import Opener
     from engine.runtime.execute import Machine, Progress
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Stream:
+    """Standard output or standard error of this process as a file that never raises.
+
+    Attributes
+    ----------
+    lost : OSError or ValueError or None
+        Why nothing is written any more, once writing has failed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.lost: OSError | ValueError | None = None
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._file, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        try:
+            return bool(self._file is not None and self._file.isatty())
+        except (OSError, ValueError):
+            return False
+
+    def fileno(self) -> int:
+        if self._file is None:
+            raise OSError(errno.EBADF, "closed")
+        return self._file.fileno()
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda file: file.write(encodable(text, self.encoding)))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(lambda file: file.flush())
+
+    def prepare(self) -> None:
+        """Begin anew, and let what libraries write to the file themselves fail as little as what we write."""
+        self.lost = None
+        with suppress(AttributeError, OSError, ValueError):
+            self._file.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+    @property
+    def reader_left(self) -> bool:
+        """Whether writing failed because nobody reads on (``| head``)."""
+        return isinstance(self.lost, BrokenPipeError)
+
+    @property
+    def _file(self) -> IO[str] | None:
+        """The file as it is now: while a bar is shown, rich puts one of its own in its place."""
+        file: IO[str] | None = getattr(sys, self._name)
+        return getattr(file, "rich_proxied_file", file)
+
+    def _attempt(self, action: Callable[[IO[str]], object]) -> None:
+        file = self._file
+        if file is None or self.lost is not None:
+            return
+        try:
+            action(file)
+        except (OSError, ValueError) as error:  # ValueError: the file is closed
+            self.lost = error
+            with suppress(
+                OSError, ValueError
+            ):  # what is still in the buffer must not fail once more at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
+class Screen(Console):
+    """A console that shows text as it stands: no markup, no emoji for ``:names:``, no control characters."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        super().__init__(
+            file=cast("IO[str]", stream), highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As `rich.console.Console.print`, of text made visible."""
+        shown = (visible(part) if isinstance(part, str) else part for part in objects)
+        super().print(*shown, **{"markup": False, "emoji": False, **options})
+
+
+out = Screen(Stream("stdout"))
+err = Screen(Stream("stderr"))
 
 _LINE_SECONDS = 30  # between lines of progress in a log
 
@@ -64,11 +154,18 @@ def progress_shown() -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     left = TimeRemainingColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _rate(), left)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _rate(),
+        left,
+    )
     with Progress(*columns, console=err, transient=True) as bars:
         known: dict[str, tuple[Any, float]] = {}
 
         def tell(label: str, done: int, total: int) -> None:
+            label = visible(label)
             if label not in known or done <= 1:
                 known[label] = (bars.add_task(label, total=total, visible=False), time.perf_counter())
             task, start = known[label]

@@ -235,13 +235,65 @@ def test_failures_are_one_message(
     assert command("run", EURO) == (code, "", message)
 
 
-def test_a_bug_is_not_dressed_up(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("ours")
+def test_an_unexpected_error_is_one_message_and_the_next_job_runs(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its traceback is in a file, the exit code is 1, and the page has the job that ran."""
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {EURO}\njob: {name}\nsweep: null\n")
+    original = pipeline.run
+
+    def fail(job: Path, **options: Any) -> pipeline.Results:
+        if job.stem == "first":
+            raise ZeroDivisionError("ours :smile: [/red]")
+        return original(job, **options)
 
     monkeypatch.setattr(pipeline, "run", fail)
-    with pytest.raises(ZeroDivisionError, match="ours"):
-        command("run", EURO)
+    code, out, err = command("run", "first.yaml", "second.yaml", "--out", "out")
+    log = Path("out/.dyadid/errors.log")
+    assert code == 1
+    assert err == (
+        "failed: first.yaml: unexpected ZeroDivisionError: ours :smile: [/red]\n  remedy: this is a fault of dyadid "
+        f"or of a library it uses; the traceback is in {log}; please report it\n"
+    )
+    assert "second: " in out
+    assert out.endswith("report: out/report.html\n")
+    assert "in fail\n" in log.read_text()
+    assert log.read_text().endswith("ZeroDivisionError: ours :smile: [/red]\n\n")
+
+
+def test_an_unexpected_error_of_other_commands_goes_to_the_cache_folder(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(pipeline, "check", fail)
+    code, out, err = command("check", EURO)
+    log = tmp_path / "cache" / "dyadid" / "errors.log"
+    assert (code, out) == (1, "")
+    assert err.startswith("failed: unexpected KeyError: 'ours'\n  remedy: ")
+    assert str(log) in err
+    assert "KeyError: 'ours'" in log.read_text()
+
+
+def test_wrong_data_of_one_job_leave_the_next(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {EURO}\njob: {name}\nsweep: null\n")
+    original = pipeline.run
+
+    def fail(job: Path, **options: Any) -> pipeline.Results:
+        if job.stem == "first":
+            raise InputError("is odd", where="k", remedy="make it even")
+        return original(job, **options)
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    code, out, err = command("run", "first.yaml", "second.yaml", "--out", "out")
+    assert (code, err) == (2, "error: k: is odd\n  remedy: make it even\n")
+    assert "second: " in out
 
 
 def test_help(command: Command) -> None:

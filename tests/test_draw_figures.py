@@ -11,6 +11,7 @@ from designs import JOBS, SMALL
 import engine
 from engine.report.words import ENGLISH, words_of
 from engine.stages import output
+from engine.stages.report import write_report
 
 FEW = [
     f"panel.options.cities={SMALL}",
@@ -47,7 +48,7 @@ def test_of_several_cells_the_last_is_named_in_words_that_can_be_drawn(
 
         monkeypatch.setattr(output, name, spy)
     monkeypatch.setattr(output, "drawable", lambda words: ENGLISH)
-    output.render_folder(tmp_path, words_of("zh"))
+    write_report(tmp_path, words_of("zh"), notice=pytest.fail)
     title = "Table 1, column 6: pairs.gravity.keep=all"
     assert drawn == {"placebo_figure": f"{title}: placebo", "influence_figure": f"{title}: influence"}
     assert shown(tmp_path / "paper_column6")["placebo"]["title"] == f"{title}：安慰剂检验"

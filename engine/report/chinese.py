@@ -20,6 +20,8 @@ CHINESE = {
     "Synthetic data.": "模拟数据。",
     "Synthetic data": "模拟数据",
     "Real data.": "真实数据。",
+    "Your data:": "您的数据：",
+    ": ": "：",
     "Origin of the data not recorded.": "未记录数据来源。",
     "Pairs and rows after every filter": "每一步筛选后的城市对数与观测数",
     "not recorded": "未记录",

@@ -361,7 +361,11 @@ def _missing_glyphs_logged() -> Iterator[None]:
         yield
     missing = [warning for warning in caught if "missing from" in str(warning.message)]
     for warning in caught:
-        if warning not in missing:
+        if "constrained_layout not applied" in str(
+            warning.message
+        ):  # labels longer than the figure: drawn anyhow
+            logging.getLogger(__name__).debug("%s", warning.message)
+        elif warning not in missing:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if missing:
         logging.getLogger(__name__).warning(

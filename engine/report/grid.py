@@ -9,11 +9,12 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from itertools import groupby, zip_longest
 from math import ceil
 from typing import Literal
 
+from engine.characters import spreadsheet_cell, visible
+from engine.report.markup import escape
 from engine.report.words import ENGLISH, Words
 
 Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
@@ -89,12 +90,12 @@ class Table:
 
     def to_text(self) -> str:
         """The table for a terminal, decimals aligned; a Chinese character takes two places."""
-        return "\n\n".join(_text(panel) for panel in self.panels()) + "\n"
+        return "\n\n".join(_text(panel) for panel in self._visible().panels()) + "\n"
 
     def to_latex(self) -> str:
         """The table for a paper: booktabs and threeparttable, one float a panel."""
         packages = "% needs \\usepackage{booktabs,threeparttable}; Chinese text needs XeLaTeX or LuaLaTeX\n"
-        return packages + "\n".join(_latex(panel) for panel in self.panels())
+        return packages + "\n".join(_latex(panel) for panel in self._visible().panels())
 
     def to_html(self, *, standalone: bool = False) -> str:
         """The table as a fragment of a page, or as a page of its own."""
@@ -105,14 +106,40 @@ class Table:
         return f'<!doctype html>\n<html lang="{self.words.html}">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
 
     def to_csv(self) -> str:
-        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell."""
+        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell.
+
+        Text that a spreadsheet would take for a formula has an apostrophe before it (`spreadsheet_cell`).
+        """
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["term", "row", *self.header])
+        writer.writerow(["term", "row", *map(spreadsheet_cell, self.header)])
         for row in self.rows:
             name = {"coefficient": "estimate", "error": f"std_error {row.label}"}.get(row.kind, row.label)
-            writer.writerow([row.term, name, *(entry.value for entry in row.entries)])
+            cells = [row.term, name, *(entry.value for entry in row.entries)]
+            writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
         return stream.getvalue()
+
+    def _visible(self) -> Table:
+        """The table with control characters of names and titles written out, each on one line."""
+
+        def line(text: str) -> str:
+            return visible(text).replace("\n", " ")
+
+        rows = (
+            replace(
+                row,
+                label=line(row.label),
+                entries=tuple(replace(entry, text=visible(entry.text)) for entry in row.entries),
+            )
+            for row in self.rows
+        )
+        return replace(
+            self,
+            title=line(self.title),
+            header=tuple(map(line, self.header)),
+            rows=tuple(rows),
+            notes=tuple(map(line, self.notes)),
+        )
 
 
 def _blocks(panel: Table) -> list[list[Row]]:

@@ -10,12 +10,12 @@ import base64
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 from engine.report.grid import Table
+from engine.report.markup import escape
 from engine.report.tables import number
 from engine.report.words import ENGLISH, Words, columns_phrase
 
@@ -114,19 +114,28 @@ def _bullets(sentences: Sequence[str]) -> str:
 
 
 def _origin(manifest: Mapping[str, Any], words: Words) -> Iterator[str]:
-    """Of every source of data: whether it is synthetic, in words, and what it is."""
+    """Of every source of data: what it is, and of those that come with the engine whether it is synthetic or real."""
     for data in (manifest.get("data") or {}, *(manifest.get("more_data") or ())):
-        synthetic = data.get("synthetic")
-        kind = {True: "synthetic", False: "real"}.get(synthetic, "")
-        word = {True: words("Synthetic data."), False: words("Real data.")}.get(
-            synthetic, words("Origin of the data not recorded.")
-        )
-        said = ": ".join(words.known(str(data[key])) for key in ("source", "description") if data.get(key))
+        kind, word, said = _source(data, words)
         yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
     if manifest.get("job"):
         form = "Job {job}, run at {created}." if manifest.get("created") else "Job {job}."
         ran = words(form, job=manifest["job"], created=manifest.get("created"))
         yield f'<p class="quiet">{escape(ran)}</p>'
+
+
+def _source(data: Mapping[str, Any], words: Words) -> tuple[str, str, str]:
+    """Class of the line, its first words and the rest; only built-in data are known to be real."""
+    described = words(": ").join(
+        words.known(str(data[key])) for key in ("source", "description") if data.get(key)
+    )
+    if data.get("synthetic"):
+        return "synthetic", words("Synthetic data."), described
+    if data.get("synthetic") is None or not data.get("source"):
+        return "", words("Origin of the data not recorded."), described
+    if str(data["source"]).startswith("builtin:"):
+        return "real", words("Real data."), described
+    return "", words("Your data:"), str(data["source"])
 
 
 def _figure(figure: tuple[str, str, bytes]) -> str:

@@ -150,6 +150,14 @@ TOLD_AGAIN = {
     "every cohort is drawn; {year} ({size} cities) is missing from {count}": "{kind}：{reps} 次抽样中有 {lost} 次（"
     "{share}%）缺少某一批次的全部城市，已略去，因此其标准误与区间以每一批次都被抽到为条件；{year} 年批次（{size} 个"
     "城市）在 {count} 次中缺失",
+    # Specification curves
+    "the curve has no joint test: {reason}": "曲线没有联合检验：{reason}",
+    "its cells differ in reps, seed or strata of inference.permutation": "各单元的 inference.permutation 中 reps、seed "
+    "或 strata 不同",
+    "its cells differ in their cities": "各单元的城市不同",
+    "its cells differ in the strata of their cities": "各单元中城市的分层不同",
+    "its cells date adoption in different orders of the cities": "各单元中各城市政策实施的先后次序不同",
+    "its assignments are enumerated, and its cells differ in their cohorts": "分配方式为全部枚举，而各单元的批次不同",
     # A cell's name, or a split's, before any of these
     "{split}: {name}": "{split}: {name}",
 }

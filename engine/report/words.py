@@ -36,8 +36,8 @@ class Words:
     catalogue: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, text: str, /, **values: Any) -> str:
-        """The text in this language, its places filled; KeyError where the catalogue lacks it."""
-        form = self.catalogue[text] if self.catalogue else text
+        """The text in this language, its places filled; English where the catalogue lacks it."""
+        form = self.catalogue.get(text, text)
         return form.format(**values) if values else form
 
     def known(self, text: str) -> str:

@@ -24,8 +24,8 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, content: str) -> Path:
-    """Write UTF-8 text atomically."""
-    return write_bytes(path, content.encode())
+    """Write UTF-8 text atomically; half a surrogate pair, which UTF-8 has no bytes for, is written as its escape."""
+    return write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_with(path: Path, writer: Callable[[Path], object]) -> Path:

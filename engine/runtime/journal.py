@@ -40,7 +40,8 @@ class Journal:
         """Add a line; ``facts`` are plain values."""
         if self._folder is None:
             return
-        line = json.dumps({"time": _now(), "event": event, **facts}, ensure_ascii=False).encode() + b"\n"
+        text = json.dumps({"time": _now(), "event": event, **facts}, ensure_ascii=False)
+        line = text.encode(errors="backslashreplace") + b"\n"  # names of files may not be UTF-8
         with suppress(OSError), self._lock, open(self._folder / LOG, "ab", buffering=0) as stream:
             start = stream.tell()
             written = 0

@@ -76,10 +76,7 @@ def _jobs(out: Path) -> list[Path]:
 
 
 def _progress(state: Path) -> str:
-    try:
-        told: dict[str, Any] = json.loads(_read(state / PROGRESS))
-    except ValueError:
-        told = {}
+    told = _told(state / PROGRESS)
     name, word = told.get("job") or state.parent.name, told.get("state", "unknown")
     if word == "running" and not is_locked(state):
         word = "stopped without a word; run it again to do the rest"
@@ -89,10 +86,28 @@ def _progress(state: Path) -> str:
             parts.append(f"{told['label']} {told['done']:,} of {told['total']:,}")
         parts += [str(told[key]) for key in ("where", "dashboard") if told.get(key)]
     if told.get("started") and told.get("updated"):
-        start, last = (datetime.fromisoformat(told[key]) for key in ("started", "updated"))
+        start, last = told["started"], told["updated"]
         took = ((datetime.now(UTC) if word == "running" else last) - start).total_seconds()
         parts.append(f"{took:,.0f} s")
     return ", ".join(parts)
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """``progress.json`` without what is damaged in it."""
+    try:
+        told = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        told = {}
+    told = dict(told) if isinstance(told, dict) else {}
+    for key in ("started", "updated"):
+        try:
+            told[key] = datetime.fromisoformat(told[key]).astimezone(UTC)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            told[key] = None
+    counts = (told.get("done"), told.get("total"))
+    if not all(isinstance(count, int) for count in counts) or not isinstance(told.get("label"), str):
+        told["total"] = None
+    return told
 
 
 def _read(path: Path) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from engine.errors import InputError
+from engine.errors import described
 from engine.report.balance import balance_figure, balance_text
 from engine.report.curve import curve_figure, curve_sentences, curve_table, curve_text
-from engine.report.docx import docx_bytes
 from engine.report.figures import (
     coefficient_figure,
     coefficient_text,
@@ -25,14 +23,17 @@ from engine.report.figures import (
 )
 from engine.report.findings import finding_sentences, finding_tables
 from engine.report.grid import Table
-from engine.report.page import JobSection, report_page
 from engine.report.placebo import influence_figure, influence_text, placebo_figure, placebo_text
 from engine.report.reading import reading
 from engine.report.tables import regression_table
 from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text, write_with
+from engine.runtime.tracebacks import keep_traceback
+from engine.stages.finished import STATE
 
 MANIFEST = "manifest.json"
+_Named = tuple[str, str, str, Any]
+"""Name, title, text and figure."""
 FRAMES = (
     "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
     "contrasts", "curve",
@@ -45,10 +46,11 @@ def write_results(
     validation: dict[str, Any],
     folder: Path,
     words: Words = ENGLISH,
-) -> None:
+) -> tuple[str, ...]:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
 
-    ``frames`` become ``<name>.parquet``; those of an earlier run that this one does not have are removed.
+    ``frames`` become ``<name>.parquet``; those of an earlier run that this one does not have are removed. Returned
+    are the figures that could not be drawn, as `write_figures` has them.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
     for name in FRAMES:
@@ -58,8 +60,9 @@ def write_results(
             (folder / f"{name}.parquet").unlink(missing_ok=True)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
     write_tables(frames, manifest, folder, words)
-    write_figures(frames, manifest, folder, words)
+    undrawn = write_figures(frames, manifest, folder, words)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    return undrawn
 
 
 def write_tables(
@@ -67,7 +70,7 @@ def write_tables(
 ) -> None:
     """``table.txt``, ``.tex``, ``.html`` and ``.csv``; ``table_<name>`` for what only some jobs have."""
     written = set()
-    for name, table in _tables(frames, manifest, words):
+    for name, table in job_tables(frames, manifest, words):
         write_text(folder / f"{name}.txt", table.to_text())
         write_text(folder / f"{name}.tex", table.to_latex())
         write_text(folder / f"{name}.html", table.to_html(standalone=True))
@@ -82,23 +85,46 @@ def write_tables(
 
 def write_figures(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], folder: Path, words: Words = ENGLISH
-) -> None:
-    """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order."""
-    written = []
-    for name, title, text, figure in (
-        *_figures(frames, manifest, words),
-        *_balance_figures(frames, manifest, words),
-        *_draw_figures(frames, manifest, words),
-    ):
-        write_bytes(folder / f"{name}.pdf", figure_bytes(figure, "pdf"))
-        write_bytes(folder / f"{name}.png", figure_bytes(figure, "png"))
-        written.append({"name": name, "title": title, "text": text})
+) -> tuple[str, ...]:
+    """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order.
+
+    A figure that cannot be drawn (a broken font, a value that no axis can hold) loses no number and no other figure:
+    returned are sentences on those, and ``errors.log`` in the job's state folder has the tracebacks.
+    """
+    written, undrawn = [], []
+
+    def failed(error: Exception) -> None:
+        log = keep_traceback(error, folder / STATE)
+        undrawn.append(f"a figure could not be drawn ({described(error)}); the traceback is in {log}")
+
+    for make in (_figures, _balance_figures, _draw_figures):
+        for name, title, text, figure in _until_failure(make(frames, manifest, words), failed):
+            try:
+                drawn = figure_bytes(figure, "pdf"), figure_bytes(figure, "png")
+            except Exception as error:
+                failed(error)
+                continue
+            write_bytes(folder / f"{name}.pdf", drawn[0])
+            write_bytes(folder / f"{name}.png", drawn[1])
+            written.append({"name": name, "title": title, "text": text})
     write_text(folder / "figures.json", json.dumps(written, indent=1, ensure_ascii=False))
+    return tuple(undrawn)
 
 
-def _figures(
-    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
-) -> Iterator[tuple[str, str, str, Any]]:
+def _until_failure(figures: Iterator[_Named], failed: Callable[[Exception], None]) -> Iterator[_Named]:
+    """Figures as they are made; the first that fails ends its kind, not the others."""
+    while True:
+        try:
+            figure = next(figures)
+        except StopIteration:
+            return
+        except Exception as error:
+            failed(error)
+            return
+        yield figure
+
+
+def _figures(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words) -> Iterator[_Named]:
     """Name, title, text and figure: an event study a cell that has one, and the main term over the cells."""
     estimates, events = frames["estimates"], frames.get("event_study")
     subtitle = _subtitle(manifest, drawable(words))
@@ -146,7 +172,7 @@ def _figures(
 
 def _balance_figures(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
-) -> Iterator[tuple[str, str, str, Any]]:
+) -> Iterator[_Named]:
     """Standardised differences before and after matching, a figure a matched cell."""
     if "balance" not in frames:
         return
@@ -163,7 +189,7 @@ def _balance_figures(
 
 def _draw_figures(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
-) -> Iterator[tuple[str, str, str, Any]]:
+) -> Iterator[_Named]:
     """Placebo densities and influences of the last cell that has them, for the treatment or its adoption year."""
     inside = drawable(words)
     subtitle = _subtitle(manifest, inside)
@@ -245,7 +271,7 @@ def _synthetic(manifest: dict[str, Any]) -> bool:
     return any(data["synthetic"] for data in [manifest["data"], *manifest["more_data"]])
 
 
-def _tables(
+def job_tables(
     frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
 ) -> list[tuple[str, Table]]:
     """File name and table: the coefficients, or the summary of a curve, first; then what only some jobs have."""
@@ -282,97 +308,10 @@ def _table(estimates: pd.DataFrame, manifest: dict[str, Any], words: Words) -> T
     )
 
 
-def render_folder(folder: Path, words: Words = ENGLISH) -> Path:
-    """Make tables and figures again from the Parquet files of every job below a folder, then the page."""
-    for manifest, job in _finished(folder):
-        frames = _frames(job)
-        write_tables(frames, manifest, job, words)
-        write_figures(frames, manifest, job, words)
-    return write_page(folder, words)
-
-
-def write_page(folder: Path, words: Words = ENGLISH) -> Path:
-    """``report.html``: one page of every finished job below a folder."""
-    sections = [_section(manifest, job, words) for manifest, job in _finished(folder)]
-    page = report_page(sections, title=words("dyadid report"), words=words)
-    return write_text(folder / "report.html", page)
-
-
-def write_docx(folder: Path, words: Words = ENGLISH) -> Path:
-    """``tables.docx``: every table of every finished job below a folder."""
-    tables = [
-        table for manifest, job in _finished(folder) for _, table in _tables(_frames(job), manifest, words)
-    ]
-    path = folder / "tables.docx"
-    write_bytes(path, docx_bytes(tables))
-    return path
-
-
-def _finished(folder: Path) -> list[tuple[dict[str, Any], Path]]:
-    """Manifests of finished jobs, the folder itself or those in it: "Table 1. ..." and on, then others by name."""
-    if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
-    found = []
-    for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]:
-        if path.is_file():
-            found.append((_read_manifest(path), path.parent))
-    if not found:
-        raise InputError(
-            "no finished job here (no manifest.json)",
-            where=str(folder),
-            remedy="run `dyadid run JOB --out DIR` first",
-        )
-    return sorted(found, key=lambda one: _place(one[0]["title"]))
-
-
-def _place(title: str) -> tuple[int, int]:
-    """Numbered tables, in order, before numbered figures, and both before what has no number."""
-    found = re.match(r"(Figure|Table) (\d+)\. ", title)
-    return (2, 0) if found is None else (0 if found[1] == "Table" else 1, int(found[2]))
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"title", "treatment", "data", "more_data", "cells", "confidence"} - set(manifest)
-    except (ValueError, TypeError):
-        missing = {"everything"}
-    if missing:
-        raise InputError(
-            f"lacks {', '.join(sorted(missing))}: it was made by another version, or is damaged",
-            where=str(path),
-            remedy="run the job again",
-        )
-    return dict(manifest)
-
-
-def _frames(job: Path) -> dict[str, pd.DataFrame]:
-    paths = {name: job / f"{name}.parquet" for name in FRAMES}
-    return {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
-
-
-def read_results(job: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any]]:
-    """Frames, manifest and validation report that `write_results` left in a folder."""
-    return _frames(job), _read_manifest(job / MANIFEST), _validation(job)
-
-
-def _validation(job: Path) -> dict[str, Any]:
-    return dict(json.loads((job / "validation.json").read_text(encoding="utf-8")))
-
-
-def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
-    frames = _frames(job)
-    figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
-    return JobSection(
-        manifest=manifest,
-        tables=[table for _, table in _tables(frames, manifest, words)],
-        figures=[(one["title"], one["text"], (job / f"{one['name']}.png").read_bytes()) for one in figures],
-        reading=_reading(frames, manifest, words),
-        validation=_validation(job),
-    )
-
-
-def _reading(frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words) -> list[str]:
+def reading_sentences(
+    frames: Mapping[str, pd.DataFrame], manifest: dict[str, Any], words: Words
+) -> list[str]:
+    """The tables of a job in words."""
     term, main = _curve_term(frames, manifest), manifest["treatment"]
     if term is not None:
         return curve_sentences(frames["estimates"], term, tests=frames.get("curve"), words=words)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from engine.cities import builtin
 from engine.errors import InputError
-from engine.runtime.files import output_folder, write_with
+from engine.runtime.files import output_folder, write_text, write_with
+from engine.stages.csv_files import csv_text
 from engine.tables.read import read_file, refuse_broken
 from engine.text.count import count_instruments
 from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
@@ -38,6 +39,8 @@ def write_policy_text(
     pool: str = "pilots",
 ) -> PolicyTextFiles:
     """Write ``counts.csv``, ``passages.csv``, ``weights.csv``, ``indices.csv`` and ``instruments.csv``.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it (`csv_text`).
 
     Parameters
     ----------
@@ -80,10 +83,7 @@ def write_policy_text(
     }
     merged = merge_into(frame, result.indices) if frame is not None else None
     # the mark tells Excel that the text is UTF-8
-    written = [
-        write_with(out / f"{name}.csv", partial(table.to_csv, index=False, encoding="utf-8-sig"))
-        for name, table in tables.items()
-    ]
+    written = [write_text(out / f"{name}.csv", f"\ufeff{csv_text(table)}") for name, table in tables.items()]
     if merged is not None:
         written.append(write_with(out / "panel.parquet", partial(merged.to_parquet, index=False)))
     line = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,13 @@ from engine.errors import InputError
 from engine.text.dictionary import Dictionary
 from engine.text.optional import library
 from engine.text.read import Document
+from engine.text.term_index import TermIndex
 
 _SENTENCE = re.compile("[^。！？；!?;\n]+[。！？；!?;]*[”’」』》）)]*")
 _OF_DOCUMENT = ["file", "city", "year"]
 _ALWAYS_A_WORD = 4  # characters: so many do not meet by accident
+_LONGEST_PASSAGE = 500  # characters
+_MOST_CHARACTERS = 200_000_000  # of all passages
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Counts:
         term was found. ``sentence`` is the number of the passage in its document and ``position`` that of
         the term's first character in the passage, both from 1. Where ``counted`` is false, the characters of
         the term stand there across words (融资 in 金融|资产) or overlap another term, and no count has them.
+        Sentences of more than 500 characters are in parts.
     """
 
     counts: pd.DataFrame
@@ -59,11 +63,13 @@ def count_instruments(documents: Sequence[Document], dictionary: Dictionary) -> 
     Raises
     ------
     InputError
-        Where jieba is not installed, or cannot keep a term in one word.
+        Where jieba is not installed or cannot keep a term in one word, and where passages would have more than 200
+        million characters.
     """
     instruments, owner = dictionary.instruments, dictionary.of_term
-    tokenizer = _tokenizer(tuple(sorted(owner)))
-    found = {text: list(_hits(text, tokenizer, owner)) for text in {document.text for document in documents}}
+    tokenizer, index = _tokenizer(tuple(sorted(owner))), TermIndex(owner)
+    found = {text: _found(text, tokenizer, index) for text in dict.fromkeys(doc.text for doc in documents)}
+    _refuse_floods(documents, found)
     counts, passages = [], []
     for document in documents:
         head = (document.file, document.city, document.year)
@@ -84,23 +90,65 @@ def count_instruments(documents: Sequence[Document], dictionary: Dictionary) -> 
     )
 
 
-def _hits(text: str, tokenizer: Any, terms: Collection[str]) -> Iterator[_Hit]:
+def _found(text: str, tokenizer: Any, index: TermIndex) -> list[_Hit]:
+    hits, size = [], 0
+    for hit in _hits(text, tokenizer, index):
+        hits.append(hit)
+        size += len(hit.passage)
+        if size > _MOST_CHARACTERS:
+            break
+    return hits
+
+
+def _refuse_floods(documents: Sequence[Document], found: Mapping[str, Sequence[_Hit]]) -> None:
+    """Passages are written once for every term in them: text that is nothing but terms would fill the disk."""
+    sizes = {text: sum(len(hit.passage) for hit in hits) for text, hits in found.items()}
+    if sum(sizes[document.text] for document in documents) > _MOST_CHARACTERS:
+        largest = max(documents, key=lambda document: sizes[document.text])
+        raise InputError(
+            f"the passages with terms would have more than {_MOST_CHARACTERS:,} characters, most of them those of "
+            f"'{largest.file}'",
+            where="policy-text",
+            remedy="take terms out that stand everywhere, or count the documents in several folders",
+        )
+
+
+def _hits(text: str, tokenizer: Any, index: TermIndex) -> Iterator[_Hit]:
     """Places of terms in a text, in its order."""
-    anywhere = re.compile(
-        f"(?=({'|'.join(re.escape(term) for term in sorted(terms, key=len, reverse=True))}))"
-    )
-    for number, match in enumerate(_SENTENCE.finditer(text), start=1):
-        passage = match[0].strip()
-        words = tokenizer.tokenize(passage, HMM=False)
-        places = [(start, word, True) for word, start, _ in words if word in terms]
-        taken = {start + offset for start, term, _ in places for offset in range(len(term))}
-        places += [
-            (place.start(), place[1], False)
-            for place in anywhere.finditer(passage)
-            if not taken.issuperset(range(*place.span(1)))
-        ]
-        for start, term, counted in sorted(places):
-            yield _Hit(term, counted, number, start + 1, passage)
+    number, seen = 0, dict[str, list[tuple[int, str, bool]]]()
+    for match in _SENTENCE.finditer(text):
+        for passage in _pieces(match[0].strip()):
+            number += 1
+            if passage not in seen:  # forms repeat their sentences
+                seen[passage] = _places(passage, tokenizer, index)
+            for start, term, counted in seen[passage]:
+                yield _Hit(term, counted, number, start + 1, passage)
+
+
+def _places(passage: str, tokenizer: Any, index: TermIndex) -> list[tuple[int, str, bool]]:
+    """Start, term and whether it counts, in order."""
+    anywhere = list(index.places(passage))
+    if not anywhere:  # most sentences: segmentation is what takes time
+        return []
+    words = tokenizer.tokenize(passage, HMM=False)
+    places = [(start, word, True) for word, start, _ in words if word in index]
+    taken = {start + offset for start, term, _ in places for offset in range(len(term))}
+    places += [
+        (start, term, False)
+        for start, term in anywhere
+        if not taken.issuperset(range(start, start + len(term)))
+    ]
+    return sorted(places)
+
+
+def _pieces(sentence: str) -> Iterator[str]:
+    """The sentence; one longer than any sentence is in parts, after a comma or a blank where there is one."""
+    while len(sentence) > _LONGEST_PASSAGE:
+        cut = max(sentence.rfind(mark, 0, _LONGEST_PASSAGE) for mark in "，、, ") + 1
+        cut = cut if cut > _LONGEST_PASSAGE // 2 else _LONGEST_PASSAGE
+        yield sentence[:cut].strip()
+        sentence = sentence[cut:].strip()
+    yield sentence
 
 
 @lru_cache(maxsize=2)
@@ -114,7 +162,7 @@ def _tokenizer(terms: tuple[str, ...]) -> Any:
     """
     frequencies, total = _general_words()
     tokenizer = library("jieba").Tokenizer()
-    compound = re.compile("|".join(map(re.escape, terms))).search
+    compound = TermIndex(terms).anywhere
     # filled here because its own way would leave a file in the shared temporary folder, and believe one there
     tokenizer.FREQ = {
         word: number if not compound(word) or word in terms else 0 for word, number in frequencies.items()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from engine.characters import without_apostrophe
 from engine.errors import InputError
 from engine.tables import cells
 from engine.tables.read import read_columns
@@ -83,7 +84,8 @@ def read_dictionary(path: Path = DEFAULT) -> Dictionary:
 
 def _instrument(row: list[object], where: str) -> Instrument:
     """One row, checked by itself."""
-    kind, name, terms = ("" if pd.isna(cell) else str(cell).strip() for cell in row)  # type: ignore[call-overload]
+    texts = ("" if pd.isna(cell) else str(cell).strip() for cell in row)  # type: ignore[call-overload]
+    kind, name, terms = map(without_apostrophe, texts)  # a dictionary that policy-text wrote has them
     if kind not in KINDS:
         raise InputError(f"unknown kind '{kind}'", where=where, remedy=f"a kind is {', '.join(KINDS)}")
     if not name:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
-from engine.errors import InputError
-from engine.text.optional import library
+from engine.errors import InputError, readable
+from engine.text.docx_text import read_docx
+from engine.text.pdf_text import read_pdf
 
 ENDINGS = (".txt", ".docx", ".pdf")
 
@@ -22,8 +20,6 @@ _LOOK_ALIKE = re.compile("[\u2e80-\u2fdf\uf900-\ufaff\uff10-\uff19\uff21-\uff3a\
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _BLANK = re.compile("[ \t\r\f\v\u00a0\u2000-\u200a]+")
 _GAP = re.compile(f"(?<=[{_HAN}，、（《“]) (?=[{_HAN}，、。）》”])")
-_PAGE_NUMBER = re.compile(r"[\s—–\-·]*(第?\s*\d{1,4}\s*页?)[\s—–\-·]*")
-_OLE = b"\xd0\xcf\x11\xe0"  # how files of the old Office, and encrypted ones of the new, begin
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -37,8 +33,8 @@ def extract(path: Path) -> tuple[str, list[str]]:
     Raises
     ------
     InputError
-        Unknown ending, a file that is empty, damaged or encrypted, one without a text layer (a scan), and one
-        without a Chinese character.
+        Unknown ending, a file that is empty, damaged, encrypted or beyond the limits, one without a text layer
+        (a scan), and one without a Chinese character.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -46,23 +42,35 @@ def extract(path: Path) -> tuple[str, list[str]]:
             "save it as .docx or .pdf" if ending in (".doc", ".wps") else f"readable are {', '.join(ENDINGS)}"
         )
         raise InputError(f"unknown ending '{path.suffix}'", where=str(path), remedy=remedy)
-    if path.stat().st_size == 0:
-        raise InputError("the file is empty", where=str(path), remedy="replace it or take it off the list")
-    notes: list[str] = []
-    if ending == ".txt":
-        raw = _text(path)
-    elif ending == ".docx":
-        raw = _docx(path)
-    else:
-        raw, notes = _pdf(path)
-    text = clean(raw)
+    with readable(path, remedy=_REMEDIES[ending]):
+        _check_size(path, ending)
+        raw, notes = _READERS[ending](path)
+        text = clean(raw)
     if not re.search(f"[{_HAN}]", text):
         raise InputError(
             "there is no Chinese character in its text" if text else "there is no text in it",
             where=str(path),
             remedy="save it again, as UTF-8 text or as .docx",
         )
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(
+            f"its text has {len(text):,} characters; a document may have {MOST_CHARACTERS:,}",
+            where=str(path),
+            remedy="divide it into documents, each with its row in the list",
+        )
     return text, notes
+
+
+def _check_size(path: Path, ending: str) -> None:
+    size, most = path.stat().st_size, _MOST_BYTES[ending]
+    if size == 0:
+        raise InputError("the file is empty", where=str(path), remedy="replace it or take it off the list")
+    if size > most:
+        raise InputError(
+            f"the file has {size:,} bytes; a {ending} file may have {most:,}",
+            where=str(path),
+            remedy="save its text alone as .txt, or divide it",
+        )
 
 
 def clean(text: str) -> str:
@@ -88,83 +96,23 @@ def clean(text: str) -> str:
     return "\n".join(_GAP.sub("", _BLANK.sub(" ", paragraph)) for paragraph in paragraphs)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> tuple[str, list[str]]:
     content = path.read_bytes()
     marked = [encoding for mark, encoding in _MARKS.items() if content.startswith(mark)]
     for encoding in marked or ["utf-8", "gb18030"]:
         try:
-            return content.decode(encoding)
+            return content.decode(encoding), []
         except UnicodeDecodeError:
             continue
     raise InputError("the text is neither UTF-8 nor GB18030", where=str(path), remedy="save it as UTF-8")
 
 
-def _docx(path: Path) -> str:
-    with path.open("rb") as stream:
-        if stream.read(4) == _OLE:
-            raise InputError(
-                "the file is encrypted, or an old .doc",
-                where=str(path),
-                remedy="open it and save it as .docx without a password",
-            )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            body = ElementTree.fromstring(archive.read("word/document.xml"))
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, OSError, RuntimeError) as error:
-        raise _damaged(path, error, "open it in a word processor and save it again as .docx") from None
-    return "".join(_docx_parts(body))
-
-
-def _docx_parts(element: ElementTree.Element) -> Iterator[str]:
-    """Text in reading order; a paragraph and a table cell end with an empty line."""
-    name = element.tag.rpartition("}")[2]
-    if name in ("Fallback", "moveFrom", "del"):  # the second copy of a text box; what changes took away
-        return
-    if name == "t":
-        yield element.text or ""
-    elif name in ("tab", "br", "cr"):
-        yield "\t" if name == "tab" else "\n"
-    for child in element:
-        yield from _docx_parts(child)
-    if name in ("p", "txbxContent"):
-        yield "\n\n"
-
-
-def _pdf(path: Path) -> tuple[str, list[str]]:
-    pypdf = library("pypdf")
-    try:
-        reader = pypdf.PdfReader(path)
-        # an empty password opens files that are only protected against changes
-        locked = reader.is_encrypted and not reader.decrypt("")
-        pages = [] if locked else [page.extract_text() for page in reader.pages]
-    except pypdf.errors.DependencyError:
-        locked = True  # of the ciphers, pypdf by itself knows only the oldest
-    except Exception as error:  # a damaged file raises nearly anything
-        raise _damaged(path, error, "open it and print it to a new .pdf, or save its text as .txt") from None
-    if locked:
-        raise InputError(
-            "the file is encrypted",
-            where=str(path),
-            remedy="save a copy without a password, or its text as .txt",
-        )
-    silent = [str(number) for number, page in enumerate(pages, start=1) if not page.strip()]
-    if len(silent) == len(pages):
-        raise InputError(
-            f"none of its {len(pages)} pages has text: it is a scan",
-            where=str(path),
-            remedy="run character recognition (OCR) on it, or save its text as .txt",
-        )
-    notes = [f"{path.name}: no text on page {', '.join(silent)} of {len(pages)}: scanned?"] if silent else []
-    lines = [line for page in pages for line in _without_page_number(page)]
-    return "\n".join(lines), notes
-
-
-def _without_page_number(page: str) -> list[str]:
-    """Lines of a page between its margins, so that a sentence goes on from one page to the next."""
-    lines = [line for line in page.split("\n") if not _PAGE_NUMBER.fullmatch(line)]
-    return "\n".join(lines).strip("\n").split("\n")
-
-
-def _damaged(path: Path, error: Exception, remedy: str) -> InputError:
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"cannot be read ({why})", where=str(path), remedy=remedy)
+MOST_CHARACTERS = 2_000_000
+"""Characters of one document: a book of more than a thousand pages."""
+_MOST_BYTES = {".txt": 50_000_000, ".docx": 200_000_000, ".pdf": 200_000_000}
+_READERS = {".txt": _text, ".docx": read_docx, ".pdf": read_pdf}
+_REMEDIES = {
+    ".txt": "save it as UTF-8 text",
+    ".docx": "open it in a word processor and save it again as .docx",
+    ".pdf": "open it and print it to a new .pdf, or save its text as .txt",
+}

@@ -16,6 +16,9 @@ from engine.text.extract import extract
 LIST = "documents.csv"
 DEMO = Path(__file__).parent / "data" / "demo_documents"
 
+MOST_CHARACTERS = 20_000_000
+"""Characters of all documents of a folder; the segmentation of so many takes some minutes."""
+
 _COLUMNS = ("file", "city", "year", "title", "source")
 _LEFT_ALONE = (".", "~$")  # files of the system, and locks of open ones, begin so
 _SHOWN = 5
@@ -61,10 +64,17 @@ def read_documents(folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]
         (`engine.text.extract.extract`), and the same text twice for a city.
     """
     table = _list(folder)
-    texts, notes = {}, []
+    texts, notes, size = {}, list[str](), 0
     for file in dict.fromkeys(table["file"]):
         texts[file], more = extract(folder / file)
         notes += more
+        size += len(texts[file])
+        if size > MOST_CHARACTERS:
+            raise InputError(
+                f"the documents up to {file} have {size:,} characters; {MOST_CHARACTERS:,} is the most at once",
+                where=str(folder),
+                remedy="count them in several folders",
+            )
     documents = tuple(
         Document(file=row[0], city=row[1], year=row[2], title=row[3], source=row[4], text=texts[row[0]])
         for row in table.itertuples(index=False, name=None)

@@ -29,12 +29,14 @@ ENGINE = Path(engine.report.__file__).parents[1]
 
 
 def texts_in_code():
-    """Every literal handed to ``words(...)``, or put into a variable called ``form`` first."""
+    """Every literal handed to ``words(...)``, whatever the words are called, or put into ``form`` first."""
     found = set()
     for path in [*ENGINE.glob("report/*.py"), ENGINE / "stages" / "output.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if call and node.func.id == "words" and node.args:
+            name = (
+                getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            )
+            if name in ("words", "inside", "self") and node.args:
                 said = node.args[0]
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "form":
                 said = node.value
@@ -87,12 +89,15 @@ SPEAKERS = {
         "weightless_note",
     ],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
+    "stages/counts.py": ["filter_steps"],
+    "stages/curve.py": ["curve_frame", "_incomparable"],
     "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings", "_adopter_warning"],
     "stages/absorbed.py": ["_with_unconverged"],
     "stages/inference/__init__.py": ["run_inference"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }
+KEYS = {"panel", "deflate", "columns", "inference", "permutation", "reps", "seed", "strata"}
 KIND = {
     "_two_way": "city: ",
     "_dyadic": "dyadic: ",
@@ -101,31 +106,82 @@ KIND = {
 }  # the manifest puts it before
 
 
+# Functions and files with sentences that never reach a page: parts of errors, and lines for the terminal.
+ELSEWHERE = {
+    "cities/balance.py": ["_too_few"],
+    "estimate/absorb.py": ["_refuse_missing", "_closed_form", "_sweep", "_iterate"],
+    "estimate/absorb_collinear.py": ["refuse_collinear"],
+    "estimate/logit.py": ["_sentence"],
+    "pairs/table.py": ["_units"],
+    "stages/absorbed.py": ["_advised"],
+    "stages/inference/bootstrap.py": ["_decomposition_rows"],
+    "tables/arithmetic.py": ["parse"],
+    **dict.fromkeys(
+        (f"stages/{name}.py" for name in (
+            "demo", "describe", "draw", "follow", "output", "policy_text", "report", "saved", "submit",
+        )),
+        None,
+    ),
+}  # fmt: skip
+ROOMS = ("tables", "cities", "pairs", "estimate", "infer", "stages")
+
+
+def functions_of(path):
+    tree = ast.parse((ENGINE / path).read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
 def sentences(path, functions):
     """Every text of four words or more in these functions, but for errors and docstrings; its places filled."""
-    tree = ast.parse((ENGINE / path).read_text(encoding="utf-8"))
-    for function in ast.walk(tree):
-        if not (isinstance(function, ast.FunctionDef) and function.name in functions):
-            continue
-        errors = {
-            id(part) for node in ast.walk(function) if isinstance(node, ast.Raise) for part in ast.walk(node)
-        }
-        inner = {
-            id(one) for node in ast.walk(function) if isinstance(node, ast.JoinedStr) for one in node.values
-        }
-        for node in ast.walk(function):
-            if id(node) in errors | inner or node is getattr(function.body[0], "value", None):
-                continue
-            if isinstance(node, ast.JoinedStr):
-                said = "".join(
-                    one.value if isinstance(one, ast.Constant) else _filled(one) for one in node.values
-                )
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                said = node.value
-            else:
-                continue
-            if len(re.findall(r"[a-z]{2,}", said)) >= 4 and said[0] != " ":  # else a part of another
+    for function in functions_of(path):
+        if function.name in functions:
+            for said in sentences_of(function):
                 yield function.name, KIND.get(function.name, "") + said
+
+
+def sentences_of(function):
+    nodes = list(ast.walk(function))
+    errors = {
+        id(part)
+        for node in nodes
+        if isinstance(node, ast.Raise)
+        or getattr(getattr(node, "func", None), "id", "") in ("InputError", "RunError")
+        for part in ast.walk(node)
+    }
+    inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    documented = {
+        id(getattr(node.body[0], "value", None)) for node in nodes if isinstance(node, ast.FunctionDef)
+    }
+    for node in nodes:
+        if id(node) in errors | inner | documented:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            said = "".join(
+                part.value if isinstance(part, ast.Constant) else _filled(part) for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            said = node.value
+        else:
+            continue
+        if len(re.findall(r"[a-z]{2,}", said)) >= 4 and said[0] != " ":  # else a part of another
+            yield said
+
+
+def test_no_function_has_sentences_that_nobody_translates() -> None:
+    """A new note, warning or step belongs in `SPEAKERS`; what is only printed, or part of an error, in `ELSEWHERE`."""
+    speaking = set()
+    for path in (path for room in ROOMS for path in sorted((ENGINE / room).rglob("*.py"))):
+        name = path.relative_to(ENGINE).as_posix()
+        if name in ELSEWHERE and ELSEWHERE[name] is None:
+            continue
+        speaking |= {(name, function.name) for function in functions_of(name) if any(sentences_of(function))}
+    listed = {
+        (name, function)
+        for catalogue in (SPEAKERS, ELSEWHERE)
+        for name, functions in catalogue.items()
+        for function in functions or ()
+    }
+    assert speaking - listed == set()
 
 
 def _filled(place):
@@ -141,15 +197,7 @@ def test_every_sentence_of_a_manifest_has_its_chinese(path):
     assert {name for name, _ in found} >= set(SPEAKERS[path]) - {"_some", "reason"}
     for _, said in found:
         told = ZH.known(said)
-        left = set(re.findall(r"[A-Za-z]{2,}", told)) - {
-            "panel",
-            "deflate",
-            "columns",
-            "model",
-            "lag",
-            *("pair", "table", "missing"),
-            *("inference", "permutation"),
-        }  # a key
+        left = set(re.findall(r"[A-Za-z]{2,}", told)) - KEYS
         assert re.search("[\u4e00-\u9fff]", told), said
         assert not left, told
 

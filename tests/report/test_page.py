@@ -12,10 +12,11 @@ import pytest
 from report_frames import coefficient_rows, event_estimates, sweep, undefined
 
 from engine.errors import InputError
+from engine.report.chinese import CHINESE
 from engine.report.page import JobSection, report_page
 from engine.report.reading import reading
 from engine.report.tables import regression_table
-from engine.report.words import columns_phrase
+from engine.report.words import columns_phrase, words_of
 
 STEPS = [
     {"step": "all pairs", "pairs": 32131, "rows": 321310},
@@ -112,19 +113,39 @@ def test_page_tells_all_there_is():
 
 
 @pytest.mark.parametrize(
-    ("synthetic", "words"),
-    [(True, "Synthetic data."), (False, "Real data."), (None, "Origin of the data not recorded.")],
+    ("source", "synthetic", "words"),
+    [
+        ("builtin:china_demo", True, "Synthetic data."),
+        ("builtin:euro", False, "Real data."),
+        ("cities.csv", False, "Your data:"),  # whether they were observed, nobody has told the engine
+        ("x", None, "Origin of the data not recorded."),
+    ],
 )
-def test_origin_is_said_in_words(synthetic, words):
-    every = {"Synthetic data.", "Real data.", "Origin of the data not recorded."}
-    page = report_page([JobSection(manifest={"data": {"source": "x", "synthetic": synthetic}})])
+def test_origin_is_said_in_words(source, synthetic, words):
+    every = {"Synthetic data.", "Real data.", "Your data:", "Origin of the data not recorded."}
+    page = report_page([JobSection(manifest={"data": {"source": source, "synthetic": synthetic}})])
     assert {text for text in every if f"<strong>{text}</strong>" in page} == {words}
+    assert ('class="origin real"' in page) == (words == "Real data.")
+    zh = report_page(
+        [JobSection(manifest={"data": {"source": source, "synthetic": synthetic}})], words=words_of("zh")
+    )
+    assert f"<strong>{CHINESE[words]}</strong>" in zh
 
 
 def test_every_source_of_data_gets_its_badge():
-    more = {"data": {"synthetic": True}, "more_data": [{"synthetic": False, "source": "b.csv"}]}
+    more = {
+        "data": {"synthetic": True, "source": "builtin:china_demo"},
+        "more_data": [
+            {"synthetic": False, "source": "b.csv"},
+            {"synthetic": False, "source": "builtin:pilots"},
+        ],
+    }
     page = report_page([JobSection(manifest=more)])
-    assert page.index("Synthetic data.") < page.index("Real data.")
+    assert (
+        page.index("Synthetic data.")
+        < page.index("<strong>Your data:</strong> b.csv")
+        < page.index("Real data.")
+    )
 
 
 def test_absent_keys_leave_out_their_part():

@@ -18,6 +18,7 @@ from engine.text import count
 from engine.text.count import Counts, count_instruments
 from engine.text.dictionary import Dictionary, Instrument, read_dictionary
 from engine.text.read import DEMO, Document, read_documents
+from engine.text.term_index import TermIndex
 
 
 def document(text: str) -> Document:
@@ -175,3 +176,46 @@ def test_without_jieba_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         InputError, match=r"need jieba, which is not installed\n  remedy: pip install 'dyadid\[text\]'"
     ):
         counted("试点", "不曾用过")
+
+
+@given(st.lists(st.text("abc", min_size=2, max_size=4), min_size=1, max_size=8), st.text("abcd", max_size=30))
+def test_the_index_finds_what_a_search_for_every_term_finds(terms: list[str], text: str) -> None:
+    index = TermIndex(terms)
+    expected = []
+    for start in range(len(text)):
+        here = [term for term in terms if text.startswith(term, start)]
+        if here:
+            expected.append((start, max(here, key=len)))
+    assert list(index.places(text)) == expected
+    assert index.anywhere(text) == bool(expected)
+
+
+def test_a_sentence_longer_than_any_is_in_parts_and_nothing_is_lost() -> None:
+    """Each passage is written once for every term in it: a megabyte without a full stop would fill the disk."""
+    text = "，".join(["加大财政支持力度"] * 300) + "。"
+    passages = count_instruments([document(text)], own("财政支持")).passages
+    assert len(passages) == 300
+    assert passages["counted"].all()
+    assert passages["passage"].str.len().max() <= 500
+    assert passages.groupby("sentence").size().sum() == 300
+    for row in passages.itertuples():
+        assert row.passage[row.position - 1 :].startswith("财政支持")
+
+
+def test_a_flood_of_terms_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count, "_MOST_CHARACTERS", 10_000)
+    with pytest.raises(InputError, match=r"more than 10,000 characters, most of them those of 'x.txt'"):
+        count_instruments([document("财政支持" * 1000)], own("财政支持"))
+
+
+def test_repeated_sentences_are_segmented_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    original = count._places
+
+    def places(passage: str, *rest: object) -> object:
+        calls.append(passage)
+        return original(passage, *rest)
+
+    monkeypatch.setattr(count, "_places", places)
+    found = count_instruments([document("加大财政支持力度。\n" * 1000)], own("财政支持"))
+    assert (len(calls), found.counts["count"].sum()) == (1, 1000)

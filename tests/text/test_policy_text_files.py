@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -90,3 +91,22 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, change: dic
         write_policy_text(folder, **{"out": tmp_path / "out", "dictionary": dictionary, **change})
     assert str(error.value).startswith(message) or f": {message}" in str(error.value)
     assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_no_cell_is_a_formula_and_the_dictionary_reads_back(tmp_path: Path) -> None:
+    """Cities, files and terms that a spreadsheet would compute get an apostrophe; numbers and other text do not."""
+    rows = "kind,instrument,terms\nsupply,=1+1,+加号\nenvironment,@sum,-减号\ndemand,采购,政府采购\n"
+    (tmp_path / "own.csv").write_text(rows, encoding="utf-8")
+    texts = {"=a.txt": "使用+加号。政府采购。", "b.txt": "用-减号。\x1b[31m政府采购。"}
+    cities = "=a.txt,\"=cmd|' /C calc'!A0\",2015,t,s\nb.txt,-3,2016,t,s\n"
+    folder = text_files.folder(tmp_path / "texts", texts, listed=cities)
+    write_policy_text(str(folder), out=tmp_path / "out", dictionary=tmp_path / "own.csv")
+    for name in FILES:
+        table = pd.read_csv(tmp_path / "out" / name, dtype=str, keep_default_na=False)
+        for cell in [*table.columns, *table.to_numpy().ravel()]:
+            assert not re.match(r"[=+@\t\r]|-(?!\d+(\.\d+)?(e-?\d+)?$)", cell), cell
+            assert "\x1b" not in cell
+    counts = pd.read_csv(tmp_path / "out" / "counts.csv")
+    assert set(counts["city"]) == {"'=cmd|' /C calc'!A0", "-3"}
+    assert set(counts["instrument"]) == {"'=1+1", "'@sum", "采购"}
+    assert read_dictionary(tmp_path / "out" / "instruments.csv") == read_dictionary(tmp_path / "own.csv")

@@ -1,0 +1,217 @@
+"""What a finished job left in its folder, read back and checked: a folder may be damaged, or of another version."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.errors import InputError, readable
+from engine.stages.output import FRAMES, MANIFEST
+
+_REMEDY = "run the job again"
+_MOST_JSON = 200_000_000  # bytes of a JSON file; a manifest of ten thousand cells has some 20 million
+_TEXT, _NUMBERS = "text", "numbers"
+# Columns that tables, figures and page read, by frame.
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "estimates": {
+        _TEXT: "job cell outcome estimator term errors",
+        _NUMBERS: "estimate std_error statistic p_value conf_low conf_high dof n_obs n_pairs n_units r2 r2_within",
+    },
+    "event_study": {_TEXT: "cell term errors", _NUMBERS: "event_time estimate std_error conf_low conf_high"},
+    "inference": {
+        _TEXT: "cell term method",
+        _NUMBERS: "reps statistic p_value conf_low conf_high mc_error",
+    },
+    "draws": {_TEXT: "cell method term", _NUMBERS: "replicate estimate statistic"},
+    "influence": {_TEXT: "cell term", _NUMBERS: "estimate shift"},
+    "instrument": {
+        _TEXT: "cell errors ar_shape",
+        _NUMBERS: "first_stage reduced_form f_statistic ar_p_value ar_low ar_high",
+    },
+    "matching": {_TEXT: "cell column", _NUMBERS: "coefficient std_error"},
+    "balance": {_TEXT: "cell column", _NUMBERS: "smd_before smd_after"},
+    "contrasts": {_TEXT: "split term classes", _NUMBERS: "difference std_error statistic dof p_value"},
+    "curve": {_TEXT: "term statistic", _NUMBERS: "observed p_value reps"},
+}
+_OF_CELL: Mapping[str, type | tuple[type, ...]] = {"cell": str, "number": int, "label": str}
+_OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
+    "title": str,
+    "treatment": (str, type(None)),
+    "data": dict,
+    "more_data": list,
+    "cells": list,
+    "confidence": (int, float),
+}
+_IF_THERE: Mapping[str, type] = {"counts": list, "warnings": list, "notes": list, "choices": dict}
+_IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
+
+
+@dataclass(frozen=True)
+class SavedJob:
+    """A finished job as its folder has it."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    frames: dict[str, pd.DataFrame]
+    validation: dict[str, Any]
+
+    def figures(self) -> list[tuple[str, str, bytes]]:
+        """Title, text and PNG of each figure that was drawn."""
+        path = self.folder / "figures.json"
+        found = []
+        for entry in _read_json(path, list):
+            _check_types(path, entry, {"name": str, "title": str, "text": str})
+            if not re.fullmatch(r"\w[\w.-]*", entry["name"]):  # a name, not a path to elsewhere
+                raise InputError(
+                    f"'{entry['name']}' is not the name of a figure", where=str(path), remedy=_REMEDY
+                )
+            png = self.folder / f"{entry['name']}.png"
+            with readable(png, remedy=_REMEDY):
+                found.append((entry["title"], entry["text"], _regular(png).read_bytes()))
+        return found
+
+
+def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJob]:
+    """Finished jobs, the folder itself or those in it: "Table 1. ..." and on, then others by name.
+
+    A damaged one is reported to ``notice`` and left out.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or all are damaged.
+    """
+    if not folder.is_dir():
+        raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
+    found, damaged = [], []
+    for path in [
+        folder / MANIFEST,
+        *(child / MANIFEST for child in sorted(folder.iterdir()) if child.is_dir()),
+    ]:
+        if not path.exists() and not path.is_symlink():
+            continue
+        try:
+            found.append(read_job(path.parent))
+        except InputError as error:
+            damaged.append(error)
+    if not found:
+        raise (
+            damaged[0]
+            if damaged
+            else InputError(
+                "no finished job here (no manifest.json)",
+                where=str(folder),
+                remedy="run `dyadid run JOB --out DIR` first",
+            )
+        )
+    for problem in damaged:
+        notice(problem)
+    return sorted(found, key=lambda job: _place(job.manifest["title"]))
+
+
+def _place(title: str) -> tuple[int, int]:
+    """Numbered tables, in order, before numbered figures, and both before what has no number."""
+    found = re.match(r"(Figure|Table) (\d{1,9})\. ", title)
+    return (2, 0) if found is None else (0 if found[1] == "Table" else 1, int(found[2]))
+
+
+def read_job(folder: Path) -> SavedJob:
+    """Manifest, frames and validation report of a job's folder.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or of another version; it is named.
+    """
+    manifest = _read_json(folder / MANIFEST, dict)
+    _check_manifest(folder / MANIFEST, manifest)
+    frames = {}
+    for name in FRAMES:
+        path = folder / f"{name}.parquet"
+        if path.exists() or path.is_symlink() or name == "estimates":
+            frames[name] = _read_frame(path, name)
+    return SavedJob(folder, manifest, frames, _read_json(folder / "validation.json", dict))
+
+
+def _regular(path: Path) -> Path:
+    """The path, if it is an ordinary file: reading a device or a pipe would never end."""
+    if path.is_dir():
+        raise InputError("this is a folder, not a file", where=str(path), remedy=f"remove it and {_REMEDY}")
+    if not path.is_file():
+        problem = "it is not an ordinary file" if path.exists() else "there is no such file"
+        raise InputError(problem, where=str(path), remedy=_REMEDY)
+    return path
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    with readable(path, remedy=_REMEDY):
+        if _regular(path).stat().st_size > _MOST_JSON:
+            raise InputError(f"the file is larger than {_MOST_JSON:,} bytes", where=str(path), remedy=_REMEDY)
+        value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, kind):
+        raise InputError(
+            f"is not {_IN_WORDS[kind]}: it is damaged, or not a file of a run",
+            where=str(path),
+            remedy=_REMEDY,
+        )
+    return value
+
+
+def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    missing = sorted(set(_OF_MANIFEST) - set(manifest))
+    if missing:
+        raise InputError(
+            f"lacks {', '.join(missing)}: it was made by another version, or is damaged",
+            where=str(path),
+            remedy=_REMEDY,
+        )
+    _check_types(path, manifest, _OF_MANIFEST)
+    _check_types(path, manifest, {key: kind for key, kind in _IF_THERE.items() if key in manifest})
+    for data in (manifest["data"], *manifest["more_data"]):
+        _check_types(path, data, {"synthetic": bool})
+    for cell in manifest["cells"]:
+        _check_types(path, cell, _OF_CELL)
+    if not manifest["cells"] or not 0 < manifest["confidence"] < 1:
+        raise InputError("cells or confidence are impossible: it is damaged", where=str(path), remedy=_REMEDY)
+
+
+def _check_types(path: Path, entry: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(entry, Mapping):
+        raise InputError(
+            f"holds {str(entry)[:40]!r} where a mapping belongs", where=str(path), remedy=_REMEDY
+        )
+    for key, kind in types.items():
+        if not isinstance(entry.get(key), kind) or (kind is not bool and isinstance(entry.get(key), bool)):
+            raise InputError(
+                f"'{key}' is {str(entry.get(key))[:40]!r}: it was made by another version, or is damaged",
+                where=str(path),
+                remedy=_REMEDY,
+            )
+
+
+def _read_frame(path: Path, name: str) -> pd.DataFrame:
+    with readable(path, remedy=_REMEDY):
+        frame = pd.read_parquet(_regular(path))
+        texts = {
+            column: frame[column].unique() for column in frame if frame[column].dtype.kind not in "biufM"
+        }
+    columns = {kind: names.split() for kind, names in _COLUMNS[name].items()}
+    missing = [column for names in columns.values() for column in names if column not in frame]
+    if missing:
+        raise InputError(f"the column '{missing[0]}' is missing", where=str(path), remedy=_REMEDY)
+    if frame.empty:
+        raise InputError("there are no rows", where=str(path), remedy=_REMEDY)
+    for column in columns[_NUMBERS]:
+        if not all(cell is None or isinstance(cell, Real) for cell in texts.get(column, ())):
+            raise InputError(f"the column '{column}' does not hold numbers", where=str(path), remedy=_REMEDY)
+    for column in columns[_TEXT]:
+        if not all(isinstance(cell, str) for cell in texts.get(column, (None,))):
+            raise InputError(f"the column '{column}' does not hold text", where=str(path), remedy=_REMEDY)
+    return frame
