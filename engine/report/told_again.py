@@ -95,6 +95,9 @@ TOLD_AGAIN = {
     "every cohort is drawn; {year} ({size} cities) is missing from {count}": "{kind}：{reps} 次抽样中有 {lost} 次（"
     "{share}%）缺少某一批次的全部城市，已略去，因此其标准误与区间以每一批次都被抽到为条件；{year} 年批次（{size} 个"
     "城市）在 {count} 次中缺失",
+    # What became of the code
+    "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that": "运行期间"
+    "磁盘上的程序代码有改动：请重新运行；本次的结果不会留给下次使用",
     # A cell's name, or a split's, before any of these
     "{split}: {name}": "{split}: {name}",
 }

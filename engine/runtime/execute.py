@@ -21,8 +21,9 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
 from engine.runtime.codec import nbytes
-from engine.runtime.fingerprint import code_version, fingerprint
+from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
+from engine.runtime.source_code import code_version, source_changed
 from engine.runtime.store import Store
 
 Result = TypeVar("Result")
@@ -140,7 +141,10 @@ class Machine:
 
         def keep(number: int, result: Result) -> None:
             known[number] = result
-            if self.store is not None and self.store.put(names[number], result):
+            # Where the files of this package changed, a worker may have loaded others than the name stands for.
+            if self.store is None or source_changed():
+                return
+            if self.store.put(names[number], result):
                 self.journal.note("unit", label=label, unit=names[number], tasks=len(tasks[parts[number]]))
 
         wanted = {number: list(tasks[parts[number]]) for number in missing}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,10 @@ from engine.report.placebo import influence_figure, influence_text, placebo_figu
 from engine.report.reading import reading
 from engine.report.tables import regression_table
 from engine.report.words import ENGLISH, Words
-from engine.runtime.files import write_bytes, write_text, write_with
+from engine.runtime.files import write_bytes, write_text
+from engine.stages.stored_frames import read_frames, write_frames
 
 MANIFEST = "manifest.json"
-FRAMES = (
-    "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
-    "contrasts", "curve",
-)  # fmt: skip
 
 
 def write_results(
@@ -48,14 +44,10 @@ def write_results(
 ) -> None:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
 
-    ``frames`` become ``<name>.parquet``; those of an earlier run that this one does not have are removed.
+    ``frames`` become ``<name>.parquet``; the manifest gets the sha256 of each.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    for name in FRAMES:
-        if name in frames:
-            write_with(folder / f"{name}.parquet", partial(frames[name].to_parquet, index=False))
-        else:
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
+    manifest["frames"] = write_frames(frames, folder)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
     write_tables(frames, manifest, folder, words)
     write_figures(frames, manifest, folder, words)
@@ -284,7 +276,7 @@ def _table(estimates: pd.DataFrame, manifest: dict[str, Any], words: Words) -> T
 def render_folder(folder: Path, words: Words = ENGLISH) -> Path:
     """Make tables and figures again from the Parquet files of every job below a folder, then the page."""
     for manifest, job in _finished(folder):
-        frames = _frames(job)
+        frames = read_frames(job, manifest)
         write_tables(frames, manifest, job, words)
         write_figures(frames, manifest, job, words)
     return write_page(folder, words)
@@ -300,7 +292,9 @@ def write_page(folder: Path, words: Words = ENGLISH) -> Path:
 def write_docx(folder: Path, words: Words = ENGLISH) -> Path:
     """``tables.docx``: every table of every finished job below a folder."""
     tables = [
-        table for manifest, job in _finished(folder) for _, table in _tables(_frames(job), manifest, words)
+        table
+        for manifest, job in _finished(folder)
+        for _, table in _tables(read_frames(job, manifest), manifest, words)
     ]
     path = folder / "tables.docx"
     write_bytes(path, docx_bytes(tables))
@@ -333,7 +327,7 @@ def _place(title: str) -> tuple[int, int]:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"title", "treatment", "data", "more_data", "cells", "confidence"} - set(manifest)
+        missing = {"title", "treatment", "data", "more_data", "cells", "confidence", "frames"} - set(manifest)
     except (ValueError, TypeError):
         missing = {"everything"}
     if missing:
@@ -345,14 +339,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _frames(job: Path) -> dict[str, pd.DataFrame]:
-    paths = {name: job / f"{name}.parquet" for name in FRAMES}
-    return {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
-
-
 def read_results(job: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any]]:
     """Frames, manifest and validation report that `write_results` left in a folder."""
-    return _frames(job), _read_manifest(job / MANIFEST), _validation(job)
+    manifest = _read_manifest(job / MANIFEST)
+    return read_frames(job, manifest), manifest, _validation(job)
 
 
 def _validation(job: Path) -> dict[str, Any]:
@@ -360,7 +350,7 @@ def _validation(job: Path) -> dict[str, Any]:
 
 
 def _section(manifest: dict[str, Any], job: Path, words: Words) -> JobSection:
-    frames = _frames(job)
+    frames = read_frames(job, manifest)
     figures = json.loads((job / "figures.json").read_text(encoding="utf-8"))
     return JobSection(
         manifest=manifest,

@@ -78,6 +78,7 @@ SPEAKERS = {
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
     "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings"],
+    "pipeline.py": ["_code_notes"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }
