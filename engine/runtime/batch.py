@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.runtime.files import output_folder
-from engine.runtime.security import secured
+from engine.runtime.security import pages, secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import BatchProfile
 
@@ -40,11 +40,11 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
 
     kind, logs = _cluster_class(profile), output_folder(folder / "workers")
     refusals: list[str] = []
-    with secured(profile.tls, folder) as security:
+    with secured(profile.tls, folder) as security, pages(profile.dashboard) as page:
         cluster = kind(
             job_cls=_telling(kind.job_cls, refusals),
             security=security,
-            scheduler_options=_listening(profile),
+            scheduler_options=page | _listening(profile),
             silence_logs="critical",
             **job_options(profile, logs),
         )
@@ -201,9 +201,9 @@ def _exports(threads: int) -> list[str]:
 
 
 def _listening(profile: BatchProfile) -> dict[str, Any]:
-    """The scheduler listens on one interface, its page on none but the loopback."""
+    """The scheduler listens on one interface."""
     if profile.interface is not None:
-        return {"dashboard_address": _LOOPBACK}
+        return {}
     from distributed.utils import get_ip
 
-    return {"dashboard_address": _LOOPBACK, "host": get_ip()}
+    return {"host": get_ip()}

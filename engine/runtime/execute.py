@@ -53,6 +53,8 @@ class Machine:
         Threads of this process.
     patience : float
         Seconds to wait for a worker to come back.
+    has_page : bool
+        The scheduler may show a page of what it does.
     progress : callable
         Told ``(label, done, total)`` when a task ends.
     store : Store or None
@@ -69,6 +71,7 @@ class Machine:
     cluster: str = ""
     threads: int = 1
     patience: float = 120.0
+    has_page: bool = True
     progress: Progress = silent
     store: Store | None = None
     journal: Journal = field(default_factory=lambda: Journal(None))
@@ -88,7 +91,7 @@ class Machine:
     @property
     def dashboard(self) -> str | None:
         """Address of the scheduler's page, where it has one."""
-        return getattr(self.client, "dashboard_link", None) or None
+        return (self.has_page and getattr(self.client, "dashboard_link", None)) or None
 
     def account(self) -> dict[str, int]:
         """What the run took: units of its store, passes sent again, workers lost, bytes to and from workers.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.runtime.security import secured
+from engine.runtime.security import pages, secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import SSHProfile
 
@@ -44,8 +44,12 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",  # what is left of it would listen beyond, and plainly
     }
-    scheduler = {"port": 0, "dashboard_address": "127.0.0.1:0", "host": profile.hosts[0]}
-    with secured(profile.tls, folder) as security, dask.config.set(_certificates(security)):
+    with (
+        secured(profile.tls, folder) as security,
+        dask.config.set(_certificates(security)),
+        pages(profile.dashboard) as page,  # hosts inherit these settings
+    ):
+        scheduler = {"port": 0, "host": profile.hosts[0], **page}
         try:
             cluster = SSHCluster(
                 [profile.hosts[0], *profile.hosts],

@@ -3,8 +3,8 @@
     <address>/<id>-<checksum>.parquet
 
 The id stands for code, setting and tasks, so a changed job or table never meets an old unit; the checksum is that
-of id and file, so a unit that was cut short, changed or given the name of another is not taken. Units are written once, whole or not at all;
-two runs that write the same unit write the same bytes. Nothing that is read is executed.
+of id and file, so a unit that was cut short, changed or given the name of another is not taken. Units are written
+once, whole or not at all; two runs that write the same unit write the same bytes. Nothing that is read is executed.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class Certificates(Block):
     key: str = Field(description="its private key")
 
 
+_PAGE = "serve Dask's page on the loopback interface, to every user of that machine"
 Tls = Literal["auto"] | bool | Certificates
 
 
@@ -62,6 +63,7 @@ class LocalProfile(_Workers):
 
     kind: Literal["local"]
     threads: Count | None = Field(None, description="default: an equal share of the cores")  # type: ignore[assignment]
+    dashboard: bool = Field(False, description=_PAGE)
 
 
 class _Remote(Block):
@@ -95,6 +97,7 @@ class BatchProfile(_Workers, _Remote):
     prologue: list[str] = Field([], description="shell lines before a worker starts, like `module load`")
     directives: list[str] = Field([], description="further lines for the batch system, without its prefix")
     driver: Driver = Driver()
+    dashboard: bool = Field(False, description=_PAGE)
 
     @model_validator(mode="after")
     def _gpus_of_slurm(self) -> Self:
@@ -114,6 +117,7 @@ class SSHProfile(_Remote):
     user: str | None = None
     python: str | None = Field(None, description="Python on the hosts; default: this one's path")
     folder: str | None = Field(None, description="of certificates, on a shared disk; default: below --out")
+    dashboard: bool = Field(False, description=_PAGE)
 
 
 class SchedulerProfile(_Remote):
