@@ -163,7 +163,7 @@ def _again(
     options = {"--out": out, "--cluster": cluster, "--store": store, "--profile": profile, "--lang": lang}
     said = [part for name, value in options.items() if value is not None for part in (name, str(value))]
     sets = [part for one in overrides for part in ("--set", one)]
-    return [*map(str, paths), *said, *(["--fresh"] if fresh else []), *sets]
+    return [*said, *(["--fresh"] if fresh else []), *sets, "--", *map(str, paths)]  # of any name
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
+from engine.runtime.script_words import quoted_program, refuse_odd_hosts, refuse_unprintable
 from engine.runtime.security import pages, secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import SSHProfile
@@ -26,6 +28,9 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
     """
     import dask
     from distributed import Client, SSHCluster
+
+    refuse_unprintable(profile.model_dump(), where="--cluster")
+    refuse_odd_hosts(profile.hosts, where="--cluster: hosts")
 
     try:
         import asyncssh  # noqa: F401
@@ -56,7 +61,7 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
                 connect_options={"username": profile.user} if profile.user else {},
                 worker_options=workers,
                 scheduler_options=scheduler | ({"protocol": "tls"} if security else {}),
-                remote_python=profile.python,
+                remote_python=quoted_program(profile.python or sys.executable),
                 security=security,
             )
         except Exception as error:  # a host that has no Dask gives a bare Exception

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import InputError
 from engine.runtime import batch
 from engine.runtime.files import output_folder, write_text
+from engine.runtime.script_words import refuse_unprintable
 from engine.runtime.store import shown
 from engine.spec.cluster import BatchProfile, Profile
 from engine.stages.finished import STATE
@@ -58,6 +59,8 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
             where="--submit",
             remedy="give the password to fsspec's configuration on the cluster, or run without --submit",
         )
+    refuse_unprintable(str(out.absolute()), where="--out")
+    refuse_unprintable(list(arguments), where="--submit")
     state = output_folder(out / STATE)
     logs = output_folder(state / "driver")
     command = [profile.python or sys.executable, "-m", "engine.cli", "run", *arguments]

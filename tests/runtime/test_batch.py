@@ -64,7 +64,7 @@ def test_a_worker_gets_what_the_profile_says(system: str, tmp_path: Path) -> Non
     )  # fmt: skip
     import dask_jobqueue
 
-    kind = getattr(dask_jobqueue, batch._CLASSES[system]).job_cls
+    kind = batch._quoting(getattr(dask_jobqueue, batch._CLASSES[system]).job_cls)
     script = kind(
         scheduler="tls://10.0.0.1:8786", name="w", **batch.job_options(asked, tmp_path)
     ).job_script()
