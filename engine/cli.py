@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import terminal
+from engine import interrupts, terminal
 from engine.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from engine.pipeline import Results
-
-_INTERRUPTED, _TERMINATED = 130, 143
 
 app = typer.Typer(
     name="dyadid",
@@ -29,7 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_terminated = False
 
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
@@ -324,20 +319,12 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     return paths
 
 
-def _terminate(*_: Any) -> None:
-    """SIGTERM, as batch systems send it, ends a run like Ctrl-C does."""
-    global _terminated
-    _terminated = True
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
-    sys.unraisablehook = _send_again
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.work_begins()
     try:
         code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
-        if code == _INTERRUPTED:
+        if code == interrupts.INTERRUPTED:
             raise KeyboardInterrupt
     except InputError as error:
         terminal.err.print(f"error: {error}", markup=False, style="red")
@@ -346,9 +333,9 @@ def main() -> None:
         terminal.err.print(f"failed: {error}", markup=False, style="red")
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        word = "terminated" if _terminated else "interrupted"
-        terminal.err.print(f"{word}: files already written are whole; run again to do the rest")
-        sys.exit(_TERMINATED if _terminated else _INTERRUPTED)
+        text, code = interrupts.message()
+        terminal.err.print(text)
+        sys.exit(code)
     except BrokenPipeError:  # the reader (head, less) has seen enough; nothing is left to be flushed to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -360,16 +347,6 @@ def main() -> None:
         if code is None:
             raise
         sys.exit(code)
-
-
-def _send_again(unraisable: Any) -> None:
-    """Ctrl-C that came within a callback of the garbage collector, where it is lost, comes once more."""
-    if unraisable.exc_type is KeyboardInterrupt:
-        timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        timer.daemon = True
-        timer.start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 def _usage_error(error: Exception) -> int | None:

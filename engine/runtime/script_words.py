@@ -55,7 +55,7 @@ def refuse_odd_hosts(hosts: Iterable[str], *, where: str) -> None:
 
 
 def quoted_program(path: str) -> str:
-    """A program's path as a shell reads it back; a home folder, ``~`` or ``~user``, is that of the machine it runs on."""
+    """A program's path as a shell reads it back; ``~`` and ``~user`` are homes on the machine where it runs."""
     home = re.match(r"~[\w.-]*/", path)
     return home[0] + shlex.quote(path[home.end() :]) if home else shlex.quote(path)
 

@@ -25,9 +25,27 @@ from engine.spec.cluster import Certificates, KubernetesProfile, SSHProfile
 EURO = str(Path(__file__).parents[2] / "jobs" / "euro.yaml")
 SLURM = 'kind: slurm\nworkers: 1\nmemory: 2GB\nwalltime: "01:00:00"\ninterface: lo\nwait: 60\n'
 NAMES = [
-    "o;touch PWNED;#x", "two words", "it's", 'a "b"', "$(touch PWNED)", "`touch PWNED`", "a&touch PWNED&", "a|touch PWNED",
-    "-rf", "*", "~", "$HOME", "南昌 市", "a\\", "100%j", "#SBATCH -p other", "a'; touch PWNED; '", "{a,b}", "!!", "a>PWNED",
-]  # fmt: skip
+    "o;touch PWNED;#x",
+    "two words",
+    "it's",
+    'a "b"',
+    "$(touch PWNED)",
+    "`touch PWNED`",
+    "a&touch PWNED&",
+    "a|touch PWNED",
+    "-rf",
+    "*",
+    "~",
+    "$HOME",
+    "南昌 市",
+    "a\\",
+    "100%j",
+    "#SBATCH -p other",
+    "a'; touch PWNED; '",
+    "{a,b}",
+    "!!",
+    "a>PWNED",
+]
 CONTROLS = ["a\nb", "a\rtouch PWNED", "a\x1b[2J", "a\0b", "a\x85b", "a\u2028b", "a\udc80b"]
 RECORDER = "#!/bin/sh\nprintf '%s\\0' \"$0\" \"$@\" >'{file}'\n"
 
@@ -149,9 +167,14 @@ def test_no_value_with_a_control_character_reaches_a_script(
         put_command(tmp_path / "bin", name, f"echo '{answer}'")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     values: list[dict[str, Any]] = [
-        {"queue": text}, {"account": text}, {"directives": [text]}, {"interface": text}, {"python": text}, {"folder": text},
+        {"queue": text},
+        {"account": text},
+        {"directives": [text]},
+        {"interface": text},
+        {"python": text},
+        {"folder": text},
         {"driver": {"queue": text}},
-    ]  # fmt: skip
+    ]
     for value in values:
         (key,) = value
         with (
