@@ -42,7 +42,8 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
 
     refuse_unprintable(profile.model_dump(), where="--cluster")
     refuse_unprintable(str(folder.absolute()), where="--out")
-    kind, logs = _cluster_class(profile), output_folder(folder / "workers")
+    where = "--cluster: folder" if profile.folder else "--out"
+    kind, logs = _cluster_class(profile), output_folder(folder / "workers", where=where)
     refusals: list[str] = []
     with secured(profile.tls, folder) as security, pages(profile.dashboard) as page:
         cluster = kind(
