@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 import time
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine import terminal
+from engine import interrupts, terminal
 from engine.errors import InputError, RunError
 from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 if TYPE_CHECKING:
     from engine.pipeline import Results
-
-_INTERRUPTED, _TERMINATED = 130, 143
 
 app = typer.Typer(
     name="dyadid",
@@ -30,7 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_terminated = False
 
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
@@ -174,7 +169,7 @@ def _again(
     options = {"--out": out, "--cluster": cluster, "--store": store, "--profile": profile, "--lang": lang}
     said = [part for name, value in options.items() if value is not None for part in (name, str(value))]
     sets = [part for one in overrides for part in ("--set", one)]
-    return [*map(str, paths), *said, *(["--fresh"] if fresh else []), *sets]
+    return [*said, *(["--fresh"] if fresh else []), *sets, "--", *map(str, paths)]  # of any name
 
 
 @app.command()
@@ -341,17 +336,9 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     return paths
 
 
-def _terminate(*_: Any) -> None:
-    """SIGTERM, as batch systems send it, ends a run like Ctrl-C does."""
-    global _terminated
-    _terminated = True
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
-    sys.unraisablehook = _send_again
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.work_begins()
     for screen in (terminal.out, terminal.err):
         screen.stream.prepare()
     code = _exit_code()
@@ -367,7 +354,7 @@ def _exit_code() -> int:
     """Run the command; what went wrong is one message."""
     try:
         code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
-        if code == _INTERRUPTED:
+        if code == interrupts.INTERRUPTED:
             raise KeyboardInterrupt
         terminal.out.stream.flush()
     except InputError as error:
@@ -376,9 +363,9 @@ def _exit_code() -> int:
     except JobsFailed as error:
         return error.code
     except (KeyboardInterrupt, typer.Abort):
-        word = "terminated" if _terminated else "interrupted"
-        terminal.err.print(f"{word}: files already written are whole; run again to do the rest")
-        return _TERMINATED if _terminated else _INTERRUPTED
+        text, code = interrupts.message()
+        terminal.err.print(text)
+        return code
     except (RunError, OSError) as error:
         terminal.err.print(f"failed: {error}", style="red")
         return 1
@@ -389,16 +376,6 @@ def _exit_code() -> int:
         terminal.err.print(f"failed: {unexpected(error)}", style="red")
         return 1
     return 0
-
-
-def _send_again(unraisable: Any) -> None:
-    """Ctrl-C that came within a callback of the garbage collector, where it is lost, comes once more."""
-    if unraisable.exc_type is KeyboardInterrupt:
-        timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        timer.daemon = True
-        timer.start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

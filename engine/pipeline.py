@@ -26,8 +26,9 @@ from engine.errors import InputError
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
-from engine.runtime.files import locked, output_folder, remove_parts, writing
+from engine.runtime.files import locked, output_folder, recorded, remove_parts, writing
 from engine.runtime.journal import Journal
+from engine.runtime.source_code import source_changed
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
@@ -161,11 +162,11 @@ def run(
                 results = _estimate(plan, prepared, where, clock)
             if folder is None:
                 return results
-            with writing(folder):
+            with writing(folder), recorded() as written:
                 results = write(results, folder, lang=lang)
         if not results.undrawn:
             with writing(folder):
-                mark_finished(folder, key)
+                mark_finished(folder, key, written)
         return results
 
 
@@ -316,10 +317,19 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             ordered,
             clock.seconds,
             place,
-            (*inferred.notes, *curve_notes),
+            (*inferred.notes, *curve_notes, *_code_notes()),
         ),
         validation=data[0].validation.to_dict(),
     )
+
+
+def _code_notes() -> list[str]:
+    """A warning where the results may come from a mixture of old and new code."""
+    if not source_changed():
+        return []
+    return [
+        "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that"
+    ]
 
 
 def _estimate_passes(place: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine import cli, pipeline, terminal
+from engine import interrupts, pipeline, terminal
 from engine.cities import builtin
 from engine.errors import InputError, RunError
 from engine.spec import load_job
@@ -355,11 +355,11 @@ def test_ctrl_c_lost_in_a_callback_comes_again(monkeypatch: pytest.MonkeyPatch) 
     told: list[Any] = []
     monkeypatch.setattr(sys, "__unraisablehook__", told.append)
     other = SimpleNamespace(exc_type=ValueError)
-    cli._send_again(other)
+    interrupts._send_again(other)
     assert told == [other]
 
     def lose_and_wait() -> None:
-        cli._send_again(SimpleNamespace(exc_type=KeyboardInterrupt))
+        interrupts._send_again(SimpleNamespace(exc_type=KeyboardInterrupt))
         time.sleep(10)
 
     start = time.monotonic()

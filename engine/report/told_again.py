@@ -158,6 +158,9 @@ TOLD_AGAIN = {
     "its cells differ in the strata of their cities": "各单元中城市的分层不同",
     "its cells date adoption in different orders of the cities": "各单元中各城市政策实施的先后次序不同",
     "its assignments are enumerated, and its cells differ in their cohorts": "分配方式为全部枚举，而各单元的批次不同",
+    # What became of the code
+    "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that": "运行期间"
+    "磁盘上的程序代码有改动：请重新运行；本次的结果不会留给下次使用",
     # A cell's name, or a split's, before any of these
     "{split}: {name}": "{split}: {name}",
 }

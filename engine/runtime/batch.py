@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.runtime.files import output_folder
-from engine.runtime.security import secured
+from engine.runtime.script_words import quoted, quoted_program, refuse_unprintable
+from engine.runtime.security import pages, secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import BatchProfile
 
@@ -38,13 +40,16 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
     """
     from distributed import Client
 
-    kind, logs = _cluster_class(profile), output_folder(folder / "workers")
+    refuse_unprintable(profile.model_dump(), where="--cluster")
+    refuse_unprintable(str(folder.absolute()), where="--out")
+    where = "--cluster: folder" if profile.folder else "--out"
+    kind, logs = _cluster_class(profile), output_folder(folder / "workers", where=where)
     refusals: list[str] = []
-    with secured(profile.tls, folder) as security:
+    with secured(profile.tls, folder) as security, pages(profile.dashboard) as page:
         cluster = kind(
-            job_cls=_telling(kind.job_cls, refusals),
+            job_cls=_telling(_quoting(kind.job_cls), refusals),
             security=security,
-            scheduler_options=_listening(profile),
+            scheduler_options=page | _listening(profile),
             silence_logs="critical",
             **job_options(profile, logs),
         )
@@ -64,44 +69,60 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
 def job_options(profile: BatchProfile, logs: Path) -> dict[str, Any]:
     """What dask-jobqueue is told of a worker's job.
 
-    Dask runs one task at a time in it; the cores are for the threads of XLA and BLAS.
+    Dask runs one task at a time in it; the cores are for the threads of XLA and BLAS. What stands in directives is
+    quoted here, as dask-jobqueue joins it with blanks; the words of the worker's command are quoted by `_quoting`.
     """
     charged = "account" if profile.kind in ("slurm", "pbs") else "project"
+    queue, account = (
+        None if word is None else shlex.quote(word) for word in (profile.queue, profile.account)
+    )
+    if profile.kind == "lsf":  # dask-jobqueue puts it between quotes
+        account = profile.account
     return {
         "cores": profile.threads,
         "processes": 1,
         "memory": profile.memory.replace(" ", ""),
-        "queue": profile.queue,
-        charged: profile.account,
+        "queue": queue,
+        charged: account,
         "walltime": _walltime(profile, profile.walltime),
         "interface": profile.interface,
-        "python": profile.python,
+        "python": profile.python or sys.executable,
         "job_name": "dyadid-worker",
         "job_script_prologue": [*_exports(profile.threads), *profile.prologue],
-        "job_extra_directives": _directives(profile),
+        "job_extra_directives": [*_logs(profile, logs, "dyadid-worker"), *_directives(profile)],
         # Without an address, what is left of the dashboard listens on every interface, and plainly.
         "worker_extra_args": ["--nthreads", "1", "--no-dashboard", "--dashboard-address", _LOOPBACK],
-        "log_directory": str(logs),
         "death_timeout": _DEATH_SECONDS,
     }
 
 
 def driver_script(profile: BatchProfile, command: Sequence[str], folder: Path) -> str:
     """The job script that runs ``command`` on a compute node, with what the profile gives the driver."""
+    refuse_unprintable(profile.model_dump(), where="--cluster")
+    for word in (*command, str(folder), os.getcwd()):
+        refuse_unprintable(word, where="--submit")
     driver = profile.driver
     options = job_options(profile, folder) | {
         "cores": driver.threads,
         "memory": driver.memory.replace(" ", ""),
         "job_name": "dyadid-driver",
-        "job_extra_directives": profile.directives,
+        "job_extra_directives": [*_logs(profile, folder, "dyadid-driver"), *profile.directives],
     }
-    options |= {"queue": driver.queue} if driver.queue else {}
+    options |= {"queue": shlex.quote(driver.queue)} if driver.queue else {}
     if driver.walltime:
         options["walltime"] = _walltime(profile, driver.walltime)
-    job = _cluster_class(profile).job_cls(scheduler="tls://none", name="driver", **options)
+    job = _quoting(_cluster_class(profile).job_cls)(scheduler="tls://none", name="driver", **options)
     lines = [*_exports(driver.threads), *profile.prologue, f"cd {shlex.quote(os.getcwd())}"]
     # exec: the batch system's signals reach the driver, which then cancels its workers.
-    return "\n".join(["#!/bin/sh", job.job_header, *lines, f"exec {shlex.join(command)}", ""])
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            job.job_header,
+            *lines,
+            f"exec {quoted_program(command[0])} {shlex.join(command[1:])}",
+            "",
+        ]
+    )
 
 
 def submit(profile: BatchProfile, script: Path) -> str:
@@ -110,7 +131,9 @@ def submit(profile: BatchProfile, script: Path) -> str:
     words = shlex.split(kind.submit_command)
     by_input = profile.kind == "lsf"
     done = subprocess.run(
-        words if by_input else [*words, str(script)],
+        words
+        if by_input
+        else [*words, str(script.absolute())],  # a name that begins with a dash is no option
         input=script.read_text(encoding="utf-8") if by_input else None,
         capture_output=True,
         text=True,
@@ -182,6 +205,42 @@ def _telling(job: Any, refusals: list[str]) -> Any:
     return type(job.__name__, (job,), {"start": start})
 
 
+def _quoting(job: Any) -> Any:
+    """A job class that quotes the words of the worker's command, paths of certificates among them."""
+
+    def init(
+        self: Any,
+        *scheduler_and_name: Any,
+        python: str,
+        worker_extra_args: Sequence[str],
+        security: Any = None,
+        interface: str | None = None,
+        **options: Any,
+    ) -> None:
+        tls = security.get_tls_config_for_role("worker") if security else {}
+        words = [*worker_extra_args, *(["--interface", interface] if interface else [])]
+        for key, value in tls.items():
+            if key != "ciphers":  # has no option
+                words += [f"--tls-{key.replace('_', '-')}", value]
+        job.__init__(
+            self,
+            *scheduler_and_name,
+            python=quoted_program(python),
+            worker_extra_args=quoted(words),
+            **options,
+        )
+
+    return type(job.__name__, (job,), {"__init__": init})
+
+
+def _logs(profile: BatchProfile, folder: Path, name: str) -> list[str]:
+    """Directives that say where a job's output goes."""
+    if profile.kind in ("pbs", "sge"):
+        return [f"{option} {shlex.quote(f'{folder}/')}" for option in ("-e", "-o")]
+    stem = str(folder).replace("%", "%%") if profile.kind == "slurm" else str(folder)
+    return [f"-{end[0]} {shlex.quote(f'{stem}/{name}-%J.{end}')}" for end in ("err", "out")]
+
+
 def _walltime(profile: BatchProfile, text: str) -> str:
     """LSF counts in hours and minutes."""
     return text.rpartition(":")[0] if profile.kind == "lsf" else text
@@ -201,9 +260,9 @@ def _exports(threads: int) -> list[str]:
 
 
 def _listening(profile: BatchProfile) -> dict[str, Any]:
-    """The scheduler listens on one interface, its page on none but the loopback."""
+    """The scheduler listens on one interface."""
     if profile.interface is not None:
-        return {"dashboard_address": _LOOPBACK}
+        return {}
     from distributed.utils import get_ip
 
-    return {"dashboard_address": _LOOPBACK, "host": get_ip()}
+    return {"host": get_ip()}

@@ -18,7 +18,7 @@ from engine.runtime.batch import batch_client
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
 from engine.runtime.kubernetes import kubernetes_client
-from engine.runtime.security import secured
+from engine.runtime.security import in_memory, pages, secured
 from engine.runtime.ssh import ssh_client
 from engine.runtime.workers import Facts, check_workers, wait_for_workers
 from engine.spec.cluster import BatchProfile, LocalProfile, Profile, SchedulerProfile, SSHProfile
@@ -73,7 +73,10 @@ def place(
                 clients.append(client)
             patience = getattr(profile, "wait", Machine.patience)
             cluster = "" if profile.kind in ("local", "scheduler") else profile.kind
-            return Machine(client=clients[0], cluster=cluster, progress=progress, patience=patience)
+            page = getattr(profile, "dashboard", True)  # a scheduler that runs has one, or none, as it likes
+            return Machine(
+                client=clients[0], cluster=cluster, progress=progress, patience=patience, has_page=page
+            )
 
         yield machine
 
@@ -164,24 +167,27 @@ async def _greet(address: str, security: Any) -> None:
 
 @contextmanager
 def _local_client(profile: LocalProfile) -> Iterator[Any]:
-    """A client of worker processes on this machine."""
+    """A client of worker processes on this machine, which talk to none but each other and this process."""
     from distributed import Client
 
-    share = str(profile.threads or max(1, (os.cpu_count() or 1) // profile.most))
-    with _ctrl_c_held_back():
-        cluster = _started(
-            n_workers=profile.least,
-            threads_per_worker=1,
-            memory_limit=(profile.memory or "auto").replace(" ", ""),
-            env={"NPROC": share, "OMP_NUM_THREADS": share},
-            dashboard_address="127.0.0.1:0",  # any free port: without an address it complains where 8787 is taken
-            host="127.0.0.1",
-            silence_logs=logging.CRITICAL,  # errors of tasks come here anyway; deaths of workers, as KilledWorker
-        )
-    with cluster, Client(cluster) as client:
-        if profile.most > profile.least:
-            cluster.adapt(minimum=profile.least, maximum=profile.most)
-        yield client
+    share, security = str(profile.threads or max(1, (os.cpu_count() or 1) // profile.most)), in_memory()
+    with pages(profile.dashboard) as page:
+        with _ctrl_c_held_back():
+            cluster = _started(
+                n_workers=profile.least,
+                threads_per_worker=1,
+                memory_limit=(profile.memory or "auto").replace(" ", ""),
+                env={"NPROC": share, "OMP_NUM_THREADS": share},
+                dashboard_address=page["dashboard_address"],
+                scheduler_kwargs={"dashboard": page["dashboard"]},
+                host="127.0.0.1",
+                security=security,
+                silence_logs=logging.CRITICAL,  # errors of tasks come here anyway; deaths of workers, as KilledWorker
+            )
+        with cluster, Client(cluster) as client:
+            if profile.most > profile.least:
+                cluster.adapt(minimum=profile.least, maximum=profile.most)
+            yield client
 
 
 def _started(**options: Any) -> Any:

@@ -21,8 +21,9 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
 from engine.runtime.codec import nbytes
-from engine.runtime.fingerprint import code_version, fingerprint
+from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
+from engine.runtime.source_code import code_version, source_changed
 from engine.runtime.store import Store
 
 Result = TypeVar("Result")
@@ -52,6 +53,8 @@ class Machine:
         Threads of this process.
     patience : float
         Seconds to wait for a worker to come back.
+    has_page : bool
+        The scheduler may show a page of what it does.
     progress : callable
         Told ``(label, done, total)`` when a task ends.
     store : Store or None
@@ -68,6 +71,7 @@ class Machine:
     cluster: str = ""
     threads: int = 1
     patience: float = 120.0
+    has_page: bool = True
     progress: Progress = silent
     store: Store | None = None
     journal: Journal = field(default_factory=lambda: Journal(None))
@@ -87,7 +91,7 @@ class Machine:
     @property
     def dashboard(self) -> str | None:
         """Address of the scheduler's page, where it has one."""
-        return getattr(self.client, "dashboard_link", None) or None
+        return (self.has_page and getattr(self.client, "dashboard_link", None)) or None
 
     def account(self) -> dict[str, int]:
         """What the run took: units of its store, passes sent again, workers lost, bytes to and from workers.
@@ -140,7 +144,10 @@ class Machine:
 
         def keep(number: int, result: Result) -> None:
             known[number] = result
-            if self.store is not None and self.store.put(names[number], result):
+            # Where the files of this package changed, a worker may have loaded others than the name stands for.
+            if self.store is None or source_changed():
+                return
+            if self.store.put(names[number], result):
                 self.journal.note("unit", label=label, unit=names[number], tasks=len(tasks[parts[number]]))
 
         wanted = {number: list(tasks[parts[number]]) for number in missing}

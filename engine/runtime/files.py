@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from engine.errors import InputError, RunError
@@ -16,6 +18,7 @@ from engine.errors import InputError, RunError
 _NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LOCK_TRIES, _LOCK_SECONDS = 3, 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_ledgers: ContextVar[tuple[dict[Path, str], ...]] = ContextVar("_ledgers", default=())
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -36,10 +39,29 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> Path:
     try:
         writer(temporary)
         temporary.chmod(0o644)
+        for ledger in _ledgers.get():
+            ledger[path] = file_hash(temporary)  # before others can see it, and change it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def recorded() -> Iterator[dict[Path, str]]:
+    """The sha256 of every file that this thread writes within, by its path: of what was written, not read again."""
+    ledger: dict[Path, str] = {}
+    token = _ledgers.set((*_ledgers.get(), ledger))
+    try:
+        yield ledger
+    finally:
+        _ledgers.reset(token)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the bytes of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def remove_parts(folder: Path) -> None:
@@ -113,7 +135,7 @@ def locked(folder: Path, *, where: str = "--out") -> Iterator[bool]:
 
 def is_locked(folder: Path) -> bool:
     """Whether a run has a folder at this moment, see `locked`."""
-    if os.name != "posix":
+    if os.name != "posix" or not (folder / "lock").is_file():  # to open a pipe would take for ever
         return False
     import fcntl
 

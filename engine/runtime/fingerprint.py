@@ -6,14 +6,10 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-_PACKAGES = ("dyadid", "jax", "jaxlib", "numpy", "scipy", "pandas", "pyarrow")
 
 
 def fingerprint(*values: object) -> str:
@@ -29,14 +25,6 @@ def fingerprint(*values: object) -> str:
     digest = hashlib.blake2b(digest_size=16)
     _feed(digest, values)
     return digest.hexdigest()
-
-
-@lru_cache
-def code_version() -> str:
-    """Digest of this package's source and of the versions of the packages that make its numbers."""
-    root = Path(__file__).parents[1]
-    sources = {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.py"))}
-    return fingerprint(sources, {name: version(name) for name in _PACKAGES})
 
 
 def _feed(digest: Any, value: Any) -> None:

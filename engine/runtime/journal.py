@@ -92,5 +92,27 @@ class Journal:
             pass
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON mapping that a run left; empty where there is none, or where it was damaged in whatever way."""
+    return as_record(read_lines(path))
+
+
+def as_record(text: str) -> dict[str, Any]:
+    """The JSON mapping that a text holds; empty for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # brackets nested by the thousand
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_lines(path: Path) -> str:
+    """The text of a file that people look at; empty for a folder, a pipe, or what may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return ""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")

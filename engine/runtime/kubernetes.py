@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.errors import InputError, RunError
 from engine.runtime.pods import API, LABELS, PORT, SECRET_KEYS, address, autoscaler, dask_cluster
+from engine.runtime.script_words import refuse_unprintable
 from engine.runtime.security import secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import KubernetesProfile
@@ -65,6 +66,7 @@ def open_kubernetes(profile: KubernetesProfile, folder: Path) -> Iterator[tuple[
         remedy = "pip install 'dyadid[cluster]'"
         raise InputError("Kubernetes needs the package kr8s", where="--cluster", remedy=remedy) from None
 
+    refuse_unprintable(profile.model_dump(), where="--cluster")
     name = f"{profile.name}-{secrets.token_hex(3)}"  # two runs may go on at a time
     with _certificates(profile, folder) as security:
         secret = None if security is None else profile.tls_secret or f"{name}-tls"

@@ -1,7 +1,9 @@
 """TLS between driver, scheduler and workers: the user's certificates, or a pair made for one run.
 
-Made certificates are written for their owner's eyes only and deleted at the end of the run. Contents of keys go
-into no log, manifest, job script or command line: paths do.
+Whoever connects without the certificate is refused, on this machine too: other users of a login node reach what
+listens on the loopback interface, and a Dask scheduler runs what it is sent. Made certificates are written for their
+owner's eyes only and deleted at the end of the run; those of workers of this machine stay in memory. Contents of keys
+go into no log, manifest, job script or command line: paths do.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from engine.runtime.files import output_folder
 from engine.spec.cluster import Certificates, Tls
 
 _ROLES = ("client", "scheduler", "worker")
+_LOOPBACK = "127.0.0.1:0"  # any free port: without an address a page listens on every interface, and plainly
 
 
 @contextmanager
@@ -61,18 +64,39 @@ def of_files(files: Certificates) -> Any:
     return security
 
 
-def _made(folder: Path) -> Certificates:
-    """A key and its self-signed certificate, which is its own authority."""
+def in_memory() -> Any:
+    """A ``distributed.Security`` for processes of this machine: a key and its certificate that no file holds.
+
+    Worker processes get it from their parent through a pipe.
+    """
     from distributed.security import Security
 
     try:
-        made = Security.temporary()
+        return Security.temporary()
     except ImportError:
         raise InputError(
             "encryption needs the package cryptography",
             where="tls",
-            remedy="pip install 'dyadid[cluster]', name your own certificates, or say tls: false",
+            remedy="pip install cryptography; on other machines, name your own certificates or say tls: false",
         ) from None
+
+
+@contextmanager
+def pages(shown: bool) -> Iterator[dict[str, Any]]:
+    """Options of a scheduler whose pages are there, or not: anyone who reaches their port reads logs and tasks.
+
+    Within, Dask's settings say the same; without them the scheduler would serve some pages all the same.
+    """
+    import dask
+
+    options = {"dashboard_address": _LOOPBACK, "dashboard": shown}
+    with dask.config.set({} if shown else {"distributed.scheduler.http.routes": []}):
+        yield options
+
+
+def _made(folder: Path) -> Certificates:
+    """A key and its self-signed certificate, which is its own authority."""
+    made = in_memory()
     for name, text in {"ca": made.tls_ca_file, "key": made.tls_client_key}.items():
         handle = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(handle, "w", encoding="ascii") as stream:

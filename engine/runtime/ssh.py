@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.runtime.security import secured
+from engine.runtime.script_words import quoted_program, refuse_odd_hosts, refuse_unprintable
+from engine.runtime.security import pages, secured
 from engine.runtime.workers import wait_for_workers
 from engine.spec.cluster import SSHProfile
 
@@ -27,6 +29,9 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
     import dask
     from distributed import Client, SSHCluster
 
+    refuse_unprintable(profile.model_dump(), where="--cluster")
+    refuse_odd_hosts(profile.hosts, where="--cluster: hosts")
+
     try:
         import asyncssh  # noqa: F401
     except ImportError:
@@ -44,15 +49,19 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",  # what is left of it would listen beyond, and plainly
     }
-    scheduler = {"port": 0, "dashboard_address": "127.0.0.1:0", "host": profile.hosts[0]}
-    with secured(profile.tls, folder) as security, dask.config.set(_certificates(security)):
+    with (
+        secured(profile.tls, folder) as security,
+        dask.config.set(_certificates(security)),
+        pages(profile.dashboard) as page,  # hosts inherit these settings
+    ):
+        scheduler = {"port": 0, "host": profile.hosts[0], **page}
         try:
             cluster = SSHCluster(
                 [profile.hosts[0], *profile.hosts],
                 connect_options={"username": profile.user} if profile.user else {},
                 worker_options=workers,
                 scheduler_options=scheduler | ({"protocol": "tls"} if security else {}),
-                remote_python=profile.python,
+                remote_python=quoted_program(profile.python or sys.executable),
                 security=security,
             )
         except Exception as error:  # a host that has no Dask gives a bare Exception

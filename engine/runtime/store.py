@@ -3,8 +3,8 @@
     <address>/<id>-<checksum>.parquet
 
 The id stands for code, setting and tasks, so a changed job or table never meets an old unit; the checksum is that
-of the file, so a unit that was cut short or changed is not taken. Units are written once, whole or not at all;
-two runs that write the same unit write the same bytes. Nothing that is read is executed.
+of id and file, so a unit that was cut short, changed or given the name of another is not taken. Units are written
+once, whole or not at all; two runs that write the same unit write the same bytes. Nothing that is read is executed.
 """
 
 from __future__ import annotations
@@ -173,4 +173,6 @@ def _secrets(address: str) -> set[str]:
 
 
 def _named(unit: str, content: bytes) -> str:
-    return f"{unit}-{hashlib.sha256(content).hexdigest()[:32]}{_SUFFIX}"
+    """File name of a unit; the checksum holds the id, else a whole unit could stand under that of another."""
+    digest = hashlib.sha256(f"{unit}\n".encode() + content)
+    return f"{unit}-{digest.hexdigest()[:32]}{_SUFFIX}"

@@ -41,6 +41,7 @@ class Certificates(Block):
     key: Source = Field(description="its private key")
 
 
+_PAGE = "serve Dask's page on the loopback interface, to every user of that machine"
 Tls = Literal["auto"] | bool | Certificates
 
 
@@ -65,6 +66,7 @@ class LocalProfile(_Workers):
 
     kind: Literal["local"]
     threads: Count | None = Field(None, description="default: an equal share of the cores")  # type: ignore[assignment]
+    dashboard: bool = Field(False, description=_PAGE)
 
 
 class _Remote(Block):
@@ -102,6 +104,7 @@ class BatchProfile(_Workers, _Remote):
     )
     directives: Listed[str] = Field([], description="further lines for the batch system, without its prefix")
     driver: Driver = Driver()
+    dashboard: bool = Field(False, description=_PAGE)
 
     @model_validator(mode="after")
     def _gpus_of_slurm(self) -> Self:
@@ -121,6 +124,7 @@ class SSHProfile(_Remote):
     user: str | None = None
     python: str | None = Field(None, description="Python on the hosts; default: this one's path")
     folder: Source | None = Field(None, description="of certificates, on a shared disk; default: below --out")
+    dashboard: bool = Field(False, description=_PAGE)
 
 
 class SchedulerProfile(_Remote):

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from engine.errors import InputError
 from engine.runtime.batch import queue_line
 from engine.runtime.files import is_locked
-from engine.runtime.journal import LOG, PROGRESS
+from engine.runtime.journal import LOG, PROGRESS, as_record, read_lines, read_record
 from engine.stages.finished import STATE
-from engine.stages.submit import submitted
+from engine.stages.submit import DRIVER, submitted
 
 _TAIL = 40  # lines of a driver's output
 
 
 def status_lines(out: Path) -> Iterator[str]:
     """The driver in the queue, if one was submitted, and how far each job is."""
-    driver, jobs = submitted(out), _jobs(out)
-    if driver is None and not jobs:
+    driver, jobs, record = submitted(out), _jobs(out), out / STATE / DRIVER
+    if driver is None and not jobs and not record.exists():
         raise InputError(
             "no run has begun here", where=str(out), remedy="name the folder that --out of `dyadid run` named"
         )
     if driver is not None:
         said = queue_line(driver.kind, driver.job_id) or "no longer in the queue"
         yield f"driver: {driver.kind} job {driver.job_id}, submitted {driver.submitted}: {said}"
+    elif record.exists():
+        yield f"driver: its record {record} is damaged; ask the batch system"
     for state in jobs:
         yield _progress(state)
 
@@ -43,12 +43,10 @@ def log_lines(out: Path, *, after: str = "") -> Iterator[tuple[str, str]]:
     """Time and text of every event of every job that came after a time (ISO), the earliest first."""
     events = []
     for state in _jobs(out):
-        for line in _read(state / LOG).splitlines():
-            try:
-                event = json.loads(line)
+        for line in read_lines(state / LOG).splitlines():
+            event = as_record(line)
+            if {"time", "event"} <= set(event):  # else the line that is just being written, or a damaged one
                 events.append((str(event.pop("time")), str(event.pop("event")), state.parent.name, event))
-            except (ValueError, KeyError, AttributeError):
-                continue  # the line that is just being written
     for time, name, job, facts in sorted(events, key=lambda one: one[0]):
         if time > after:
             told = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in (None, ""))
@@ -60,7 +58,7 @@ def output_lines(out: Path) -> Iterator[str]:
     driver = submitted(out)
     if driver is not None:
         for path in sorted(Path(driver.logs).glob("*")):
-            text = _read(path).splitlines()
+            text = read_lines(path).splitlines()
             if text:
                 yield f"{path}:"
                 yield from (f"  {line}" for line in text[-_TAIL:])
@@ -76,42 +74,32 @@ def _jobs(out: Path) -> list[Path]:
 
 
 def _progress(state: Path) -> str:
-    told = _told(state / PROGRESS)
-    name, word = told.get("job") or state.parent.name, told.get("state", "unknown")
+    """What ``progress.json`` says; whatever of it is not of its kind is passed over."""
+    record = read_record(state / PROGRESS)
+    text = {key: value for key, value in record.items() if isinstance(value, str) and value}
+    name, word = (
+        text.get("job") or state.parent.name,
+        text.get("state", "unknown, its progress.json is damaged"),
+    )
     if word == "running" and not is_locked(state):
         word = "stopped without a word; run it again to do the rest"
     parts = [f"{name}: {word}"]
     if word == "running":
-        if told.get("total"):
-            parts.append(f"{told['label']} {told['done']:,} of {told['total']:,}")
-        parts += [str(told[key]) for key in ("where", "dashboard") if told.get(key)]
-    if told.get("started") and told.get("updated"):
-        start, last = told["started"], told["updated"]
+        done, total = record.get("done"), record.get("total")
+        if isinstance(done, int) and isinstance(total, int) and total and "label" in text:
+            parts.append(f"{text['label']} {done:,} of {total:,}")
+        parts += [text[key] for key in ("where", "dashboard") if key in text]
+    start, last = _moment(text.get("started")), _moment(text.get("updated"))
+    if start is not None and last is not None:
         took = ((datetime.now(UTC) if word == "running" else last) - start).total_seconds()
         parts.append(f"{took:,.0f} s")
     return ", ".join(parts)
 
 
-def _told(path: Path) -> dict[str, Any]:
-    """``progress.json`` without what is damaged in it."""
+def _moment(text: str | None) -> datetime | None:
+    """A time as a journal writes it, with its zone."""
     try:
-        told = json.loads(_read(path))
-    except (ValueError, RecursionError):
-        told = {}
-    told = dict(told) if isinstance(told, dict) else {}
-    for key in ("started", "updated"):
-        try:
-            told[key] = datetime.fromisoformat(told[key]).astimezone(UTC)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            told[key] = None
-    counts = (told.get("done"), told.get("total"))
-    if not all(isinstance(count, int) for count in counts) or not isinstance(told.get("label"), str):
-        told["total"] = None
-    return told
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,14 @@ from engine.report.placebo import influence_figure, influence_text, placebo_figu
 from engine.report.reading import reading
 from engine.report.tables import regression_table
 from engine.report.words import ENGLISH, Words
-from engine.runtime.files import write_bytes, write_text, write_with
+from engine.runtime.files import write_bytes, write_text
 from engine.runtime.tracebacks import keep_traceback
 from engine.stages.finished import STATE
+from engine.stages.stored_frames import write_frames
 
 MANIFEST = "manifest.json"
 _Named = tuple[str, str, str, Any]
 """Name, title, text and figure."""
-FRAMES = (
-    "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
-    "contrasts", "curve",
-)  # fmt: skip
 
 
 def write_results(
@@ -49,15 +45,11 @@ def write_results(
 ) -> tuple[str, ...]:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
 
-    ``frames`` become ``<name>.parquet``; those of an earlier run that this one does not have are removed. Returned
-    are the figures that could not be drawn, as `write_figures` has them.
+    ``frames`` become ``<name>.parquet``; the manifest gets the sha256 of each. Returned are the figures that could
+    not be drawn, as `write_figures` has them.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    for name in FRAMES:
-        if name in frames:
-            write_with(folder / f"{name}.parquet", partial(frames[name].to_parquet, index=False))
-        else:
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
+    manifest["frames"] = write_frames(frames, folder)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
     write_tables(frames, manifest, folder, words)
     undrawn = write_figures(frames, manifest, folder, words)

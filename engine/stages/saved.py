@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError, readable
-from engine.stages.output import FRAMES, MANIFEST
+from engine.stages.output import MANIFEST
+from engine.stages.stored_frames import read_frames
 
 _REMEDY = "run the job again"
 _MOST_JSON = 200_000_000  # bytes of a JSON file; a manifest of ten thousand cells has some 20 million
@@ -48,6 +49,7 @@ _OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
     "more_data": list,
     "cells": list,
     "confidence": (int, float),
+    "frames": dict,
 }
 _IF_THERE: Mapping[str, type] = {"counts": list, "warnings": list, "notes": list, "choices": dict}
 _IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
@@ -132,11 +134,13 @@ def read_job(folder: Path) -> SavedJob:
     """
     manifest = _read_json(folder / MANIFEST, dict)
     _check_manifest(folder / MANIFEST, manifest)
-    frames = {}
-    for name in FRAMES:
-        path = folder / f"{name}.parquet"
-        if path.exists() or path.is_symlink() or name == "estimates":
-            frames[name] = _read_frame(path, name)
+    if "estimates" not in manifest["frames"]:
+        raise InputError("lists no estimates: it is damaged", where=str(folder / MANIFEST), remedy=_REMEDY)
+    for name in manifest["frames"]:
+        _regular(folder / f"{name}.parquet")
+    frames = read_frames(folder, manifest)
+    for name, frame in frames.items():
+        _check_frame(folder / f"{name}.parquet", name, frame)
     return SavedJob(folder, manifest, frames, _read_json(folder / "validation.json", dict))
 
 
@@ -196,9 +200,9 @@ def _check_types(path: Path, entry: Any, types: Mapping[str, type | tuple[type, 
             )
 
 
-def _read_frame(path: Path, name: str) -> pd.DataFrame:
+def _check_frame(path: Path, name: str, frame: pd.DataFrame) -> None:
+    """Refuse a frame that lacks what tables, figures and page read of it."""
     with readable(path, remedy=_REMEDY):
-        frame = pd.read_parquet(_regular(path))
         texts = {
             column: frame[column].unique() for column in frame if frame[column].dtype.kind not in "biufM"
         }
@@ -214,4 +218,3 @@ def _read_frame(path: Path, name: str) -> pd.DataFrame:
     for column in columns[_TEXT]:
         if not all(isinstance(cell, str) for cell in texts.get(column, (None,))):
             raise InputError(f"the column '{column}' does not hold text", where=str(path), remedy=_REMEDY)
-    return frame

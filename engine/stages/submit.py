@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import InputError
 from engine.runtime import batch
 from engine.runtime.files import output_folder, write_text
+from engine.runtime.journal import read_record
+from engine.runtime.script_words import refuse_unprintable
 from engine.runtime.store import shown
 from engine.spec.cluster import BatchProfile, Profile
 from engine.stages.finished import STATE
 
 DRIVER = "driver.json"
+_JOB_ID = re.compile(r"[\w.][\w.\[\]-]*")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,11 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
             where="--submit",
             remedy="give the password to fsspec's configuration on the cluster, or run without --submit",
         )
+    refuse_unprintable(str(out.absolute()), where="--out")
+    refuse_unprintable(list(arguments), where="--submit")
     state = output_folder(out / STATE)
     logs = output_folder(state / "driver")
-    command = [profile.python or sys.executable, "-m", "engine.cli", "run", *arguments]
+    command = [profile.python or sys.executable, "-m", "engine", "run", *arguments]
     script = write_text(state / "driver.sh", batch.driver_script(profile, command, logs.resolve()))
     job_id = batch.submit(profile, script)
     done = Submitted(profile.kind, job_id, datetime.now(UTC).isoformat(timespec="seconds"), str(logs))
@@ -69,8 +75,10 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
 
 
 def submitted(out: Path) -> Submitted | None:
-    """The driver last submitted for an output folder, if any was."""
-    try:
-        return Submitted(**json.loads((out / STATE / DRIVER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    """The driver last submitted for an output folder, if any was; None for a damaged record, too."""
+    record = read_record(out / STATE / DRIVER)
+    if set(record) != {item.name for item in fields(Submitted)}:
         return None
+    if not all(isinstance(value, str) and "\0" not in value for value in record.values()):
+        return None
+    return Submitted(**record) if _JOB_ID.fullmatch(record["job_id"]) else None  # it goes to a command

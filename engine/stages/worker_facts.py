@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from engine.runtime.fingerprint import code_version
+from engine.runtime.source_code import NUMERIC_PACKAGES, source_digest
 
-_PACKAGES = ("dyadid", "jax", "jaxlib", "numpy", "scipy", "dask", "distributed")
+_PACKAGES = (*NUMERIC_PACKAGES, "dask", "distributed")
 
 
 def worker_facts() -> dict[str, str]:
@@ -19,6 +19,6 @@ def worker_facts() -> dict[str, str]:
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in _PACKAGES},
-        "source": code_version()[:12],
+        "source": source_digest()[:12],
         "float64": str(precise),
     }

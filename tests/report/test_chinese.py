@@ -94,6 +94,7 @@ SPEAKERS = {
     "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings", "_adopter_warning"],
     "stages/absorbed.py": ["_with_unconverged"],
     "stages/inference/__init__.py": ["run_inference"],
+    "pipeline.py": ["_code_notes"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }

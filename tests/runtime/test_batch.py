@@ -16,6 +16,7 @@ import pytest
 
 from engine.errors import InputError, RunError
 from engine.runtime import batch
+from engine.runtime.clusters import place
 from engine.spec.cluster import BatchProfile, Driver
 
 COMMANDS = {
@@ -64,7 +65,7 @@ def test_a_worker_gets_what_the_profile_says(system: str, tmp_path: Path) -> Non
     )  # fmt: skip
     import dask_jobqueue
 
-    kind = getattr(dask_jobqueue, batch._CLASSES[system]).job_cls
+    kind = batch._quoting(getattr(dask_jobqueue, batch._CLASSES[system]).job_cls)
     script = kind(
         scheduler="tls://10.0.0.1:8786", name="w", **batch.job_options(asked, tmp_path)
     ).job_script()
@@ -117,6 +118,18 @@ def test_no_such_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         batch.batch_client(profile("pbs"), tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("system", ["slurm"], indirect=True)
+@pytest.mark.parametrize("folder", ["afile", "afile/x", "/proc/none"])
+def test_a_folder_that_cannot_be_written(system: str, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "afile").touch()
+    asked = profile(system, folder=str(tmp_path / folder))
+    with (
+        pytest.raises(InputError, match=r"^--cluster: folder: cannot write to .*\n  remedy: choose a folder"),
+        place(asked) as opened,
+    ):
+        opened(lambda *_: None)
 
 
 @pytest.mark.parametrize("system", ["slurm"], indirect=True)

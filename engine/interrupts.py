@@ -1,0 +1,129 @@
+"""Ctrl-C and SIGTERM: one message and exit code 130 or 143, at whatever moment of a command they come.
+
+While a command starts there is nothing to undo, and it ends at once. While it works, `KeyboardInterrupt` takes it
+through its own clean-up; not within an import, though, where an exception that passes through the start of a C++
+library ends the process with a crash: the signal comes again when the import is done. A second signal ends a clean-up
+that takes too long; files are whole at any time, and workers notice when their scheduler is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+INTERRUPTED, TERMINATED = 130, 143
+_AGAIN_SECONDS = 0.05
+_IMPORT = "<frozen importlib"  # file name of the frames of an import that is going on
+
+
+class _State:
+    """What the handlers know; one a process, as signals are."""
+
+    alone = False  # the process is this command's, and may be ended at once
+    working = False
+    received = 0  # the first signal
+    raised = False
+
+
+def install() -> None:
+    """Answer signals from now on, in a process that only runs this command."""
+    _State.alone = True
+    _handle()
+
+
+def work_begins() -> None:
+    """From now on a signal is a `KeyboardInterrupt`, which a command may catch and clean up after."""
+    _State.working, _State.received, _State.raised = True, 0, False
+    sys.unraisablehook = _send_again
+    _handle()
+
+
+def message() -> tuple[str, int]:
+    """What is said of the signal that ended the work, and the exit code."""
+    word, code = (
+        ("terminated", TERMINATED) if _State.received == signal.SIGTERM else ("interrupted", INTERRUPTED)
+    )
+    return f"{word}: files already written are whole; run again to do the rest", code
+
+
+def leave(code: Any) -> NoReturn:
+    """End the process: signals change nothing any more, and after one no library is taken down in an odd state."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if code in (INTERRUPTED, TERMINATED):
+        _give_back_semaphores()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _give_back_semaphores() -> None:
+    """Those of local workers; a process of Python's own would complain of them after this one has ended."""
+    util = sys.modules.get("multiprocessing.util")
+    with suppress(Exception):
+        util._run_finalizers(0)  # type: ignore[union-attr]
+
+
+def leave_at_once() -> NoReturn:
+    """End the process with its message, without a way back."""
+    text, code = message()
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+    os._exit(code)
+
+
+def _handle() -> None:
+    """Take over both signals; one that is ignored, as of a command in the background, stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_signal)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _on_signal)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    _State.received = _State.received or number
+    if _State.alone and (not _State.working or _State.raised):
+        leave_at_once()
+    if _imports(frame):
+        _come_again()
+        return
+    _State.raised = True
+    raise KeyboardInterrupt
+
+
+def _on_alarm(_: int, frame: FrameType | None) -> None:
+    if not _State.raised:
+        _on_signal(_State.received, frame)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is going on in a frame or in one that called it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORT):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _come_again() -> None:
+    """Let the signal come once more, soon; by a timer of the system, as a thread cannot be started anywhere."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:  # Windows
+        raise KeyboardInterrupt
+
+
+def _send_again(unraisable: Any) -> None:
+    """A signal that came within a callback of the garbage collector, where it is lost, comes once more."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        _State.received, _State.raised = _State.received or signal.SIGINT, False
+        _come_again()
+    else:
+        sys.__unraisablehook__(unraisable)
