@@ -75,10 +75,13 @@ def test_what_manifests_hold_is_told_again_and_the_rest_stands():
 
 # Where manifests and validation reports get their sentences from: function, by file.
 SPEAKERS = {
-    "tables/join.py": ["join_notes"],
+    "tables/join.py": ["join_notes", "_near_misses"],
+    "tables/labels.py": ["warnings"],
+    "tables/years.py": ["_notes"],
+    "cities/grid.py": ["_warn_of_codes"],
     "tables/read.py": ["_parse"],
     "tables/parquet.py": ["read_parquet"],
-    "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings"],
+    "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings", "_far_years"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
     "pairs/table_values.py": ["code_warnings"],
     "pairs/table_report.py": [
@@ -98,7 +101,10 @@ SPEAKERS = {
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }
-KEYS = {"panel", "deflate", "columns", "inference", "permutation", "reps", "seed", "strata"}
+KEYS = {
+    "panel", "deflate", "columns", "inference", "permutation", "reps", "seed", "strata", "model", "lag", "missing",
+    *("pair", "table", "merge", "names"),
+}  # fmt: skip
 KIND = {
     "_two_way": "city: ",
     "_dyadic": "dyadic: ",
@@ -116,7 +122,16 @@ ELSEWHERE = {
     "pairs/table.py": ["_units"],
     "stages/absorbed.py": ["_advised"],
     "stages/inference/bootstrap.py": ["_decomposition_rows"],
-    "tables/arithmetic.py": ["parse"],
+    "tables/encodings.py": ["_remedy"],
+    "tables/file_bytes.py": ["read_bytes"],
+    "tables/grammar.py": ["allowed", "unknown"],
+    "tables/labels.py": ["_refuse_unnameable", "notes"],  # what was done is one of two words, see the examples below
+    "tables/problems.py": ["other_rows"],
+    "tables/xlsx_cells.py": ["_problem"],
+    "tables/years.py": ["read_years", "_remedy"],
+    "pairs/table_report.py": ["lines"],
+    "pairs/table_rows.py": ["_unit_problems", "_repeats", "_others"],
+    "pairs/table_values.py": ["columns_read"],
     **dict.fromkeys(
         (f"stages/{name}.py" for name in (
             "demo", "describe", "draw", "follow", "output", "policy_text", "report", "saved", "submit",
