@@ -125,6 +125,13 @@ def _spelled(label: str, rng: np.random.Generator) -> str:
     return label.replace(" ", "  ")
 
 
+def _levels(rng: np.random.Generator, values: Any) -> Any:
+    """Values in some unit and around some level, of digits that any file keeps."""
+    offset, scale = _pick(rng, OFFSETS), _pick(rng, SCALES)
+    levels = offset + (scale if offset < 1e6 else max(scale, 1.0)) * values
+    return np.vectorize(lambda value: float(f"{value:.14g}"))(levels)
+
+
 # -- pair tables -------------------------------------------------------------------------------------------
 
 
@@ -199,10 +206,7 @@ def _dyadic_rows(rng: np.random.Generator, n_units: int, years: Any, *, directed
     x = rng.normal(size=n * t) + 0.5 * common
     w = rng.normal(size=n * t) - 0.3 * x
     y = 2 * x - w + common + rng.normal(size=n)[pair] + rng.normal(size=n * t)
-    columns = {
-        name: _pick(rng, OFFSETS) + _pick(rng, SCALES) * values
-        for name, values in {"x": x, "w": w, "y": y}.items()
-    }
+    columns = {name: _levels(rng, values) for name, values in {"x": x, "w": w, "y": y}.items()}
     rows = pd.DataFrame(
         {
             "i": i[pair], "j": j[pair], "year": np.asarray(years)[time], **columns,
@@ -233,8 +237,8 @@ def _formulas(
     """Regressors as a user writes them: columns, or arithmetic on columns."""
     if len(names) == 1 or rng.random() < 0.7:
         return rows, names, names
-    formulas = ["x", "x + 2 * w"]
-    return rows.assign(w=rows["x"] + 2 * rows["w"]), formulas, formulas
+    formulas = ["x / 2", "-w"]
+    return rows.assign(x=rows["x"] / 2, w=-rows["w"]), formulas, formulas
 
 
 def _lagged(rows: pd.DataFrame, names: list[str], lag: int) -> pd.DataFrame:
@@ -344,7 +348,7 @@ def _cities(rng: np.random.Generator, labels: list[str], years: Any) -> tuple[pd
         "output": _pick(rng, OFFSETS) + trend + rng.normal(size=shape).cumsum(1),
         "schools": np.exp(rng.normal(size=(shape[0], 1)) + 0.3 * rng.normal(size=shape)) * _pick(rng, SCALES),
         "density": _pick(rng, OFFSETS) + rng.uniform(1, 9, shape),
-        "stock": _pick(rng, OFFSETS) + _pick(rng, SCALES) * rng.normal(size=shape),
+        "stock": _levels(rng, rng.normal(size=shape)),
         "shifter": _pick(rng, OFFSETS) + 2 * late + rng.normal(size=shape),
         "population": np.exp(rng.normal(size=(shape[0], 1)) + 0.01 * rng.normal(size=shape)),
         "latitude": np.repeat(rng.uniform(20, 45, (shape[0], 1)), shape[1], 1),
@@ -366,6 +370,7 @@ def _with_sums(long: pd.DataFrame, cities: pd.DataFrame) -> pd.DataFrame:
     """The long frame with the sums of the two cities' stocks and shifters."""
     value = cities.set_index(["city", "year"])
     for name, column in (("total", "stock"), ("instrument", "shifter")):
+        value[column] -= np.round(value[column].mean())  # exact, so that the sum loses no digits
         sides = [
             value.loc[list(zip(long[side], long["year"], strict=True)), column].to_numpy()
             for side in reference.PAIR

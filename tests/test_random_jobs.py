@@ -105,7 +105,6 @@ def check_draws(job: RandomJob, path: Path, results: engine.Results) -> None:
         else:
             long = oracle_draws.resampled(job.rows, drawn["times_drawn"].to_dict())
             terms = draws.terms
-        long = long.assign(total=long["total"] - np.round(long["total"].mean()))
         estimate, statistic, error = oracle_draws.studentised(
             long, ["schools", "density", "total", *terms], terms
         )
