@@ -28,7 +28,6 @@ from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import locked, output_folder, recorded, remove_parts, writing
 from engine.runtime.journal import Journal
-from engine.runtime.source_code import source_changed
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
@@ -288,7 +287,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
     from engine.stages.findings import findings
     from engine.stages.frames import estimates_frame, event_study_frame
     from engine.stages.inference import run_inference
-    from engine.stages.manifest import make_manifest
+    from engine.stages.manifest import code_notes, make_manifest
 
     job = plan.loaded.job
     with clock.stage("estimate"):
@@ -317,19 +316,10 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             ordered,
             clock.seconds,
             place,
-            (*inferred.notes, *curve_notes, *_code_notes()),
+            (*inferred.notes, *curve_notes, *code_notes()),
         ),
         validation=data[0].validation.to_dict(),
     )
-
-
-def _code_notes() -> list[str]:
-    """A warning where the results may come from a mixture of old and new code."""
-    if not source_changed():
-        return []
-    return [
-        "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that"
-    ]
 
 
 def _estimate_passes(place: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:

@@ -124,7 +124,7 @@ def test_a_frame_that_was_changed_is_refused_by_report_and_made_again_by_run(job
     assert not pipeline.run(job, out=job.parent / "out").found
     assert path.read_bytes() == before
     path.unlink()
-    with pytest.raises(InputError, match=r"estimates\.parquet: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"estimates\.parquet: there is no such file"):
         pipeline.report(job.parent / "out")
 
 

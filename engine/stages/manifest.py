@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.report.adopters import FEW
 from engine.runtime.execute import Machine
+from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
 from engine.stages.curve import CURVE
@@ -91,6 +92,15 @@ def _adopter_warning(result: Estimated) -> str:
         "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
         "(inference.permutation) holds"
     )
+
+
+def code_notes() -> list[str]:
+    """A warning where the results may come from a mixture of old and new code."""
+    if not source_changed():
+        return []
+    return [
+        "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that"
+    ]
 
 
 @lru_cache

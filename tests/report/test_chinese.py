@@ -94,10 +94,15 @@ SPEAKERS = {
     "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
     "stages/counts.py": ["filter_steps"],
     "stages/curve.py": ["curve_frame", "_incomparable"],
-    "stages/manifest.py": ["_data_warnings", "_span_notes", "_absorption_warnings", "_adopter_warning"],
+    "stages/manifest.py": [
+        "_data_warnings",
+        "_span_notes",
+        "_absorption_warnings",
+        "_adopter_warning",
+        "code_notes",
+    ],
     "stages/absorbed.py": ["_with_unconverged"],
     "stages/inference/__init__.py": ["run_inference"],
-    "pipeline.py": ["_code_notes"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
     "stages/inference/permutation.py": ["permute", "_permutation_rows"],
 }
