@@ -348,9 +348,16 @@ def jackknife(long: pd.DataFrame, models: Iterable[Sequence[str]], outcome: str 
 
 
 def non_negative(matrix: Array) -> Array:
-    """The covariance with its negative eigenvalues set to zero."""
+    """The covariance with its negative eigenvalues set to zero, terms of positive variance keeping theirs."""
     values, vectors = np.linalg.eigh(matrix)
-    return vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
+    clipped = vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
+    back = np.sqrt(np.where(np.diag(matrix) > 0, np.diag(matrix) / np.diag(clipped), 1.0))
+    return clipped * np.outer(back, back)
+
+
+def guarded_errors(covariance: Array, instead: Array) -> Array:
+    """Standard errors; of a term whose variance is not positive those of the other covariance."""
+    return standard_errors(np.where(np.diag(covariance) > 0, covariance, instead))
 
 
 def standard_errors(covariance: Array) -> Array:

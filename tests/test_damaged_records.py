@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
 
 from engine.stages.follow import log_lines, output_lines, status_lines
+
+Command = Callable[..., tuple[int, str, str]]
 
 STATE = ".dyadid"
 PROGRESS = {

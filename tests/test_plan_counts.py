@@ -39,6 +39,7 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
             "city": np.repeat([f"c{k}" for k in range(8)], len(years)),
             "year": np.tile(years, 8),
             "pilot": np.repeat([2012, 2012, *[np.nan] * 6], len(years)),
+            "batch": np.repeat([1, 1, *[0] * 6], len(years)),
             "gdp": rng.normal(size=48).cumsum() + 50,
             "schools": rng.uniform(1, 9, 48),
         }
@@ -129,7 +130,7 @@ def test_more_draws_and_more_cells_take_longer(written: Callable[[str], Path]) -
     def seconds(inference: str, *overrides: str) -> float:
         return cost(pipeline.check(written(inference), overrides=overrides)[1])
 
-    few, many = (seconds(f"{{permutation: {{reps: {reps}, strata: [pilot]}}}}") for reps in (1, 20))
+    few, many = (seconds(f"{{permutation: {{reps: {reps}, strata: [batch]}}}}") for reps in (1, 20))
     assert few == many  # one assignment keeps the strata
     few, many = (seconds(f"{{bootstrap: {{reps: {reps}}}}}") for reps in (100, 10_000))
     assert many > 10 * few

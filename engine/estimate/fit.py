@@ -22,6 +22,7 @@ from engine.estimate.normal import (
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
+_OF_VALUES = 1e-30  # of the outcome's variation: the squares of its own rounding
 _LEFT = 1e-13  # of a sum of squares: what subtraction may leave of one that is zero
 
 
@@ -164,8 +165,9 @@ def fit(
     estimate: Array = bread @ q[stand, y]
     ssr = q[y, y] - 2 * estimate @ q[index, y] + estimate @ q[np.ix_(index, index)] @ estimate
     sst = normal.outcome_variation if outcome is None else np.nan
-    rounding = _LEFT * (float(total[t + y, t + y]) if outcome else normal.outcome_variation)
-    exact = exactness(float(ssr), float(q[y, y]), rounding, _LEFT)
+    of_values = 0.0 if outcome else _OF_VALUES * normal.outcome_variation
+    nothing = max(_LEFT * float(total[t + y, t + y]), of_values)
+    exact = exactness(float(ssr), float(q[y, y]), nothing, _LEFT)
     if exact == "effects":
         estimate = np.zeros_like(estimate)
     first, second, residual, influence = _scores(stage, (index, stand, y), estimate, bread)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import reference
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Row = Any
@@ -72,19 +73,17 @@ class Literal:
         if kind == "city":
             smallest = min(len(first), len(second))
             two_way = (first.T @ first + second.T @ second - s.T @ s) * smallest / (smallest - 1) * scale
-            values, vectors = np.linalg.eigh(two_way)
-            mended = vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
-            return mended if (np.diag(two_way) < 0).any() else two_way
+            return reference.non_negative(two_way) if (np.diag(two_way) < 0).any() else two_way
         meat = np.zeros((s.shape[1],) * 2)
         ends = [set(key) for key in self.psi[["city_i", "city_j"]].itertuples(index=False)]
         for one, its in zip(s, ends, strict=True):
             for other, theirs in zip(s, ends, strict=True):
                 if its & theirs:
                     meat += np.outer(one, other)
-        if (np.diag(meat) <= 0).any():
-            its_pairs = self.psi[["city_i", "city_j"]].to_numpy()
-            sums = [s[(its_pairs == city).any(axis=1)].sum(axis=0) for city in np.unique(its_pairs)]
-            meat = sum(np.outer(one, one) for one in sums)
+        its_pairs = self.psi[["city_i", "city_j"]].to_numpy()
+        sums = [s[(its_pairs == city).any(axis=1)].sum(axis=0) for city in np.unique(its_pairs)]
+        instead = np.sum([np.outer(one, one) for one in sums], axis=0)
+        np.fill_diagonal(meat, np.where(np.diag(meat) > 0, np.diag(meat), np.diag(instead)))  # term by term
         return meat * self.n_cities / (self.n_cities - 1) * scale
 
 

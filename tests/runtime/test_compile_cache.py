@@ -21,7 +21,7 @@ from typing import Any
 import draw_worlds as worlds
 import pytest
 
-from engine import cli, terminal
+from engine import terminal
 
 SCRIPT = """
 import json, logging, resource, signal, sys
@@ -251,7 +251,7 @@ def test_a_user_without_a_home(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.os.path, "expanduser", lambda path: os.fspath(path))  # what Python gives then
+    monkeypatch.setattr(os.path, "expanduser", lambda path: os.fspath(path))  # what Python gives then
     assert set_up(monkeypatch)[ENABLE] == "false"
     assert "cannot be kept in ~/.cache/dyadid/jax (" in " ".join(capsys.readouterr().err.split())
     assert list(tmp_path.iterdir()) == []

@@ -6,13 +6,12 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask_jobqueue
 import pytest
-from conftest import Command
 from test_batch import COMMANDS, profile, put_command, system  # noqa: F401  # a fixture
 
 from engine.errors import InputError
@@ -21,6 +20,8 @@ from engine.runtime.clusters import place
 from engine.runtime.script_words import quoted_program, refuse_unprintable
 from engine.runtime.security import of_files, secured
 from engine.spec.cluster import Certificates, KubernetesProfile, SSHProfile
+
+Command = Callable[..., tuple[int, str, str]]
 
 EURO = str(Path(__file__).parents[2] / "jobs" / "euro.yaml")
 SLURM = 'kind: slurm\nworkers: 1\nmemory: 2GB\nwalltime: "01:00:00"\ninterface: lo\nwait: 60\n'
@@ -172,7 +173,6 @@ def test_no_value_with_a_control_character_reaches_a_script(
         {"directives": [text]},
         {"interface": text},
         {"python": text},
-        {"folder": text},
         {"driver": {"queue": text}},
     ]
     for value in values:
