@@ -162,9 +162,9 @@ def units(store: Path) -> list[Path]:
 
 
 def is_whole(unit: Path) -> bool:
-    """Whether a unit has the checksum that its name says."""
-    checksum = hashlib.sha256(unit.read_bytes()).hexdigest()[:32]
-    return unit.stem.partition("-")[2] == checksum
+    """Whether a unit, with its id, has the checksum that its name says."""
+    name, _, checksum = unit.stem.partition("-")
+    return hashlib.sha256(f"{name}\n".encode() + unit.read_bytes()).hexdigest()[:32] == checksum
 
 
 def frames(out: Path) -> dict[str, bytes]:
