@@ -218,7 +218,7 @@ CITIES = {
         files=lambda f: _workbook(f / "cities.xlsx"),
     ),
     "wrong encoding": Bad(
-        ("cities.csv: the text is not ascii", "remedy: state panel.encoding"),
+        ("cities.csv: the text is not ascii", "remedy: take out panel.encoding: the text is UTF-8"),
         swap=("cities.csv", "cities.csv, encoding: ascii"),
         data=lambda f: f.assign(city="市" + f["city"]),
     ),
@@ -231,7 +231,7 @@ CITIES = {
         swap=("cities.csv", "'builtin:chna_demo'"),
     ),
     "collinear controls": Bad(
-        ("job.yaml: cell 'small': model.controls: 'tech' is collinear with edu", "remedy: leave out one of tech, edu"),
+        ("job.yaml: cell 'small': model: 'tech' is collinear with edu", "remedy: leave out one of tech, edu"),
         swap=("{neg_abs_diff: science}", "{neg_abs_log_diff: education * 2}"),
         late=True,
     ),
@@ -286,7 +286,8 @@ TABLES = {
         add="treatment: {adoption: g, rule: both}",
     ),
     "empty sample": Bad(
-        ("job.yaml: cell 'trade': no pair with at least two observed years is left", "remedy: loosen pairs, years"),
+        ("job.yaml: cell 'trade': no pair with at least two observed years is left",
+         "remedy: loosen years or the filters of pairs, or fill what is missing"),
         data=lambda t: t.assign(y=np.nan),
         late=True,
     ),

@@ -287,6 +287,18 @@ def test_draws_that_are_no_common_relabelling_are_not_joined(other: str, tmp_pat
     assert why in results.manifest["warnings"]
 
 
+def test_a_screen_that_lacks_the_mass_of_a_city_is_named_as_what_keeps_cells_apart(tmp_path: Path) -> None:
+    """Cities without a gravity force are permuted among themselves, those of cells without a screen with all."""
+    table = load("china_demo", cities=SMALL).assign(mass=lambda d: d["gdp_real"].where(d["city"] != "S007"))
+    table.to_parquet(tmp_path / "cities.parquet")
+    screen = "pairs.gravity.mass: [mass], pairs.gravity.keep"
+    cases = f"{{screened: {{{screen}: above_median}}, all: {{{screen}: all}}}}"
+    source = f"panel={{source: {tmp_path / 'cities.parquet'}, options: null, balance: keep}}"
+    results = small_curve(tmp_path, cases, source)
+    why = "its cells differ in the strata of their cities, or in which of them have a gravity force"
+    assert f"the curve has no joint test: {why}" in results.manifest["warnings"]
+
+
 def test_cells_of_other_cities_are_not_joined(tmp_path: Path) -> None:
     """The place of a city in the panel keys its words."""
     table = load("china_demo", cities=SMALL)

@@ -267,7 +267,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "must be a column, or column:k with k classes from 2 to 1,000",
     ),
-    "stratum that moves": ({"permutation": {"strata": ["schools"]}}, {}, "schools"),
+    "stratum that moves": (
+        {"permutation": {"strata": ["schools"]}},
+        {},
+        "inference.permutation.strata groups cities by it",
+    ),
     "no such term": ({"permutation": {"terms": ["gdp"]}}, {}, "'gdp' is no term of cell"),
     "no draws": ({"permutation": {"reps": 0}}, {}, "inference.permutation.reps"),
     "no draws of a bootstrap": ({"bootstrap": {"reps": 0}}, {}, "inference.bootstrap.reps"),

@@ -218,8 +218,8 @@ class Grid:
             found |= {other} if other in self._frame else self.file_inputs(other)
         return found
 
-    def label(self, name: str, *, key: str) -> tuple[str, ...]:
-        """Text column constant in a city, one label a city, "" where there is none."""
+    def label(self, name: str, *, key: str, use: str = "") -> tuple[str, ...]:
+        """Text column constant in a city, one label a city, "" where there is none; the key ``use`` groups by it."""
         column = self._bare(name, key=key)
         labels = read_labels([self._frame[column]], source=self.source, merge=self._merge_names)
         codes, texts = labels.codes[0], labels.names
@@ -238,7 +238,7 @@ class Grid:
                 f"'{column}' must be constant within a city, but {self.units[unit]} has both "
                 f"'{texts[codes[row]]}' and '{texts[of_unit[unit]]}'",
                 where=f"{self.source}: row {self._row_number(row)}",
-                remedy="give one value a city",
+                remedy=f"give one value a city{f', or name another column: {use} groups cities by it' * bool(use)}",
             )
         return tuple(texts[code] if code >= 0 else "" for code in of_unit)
 

@@ -162,7 +162,8 @@ def _read_columns(
     for name in labels:
         with problems.collect():
             if indexed:
-                texts[name] = grid.label(name, key="panel.columns")
+                use = labels[name] if isinstance(labels, Mapping) else ""
+                texts[name] = grid.label(name, key="panel.columns", use=use)
     problems.raise_any()
     return values, texts
 

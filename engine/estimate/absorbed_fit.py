@@ -15,7 +15,7 @@ import numpy as np
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
 from engine.estimate.absorb_collinear import find_collinear, refuse_collinear
-from engine.estimate.fit import Fit, exactness, explained, solve_identified
+from engine.estimate.fit import LOOSEN, Fit, exactness, explained, solve_identified
 from engine.estimate.normal import inverse, lengths
 from engine.pairs.rows import PairRows
 
@@ -144,9 +144,7 @@ class RowFit:
 def row_stage(problem: RowProblem) -> RowStage:
     """Take the effects out of all columns; raises InputError where no row is left."""
     if len(problem.columns) == 0:
-        raise InputError(
-            "no pair with at least two observed years is left", remedy="loosen pairs, years or panel.balance"
-        )
+        raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     found = _absorbed(problem, "drop")
     rest = problem if found.kept.all() else problem.only(found.kept)
     rows, names = rest.rows, [effect.name for effect in rest.effects]

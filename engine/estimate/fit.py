@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 _OF_VALUES = 1e-30  # of the outcome's variation: the squares of its own rounding
+LOOSEN = "loosen years or the filters of pairs, or fill what is missing; `dyadid check` counts both"
 _LEFT = 1e-13  # of a sum of squares: what subtraction may leave of one that is zero
 
 
@@ -153,9 +154,7 @@ def fit(
     t, total = normal.n_years, normal.total
     n_pairs, n_obs = normal.totals[:, 0, :2].sum(axis=0)
     if n_pairs == 0:
-        raise InputError(
-            "no pair with at least two observed years is left", remedy="loosen pairs, years or panel.balance"
-        )
+        raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     index = [normal.names.index(name) for name in regressors]
     stand = [normal.names.index(name) for name in instruments or regressors]
     y = len(normal.names) if outcome is None else normal.names.index(outcome)

@@ -269,6 +269,6 @@ def refuse_collinear(q: Array, raw: Array, names: tuple[str, ...]) -> None:
     partners = explaining(q, k, others, names)
     raise InputError(
         f"'{name}' is collinear with {', '.join(partners)} once pair and year effects are removed",
-        where="model.controls",
+        where="model",
         remedy=f"leave out one of {', '.join([name, *partners])}",
     )

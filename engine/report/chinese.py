@@ -171,6 +171,8 @@ CHINESE = {
     "(n/a): this kind of error is undefined here.": "(n/a)：此处该类标准误无定义。",
     "A standard error of zero has neither a t ratio nor stars: the fit is exact.": "标准误为零时没有 t 值，也不标星号：拟合完全"
     "精确。",
+    "A two-way city error of zero stands for a negative variance: it is no error, and has no t ratio.": "城市双向聚类"
+    "标准误为零，表示其方差为负：它不是误差，也没有 t 值。",
     "Synthetic data: generated, not observed.": "模拟数据：由程序生成，并非观测所得。",
     "No stars for {term}{at}: {count} adopting in the sample.": "{term}{at}不标星号：样本中仅 {count}实施政策。",
     "With fewer than four adopting cities no kind of standard error is reliable: with dyadic-robust errors the 5% test "

@@ -32,6 +32,7 @@ _OPTIONAL = ("n_adopters",)
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
+_EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
 _SYNCHRONIZATION = "synchronization of "
 
 
@@ -295,5 +296,10 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
-    if any(record["std_error"] == 0 for record in sheet.records.values()):
+    zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]
+    if any(not r2 < _EXACT for r2 in zeros):
         yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")
+    if any(r2 < _EXACT for r2 in zeros):
+        yield words(
+            "A two-way city error of zero stands for a negative variance: it is no error, and has no t ratio."
+        )

@@ -155,7 +155,8 @@ TOLD_AGAIN = {
     "its cells differ in reps, seed or strata of inference.permutation": "各单元的 inference.permutation 中 reps、seed "
     "或 strata 不同",
     "its cells differ in their cities": "各单元的城市不同",
-    "its cells differ in the strata of their cities": "各单元中城市的分层不同",
+    "its cells differ in the strata of their cities, or in which of them have a gravity force": "各单元中城市的分层"
+    "不同，或具有引力值的城市不同",
     "its cells date adoption in different orders of the cities": "各单元中各城市政策实施的先后次序不同",
     "its assignments are enumerated, and its cells differ in their cohorts": "分配方式为全部枚举，而各单元的批次不同",
     # What became of the code

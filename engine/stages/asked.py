@@ -127,6 +127,6 @@ def _classes_of(data: CityData, name: str) -> Any:
         raise InputError(
             f"'{name}' needs a number column and a number of classes",
             where="inference.permutation.strata",
-            remedy="e.g. population:4",
+            remedy="e.g. land_area:4",
         )
     return np.argsort(np.argsort(values, kind="stable"), kind="stable") * k // len(values)

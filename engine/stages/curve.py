@@ -84,7 +84,7 @@ def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> str:
         return "its cells differ in their cities"
     strata = [_strata(one, blocks[0]["strata"]) for one, _ in passes]
     if any(not np.array_equal(codes, strata[0]) for codes in strata):
-        return "its cells differ in the strata of their cities"
+        return "its cells differ in the strata of their cities, or in which of them have a gravity force"
     exact = _exact(passes)
     first, *others = [one.adoption for one, _ in passes if one.adoption is not None]
     for other in others:

@@ -13,7 +13,7 @@ import numpy as np
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.batch import influence_products
-from engine.estimate.fit import Fit, MomentFit, stage
+from engine.estimate.fit import LOOSEN, Fit, MomentFit, stage
 from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.normal import Normal, normal_equations
 from engine.infer.variance import Covariance, covariances
@@ -197,7 +197,7 @@ def _moments(
             raise InputError(
                 "no row is left: each is alone in its pair or in its year",
                 where=f"cell '{cell.label}'",
-                remedy="loosen pairs, years or panel.balance",
+                remedy=LOOSEN,
             )
         design = design.without_years(alone)
 

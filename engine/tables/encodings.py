@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from engine.errors import InputError
 from engine.tables.headers import Layout
@@ -55,7 +56,7 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
         text = b"".join(part.encode("utf-8") for part in _decoded(content, encoding))
     except UnicodeError:
         raise InputError(
-            f"the text is not {encoding}", where=where, remedy=_remedy(content, layout)
+            f"the text is not {encoding}", where=where, remedy=_stated_wrongly(content, layout)
         ) from None
     if (
         codecs.lookup(encoding).name.startswith(_ONE_BYTE)
@@ -142,6 +143,17 @@ def _as_western(content: bytes) -> str | None:
     foreign = [sign for sign in text if sign > "\x7f"]
     plain = sum(sign.isascii() and sign.isalpha() for sign in text)
     return text if 0 < len(foreign) <= plain and all(sign.isalpha() for sign in foreign) else None
+
+
+def _stated_wrongly(content: bytes, layout: Layout) -> str:
+    """What to do about a stated encoding that does not fit: without the key, UTF-8 and GB18030 are recognised."""
+    try:
+        to_utf8(content, replace(layout, encoding=None), where="")
+    except InputError:
+        return _remedy(content, layout)
+    return (
+        f"take out {layout.named('encoding')}: the text is {'GB18030' if _utf8(content) is None else 'UTF-8'}"
+    )
 
 
 def _remedy(content: bytes, layout: Layout) -> str:

@@ -185,9 +185,7 @@ def test_independent_columns_pass() -> None:
 def test_a_combination_is_named_with_what_it_combines(mix: dict[str, float], partners: str) -> None:
     q, raw, names = columns(sum=mix)
     assert collinear(q, raw, names) == ["sum"]
-    with pytest.raises(
-        InputError, match=f"^model.controls: 'sum' is collinear with {partners} once"
-    ) as caught:
+    with pytest.raises(InputError, match=f"^model: 'sum' is collinear with {partners} once") as caught:
         refuse_collinear(q, raw, names)
     assert caught.value.remedy == f"leave out one of sum, {partners}"
 

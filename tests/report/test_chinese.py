@@ -127,7 +127,7 @@ ELSEWHERE = {
     "pairs/table.py": ["_units"],
     "stages/absorbed.py": ["_advised"],
     "stages/inference/bootstrap.py": ["_decomposition_rows"],
-    "tables/encodings.py": ["_remedy"],
+    "tables/encodings.py": ["_remedy", "_stated_wrongly"],
     "tables/file_bytes.py": ["read_bytes"],
     "tables/grammar.py": ["allowed", "unknown"],
     "tables/labels.py": ["_refuse_unnameable", "notes"],  # what was done is one of two words, see the examples below

@@ -127,3 +127,12 @@ def test_an_event_study_of_variation_is_drawn_as_one(tmp_path: Any, monkeypatch:
     frames = {"estimates": found.estimates, "event_study": found.event_study}
     list(output._figures(frames, found.manifest, output.ENGLISH))
     assert asked == ["variation of gdp"]
+
+
+def test_a_two_way_variance_that_is_negative_is_no_exact_fit() -> None:
+    """Its error is zero as well, for another reason, and the note says which."""
+    rows = run_table(pair_table(1)).estimates
+    clipped = rows.assign(std_error=rows["std_error"].mask(rows["errors"] == "city", 0.0))
+    text = " ".join(regression_table(clipped, title="t").to_text().split())
+    assert "the fit is exact" not in text
+    assert "A two-way city error of zero stands for a negative variance" in text
