@@ -35,6 +35,7 @@ _SUFFIXES = (
     *("特別行政區", "自治區", "地區", "縣", "區", "県", "府", "都", "시", "군", "구", "도"),
     *(" city", " province", " prefecture", " county", " district", " municipality", " shi", " sheng"),
 )
+_ENDINGS = tuple({suffix.strip() for suffix in _SUFFIXES})
 _UNDECOMPOSED = str.maketrans(
     {
         "ł": "l",
@@ -100,7 +101,7 @@ def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:
 
 def merge_key(name: str, rules: Collection[Rule]) -> str:
     """Text that names share which differ only by the rules; of ``suffix`` see `stem`."""
-    if "accents" in rules:
+    if "accents" in rules and not name.isascii():
         decomposed = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
         name = unicodedata.normalize(
             "NFC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f")
@@ -117,6 +118,8 @@ def merge_key(name: str, rules: Collection[Rule]) -> str:
 def stems(key: str) -> list[str]:
     """What a name may be without its suffix (市, 省, city); never less than two characters."""
     plain = key.casefold()
+    if not plain.endswith(_ENDINGS):
+        return []
     endings = [suffix for suffix in _SUFFIXES if plain.endswith((suffix, suffix.strip()))]
     cut = {key[: -len(suffix.strip())].rstrip() for suffix in endings}
     return sorted(stem for stem in cut if len(stem) > 1)
