@@ -46,6 +46,14 @@ def test_stated_encoding(tmp_path: Path) -> None:
         read_table(path)
 
 
+def test_a_stated_encoding_that_need_not_be_stated(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", TEXT.encode("gb18030"))
+    with pytest.raises(
+        InputError, match=r"the text is not utf-8\n  remedy: take out encoding: the text is GB18030"
+    ):
+        read_table(path, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("name", "separator"), [("a.tsv", "\t"), ("a.txt", "\t"), ("b.txt", ","), ("c.txt", ";"), ("A.CSV", ",")]
 )
