@@ -258,7 +258,9 @@ def _panel_job(rng: np.random.Generator) -> RandomJob:
     exclude = rule == "exactly_one" and bool(rng.random() < 0.5)
     gravity = bool(rng.random() < 0.4)
     estimator = "twfe" if rule == "count" else _pick(rng, ("twfe", "twfe", "event_study", "iv"))
-    exclude |= rule == "exactly_one" and estimator == "event_study"  # pairs that adopt twice have no event year
+    exclude |= (
+        rule == "exactly_one" and estimator == "event_study"
+    )  # pairs that adopt twice have no event year
     sample = reference.pair_panel(
         cities, series="output", adoption="pilot_year", rule=rule, exclude_both_treated=exclude,
         controls={"schools": ("schools", True), "density": ("density", False)},

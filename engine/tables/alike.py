@@ -35,6 +35,7 @@ _SUFFIXES = (
     *("特別行政區", "自治區", "地區", "縣", "區", "県", "府", "都", "시", "군", "구", "도"),
     *(" city", " province", " prefecture", " county", " district", " municipality", " shi", " sheng"),
 )
+_MARKS = re.compile("[\u0300-\u036f]")
 _ENDINGS = tuple({suffix.strip() for suffix in _SUFFIXES})
 _UNDECOMPOSED = str.maketrans(
     {
@@ -102,10 +103,8 @@ def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:
 def merge_key(name: str, rules: Collection[Rule]) -> str:
     """Text that names share which differ only by the rules; of ``suffix`` see `stem`."""
     if "accents" in rules and not name.isascii():
-        decomposed = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
-        name = unicodedata.normalize(
-            "NFC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f")
-        )
+        name = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
+        name = unicodedata.normalize("NFC", _MARKS.sub("", name))
     if "case" in rules:
         name = name.casefold()
     if "zeros" in rules:
