@@ -42,7 +42,7 @@ class _Snapshot:
 
     def _looked_at(self) -> dict[str, tuple[int, int, int]]:
         found: dict[str, tuple[int, int, int]] = {}
-        folders = [str(self.root)]
+        folders, start = [str(self.root)], len(str(self.root)) + 1
         while folders:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
@@ -50,8 +50,7 @@ class _Snapshot:
                         folders.append(entry.path)
                     elif entry.name.endswith(_KINDS) and not entry.name.startswith("."):
                         stat = entry.stat()
-                        name = os.path.relpath(entry.path, self.root)
-                        found[name] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                        found[entry.path[start:]] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return found
 
     def _content(self) -> str:

@@ -162,8 +162,12 @@ def condition_of(path: str) -> Condition | None:
 
 def without_meaning(job: Job, data: Mapping[str, Any]) -> dict[Keys, str]:
     """Keys of plain data that have no meaning in a cell, the highest of each block, with their path in the table."""
+    return _failed(job, set_keys(data))
+
+
+def _failed(job: Job, keys_set: Iterable[tuple[Keys, str]]) -> dict[Keys, str]:
     failed: dict[Keys, str] = {}
-    for keys, path in set_keys(data):
+    for keys, path in keys_set:
         condition = TABLE_OF_KEYS.get(path)
         if condition is not None and not condition.holds(job) and not _below(keys, failed):
             failed[keys] = path
@@ -176,8 +180,11 @@ def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
 
 def with_meaning(job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a cell's content without the keys that have no meaning in it: equal copies, equal regressions."""
+    failed = without_meaning(job, content)
+    if not failed:
+        return dict(content)
     copy: dict[str, Any] = json.loads(json.dumps(content))
-    for keys in without_meaning(job, content):
+    for keys in failed:
         block: Any = copy
         for key in keys[:-1]:
             block = block[key]
@@ -194,8 +201,9 @@ class Meanings:
 
     def read(self, job: Job, data: Mapping[str, Any], label: str) -> None:
         """Take the keys that a cell sets."""
-        failed = without_meaning(job, data)
-        for keys, path in set_keys(data):
+        keys_set = list(set_keys(data))
+        failed = _failed(job, keys_set)
+        for keys, path in keys_set:
             if not _below(keys, failed):
                 self._meant.add(path)
         for keys, path in failed.items():

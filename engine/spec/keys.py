@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -148,6 +148,7 @@ def unknown_key(key: str, known: list[str]) -> str:
 
 
 @lru_cache(maxsize=1024)
+@cache
 def _container(kind: Any) -> Any:
     """The block, mapping or list of blocks within an annotation, None for plain values."""
     if get_origin(kind) in (Union, UnionType, Annotated):

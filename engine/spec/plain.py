@@ -51,6 +51,8 @@ def shown(text: str, most: int = MOST_SHOWN) -> str:
 def _text_problem(text: str) -> str:
     if len(text) > MOST_TEXT:
         return f"has {len(text):,} characters, the limit is {MOST_TEXT:,}"
+    if text.isprintable():  # most texts: nothing to look for letter by letter
+        return ""
     control = next((letter for letter in text if _is_control(letter)), None)
     if control is None:
         return ""
