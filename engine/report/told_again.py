@@ -88,6 +88,9 @@ TOLD_AGAIN = {
     "{cities}",
     "{name} is computed from {column} in current prices; if constant prices are meant, list {same} under "
     "panel.deflate.columns": "{name} 由现价的 {column} 计算；若应为不变价，请把 {same} 列入 panel.deflate.columns",
+    "{file}: {count} rows have fewer cells than the header, first row {row} with {cells} of {columns}; what they lack "
+    "is missing": "{file}：{count} 行的单元格少于表头，首见于第 {row} 行（{columns} 列中只有 {cells} 个）；"
+    "所缺者按缺失处理",
     "{file}: the sheet '{sheet}' was read; the workbook also has {others} ({key} names another)": "{file}：读取的是"
     "工作表“{sheet}”；该文件还有 {others}（用 {key} 可另行指定）",
     "{file}: column '{name}' holds bytes that are no text and is left out": "{file}：列“{name}”的内容是字节而非文本，已"

@@ -33,8 +33,10 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def read_delimited(file: FileBytes, ending: str, layout: Layout, *, compressed: bool) -> pd.DataFrame:
-    """The table of a text file; ``index + FIRST_ROW`` numbers the rows of the file."""
+def read_delimited(
+    file: FileBytes, ending: str, layout: Layout, *, compressed: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table of a text file, and what to know of it; ``index + FIRST_ROW`` numbers the rows of the file."""
     content = decompressed(file) if compressed else file.content
     text = to_utf8(content, layout, where=file.where).rstrip(b"\x1a")  # DOS ends texts so
     if not text.strip():
@@ -46,7 +48,8 @@ def read_delimited(file: FileBytes, ending: str, layout: Layout, *, compressed: 
     _refuse_cut(text, separator, len(names), where=file.where)
     frame = _body(text, separator, layout, where=file.where)
     frame.index = row_index(layout, len(frame))
-    return frame.set_axis(names, axis=1)
+    notes = short_rows(text, separator, len(names), layout, name=file.path.name)
+    return frame.set_axis(names, axis=1), notes
 
 
 def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str) -> str:
@@ -138,6 +141,27 @@ def _body(text: bytes, separator: str, layout: Layout, *, where: str) -> pd.Data
         ) from error
     except pd.errors.EmptyDataError:
         raise InputError("the file is empty", where=where) from None
+
+
+def short_rows(text: bytes, separator: str, n_columns: int, layout: Layout, *, name: str) -> tuple[str, ...]:
+    """A note of rows that end before the last column: their other cells are read as missing."""
+    whole = text.rstrip(b"\r\n")
+    n_lines = max(whole.count(b"\n"), whole.count(b"\r")) + 1
+    if text.count(separator.encode()) >= n_lines * (n_columns - 1):
+        return ()  # as many as full rows need; to look at each row takes long
+    rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), delimiter=separator)
+    short = [
+        (number, len(cells))
+        for number, cells in enumerate(rows, start=1)
+        if number > layout.header_row and number not in layout.skipped and 0 < len(cells) < n_columns
+    ]
+    if not short:
+        return ()
+    row, n_cells = short[0]
+    return (
+        f"{name}: {len(short)} rows have fewer cells than the header, first row {row} with {n_cells} of {n_columns}; "
+        "what they lack is missing",
+    )
 
 
 def _refuse_cut(text: bytes, separator: str, n_columns: int, *, where: str) -> None:

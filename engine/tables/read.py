@@ -151,7 +151,7 @@ def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
                 f"({layout.named('sheet')} names another)",
             )
     else:
-        frame = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
+        frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
     return Table(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
 
 

@@ -80,6 +80,7 @@ SPEAKERS = {
     "tables/years.py": ["_notes"],
     "cities/grid.py": ["_warn_of_codes"],
     "tables/read.py": ["_parse"],
+    "tables/delimited.py": ["short_rows"],
     "tables/parquet.py": ["read_parquet"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings", "_far_years"],
     "cities/validate.py": ["reason", "validate", "_jumps", "_some"],

@@ -159,6 +159,18 @@ def test_rows_that_end_early_within_the_file_are_as_excel_writes_them(tmp_path: 
     np.testing.assert_array_equal(read["y"], [2, np.nan, np.nan])
 
 
+def test_rows_that_end_early_are_noted_with_the_first_of_them(tmp_path: Path) -> None:
+    text = 'title\ncity,x,y\nunit,km\nA,1,2\n\nB,3\n"C, D",4,5\n"E\nF",6\nG,7,8\n'
+    table = read_file(write(tmp_path / "a.csv", text.encode()), Layout(header=2, skip_rows=[3], key="panel"))
+    (note,) = table.notes
+    assert note == (
+        "a.csv: 2 rows have fewer cells than the header, first row 6 with 2 of 3; what they lack is missing"
+    )
+    assert table.frame["y"].isna().tolist() == [False, True, False, True, False]
+    whole = 'city,x,y\nA,1,2\n\n"B, C",3,\n,,\n'
+    assert read_file(write(tmp_path / "b.csv", whole.encode()), Layout(key="panel")).notes == ()
+
+
 def test_sparse_files_are_bounded(tmp_path: Path) -> None:
     wide = ",".join(f"c{number}" for number in range(10_000))
     path = write(tmp_path / "a.csv", (wide + "\nA" * 3000 + "\n").encode())
