@@ -205,9 +205,15 @@ def logs(
 
 
 def _show(results: Results, seconds: float) -> None:
-    """Warnings, table and a line on what a job did."""
+    """Warnings, table and a line on what a job did; cells of which the same is to be said are counted."""
+    labels = [f"{cell['label']}: " for cell in results.manifest["cells"]]
+    by_text: dict[str, list[str]] = {}
     for warning in results.manifest["warnings"]:
-        terminal.err.print(f"warning: {warning}")
+        label = next((label for label in labels if warning.startswith(label)), "")
+        by_text.setdefault(warning.removeprefix(label), []).append(warning)
+    for same in by_text.values():
+        more = f" (and {len(same) - 1} more of its cells)" if len(same) > 1 else ""
+        terminal.err.print(f"warning: {same[0]}{more}")
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine import interrupts, pipeline, terminal
+from engine import cli, interrupts, pipeline, terminal
 from engine.cities import builtin
 from engine.errors import InputError, RunError
 from engine.spec import load_job
@@ -120,6 +120,21 @@ def test_run_writes_what_python_gives(euro: Any) -> None:
     assert last[0].startswith("euro: ")
     assert last[0].endswith(f" s, written to {out / 'euro'}")
     assert last[1] == f"report: {out / 'report.html'}"
+
+
+def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    warnings = [
+        "panel: 2 cities were dropped",
+        *(f"x={n}: y: the fit is exact" for n in range(5)),
+        "x=1: other",
+    ]
+    manifest = {"cells": [{"label": f"x={n}"} for n in range(5)], "warnings": warnings}
+    cli._show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
+    assert [" ".join(text.split()) for text in capsys.readouterr().err.split("warning: ")[1:]] == [
+        "panel: 2 cities were dropped",
+        "x=0: y: the fit is exact (and 4 more of its cells)",
+        "x=1: other",
+    ]
 
 
 def test_report_makes_everything_again(euro: Any, command: Command, tmp_path: Path) -> None:
