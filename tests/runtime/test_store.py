@@ -265,7 +265,8 @@ def test_a_store_that_cannot_be_written_keeps_what_was_done(
     monkeypatch.undo()
     assert len(units(tmp_path)) == 6
     assert sums(Store(str(tmp_path))) == PLAIN
-    assert len(CALLS) == 5
+    # A thread of the run that failed may still be at one of them, and be counted with the second run.
+    assert len(set(CALLS)) == 5
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
