@@ -317,10 +317,7 @@ class Grid:
                 raise self._missing(other, key)
             else:
                 inputs[other] = self._column(other, key, trail)
-        shape = (len(self.units), len(self.years))
-        values = np.array(np.broadcast_to(expression.evaluate(inputs), shape))
-        values[np.isnan(values) & _complete(expression, inputs, shape)] = np.inf
-        return values
+        return expression.evaluate_over(inputs, (len(self.units), len(self.years)))
 
     def _parse(self, name: str) -> Expression:
         try:
@@ -365,16 +362,3 @@ class Grid:
         choices: Iterable[str] = [*map(str, self._frame.columns), *self.columns]
         near = difflib.get_close_matches(name, [choice for choice in choices if choice != name], n=1)
         return f"did you mean '{near[0]}'? " if near else ""
-
-
-def _complete(expression: Expression, inputs: Mapping[str, Array], shape: tuple[int, int]) -> Any:
-    """Mask ``[n_units, n_years]``: nothing the expression could read here, or in the years that it reaches back
-    to, is missing."""
-    present = np.ones(shape, dtype=bool)
-    for values in inputs.values():
-        present &= ~np.isnan(values)
-    complete = present.copy()
-    for depth in range(1, expression.reach + 1):
-        complete[:, depth:] &= present[:, :-depth]
-        complete[:, :depth] = False
-    return complete

@@ -61,11 +61,9 @@ class TableValues:
             return self.column(text)
         expression = parse(text)
         inputs = {name: self.column(name) for name in expression.names}
-        with np.errstate(all="ignore"):
-            if _over_time(expression):
-                return self._by_pair(expression, inputs)
-            values = np.broadcast_to(expression.evaluate(inputs), len(self._rows.year))
-        return _undefined(values, _present(inputs, values.shape))
+        if expression.over_time:
+            return self._by_pair(expression, inputs)
+        return expression.evaluate_over(inputs, (len(self._rows.year),))
 
     def code_warnings(self) -> list[str]:
         """Values in the columns read so far that look like codes for missing ones."""
@@ -108,34 +106,11 @@ class TableValues:
             place = rows.pair[part] - low, rows.year[part] - start
             shape = int(place[0].max()) + 1, span
             grids = {name: _laid(values[part], place, shape) for name, values in inputs.items()}
-            values = np.broadcast_to(expression.evaluate(grids), shape)
-            complete = _present(grids, shape)
-            within_reach = complete.copy()
-            for depth in range(1, expression.reach + 1):
-                within_reach[:, depth:] &= complete[:, :-depth]
-                within_reach[:, :depth] = False
-            out[part] = _undefined(values, within_reach)[place]
+            out[part] = expression.evaluate_over(grids, shape)[place]
         return out
-
-
-def _over_time(expression: Expression) -> bool:
-    return expression.reach > 0 or "detrend" in expression.text
 
 
 def _laid(values: Array, place: tuple[Integers, Integers], shape: tuple[int, int]) -> Array:
     grid = np.full(shape, np.nan)
     grid[place] = values
     return grid
-
-
-def _present(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Flags:
-    """Nothing that the formula reads is missing."""
-    present = np.ones(shape, dtype=bool)
-    for values in inputs.values():
-        present &= ~np.isnan(values)
-    return present
-
-
-def _undefined(values: Array, complete: Flags) -> Array:
-    """A value that is no number although nothing is missing (the logarithm of -1) is undefined, not missing."""
-    return np.where(np.isnan(values) & complete, np.inf, values)

@@ -36,7 +36,7 @@ def _lag(x: Array) -> Array:
 
 
 def _detrend(x: Array) -> Array:
-    """What a straight line through a unit's observed years leaves; zero where that is rounding."""
+    """Deviations from a straight line through a unit's observed years; zero where that is rounding."""
     known = np.isfinite(x)
     n = np.maximum(known.sum(axis=-1, keepdims=True), 1)
     years = np.where(known, np.arange(x.shape[-1], dtype=np.float64), 0.0)
@@ -92,6 +92,11 @@ class Expression:
         """How many years back the expression looks: one for each lag, diff or growth within another."""
         return _reach(self._tree)
 
+    @property
+    def over_time(self) -> bool:
+        """Whether a value depends on other years than its own."""
+        return _over_time(self._tree)
+
     def evaluate(self, columns: Mapping[str, Array]) -> Array:
         """Value on float64 arrays ``[..., n_years]``; division by zero gives inf or nan, not an error.
 
@@ -99,6 +104,23 @@ class Expression:
         """
         with np.errstate(all="ignore"):
             return np.asarray(_value(self._tree, columns), dtype=np.float64)
+
+    def evaluate_over(self, columns: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+        """Value of that shape, NaN where missing and infinity where undefined.
+
+        Undefined, as the logarithm of -1 is, is what is no number although nothing is missing that the expression
+        reads, there or in the years that it reaches back to.
+        """
+        values = np.array(np.broadcast_to(self.evaluate(columns), shape))
+        present = np.ones(shape, dtype=bool)
+        for column in columns.values():
+            present &= ~np.isnan(column)
+        complete = present.copy()
+        for depth in range(1, self.reach + 1):
+            complete[..., depth:] &= present[..., :-depth]
+            complete[..., :depth] = False
+        values[np.isnan(values) & complete] = np.inf
+        return values
 
 
 def _value(node: Node, columns: Mapping[str, Array]) -> Any:
@@ -124,6 +146,17 @@ def _reach(node: Node) -> int:
         case Call(function, argument):
             return (function in _LAGGING) + _reach(argument)
     return 0
+
+
+def _over_time(node: Node) -> bool:
+    match node:
+        case Sign(_, operand):
+            return _over_time(operand)
+        case Operation(_, left, right):
+            return _over_time(left) or _over_time(right)
+        case Call(function, argument):
+            return function in _OVER_TIME or _over_time(argument)
+    return False
 
 
 @lru_cache(maxsize=1024)
