@@ -21,7 +21,7 @@ _IMPORT = "<frozen importlib"  # file name of the frames of an import that is go
 
 
 class _State:
-    """What the handlers know; one a process, as signals are."""
+    """State of the handlers; one a process, as signals are."""
 
     alone = False  # the process is this command's, and may be ended at once
     working = False
@@ -43,7 +43,7 @@ def work_begins() -> None:
 
 
 def message() -> tuple[str, int]:
-    """What is said of the signal that ended the work, and the exit code."""
+    """Message about the signal that ended the work, and the exit code."""
     word, code = (
         ("terminated", TERMINATED) if _State.received == signal.SIGTERM else ("interrupted", INTERRUPTED)
     )

@@ -1,4 +1,4 @@
-"""What is in a pair table, and what became of its rows: the report before any work."""
+"""Content of a pair table, and what became of its rows: the report before any work."""
 
 from __future__ import annotations
 

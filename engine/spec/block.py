@@ -1,4 +1,4 @@
-"""What every block of a job file is, and the kinds of values that several blocks hold.
+"""Base of every block of a job file, and the kinds of values that several blocks hold.
 
 Every size that a key can set has its limit here or at its key. Text and numbers in general (control characters,
 lengths, huge integers) are checked before any block sees them, see ``engine.spec.plain``.

@@ -74,7 +74,7 @@ def _jobs(out: Path) -> list[Path]:
 
 
 def _progress(state: Path) -> str:
-    """What ``progress.json`` says; whatever of it is not of its kind is passed over."""
+    """Progress of a job by its ``progress.json``; whatever of it is not of its kind is passed over."""
     record = read_record(state / PROGRESS)
     text = {key: value for key, value in record.items() if isinstance(value, str) and value}
     name, word = (

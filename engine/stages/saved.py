@@ -1,4 +1,4 @@
-"""What a finished job left in its folder, read back and checked: a folder may be damaged, or of another version."""
+"""Results of a finished job, read back from its folder and checked: a folder may be damaged, or of another version."""
 
 from __future__ import annotations
 

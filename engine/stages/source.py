@@ -56,7 +56,7 @@ class Source:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the results must know about how the file was read."""
+        """Remarks on how the file was read, for readers of the results."""
         return self.table.notes if self.table is not None else ()
 
     def refuse_broken(self, columns: Iterable[str]) -> None:

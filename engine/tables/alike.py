@@ -115,7 +115,7 @@ def merge_key(name: str, rules: Collection[Rule]) -> str:
 
 
 def stems(key: str) -> list[str]:
-    """What a name may be without its suffix (市, 省, city); never less than two characters."""
+    """Forms of a name without its suffix (市, 省, city); never less than two characters."""
     plain = key.casefold()
     if not plain.endswith(_ENDINGS):
         return []

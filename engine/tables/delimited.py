@@ -53,7 +53,7 @@ def read_delimited(
 
 
 def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str) -> str:
-    """What separates columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
+    """Separator of the columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
     lines = _rows(text[:_HEAD])
     row = layout.header_row
     if row > len(lines) or not lines[row - 1].strip():

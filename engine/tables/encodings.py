@@ -146,7 +146,7 @@ def _as_western(content: bytes) -> str | None:
 
 
 def _stated_wrongly(content: bytes, layout: Layout) -> str:
-    """What to do about a stated encoding that does not fit: without the key, UTF-8 and GB18030 are recognised."""
+    """Remedy for a stated encoding that does not fit: without the key, UTF-8 and GB18030 are recognised."""
     try:
         to_utf8(content, replace(layout, encoding=None), where="")
     except InputError:

@@ -24,7 +24,7 @@ _NOT_A_FILE = {
 
 @dataclass(frozen=True)
 class FileBytes:
-    """What a file held at one moment.
+    """Content of a file at one moment.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ MISSING_WORDS = (
     "暂无数据",
 )
 MISSING_SIGNS = (".", "..", "...", "-", "--", "---", "–", "—", "——", "…", "……")
-"""What a number column may hold where a value is missing, capitals or not, besides the empty cell."""
+"""Codes for a missing value in a number column, capitals or not, besides the empty cell."""
 
 _KNOWN = frozenset(
     unicodedata.normalize("NFKC", mark).casefold() for mark in (*MISSING_WORDS, *MISSING_SIGNS)

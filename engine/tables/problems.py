@@ -58,7 +58,7 @@ class Problems:
 
     @property
     def errors(self) -> tuple[InputError, ...]:
-        """What was collected so far."""
+        """Problems collected so far."""
         return tuple(self._errors)
 
     def add(self, error: InputError) -> None:

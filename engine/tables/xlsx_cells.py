@@ -149,7 +149,7 @@ class _SheetReader:
         column[self._row] = value
 
     def _problem(self, text: str) -> str | None:
-        """What is wrong with a cell that has an error, or a formula that no program has computed."""
+        """Problem of a cell that has an error, or a formula that no program has computed."""
         if self._kind == "e":
             return text if text.strip() != NOT_AVAILABLE else None
         if not self._formula:
