@@ -14,6 +14,8 @@ from engine.tables.arithmetic import Expression
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class CityPanel:
@@ -86,6 +88,26 @@ class CityPanel:
                 remedy="give one value a city",
             )
         return first
+
+    def label(self, column: str, *, key: str, where: str) -> tuple[str, ...]:
+        """One label a city; raises InputError where a city has none, which would silently be a group of its own.
+
+        Parameters
+        ----------
+        column : str
+        key, where : str
+            What needs the labels (``inference.permutation.strata``) and their place in the table, for the message.
+        """
+        labels = self.labels[column]
+        lacking = [unit for unit, label in zip(self.units, labels, strict=True) if not label.strip()]
+        if lacking:
+            cities = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
+            raise InputError(
+                f"{len(lacking)} of {self.n_units} cities have no '{column}', which {key} needs: {cities}",
+                where=where,
+                remedy="give every city one, or leave the cities out of the table",
+            )
+        return labels
 
     def with_column(self, name: str, values: Array) -> CityPanel:
         """A copy with one column more; raises InputError where the name is taken."""

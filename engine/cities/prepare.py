@@ -124,7 +124,9 @@ def prepare(
         filled={name: _frozen(mask[stay]) for name, mask in filled.items() if mask[stay].any()},
         labels={name: _kept(of_city, stay) for name, of_city in texts.items()},
     )
-    _refuse_unlabelled(panel, labels, grid)
+    for name in panel.labels:
+        key = labels[name] if isinstance(labels, Mapping) else "panel.columns"
+        panel.label(name, key=key, where=f"{grid.source}: column '{grid.text(name)}'")
     warnings += _far_years(panel, year_columns)
     _refuse_unknown(panel, [name for name in static if name not in optional], required, source)
     _refuse_nonpositive(panel, logged or {})
@@ -327,20 +329,6 @@ def _refuse_unknown(
                 f"column '{name}' is empty for {cities}{more} ({len(unknown)} of {panel.n_units} cities)",
                 where=f"{required[name]}: {source}",
                 remedy=f"give their {name}, or leave the cities out of the table",
-            )
-
-
-def _refuse_unlabelled(panel: CityPanel, labels: Mapping[str, str] | Collection[str], grid: Grid) -> None:
-    """Every city of the sample has its labels: without one it would silently be a group of its own."""
-    for name, of_city in panel.labels.items():
-        lacking = [unit for unit, label in zip(panel.units, of_city, strict=True) if not label]
-        if lacking:
-            cities = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
-            key = labels[name] if isinstance(labels, Mapping) else "panel.columns"
-            raise InputError(
-                f"{len(lacking)} of {panel.n_units} cities have no '{name}', which {key} needs: {cities}",
-                where=f"{grid.source}: column '{grid.text(name)}'",
-                remedy="give every city one, or leave the cities out of the table",
             )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import InputError
 from engine.stages.data import CityData
 
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -22,16 +21,7 @@ def labels_of(data: CityData, column: str, *, key: str) -> tuple[str, ...]:
     key : str
         What needs the labels, for the message: ``inference.permutation.strata`` and the like.
     """
-    labels = data.panel.labels[column]
-    missing = [unit for unit, label in zip(data.panel.units, labels, strict=True) if not label.strip()]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise InputError(
-            f"{missing[0]}{more} has no '{column}', which {key} needs",
-            where=f"{data.source.name}: column '{column}'",
-            remedy="give every city one",
-        )
-    return labels
+    return data.panel.label(column, key=key, where=f"{data.source.name}: column '{column}'")
 
 
 def group_codes(data: CityData, column: str, *, key: str) -> tuple[tuple[str, ...], Integers]:

@@ -12,6 +12,7 @@ import pytest
 from adopter_panels import BLOCKS, panel
 from strategies import city_panel, run_panel
 
+from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate import absorbed_fit
 from engine.stages.estimation import plain
@@ -106,14 +107,14 @@ def test_labels_that_reach_the_groups_are_checked_again(labels: tuple[str, ...])
     from engine.stages.asked import strata_codes
     from engine.stages.groups import group_codes, labels_of
 
-    panel_of = SimpleNamespace(units=("x", "y", "z"), labels={"province": labels})
+    panel_of = CityPanel(("x", "y", "z"), (2010,), {}, labels={"province": labels})
     data: Any = SimpleNamespace(panel=panel_of, source=SimpleNamespace(name="p.csv"))
     for ask in (
         lambda: labels_of(data, "province", key="k"),
         lambda: group_codes(data, "province", key="k"),
         lambda: strata_codes(data, ["province"]),
     ):
-        with pytest.raises(InputError, match=r"y has no 'province', which .* needs"):
+        with pytest.raises(InputError, match=r"1 of 3 cities have no 'province', which .* needs: y"):
             ask()
 
 
@@ -121,7 +122,7 @@ def test_size_classes_of_numbers_that_are_none_are_refused() -> None:
     """`nan` is a number to Python, and would be the largest of all."""
     from engine.stages.asked import strata_codes
 
-    panel_of = SimpleNamespace(units=("x", "y"), labels={"size": ("1", "nan")})
+    panel_of = CityPanel(("x", "y"), (2010,), {}, labels={"size": ("1", "nan")})
     data: Any = SimpleNamespace(panel=panel_of, source=SimpleNamespace(name="p.csv"))
     with pytest.raises(InputError, match="needs a number column"):
         strata_codes(data, ["size:2"])
