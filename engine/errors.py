@@ -39,7 +39,7 @@ class RunError(RuntimeError):
 
 
 @contextmanager
-def readable(path: Path, *, remedy: str) -> Iterator[None]:
+def readable(path: Path | str, *, remedy: str) -> Iterator[None]:
     """A boundary around one file: whatever its reader raises ends in an `InputError` that names the file.
 
     Libraries raise nearly anything on a damaged file; a list of their exceptions is never complete. The cause is

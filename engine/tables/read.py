@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from engine.errors import InputError
+from engine.errors import InputError, readable
 from engine.tables.delimited import SEPARATORS, read_delimited
 from engine.tables.excel import read_excel
 from engine.tables.file_bytes import FileBytes, read_bytes, shown
@@ -24,7 +23,6 @@ _REMEDIES = {
     **dict.fromkeys(_EXCEL, "open it in Excel and save it again as .xlsx"),
     **dict.fromkeys(SEPARATORS, "check that the file is whole and may be read"),
 }
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,22 +75,15 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
     ending = _ending(path)
     _refuse_misplaced(path, ending, layout)
     file = read_bytes(path)
-    try:
-        table = _parse(file, ending, layout)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise InputError(
-            "there is not enough memory to read it",
-            where=file.where,
-            remedy="save the columns that the job reads as Parquet",
-        ) from error
-    except Exception as error:  # libraries raise anything on damaged files
-        _log.debug("%s cannot be read", file.where, exc_info=True)
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"cannot be read ({why[:200]})", where=file.where, remedy=_REMEDIES[ending]
-        ) from error
+    with readable(file.where, remedy=_REMEDIES[ending]):
+        try:
+            table = _parse(file, ending, layout)
+        except MemoryError as error:
+            raise InputError(
+                "there is not enough memory to read it",
+                where=file.where,
+                remedy="save the columns that the job reads as Parquet",
+            ) from error
     if table.frame.empty:
         raise InputError("the table has a header but no rows", where=table.label)
     return table
