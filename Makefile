@@ -1,6 +1,6 @@
 # Two commands: `make demo` and `make test`. Both need only make, git and Python 3.11, 3.12 or 3.13.
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for name in python3.11 python3; do $$name -c '' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
