@@ -156,13 +156,13 @@ def reference() -> dict[str, list[str]]:
 def condition_of(path: str) -> Condition | None:
     """The condition of a key, ``model.window``; None for a key that the table does not cover."""
     parts = path.split(".")
-    above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((TABLE_OF_KEYS[key] for key in above if key in TABLE_OF_KEYS), None)
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((TABLE_OF_KEYS[key] for key in prefixes if key in TABLE_OF_KEYS), None)
 
 
-def without_meaning(job: Job, data: Mapping[str, Any]) -> dict[Keys, str]:
+def without_meaning(job: Job, document: Mapping[str, Any]) -> dict[Keys, str]:
     """Keys of plain data that have no meaning in a cell, the highest of each block, with their path in the table."""
-    return _failed(job, set_keys(data))
+    return _failed(job, set_keys(document))
 
 
 def _failed(job: Job, keys_set: Iterable[tuple[Keys, str]]) -> dict[Keys, str]:
@@ -175,7 +175,7 @@ def _failed(job: Job, keys_set: Iterable[tuple[Keys, str]]) -> dict[Keys, str]:
 
 
 def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
-    return any(keys[: len(above)] == above for above in failed)
+    return any(keys[: len(prefix)] == prefix for prefix in failed)
 
 
 def with_meaning(job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,9 +199,9 @@ class Meanings:
         self._meant: set[str] = set()
         self._failed: dict[str, tuple[Keys, str]] = {}
 
-    def read(self, job: Job, data: Mapping[str, Any], label: str) -> None:
+    def read(self, job: Job, document: Mapping[str, Any], label: str) -> None:
         """Take the keys that a cell sets."""
-        keys_set = list(set_keys(data))
+        keys_set = list(set_keys(document))
         failed = _failed(job, keys_set)
         for keys, path in keys_set:
             if not _below(keys, failed):
@@ -219,6 +219,6 @@ class Meanings:
 
 
 def _refusal(condition: Condition) -> tuple[str, str]:
-    out = "take it out; where a file of extends has it, set it to null"
+    remedy = "take it out; where a file of extends has it, set it to null"
     problem = f"has no meaning in this job: it is for {condition.text}"
-    return problem, f"{condition.remedy}, and {out}" if condition.remedy else out
+    return problem, f"{condition.remedy}, and {remedy}" if condition.remedy else remedy

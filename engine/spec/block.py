@@ -55,15 +55,15 @@ EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]
 Item = TypeVar("Item")
 
 
-def _distinct(items: list[Item]) -> list[Item]:
+def _distinct(entries: list[Item]) -> list[Item]:
     """Each item once; `len` and `Field` say how many there may be."""
-    seen: list[Item] = []
-    for item in items:
-        if item in seen:
-            shown = f"'{item}'" if isinstance(item, str) else "an entry"
-            raise ValueError(f"names {shown} twice")
-        seen.append(item)
-    return items
+    earlier: list[Item] = []
+    for entry in entries:
+        if entry in earlier:
+            name = f"'{entry}'" if isinstance(entry, str) else "an entry"
+            raise ValueError(f"names {name} twice")
+        earlier.append(entry)
+    return entries
 
 
 Distinct = AfterValidator(_distinct)

@@ -1,4 +1,4 @@
-"""What a job file may say about its data: a city panel or a pair table, and the indices made of it."""
+"""Blocks of a job file about its data: a city panel or a pair table, and the indices made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job file may say about the pairs: outcome, sample, treatment, pair columns, matching."""
+"""Blocks of a job file about the pairs: outcome, sample, treatment, pair columns, matching."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.spec.block import MOST_EVENT_YEARS, Block, Formula, Listed, ListedSo
 
 
 class Outcome(Block):
-    """What is explained: the synchronization or variation of a city series, or a column of the pair table."""
+    """The outcome: synchronization or variation of a city series, or a column of the pair table."""
 
     synchronization: Formula | None = Field(None, description="index name, column or arithmetic")
     variation: Formula | None = Field(
@@ -33,7 +33,7 @@ class Outcome(Block):
 
     @model_validator(mode="after")
     def _one_of(self) -> Outcome:
-        if sum(given is not None for given in (self.synchronization, self.variation, self.column)) != 1:
+        if sum(series is not None for series in (self.synchronization, self.variation, self.column)) != 1:
             raise ValueError(
                 "give exactly one of synchronization or variation (panel jobs), or column (pair_table jobs)"
             )

@@ -57,8 +57,8 @@ class Bootstrap(Block):
 
     @model_validator(mode="after")
     def _has_t_ratios(self) -> Self:
-        asked = self.interval == "percentile_t" and "interval" in self.model_fields_set
-        if asked and self.kind == "pipeline":
+        needs_t = self.interval == "percentile_t" and "interval" in self.model_fields_set
+        if needs_t and self.kind == "pipeline":
             raise ValueError("kind pipeline has no t ratios, so interval must be percentile or basic")
         return self
 
@@ -70,7 +70,7 @@ class Jackknife(Block):
 
 
 class Inference(Block):
-    """What is asked beyond the standard errors of ``model.errors``."""
+    """Inference beyond the standard errors of ``model.errors``."""
 
     permutation: PermutationTest | None = None
     bootstrap: Bootstrap | None = None

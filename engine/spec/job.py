@@ -1,4 +1,4 @@
-"""What a job file may say: frozen models, unknown keys refused, one class per block of the file.
+"""The job file: frozen models, unknown keys refused, one class per block of the file.
 
 ``Job`` is the file as written (with ``extends`` already merged); ``sweep.py`` turns it into cells, each a
 ``Job`` without ``sweep`` and ``cases``. Names of columns are canonical names of the panel, or arithmetic on
@@ -99,7 +99,7 @@ class Model(Block):
 
     @property
     def effects(self) -> tuple[FixedEffect, ...]:
-        """What ``fixed_effects`` means."""
+        """Fixed effects that ``fixed_effects`` names, parsed."""
         return parse_effects(self.fixed_effects)
 
     @property
@@ -175,8 +175,10 @@ class Job(Block):
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]
             if unknown:
-                known = ", ".join(self.controls) or "which is empty"
-                raise ValueError(f"{key} names '{unknown[0]}', which is not defined under controls ({known})")
+                control_names = ", ".join(self.controls) or "which is empty"
+                raise ValueError(
+                    f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
+                )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
         if "instrument" in self.controls:
@@ -190,18 +192,20 @@ class Job(Block):
         self._check_treatment(self.treatment)
 
     def _check_treatment(self, treatment: Treatment) -> None:
-        rule, kept = treatment.rule, self.pairs.exclude == "none"
-        twice = rule == "count" or (rule == "exactly_one" and kept)
-        if twice and (self.model.estimator == "event_study" or treatment.around or treatment.drop_treated):
-            what = "an event study" if self.model.estimator == "event_study" else "years around adoption"
+        rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
+        adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
+        if adopts_twice and (
+            self.model.estimator == "event_study" or treatment.around or treatment.drop_treated
+        ):
+            purpose = "an event study" if self.model.estimator == "event_study" else "years around adoption"
             raise ValueError(
-                f"{what} of rule {rule} has no single adoption year for pairs that adopt twice; "
+                f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
                 "use pairs.exclude: both_treated, or rule either or both"
             )
         if self.model.treatment:
             effects, term = self.model.effects, treatment.name
-            refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=kept)
-        if rule in ("both", "count") and not kept:
+            refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)
+        if rule in ("both", "count") and not both_treated_kept:
             raise ValueError(f"rule {rule} needs the pairs that pairs.exclude: both_treated removes")
 
     @property
