@@ -289,6 +289,14 @@ def schema() -> None:
     terminal.out.stream.write(json.dumps(job_schema(), indent=1, ensure_ascii=False) + "\n")
 
 
+@app.command()
+def keys() -> None:
+    """Print the reference of the keys of job files, in Markdown."""
+    from engine.spec.key_reference import key_reference
+
+    terminal.out.stream.write(key_reference())
+
+
 @app.command("demo-data")
 def demo_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Write the built-in data sets as files, each with a job that reads it."""
