@@ -177,7 +177,7 @@ def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a run.")] = Path("out"),
 ) -> None:
     """Say how far the runs in a folder are, wherever they run."""
-    from engine.stages.follow import status_lines
+    from engine.stages.run_status import status_lines
 
     for line in status_lines(folder):
         terminal.out.print(line)
@@ -189,7 +189,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the runs end.")] = False,
 ) -> None:
     """Show what the runs in a folder did: their events, the driver's output, and where workers' logs are."""
-    from engine.stages.follow import log_lines, output_lines, running, status_lines
+    from engine.stages.run_status import log_lines, output_lines, running, status_lines
 
     list(status_lines(folder))  # refuses a folder without runs
     last, more = "", True

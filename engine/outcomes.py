@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine import terminal
 from engine.errors import InputError, RunError
 from engine.runtime.tracebacks import keep_traceback
-from engine.stages.finished import STATE
+from engine.stages.finished_runs import STATE
 
 if TYPE_CHECKING:
     from engine.pipeline import Results

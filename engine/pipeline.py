@@ -1,7 +1,7 @@
 """The story of a job: one call per stage, from the job file to files of results.
 
     load, expand        job file -> cells                          engine.spec
-    prepare             table -> clean panel, indices, pair design  engine.stages.prepare (data, design)
+    prepare             table -> clean panel, indices, pair design  engine.stages.prepare_passes (data, design)
     estimate            two passes over the pairs -> fits, errors   engine.stages.estimation
     infer               draws, where the job asks for them          engine.stages.inference
     collect             fits -> frames, manifest                    engine.stages.frames, manifest
@@ -32,8 +32,8 @@ from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
-from engine.stages.finished import STATE, is_finished, mark_finished, request_key
-from engine.stages.prepare import Prepared, distinct_data, prepare_job
+from engine.stages.finished_runs import STATE, is_finished, mark_finished, request_key
+from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
 
 if TYPE_CHECKING:
     from engine.stages.draw import Draw
@@ -283,7 +283,7 @@ def _named(plan: Plan) -> Iterator[None]:
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
-    from engine.stages.curve import curve_frame
+    from engine.stages.curve_run import curve_frame
     from engine.stages.findings import findings
     from engine.stages.frames import estimates_frame, event_study_frame
     from engine.stages.inference import run_inference

@@ -17,7 +17,7 @@ from strategies import PANEL_JOB, city_panel, with_holes
 from engine.runtime.execute import Machine
 from engine.spec import expand, load_job
 from engine.stages.estimation import Estimated, estimate_cells
-from engine.stages.prepare import Prepared, prepare_job
+from engine.stages.prepare_passes import Prepared, prepare_job
 
 CONTROLS = {"edu": ("schools", True), "dense": ("density", False)}
 N_CITIES = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.text.dictionary import Dictionary, Instrument
-from engine.text.read import Document
+from engine.text.read_documents import Document
 
 DICTIONARY = Dictionary(
     (

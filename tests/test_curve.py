@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 import engine
 from engine.cities.builtin import load
 from engine.errors import InputError
-from engine.infer.curve import curve_statistics, joint_tests
+from engine.infer.curve_significance import curve_statistics, joint_tests
 from engine.infer.draws import permuted_classes
 from engine.pairs.treatment import adoption_classes
 from engine.pipeline import check
@@ -26,7 +26,7 @@ from engine.report.curve import curve_figure, curve_of, curve_text
 from engine.report.figures import figure_bytes
 from engine.spec import Job, choices
 from engine.stages import estimation
-from engine.stages.curve import CURVE
+from engine.stages.curve_run import CURVE
 from engine.tables.arithmetic import parse
 
 CURVE_JOB = JOBS / "robustness" / "curve.yaml"

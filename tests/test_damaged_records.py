@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.stages.follow import log_lines, output_lines, status_lines
+from engine.stages.run_status import log_lines, output_lines, status_lines
 
 Command = Callable[..., tuple[int, str, str]]
 

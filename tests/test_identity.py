@@ -23,8 +23,8 @@ from engine.runtime.source_code import _Snapshot
 from engine.runtime.store import Store
 from engine.runtime.worker_plugin import SameFacts  # noqa: F401  # Dask is loaded before the code is edited
 from engine.spec import expand, load_job
-from engine.stages import finished
-from engine.stages.finished import STATE, request_key
+from engine.stages import finished_runs as finished
+from engine.stages.finished_runs import STATE, request_key
 
 JOB = """\
 job: pairs
@@ -87,7 +87,7 @@ def test_a_table_replaced_while_the_job_runs_is_not_taken_for_the_one_that_was_r
 
 def test_headers_of_a_builtin_table_are_part_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.cities import builtin
-    from engine.stages.prepare import prepare_job
+    from engine.stages.prepare_passes import prepare_job
 
     plan = expand(load_job(Path(engine.__file__).parents[1] / "jobs" / "euro.yaml"))
     before = request_key(plan, prepare_job(plan), "en")

@@ -21,7 +21,7 @@ from engine.cli import main
 from engine.errors import InputError
 from engine.infer import draws, pair_shuffle, permutation, weighted
 from engine.infer.draws import resampled_counts
-from engine.stages.inference import shared
+from engine.stages.inference import pass_inputs as shared
 
 ALL = {
     "permutation": {"reps": 60, "seed": 5, "strata": ["province"]},

@@ -19,7 +19,7 @@ from engine import pipeline
 from engine.errors import RunError
 from engine.runtime.files import locked
 from engine.stages import output
-from engine.stages.finished import STATE
+from engine.stages.finished_runs import STATE
 
 JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
 DRAWS = ["inference.permutation.reps=1068", "inference.bootstrap.reps=300"]  # a last block of odd size

@@ -7,22 +7,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.cities.validate import DroppedCity
+from engine.arrays import Flags
+from engine.cities.validation import DroppedCity
 from engine.errors import InputError
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _FEWEST_CITIES = 3
 
 
 def balance_cities(
-    missing: Mapping[str, Mask],
+    missing: Mapping[str, Flags],
     *,
     units: Sequence[str],
     years: Sequence[int],
     rule: Literal["drop", "keep"],
     source: str,
-) -> tuple[tuple[DroppedCity, ...], Mask]:
+) -> tuple[tuple[DroppedCity, ...], Flags]:
     """Cities that leave and why, and the mask ``[n_units]`` of those that stay.
 
     Parameters
@@ -68,7 +67,7 @@ def balance_cities(
 
 
 def _too_few(
-    missing: Mapping[str, Mask], n_dropped: int, *, units: Sequence[str], years: Sequence[int], source: str
+    missing: Mapping[str, Flags], n_dropped: int, *, units: Sequence[str], years: Sequence[int], source: str
 ) -> InputError:
     """What to say when no sample is left: the column, and its year, that cost most cities."""
     n_left = len(units) - n_dropped

@@ -65,10 +65,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Years = np.ndarray[Any, np.dtype[np.int64]]
 
 FIRST_YEAR = 2010
 DEFAULTS: dict[str, int | float] = {
@@ -133,7 +131,7 @@ class _Cities:
 
     latitude: Array
     longitude: Array
-    province: np.ndarray[Any, np.dtype[np.int64]]
+    province: LongIntegers
     port_distance: Array
     rank: Array
     wealth: Array  # log, mean about 0
@@ -185,7 +183,7 @@ def generate(
     return _frame(fixed, years, columns)
 
 
-def deviation_filters(*, effect: float, years: Years, cohorts: Sequence[int]) -> Array:
+def deviation_filters(*, effect: float, years: LongIntegers, cohorts: Sequence[int]) -> Array:
     """Maps from white noise to deviations: ``[1 + n_cohorts, n_years, n_years]``, never-adopters first.
 
     F_g = M D_g M R, with R a root of the AR(0.6) covariance, M the annihilator of [1, C_t] and D_g diagonal
@@ -214,12 +212,12 @@ def deviation_filters(*, effect: float, years: Years, cohorts: Sequence[int]) ->
     raise AssertionError(f"no filters for effect {effect} and {len(years)} years")
 
 
-def _national_path(years: Years) -> Array:
+def _national_path(years: LongIntegers) -> Array:
     centred = years - years.mean()
     return np.asarray(centred / centred.std())
 
 
-def _annihilator(years: Years) -> Array:
+def _annihilator(years: LongIntegers) -> Array:
     """Symmetric ``[n_years, n_years]``: takes mean and national path out of a series."""
     design = np.column_stack([np.ones(len(years)), _national_path(years)])
     return np.asarray(np.eye(len(years)) - design @ np.linalg.pinv(design))
@@ -246,7 +244,7 @@ def _cities(rng: np.random.Generator, n: int, batches: Batches) -> _Cities:
     return _Cities(latitude, longitude, province, ports, rank, wealth, people, year, month)
 
 
-def _places(rng: np.random.Generator, n: int) -> tuple[Array, Array, np.ndarray[Any, np.dtype[np.int64]]]:
+def _places(rng: np.random.Generator, n: int) -> tuple[Array, Array, LongIntegers]:
     """Latitude, longitude, province ``[n]``: provinces thin out inland, cities scatter around their seats."""
     n_provinces = max(2, _scaled(31, n))
     seat_latitude = rng.uniform(22.5, 45.0, n_provinces)
@@ -289,7 +287,9 @@ def _adoption(
     return dates
 
 
-def _indicators(rng: np.random.Generator, fixed: _Cities, years: Years, effect: float) -> dict[str, Array]:
+def _indicators(
+    rng: np.random.Generator, fixed: _Cities, years: LongIntegers, effect: float
+) -> dict[str, Array]:
     """The nine indicators, each ``[n_cities, n_years]``."""
     n, n_years = len(fixed.rank), len(years)
     noise = _OWN_SD * rng.normal(0, 1, (n, len(_INDICATORS), n_years))
@@ -315,7 +315,7 @@ def _indicators(rng: np.random.Generator, fixed: _Cities, years: Years, effect: 
 
 
 def _accounts(
-    rng: np.random.Generator, fixed: _Cities, years: Years, indicators: dict[str, Array]
+    rng: np.random.Generator, fixed: _Cities, years: LongIntegers, indicators: dict[str, Array]
 ) -> dict[str, Array]:
     """Population, GDP, its deflator and the shares, consistent with the indicators."""
     n, elapsed = len(fixed.rank), years - FIRST_YEAR
@@ -339,7 +339,7 @@ def _accounts(
     }
 
 
-def _covariates(rng: np.random.Generator, fixed: _Cities, years: Years) -> dict[str, Array]:
+def _covariates(rng: np.random.Generator, fixed: _Cities, years: LongIntegers) -> dict[str, Array]:
     n, elapsed = len(fixed.rank), years - FIRST_YEAR
     size = np.log(fixed.population / 370)
     columns = {}
@@ -355,7 +355,7 @@ def _noise(rng: np.random.Generator, n: int, n_years: int) -> Array:
     return np.asarray(rng.normal(0, 1, (n, n_years)) @ _cycle_root(n_years).T)
 
 
-def _frame(fixed: _Cities, years: Years, columns: dict[str, Array]) -> pd.DataFrame:
+def _frame(fixed: _Cities, years: LongIntegers, columns: dict[str, Array]) -> pd.DataFrame:
     n, n_years = len(fixed.rank), len(years)
     width = max(3, len(str(n)))
     constant = {

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import InputError
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _ROUNDING = 1e-12  # a relative range below this is arithmetic on a constant, not data
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def fill_gaps(
     column: str,
     units: tuple[str, ...],
     years: tuple[int, ...],
-) -> tuple[Array, Mask]:
+) -> tuple[Array, Flags]:
     """Interpolate interior gaps, never beyond the first or last known year of a city.
 
     x_t = x_a + (x_b - x_a) (t - a) / (b - a) between the known years a < t < b, b - a - 1 <= max_gap; in

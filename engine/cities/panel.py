@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.tables.arithmetic import Expression
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _SHOWN = 5
 
@@ -38,7 +36,7 @@ class CityPanel:
     units: tuple[str, ...]
     years: tuple[int, ...]
     values: Mapping[str, Array]
-    filled: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]] = field(default_factory=dict)
+    filled: Mapping[str, Flags] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from engine.arrays import Array
 
 _DIGITS = 9  # of a degree: a tenth of a millimetre, and more than what folding a longitude rounds
 

@@ -1,6 +1,6 @@
 """From a dirty table to a `CityPanel` and a `Validation`, in seven steps.
 
-1. Columns are resolved: canonical name to a column of the file or to arithmetic (`engine.cities.grid`).
+1. Columns are resolved: canonical name to a column of the file or to arithmetic (`engine.cities.panel_grid`).
 2. Cells become numbers, strictly; every city-year has one row.
 3. Everything is laid on the grid [city, year] of the whole file, where lags and growth rates are taken.
 4. Money is deflated. Arithmetic of step 3 reads undeflated columns: deflate its result.
@@ -19,19 +19,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Flags
 from engine.cities.balance import balance_cities
 from engine.cities.fill import Deflation, Filling, fill_gaps, real_factor
-from engine.cities.grid import Grid
 from engine.cities.panel import CityPanel
-from engine.cities.validate import Validation, validate
+from engine.cities.panel_grid import Grid
+from engine.cities.validation import Validation, validate
 from engine.errors import InputError
 from engine.tables.alike import Rule
 from engine.tables.arithmetic import parse
 from engine.tables.missing import Code
 from engine.tables.problems import Problems
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _SHOWN, _FAR = 5, 50
 
@@ -243,7 +241,7 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
 
 
 def _price_warnings(
-    lost: Mask, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
+    lost: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
 ) -> list[str]:
     """City-years lost for want of a price, and arithmetic that may have been meant in constant prices."""
     out = []
@@ -265,7 +263,7 @@ def _price_warnings(
     return out
 
 
-def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid) -> dict[str, Mask]:
+def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid) -> dict[str, Flags]:
     """Fill in place; returns which cells were filled."""
     for name in fill.columns or ():
         if not grid.known(name):
@@ -280,8 +278,8 @@ def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid
 
 
 def _cut(
-    values: Mapping[str, Array], filled: Mapping[str, Mask], years: tuple[int, int] | None, grid: Grid
-) -> tuple[dict[str, Array], dict[str, Mask], tuple[int, ...]]:
+    values: Mapping[str, Array], filled: Mapping[str, Flags], years: tuple[int, int] | None, grid: Grid
+) -> tuple[dict[str, Array], dict[str, Flags], tuple[int, ...]]:
     """Values, filled masks and years of the sample."""
     first, last = years or (grid.years[0], grid.years[-1])
     if first < grid.years[0] or last > grid.years[-1]:
@@ -363,7 +361,7 @@ def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
             )
 
 
-def _kept(labels: tuple[str, ...], stay: Mask) -> tuple[str, ...]:
+def _kept(labels: tuple[str, ...], stay: Flags) -> tuple[str, ...]:
     return tuple(label for label, stays in zip(labels, stay, strict=True) if stays)
 
 

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
-from engine.estimate.absorb_collinear import find_collinear, refuse_collinear
+from engine.estimate.absorb.collinear import find_collinear, refuse_collinear
 from engine.estimate.fit import LOOSEN, Fit, exactness, explained, solve_identified
 from engine.estimate.normal import inverse, lengths
-from engine.pairs.rows import PairRows
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.pairs.pair_rows import PairRows
 
 _LEFT = 1e-22  # of a sum of squares: the square of what absorption may leave of a column, and some room
 _TOLERANCE = 1e-12  # of residuals, relative to a column's length: standard errors are to be good to 1e-10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import InputError
 from engine.estimate.normal import (
     SMALLEST,
@@ -18,9 +18,6 @@ from engine.estimate.normal import (
     partial_out_years,
     refuse_collinear,
 )
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-
 
 _OF_VALUES = 1e-30  # of the outcome's variation: the squares of its own rounding
 LOOSEN = "loosen years or the filters of pairs, or fill what is missing; `dyadid check` counts both"

@@ -14,14 +14,12 @@ Kleibergen and Paap (2006).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from engine.estimate.fit import MomentFit, Stage, fit
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 Shape = Literal["interval", "outside", "line", "empty"]
 

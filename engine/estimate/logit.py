@@ -21,11 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
-from engine.estimate.absorb_collinear import find_collinear
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.estimate.absorb.collinear import find_collinear
+from engine.float64 import double_precision
 
 _BLOCK = 1 << 14  # rows in one call: columns, index and weights of a block stay in cache
 _STEP = (
@@ -87,7 +86,7 @@ class Sums(NamedTuple):
     step_high: Any
 
 
-def logit(columns: Array, treated: Mask, *, names: Sequence[str], weights: Array | None = None) -> Logit:
+def logit(columns: Array, treated: Flags, *, names: Sequence[str], weights: Array | None = None) -> Logit:
     """Maximum likelihood of P(treated) = 1 / (1 + exp(-b_0 - x'b)), by Newton with step halving.
 
     Parameters
@@ -119,7 +118,7 @@ def logit(columns: Array, treated: Mask, *, names: Sequence[str], weights: Array
     _refuse_collinear(x, columns, names, w)
     scale = np.sqrt(w @ x**2 / w.sum())
     x /= scale
-    with jax.enable_x64(True):
+    with double_precision():
         blocks = _Blocks(x, treated, w)
         share = float(w @ treated / w.sum())
         start = np.zeros(x.shape[1] + 1)
@@ -172,7 +171,7 @@ def _newton(blocks: _Blocks, b: Array) -> tuple[Array, Sums, int, bool, Array | 
 class _Blocks:
     """Rows in blocks of one shape, the last one padded with rows of weight zero; rows are the last axis."""
 
-    def __init__(self, x: Array, treated: Mask, weights: Array) -> None:
+    def __init__(self, x: Array, treated: Flags, weights: Array) -> None:
         self.n, self.k = x.shape
         self.blocks = []
         for first in range(0, self.n, _BLOCK):
@@ -221,7 +220,7 @@ def _add(sums: Sums, block: tuple[Any, Any, Any], both: Any) -> Sums:
     )
 
 
-def _sentence(direction: Array, x: Array, treated: Mask, names: tuple[str, ...], *, complete: bool) -> str:
+def _sentence(direction: Array, x: Array, treated: Flags, names: tuple[str, ...], *, complete: bool) -> str:
     """Which columns separate: those that do so alone, else all with a part in the direction."""
     alone = [name for name, values in zip(names, x.T, strict=True) if _splits(values, treated)]
     parts = np.abs(direction[1:])
@@ -232,7 +231,7 @@ def _sentence(direction: Array, x: Array, treated: Mask, names: tuple[str, ...],
     return f"{what} treated from controls without error in {whom} ({kind} separation)"
 
 
-def _splits(values: Array, treated: Mask) -> bool:
+def _splits(values: Array, treated: Flags) -> bool:
     """One column separates: no treated value lies below a control's, or none above."""
     yes, no = values[treated], values[~treated]
     return bool(yes.min() >= no.max() or yes.max() <= no.min())
@@ -252,7 +251,7 @@ def _refuse_collinear(centred: Array, columns: Array, names: tuple[str, ...], we
     )
 
 
-def _check(columns: Array, treated: Mask, names: tuple[str, ...], weights: Array) -> None:
+def _check(columns: Array, treated: Flags, names: tuple[str, ...], weights: Array) -> None:
     if columns.ndim != 2 or columns.shape[1] == 0 or columns.shape[1] != len(names):
         raise ValueError(f"expected columns [n, {len(names)}], at least one, got {columns.shape}")
     if treated.shape != columns.shape[:1] or weights.shape != columns.shape[:1]:

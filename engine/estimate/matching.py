@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Flags, LongIntegers, Words
 from engine.errors import InputError
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 MEASURES = ("mean_treated", "mean_control", "smd", "variance_ratio", "t")
 """What `balance` has of every column, before and after."""
@@ -53,8 +50,8 @@ class Matched:
     """
 
     weight: Array
-    rows: Integers
-    partner: Integers
+    rows: LongIntegers
+    partner: LongIntegers
     distance: Array
     width: float
     n_treated: int
@@ -81,20 +78,20 @@ class _Places:
         Places of the treated row's group.
     """
 
-    rows: Integers
-    controls: Integers
-    first: Integers
-    below: Integers
-    start: Integers
-    stop: Integers
+    rows: LongIntegers
+    controls: LongIntegers
+    first: LongIntegers
+    below: LongIntegers
+    start: LongIntegers
+    stop: LongIntegers
 
 
 def match(
     score: Array,
-    treated: Mask,
+    treated: Flags,
     *,
-    ids: Integers,
-    groups: Integers | None = None,
+    ids: LongIntegers,
+    groups: LongIntegers | None = None,
     caliper: float | None = None,
     replacement: bool = True,
     common_support: bool = True,
@@ -173,7 +170,7 @@ def match(
     )
 
 
-def _width(score: Array, treated: Mask, caliper: float) -> float:
+def _width(score: Array, treated: Flags, caliper: float) -> float:
     if not (np.isfinite(caliper) and caliper > 0):
         raise InputError(
             f"the caliper is {caliper}", where="matching.caliper", remedy="give a positive number, e.g. 0.2"
@@ -188,7 +185,7 @@ def _width(score: Array, treated: Mask, caliper: float) -> float:
     return float(caliper * np.sqrt(spread))
 
 
-def _sort(score: Array, treated: Mask, ids: Integers, group: Integers) -> _Places:
+def _sort(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers) -> _Places:
     # Group and rank of the score in one integer, so that one search serves all groups.
     values, rank = np.unique(score, return_inverse=True)
     key = group * len(values) + rank
@@ -207,7 +204,7 @@ def _sort(score: Array, treated: Mask, ids: Integers, group: Integers) -> _Place
     )
 
 
-def _off_support(score: Array, places: _Places) -> Mask:
+def _off_support(score: Array, places: _Places) -> Flags:
     """Outside the range of the controls; where a group has none there is no range, and no match either."""
     some = places.start < places.stop
     own, sorted_scores = score[places.rows], score[places.controls]
@@ -217,8 +214,8 @@ def _off_support(score: Array, places: _Places) -> Mask:
 
 
 def _taken_often(
-    score: Array, ids: Integers, places: _Places, on: Mask, width: float, seed: int
-) -> tuple[Integers, Array]:
+    score: Array, ids: LongIntegers, places: _Places, on: Flags, width: float, seed: int
+) -> tuple[LongIntegers, Array]:
     """Place of the nearest control of each treated row, -1 for none, and its distance."""
     own, known, names = score[places.rows], score[places.controls], ids[places.controls]
     has_left, has_right = places.below > places.start, places.below < places.stop
@@ -233,8 +230,8 @@ def _taken_often(
 
 
 def _taken_once(
-    score: Array, ids: Integers, places: _Places, on: Mask, width: float, seed: int
-) -> tuple[Integers, Array]:
+    score: Array, ids: LongIntegers, places: _Places, on: Flags, width: float, seed: int
+) -> tuple[LongIntegers, Array]:
     """As `_taken_often`, from the controls that earlier treated rows have left."""
     # Plain lists: the loop reads single numbers, for which they are several times as fast as arrays.
     known, names = score[places.controls].tolist(), ids[places.controls].tolist()
@@ -266,7 +263,7 @@ def _root(parents: list[int], node: int) -> int:
     return node
 
 
-def _words(seed: int, ids: Integers) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _words(seed: int, ids: LongIntegers) -> Words:
     """64 bits for each id, all different: the mixing function of SplitMix64 (Steele, Lea and Flood 2014)."""
     return _mixed(ids.astype(np.uint64) + _mixed(np.array([seed], dtype=np.uint64) + _GOLDEN))
 
@@ -274,13 +271,13 @@ def _words(seed: int, ids: Integers) -> np.ndarray[Any, np.dtype[np.uint64]]:
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mixed(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _mixed(z: Words) -> Words:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-def _check(score: Array, treated: Mask, ids: Integers, group: Integers) -> None:
+def _check(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers) -> None:
     if score.ndim != 1 or not score.shape == treated.shape == ids.shape == group.shape:
         raise ValueError(
             f"expected arrays of one length, got score {score.shape}, treated {treated.shape}, ids {ids.shape}, "
@@ -305,7 +302,7 @@ def _check(score: Array, treated: Mask, ids: Integers, group: Integers) -> None:
         raise ValueError("expected every id once in a group")
 
 
-def balance(columns: Array, treated: Mask, weight: Array, *, names: Sequence[str]) -> pd.DataFrame:
+def balance(columns: Array, treated: Flags, weight: Array, *, names: Sequence[str]) -> pd.DataFrame:
     """Means, standardised differences, variance ratios and t of every column, before and after matching.
 
     smd = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2) with the variances of the unmatched sample both times, so that

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array, Integers
 from engine.errors import InputError
 from engine.pairs.moments import CityMoments, Layout
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
+from engine.arrays import Array, LongIntegers
 
 
-def year_singletons(ee: Array) -> tuple[Counts, Counts]:
+def year_singletons(ee: Array) -> tuple[LongIntegers, LongIntegers]:
     """Rows to leave out, and years that then have rows, int ``[n_samples]`` each.
 
     Parameters

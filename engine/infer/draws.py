@@ -6,15 +6,11 @@ is the key, replicate and city are the counter.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-Words = np.ndarray[Any, np.dtype[np.uint64]]
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from engine.arrays import Array, Integers, Words
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA

@@ -7,12 +7,9 @@ semidefinite by clipping eigenvalues, and rescaled, so that no term's variance d
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.arrays import Array, Flags
 
 ROUNDING = 1e-12  # share of the city sums that rounding may leave of a difference of zero
 

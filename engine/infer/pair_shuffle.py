@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import Tested, batch_fit
-from engine.infer.cubes import Assignments, prepare
+from engine.arrays import Array, Integers
+from engine.estimate.many_samples import Tested, batch_fit
+from engine.float64 import double_precision
 from engine.infer.draws import words
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
+from engine.infer.permuted_sums import Assignments, prepare
 
 _BLOCK = 64  # replicates whose labels of all pairs are held at once, in bytes
 _LABELS = 64_000_000  # fewer where these would be more labels than this: threads hold one block each
@@ -61,7 +60,7 @@ def shuffled_sums(setting: Shuffles, block: Integers) -> Array:
         order = words(setting.seed, block[column : column + 1], len(sample))[0]
         labels[column, sample] = _dealt(order, ends)
     sums = np.zeros((len(block), len(given.types), pairs.width))
-    with jax.enable_x64(True):
+    with double_precision():
         for tile in pairs.tiles(base):
             own = labels[:, tile.at : tile.at + len(tile.i)]
             own[:, : tile.fresh - tile.at] = -1

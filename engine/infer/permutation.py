@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import (
+from engine.arrays import Array, Integers
+from engine.estimate.many_samples import (
     BatchFit,
     Tested,
     batch_fit,
@@ -24,15 +25,13 @@ from engine.estimate.batch import (
     path_statistics,
     split_weights,
 )
-from engine.infer.cubes import Assignments, Prepared, prepare, type_sums
+from engine.float64 import double_precision
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.draws import permuted_classes
 from engine.infer.guard import guarded_variances
+from engine.infer.permuted_sums import Assignments, Prepared, prepare, type_sums
 from engine.infer.summary import t_ratio
 from engine.pairs.moments import Layout
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 OBSERVED = -1
 """Replicate number of the assignment that happened."""
@@ -91,7 +90,7 @@ def assignments(setting: Permutation, replicates: Integers) -> Integers:
 def permutation_draws(setting: Permutation, replicates: Integers) -> Draws:
     """Coefficients and t ratios of a block of replicates; a pure function of setting and replicate numbers."""
     classes = assignments(setting, replicates)  # outside float64, as everywhere: one shape, one compilation
-    with jax.enable_x64(True):
+    with double_precision():
         return draws_of(setting, prepare(setting.given), classes, replicates)
 
 

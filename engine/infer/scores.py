@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.estimate.normal import Normal, inverse, lengths
 from engine.infer.summary import t_ratio
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)

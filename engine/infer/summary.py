@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
+from engine.arrays import Array, Integers
 
 
 @dataclass(frozen=True)

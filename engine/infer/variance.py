@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from engine.arrays import Array
 from engine.estimate.fit import Fit
 from engine.infer.guard import guarded_covariances
 from engine.infer.summary import t_ratio
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.estimate.batch import BatchFit, Tested, batch_fit, feature_weights
+from engine.arrays import Array, Flags, Integers
+from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.guard import guarded_variances
 from engine.pairs.features import PairFeatures
-from engine.pairs.kept import Kept
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.pairs.process_cache import ProcessCache
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache
 _SLAB = 2**16  # pairs of the table on the device at once
@@ -85,7 +82,7 @@ class Types:
         )
 
 
-_SORTED: Kept[Weighted] = Kept()
+_SORTED: ProcessCache[Weighted] = ProcessCache()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,9 @@ that of the level.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from engine.arrays import Array
 
 _BITS = 32  # of a year effect
 

@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Tile, groups, tile_edge, triangle
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Range = tuple[int, int]
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
@@ -80,7 +78,7 @@ class Matches:
         Zero where a row is left out; mean one over the other rows.
     """
 
-    code: np.ndarray[Any, np.dtype[np.int64]]
+    code: LongIntegers
     weights: Array
 
     def of(self, i: Integers, j: Integers, n_units: int) -> tuple[Flags, Array]:

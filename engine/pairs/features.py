@@ -19,21 +19,18 @@ from operator import add
 from typing import Any
 from uuid import uuid4
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from engine.arrays import Array, Flags, Integers
+from engine.float64 import double_precision
 from engine.pairs import kernels
 from engine.pairs.design import Design, PanelDesign, padded
 from engine.pairs.gravity import count_above, every_pair
-from engine.pairs.kept import Kept
+from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_rule
 from engine.pairs.moments import Layout
-from engine.pairs.passes import MomentPass, city_arrays, kernel_rule
+from engine.pairs.process_cache import ProcessCache
 from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 TILE = 1024
 """Pairs of a tile: its statistics fit a core's cache."""
@@ -173,8 +170,8 @@ class Order:
     tie_start: Integers
 
 
-_ORDER: Kept[Order] = Kept()
-_TABLE: Kept[Array] = Kept()
+_ORDER: ProcessCache[Order] = ProcessCache()
+_TABLE: ProcessCache[Array] = ProcessCache()
 
 
 def pair_features(
@@ -321,7 +318,7 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
         weights = np.zeros((length, design.n_years))
         weights[np.flatnonzero(kept)] = own
     rule = replace(kernel_rule(source.setting), layout=source.layout)
-    with jax.enable_x64(True):
+    with double_precision():
         found = [
             kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
             for arrays in _on_device(source)

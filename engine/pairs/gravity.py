@@ -14,18 +14,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import add
-from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.cities.places import groups_at_one_place
 from engine.errors import InputError
 from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 EARTH_RADIUS_KM = 6371.0088
 _COLLECT = 4_000_000  # values of ln F held at once while the median is located
@@ -125,7 +120,7 @@ class PairSample:
     """
 
     classes: Integers
-    allowed: np.ndarray[Any, np.dtype[np.bool_]]
+    allowed: Flags
     gravity: Gravity | None = None
     n_kept: int | None = None
     origin: Integers | None = None
@@ -281,7 +276,7 @@ def merge_spans(one: Array, other: Array) -> Array:
     return np.array([min(one[0], other[0]), max(one[1], other[1])])
 
 
-def force_counts(inside: Between, tiles: Sequence[Tile]) -> Counts:
+def force_counts(inside: Between, tiles: Sequence[Tile]) -> LongIntegers:
     """How many values of ln F of some tiles fall into each bin, int64 ``[_BINS]``."""
     edges, counts = inside.edges, np.zeros(_BINS, dtype=np.int64)
     for values in inside.forces(tiles):

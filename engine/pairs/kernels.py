@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from engine.arrays import AnyArray
 from engine.pairs.moments import Layout
 from engine.pairs.within import column_products, demean, score_sums
 
@@ -368,6 +369,6 @@ def score_products(
     return own, cross + jnp.swapaxes(cross, 1, 2)
 
 
-def to_device(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Array]:
+def to_device(arrays: dict[str, AnyArray]) -> dict[str, Array]:
     """City arrays as device arrays, once a task."""
     return {name: jnp.asarray(value) for name, value in arrays.items()}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import InputError
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 LARGEST = 1e50
 SMALLEST = 1 / LARGEST

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Indices = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+from engine.arrays import AnyArray, Array
+
+Indices = tuple[AnyArray, AnyArray]
 
 
 @dataclass(frozen=True)

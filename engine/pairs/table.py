@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Integers, LongIntegers
 from engine.errors import InputError
 from engine.pairs.moments import Layout
 from engine.pairs.table_report import (
@@ -25,11 +25,6 @@ from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_row
 from engine.pairs.table_values import TableValues, columns_read
 from engine.tables.labels import Labels, normalize, read_labels
 from engine.tables.problems import Problems
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Codes = np.ndarray[Any, np.dtype[np.int32]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 _COPIES = 2  # of the columns by pair and year that are held at once
 _CHUNK, _CHUNK_COPIES = 4096, 3  # pairs whose statistics are made at once, and arrays of their size
@@ -59,12 +54,12 @@ class PairColumns:
 
     units: tuple[str, ...]
     years: tuple[int, ...]
-    i: Codes
-    j: Codes
+    i: Integers
+    j: Integers
     values: Array
     directed: bool
     weights: Array | None = None
-    levels: Mapping[str, Codes] = field(default_factory=dict)
+    levels: Mapping[str, Integers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,10 +79,10 @@ class _Sample:
     """
 
     rows: TableRows
-    inside: Integers
+    inside: LongIntegers
     columns: Array
     weight: Array | None
-    levels: Mapping[str, Integers]
+    levels: Mapping[str, LongIntegers]
 
 
 def pair_columns(
@@ -131,7 +126,7 @@ def pair_columns(
     return _laid_out(sample, request), report
 
 
-def _window(year: Integers, years: tuple[int, int] | None, source: str) -> Integers:
+def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
     """Rows of the sample years."""
     if years is None:
         return np.arange(len(year))
@@ -148,7 +143,7 @@ def _window(year: Integers, years: tuple[int, int] | None, source: str) -> Integ
 
 
 def _sample(
-    rows: TableRows, values: TableValues, inside: Integers, request: TableRequest
+    rows: TableRows, values: TableValues, inside: LongIntegers, request: TableRequest
 ) -> tuple[_Sample, TableReport]:
     problems = Problems(rows.source)
     earlier = values.earlier_rows(request.lag)[inside] if request.lag else inside
@@ -193,7 +188,9 @@ def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[s
             yield from found.warnings(source=rows.source, what=f"labels in column '{name}'", key=MERGE_KEY)
 
 
-def _refuse_infinite(values: Array, origin: Integers, text: str, rows: TableRows, table: TableValues) -> None:
+def _refuse_infinite(
+    values: Array, origin: LongIntegers, text: str, rows: TableRows, table: TableValues
+) -> None:
     """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
     bad = np.isinf(values)
     if bad.any():
@@ -209,7 +206,7 @@ def _refuse_infinite(values: Array, origin: Integers, text: str, rows: TableRows
         )
 
 
-def _refuse_infinite_outcome(values: Array, inside: Integers, text: str, rows: TableRows) -> None:
+def _refuse_infinite_outcome(values: Array, inside: LongIntegers, text: str, rows: TableRows) -> None:
     """Where the job says ``outcome.infinite: error``."""
     bad = np.isinf(values)
     if bad.any():
@@ -221,7 +218,7 @@ def _refuse_infinite_outcome(values: Array, inside: Integers, text: str, rows: T
         )
 
 
-def _refuse_weights(weight: Array, inside: Integers, text: str, rows: TableRows) -> None:
+def _refuse_weights(weight: Array, inside: LongIntegers, text: str, rows: TableRows) -> None:
     bad = np.isinf(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))
@@ -234,7 +231,7 @@ def _refuse_weights(weight: Array, inside: Integers, text: str, rows: TableRows)
 
 def _report(
     sample: _Sample,
-    earlier: Integers,
+    earlier: LongIntegers,
     columns: list[TableColumn],
     warnings: list[str],
     request: TableRequest,
@@ -283,7 +280,7 @@ def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[str]:
         yield lacking_warning(missing, total, column=request.weight or "", key="pair_table.weight")
 
 
-def _notes(sample: _Sample, earlier: Integers, request: TableRequest) -> Iterator[str]:
+def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Iterator[str]:
     """Rows that are passed over, or leave because the job says so."""
     total = len(sample.inside)
     if sample.rows.n_blank:

@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.tables.alike import Rule
 from engine.tables.labels import Labels, read_labels
@@ -18,9 +19,6 @@ from engine.tables.missing import Code
 from engine.tables.problems import FIRST_ROW, Problems
 from engine.tables.rows import without_unkeyed_rows
 from engine.tables.years import read_years
-
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 MERGE_KEY = "pair_table.merge_names"
 
@@ -112,7 +110,7 @@ class TableRows:
     source: str
     frame: pd.DataFrame
     labels: Labels
-    year: Integers
+    year: LongIntegers
     directed: bool
     n_blank: int
     notes: tuple[str, ...] = ()
@@ -122,17 +120,17 @@ class TableRows:
         return self.labels.names
 
     @property
-    def first(self) -> Integers:
+    def first(self) -> LongIntegers:
         """``[n_rows]`` unit that stands first, as the row has it."""
         return self.labels.codes[0]
 
     @property
-    def second(self) -> Integers:
+    def second(self) -> LongIntegers:
         """``[n_rows]`` unit that stands second."""
         return self.labels.codes[1]
 
     @cached_property
-    def pair(self) -> Integers:
+    def pair(self) -> LongIntegers:
         """``[n_rows]`` number of the row's pair, from 0: in either order the same, unless directed."""
         one, other = self.first, self.second
         if not self.directed:

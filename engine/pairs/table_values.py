@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
 from engine.pairs.table_rows import TableRows, require_column
-from engine.tables import cells
+from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.missing import Code, suspects
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 _CELLS = 2_000_000  # of the grid of pairs by calendar years that is laid out at once
 
@@ -75,7 +71,7 @@ class TableValues:
             for code, where in suspects(values, declared=self._missing.get(name, ())).items()
         ]
 
-    def earlier_rows(self, lag: int) -> Integers:
+    def earlier_rows(self, lag: int) -> LongIntegers:
         """``[n_rows]`` row of the same pair ``lag`` calendar years before, -1 where there is none."""
         year = self._rows.year
         key = self._rows.pair * (int(np.ptp(year)) + lag + 1) + (year - year.min())
@@ -110,7 +106,7 @@ class TableValues:
         return out
 
 
-def _laid(values: Array, place: tuple[Integers, Integers], shape: tuple[int, int]) -> Array:
+def _laid(values: Array, place: tuple[LongIntegers, LongIntegers], shape: tuple[int, int]) -> Array:
     grid = np.full(shape, np.nan)
     grid[place] = values
     return grid

@@ -8,12 +8,10 @@ ever stores one: with year dummies E and the path d of classes (g, h), D_ij = E 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.arrays import Array, Flags, Integers
 
 NEVER = np.inf
 
@@ -31,7 +29,7 @@ class Adoption:
     """
 
     years: Array
-    classes: np.ndarray[Any, np.dtype[np.int32]]
+    classes: Integers
 
     def counts(self) -> dict[str, int]:
         """Units in each class, by adoption year or ``never``."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.report.adopters import with_tests_withheld
 from engine.report.figures import figure_style, heading
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
 Choices = Mapping[str, Sequence[Any]]
 
 _INK, _GREY, _BLUE, _PALE = "#1A1A1A", "#6B6B6B", "#0B2545", "#9A9A9A"
@@ -57,7 +57,7 @@ class Curve:
     estimate: Array
     low: Array
     high: Array
-    significant: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]]
+    significant: Mapping[str, Flags]
     order: np.ndarray[Any, np.dtype[np.intp]]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, RunError
-from engine.runtime.batch import batch_client
+from engine.runtime.batch_queues import batch_client
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
 from engine.runtime.kubernetes import kubernetes_client

@@ -16,13 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.arrays import AnyArray
+
 _NESTING = b"dyadid.nesting"
 _SCHEMA = pa.schema([("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.large_binary())])
 
 
 def encode(value: object) -> bytes:
     """A Parquet file; `TypeError` for what it cannot hold."""
-    arrays: list[np.ndarray[Any, Any]] = []
+    arrays: list[AnyArray] = []
     nesting = json.dumps(_flat(value, arrays))
     rows = [
         {"dtype": one.dtype.str, "shape": list(one.shape), "data": np.ascontiguousarray(one).tobytes()}
@@ -49,12 +51,12 @@ def decode(content: bytes, kind: Any) -> Any:
 
 def nbytes(value: object) -> int:
     """Bytes of the arrays in a result."""
-    arrays: list[np.ndarray[Any, Any]] = []
+    arrays: list[AnyArray] = []
     _flat(value, arrays)
     return sum(one.nbytes for one in arrays)
 
 
-def _flat(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+def _flat(value: Any, arrays: list[AnyArray]) -> Any:
     """Nesting as JSON: ``{"array": row}``, ``{"tuple": [...]}``, ``{"fields": {...}}``, or a plain value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -70,7 +72,7 @@ def _flat(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     raise TypeError(f"results cannot hold {type(value).__qualname__}")
 
 
-def _nested(node: Any, arrays: list[np.ndarray[Any, Any]], kind: Any) -> Any:
+def _nested(node: Any, arrays: list[AnyArray], kind: Any) -> Any:
     if not isinstance(node, dict):
         return node
     if "float" in node:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import AnyArray
+
 
 def fingerprint(*values: object) -> str:
     """Digest of any nesting of dataclasses, mappings, sequences, arrays, numbers, text and named functions.
@@ -71,7 +73,7 @@ def _named(digest: Any, value: Any, content: Mapping[str, Any]) -> None:
     _feed(digest, dict(content))
 
 
-def _array(digest: Any, value: np.ndarray[Any, Any]) -> None:
+def _array(digest: Any, value: AnyArray) -> None:
     if value.dtype.hasobject:
         _bytes(digest, b"o", str(value.shape).encode())
         for item in value.ravel().tolist():

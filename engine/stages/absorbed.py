@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
@@ -22,8 +23,8 @@ from engine.estimate.absorbed_fit import (
     row_stage,
 )
 from engine.infer.variance import Covariance, covariances
-from engine.pairs.passes import pair_rows
-from engine.pairs.rows import PairRows, merge_rows
+from engine.pairs.map_reduce import pair_rows
+from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
 from engine.stages.estimation import (
@@ -36,9 +37,7 @@ from engine.stages.estimation import (
     plain,
     union,
 )
-from engine.stages.prepare import Prepared
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from engine.stages.prepare_passes import Prepared
 
 _REFITS = 8  # cities of one task
 

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from engine.pairs.treatment import NEVER
-from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
-from engine.stages.prepare import Prepared
-
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.stages.load_data import CityData
+from engine.stages.prepare_passes import Prepared
 
 
 def with_adopters(prepared: Prepared, results: Sequence[Estimated]) -> list[Estimated]:

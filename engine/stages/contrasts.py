@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, stdtr
 
+from engine.arrays import Array
 from engine.infer.guard import semidefinite
 from engine.infer.summary import t_ratio
 from engine.infer.variance import dyadic_factor
 from engine.stages.estimation import Estimated
 
 CONTRASTS = ("job", "split", "term", "classes", "difference", "std_error", "statistic", "dof", "p_value")
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def contrasts_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.pairs.design import Design, PanelDesign
 from engine.pairs.gravity import PairSample
 from engine.spec import Job
-from engine.stages.data import CityData, PairData
+from engine.stages.load_data import CityData, PairData
 
 
 @dataclass(frozen=True)

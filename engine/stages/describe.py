@@ -8,10 +8,10 @@ from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
-from engine.stages.data import CityData
 from engine.stages.draw_counts import draw_counts, pass_seconds
+from engine.stages.load_data import CityData
 from engine.stages.memory import memory_bytes
-from engine.stages.prepare import Prepared, distinct_data
+from engine.stages.prepare_passes import Prepared, distinct_data
 
 _NAMED = 6  # cells of a pass that are listed by name
 

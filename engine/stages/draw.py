@@ -10,31 +10,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 from rich.cells import cell_len
 
+from engine.arrays import Array, Integers
 from engine.errors import InputError
-from engine.infer.cubes import prepare
+from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import OBSERVED, Permutation, assignments, draws_of, permutation_draws
+from engine.infer.permuted_sums import prepare
 from engine.infer.scores import multiplier_draws, wild_statistics
 from engine.infer.summary import all_assignments, n_assignments
 from engine.infer.weighted import weighted_fit
 from engine.pairs.design import PanelDesign
 from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
-from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.inference.bootstrap import dropped_draws
-from engine.stages.inference.permutation import permutation_setting
-from engine.stages.inference.pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.shared import tested_of, weighted_setting
-from engine.stages.prepare import Prepared
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
+from engine.stages.inference.full_pipeline import PipelineSetting, pipeline_draws
+from engine.stages.inference.pass_inputs import tested_of, weighted_setting
+from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.load_data import CityData
+from engine.stages.prepare_passes import Prepared
 
 _NAMED = 10  # cells that a message lists
 
@@ -170,7 +168,7 @@ def _permuted(prepared: Prepared, result: Estimated, asked: Asked) -> Draw:
     if ways <= asked.block.reps:  # the run went through all of them
         _refuse_beyond(asked.replicate, ways, f": all {ways:,} assignments were enumerated")
         classes = all_assignments(setting.given.classes, setting.strata)[replicates]
-        with jax.enable_x64(True):
+        with double_precision():
             drawn = draws_of(setting, prepare(setting.given), classes, replicates)
     else:
         classes = assignments(setting, replicates)
@@ -230,7 +228,7 @@ def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Arr
         draws = pipeline_draws(PipelineSetting(shared, (tuple(names),), asked.block.seed), replicates)
         estimate, statistic = draws.estimate[0][0], draws.statistic[0][0]
     else:
-        with jax.enable_x64(True):
+        with double_precision():
             _, found, variance = weighted_fit(
                 weighted_setting(prepared).sorted(), counts, cell, studentise=True
             )

@@ -16,9 +16,9 @@ from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Job
 from engine.spec.inference import Bootstrap, PermutationTest
-from engine.stages.asked import strata_codes
-from engine.stages.data import CityData
-from engine.stages.prepare import Prepared
+from engine.stages.inference_checks import strata_codes
+from engine.stages.load_data import CityData
+from engine.stages.prepare_passes import Prepared
 
 SECONDS_PER_VALUE = 3e-10
 """Rough cost of one moment of one pair on two cores."""

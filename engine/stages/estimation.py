@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
-from engine.estimate.batch import influence_products
 from engine.estimate.fit import LOOSEN, Fit, MomentFit, stage
 from engine.estimate.instrument import Instrumented, Strength
+from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
 from engine.infer.variance import Covariance, covariances
 from engine.pairs.design import Design
-from engine.pairs.moments import CityMoments
-from engine.pairs.passes import (
+from engine.pairs.map_reduce import (
     CellBlock,
     MomentPass,
     ScorePass,
@@ -28,14 +28,12 @@ from engine.pairs.passes import (
     merge_scores,
     score_sums,
 )
-from engine.pairs.rows import PairRows
+from engine.pairs.moments import CityMoments
+from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
 from engine.stages.instrument import behind, fit_cell, strengths
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 Found = TypeVar("Found", CityMoments, PairRows)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from engine.stages.contrasts import contrasts_frame
 from engine.stages.estimation import Estimated
 from engine.stages.instrument import instrument_frame
-from engine.stages.prepare import Prepared
+from engine.stages.prepare_passes import Prepared
 
 
 def findings(

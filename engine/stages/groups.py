@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from engine.stages.data import CityData
-
-Integers = np.ndarray[Any, np.dtype[np.int32]]
+from engine.arrays import Integers
+from engine.stages.load_data import CityData
 
 
 def labels_of(data: CityData, column: str, *, key: str) -> tuple[str, ...]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array
 from engine.estimate.fit import Fit, MomentFit, Stage, fit
 from engine.estimate.instrument import Instrumented, Strength, instrumented, strength
 from engine.infer.guard import semidefinite
 from engine.infer.variance import covariances
 from engine.spec import Cell
-from engine.stages.design import INSTRUMENT
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from engine.stages.make_design import INSTRUMENT
 
 INSTRUMENT_COLUMNS = (
     "job", "cell", "errors", "first_stage", "reduced_form", "f_statistic", "ar_p_value", "ar_shape", "ar_low",

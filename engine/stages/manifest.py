@@ -17,10 +17,10 @@ from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.counts import Step
-from engine.stages.curve import CURVE
-from engine.stages.data import CityData, PairData, Source
+from engine.stages.curve_run import CURVE
 from engine.stages.estimation import Estimated
-from engine.stages.prepare import Prepared, distinct_data
+from engine.stages.load_data import CityData, PairData, Source
+from engine.stages.prepare_passes import Prepared, distinct_data
 
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 

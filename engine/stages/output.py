@@ -28,7 +28,7 @@ from engine.report.tables import regression_table
 from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
 from engine.runtime.tracebacks import keep_traceback
-from engine.stages.finished import STATE
+from engine.stages.finished_runs import STATE
 from engine.stages.stored_frames import write_frames
 
 MANIFEST = "manifest.json"

@@ -16,7 +16,7 @@ from engine.tables.read import read_file, refuse_broken
 from engine.text.count import count_instruments
 from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
 from engine.text.index import Pool, merge_into, panel_keys, policy_indices
-from engine.text.read import DEMO, read_documents
+from engine.text.read_documents import DEMO, read_documents
 
 DEMO_NAME = "builtin:demo_documents"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from engine.arrays import AnyArray, Array
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.pairs.design import Split
@@ -13,10 +12,8 @@ from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
-from engine.stages.data import CityData
+from engine.stages.load_data import CityData
 from engine.tables.arithmetic import parse
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _IN_TURN = 20_000_000  # pairs whose forces take this process a second or two, less than to open a cluster
 _CLASSES = ("low", "mixed", "high")
@@ -42,7 +39,7 @@ def build_sample(
     job: Job,
     adoption: Adoption,
     *,
-    origin: np.ndarray[Any, Any] | None = None,
+    origin: AnyArray | None = None,
     over: Over = in_turn,
 ) -> PairSample:
     """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
+from engine.float64 import double_precision
 from engine.runtime.source_code import NUMERIC_PACKAGES, source_digest
 
 _PACKAGES = (*NUMERIC_PACKAGES, "dask", "distributed")
@@ -14,7 +15,7 @@ def worker_facts() -> dict[str, str]:
     """Versions, the digest of this package's source, and whether JAX computes in double precision."""
     import jax
 
-    with jax.enable_x64(True):
+    with double_precision():
         precise = float(jax.numpy.asarray(1.0) + 2.0**-52) > 1.0
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.tables.grammar import Call, Column, Node, Number, Operation, Sign, columns_of, parse_tree
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "+": np.add,

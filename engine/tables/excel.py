@@ -11,7 +11,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.cells import FIRST_ROW
+from engine.tables.cell_values import FIRST_ROW
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import Layout, refuse_twice
 from engine.tables.xlsx_cells import Cells, Value, column_letters, read_cells

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Flags
 from engine.errors import InputError
-from engine.tables.cells import FIRST_ROW
+from engine.tables.cell_values import FIRST_ROW
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~blank]
 
 
-def _blank(column: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _blank(column: pd.Series) -> Flags:
     """True where a cell is missing or holds nothing but blanks."""
     blank = column.isna().to_numpy(dtype=bool, copy=True)
     if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):

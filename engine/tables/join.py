@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
-from engine.tables import cells
+from engine.tables import cell_values as cells
 from engine.tables.alike import Rule, near_duplicates
-from engine.tables.labels import Codes, read_labels
+from engine.tables.labels import read_labels
 from engine.tables.years import read_years
 
 _SHOWN = 10
@@ -128,7 +128,7 @@ def join_notes(
     return notes
 
 
-def _refuse_nameless(other: pd.DataFrame, codes: Codes, source: str) -> None:
+def _refuse_nameless(other: pd.DataFrame, codes: LongIntegers, source: str) -> None:
     nameless = np.flatnonzero(codes < 0)
     if len(nameless):
         raise InputError(
@@ -157,7 +157,7 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
     ]
 
 
-def _readable_years(column: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _readable_years(column: pd.Series) -> Array:
     """Years of the panel, NaN where a cell has none; what is wrong with them is told when the panel is read."""
     try:
         return read_years(column, source="", optional=True)[0]

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.tables.alike import RULES, Rule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
-Codes = np.ndarray[Any, np.dtype[np.int64]]
 EXCEL_ERRORS = frozenset(
     {"#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#FIELD!"}
 )
@@ -50,7 +50,7 @@ class Labels:
         Names that ``merge`` joined to another: as read, and the name they go by.
     """
 
-    codes: tuple[Codes, ...]
+    codes: tuple[LongIntegers, ...]
     names: tuple[str, ...]
     normalized: tuple[tuple[str, str], ...] = ()
     merged: tuple[tuple[str, str], ...] = ()
@@ -154,7 +154,7 @@ def _locate(columns: Sequence[pd.Series], position: int) -> tuple[pd.Series, int
     raise IndexError(position)
 
 
-def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[Codes, list[object]]:
+def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[LongIntegers, list[object]]:
     raw: Any
     column = _one_column(columns)
     try:
@@ -185,7 +185,9 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _refuse_unnameable(columns: Sequence[pd.Series], codes: Codes, texts: Sequence[str], source: str) -> None:
+def _refuse_unnameable(
+    columns: Sequence[pd.Series], codes: LongIntegers, texts: Sequence[str], source: str
+) -> None:
     """Refuse control characters, halves of characters, and error values of Excel."""
     problems = Problems(source)
     for wrong, problem, remedy in (

@@ -5,12 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+from engine.arrays import Array, Flags
+
 Code = int | float | str
 
 MISSING_WORDS = (
@@ -56,7 +55,7 @@ def numeric_codes(codes: Iterable[Code]) -> list[float]:
     return out
 
 
-def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Mask]:
+def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Flags]:
     """Values that look like codes for missing ones, each with the mask of its cells.
 
     A value of nines (-999, 9999) that lies apart from all others by more than their whole range, or a

@@ -57,7 +57,7 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
     """Read a table as it stands: headers stripped, blank rows left out, nothing but empty cells made missing.
 
     Cells like ``NA`` or ``-`` stay text, because they are missing in a number column only
-    (``engine.tables.cells``); in a column of names, ``NA`` may be Namibia.
+    (``engine.tables.cell_values``); in a column of names, ``NA`` may be Namibia.
 
     Parameters
     ----------

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Flags
 from engine.tables.labels import normalize
-
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def without_unkeyed_rows(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, int]:

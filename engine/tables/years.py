@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array
 from engine.errors import InputError
 from engine.tables.missing import Code, numeric_codes, says_missing
 from engine.tables.problems import Problems, other_rows, row_place
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 FIRST_YEAR, LAST_YEAR = 1500, 2500
 _YEAR = re.compile(r"([+-]?[0-9]+)(?:\.0*)?\s*(年度?|年末|년)?")

@@ -14,7 +14,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.text.dictionary import Dictionary
 from engine.text.optional import library
-from engine.text.read import Document
+from engine.text.read_documents import Document
 from engine.text.term_index import TermIndex
 
 _SENTENCE = re.compile("[^。！？；!?;\n]+[。！？；!?;]*[”’」』》）)]*")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.characters import without_apostrophe
 from engine.errors import InputError
-from engine.tables import cells
+from engine.tables import cell_values as cells
 from engine.tables.read import read_columns
 from engine.text.extract import clean
 

@@ -9,13 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Flags
 from engine.cities.entropy import entropy_index
 from engine.errors import InputError
-from engine.tables import cells
+from engine.tables import cell_values as cells
 from engine.text.dictionary import KINDS
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Pool = Literal["pilots", "all"]
 
 PANEL_COLUMNS = tuple(f"policy_{kind}" for kind in KINDS)
@@ -177,7 +176,7 @@ def panel_keys(panel: pd.DataFrame, *, source: str, city: str = "city", year: st
 
 def _stock(
     counts: pd.DataFrame, instruments: pd.DataFrame, cities: Sequence[str], years: range
-) -> tuple[Array, Mask]:
+) -> tuple[Array, Flags]:
     """Cumulated counts ``[n_cities, n_years, n_instruments]``, and where any document is in force."""
     unit = pd.Index(cities).get_indexer(pd.Index(counts["city"]))
     start = np.maximum(counts["year"].to_numpy() - years[0], 0)

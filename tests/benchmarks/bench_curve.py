@@ -26,7 +26,7 @@ from limits import logarithm_seconds, product_seconds
 import engine
 from engine.pipeline import check
 from engine.spec import Cell
-from engine.stages.prepare import Prepared
+from engine.stages.prepare_passes import Prepared
 
 JOB = Path(__file__).parents[2] / "jobs" / "robustness" / "curve.yaml"
 ALONE = ["inference={}"]

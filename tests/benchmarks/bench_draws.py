@@ -36,8 +36,8 @@ from engine.pipeline import check
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
-from engine.stages.inference.permutation import draws_at_once, permutation_setting
-from engine.stages.inference.shared import blocks, memory_of, tested_of, weighted_setting
+from engine.stages.inference.pass_inputs import blocks, memory_of, tested_of, weighted_setting
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
 
 PEER_DRAWS = 3
 
@@ -62,7 +62,7 @@ class World:
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
         from engine.pairs.kernels import synchronization
-        from engine.pairs.passes import standardise
+        from engine.pairs.map_reduce import standardise
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)

@@ -28,17 +28,17 @@ from bench_table1 import JOB
 
 from engine.infer.permutation import permutation_draws
 from engine.pairs.gravity import Between, force_counts, force_span, forces_inside
-from engine.pairs.kept import forget_all
-from engine.pairs.passes import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.process_cache import forget_all
 from engine.pairs.tiles import most_groups
 from engine.pipeline import check
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
 from engine.stages.inference.bootstrap import _node_block, _NodeSetting
-from engine.stages.inference.permutation import permutation_setting
-from engine.stages.inference.shared import BLOCK, features_of, tested_of, weighted_setting
-from engine.stages.prepare import Prepared
+from engine.stages.inference.pass_inputs import BLOCK, features_of, tested_of, weighted_setting
+from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.prepare_passes import Prepared
 
 CITIES, LAST_YEAR = 600, 2023
 LOOKS = (force_span, force_counts, forces_inside)

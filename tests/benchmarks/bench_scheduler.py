@@ -29,12 +29,12 @@ from distributed import Client, LocalCluster
 from engine.infer.permutation import Draws, merge_draws
 from engine.pairs.design import PanelDesign
 from engine.pairs.gravity import Between, Gravity, PairSample, merge_forces
+from engine.pairs.map_reduce import MomentPass, ScoreSums, merge_moments, merge_scores
 from engine.pairs.moments import CityMoments, Layout
-from engine.pairs.passes import MomentPass, ScoreSums, merge_moments, merge_scores
 from engine.pairs.tiles import most_groups
 from engine.runtime.codec import nbytes
 from engine.runtime.execute import Machine
-from engine.stages.inference.shared import BLOCK, blocks
+from engine.stages.inference.pass_inputs import BLOCK, blocks
 
 YEARS, CONTROLS, CLASSES, PARTS = 14, 5, 5, 8
 BINS, VALUES = 65_536, 4_000_000

@@ -35,7 +35,7 @@ def pair_frame(overrides: Sequence[str] = (), controls: Sequence[str] = CONTROLS
     import jax.numpy as jnp
 
     from engine.pairs.kernels import synchronization
-    from engine.pairs.passes import standardise
+    from engine.pairs.map_reduce import standardise
 
     _, (prepared,) = check(JOB, overrides=overrides)
     design = prepared.design

@@ -32,8 +32,8 @@ from engine.pipeline import check
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
-from engine.stages.inference.permutation import draws_at_once, permutation_setting
-from engine.stages.inference.shared import blocks, memory_of
+from engine.stages.inference.pass_inputs import blocks, memory_of
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
 
 EFFICIENCY = 0.85
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
 from engine.cities.prepare import prepare
-from engine.cities.validate import Validation
+from engine.cities.validation import Validation
 from engine.errors import InputError
 from engine.tables.read import read_table
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.cities import grid
+from engine.cities import panel_grid as grid
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
 from engine.cities.prepare import prepare
-from engine.cities.validate import Validation
+from engine.cities.validation import Validation
 from engine.errors import InputError
 
 YEARS = np.arange(2010, 2015)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.cities.panel import CityPanel
-from engine.cities.validate import DroppedCity, Validation, validate, year_ranges
+from engine.cities.validation import DroppedCity, Validation, validate, year_ranges
 
 UNITS, YEARS = ("A", "B", "C", "D", "E"), (2010, 2011, 2012, 2013)
 

@@ -28,8 +28,8 @@ from pyfixest.core.demean import demean_within
 from pyfixest.core.detect_singletons import detect_singletons
 from strategies import compiled, seeds
 
-from engine.estimate import absorb_rows
 from engine.estimate.absorb import Effect, absorb, degrees_absorbed, nested_in, prepare
+from engine.estimate.absorb import column_rows as absorb_rows
 
 KINDS = {
     "one": (("seven",), False),
@@ -120,7 +120,7 @@ def test_rows_in_blocks_and_few_columns_at_a_time(ordered: bool, monkeypatch: py
     found, x = effects(codes, ("pair", "year", "seven")), columns(3, N_ROWS, 7)
     whole = absorb(x, prepare(found, singletons="keep"), method="conjugate_gradient", tolerance=1e-13)
     monkeypatch.setattr(absorb_rows, "_BLOCK", 12)
-    monkeypatch.setattr("engine.estimate.absorb._BLOCK_BYTES", 8 * 3 * 40)
+    monkeypatch.setattr("engine.estimate.absorb.method._BLOCK_BYTES", 8 * 3 * 40)
     plan = prepare(found, singletons="keep")
     lengths = [len(range(N_ROWS)[block.rows]) for block in plan.dummies.blocks]
     assert sum(lengths) == N_ROWS

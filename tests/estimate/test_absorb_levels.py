@@ -23,7 +23,7 @@ from strategies import seeds
 
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, nested_in, prepare
-from engine.estimate.absorb_collinear import Collinear, find_collinear, refuse_collinear
+from engine.estimate.absorb.collinear import Collinear, find_collinear, refuse_collinear
 
 # -- levels ------------------------------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from absorb_designs import (
 )
 
 from engine.errors import InputError
-from engine.estimate import absorb_device
 from engine.estimate.absorb import Effect, absorb, prepare
-from engine.estimate.absorb_incomplete import GridOperator
-from engine.estimate.absorb_kernels import Operator, full_product
+from engine.estimate.absorb import device as absorb_device
+from engine.estimate.absorb.incomplete import GridOperator
+from engine.estimate.absorb.row_kernels import Operator, full_product
 
 METHODS = ("auto", "direct", "conjugate_gradient", "alternating")
 
@@ -83,7 +83,9 @@ def test_products_on_an_incomplete_grid(
     missing: Callable[[Codes], np.ndarray], other: str, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole grid less missing cells = rows, for every pair of effects; and residuals = least squares."""
-    monkeypatch.setattr("engine.estimate.absorb_kernels.SMALL", small)  # 5: blocks of equations are counted
+    monkeypatch.setattr(
+        "engine.estimate.absorb.row_kernels.SMALL", small
+    )  # 5: blocks of equations are counted
     found = incomplete(missing, other)
     plan = prepare(found, singletons="keep")
     own = plan.operator
@@ -123,7 +125,7 @@ def test_what_is_no_incomplete_grid(what: str, monkeypatch: pytest.MonkeyPatch) 
     codes = {name: values[keep] for name, values in codes.items()}
     if what == "a pair in two groups":
         codes["group x year"][40] = (codes["group x year"][40] + N_YEARS) % (4 * N_YEARS)
-    monkeypatch.setattr("engine.estimate.absorb_kernels.SMALL", 4)
+    monkeypatch.setattr("engine.estimate.absorb.row_kernels.SMALL", 4)
     found = effects(codes, ("pair", "group x year"))
     plan = prepare(found, weights=weights, singletons="keep")
     assert plan.cells is None
@@ -141,7 +143,7 @@ def test_full_products_by_parts(shape: tuple[int, int, int], monkeypatch: pytest
     one, other = rng.normal(size=(n_rows, n_inner)), rng.normal(size=(n_inner, n_columns))
     expected = np.einsum("ij,jk->ik", one, other)
     for single in (1 << 18, 800, 4):
-        monkeypatch.setattr("engine.estimate.absorb_kernels._SINGLE", single)
+        monkeypatch.setattr("engine.estimate.absorb.row_kernels._SINGLE", single)
         np.testing.assert_allclose(full_product(one, other), expected, rtol=0, atol=EXACT)
 
 
@@ -151,7 +153,7 @@ def test_full_products_by_parts(shape: tuple[int, int, int], monkeypatch: pytest
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products by JAX, as on an accelerator; here its device is the processor."""
-    monkeypatch.setattr("engine.estimate.absorb_plan.jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("engine.estimate.absorb.plan.jax.default_backend", lambda: "gpu")
 
 
 @pytest.mark.usefixtures("on_device")

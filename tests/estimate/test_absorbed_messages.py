@@ -104,8 +104,8 @@ def test_a_city_without_a_label_is_in_no_group_but_named(name: str, missing: str
 
 @pytest.mark.parametrize("labels", [("a", "", "b"), ("a", " ", "b")])
 def test_labels_that_reach_the_groups_are_checked_again(labels: tuple[str, ...]) -> None:
-    from engine.stages.asked import strata_codes
     from engine.stages.groups import group_codes, labels_of
+    from engine.stages.inference_checks import strata_codes
 
     panel_of = CityPanel(("x", "y", "z"), (2010,), {}, labels={"province": labels})
     data: Any = SimpleNamespace(panel=panel_of, source=SimpleNamespace(name="p.csv"))
@@ -120,7 +120,7 @@ def test_labels_that_reach_the_groups_are_checked_again(labels: tuple[str, ...])
 
 def test_size_classes_of_numbers_that_are_none_are_refused() -> None:
     """`nan` is a number to Python, and would be the largest of all."""
-    from engine.stages.asked import strata_codes
+    from engine.stages.inference_checks import strata_codes
 
     panel_of = CityPanel(("x", "y"), (2010,), {}, labels={"size": ("1", "nan")})
     data: Any = SimpleNamespace(panel=panel_of, source=SimpleNamespace(name="p.csv"))

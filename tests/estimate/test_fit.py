@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.estimate.fit import Fit, Stage, fit, stage
 from engine.estimate.normal import normal_equations
 from engine.pairs.design import TableDesign
-from engine.pairs.passes import CellBlock, MomentPass, ScorePass, city_moments, merge_moments, score_sums
+from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, merge_moments, score_sums
 
 NAMES = ("x", "w")
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # least squares on some 30 dummies keeps eleven digits

@@ -18,7 +18,7 @@ import jax  # noqa: F401
 import matplotlib.figure  # noqa: F401
 
 import engine.report.placebo
-import engine.stages.curve
+import engine.stages.curve_run
 import engine.stages.estimation
 import engine.stages.findings
 import engine.stages.inference

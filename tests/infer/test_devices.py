@@ -15,7 +15,7 @@ import numpy as np
 from engine.infer import permutation
 from engine.infer.devices import across_devices, on_all_devices
 from engine.infer.permutation import assignments, permutation_draws
-from engine.stages.inference.permutation import permutation_setting
+from engine.stages.inference.permutation_draws import permutation_setting
 
 BLOCKS = (np.arange(24, dtype=np.int32), np.arange(24, 31, dtype=np.int32))
 """Six draws a device; then seven, which four devices do not divide."""

@@ -16,7 +16,7 @@ import pytest
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import weighted_fit
-from engine.stages.inference import shared
+from engine.stages.inference import pass_inputs as shared
 
 REPS = 24  # six a device
 

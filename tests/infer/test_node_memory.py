@@ -12,7 +12,7 @@ import pytest
 
 import engine
 from engine.infer import weighted
-from engine.stages.inference import shared
+from engine.stages.inference import pass_inputs as shared
 
 stage = import_module("engine.stages.inference.bootstrap")  # its package shows the function of that name
 

@@ -13,7 +13,7 @@ from engine.infer.draws import words
 from engine.infer.pair_shuffle import Shuffles, pair_shuffle_estimates, shuffled_sums
 from engine.pairs import features
 from engine.spec.inference import PermutationTest
-from engine.stages.inference.permutation import permutation_setting
+from engine.stages.inference.permutation_draws import permutation_setting
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ import pytest
 import reference
 from tolerances import BRUTE
 
-from engine.infer import cubes, permutation
+from engine.infer import permutation
+from engine.infer import permuted_sums as cubes
 from engine.infer.permutation import OBSERVED, Draws, Permutation, assignments, permutation_draws
 from engine.pairs import features
-from engine.pairs.kept import forget_all
+from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import shared
-from engine.stages.inference.permutation import draws_at_once, permutation_setting
+from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
 
 DRAWS = np.arange(OBSERVED, 20, dtype=np.int32)
 """What happened, and twenty draws."""

@@ -14,13 +14,13 @@ import pytest
 from engine.infer.pair_shuffle import Shuffles, shuffled_sums
 from engine.infer.permutation import permutation_draws
 from engine.pairs import features, kernels
-from engine.pairs.kept import Kept, forget_all
-from engine.pairs.passes import MomentPass, city_arrays
+from engine.pairs.map_reduce import MomentPass, city_arrays
+from engine.pairs.process_cache import ProcessCache, forget_all
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import shared
+from engine.stages.inference import pass_inputs as shared
 from engine.stages.inference.leave_out import LeftOut, left_out
-from engine.stages.inference.permutation import permutation_setting
+from engine.stages.inference.permutation_draws import permutation_setting
 
 SOME = np.arange(6, dtype=np.int32)
 
@@ -124,7 +124,7 @@ def test_the_passes_of_a_setting_may_run_anywhere() -> None:
 
 
 def test_one_value_of_a_kind_is_kept_and_made_once() -> None:
-    kept: Kept[list[int]] = Kept()
+    kept: ProcessCache[list[int]] = ProcessCache()
     made: list[str] = []
     start = Barrier(8)
 

@@ -19,8 +19,8 @@ from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
 from engine.pairs.design import TableDesign
 from engine.pairs.features import pair_features
-from engine.pairs.kept import forget_all
-from engine.stages.inference import shared
+from engine.pairs.process_cache import forget_all
+from engine.stages.inference import pass_inputs as shared
 
 REPS = np.arange(20, dtype=np.int32)
 

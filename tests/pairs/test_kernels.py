@@ -17,8 +17,7 @@ from strategies import compiled, dyads, pair_features, seeds
 from engine.pairs import kernels
 from engine.pairs.design import PanelDesign, TableDesign
 from engine.pairs.gravity import PairSample
-from engine.pairs.moments import CityMoments, Layout
-from engine.pairs.passes import (
+from engine.pairs.map_reduce import (
     CellBlock,
     MomentPass,
     ScorePass,
@@ -27,6 +26,7 @@ from engine.pairs.passes import (
     score_sums,
     standardise,
 )
+from engine.pairs.moments import CityMoments, Layout
 
 N, T = 9, 8
 

@@ -16,8 +16,8 @@ from engine.infer.draws import resampled_counts
 from engine.infer.permutation import OBSERVED, assignments, permutation_draws
 from engine.infer.weighted import weighted_fit
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import shared
-from engine.stages.inference.permutation import permutation_setting
+from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference.permutation_draws import permutation_setting
 
 pytestmark = [
     pytest.mark.realdata,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError, RunError
-from engine.runtime import batch
+from engine.runtime import batch_queues as batch
 from engine.runtime.clusters import place
 from engine.spec.cluster import BatchProfile, Driver
 

@@ -15,7 +15,7 @@ import pytest
 from test_batch import COMMANDS, profile, put_command, system  # noqa: F401  # a fixture
 
 from engine.errors import InputError
-from engine.runtime import batch
+from engine.runtime import batch_queues as batch
 from engine.runtime.clusters import place
 from engine.runtime.script_words import quoted_program, refuse_unprintable
 from engine.runtime.security import of_files, secured

@@ -12,8 +12,8 @@ import pytest
 from engine.pairs import tiles as module
 from engine.pairs.design import PanelDesign
 from engine.pairs.gravity import Between, Gravity, PairSample
+from engine.pairs.map_reduce import MomentPass
 from engine.pairs.moments import added
-from engine.pairs.passes import MomentPass
 from engine.pairs.tiles import groups, most_groups, triangle
 from engine.runtime.execute import Machine
 
@@ -120,7 +120,7 @@ def test_ranges_of_cities_are_added_where_they_belong() -> None:
 
 def test_the_moments_of_many_tasks_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of any cut add up to every city, on any tree."""
-    from engine.pairs.passes import city_moments, merge_moments
+    from engine.pairs.map_reduce import city_moments, merge_moments
 
     small = design(60, edge=8)
     setting = MomentPass(small, True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from engine.errors import InputError
-from engine.tables.cells import numbers
+from engine.tables.cell_values import numbers
 from engine.tables.missing import MISSING_SIGNS, MISSING_WORDS, suspects
 
 KEYS = Path(__file__).parents[2] / "jobs" / "KEYS.md"

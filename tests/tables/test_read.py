@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.cells import FIRST_ROW
+from engine.tables.cell_values import FIRST_ROW
 from engine.tables.headers import Layout
 from engine.tables.read import file_hash, read_columns, read_file, read_table
 

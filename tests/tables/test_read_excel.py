@@ -19,7 +19,7 @@ from openpyxl.chart import LineChart
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.cells import FIRST_ROW
+from engine.tables.cell_values import FIRST_ROW
 from engine.tables.headers import Layout
 from engine.tables.read import Table, read_file, read_table, refuse_broken
 from engine.tables.xlsx_cells import column_letters

@@ -15,7 +15,7 @@ import text_files
 
 from engine.errors import InputError
 from engine.text import docx_text, extract, pdf_text
-from engine.text import read as reading
+from engine.text import read_documents as reading
 
 TEXT = "建设信息平台。\n发展海外仓。"
 MAIN = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'

@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.text import count
 from engine.text.count import Counts, count_instruments
 from engine.text.dictionary import Dictionary, Instrument, read_dictionary
-from engine.text.read import DEMO, Document, read_documents
+from engine.text.read_documents import DEMO, Document, read_documents
 from engine.text.term_index import TermIndex
 
 

@@ -17,7 +17,7 @@ from engine.tables.read import read_table
 from engine.text.count import count_instruments
 from engine.text.dictionary import read_dictionary
 from engine.text.index import merge_into, policy_indices
-from engine.text.read import DEMO, read_documents
+from engine.text.read_documents import DEMO, read_documents
 
 FILES = ("counts.csv", "passages.csv", "weights.csv", "indices.csv", "instruments.csv")
 

@@ -16,7 +16,7 @@ import text_files
 
 from engine.errors import InputError
 from engine.text.extract import clean, extract
-from engine.text.read import DEMO, Document, read_documents
+from engine.text.read_documents import DEMO, Document, read_documents
 
 TEXT = "建设信息平台。\n发展海外仓。"
 BOX = (

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from engine.pairs.kept import forget_all
+from engine.pairs.process_cache import forget_all
 from engine.runtime.execute import Machine
 from engine.spec import Job
 from engine.stages.draw_counts import by_block
 from engine.stages.estimation import Estimated
-from engine.stages.inference.book import DRAWS, INFERENCE, Book, Inferred
 from engine.stages.inference.bootstrap import bootstrap
+from engine.stages.inference.draw_collector import DRAWS, INFERENCE, DrawCollector, Inferred
 from engine.stages.inference.leave_out import leave_out
-from engine.stages.inference.permutation import permute
-from engine.stages.prepare import Prepared
+from engine.stages.inference.permutation_draws import permute
+from engine.stages.prepare_passes import Prepared
 
 __all__ = ["Inferred", "run_inference"]
 
 
 def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, list[Estimated]]]) -> Inferred:
     """All inference that the cells ask for, pass by pass."""
-    book = Book(job.job, [], [], [], [])
+    book = DrawCollector(job.job, [], [], [], [])
     for prepared, every in passes:
         results = [result for result in every if not result.fit.exact]
         book.notes += [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
-import jax
 import numpy as np
 
-from engine.estimate.batch import Tested
+from engine.arrays import Array, Flags, Integers
+from engine.estimate.many_samples import Tested
+from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
@@ -18,16 +18,11 @@ from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_d
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
-from engine.stages.inference import shared
-from engine.stages.inference.book import Book
-from engine.stages.inference.pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.shared import blocks, memory_of, over_pairs, tested_of, weighted_setting
-from engine.stages.prepare import Prepared
-
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-
+from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference.draw_collector import DrawCollector
+from engine.stages.inference.full_pipeline import PipelineSetting, pipeline_draws
+from engine.stages.inference.pass_inputs import blocks, memory_of, over_pairs, tested_of, weighted_setting
+from engine.stages.prepare_passes import Prepared
 
 _HEAVY = 16  # replicates of one task where each is a whole pipeline
 
@@ -46,7 +41,7 @@ def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
     weighted = setting.types.sorted()
     counts = resampled_counts(setting.seed, replicates, weighted.pairs.n_units)
     estimates, statistics = [], []
-    with jax.enable_x64(True):
+    with double_precision():
         sums = weighted_sums(weighted, counts)
         for cell, here in zip(setting.cells, setting.here, strict=True):
             _, estimate, variance = weighted_fit(weighted, counts, cell, studentise=True, sums=sums)
@@ -57,7 +52,7 @@ def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
 
 
 def bootstrap(
-    machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Bootstrap, book: Book
+    machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Bootstrap, book: DrawCollector
 ) -> None:
     """Draws, intervals and what the scheme estimates, for cells that share a pass and a setting."""
     cells = tuple(tested_of(prepared, result, None) for result in group)
@@ -145,7 +140,7 @@ def draws_at_once(setting: _NodeSetting, memory: float) -> int:
 
 
 def _interval_row(
-    book: Book,
+    book: DrawCollector,
     result: Estimated,
     position: int,
     wanted: Bootstrap,
@@ -178,7 +173,7 @@ def _interval_row(
 
 
 def _decomposition_rows(
-    book: Book, result: Estimated, position: int, estimate: Array, node: float, pair: float
+    book: DrawCollector, result: Estimated, position: int, estimate: Array, node: float, pair: float
 ) -> None:
     """Standard errors that each scheme targets, and what the draws gave: rows ``target_se_*``, value in statistic.
 
@@ -198,7 +193,7 @@ def _decomposition_rows(
 
 
 def _wild_rows(
-    book: Book, result: Estimated, positions: list[int], signs: Array, replicates: Integers
+    book: DrawCollector, result: Estimated, positions: list[int], signs: Array, replicates: Integers
 ) -> None:
     fit = result.fit
     assert result.normal is not None
@@ -240,7 +235,7 @@ def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
     return np.asarray(counts @ members == 0)
 
 
-def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, book: Book) -> None:
+def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, book: DrawCollector) -> None:
     """How many draws were dropped, for want of which cohort, and what that does to the rest."""
     lost = int(missing.any(axis=1).sum())
     if not lost:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
-from engine.estimate.batch import Tested
+from engine.arrays import Array, Integers
+from engine.estimate.many_samples import Tested
+from engine.float64 import double_precision
 from engine.infer.summary import t_ratio
 from engine.infer.weighted import Types, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
-from engine.stages.data import CityData
 from engine.stages.estimation import Estimated
 from engine.stages.groups import labels_of
-from engine.stages.inference.book import Book
-from engine.stages.inference.shared import over_pairs, tested_of, weighted_setting
-from engine.stages.prepare import Prepared
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int32]]
-
+from engine.stages.inference.draw_collector import DrawCollector
+from engine.stages.inference.pass_inputs import over_pairs, tested_of, weighted_setting
+from engine.stages.load_data import CityData
+from engine.stages.prepare_passes import Prepared
 
 _GROUPS = 1024  # groups of one task
 
@@ -46,7 +42,7 @@ def left_out(setting: LeftOut, block: Integers) -> tuple[Array, ...]:
     """Estimates ``[n_groups, n_tested]`` of each cell without the units of each of some groups."""
     weighted = setting.types.sorted()
     weights = (setting.groups[None, :] != block[:, None]).astype(np.float64)
-    with jax.enable_x64(True):
+    with double_precision():
         sums = weighted_sums(weighted, weights)
         return tuple(
             weighted_fit(weighted, weights, cell, studentise=False, sums=sums)[1] for cell in setting.cells
@@ -58,7 +54,9 @@ def merge_left_out(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Ar
     return tuple(np.concatenate(pair) for pair in zip(one, other, strict=True))
 
 
-def leave_out(machine: Machine, prepared: Prepared, group: list[Estimated], by: str, book: Book) -> None:
+def leave_out(
+    machine: Machine, prepared: Prepared, group: list[Estimated], by: str, book: DrawCollector
+) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
     units = data.panel.units if isinstance(data, CityData) else data.pairs.units

@@ -1,0 +1,363 @@
+"""The file laid out on the grid [city, year], and canonical columns computed on it.
+
+In the arrays of this module NaN means missing and infinity means undefined: a division by zero, the
+logarithm of a value that is not positive. The two are told apart here, because a missing value may cost a
+city its place in the sample while an undefined one is a mistake to be shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.arrays import Array
+from engine.errors import InputError
+from engine.tables import cell_values as cells
+from engine.tables.alike import Rule
+from engine.tables.arithmetic import Expression, parse
+from engine.tables.labels import Labels, read_labels, visible
+from engine.tables.missing import Code, suspects
+from engine.tables.problems import Problems
+from engine.tables.years import check_years, read_years
+
+_SHOWN, _LARGEST = 30, 20_000_000
+
+
+class Grid:
+    """City-years of a table, read column by column as they are asked for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a city-year, in any order.
+    source : str
+        File, for messages.
+    columns : mapping of str to str
+        Canonical name to a column of the file, or to arithmetic. A name inside arithmetic is a column of
+        the file where there is one, else another canonical name.
+    problems : Problems, optional
+        Where what is wrong with rows, cities and years is collected, so that the cells of the columns can be
+        read too before all of it is raised; default: it is raised at once.
+    merge_names : collection of str
+        Rules by which names of cities and labels that are nearly alike are one (`engine.tables.alike`).
+    missing : mapping of str to codes
+        By column, of the file or canonical: values that mean "missing".
+    year_columns : collection of str
+        Canonical columns that hold years, missing where there is none (adoption).
+
+    Attributes
+    ----------
+    units : tuple of str
+        All cities of the file, sorted.
+    years : tuple of int
+        From the first year of the file to the last, without holes.
+    n_blank : int
+        Rows with neither city nor year, which are passed over.
+    marks : dict of str to int
+        Cells that said "missing" in words, by column of the file.
+    notes, warnings : list of str
+        How names and years were read, and what looks wrong in them.
+
+    Raises
+    ------
+    InputError
+        No city or year column, a row without one of them, a city-year twice, more city-years than fit.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        source: str,
+        columns: Mapping[str, str],
+        problems: Problems | None = None,
+        merge_names: Collection[Rule] = (),
+        missing: Mapping[str, Sequence[Code]] | None = None,
+        year_columns: Collection[str] = (),
+    ) -> None:
+        self.source, self.columns = source, columns
+        self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
+        self._merge_names, self._year_columns = merge_names, year_columns
+        self.marks: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self._files: dict[str, Array] = {}
+        self._canonical: dict[str, Array] = {}
+        self._missing_codes = self._codes_by_column(missing or {})
+        index_problems = Problems(source) if problems is None else problems
+        self._lay_nowhere()
+        with index_problems.collect():
+            self._index_rows()
+        if problems is None:
+            index_problems.raise_any()
+
+    def _codes_by_column(self, missing: Mapping[str, Sequence[Code]]) -> dict[str, Sequence[Code]]:
+        return {self._bare(name, key="panel.missing"): codes for name, codes in missing.items()}
+
+    def _lay_nowhere(self) -> None:
+        """A grid of one cell, on which columns can be read while cities or years cannot."""
+        self.units: tuple[str, ...] = ("",)
+        self.years: tuple[int, ...] = (0,)
+        self.n_blank = 0
+        self._codes = np.zeros(len(self._frame), dtype=np.int64)
+        self._place = self._codes
+        self._owners: list[str] | None = None
+
+    def _index_rows(self) -> None:
+        """Find city and year of every row, and its place on the grid."""
+        city, year = self._bare("city", key="panel"), self._bare("year", key="panel")
+        problems = Problems(self.source)
+        labels, given = Labels((self._codes,), ("",)), np.zeros(len(self._frame))
+        with problems.collect():
+            labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
+        codes = labels.codes[0]
+        blank_year = self._frame[year].isna().to_numpy()
+        rows = self._frame[~((codes < 0) & blank_year)]
+        with problems.collect():
+            self._refuse_half_rows(codes, blank_year, city, year)
+            given, notes = read_years(rows[year], source=self.source)
+        problems.raise_any()
+        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], given.astype(np.int64), labels.names)
+        self.notes += notes + labels.notes(source=self.source, what=f"column '{city}'")
+        self.warnings += labels.warnings(source=self.source, what="cities", key="panel.merge_names")
+
+    def _refuse_half_rows(self, codes: Any, no_year: Any, city: str, year: str) -> None:
+        no_city = codes < 0
+        if (no_city & no_year).all():
+            raise InputError("the table has no rows with a city and a year", where=self.source)
+        half = no_city ^ no_year
+        if half.any():
+            row = int(np.argmax(half))
+            lacking, other = ("city", year) if no_city[row] else ("year", city)
+            raise InputError(
+                f"a row has no {lacking} (its {other} is '{self._frame[other].iloc[row]}')",
+                where=f"{self.source}: row {self._row_number(row)}",
+                remedy="fill merged cells, and remove notes and totals around the table",
+            )
+
+    def _lay_rows(self, rows: pd.DataFrame, codes: Any, given: Any, units: tuple[str, ...]) -> None:
+        first, last = int(given.min()), int(given.max())
+        size = len(units) * (last - first + 1)
+        if size > _LARGEST:
+            raise InputError(
+                f"{len(units):,} cities from {first} to {last} are {size:,} city-years, the limit is {_LARGEST:,}",
+                where=self.source,
+                remedy="look for a year or a city that is mistyped, or cut the table",
+            )
+        self.n_blank = len(self._frame) - len(rows)
+        self._frame, self._codes, self.units = rows, codes, units
+        self.years = tuple(range(first, last + 1))
+        self._owners = [units[code] for code in codes]
+        self._place = codes * len(self.years) + (given - first)
+        self._refuse_duplicates()
+
+    def _refuse_duplicates(self) -> None:
+        counts = np.bincount(self._place, minlength=len(self.units) * len(self.years))
+        twice = np.flatnonzero(counts > 1)
+        if not len(twice):
+            return
+        shown, city = [], self._bare("city", key="panel")
+        for place in twice[:3]:
+            unit, year = divmod(int(place), len(self.years))
+            rows = np.flatnonzero(self._place == place)[:3]
+            numbers = ", ".join(str(self._row_number(row)) for row in rows)
+            spellings = dict.fromkeys(visible(str(self._frame[city].iloc[row]).strip()) for row in rows)
+            spelled = f", spelled {' and '.join(spellings)}" if len(spellings) > 1 else ""
+            shown.append(f"{self.units[unit]} {self.years[year]} (rows {numbers}{spelled})")
+        raise InputError(
+            f"city-years given more than once: {'; '.join(shown)} ({len(twice)} in all)",
+            where=self.source,
+            remedy="keep one row a city and year",
+        )
+
+    def _row_number(self, row: int) -> int:
+        return int(self._frame.index[row]) + cells.FIRST_ROW
+
+    def column(self, name: str, *, key: str) -> Array:
+        """``[n_units, n_years]`` of a canonical column; ``key`` is the job key that needs it."""
+        return self._column(name, key, ())
+
+    def known(self, name: str) -> bool:
+        """True where the canonical column is mapped or in the file."""
+        return name in self.columns or name in self._frame
+
+    def text(self, name: str) -> str:
+        """What a canonical column was read from: a column of the file, or arithmetic."""
+        return self.columns.get(name, name)
+
+    def canonical_inputs(self, name: str) -> set[str]:
+        """Canonical columns the arithmetic of a column reads, directly or through others."""
+        found: set[str] = set()
+        if name in self.columns and self.columns[name] not in self._frame:
+            for other in self._parse(name).names:
+                if other not in self._frame:
+                    found |= {other} | self.canonical_inputs(other)
+        return found
+
+    def shadowed(self, name: str) -> list[str]:
+        """Canonical names that the arithmetic of a column passes by for columns of the file."""
+        if name not in self.columns or self.columns[name] in self._frame:
+            return []
+        return [
+            other
+            for other in self._parse(name).names
+            if other in self._frame and other != name and self.columns.get(other, other) != other
+        ]
+
+    def file_inputs(self, name: str) -> set[str]:
+        """Columns of the file a canonical column is read or computed from."""
+        if self.text(name) in self._frame:
+            return {self.text(name)}
+        found: set[str] = set()
+        for other in self._parse(name).names:
+            found |= {other} if other in self._frame else self.file_inputs(other)
+        return found
+
+    def label(self, name: str, *, key: str, use: str = "") -> tuple[str, ...]:
+        """Text column constant in a city, one label a city, "" where there is none; the key ``use`` groups by it."""
+        column = self._bare(name, key=key)
+        labels = read_labels([self._frame[column]], source=self.source, merge=self._merge_names)
+        codes, texts = labels.codes[0], labels.names
+        if not pd.api.types.is_numeric_dtype(self._frame[column].dtype):
+            what = f"labels in column '{column}'"
+            self.notes += labels.notes(source=self.source, what=what)
+            self.warnings += labels.warnings(source=self.source, what=what, key="panel.merge_names")
+        given = codes >= 0
+        of_unit = np.full(len(self.units), -1, dtype=np.int64)
+        of_unit[self._codes[given]] = codes[given]
+        clash = given & (of_unit[self._codes] != codes)
+        if clash.any():
+            row = int(np.argmax(clash))
+            unit = self._codes[row]
+            raise InputError(
+                f"'{column}' must be constant within a city, but {self.units[unit]} has both "
+                f"'{texts[codes[row]]}' and '{texts[of_unit[unit]]}'",
+                where=f"{self.source}: row {self._row_number(row)}",
+                remedy=f"give one value a city{f', or name another column: {use} groups cities by it' * bool(use)}",
+            )
+        return tuple(texts[code] if code >= 0 else "" for code in of_unit)
+
+    def _column(self, name: str, key: str, trail: tuple[str, ...]) -> Array:
+        if name in self._canonical:
+            return self._canonical[name]
+        if name in trail:
+            circle = " -> ".join((*trail[trail.index(name) :], name))
+            raise InputError(
+                f"columns are defined in a circle: {circle}",
+                where="panel.columns",
+                remedy="let one of them be a column of the file",
+            )
+        text = self.text(name)
+        if text in self._frame:
+            values = self._years(text) if name in self._year_columns else self._file(text)
+        elif name in self.columns:
+            values = self._evaluate(name, self._parse(name), (*trail, name))
+            if name in self._year_columns:
+                self._check_years(name, values)
+        else:
+            raise self._missing(name, key)
+        self._canonical[name] = values
+        return values
+
+    def _file(self, column: str) -> Array:
+        """``[n_units, n_years]`` of a column of the file, NaN where there is no row."""
+        if column not in self._files:
+            codes = self._missing_codes.get(column, ())
+            values, self.marks[column] = cells.numbers(
+                self._frame[column], source=self.source, owners=self._owners, missing=codes
+            )
+            self._files[column] = self._laid(values)
+            self._warn_of_codes(column, values, codes)
+        return self._files[column]
+
+    def _years(self, column: str) -> Array:
+        """``[n_units, n_years]`` of a column of the file that holds years, or dates, and may miss them."""
+        values, notes = read_years(
+            self._frame[column],
+            source=self.source,
+            owners=self._owners,
+            optional=True,
+            missing=self._missing_codes.get(column, ()),
+        )
+        self.marks[column] = int(np.isnan(values).sum()) - int(self._frame[column].isna().sum())
+        self.notes += notes
+        return self._laid(values)
+
+    def _check_years(self, name: str, values: Array) -> None:
+        owners = [unit for unit in self.units for _ in self.years]
+        check_years(values.ravel(), owners=owners, what=f"'{name}'", where=f"panel.columns.{name}")
+
+    def _laid(self, values: Array) -> Array:
+        laid = np.full(len(self.units) * len(self.years), np.nan)
+        laid[self._place] = values
+        return laid.reshape(len(self.units), len(self.years))
+
+    def _warn_of_codes(self, column: str, values: Array, declared: Sequence[Code]) -> None:
+        for code, where in suspects(values, declared=declared).items():
+            row = int(np.argmax(where))
+            owner = f" ({self._owners[row]})" if self._owners else ""
+            self.warnings.append(
+                f"column '{column}' is {code:g} in {where.sum()} of {len(values)} rows, first in row "
+                f"{self._row_number(row)}{owner}, far from all other values: if that means missing, list it under "
+                "panel.missing"
+            )
+
+    def _evaluate(self, name: str, expression: Expression, trail: tuple[str, ...]) -> Array:
+        key = f"panel.columns.{name}"
+        inputs = {}
+        for other in expression.names:
+            if other in self._frame:
+                inputs[other] = self._file(other)
+            elif other == name:
+                raise self._missing(other, key)
+            else:
+                inputs[other] = self._column(other, key, trail)
+        return expression.evaluate_over(inputs, (len(self.units), len(self.years)))
+
+    def _parse(self, name: str) -> Expression:
+        try:
+            return parse(self.columns[name])
+        except InputError as error:
+            raise InputError(
+                error.problem,
+                where=f"panel.columns.{name}",
+                remedy=self._suggest(self.columns[name]) or error.remedy,
+            ) from None
+
+    def _bare(self, name: str, *, key: str) -> str:
+        """The column of the file behind a name that may not be arithmetic."""
+        text = self.text(name)
+        if text in self._frame:
+            return text
+        if name not in self.columns:
+            raise self._missing(name, key)
+        expression = self._parse(name)
+        if not expression.is_name:
+            raise InputError(
+                f"'{name}' cannot be arithmetic ('{text}')",
+                where=f"panel.columns.{name}",
+                remedy="name a column of the file",
+            )
+        if expression.names[0] not in self._frame:
+            raise self._missing(expression.names[0], f"panel.columns.{name}")
+        return expression.names[0]
+
+    def _missing(self, name: str, key: str) -> InputError:
+        listed = ", ".join(map(str, self._frame.columns[:_SHOWN]))
+        more = len(self._frame.columns) - _SHOWN
+        tail = f" and {more} more" if more > 0 else ""
+        return InputError(
+            f"needs column '{name}', which is not in {self.source}",
+            where=key,
+            remedy=f"{self._suggest(name)}map it under panel.columns; the file has {listed}{tail}",
+        )
+
+    def _suggest(self, name: str) -> str:
+        """ "did you mean 'x'? " where something looks alike, else nothing."""
+        choices: Iterable[str] = [*map(str, self._frame.columns), *self.columns]
+        near = difflib.get_close_matches(name, [choice for choice in choices if choice != name], n=1)
+        return f"did you mean '{near[0]}'? " if near else ""

@@ -1,0 +1,304 @@
+"""What is in the data and what was done to them: the report before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.cities.panel import CityPanel
+from engine.cities.places import groups_at_one_place
+
+JUMP = 20.0  # a factor between two years that smells of a changed unit
+_SHOWN, _LISTED = 3, 20
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """One column of the panel.
+
+    Attributes
+    ----------
+    column, expression : str
+        Canonical name, and the column of the file or the arithmetic it came from.
+    minimum, maximum, mean : float
+        Over the cities and years of the sample, in the unit of the column; NaN where there are no values.
+    missing_share : float
+        Of the city-years of all cities of the file in the sample years, after filling and before cities
+        are dropped.
+    n_marked : int
+        Cells of the whole file that said "missing" in words (``NA``, ``-``, ``..``).
+    n_filled, n_nonpositive : int
+        Cells of the sample that were interpolated, and that are zero or negative.
+    """
+
+    column: str
+    expression: str
+    minimum: float
+    maximum: float
+    mean: float
+    missing_share: float
+    n_marked: int
+    n_filled: int
+    n_nonpositive: int
+
+
+@dataclass(frozen=True)
+class DroppedCity:
+    """A city that left the sample, the first column that cost it its place, and how many more there were."""
+
+    city: str
+    column: str
+    years: tuple[int, ...]
+    n_more_columns: int
+
+    @property
+    def reason(self) -> str:
+        """In words: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
+        plural = "s" if self.n_more_columns > 1 else ""
+        more = f" (and {self.n_more_columns} more column{plural})" if self.n_more_columns else ""
+        return f"{self.column} missing in {year_ranges(self.years)}{more}"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation report of a panel.
+
+    Attributes
+    ----------
+    source : str
+        File or builtin name.
+    years : tuple of int
+        First and last year of the sample.
+    n_cities_read, n_cities : int
+        Cities of the file and of the sample.
+    columns : tuple of ColumnReport
+        In the order the job needs them.
+    n_duplicates : int
+        City-years given twice; always 0, since they are refused.
+    identical : mapping of str to tuple of groups
+        Column to groups of two or more cities whose varying series are equal in every year: their
+        synchronization is infinite.
+    constant : mapping of str to tuple of str
+        Column to cities whose series does not vary while that of others does.
+    same_place : tuple of groups
+        Cities with equal coordinates.
+    dropped : tuple of DroppedCity
+    filled : mapping of str to mapping of str to tuple of int
+        Column to city to the years that were interpolated.
+    warnings, notes : tuple of str
+        What should be looked at, and what is worth knowing.
+    """
+
+    source: str
+    years: tuple[int, int]
+    n_cities_read: int
+    n_cities: int
+    columns: tuple[ColumnReport, ...]
+    identical: Mapping[str, tuple[tuple[str, ...], ...]]
+    constant: Mapping[str, tuple[str, ...]]
+    same_place: tuple[tuple[str, ...], ...]
+    dropped: tuple[DroppedCity, ...]
+    filled: Mapping[str, Mapping[str, tuple[int, ...]]]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    n_duplicates: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        for entry, city in zip(plain["dropped"], self.dropped, strict=True):
+            entry["reason"] = city.reason
+        return plain
+
+    def lines(self) -> list[str]:
+        """The report for a terminal, one string a line."""
+        first, last = self.years
+        out = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
+        width = max([len(report.column) for report in self.columns] + [6])
+        heads = ("min", "max", "mean", "missing", "filled", "<= 0")
+        out.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
+        for report in self.columns:
+            row = (report.minimum, report.maximum, report.mean)
+            out.append(
+                f"{report.column:<{width}}"
+                + "".join(f"{value:>12.5g}" for value in row)
+                + f"{report.missing_share:>12.1%}{report.n_filled:>12,}{report.n_nonpositive:>12,}"
+            )
+        if self.dropped:
+            out += ["", f"dropped cities ({len(self.dropped)}):"]
+            out += [f"  {city.city}: {city.reason}" for city in self.dropped[:_LISTED]]
+            out += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
+        out += [f"warning: {text}" for text in self.warnings]
+        return out + [f"note: {text}" for text in self.notes]
+
+
+def validate(
+    panel: CityPanel,
+    *,
+    source: str,
+    n_cities_read: int,
+    texts: Mapping[str, str],
+    missing_shares: Mapping[str, float],
+    n_marked: Mapping[str, int],
+    dropped: Sequence[DroppedCity] = (),
+    static: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Validation:
+    """Look a finished panel over.
+
+    Parameters
+    ----------
+    panel : CityPanel
+        The sample.
+    source, n_cities_read, texts, missing_shares, n_marked, dropped
+        What preparation knows: see the fields of `Validation` and `ColumnReport`.
+    static : sequence of str
+        Columns that are constant in a city by nature.
+    warnings, notes : sequence of str
+        Of the preparation; those found here are appended.
+    """
+    warnings, notes = list(warnings), list(notes)
+    identical, constant = {}, {}
+    for name in (name for name in panel.values if name not in static and panel.n_years > 1):
+        values = panel.values[name]
+        moving = _varies(values)
+        if not moving.any():
+            notes.append(f"{name} does not vary over time in any city")
+            continue
+        if _equal_rows(values):
+            notes.append(f"{name} is the same in every city")
+            continue
+        still = tuple(panel.units[i] for i in np.flatnonzero(~moving & ~np.isnan(values).all(axis=1)))
+        if still:
+            constant[name] = still
+            warnings.append(f"{name} does not vary over time in {_some(still, 'city', 'cities')}")
+        groups = _identical(values, moving, panel.units)
+        if groups:
+            identical[name] = groups
+            cities = [
+                " = ".join(group[:_SHOWN]) + (" = ..." if len(group) > _SHOWN else "") for group in groups
+            ]
+            warnings.append(
+                f"{name} has identical series in {_some(cities, 'group of cities', 'groups of cities')}: "
+                "their synchronization in it is infinite"
+            )
+        warnings.extend(_jumps(name, values, panel))
+    same_place = _same_place(panel)
+    warnings.extend(f"{' and '.join(group)} are at one place (equal coordinates)" for group in same_place)
+    reports = tuple(
+        _report(name, panel, text=texts[name], missing_share=missing_shares[name], n_marked=n_marked[name])
+        for name in panel.values
+    )
+    return Validation(
+        source=source,
+        years=(panel.years[0], panel.years[-1]),
+        n_cities_read=n_cities_read,
+        n_cities=panel.n_units,
+        columns=reports,
+        identical=identical,
+        constant=constant,
+        same_place=same_place,
+        dropped=tuple(dropped),
+        filled={name: _filled(mask, panel) for name, mask in panel.filled.items()},
+        warnings=tuple(warnings),
+        notes=tuple(notes),
+    )
+
+
+def year_ranges(years: Sequence[int]) -> str:
+    """``2010-2012, 2015`` of ascending years."""
+    runs: list[list[int]] = []
+    for year in years:
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _report(name: str, panel: CityPanel, *, text: str, missing_share: float, n_marked: int) -> ColumnReport:
+    values = panel.values[name]
+    finite = values[~np.isnan(values)]
+    some = finite.size > 0
+    return ColumnReport(
+        column=name,
+        expression=text,
+        minimum=float(finite.min()) if some else math.nan,
+        maximum=float(finite.max()) if some else math.nan,
+        mean=float(finite.mean()) if some else math.nan,
+        missing_share=missing_share,
+        n_marked=n_marked,
+        n_filled=int(panel.filled[name].sum()) if name in panel.filled else 0,
+        n_nonpositive=int((finite <= 0).sum()),
+    )
+
+
+def _varies(values: Array) -> Any:
+    """Mask ``[n_units]``: at least two different values over the years."""
+    return np.fmax.reduce(values, axis=1) > np.fmin.reduce(values, axis=1)
+
+
+def _equal_rows(values: Array) -> bool:
+    return bool(np.array_equal(values, np.broadcast_to(values[0], values.shape), equal_nan=True))
+
+
+def _identical(values: Array, moving: Any, units: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Groups of cities whose whole series are equal, by their bytes."""
+    groups: dict[bytes, list[str]] = {}
+    same_zero = values + 0.0  # -0.0 becomes 0.0
+    _, code, count = np.unique(values[:, 0], return_inverse=True, return_counts=True)
+    for unit in map(int, np.flatnonzero(moving & (count[code] > 1))):  # few share even their first value
+        groups.setdefault(same_zero[unit].tobytes(), []).append(units[unit])
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
+    """Year-to-year factors above `JUMP` in columns without negative values (a rate may do what it likes)."""
+    if np.fmin.reduce(values, axis=None) < 0:
+        return []
+    before, after = values[:, :-1], values[:, 1:]
+    with np.errstate(invalid="ignore"):
+        jump = (before > 0) & (after > 0) & ((after > JUMP * before) | (before > JUMP * after))
+    count = int(jump.sum())
+    if not count:
+        return []
+    unit, year = np.argwhere(jump)[0]
+    return [
+        f"{name} changes by more than a factor of {JUMP:g} within a year {count} time{'s' * (count > 1)}, "
+        f"first in {panel.units[unit]} from {before[unit, year]:g} in {panel.years[year]} to "
+        f"{after[unit, year]:g} in {panel.years[year + 1]}: is the unit the same?"
+    ]
+
+
+def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
+    if not {"latitude", "longitude"} <= panel.values.keys():
+        return ()
+    latitude, longitude = panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
+    return groups_at_one_place(panel.units, latitude, longitude)
+
+
+def _filled(mask: Any, panel: CityPanel) -> dict[str, tuple[int, ...]]:
+    return {
+        panel.units[unit]: tuple(panel.years[year] for year in np.flatnonzero(mask[unit]))
+        for unit in np.flatnonzero(mask.any(axis=1))
+    }
+
+
+def _some(items: Sequence[str], one: str, many: str) -> str:
+    """``5 cities (A, B, C, ...)``."""
+    dots = ", ..." if len(items) > _SHOWN else ""
+    return f"{len(items)} {one if len(items) == 1 else many} ({', '.join(items[:_SHOWN])}{dots})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,164 @@
+"""Effects laid out for the kernels, with what each method needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from engine.estimate.absorb import direct
+from engine.estimate.absorb import row_kernels as kernels
+from engine.estimate.absorb.column_rows import Dummies
+from engine.estimate.absorb.device import DeviceOperator
+from engine.estimate.absorb.direct import Inverse
+from engine.estimate.absorb.grid import Grid, recognise
+from engine.estimate.absorb.incomplete import Cells, GridOperator, find_cells, whole_groups
+from engine.estimate.absorb.levels import SAMPLE, Array, Design, Levels, spans
+from engine.estimate.absorb.row_kernels import Blocks, Operator, level_weights, own_equations
+
+_CHEAP_PRODUCTS, _CHEAP_FLOPS = 4e7, 1e9  # equations that are formed and solved in less than a second
+_MANY_COLUMNS, _FEW = 12, 200  # columns, or equations, for which forming equations pays
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Effects on their rows, and what the methods need of them, each computed when first needed.
+
+    Attributes
+    ----------
+    design : Design
+    threads : int
+        That work on rows at once.
+    """
+
+    design: Design
+    threads: int = 1
+
+    @cached_property
+    def effects(self) -> list[Levels]:
+        """Those that are worked with, in the order of a sweep."""
+        return whole_groups([self.design.effects[k] for k in self.design.active])
+
+    @property
+    def names(self) -> list[str]:
+        return [effect.name for effect in self.effects]
+
+    @cached_property
+    def dummies(self) -> Dummies:
+        """Of the effects, by row."""
+        return Dummies(tuple(self.effects), self.design.weights, self.threads)
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """Closed form, if the rows form a grid."""
+        return recognise(self.effects, self.design.weights, self.threads)
+
+    @cached_property
+    def cells(self) -> Cells | None:
+        """Where rows stand on a grid, if some of it is missing."""
+        if self.grid is not None or (len(self.effects) == 2 and self.effects[1].size <= kernels.SMALL):
+            return None  # of few levels each meeting is counted
+        return find_cells(self.effects, self.design.weights)
+
+    @cached_property
+    def operator(self) -> Operator:
+        """Each effect with its own inverse; of two levels a row only the diagonal, unless all blocks are alike."""
+        return self._operator(self._alike)
+
+    @cached_property
+    def exact_operator(self) -> Operator:
+        """Each effect with its own inverse, however long that takes to find."""
+        return self._operator([None if own is None else own.blocks for own in self.own])
+
+    def _operator(self, blocks: Sequence[Blocks | None]) -> Operator:
+        weights = self.design.weights
+        inverses = [
+            _reciprocal(level_weights(effect, weights)) if own is None else own
+            for effect, own in zip(self.effects, blocks, strict=True)
+        ]
+        parts = tuple(self.effects), weights, tuple(inverses)
+        if jax.default_backend() != "cpu":
+            return DeviceOperator(*parts)
+        return Operator(*parts) if self.cells is None else GridOperator(*parts, self.cells)
+
+    @cached_property
+    def _alike(self) -> list[Blocks | None]:
+        """Of effects with two levels a row, the inverse if its blocks are alike, or would be on the whole grid; None
+        for others.
+        """
+        if self.cells is not None:
+            return [None, self.cells.inverse()]
+        return [
+            direct.alike_blocks(effect, self.design.weights) if effect.members == 2 else None
+            for effect in self.effects
+        ]
+
+    @cached_property
+    def own(self) -> list[Inverse | None]:
+        """Of effects with two levels a row, their own equations; None for others, and where there are too many."""
+        weights = self.design.weights
+        return [
+            direct.invert(own_equations(effect, weights)) if effect.members == 2 else None
+            for effect in self.effects
+        ]
+
+    @cached_property
+    def may_commute(self) -> bool:
+        """One sweep may be the whole projection.
+
+        Where two projections commute, levels that meet do so in proportion to their sizes; where rows are not
+        repeated, all levels of the first effect that meet a level of another are then of one size.
+        """
+        first, *rest = self.effects
+        if any(
+            effect.members > 1 and own is None for effect, own in zip(self.effects, self._alike, strict=True)
+        ):
+            return False
+        if first.members > 1:
+            return not rest
+        return all(
+            spans(effect.codes[:rows], first.counts[first.codes[:rows]], effect.size)
+            for rows in (SAMPLE, None)  # a few rows mostly show that they do not
+            for effect in rest
+        )
+
+    def forming_pays(self, n_columns: int) -> bool:
+        """The equations are few, or in blocks that a grid shows, or there are many columns and one other effect, whose
+        levels may fall into small blocks; those of several effects hardly do.
+        """
+        rest = self.effects[1:]
+        if self.cells is not None and rest[0].members == 1:
+            return True
+        few = sum(effect.size for effect in rest) <= _FEW
+        return few or (len(rest) == 1 and rest[0].members == 1 and n_columns >= _MANY_COLUMNS)
+
+    @cached_property
+    def cheap_equations(self) -> Inverse | None:
+        return self._equations(_CHEAP_PRODUCTS, _CHEAP_FLOPS)
+
+    @cached_property
+    def any_equations(self) -> Inverse | None:
+        return self._equations(direct.MOST_PRODUCTS, direct.MOST_FLOPS)
+
+    def _equations(self, most_products: float, most_flops: float) -> Inverse | None:
+        """Inverse of the equations that are left once the first effect is eliminated."""
+        if not self.operator.eliminated:
+            return self.own[0] if len(self.effects) == 1 else None
+        if self.cells is not None and self.effects[1].members == 1 and self.cells.n_years <= kernels.SMALL:
+            first, other = self.effects
+            return direct.in_blocks(self.cells.equations(first.counts), other.counts.astype(np.float64))
+        size = sum(effect.size for effect in self.effects[1:])
+        if 0 < size <= kernels.SMALL:
+            return direct.unit_columns(self.operator)
+        if direct.products(self.effects) > most_products:
+            return None
+        equations = direct.schur_complement(self.effects, self.design.weights)
+        return direct.invert(equations, most_flops=most_flops)
+
+
+def _reciprocal(weight: Array) -> Array:
+    """Zero for levels without a row."""
+    return np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)

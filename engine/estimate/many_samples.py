@@ -1,0 +1,248 @@
+"""Least squares for many samples at once, from their moment matrices: what draws need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.arrays import Array, Flags
+from engine.estimate.normal import SMALLEST, expand, partial_out_years
+from engine.estimate.singletons import year_singletons
+from engine.pairs.moments import Layout
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One regression whose coefficients are tested.
+
+    Attributes
+    ----------
+    regressors : tuple of int
+        Positions in [columns | terms].
+    tested : tuple of int
+        Positions in ``regressors``.
+    paths : float64 ``[n_types, T, r]``
+        Treatment path of each type of pair, in the order of the sums.
+    observed : int or None
+        Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
+    """
+
+    regressors: tuple[int, ...]
+    tested: tuple[int, ...]
+    paths: Array
+    observed: int | None = None
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Coefficients of one regression in many samples.
+
+    Attributes
+    ----------
+    estimate : float64 ``[n_samples, n_targets, K]``
+        NaN where the sample does not identify the regression.
+    residual : float64 ``[n_samples, n_targets, Q]``
+        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path; zero
+        where not identified.
+    influence : float64 ``[n_samples, Q, n_tested]``
+        Coefficients that turn them into the residualised regressors times the bread, for tested ones.
+    factor : float64 ``[n_samples]``
+        (n - 1) / (n - K), K counting coefficients and year effects, n without rows alone in a year.
+    identified : bool ``[n_samples]``
+    """
+
+    estimate: Array
+    residual: Array
+    influence: Array
+    factor: Array
+    identified: Flags
+
+
+def batch_fit(
+    layout: Layout,
+    sums: Array,
+    paths: Array,
+    *,
+    regressors: tuple[int, ...],
+    tested: tuple[int, ...],
+    targets: tuple[int, ...] = (-1,),
+) -> BatchFit:
+    """OLS with pair and year effects in every sample.
+
+    Parameters
+    ----------
+    layout : Layout
+    sums : float64 ``[n_samples, n_types, size]``
+    paths : float64 ``[n_types, T, r]``
+        Treatment path of each type.
+    regressors : tuple of int
+        Positions in [columns | terms] of the regressors.
+    tested : tuple of int
+        Positions in ``regressors`` whose influence is wanted.
+    targets : tuple of int
+        Positions in [columns | terms | outcome] of what is regressed; the outcome alone by default.
+    """
+    matrix, totals = expand(layout, sums, paths[None])
+    t = layout.n_years
+    projected = partial_out_years(matrix, t, balanced=layout.balanced)
+    index, q = list(regressors), projected.q
+    aims = list(targets)
+    a, b = q[:, index][:, :, index], q[:, index][:, :, aims]
+    raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
+    scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
+    scaled = a / scale[:, :, None] / scale[:, None, :]
+    identified = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
+    scale = np.where(identified[:, None], scale, 1.0)
+    bread = np.linalg.inv(np.where(identified[:, None, None], scaled, np.eye(len(index))))
+    bread = bread / scale[:, :, None] / scale[:, None, :]
+    slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
+    rows = [t + k for k in index]
+    residual = np.zeros((len(sums), len(aims), matrix.shape[1]))
+    residual[:, range(len(aims)), [t + k if k >= 0 else k for k in aims]] = 1.0
+    residual[:, :, rows] = -slopes
+    on_years = projected.on_years
+    fitted = slopes @ np.swapaxes(on_years[:, :, index], 1, 2)
+    residual[:, :, :t] = fitted - np.swapaxes(on_years[:, :, aims], 1, 2)
+    residual *= identified[:, None, None]
+    estimate = np.where(identified[:, None, None], slopes, np.nan)
+    influence = np.zeros((*matrix.shape[:2], len(tested)))
+    influence[:, rows] = bread[:, :, list(tested)]
+    influence[:, :t] = -on_years[:, :, index] @ bread[:, :, list(tested)]
+    n_obs, n_years = totals[:, 1], (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
+    if not layout.balanced:
+        alone, n_years = year_singletons(matrix[:, :t, :t])
+        n_obs = n_obs - alone
+    factor = (n_obs - 1) / (n_obs - len(index) - n_years)
+    return BatchFit(estimate, residual, influence, factor, identified)
+
+
+def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
+    """Weights w with which a pair's influence on a tested coefficient is its statistics times w.
+
+    With residual coefficients b and influence coefficients g on a pair's own columns (treatment folded into
+    the years by the type's path), psi = b' Z'Z g; Z'Z is symmetric and its entries are the statistics.
+
+    Returns
+    -------
+    float64 ``[n_samples, n_tested, n_targets, n_types, size]``
+    """
+    return _weights(layout, fit.residual, fit.influence, paths)
+
+
+def influence_products(
+    layout: Layout, products: Array, residual: Array, influence: Array, paths: Array
+) -> Array:
+    """Sums over pairs of psi psi' of many regressions, from the products of the pairs' statistics.
+
+    psi = statistics w with the weights w of the pair's type (`feature_weights`), so the sum is w' [sum over pairs
+    of statistics' statistics] w, added over types.
+
+    Parameters
+    ----------
+    layout : Layout
+    products : float64 ``[n_types, size, size]``
+    residual, influence : float64 ``[n_cells, Q]``, ``[n_cells, Q, K]``
+        Coefficients on [years | columns | terms | outcome]; K is that of the widest cell, zeros fill the others.
+    paths : float64 ``[n_types, T, r]``
+
+    Returns
+    -------
+    float64 ``[n_cells, K, K]``
+    """
+    weights = _weights(layout, residual[:, None], influence, paths)[:, :, 0]
+    out = np.zeros((len(residual), influence.shape[2], influence.shape[2]))
+    for number, of_type in enumerate(products):
+        own = weights[:, :, number]
+        out += (own @ of_type) @ np.swapaxes(own, 1, 2)
+    return out
+
+
+def _weights(layout: Layout, residual: Array, influence: Array, paths: Array) -> Array:
+    """See `feature_weights`; residual ``[n_samples, n_targets, Q]``, influence ``[n_samples, Q, n_tested]``."""
+    t, m = layout.n_years, layout.n_columns
+    b = _fold(residual, t, m, paths)[:, None]  # [samples, 1, targets, types, T + m]
+    g = _fold(np.swapaxes(influence, 1, 2), t, m, paths)[:, :, None]
+    return _products(layout, b, g)
+
+
+def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, Array]:
+    """As `feature_weights`, in two parts: one of all types, one of the treatment path.
+
+    psi = statistics @ first + own @ second, with own what the type's path d makes of the statistics: [pairs, d'EV]
+    in balanced layouts, else `path_statistics`. These are far fewer than the statistics where there are few terms,
+    and all that differs between types.
+
+    Returns
+    -------
+    float64 ``[n_samples, n_tested, n_targets, size]``
+    float64 ``[n_samples, n_tested, n_targets, n_types, n_own]``
+    """
+    t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
+    none = np.zeros((1, t, r))
+    b = _fold(fit.residual, t, m, none)[:, None, :, 0]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, none)[:, :, None, 0]
+    first = _products(layout, b[..., None, :], g[..., None, :])[..., 0, :]
+    terms = slice(t + m - 1, t + m - 1 + r)
+    rho = fit.residual[:, None, :, terms]
+    kappa = np.swapaxes(fit.influence, 1, 2)[:, :, None, terms]
+    # (b + rho d)' Z'Z (g + kappa d) less b' Z'Z g: d' Z'Z meets this, and d' Z'Z d what follows.
+    columns = rho[..., :, None] * g[..., None, :] + kappa[..., :, None] * b[..., None, :]
+    twice = rho[..., :, None] * kappa[..., None, :]
+    lead = columns.shape[:-2]
+    if layout.balanced:
+        moved = paths - paths.mean(axis=1, keepdims=True)  # EE d = pairs (d - mean d)
+        within = np.einsum("ztr,zts->zrs", moved, moved)
+        pairs = np.einsum("...rt,ztr->...z", columns[..., :t], moved)
+        pairs = pairs + np.einsum("...rs,zrs->...z", twice, within)
+        wide = np.broadcast_to(columns[..., None, :, t:].reshape(*lead, 1, r * m), (*pairs.shape, r * m))
+        return first, np.concatenate([pairs[..., None], wide], axis=-1)
+    own = np.concatenate([columns.reshape(*lead, -1), twice.reshape(*lead, -1)], axis=-1)
+    return first, np.broadcast_to(own[..., None, :], (*lead, len(paths), own.shape[-1]))
+
+
+def path_statistics(layout: Layout, paths: Array) -> Array:
+    """What turns a pair's statistics into those that its treatment path d adds, float64 ``[n_types, size, n_own]``.
+
+    [d'EE, d'EV by term, d'EE d by two terms], for layouts that are not balanced.
+    """
+    n_types, t, r = paths.shape
+    m, ev = layout.n_columns, 4 + layout.n_ee
+    columns, twice = np.zeros((n_types, layout.size, r, t + m)), np.zeros((n_types, layout.size, r, r))
+    for number, (k, n) in enumerate(zip(*layout.year_pairs, strict=True), start=4):
+        for one, other in {(k, n), (n, k)}:
+            columns[:, number, :, other] += paths[:, one]
+            twice[:, number] += paths[:, one, :, None] * paths[:, other, None, :]
+    for k in range(m):
+        columns[:, ev + k : ev + layout.n_ev : m, :, t + k] = paths
+    flat = [part.reshape(n_types, layout.size, -1) for part in (columns, twice)]
+    return np.concatenate(flat, axis=-1)
+
+
+def _products(layout: Layout, b: Array, g: Array) -> Array:
+    """Weights of the statistics in b' Z'Z g, for coefficients ``[..., T + m]`` on a pair's own columns."""
+    t = layout.n_years
+    out = np.zeros((*np.broadcast_shapes(b.shape[:-1], g.shape[:-1]), layout.size))
+    be, bv, ge, gv = b[..., :t], b[..., t:], g[..., :t], g[..., t:]
+    if layout.balanced:
+        out[..., 0] = ((be - be.mean(axis=-1, keepdims=True)) * ge).sum(axis=-1)
+    else:
+        k, n = layout.year_pairs
+        out[..., 4 : 4 + layout.n_ee] = be[..., k] * ge[..., n] + np.where(
+            k != n, be[..., n] * ge[..., k], 0.0
+        )
+    start = 4 + layout.n_ee
+    cross = be[..., :, None] * gv[..., None, :] + ge[..., :, None] * bv[..., None, :]
+    out[..., start : start + layout.n_ev] = cross.reshape(*cross.shape[:-2], -1)
+    k, n = layout.column_pairs
+    out[..., start + layout.n_ev :] = bv[..., k] * gv[..., n] + np.where(k != n, bv[..., n] * gv[..., k], 0.0)
+    return out
+
+
+def _fold(coefficients: Array, t: int, m: int, paths: Array) -> Array:
+    """``[samples, L, Q]`` on [years | columns | terms | outcome] to ``[samples, L, types, T + m]`` on a pair's own."""
+    terms = coefficients[..., t + m - 1 : t + m - 1 + paths.shape[-1]]
+    years = coefficients[..., None, :t] + np.einsum("slr,ztr->slzt", terms, paths)
+    own = np.concatenate([coefficients[..., t : t + m - 1], coefficients[..., -1:]], axis=-1)
+    wide = np.broadcast_to(own[..., None, :], (*years.shape[:3], m))
+    return np.concatenate([years, wide], axis=-1)

@@ -1,0 +1,131 @@
+"""What the ``inference`` block asks of a pass, checked before any work: terms, strata, rows, kinds of table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.arrays import Integers
+from engine.errors import InputError
+from engine.pairs.gravity import PairSample
+from engine.pairs.treatment import Terms
+from engine.spec import Cell
+from engine.spec.effects import absorbed
+from engine.stages.groups import labels_of
+from engine.stages.load_data import CityData, PairData
+from engine.stages.make_design import Shared
+
+
+def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
+    """Raise InputError for what no draw could answer."""
+    for cell, own in zip(shared.cells, terms, strict=True):
+        if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
+            _refuse_permutation(cell, own, shared.data)
+        jackknife = cell.job.inference.jackknife
+        if jackknife is not None and jackknife.by != "city" and isinstance(shared.data, CityData):
+            labels_of(shared.data, jackknife.by, key="inference.jackknife.by")
+        bootstrap = cell.job.inference.bootstrap
+        if absorbed(cell.job.model.effects):
+            _refuse_draws(cell)
+        _refuse_draws_beyond_moments(cell)
+        directed = isinstance(shared.data, PairData) and shared.data.pairs.directed
+        if bootstrap is not None and bootstrap.kind == "node" and directed:
+            raise InputError(
+                "the node bootstrap is not defined for directed tables",
+                where="inference.bootstrap.kind",
+                remedy="use kind: multiplier",
+            )
+
+
+def _refuse_draws(cell: Cell) -> None:
+    """Draws other than of city scores are contractions of moments that have pair and year effects only."""
+    inference = cell.job.inference
+    asked = {"permutation": inference.permutation, "jackknife": inference.jackknife}
+    keys = [f"inference.{key}" for key, block in asked.items() if block is not None]
+    if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
+        keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
+    if keys:
+        raise InputError(
+            f"{keys[0]} has pair and year effects only, not {', '.join(cell.job.model.fixed_effects)}",
+            where=f"cell '{cell.label}': model.fixed_effects",
+            remedy="use [pair, year] there, or inference.bootstrap kind multiplier; leave-one-city-out errors are "
+            "jackknife of model.errors",
+        )
+
+
+def _refuse_draws_beyond_moments(cell: Cell) -> None:
+    """No draw refits an instrument, or matches anew."""
+    job = cell.job
+    asked = [name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None]
+    weighted = job.pair_table is not None and job.pair_table.weight is not None
+    for given, where, what in (
+        (job.model.instrumented, "model.estimator", f"estimator {job.model.estimator}"),
+        (job.matching is not None, "matching", "a matched sample"),
+        (weighted, "pair_table.weight", "weighted rows"),
+    ):
+        if given and asked:
+            raise InputError(
+                f"inference.{asked[0]} is not defined for {what}",
+                where=f"cell '{cell.label}': {where}",
+                remedy="take inference out of this job; model.errors has dyadic and jackknife errors",
+            )
+
+
+def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
+    job, wanted = cell.job, cell.job.inference.permutation
+    assert wanted is not None
+    if not job.model.treatment:
+        raise InputError(
+            f"cell '{cell.label}' has no treatment that inference.permutation could deal anew",
+            where="model.treatment",
+            remedy="take the permutation out of this job",
+        )
+    known = (*job.used_controls, *terms.names)
+    unknown = [name for name in wanted.terms or () if name not in known]
+    if unknown:
+        raise InputError(
+            f"'{unknown[0]}' is no term of cell '{cell.label}'",
+            where="inference.permutation.terms",
+            remedy=f"its terms are {', '.join(known)}",
+        )
+    strata_codes(data, wanted.strata)
+
+
+def strata_of(data: CityData, sample: PairSample, strata: list[str]) -> Integers | None:
+    """The strata within which adoption is dealt anew to the cities of a sample.
+
+    Cities whose gravity mass is missing form no pair of the sample: adoption is dealt among them apart, so that every
+    draw has as many treated cities among the others as happened.
+    """
+    codes, has_force = strata_codes(data, strata), sample.has_force
+    if sample.n_kept is None or has_force.all():
+        return codes
+    codes = np.zeros(len(has_force), dtype=np.int32) if codes is None else codes
+    return np.unique(2 * codes + ~has_force, return_inverse=True)[1].astype(np.int32)
+
+
+def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
+    """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
+    if not strata:
+        return None
+    combined = [_classes_of(data, name) for name in strata]
+    return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
+
+
+def _classes_of(data: CityData, name: str) -> Any:
+    column, colon, number = name.partition(":")
+    labels = labels_of(data, column, key="inference.permutation.strata")
+    if not colon:
+        return np.unique(labels, return_inverse=True)[1]
+    try:
+        values, k = np.array([float(label) for label in labels]), int(number)
+    except ValueError:
+        k = 0
+    if k < 1 or not np.isfinite(values).all():
+        raise InputError(
+            f"'{name}' needs a number column and a number of classes",
+            where="inference.permutation.strata",
+            remedy="e.g. land_area:4",
+        )
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable") * k // len(values)
