@@ -69,3 +69,11 @@ def test_methods_are_those_of_the_inference_frame(frames: dict[str, list[pd.Data
     assert [
         method for method in methods if f"`{method}`" not in TEXT and not method.startswith("jackknife_")
     ] == []
+
+
+def test_files_of_the_map_exist() -> None:
+    [table] = re.findall(r"^\| layer, from the top.*?\n\n", TEXT, re.MULTILINE | re.DOTALL)
+    places = [re.findall(r"`([\w./]+)`", line.split(" | ")[0]) for line in table.splitlines()[2:]]
+    paths = [path if "/" in path else f"engine/{path}" for row in places for path in row]
+    assert len(paths) > 12
+    assert [path for path in paths if not (ROOT / path).exists()] == []
