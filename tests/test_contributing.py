@@ -57,3 +57,11 @@ def test_each_test_marker_is_explained() -> None:
         r'^    "(\w+): ', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert declared == re.findall(r"^\| `(slow|cluster|realdata)` \|", TEXT, re.MULTILINE)
+
+
+def test_the_change_log_has_one_line_an_entry() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    entries = [line for line in lines if line and not line.startswith("#")][
+        1:
+    ]  # after the note on the format
+    assert [line for line in entries if not line.startswith("- ") or len(line) > 160] == []
