@@ -94,6 +94,12 @@ def test_schema_is_json(command: Command) -> None:
     assert json.loads(out)["required"] == ["job"]
 
 
+def test_keys_are_the_key_reference(command: Command) -> None:
+    code, out, err = command("keys")
+    assert (code, err) == (0, "")
+    assert out == (JOBS / "KEYS.md").read_text(encoding="utf-8")
+
+
 def test_demo_data_are_the_builtin_data(command: Command, tmp_path: Path) -> None:
     code, out, err = command("demo-data", "demo")
     expected = {f"{name}.{ending}" for name in builtin.NAMES for ending in ("parquet", "csv", "yaml")}
@@ -314,7 +320,7 @@ def test_wrong_data_of_one_job_leave_the_next(
 def test_help(command: Command) -> None:
     code, out, err = command("--help")
     assert (code, err) == (0, "")
-    for name in ("check", "plan", "run", "report", "schema", "demo-data"):
+    for name in ("check", "plan", "run", "report", "schema", "keys", "demo-data"):
         assert f"\n  {name} " in out
     assert command()[0] == 2
 

@@ -1,4 +1,4 @@
-"""Which keys have a meaning in which jobs: the one table that validator, JSON schema and README share.
+"""Which keys have a meaning in which jobs: the one table that validator, JSON schema and key reference share.
 
 A key that a user sets (in the file, by ``extends``, ``sweep``, ``cases`` or ``--set``) is refused where no cell in
 which it is set gives it a meaning: what is accepted changes something. So a sweep over estimators may share
@@ -141,16 +141,6 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "runtime.tile": PANEL,
 }
 """Condition by key; a key that is not here has that of the nearest block above it."""
-
-
-def reference() -> dict[str, list[str]]:
-    """Keys by the condition under which they have a meaning, as the README lists them; a block stands for its keys."""
-    rows: dict[str, list[str]] = {}
-    for key, condition in TABLE_OF_KEYS.items():
-        block = condition_of(key.rpartition(".")[0]) if "." in key else None
-        if condition is not ALWAYS and (block is None or block.text != condition.text):
-            rows.setdefault(condition.text, []).append(key)
-    return rows
 
 
 def condition_of(path: str) -> Condition | None:

@@ -44,7 +44,7 @@ MOST_CLASSES = 1000
 MOST_NAMES = 1000
 """Most entries of any other list or mapping of a job."""
 
-Formula = Annotated[str, AfterValidator(_parsable)]
+Formula = Annotated[str, AfterValidator(_parsable), Field(json_schema_extra={"format": "formula"})]
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
 Year = Annotated[int, Field(ge=-9999, le=9999)]
 EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]

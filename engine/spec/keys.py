@@ -123,7 +123,8 @@ def block_at(path: str) -> type[Block]:
     """The class of the block that stands under a path of `every_path`."""
     model: type[Block] = Job
     for part in path.split("."):
-        model = _container(model.model_fields[part].annotation)
+        annotation: Any = model.model_fields[part].annotation
+        model = _container(annotation)
     return model
 
 
