@@ -69,7 +69,7 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
                         lang=options.lang,
                         opener=opener,
                     )
-                _show(results, time.perf_counter() - start)
+                show(results, time.perf_counter() - start)
                 outcomes.undrawn(results)
     if outcomes.any_done:
         with outcomes.of(options.out / "report.html"):
@@ -78,7 +78,7 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
     outcomes.end()
 
 
-def _show(results: Results, seconds: float) -> None:
+def show(results: Results, seconds: float) -> None:
     """Warnings, table and a line on what a job did; cells of which the same is to be said are counted."""
     labels = [f"{cell['label']}: " for cell in results.manifest["cells"]]
     by_text: dict[str, list[str]] = {}

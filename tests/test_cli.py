@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine import cli, interrupts, pipeline, terminal
+from engine import interrupts, job_runs, pipeline, terminal
 from engine.cities import builtin
 from engine.errors import InputError, RunError
 from engine.spec import load_job
@@ -135,7 +135,7 @@ def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[s
         "x=1: other",
     ]
     manifest = {"cells": [{"label": f"x={n}"} for n in range(5)], "warnings": warnings}
-    cli._show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
+    job_runs.show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
     assert [" ".join(text.split()) for text in capsys.readouterr().err.split("warning: ")[1:]] == [
         "panel: 2 cities were dropped",
         "x=0: y: the fit is exact (and 4 more of its cells)",
