@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from engine.errors import InputError, RunError
-
-Facts = Callable[[], Mapping[str, str]]
-"""Name and value of whatever must be equal in driver and workers, such as versions."""
+from engine.runtime.equal_facts import Facts, differences
 
 _POLL_SECONDS = 0.2
 
@@ -56,9 +54,3 @@ def check_workers(client: Any, facts: Facts) -> None:
     from engine.runtime.worker_plugin import SameFacts  # Dask is not loaded before it is needed
 
     client.register_plugin(SameFacts(facts, own), name="dyadid-facts")
-
-
-def differences(own: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-    """What differs, as text; empty where nothing does."""
-    names = [name for name in own if own[name] != theirs.get(name)]
-    return ", ".join(f"{name} {theirs.get(name, 'absent')} (here {own[name]})" for name in names)

@@ -81,11 +81,11 @@ class CityData:
         dropped = self.validation.dropped
         if not dropped:
             return self.validation.warnings
-        cities = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:_SHOWN])
+        examples = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:_SHOWN])
         further = f" and {len(dropped) - _SHOWN} more" if len(dropped) > _SHOWN else ""
         n_read = self.validation.n_cities_read
         return (
-            f"{len(dropped)} of {n_read} cities were dropped: {cities}{further}",
+            f"{len(dropped)} of {n_read} cities were dropped: {examples}{further}",
             *self.validation.warnings,
         )
 
