@@ -8,10 +8,11 @@ them (``engine.tables.arithmetic``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.errors import InputError
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -39,6 +40,7 @@ from engine.spec.inference import Inference
 from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
+AnyBlock = TypeVar("AnyBlock", bound=Block)
 ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]
 
 
@@ -116,6 +118,12 @@ class Runtime(Block):
     tile: int | None = Field(
         None, ge=8, le=4096, description="cities along the edge of a tile; default: from memory"
     )
+
+
+def _required(block: AnyBlock | None, key: str) -> AnyBlock:
+    if block is None:
+        raise InputError(f"this job has no {key}", where=key, remedy=f"add the block {key}")
+    return block
 
 
 class Job(Block):
@@ -214,6 +222,26 @@ class Job(Block):
             refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)
         if rule in ("both", "count") and not both_treated_kept:
             raise ValueError(f"rule {rule} needs the pairs that pairs.exclude: both_treated removes")
+
+    @property
+    def panel_block(self) -> Panel:
+        """The block ``panel``; raises InputError where a job has none."""
+        return _required(self.panel, "panel")
+
+    @property
+    def table_block(self) -> PairTable:
+        """The block ``pair_table``; raises InputError where a job has none."""
+        return _required(self.pair_table, "pair_table")
+
+    @property
+    def treatment_block(self) -> Treatment:
+        """The block ``treatment``; raises InputError where a job has none."""
+        return _required(self.treatment, "treatment")
+
+    @property
+    def matching_block(self) -> Matching:
+        """The block ``matching``; raises InputError where a job has none."""
+        return _required(self.matching, "matching")
 
     @property
     def matched_on(self) -> list[str]:
