@@ -18,7 +18,7 @@ def labels_of(data: CityData, column: str, *, key: str) -> tuple[str, ...]:
     key : str
         What needs the labels, for the message: ``inference.permutation.strata`` and the like.
     """
-    return data.panel.label(column, key=key, where=f"{data.source.name}: column '{column}'")
+    return data.panel.label(column, key=key, source=f"{data.source.name}: column '{column}'")
 
 
 def group_codes(data: CityData, column: str, *, key: str) -> tuple[tuple[str, ...], Integers]:

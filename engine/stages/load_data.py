@@ -14,6 +14,7 @@ import pandas as pd
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
+from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
@@ -132,9 +133,7 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
     own = {text for text in logged if not set(parse(text).names) & set(job.index)}
     deflate, fill = job.panel.deflate, job.panel.fill
     adoption = [name for name in (job.treatment.adoption, job.treatment.month) if name]
-    panel, validation = prepare(
-        frame,
-        source=source.label,
+    request = PanelRequest(
         columns=names,
         required=required,
         logged={text: key for text, key in logged.items() if text in own},
@@ -149,6 +148,7 @@ def _city_data(job: Job, source: Source, joined: Sequence[tuple[Join, Source]]) 
         fill=_filling(fill) if fill else None,
         balance=job.panel.balance,
     )
+    panel, validation = prepare(frame, request, source=source.label)
     panel, indices = with_indices(panel, job, source.name)
     tables = tuple(other for _, other in joined)
     lost = [

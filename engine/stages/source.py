@@ -73,7 +73,7 @@ def read_source(block: TableFile, options: Mapping[str, Any], *, key: str) -> So
         _refuse_layout(layout)
         name = block.source.removeprefix(_BUILTIN)
         asked = "panel.join" if key.startswith("panel.join") else "panel.source"
-        description = builtin.describe(name, where=asked)
+        description = builtin.describe(name, key=asked)
         frame = builtin.load(name, **options)
         return Source(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
     if options:
