@@ -8,15 +8,15 @@ city its place in the sample while an undefined one is a mistake to be shown.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from engine.arrays import Array, Flags, LongIntegers
+from engine.cities.panel_request import PanelRequest
 from engine.errors import InputError
 from engine.tables import cell_values as cells
-from engine.tables.alike import Rule
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, suspects
@@ -33,20 +33,15 @@ class Grid:
     ----------
     frame : DataFrame
         One row a city-year, in any order.
+    request : PanelRequest
+        Its ``columns``, ``merge_names``, ``missing`` and ``year_columns`` say how cells are read. A name inside
+        arithmetic is a column of the file where there is one, else another canonical name.
     source : str
         File, for messages.
-    columns : mapping of str to str
-        Canonical name to a column of the file, or to arithmetic. A name inside arithmetic is a column of
-        the file where there is one, else another canonical name.
-    problems : Problems, optional
-        Where what is wrong with rows, cities and years is collected, so that the cells of the columns can be
-        read too before all of it is raised; default: it is raised at once.
-    merge_names : collection of str
-        Rules by which names of cities and labels that are nearly alike are one (`engine.tables.alike`).
-    missing : mapping of str to codes
-        By column, of the file or canonical: values that mean "missing".
-    year_columns : collection of str
-        Canonical columns that hold years, missing where there is none (adoption).
+    problems : Problems
+        Collects what is wrong with rows, cities and years (no city or year column, a row without one of them, a
+        city-year twice, more city-years than fit), so that the cells of the columns can be read too before all of
+        it is raised.
 
     Attributes
     ----------
@@ -60,42 +55,25 @@ class Grid:
         Cells that said "missing" in words, by column of the file.
     notes, warnings : list of str
         How names and years were read, and what looks wrong in them.
-
-    Raises
-    ------
-    InputError
-        No city or year column, a row without one of them, a city-year twice, more city-years than fit.
     """
 
     def __init__(
-        self,
-        frame: pd.DataFrame,
-        *,
-        source: str,
-        columns: Mapping[str, str],
-        problems: Problems | None = None,
-        merge_names: Collection[Rule] = (),
-        missing: Mapping[str, Sequence[Code]] | None = None,
-        year_columns: Collection[str] = (),
+        self, frame: pd.DataFrame, request: PanelRequest, *, source: str, problems: Problems
     ) -> None:
-        self.source, self.columns = source, columns
+        self.source, self.columns = source, request.columns
         self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
-        self._merge_names, self._year_columns = merge_names, year_columns
+        self._merge_names, self._year_columns = request.merge_names, request.year_columns
         self.marks: dict[str, int] = {}
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self._files: dict[str, Array] = {}
         self._canonical: dict[str, Array] = {}
-        self._missing_codes = self._codes_by_column(missing or {})
-        index_problems = Problems(source) if problems is None else problems
+        self._missing_codes = {
+            self._bare(name, key="panel.missing"): codes for name, codes in request.missing.items()
+        }
         self._lay_nowhere()
-        with index_problems.collect():
+        with problems.collect():
             self._index_rows()
-        if problems is None:
-            index_problems.raise_any()
-
-    def _codes_by_column(self, missing: Mapping[str, Sequence[Code]]) -> dict[str, Sequence[Code]]:
-        return {self._bare(name, key="panel.missing"): codes for name, codes in missing.items()}
 
     def _lay_nowhere(self) -> None:
         """A grid of one cell, on which columns can be read while cities or years cannot."""

@@ -52,15 +52,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
         For anything wrong with the table or the request, with file, row or key and the remedy.
     """
     problems = Problems(source)
-    grid = Grid(
-        frame,
-        source=source,
-        columns=request.columns,
-        problems=problems,
-        merge_names=request.merge_names,
-        missing=request.missing,
-        year_columns=request.year_columns,
-    )
+    grid = Grid(frame, request, source=source, problems=problems)
     values, labels = _read_columns(grid, request, problems)
     moving = [name for name in values if name not in request.static]
     warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
