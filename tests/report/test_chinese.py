@@ -78,12 +78,12 @@ SPEAKERS = {
     "tables/join.py": ["join_notes", "_near_misses"],
     "tables/labels.py": ["warnings"],
     "tables/years.py": ["_notes"],
-    "cities/grid.py": ["_warn_of_codes"],
+    "cities/panel_grid.py": ["_warn_of_codes"],
     "tables/read.py": ["_parse"],
     "tables/delimited.py": ["short_rows"],
     "tables/parquet.py": ["read_parquet"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings", "_far_years"],
-    "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
+    "cities/validation.py": ["reason", "validate", "_check_series", "_jumps", "_some"],
     "pairs/table_values.py": ["code_warnings"],
     "pairs/table_report.py": [
         "blank_note",
@@ -122,7 +122,7 @@ KIND = {
 
 # Functions and files with sentences that never reach a page: parts of errors, and lines for the terminal.
 ELSEWHERE = {
-    "cities/balance.py": ["_too_few"],
+    "cities/dropped_cities.py": ["_too_few"],
     "estimate/absorb.py": ["_refuse_missing", "_closed_form", "_sweep", "_iterate"],
     "estimate/absorb_collinear.py": ["refuse_collinear"],
     "estimate/logit.py": ["_sentence"],
