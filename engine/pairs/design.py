@@ -129,6 +129,9 @@ class PairDesign(Protocol):
     def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
+    def standardised_series(self) -> list[Array]:
+        """Standardised city series ``[n_units, n_years]``: where two of one coincide, a pair-year is infinite."""
+
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
 

@@ -190,6 +190,12 @@ class PanelDesign:
                 levels[:, :, number] = standardise(levels[:, :, number], self.window)
         return levels
 
+    def standardised_series(self) -> list[Array]:
+        arrays = self.city_arrays(balanced=True)
+        outcome = [arrays["series"]] if self.outcome == "synchronization" else []
+        columns = np.moveaxis(arrays["levels"], 2, 0)
+        return [*outcome, *(columns[k] for k, kind in enumerate(self.kinds) if kind == "synchronization")]
+
     def without_years(self, years: Flags) -> PanelDesign:
         """The design without the rows of some years, bool ``[n_years]``."""
         shape = (self.n_classes, self.n_classes, self.n_years)

@@ -97,6 +97,9 @@ class TableDesign:
             arrays["profile"] = np.concatenate([regressors, self.profile[:, None]], axis=1)
         return arrays
 
+    def standardised_series(self) -> list[Array]:
+        return []
+
     def without_years(self, years: Flags) -> TableDesign:
         """The design without the rows of some years, bool ``[n_years]``."""
         return replace(self, values=np.where(years[None, :, None], np.nan, self.values))
