@@ -257,7 +257,7 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     if rule.clip > near:
         return False
     bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in design.standardised_series():
+    for series in design.standardised_series(city_arrays(setting)):
         ordered = np.sort(series, axis=0)
         close = (np.diff(ordered, axis=0) <= near).any()
         if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
