@@ -6,7 +6,7 @@ kernel is compiled once and never sees which design it serves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -128,6 +128,9 @@ class PairDesign(Protocol):
 
     def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
         """Arrays that a kernel reads beside the pairs of a chunk."""
+
+    def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
+        """Standardised city series among `city_arrays` ``[n_units, n_years]``: where two of one coincide, a pair-year is infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""

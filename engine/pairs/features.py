@@ -252,14 +252,12 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
     """
     design = setting.design
-    arrays, rule = city_arrays(setting), kernel_rule(setting)
-    wanted = [arrays["series"]] if design.outcome == "synchronization" else []
-    wanted += [arrays["levels"][:, :, k] for k, kind in enumerate(design.kinds) if kind == "synchronization"]
+    rule = kernel_rule(setting)
     near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
     if rule.clip > near:
         return False
     bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in wanted:
+    for series in design.standardised_series(city_arrays(setting)):
         ordered = np.sort(series, axis=0)
         close = (np.diff(ordered, axis=0) <= near).any()
         if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):

@@ -312,9 +312,9 @@ def force_span(interval: Between, tiles: Sequence[Tile]) -> Array:
     return np.array([min((a for a, _ in spans), default=np.inf), max((b for _, b in spans), default=-np.inf)])
 
 
-def merge_spans(left: Array, right: Array) -> Array:
+def merge_spans(first: Array, second: Array) -> Array:
     """The span of two parts."""
-    return np.array([min(left[0], right[0]), max(left[1], right[1])])
+    return np.array([min(first[0], second[0]), max(first[1], second[1])])
 
 
 def force_counts(interval: Between, tiles: Sequence[Tile]) -> LongIntegers:
@@ -330,9 +330,9 @@ def forces_inside(interval: Between, tiles: Sequence[Tile]) -> Array:
     return np.concatenate(list(interval.forces(tiles)))
 
 
-def merge_forces(left: Array, right: Array) -> Array:
+def merge_forces(first: Array, second: Array) -> Array:
     """Values of two parts."""
-    return np.concatenate([left, right])
+    return np.concatenate([first, second])
 
 
 def every_pair(n_units: int) -> tuple[Integers, Integers]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,6 +189,11 @@ class PanelDesign:
             elif kind == "synchronization" and standardised:
                 levels[:, :, number] = standardise(levels[:, :, number], self.window)
         return levels
+
+    def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
+        outcome = [arrays["series"]] if self.outcome == "synchronization" else []
+        columns = np.moveaxis(arrays["levels"], 2, 0)
+        return [*outcome, *(columns[k] for k, kind in enumerate(self.kinds) if kind == "synchronization")]
 
     def without_years(self, years: Flags) -> PanelDesign:
         """The design without the rows of some years, bool ``[n_years]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,6 +96,9 @@ class TableDesign:
             regressors = np.zeros((self.n_years, self.n_columns - 1))
             arrays["profile"] = np.concatenate([regressors, self.profile[:, None]], axis=1)
         return arrays
+
+    def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
+        return []
 
     def without_years(self, years: Flags) -> TableDesign:
         """The design without the rows of some years, bool ``[n_years]``."""

@@ -91,9 +91,9 @@ def match_pairs(
     treated = (path.max(axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
     code = i.astype(np.int64) * sample.n_units + j
     columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
-    every = _candidates(matching, columns, treated, code, lag=job.model.lag)
-    complete = np.all(np.isfinite(every.covariates), axis=1)
-    covariates, is_treated = every.covariates[complete], every.treated[complete]
+    candidates = _candidates(matching, columns, treated, code, lag=job.model.lag)
+    complete = np.all(np.isfinite(candidates.covariates), axis=1)
+    covariates, is_treated = candidates.covariates[complete], candidates.treated[complete]
     scores = logit(covariates, is_treated, names=list(levels))
     if scores.separated or not scores.converged:
         raise InputError(
@@ -104,8 +104,8 @@ def match_pairs(
     matched = match(
         scores.index,
         is_treated,
-        ids=every.ids[complete],
-        groups=None if every.groups is None else every.groups[complete],
+        ids=candidates.ids[complete],
+        groups=None if candidates.groups is None else candidates.groups[complete],
         caliper=matching.caliper,
         replacement=matching.replacement,
         common_support=matching.common_support,

@@ -35,8 +35,8 @@ class PassCells:
     @property
     def controls(self) -> tuple[str, ...]:
         """Columns that any of the cells uses, in the order of the job file; the instrument last."""
-        used = {name for cell in self.cells for name in cell.job.used_controls}
-        names = [name for name in self.job.controls if name in used]
+        in_use = {name for cell in self.cells for name in cell.job.used_controls}
+        names = [name for name in self.job.controls if name in in_use]
         if any(cell.job.model.instrumented for cell in self.cells):
             names.append(INSTRUMENT)
         return (*(self.job.model.regressors or ()), *names)
