@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from engine.arrays import Array
-from engine.estimate.fit import Fit
+from engine.estimate.estimate import Estimate
 from engine.infer.guard import guarded_covariances
 from engine.infer.summary import t_ratio
 
@@ -62,12 +62,12 @@ class Interval:
     high: Array
 
 
-def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) -> tuple[Covariance, ...]:
+def covariances(fit: Estimate, own: Array, reverse: Array, kinds: tuple[str, ...]) -> tuple[Covariance, ...]:
     """Covariances of a fit under each kind of dependence.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Estimate
     own, reverse : float64 ``[K, K]``
         Sum over pairs of psi psi', and over opposite directions of one dyad (zero if undirected).
     kinds : tuple of str
@@ -79,9 +79,9 @@ def covariances(fit: Fit, own: Array, reverse: Array, kinds: tuple[str, ...]) ->
     return tuple(makers[kind](fit, own, reverse) for kind in kinds)
 
 
-def intervals(fit: Fit, covariance: Covariance, confidence: float) -> Interval:
+def intervals(fit: Estimate, covariance: Covariance, confidence: float) -> Interval:
     """Student t inference with the covariance's degrees of freedom."""
-    return student(fit.estimate, covariance.std_error, covariance.dof, confidence)
+    return student(fit.values, covariance.std_error, covariance.dof, confidence)
 
 
 def student(estimate: Array, std_error: Array, dof: Any, confidence: Any) -> Interval:
@@ -92,7 +92,7 @@ def student(estimate: Array, std_error: Array, dof: Any, confidence: Any) -> Int
     return Interval(statistic, p_value, estimate - margin, estimate + margin)
 
 
-def _parameters(fit: Fit, n_parameters: int) -> float:
+def _parameters(fit: Estimate, n_parameters: int) -> float:
     """(n - 1) / (n - K), with K the coefficients and the effects that are not nested in the clusters."""
     return (fit.n_obs - 1) / (fit.n_obs - n_parameters)
 
@@ -101,18 +101,18 @@ def _clusters(n: int) -> float:
     return n / (n - 1)
 
 
-def dyadic_factor(fit: Fit) -> float:
+def dyadic_factor(fit: Estimate) -> float:
     """Small-sample factor of the dyadic variance: cities as clusters, and parameters."""
     return _clusters(fit.n_units) * _parameters(fit, fit.n_parameters_city)
 
 
-def _pair(fit: Fit, own: Array, reverse: Array) -> Covariance:
+def _pair(fit: Estimate, own: Array, reverse: Array) -> Covariance:
     return Covariance(
         "pair", own * _clusters(fit.n_pairs) * _parameters(fit, fit.n_parameters), fit.n_pairs - 1
     )
 
 
-def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
+def _two_way(fit: Estimate, own: Array, reverse: Array) -> Covariance:
     """V_first + V_second - V_pair, all with the smaller number of clusters (fixest's cluster.df = "min").
 
     As in fixest, negative eigenvalues are set to zero where a variance is negative. Unlike there, the terms whose
@@ -138,7 +138,7 @@ def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
     return Covariance("city", matrix, smallest - 1, note)
 
 
-def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
+def _dyadic(fit: Estimate, own: Array, reverse: Array) -> Covariance:
     """City sums minus what they count twice: a pair with itself, and with its reverse.
 
     A term that this leaves without a positive variance has the city sums alone, see `engine.infer.guard`.
@@ -155,13 +155,13 @@ def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     return Covariance("dyadic", matrix * factor, fit.n_units - 1, note)
 
 
-def _listed(fit: Fit, chosen: Any) -> str:
+def _listed(fit: Estimate, chosen: Any) -> str:
     return ", ".join(np.array(fit.names)[chosen])
 
 
-def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
+def _jackknife(fit: Estimate, own: Array, reverse: Array) -> Covariance:
     used = fit.n_units
-    step = fit.without_city - fit.estimate
+    step = fit.without_city - fit.values
     unidentified = np.isnan(step).any(axis=1)
     matrix = (used - 1) / used * (step.T @ step)
     note = ""

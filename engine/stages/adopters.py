@@ -31,7 +31,7 @@ def _count(prepared: Prepared, result: Estimated) -> int | None:
         return None
     assert isinstance(data, CityData)
     adopts = adoption.years < NEVER
-    if job.model.estimator != "event_study":
+    if not job.model.registered.by_event_time:
         start = adoption.years + job.treatment.shift
         first, last = data.panel.years[0], data.panel.years[-1]
         adopts = (start > first) & (start <= last - job.model.lag)

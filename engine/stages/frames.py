@@ -24,7 +24,7 @@ EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error"
 def outcome_name(job: Job) -> str:
     """``synchronization of development``, ``variation of gdp``, or the outcome column of a pair table."""
     outcome = job.outcome
-    if job.model.estimator == "first_stage" and job.treatment is not None:
+    if job.model.registered.treatment_as_outcome and job.treatment is not None:
         return job.treatment.name
     if outcome.series is None:
         return str(outcome.column)
@@ -53,11 +53,11 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         for name, value in rows.items():
             parts[name] += [value] * (k * kinds)
         parts["term"] += [name for name in fit.names for _ in range(kinds)]
-        parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
+        parts["estimate"] += np.repeat(fit.values, kinds).tolist()
         parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
         parts["errors"] += [covariance.kind for covariance in result.covariances] * k
         known = np.nan if result.n_adopters is None else float(result.n_adopters)
-        adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
+        adopters = [known if is_term else np.nan for is_term in (term.is_treatment for term in fit.terms)]
         parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
         parts["dof"] += [covariance.dof for covariance in result.covariances] * k
         confidence += [cell.job.model.confidence] * (k * kinds)
@@ -75,7 +75,7 @@ def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> 
     parts: list[pd.DataFrame] = []
     for result in results:
         cell = result.cell
-        if cell.job.model.estimator != "event_study" or cell.job.treatment is None:
+        if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
         low, high = cell.job.model.window
         times = {event_name(cell.job.treatment.name, time): time for time in range(low, high + 1)}

@@ -12,6 +12,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.estimate.estimators import INSTRUMENT
 from engine.pairs.design import Design, PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
 from engine.pairs.magnitude import refuse_magnitude
@@ -25,8 +26,6 @@ from engine.stages.matched_pairs import MatchReport, match_pairs
 from engine.stages.memory import memory_bytes
 from engine.stages.sample import build_split, values_of
 from engine.stages.treatment_terms import kept_rows
-
-INSTRUMENT = "instrument"  # name of its column; no control is called so
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Shared:
             return tuple(self.job.model.regressors or ())
         used = {name for cell in self.cells for name in cell.job.used_controls}
         names = tuple(name for name in self.job.controls if name in used)
-        instrumented = any(cell.job.model.instrumented for cell in self.cells)
+        instrumented = any(cell.job.model.registered.uses_instrument for cell in self.cells)
         return (*names, INSTRUMENT) if instrumented else names
 
 
@@ -68,11 +67,13 @@ def pass_key(job: Job) -> str:
     treatment = job.treatment
     if treatment is not None:
         content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
-        drops = job.model.estimator == "event_study" and job.model.ends == "drop"
+        estimator = job.model.registered
+        drops = estimator.own_rows or (estimator.by_event_time and job.model.ends == "drop")
         if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
             # The rows, or the pairs matched, are a matter of the treatment itself.
             content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
             content["window"] = job.model.window if drops else None
+            content["estimator"] = estimator.name if estimator.own_rows else None
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)

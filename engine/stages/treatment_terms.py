@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.estimate.estimator import PairTiming
 from engine.pairs.treatment import (
     Adoption,
     Terms,
     adoption_classes,
     allowed_classes,
-    event_paths,
     pair_adoption,
-    policy_paths,
 )
 from engine.spec import Job
 from engine.stages.load_data import CityData
@@ -58,15 +56,15 @@ def effective_years(panel: CityPanel, job: Job) -> Array:
 def kept_rows(job: Job, data: CityData, adoption: Adoption) -> Flags | None:
     """``[n_classes, n_classes, n_years]`` pair-years that stay; None where all do.
 
-    The rules that remove some: a lag its first years, ``ends: drop`` of an event study, ``around`` and
-    ``drop_treated`` of the treatment.
+    A lag removes its first years; estimators, and ``around`` and ``drop_treated`` of the treatment, remove others.
     """
     treatment, model, years = job.treatment, job.model, np.array(data.panel.years)
     assert treatment is not None
     kept = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
     kept[:, :, : model.lag] = False
-    if model.estimator == "event_study" and model.ends == "drop":
-        kept &= _events(job, data.panel, adoption)[1]
+    of_estimator = model.registered.functions.kept_rows
+    if of_estimator is not None:
+        kept &= of_estimator(timing_of(job, data, adoption))
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         since = years - pair_adoption(_shifted(adoption, job), treatment.rule)[:, :, None]
@@ -91,49 +89,26 @@ def _lagged(terms: Terms, lag: int) -> Terms:
     return replace(terms, table=table)
 
 
-def _events(job: Job, panel: CityPanel, adoption: Adoption) -> tuple[Terms, Any]:
+def timing_of(job: Job, data: CityData, adoption: Adoption) -> PairTiming:
+    """Adoption of the pairs of a cell, as a false timing has it where there is one."""
     assert job.treatment is not None
-    adopted = pair_adoption(_shifted(adoption, job), job.treatment.rule)
-    return event_paths(
-        adopted, np.array(panel.years), term=job.treatment.name, base=job.model.base, window=job.model.window
+    size = np.bincount(adoption.classes, minlength=len(adoption.years))
+    some_pair = np.outer(size, size) - np.diag(size) > 0
+    return PairTiming(
+        adoption=_shifted(adoption, job),
+        exists=allowed_classes(adoption, job.pairs.exclude) & some_pair,
+        years=np.array(data.panel.years, dtype=np.float64),
+        rule=job.treatment.rule,
+        term=job.treatment.name,
+        base=job.model.base,
+        window=job.model.window,
+        ends=job.model.ends,
     )
 
 
 def treatment_terms(job: Job, data: CityData, adoption: Adoption) -> Terms:
-    """The treatment terms of one cell.
-
-    Raises
-    ------
-    InputError
-        Where no pair of the sample's classes changes treatment, or an event year is never seen.
-    """
-    assert job.treatment is not None
+    """The treatment terms of one cell; raises InputError where its estimator finds none in the sample."""
+    timing = timing_of(job, data, adoption)
     if not job.model.treatment:
-        return Terms((), np.zeros((*[len(adoption.years)] * 2, data.panel.n_years, 0)))
-    allowed = allowed_classes(adoption, job.pairs.exclude)
-    size = np.bincount(adoption.classes, minlength=len(adoption.years))
-    exists = allowed & (np.outer(size, size) - np.diag(size) > 0)
-    if job.model.estimator == "event_study":
-        terms, _ = _events(job, data.panel, adoption)
-        _refuse_unseen(terms, exists, job)
-        return _lagged(terms, job.model.lag)
-    path = policy_paths(_shifted(adoption, job), np.array(data.panel.years), job.treatment.rule)
-    if not (exists & (np.ptp(path, axis=2) > 0)).any():
-        raise InputError(
-            f"rule {job.treatment.rule}: no pair changes treatment within "
-            f"{data.panel.years[0]} to {data.panel.years[-1]}, so the treatment has no variation",
-            where="treatment",
-            remedy="check treatment.adoption, treatment.rule and pairs.exclude",
-        )
-    return _lagged(Terms((job.treatment.name,), path[..., None]), job.model.lag)
-
-
-def _refuse_unseen(terms: Terms, exists: Any, job: Job) -> None:
-    seen = (terms.table * exists[:, :, None, None]).any(axis=(0, 1, 2))
-    if not seen.all():
-        unseen = [name for name, known in zip(terms.names, seen, strict=True) if not known]
-        raise InputError(
-            f"no pair of the sample is ever observed at {', '.join(unseen)}",
-            where="model.window",
-            remedy="narrow the window to event years that occur",
-        )
+        return timing.no_terms()
+    return _lagged(job.model.registered.functions.paths(timing), job.model.lag)
