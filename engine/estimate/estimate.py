@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,6 +74,23 @@ class Estimate:
     def city_influence(self) -> Array:
         """``[n_units, K]`` influence of all pairs of a city."""
         return self.city_first + self.city_second
+
+    def combined(self, terms: tuple[Term, ...], weights: Array) -> Estimate:
+        """Linear combinations of the coefficients, ``weights`` ``[n_combinations, K]`` taken as fixed."""
+        unknown = np.isnan(self.without_city)
+        without_city = np.where(unknown, 0.0, self.without_city) @ weights.T
+        without_city[unknown.astype(np.float64) @ (weights != 0).T > 0] = np.nan
+        return replace(
+            self,
+            terms=terms,
+            values=weights @ self.values,
+            city_first=self.city_first @ weights.T,
+            city_second=self.city_second @ weights.T,
+            without_city=without_city,
+            pair_meat=weights @ self.pair_meat @ weights.T,
+            reciprocal_meat=weights @ self.reciprocal_meat @ weights.T,
+            weight_path=self.weight_path @ weights.T,
+        )
 
 
 def exactness(ssr: float, left: float, nothing: float, share: float) -> str:

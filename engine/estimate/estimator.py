@@ -68,6 +68,9 @@ class EstimatorFunctions:
         The regression on the cell's columns (the instrument last, where there is one) and treatment terms.
     kept_rows : callable or None
         ``[n_classes, n_classes, T]`` pair-years that the estimator is defined on; None where it is on all.
+    combination : callable or None
+        From the treatment's name, its terms and the rows in which each is on: the terms that are reported, and their
+        weights ``[n_reported, n_terms]`` on those of the regression. None where these are reported themselves.
     instrument_regressions : callable or None
         The regressions behind an instrument, of a regression by two-stage least squares.
     """
@@ -75,4 +78,5 @@ class EstimatorFunctions:
     paths: Callable[[PairTiming], Terms]
     regression: Callable[[tuple[Term, ...], tuple[Term, ...]], Regression]
     kept_rows: Callable[[PairTiming], Flags] | None = None
+    combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

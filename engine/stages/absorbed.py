@@ -22,7 +22,7 @@ from engine.estimate.absorbed_fit import (
     row_stage,
 )
 from engine.estimate.estimate import Estimate
-from engine.estimate.terms import column_terms, distinct, unite_terms
+from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.variance import Covariance
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
@@ -35,6 +35,7 @@ from engine.stages.estimation import (
     covariances_of,
     first_pass,
     named,
+    reported,
 )
 from engine.stages.prepare_passes import Prepared
 
@@ -78,12 +79,19 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     return [_estimated(cell, one, sample, stage, unconverged) for cell, one in zip(cells, fits, strict=True)]
 
 
+def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
+    """Sum over the rows of each treatment term."""
+    sums = problem.rows.weights @ problem.columns[:, :-1]
+    return {term: float(n) for term, n in zip(problem.terms, sums, strict=True) if term.is_treatment}
+
+
 def _estimated(cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
-    """A cell's fit with its covariances."""
-    errors, dyadic = covariances_of(cell, fit)
+    """A cell's reported estimate with its covariances."""
+    estimate = reported(cell, fit, _rows_of_terms(stage.problem))
+    errors, dyadic = covariances_of(cell, estimate)
     return Estimated(
         cell=cell,
-        fit=fit,
+        fit=estimate,
         covariances=tuple(_with_unconverged(covariance, unconverged) for covariance in errors),
         dyadic=dyadic,
         sample=sample,

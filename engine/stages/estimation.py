@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
@@ -18,6 +19,7 @@ from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
+from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.variance import Covariance, covariances
 from engine.pairs.design import Design
@@ -130,25 +132,37 @@ def estimate_cells(
     for cell, treatment in zip(cells, chosen, strict=True):
         with named(cell):
             estimates += _estimates(projected, cell, columns_of(cell, columns), treatment)
+    rows: dict[Term, float] = {}
+    if any(cell.job.model.registered.functions.combination for cell in cells):
+        with named(cells[0]):
+            rows = dict(zip(distinct(chosen), term_rows(moments, design.classes, table), strict=True))
     with_meat = iter(_with_meat(machine, setting, moments, estimates, table))
-    results = []
-    for cell in cells:
-        fit = next(with_meat)
-        regressions = None
-        if cell.job.model.registered.functions.instrument_regressions is not None:
-            regressions = Instrumented(next(with_meat), next(with_meat), next(with_meat))
-        results.append(
-            Estimated(
-                cell,
-                fit,
-                *covariances_of(cell, fit),
-                sample,
-                normal,
-                instrument=(regressions, *strengths(cell, regressions)) if regressions else None,
-                in_moving_pairs=_in_moving_pairs(normal, fit.terms),
-            )
-        )
-    return results
+    return [_result(cell, with_meat, sample, normal, rows) for cell in cells]
+
+
+def _result(
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, rows: Mapping[Term, float]
+) -> Estimated:
+    """A cell's result, from the next of the estimates in the order of `_estimates`."""
+    regressed = next(estimates)
+    fit, instrument = reported(cell, regressed, rows), None
+    if cell.job.model.registered.functions.instrument_regressions is not None:
+        regressions = Instrumented(next(estimates), next(estimates), next(estimates))
+        instrument = (regressions, *strengths(cell, regressions))
+    moving = _in_moving_pairs(normal, regressed.terms)
+    errors, dyadic = covariances_of(cell, fit)
+    return Estimated(cell, fit, errors, dyadic, sample, normal, instrument=instrument, in_moving_pairs=moving)
+
+
+def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:
+    """The coefficients that a cell's estimator reports, from those of its regression and the rows of its terms."""
+    combination, treatment = cell.job.model.registered.functions.combination, cell.job.treatment
+    if combination is None or treatment is None:
+        return fit
+    columns = tuple(term for term in fit.terms if not term.is_treatment)
+    paths = tuple(term for term in fit.terms if term.is_treatment)
+    terms, weights = combination(treatment.name, paths, np.array([rows[term] for term in paths]))
+    return fit.combined((*columns, *terms), block_diag(np.eye(len(columns)), weights))
 
 
 def _estimates(

@@ -77,14 +77,14 @@ def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> 
         cell = result.cell
         if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        low, high = cell.job.model.window
-        times = {event_name(cell.job.treatment.name, time): time for time in range(low, high + 1)}
+        base_name, base_time = event_name(cell.job.treatment.name, cell.job.model.base), cell.job.model.base
+        times = {term.name: term.event_time for term in result.fit.terms if term.is_treatment}
         own = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
         base = own.drop_duplicates("errors").copy()
-        base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+        base["term"] = base_name
         base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
         both = pd.concat([own, base])
-        both["event_time"] = both["term"].map(times)
+        both["event_time"] = both["term"].map({**times, base_name: base_time})
         parts.append(both.sort_values(["event_time"], kind="stable"))
     if not parts:
         return None
