@@ -119,8 +119,8 @@ def main() -> None:
                 weighted_fit(world.weighted, resampled_counts(7, block, 254), world.cell, studentise=False)
 
     def wild() -> None:
-        normal, names = world.result.normal, list(world.result.normal.names)
-        regressors = tuple(names.index(name) for name in world.result.regressors)
+        normal = world.result.normal
+        regressors = normal.positions(world.result.fit.terms)
         signs = multipliers(7, np.arange(9999, dtype=np.int32), 254, "rademacher")
         wild_statistics(normal, regressors, len(regressors) - 1, signs)
 

@@ -132,10 +132,10 @@ def test_the_observed_assignment_gives_the_table(name: str) -> None:
     np.testing.assert_array_equal(drawn_classes(setting, DRAWS)[0], done.prepared.adoption.classes)
     error = result.dyadic.std_error[tested]
     np.testing.assert_allclose(
-        draws.estimate[0][0], result.fit.estimate[tested], rtol=0, atol=BRUTE * error.min()
+        draws.estimate[0][0], result.fit.values[tested], rtol=0, atol=BRUTE * error.min()
     )
     if not result.dyadic.note:
-        t = result.fit.estimate[tested] / error
+        t = result.fit.values[tested] / error
         np.testing.assert_allclose(draws.statistic[0][0], t, rtol=BRUTE, atol=BRUTE)
 
 
