@@ -24,7 +24,7 @@ from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.guard import guarded_variances
-from engine.pairs.features import PairFeatures
+from engine.pairs.pair_statistics import PairFeatures
 from engine.pairs.process_cache import ProcessCache
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -168,7 +169,7 @@ class Job(Block):
 
     def _check_panel(self) -> None:
         if self.outcome.series is None:
-            raise ValueError("a panel job needs outcome.synchronization or outcome.variation")
+            raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
         covariates = self.matching.covariates if self.matching else None
@@ -220,7 +221,7 @@ class Job(Block):
         for name, index in self.index.items():
             for number, text in enumerate(index.entropy):
                 yield f"index.{name}.entropy[{number}]", parse(text)
-        for key in ("synchronization", "variation", "weight"):
+        for key in (*OUTCOMES, "weight"):
             text = getattr(self.outcome, key)
             if text:
                 yield f"outcome.{key}", parse(text)

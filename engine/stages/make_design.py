@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.pairs.city_series import refuse_flat, refuse_not_positive
 from engine.pairs.design import Design, PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
 from engine.pairs.magnitude import refuse_magnitude
 from engine.pairs.moments import Layout
+from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.treatment import Adoption
 from engine.spec import Cell, Job
 from engine.spec.design import Control
@@ -76,8 +78,8 @@ def pass_key(job: Job) -> str:
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)
-    synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
-    if job.panel is None or job.panel.balance == "keep" or synchronized:
+    may_be_infinite = any(job.controls[name].standardised for name in job.used_controls)
+    if job.panel is None or job.panel.balance == "keep" or may_be_infinite:
         content["regressors"] = job.model.regressors or job.used_controls
     return same + json.dumps(content, sort_keys=True)
 
@@ -110,20 +112,8 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
     assert adoption is not None
     job, panel = shared.job, shared.data.panel
     may_miss = job.panel is not None and job.panel.balance == "keep"
-    synchronized = job.outcome.synchronization is not None
-    key = "outcome.synchronization" if synchronized else "outcome.variation"
-    text = job.outcome.series or ""
-    series = np.array(values_of(panel, text, key, may_miss=may_miss))
-    refuse_magnitude(series, text, where=key)
     window = _window(job, panel, adoption)
-    if synchronized:
-        _refuse_flat(series, window, panel, text=text, key=key)
-        weight = None
-    else:
-        weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
-        refuse_magnitude(weight, job.outcome.weight or "", where="outcome.weight")
-        _refuse_not_positive(series, panel, text=text, key=key)
-        _refuse_not_positive(weight, panel, text=job.outcome.weight or "", key="outcome.weight")
+    series, weight = _outcome_series(panel, job, window, may_miss=may_miss)
     levels = [_level(panel, job, name, window, may_miss=may_miss) for name in shared.controls]
     layout = Layout(panel.n_years, len(shared.controls) + 1, balanced=False)
     return PanelDesign(
@@ -134,7 +124,7 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
         levels=np.stack(levels, axis=2) if levels else np.zeros((*series.shape, 0)),
         kept_rows=kept_rows(job, shared.data, adoption),
         kinds=tuple(_column(job, name).kind for name in shared.controls),
-        outcome="synchronization" if synchronized else "variation",
+        outcome=job.outcome.kind or "",
         weight=weight,
         split=build_split(shared.data, job, sample),
         lag=job.model.lag,
@@ -144,6 +134,27 @@ def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption |
             panel.n_units, len(adoption.years), layout.size, memory_bytes=memory_bytes(job.runtime.memory)
         ),
     )
+
+
+def _outcome_series(
+    panel: CityPanel, job: Job, window: Flags, *, may_miss: bool
+) -> tuple[Array, Array | None]:
+    """City series behind the outcome, and city weights where it takes some."""
+    kind, formula = OUTCOMES[job.outcome.kind or ""], job.outcome.series or ""
+    key, weight, weight_formula = f"outcome.{kind.name}", None, job.outcome.weight or ""
+    series = np.array(values_of(panel, formula, key, may_miss=may_miss))
+    refuse_magnitude(series, formula, where=key)
+    if kind.standardised:
+        refuse_flat(series, window, panel, formula=formula, key=key)
+    remedy = f"series and weights of {key} must be positive"
+    if kind.weighted:
+        weight = values_of(panel, weight_formula, "outcome.weight", may_miss=may_miss)
+        refuse_magnitude(weight, weight_formula, where="outcome.weight")
+    if kind.positive:
+        refuse_not_positive(series, panel, formula=formula, key=key, remedy=remedy)
+    if weight is not None:
+        refuse_not_positive(weight, panel, formula=weight_formula, key="outcome.weight", remedy=remedy)
+    return series, weight
 
 
 def matched_design(
@@ -169,7 +180,7 @@ def _column(job: Job, name: str) -> Control:
 def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool) -> Array:
     """City column of a regressor, lagged as the model says; missing in the years that a lag loses.
 
-    A synchronization is of its own years, first to last, so its series stays: the pair column is what is late
+    A standardised series is of its own years, first to last, so it stays: its pair column is lagged
     (`PanelDesign.lag`).
     """
     control = _column(job, name)
@@ -177,23 +188,12 @@ def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool
     values = values_of(panel, control.formula, key, may_miss=may_miss)
     values = np.log(values) if control.logged else values
     refuse_magnitude(values, control.formula, where=key)
-    if control.kind == "synchronization":
-        _refuse_flat(values, window, panel, text=control.formula, key=key)
+    if control.standardised:
+        refuse_flat(values, window, panel, formula=control.formula, key=key)
     lag = job.model.lag
-    if lag == 0 or control.kind == "synchronization":
+    if lag == 0 or control.standardised:
         return values
     return np.concatenate([np.full((len(values), lag), np.nan), values[:, :-lag]], axis=1)
-
-
-def _refuse_not_positive(values: Array, panel: CityPanel, *, text: str, key: str) -> None:
-    """A coefficient of variation is relative to a mean, and its weights are shares."""
-    if (values <= 0).any():
-        unit, year = np.argwhere(values <= 0)[0]
-        raise InputError(
-            f"'{text}' is {values[unit, year]:g} in {panel.units[unit]}, {panel.years[year]}",
-            where=key,
-            remedy="series and weights of outcome.variation must be positive",
-        )
 
 
 def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Any:
@@ -209,22 +209,3 @@ def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Any:
             remedy="use more years" + (", or window: full" if job.outcome.window == "pre" else ""),
         )
     return window
-
-
-def _refuse_flat(series: Array, window: Any, panel: CityPanel, *, text: str, key: str) -> None:
-    """A city whose series does not vary cannot be standardised."""
-    inside = series[:, window]
-    known = np.isfinite(inside)
-    n = known.sum(axis=1, keepdims=True)
-    centre = np.where(known, inside, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
-    spread = np.abs(np.where(known, inside - centre, 0.0)).max(axis=1)
-    # With fewer than three years a city has no pair that could be standardised: its rows are missing.
-    flat = (spread <= 1e-12 * np.abs(centre[:, 0])) & (n[:, 0] >= 3)
-    if flat.any():
-        names = [panel.units[k] for k in np.flatnonzero(flat)]
-        raise InputError(
-            f"'{text}' has zero variance in {', '.join(names[:5])}"
-            + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
-            where=key,
-            remedy="correct these series or leave these cities out",
-        )

@@ -123,7 +123,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     """Over which years each outcome is standardised: with more years, earlier results are others too."""
     notes = []
     for shared in (one.shared for one in prepared):
-        if isinstance(shared.data, CityData) and shared.job.outcome.synchronization:
+        if isinstance(shared.data, CityData) and shared.job.outcome.standardised:
             first, last = shared.data.panel.years[0], shared.data.panel.years[-1]
             early = " before the first adoption" if shared.job.outcome.window == "pre" else ""
             notes.append(

@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.estimate.matching import balance, match
 from engine.pairs.design import Matches
 from engine.pairs.gravity import PairSample
+from engine.pairs.regressors import REGRESSORS
 from engine.pairs.treatment import Adoption, policy_paths
 from engine.spec import Job
 from engine.stages.load_data import CityData
@@ -123,11 +124,11 @@ def match_pairs(
 
 def _pair_column(job: Job, name: str, level: Array, i: Any, j: Any) -> Array:
     """``[n_pairs, n_years]`` of a control."""
-    kind = job.controls[name].kind
-    if kind == "synchronization":
+    kind = REGRESSORS[job.controls[name].kind]
+    if kind.standardised:
         raise InputError(
-            f"'{name}' is a synchronization, which matching does not take",
+            f"'{name}' is a {kind.name}, which matching does not take",
             where="matching.covariates",
             remedy="name controls that are differences or sums",
         )
-    return np.asarray(level[i] + level[j] if kind == "sum" else -np.abs(level[i] - level[j]))
+    return np.asarray(kind.pair_values(level[i], level[j]))

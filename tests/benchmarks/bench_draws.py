@@ -61,8 +61,8 @@ class World:
         self.frame, self.force = self._frame()
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
-        from engine.pairs.kernels import synchronization
-        from engine.pairs.map_reduce import standardise
+        from engine.pairs.centre import standardise
+        from engine.pairs.outcomes.synchronization import synchronization
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)

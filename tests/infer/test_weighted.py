@@ -18,7 +18,7 @@ from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
 from engine.pairs.design import TableDesign
-from engine.pairs.features import pair_features
+from engine.pairs.pair_statistics import pair_features
 from engine.pairs.process_cache import forget_all
 from engine.stages.inference import pass_inputs as shared
 

@@ -25,11 +25,14 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
+from engine.pairs.city_series import may_coincide
 from engine.pairs.design import Design, PanelDesign, padded
 from engine.pairs.gravity import count_above, every_pair
-from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_rule
+from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_options
 from engine.pairs.moments import Layout
+from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.process_cache import ProcessCache
+from engine.pairs.regressors import REGRESSORS
 from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
 
 TILE = 1024
@@ -284,24 +287,17 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     """False where no pair of units at all has an infinite outcome or regressor in any year (balanced layouts).
 
     Two standardised series are infinitely synchronized where they are equal, or as far apart as they can be, up
-    to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
+    to rounding.
     """
     design = setting.design
     if not isinstance(design, PanelDesign):
         return False  # a table's own values are finite where its layout is balanced
-    arrays, rule = city_arrays(setting), kernel_rule(setting)
-    wanted = [arrays["series"]] if design.outcome == "synchronization" else []
-    wanted += [arrays["levels"][:, :, k] for k, kind in enumerate(design.kinds) if kind == "synchronization"]
-    near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
-    if rule.clip > near:
-        return False
-    bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in wanted:
-        ordered = np.sort(series, axis=0)
-        close = (np.diff(ordered, axis=0) <= near).any()
-        if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
-            return True
-    return False
+    arrays, options = city_arrays(setting), kernel_options(setting)
+    standardised = [arrays["series"]] if OUTCOMES[design.outcome].standardised else []
+    standardised += [
+        arrays["levels"][:, :, k] for k, name in enumerate(design.kinds) if REGRESSORS[name].standardised
+    ]
+    return any(may_coincide(z, look_ahead=options.look_ahead, clip=options.clip) for z in standardised)
 
 
 def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
@@ -317,12 +313,10 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
         kept, own = design.matches.of(one, other, design.n_units)
         weights = np.zeros((length, design.n_years))
         weights[np.flatnonzero(kept)] = own
-    rule = replace(kernel_rule(source.setting), layout=source.layout)
+    options = replace(kernel_options(source.setting), layout=source.layout)
+    chunk = kernels.PairChunk(padded(one, length), padded(other, length), n, values, weights)
     with double_precision():
-        found = [
-            kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
-            for arrays in _on_device(source)
-        ]
+        found = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
         features = [own for own, _ in found]
         whole = features[0] if len(features) == 1 else jnp.concatenate(features, axis=1)
         return whole, int(found[0][1][0])
