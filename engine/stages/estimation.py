@@ -18,7 +18,7 @@ from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
 from engine.infer.variance import Covariance, covariances
-from engine.pairs.design import Design
+from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import (
     CellBlock,
     MomentPass,
@@ -108,7 +108,7 @@ class Estimated:
 def estimate_cells(
     machine: Machine,
     cells: tuple[Cell, ...],
-    design: Design,
+    design: PairDesign,
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
@@ -171,7 +171,7 @@ def estimate_cells(
 
 
 def _moments(
-    machine: Machine, design: Design, cell: Cell, *, products: bool
+    machine: Machine, design: PairDesign, cell: Cell, *, products: bool
 ) -> tuple[MomentPass, CityMoments, LeftRows]:
     """Moments of the rows that are alone neither in their pair nor in their year, as fixest has them.
 
@@ -217,7 +217,7 @@ def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def first_pass(
     machine: Machine,
-    design: Design,
+    design: PairDesign,
     cell: Cell,
     leaf: Callable[[MomentPass, Any], Found],
     merge: Callable[[Found, Found], Found],

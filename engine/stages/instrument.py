@@ -13,7 +13,7 @@ from engine.estimate.instrument import Instrumented, Strength, instrumented, str
 from engine.infer.guard import semidefinite
 from engine.infer.variance import covariances
 from engine.spec import Cell
-from engine.stages.make_design import INSTRUMENT
+from engine.stages.pass_cells import INSTRUMENT
 
 INSTRUMENT_COLUMNS = (
     "job", "cell", "errors", "first_stage", "reduced_form", "f_statistic", "ar_p_value", "ar_shape", "ar_low",

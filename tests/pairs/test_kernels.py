@@ -16,7 +16,6 @@ from strategies import compiled, dyads, pair_features, seeds
 
 from engine.pairs import kernels
 from engine.pairs.centre import standardise
-from engine.pairs.design import PanelDesign, TableDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -28,6 +27,8 @@ from engine.pairs.map_reduce import (
 )
 from engine.pairs.moments import CityMoments, Layout
 from engine.pairs.outcomes.synchronization import synchronization
+from engine.pairs.panel_design import PanelDesign
+from engine.pairs.table_design import TableDesign
 
 N, T = 9, 8
 

@@ -53,7 +53,12 @@ class OutcomeKind:
 OUTCOMES: Mapping[str, OutcomeKind] = {
     kind.name: kind
     for kind in (
-        OutcomeKind("synchronization", description="index name, column or arithmetic", standardised=True),
+        OutcomeKind(
+            "synchronization",
+            description="city series, an index among them: Fisher-type transform of the Cerqueira-Martins index of "
+            "the two cities' series",
+            standardised=True,
+        ),
         OutcomeKind(
             "variation",
             description="city series whose weighted coefficient of variation within the pair is the outcome",

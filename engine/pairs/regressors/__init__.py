@@ -56,19 +56,19 @@ REGRESSORS: Mapping[str, RegressorKind] = {
         RegressorKind(
             "neg_abs_log_diff",
             "neg_abs_diff",
-            description="minus the absolute difference of the two cities' logarithms",
+            description="minus the absolute difference of the logarithms of a city column",
             logged=True,
         ),
         RegressorKind(
             "neg_abs_diff",
             "neg_abs_diff",
-            description="minus the absolute difference of the two cities' values",
+            description="minus the absolute difference of a city column",
         ),
         RegressorKind("sum", "sum", description="sum of the two cities' values", centred=True),
         RegressorKind(
             "synchronization",
             "lagged_synchronization",
-            description="synchronization of the two cities' series",
+            description="synchronization of a city series",
             standardised=True,
         ),
     )

@@ -228,8 +228,6 @@ def _drops(result: Estimated) -> bool:
 
 def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
     """``[n_draws, n_cohorts]``: which cohorts of adopters have no city in resamples ``counts [n_draws, n_units]``."""
-    if prepared.adoption is None:
-        return np.zeros((len(counts), 0), dtype=bool)
     cohorts = np.arange(len(prepared.adoption.years) - 1)
     members = (prepared.adoption.classes[:, None] == cohorts).astype(np.float64)
     return np.asarray(counts @ members == 0)
@@ -240,7 +238,6 @@ def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, bo
     lost = int(missing.any(axis=1).sum())
     if not lost:
         return
-    assert prepared.adoption is not None
     often = missing.sum(axis=0)
     worst = int(often.argmax())
     size = int((prepared.adoption.classes == worst).sum())

@@ -18,7 +18,6 @@ from engine.stages.estimation import Estimated
 from engine.stages.groups import labels_of
 from engine.stages.inference.draw_collector import DrawCollector
 from engine.stages.inference.pass_inputs import over_pairs, tested_of, weighted_setting
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 _GROUPS = 1024  # groups of one task
@@ -59,11 +58,7 @@ def leave_out(
 ) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
-    units = data.panel.units if isinstance(data, CityData) else data.pairs.units
-    groups_of: tuple[str, ...] = units
-    if by != "city" and isinstance(data, CityData):
-        groups_of = labels_of(data, by, key="inference.jackknife.by")
-    labels = np.array(groups_of)
+    labels = np.array(data.units if by == "city" else labels_of(data, by, key="inference.jackknife.by"))
     over = over_pairs(machine)
     types = weighted_setting(prepared, over)
     inside = over(in_pairs, types, [None], np.union1d)

@@ -10,7 +10,6 @@ import numpy as np
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import Types
-from engine.pairs.design import PanelDesign
 from engine.pairs.pair_statistics import PairFeatures, pair_features
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
@@ -56,10 +55,7 @@ def features_of(
 
 def types_of(prepared: Prepared) -> list[tuple[int, int]]:
     """Types of pairs in the sample: two classes, the smaller first."""
-    h = prepared.design.n_classes
-    allowed = (
-        prepared.design.sample.allowed if isinstance(prepared.design, PanelDesign) else np.ones((1, 1), bool)
-    )
+    h, allowed = prepared.design.n_classes, prepared.design.allowed
     return [(g, k) for g in range(h) for k in range(g, h) if allowed[g, k]]
 
 

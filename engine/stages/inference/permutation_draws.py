@@ -34,7 +34,7 @@ from engine.infer.summary import (
     n_assignments,
     permutation_p,
 )
-from engine.pairs.design import PanelDesign
+from engine.pairs.design import PairDesign
 from engine.pairs.pair_statistics import TILE
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
@@ -51,7 +51,6 @@ from engine.stages.inference.pass_inputs import (
     tested_of,
 )
 from engine.stages.inference_checks import strata_of
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 _SHUFFLES = 500  # of pairs, for the figure that shows why they mislead
@@ -67,9 +66,7 @@ def permutation_setting(
     over: Over = in_turn,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
-    design, data = prepared.design, prepared.shared.data
-    assert isinstance(design, PanelDesign)
-    assert isinstance(data, CityData)
+    design = prepared.design
     screened = design.sample.n_kept is not None
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _shared_path(prepared, results) if studentise and invert else None
@@ -83,16 +80,16 @@ def permutation_setting(
         span=span,
     )
     cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
-    strata = strata_of(data, design.sample, wanted.strata)
+    strata = strata_of(prepared.shared.data, design.sample, wanted.strata)
     return Permutation(given, strata, wanted.seed, cells, studentise)
 
 
-def _spans_of_years(design: PanelDesign) -> tuple[Any, Integers | None]:
+def _spans_of_years(design: PairDesign) -> tuple[Any, Integers | None]:
     """Sets of years that types of pairs have rows in, and which of them each type has; None where all have one."""
     kept, h = design.kept_rows, design.n_classes
     if kept is None or (kept == kept[0, 0]).all():
         return None, None
-    allowed = design.sample.allowed
+    allowed = design.allowed
     spans, number = np.unique(kept[allowed], axis=0, return_inverse=True)
     of_type = np.zeros((h, h), dtype=np.int32)
     of_type[allowed] = number.ravel()
