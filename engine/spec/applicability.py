@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.estimate.estimators import ESTIMATORS, Estimator
+from engine.pairs.outcomes import OUTCOMES
+from engine.spec import design
 from engine.spec.job import Job
 from engine.spec.keys import Keys, set_keys
 
@@ -61,8 +63,13 @@ def _source(job: Job) -> str:
 
 def _standardised(job: Job) -> bool:
     columns = [*job.controls.values(), *([job.instrument] if job.instrument else [])]
-    synchronized = any(column.synchronization is not None for column in columns)
-    return job.panel is not None and (job.outcome.synchronization is not None or synchronized)
+    return job.panel is not None and (
+        job.outcome.standardised or any(column.standardised for column in columns)
+    )
+
+
+def _outcomes(names: Iterable[str]) -> str:
+    return " or ".join(f"outcome.{name}" for name in names)
 
 
 def _screened(job: Job) -> bool:
@@ -75,12 +82,11 @@ PANEL = Condition(_PANEL, lambda job: job.panel is not None)
 TABLE = Condition(_TABLE, lambda job: job.pair_table is not None)
 CONTROLLED = Condition(_PANEL, PANEL.holds, "name columns of the pair table in model.regressors")
 LISTED = Condition(_TABLE, TABLE.holds, "a panel job has controls")
-WEIGHED = Condition("outcome.variation", lambda job: job.outcome.variation is not None)
-STANDARDISED = Condition("a synchronization, as outcome or control", _standardised)
-SYNCHRONIZED = Condition("outcome.synchronization", lambda job: job.outcome.synchronization is not None)
+WEIGHED = Condition(_outcomes(design.WEIGHTED), lambda job: job.outcome.kind in design.WEIGHTED)
+STANDARDISED = Condition(f"a {' or '.join(design.STANDARDISED)}, as outcome or control", _standardised)
 CLIPPED = Condition(
-    "outcome.synchronization with infinite: clip",
-    lambda job: SYNCHRONIZED.holds(job) and job.outcome.infinite == "clip",
+    f"{_outcomes(design.STANDARDISED)} with infinite: clip",
+    lambda job: job.outcome.standardised and job.outcome.infinite == "clip",
 )
 TREATED = Condition(
     "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
@@ -112,8 +118,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "pair_table": TABLE,
     "index": PANEL,
     # Outcome and pairs.
-    "outcome.synchronization": PANEL,
-    "outcome.variation": PANEL,
+    **dict.fromkeys((f"outcome.{name}" for name in OUTCOMES), PANEL),
     "outcome.weight": WEIGHED,
     "outcome.window": STANDARDISED,
     "outcome.infinite": ALWAYS,

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
 from engine.infer.errors import ERROR_TYPES
+from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -189,7 +190,7 @@ class Job(Block):
 
     def _check_panel(self) -> None:
         if self.outcome.series is None:
-            raise ValueError("a panel job needs outcome.synchronization or outcome.variation")
+            raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
         covariates = self.matching.covariates if self.matching else None
@@ -264,7 +265,7 @@ class Job(Block):
         for name, index in self.index.items():
             for number, text in enumerate(index.entropy):
                 yield f"index.{name}.entropy[{number}]", parse(text)
-        for key in ("synchronization", "variation", "weight"):
+        for key in (*OUTCOMES, "weight"):
             text = getattr(self.outcome, key)
             if text:
                 yield f"outcome.{key}", parse(text)

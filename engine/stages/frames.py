@@ -22,13 +22,10 @@ EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error"
 
 
 def outcome_name(job: Job) -> str:
-    """``synchronization of development``, ``variation of gdp``, or the outcome column of a pair table."""
-    outcome = job.outcome
+    """Name of the dependent variable: the outcome, or the treatment where the estimator puts it there."""
     if job.model.registered.treatment_as_outcome and job.treatment is not None:
         return job.treatment.name
-    if outcome.series is None:
-        return str(outcome.column)
-    return f"{'synchronization' if outcome.synchronization else 'variation'} of {outcome.series}"
+    return job.outcome.name
 
 
 def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:

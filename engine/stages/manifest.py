@@ -131,7 +131,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     notes = []
     for prepared_pass in prepared:
         outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
-        if outcome.synchronization:
+        if outcome.standardised:
             first, last = years[0], years[-1]
             early = " before the first adoption" if outcome.window == "pre" else ""
             notes.append(

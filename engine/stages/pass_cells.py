@@ -66,8 +66,8 @@ def pass_key(job: Job) -> str:
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)
-    synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
-    if job.panel is None or job.panel.balance == "keep" or synchronized:
+    may_be_infinite = any(job.controls[name].standardised for name in job.used_controls)
+    if job.panel is None or job.panel.balance == "keep" or may_be_infinite:
         content["regressors"] = job.model.regressors or job.used_controls
     return blocks + json.dumps(content, sort_keys=True)
 

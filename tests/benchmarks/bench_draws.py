@@ -62,7 +62,7 @@ class World:
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
         from engine.pairs.centre import standardise
-        from engine.pairs.kernels import synchronization
+        from engine.pairs.outcomes.synchronization import synchronization
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)

@@ -18,7 +18,7 @@ from tolerances import BRUTE
 from engine.infer import permutation
 from engine.infer import permuted_sums as cubes
 from engine.infer.permutation import OBSERVED, Draws, Permutation, drawn_classes, permutation_draws
-from engine.pairs import features
+from engine.pairs import pair_statistics as features
 from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import pass_inputs as shared

@@ -17,7 +17,7 @@ from tolerances import BRUTE
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
-from engine.pairs.features import pair_features
+from engine.pairs.pair_statistics import pair_features
 from engine.pairs.process_cache import forget_all
 from engine.pairs.table_design import TableDesign
 from engine.stages.inference import pass_inputs as shared

@@ -20,8 +20,8 @@ from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_d
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
 from engine.infer.weighted import sort_by_type, weighted_fit
-from engine.pairs.features import PairFeatures, pair_features
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.pair_statistics import PairFeatures, pair_features
 from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
 
