@@ -130,7 +130,7 @@ class PairDesign(Protocol):
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        """Standardised city series among `city_arrays` ``[n_units, n_years]``: where two of one coincide, a pair-year is infinite."""
+        """Standardised series among city arrays: a pair-year in which two of a series coincide is infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
