@@ -8,11 +8,12 @@ them (``engine.tables.arithmetic``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
+from engine.infer.errors import ERROR_TYPES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -41,7 +42,10 @@ from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
 AnyBlock = TypeVar("AnyBlock", bound=Block)
-ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]
+if TYPE_CHECKING:
+    ErrorKind = str
+else:  # pydantic reads the names, a type checker cannot
+    ErrorKind = Literal[tuple(ERROR_TYPES)]
 
 
 class Model(Block):
@@ -73,7 +77,7 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        ["pair", "city", "dyadic", "jackknife"],
+        list(ERROR_TYPES),
         description="standard-error types, in the order of the rows of a table",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")

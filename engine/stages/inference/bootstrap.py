@@ -14,7 +14,7 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
-from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
+from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
@@ -31,7 +31,7 @@ _HEAVY = 16  # replicates of one task where each is a whole pipeline
 class _NodeSetting:
     """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
 
-    types: Types
+    types: TypedPairs
     cells: tuple[Tested, ...]
     here: tuple[Array, ...]
     seed: int
