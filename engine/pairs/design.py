@@ -129,7 +129,7 @@ class PairDesign(Protocol):
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        """Standardised series ``[n_units, n_years]`` of `city_arrays`; equal ones make a pair-year infinite."""
+        """Standardised series among city arrays: a pair-year in which two of a series coincide is infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -68,7 +67,7 @@ class TableReport:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain lists, strings and numbers, ready for JSON; undefined numbers become None."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
         plain["columns"] = [
@@ -146,7 +145,7 @@ def weightless_note(count: int, total: int) -> str:
     return f"{count:,} of {total:,} rows have weight zero and are left out"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return list(value) if isinstance(value, tuple) else value

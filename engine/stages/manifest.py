@@ -10,7 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
 
 from engine.pairs.design import FilterStep
 from engine.report.adopters import FEW
@@ -39,7 +38,7 @@ def make_manifest(
     seconds: Mapping[str, float],
     place: Machine,
     notes: Sequence[str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
     job, loaded = plan.loaded.job, distinct_data(prepared)
     steps = {
@@ -73,7 +72,7 @@ def make_manifest(
     }
 
 
-def _circumstances(place: Machine) -> dict[str, Any]:
+def _circumstances(place: Machine) -> dict[str, object]:
     """Memory, devices, workers and versions: what may differ between runs of one job on the same data."""
     import jax
 
@@ -141,14 +140,14 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, Any]]:
+def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, object]]:
     """Every further table, each once: joined to the first panel, or of another cell."""
     sources = [source for job_data in loaded for source in job_data.sources]
     entries = [_source_entry(source) for source in sources]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]][1:]
 
 
-def _source_entry(source: SourceTable) -> dict[str, Any]:
+def _source_entry(source: SourceTable) -> dict[str, object]:
     return {
         "source": source.name,
         "description": source.description,
@@ -179,9 +178,9 @@ def _absorption_warnings(estimated: Estimated) -> list[str]:
     return warnings
 
 
-def _cell_entry(estimated: Estimated) -> dict[str, Any]:
+def _cell_entry(estimated: Estimated) -> dict[str, object]:
     cell, model = estimated.cell, estimated.cell.job.model
-    entry: dict[str, Any] = {"cell": cell.id, "number": cell.number, "label": cell.label}
+    entry: dict[str, object] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
@@ -190,7 +189,7 @@ def _cell_entry(estimated: Estimated) -> dict[str, Any]:
     return entry
 
 
-def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, Any]:
+def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, object]:
     entries = [{"step": step.step, "pairs": step.pairs, "rows": step.rows} for step in steps]
     entries.append({"step": "in the regression", "pairs": estimated.fit.n_pairs, "rows": estimated.fit.n_obs})
     return {

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from engine.errors import InputError, readable
 from engine.stages.output import MANIFEST
 from engine.stages.stored_frames import read_frames
+
+Content = TypeVar("Content", dict[str, Any], list[Any])
 
 _REMEDY = "run the job again"
 _MOST_JSON = 200_000_000  # bytes of a JSON file; a manifest of ten thousand cells has some 20 million
@@ -154,7 +156,7 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _read_json(path: Path, kind: type) -> Any:
+def _read_json(path: Path, kind: type[Content]) -> Content:
     with readable(path, remedy=_REMEDY):
         if _regular(path).stat().st_size > _MOST_JSON:
             raise InputError(f"the file is larger than {_MOST_JSON:,} bytes", where=str(path), remedy=_REMEDY)
@@ -186,7 +188,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         raise InputError("cells or confidence are impossible: it is damaged", where=str(path), remedy=_REMEDY)
 
 
-def _check_types(path: Path, entry: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+def _check_types(path: Path, entry: object, types: Mapping[str, type | tuple[type, ...]]) -> None:
     if not isinstance(entry, Mapping):
         raise InputError(
             f"holds {str(entry)[:40]!r} where a mapping belongs", where=str(path), remedy=_REMEDY
