@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.arrays import Array
 from engine.errors import InputError
-from engine.estimate.matching import balance, match
+from engine.estimate.matching import MatchOptions, balance, match
 from engine.pairs.design import Matches
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Adoption, policy_paths
@@ -92,10 +92,12 @@ def match_pairs(
         y[whole],
         ids=ids[whole],
         groups=None if groups is None else groups[whole],
-        caliper=rule.caliper,
-        replacement=rule.replacement,
-        common_support=rule.common_support,
-        seed=rule.seed,
+        options=MatchOptions(
+            caliper=rule.caliper,
+            replacement=rule.replacement,
+            common_support=rule.common_support,
+            seed=rule.seed,
+        ),
     )
     if not len(found.rows):
         raise InputError("no treated pair finds a partner", where="matching", remedy="widen the caliper")
