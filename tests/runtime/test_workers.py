@@ -103,7 +103,7 @@ def test_no_worker_comes(cluster: LocalCluster) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
         with pytest.raises(RunError, match=r"the queue has had no worker for 0\.3 s\n  remedy: wait"):
-            wait_for_workers(client, seconds=0.3, who="the queue", remedy="wait")
+            wait_for_workers(client, seconds=0.3, waited_for="the queue", remedy="wait")
 
 
 @pytest.mark.parametrize(
