@@ -27,7 +27,7 @@ _SHOWN, _LARGEST = 30, 20_000_000
 
 
 class Grid:
-    """City-years of a table, read column by column as they are asked for.
+    """City-years of a table, read column by column as they are needed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Names that are nearly the same: which rules make them so, and which name stands where they are merged."""
+"""Names that are nearly the same: the rules by which they differ, and the name of those that are merged."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class NearDuplicates:
 def merge_names(counts: Mapping[str, int], merge_rules: Collection[Rule], *, source: str) -> dict[str, str]:
     """The name that each normalised name goes by, where names that differ only by the merge rules are one.
 
-    Of the names of a group, the one that most rows write stands for all (the first in sorting order where several do).
+    Of the names of a group, the most frequent stands for all (the first in sorting order where several are).
 
     Parameters
     ----------
@@ -83,13 +83,13 @@ def merge_names(counts: Mapping[str, int], merge_rules: Collection[Rule], *, sou
         Where ``suffix`` could join a name to either of two (吉林 beside 吉林省 and 吉林市).
     """
     groups = _groups(counts, frozenset(merge_rules))
-    standing_names: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for group in groups:
         if "suffix" in merge_rules:
             _refuse_ambiguous(group, merge_rules, source)
-        standing_name = min(group, key=lambda name: (-counts[name], name))
-        standing_names |= dict.fromkeys(group, standing_name)
-    return standing_names
+        most_frequent = min(group, key=lambda name: (-counts[name], name))
+        name_of |= dict.fromkeys(group, most_frequent)
+    return name_of
 
 
 def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:

@@ -1,4 +1,4 @@
-"""The text of a file as UTF-8: which encoding it has, and where a guess would be a wrong one."""
+"""The text of a file as UTF-8: its encoding is recognised, or refused where it would be a guess."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _gb18030(content: bytes, layout: Layout, *, source: str) -> bytes:
     western = _as_western(word.encode("gb18030"))
     western_reading = f" and '{western}' in cp1252" if western else ""
     raise InputError(
-        f"the encoding is not clear: '{word}' is what stands there in GB18030{western_reading}",
+        f"the encoding is not clear: the text reads '{word}' in GB18030{western_reading}",
         where=source,
         remedy=f"state {layout.named('encoding')}: {'cp1252' if western else _OTHERS}, or gb18030 if that is "
         "right; or save the file as UTF-8",
@@ -171,7 +171,7 @@ def _refuse_nul(content: bytes, text: bytes, layout: Layout, *, source: str) -> 
     row = text.count(b"\n", 0, text.index(b"\0")) + 1
     wide = content.count(b"\0") > len(content) // 8
     raise InputError(
-        "a NUL character stands in the text",
+        "the text contains a NUL character",
         where=f"{source}: row {row}",
         remedy=f"state {layout.named('encoding')}: utf-16-le"
         if wide

@@ -86,7 +86,7 @@ def refuse_twice(names: Sequence[str], *, source: str, numbers: Sequence[int] | 
         numbers = range(1, len(names) + 1) if numbers is None else numbers
         places = [str(number) for number, name in zip(numbers, names, strict=True) if name == repeated[0]]
         raise InputError(
-            f"the header '{repeated[0]}' stands over columns {', '.join(places)}",
+            f"the header '{repeated[0]}' is repeated in columns {', '.join(places)}",
             where=source,
             remedy="rename all but one",
         )

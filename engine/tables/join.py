@@ -87,7 +87,7 @@ def _city_names(
     panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[Rule]
 ) -> tuple[pd.Index, pd.Index]:
     """Normalised and merged city of every row of the panel, "" where it has none, and of every row of the table."""
-    read_labels([panel_cities], source="panel.source")  # so that its faults are not laid at the table
+    read_labels([panel_cities], source="panel.source")  # so that its errors do not name the table
     labels = read_labels([panel_cities, table["city"]], source=source, merge=merge)
     panel_codes, codes = labels.codes
     _refuse_nameless(table, codes, source)
@@ -180,7 +180,7 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
 
 
 def _readable_years(column: pd.Series) -> Array:
-    """Years of the panel, NaN where a cell has none; what is wrong with them is told when the panel is read."""
+    """Years of the panel, NaN where a cell has none; errors in them are raised when the panel is read."""
     try:
         return read_years(column, source="", optional=True)[0]
     except InputError:

@@ -196,7 +196,7 @@ def _refuse_unnameable(
         (
             lambda text: any(map(_control, text)),
             "the name {} holds a control character",
-            "take it out; it does not show on a screen",
+            "remove it; it does not show on a screen",
         ),
         (
             lambda text: text.strip() in EXCEL_ERRORS,

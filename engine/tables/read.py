@@ -172,7 +172,7 @@ def _refuse_misplaced(path: Path, ending: str, layout: Layout) -> None:
     """Raises InputError for a statement about the file that files of its kind have no place for."""
     if layout.sheet is not None and ending not in _EXCEL:
         raise InputError(
-            f"sheet '{layout.sheet}' is asked for, but only Excel files have sheets", where=shown(path)
+            f"sheet '{layout.sheet}' is requested, but only Excel files have sheets", where=shown(path)
         )
     if layout.encoding is not None and ending not in SEPARATORS:
         raise InputError(
@@ -183,6 +183,6 @@ def _refuse_misplaced(path: Path, ending: str, layout: Layout) -> None:
         raise InputError(
             "header or skip_rows is given, but the columns of Parquet have names of their own",
             where=shown(path),
-            remedy="take it out",
+            remedy="remove it",
         )
     layout.check(shown(path))

@@ -145,7 +145,7 @@ class _SheetReader:
             return
         column = self.cells.columns.setdefault(self._column, {})
         if self._row in column:
-            raise Damaged(f"{self._here()} stands there twice")
+            raise Damaged(f"{self._here()} occurs twice")
         column[self._row] = value
 
     def _problem(self, text: str) -> str | None:

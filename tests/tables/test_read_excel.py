@@ -272,7 +272,7 @@ def test_shared_texts_readings_prefixes_and_cells_without_reference(tmp_path: Pa
         ('<row r="1"><c r="A2"><v>1</v></c></row>', "has a cell 'A2' in row 1"),
         (
             '<row r="1"><c r="A1"><v>1</v></c><c r="A1"><v>2</v></c></row>',
-            "cell A1 of sheet 's' stands there twice",
+            "cell A1 of sheet 's' occurs twice",
         ),
         ('<row r="1"><c r="A1"><v>abc</v></c></row>', "cell A1 of sheet 's' holds 'abc' as a number"),
         ('<row r="1"><c r="A1"><v>1_0</v></c></row>', "holds '1_0' as a number"),

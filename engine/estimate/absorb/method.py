@@ -216,7 +216,7 @@ class _Absorption:
                 for inverse, effect in zip(plan.block_inverses, plan.effects, strict=True)
             ):
                 raise InputError(
-                    f"'{plan.names[-1]}' is too large to be taken out by itself",
+                    f"'{plan.names[-1]}' is too large to be absorbed by itself",
                     remedy="use the method conjugate_gradient",
                 )
             return self._iterate(rows, "sweeps")
