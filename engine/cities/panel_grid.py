@@ -26,7 +26,7 @@ from engine.tables.years import check_years, read_years
 _SHOWN, _LARGEST = 30, 20_000_000
 
 
-class Grid:
+class CityYearGrid:
     """City-years of a table, read column by column as they are needed.
 
     Parameters

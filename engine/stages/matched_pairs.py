@@ -10,7 +10,8 @@ import pandas as pd
 
 from engine.arrays import Array
 from engine.errors import InputError
-from engine.estimate.matching import MatchOptions, balance, match
+from engine.estimate.covariate_balance import balance
+from engine.estimate.matching import MatchOptions, match
 from engine.pairs.design import Matches
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Adoption, policy_paths

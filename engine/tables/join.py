@@ -10,8 +10,8 @@ import pandas as pd
 from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
 from engine.tables import cell_values as cells
-from engine.tables.alike import Rule, near_duplicates
 from engine.tables.labels import read_labels
+from engine.tables.near_duplicates import MergeRule, near_duplicates
 from engine.tables.years import read_years
 
 _KEYS = ("city", "year")
@@ -26,7 +26,7 @@ def join(
     city: str,
     year: str,
     missing: float | None,
-    merge: Collection[Rule] = (),
+    merge: Collection[MergeRule] = (),
 ) -> pd.DataFrame:
     """The panel with the columns of another table.
 
@@ -84,7 +84,7 @@ def _refuse_columns(frame: pd.DataFrame, table: pd.DataFrame, *, source: str, ci
 
 
 def _city_names(
-    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[Rule]
+    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[MergeRule]
 ) -> tuple[pd.Index, pd.Index]:
     """Normalised and merged city of every row of the panel, "" where it has none, and of every row of the table."""
     read_labels([panel_cities], source="panel.source")  # so that its errors do not name the table
@@ -125,7 +125,7 @@ def join_notes(
     source: str,
     city: str,
     last: int,
-    merge: Collection[Rule] = (),
+    merge: Collection[MergeRule] = (),
 ) -> list[str]:
     """Notes on the rows of another table that find no place in the panel.
 

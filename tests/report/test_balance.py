@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.estimate.matching import balance
+from engine.estimate.covariate_balance import balance
 from engine.report.balance import balance_figure, balance_table, balance_text
 from engine.report.figures import figure_bytes
 from engine.report.tables import number
