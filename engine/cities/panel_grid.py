@@ -27,8 +27,8 @@ from engine.tables.years import check_years, read_years
 _SHOWN, _LARGEST = 30, 20_000_000
 
 
-class Grid:
-    """City-years of a table, read column by column as they are asked for.
+class CityYearGrid:
+    """City-years of a table, read column by column as they are needed.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from engine.estimate.matching import MEASURES
+from engine.estimate.covariate_balance import MEASURES
 from engine.report.figures import figure_style, in_lines
 from engine.report.grid import Entry, Row, Table
 from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE

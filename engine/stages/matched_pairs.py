@@ -11,7 +11,8 @@ import pandas as pd
 from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.estimate.matching import Matched, balance, match
+from engine.estimate.covariate_balance import balance
+from engine.estimate.matching import Matched, MatchOptions, match
 from engine.pairs.gravity import PairSample
 from engine.pairs.panel_design import Matches
 from engine.pairs.regressors import REGRESSORS
@@ -107,10 +108,12 @@ def match_pairs(
         is_treated,
         ids=candidates.ids[complete],
         groups=None if candidates.groups is None else candidates.groups[complete],
-        caliper=matching.caliper,
-        replacement=matching.replacement,
-        common_support=matching.common_support,
-        seed=matching.seed,
+        options=MatchOptions(
+            caliper=matching.caliper,
+            replacement=matching.replacement,
+            common_support=matching.common_support,
+            seed=matching.seed,
+        ),
     )
     if not len(matched.rows):
         raise InputError("no treated pair finds a partner", where="matching", remedy="widen the caliper")

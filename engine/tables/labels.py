@@ -4,7 +4,7 @@ Names are always normalised (`normalize`): Unicode NFKC, so that full-width and 
 accents composed or not, are the same; edges stripped; inner blanks of every kind one blank; characters
 without width (byte-order mark, zero-width joiner, direction marks) dropped. Names that are still nearly the
 same (case, leading zeros, blanks, accents, a missing 市) are never joined in silence: `Labels.warnings`
-lists them, and ``merge`` joins those that the user names (`engine.tables.alike.Rule`).
+lists them, and ``merge`` joins those that the user names (`engine.tables.near_duplicates.MergeRule`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pandas as pd
 
 from engine.arrays import LongIntegers
 from engine.errors import InputError
-from engine.tables.alike import RULES, Rule, merge_names, near_duplicates
+from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
 EXCEL_ERRORS = frozenset(
@@ -75,7 +75,9 @@ class Labels:
         )
         more = "; ..." if len(groups) > _SHOWN else ""
         rules = ", ".join(
-            merge_rule for merge_rule in RULES if any(merge_rule in group.merge_rules for group in groups)
+            merge_rule
+            for merge_rule in MERGE_RULES
+            if any(merge_rule in group.merge_rules for group in groups)
         )
         return [
             f"{source}: {what} that are spelled nearly alike and count as different: {shown}{more}; if they are "
@@ -83,7 +85,7 @@ class Labels:
         ]
 
 
-def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[Rule] = ()) -> Labels:
+def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[MergeRule] = ()) -> Labels:
     """Names of units out of the columns of a table that hold them.
 
     Parameters
@@ -196,7 +198,7 @@ def _refuse_unnameable(
         (
             lambda text: any(map(_control, text)),
             "the name {} holds a control character",
-            "take it out; it does not show on a screen",
+            "remove it; it does not show on a screen",
         ),
         (
             lambda text: text.strip() in EXCEL_ERRORS,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.estimate.matching import balance
+from engine.estimate.covariate_balance import balance
 from engine.report.balance import balance_figure, balance_table, balance_text
 from engine.report.figures import figure_bytes
 from engine.report.tables import number
@@ -186,7 +186,7 @@ def test_frames_without_differences_are_refused() -> None:
 
 def test_neither_jax_nor_matplotlib_is_imported_for_numbers() -> None:
     code = (
-        "import sys, numpy as np, engine.report.balance as b, engine.estimate.matching as m\n"
+        "import sys, numpy as np, engine.report.balance as b, engine.estimate.covariate_balance as m\n"
         "b.balance_text(m.balance(np.arange(8.0)[:, None], np.arange(8) % 2 > 0, np.ones(8), names=['x']))\n"
         "assert 'matplotlib' not in sys.modules and 'jax' not in sys.modules"
     )

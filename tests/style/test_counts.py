@@ -15,12 +15,12 @@ import sizes
 from engine_source import Module, functions, parse_module, read_engine
 
 LIMITS = {
-    "vague": 14.27,
-    "one_letter": 4.25,
-    "class_names": 12,
-    "file_names": 18,
-    "long_functions": 25,
-    "parameters": 13,
+    "vague": 9.03,
+    "one_letter": 4.19,
+    "class_names": 6,
+    "file_names": 4,
+    "long_functions": 17,
+    "parameters": 9,
     "largest_file": 400,
     "circles": 0,
     "aliases": 123,
@@ -28,7 +28,7 @@ LIMITS = {
     "design_checks": 0,
     "asserts": 6,
     "estimator_tests": 29,
-    "what": 84,
+    "what": 49,
     "new_estimator": 15,
     "new_error": 13,
     "new_outcome": 8,
@@ -38,8 +38,8 @@ LIMITS = {
     "factor": 4,
     "palette": 4,
     "error_names": 5,
-    "readme": 511,
-    "readme_zh": 252,
+    "readme": 200,
+    "readme_zh": 200,
 }
 """The most of each figure: what it is today, or its goal where that is reached. Only ever lower one."""
 

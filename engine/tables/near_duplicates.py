@@ -1,4 +1,4 @@
-"""Names that are nearly the same: which rules make them so, and which name stands where they are merged."""
+"""Names that are nearly the same: the rules by which they differ, and the name of those that are merged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal, get_args
 
 from engine.errors import InputError
 
-Rule = Literal["case", "zeros", "blanks", "suffix", "accents"]
+MergeRule = Literal["case", "zeros", "blanks", "suffix", "accents"]
 """How two names may differ and yet be one: ``Nanchang`` and ``NANCHANG``, ``2`` and ``02``, ``南昌 市`` and
 ``南昌市``, ``南昌`` and ``南昌市``, ``Zürich`` and ``Zurich``."""
 
-RULES: tuple[Rule, ...] = get_args(Rule)
+MERGE_RULES: tuple[MergeRule, ...] = get_args(MergeRule)
 _SUFFIXES = (
     *(
         "特别行政区",
@@ -60,20 +60,22 @@ class NearDuplicates:
     """Names that are one under the merge rules."""
 
     names: tuple[str, ...]
-    merge_rules: tuple[Rule, ...]
+    merge_rules: tuple[MergeRule, ...]
 
 
-def merge_names(counts: Mapping[str, int], merge_rules: Collection[Rule], *, source: str) -> dict[str, str]:
+def merge_names(
+    counts: Mapping[str, int], merge_rules: Collection[MergeRule], *, source: str
+) -> dict[str, str]:
     """The name that each normalised name goes by, where names that differ only by the merge rules are one.
 
-    Of the names of a group, the one that most rows write stands for all (the first in sorting order where several do).
+    Of the names of a group, the most frequent stands for all (the first in sorting order where several are).
 
     Parameters
     ----------
     counts : mapping of str to int
         Rows that write each name.
     merge_rules : collection of str
-        See `Rule`.
+        See `MergeRule`.
     source : str
         File, for messages.
 
@@ -83,28 +85,28 @@ def merge_names(counts: Mapping[str, int], merge_rules: Collection[Rule], *, sou
         Where ``suffix`` could join a name to either of two (吉林 beside 吉林省 and 吉林市).
     """
     groups = _groups(counts, frozenset(merge_rules))
-    standing_names: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for group in groups:
         if "suffix" in merge_rules:
             _refuse_ambiguous(group, merge_rules, source)
-        standing_name = min(group, key=lambda name: (-counts[name], name))
-        standing_names |= dict.fromkeys(group, standing_name)
-    return standing_names
+        most_frequent = min(group, key=lambda name: (-counts[name], name))
+        name_of |= dict.fromkeys(group, most_frequent)
+    return name_of
 
 
 def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:
     """Groups of two or more normalised names that are one under all rules, each with the rules it takes."""
-    duplicates = []
-    for group in _groups(names, frozenset(RULES)):
+    duplicates, all_rules = [], frozenset(MERGE_RULES)
+    for group in _groups(names, all_rules):
         if len(group) > 1:
             necessary = tuple(
-                merge_rule for merge_rule in RULES if len(_groups(group, frozenset(RULES) - {merge_rule})) > 1
+                merge_rule for merge_rule in MERGE_RULES if len(_groups(group, all_rules - {merge_rule})) > 1
             )
             duplicates.append(NearDuplicates(tuple(group), necessary or _sufficient_rules(group)))
     return tuple(duplicates)
 
 
-def merge_key(name: str, merge_rules: Collection[Rule]) -> str:
+def merge_key(name: str, merge_rules: Collection[MergeRule]) -> str:
     """The text that names share which differ only by the merge rules; for ``suffix`` see `stems`."""
     if "accents" in merge_rules and not name.isascii():
         name = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
@@ -128,7 +130,7 @@ def stems(key: str) -> list[str]:
     return sorted(stem for stem in cut if len(stem) > 1)
 
 
-def _groups(names: Iterable[str], merge_rules: frozenset[Rule]) -> list[list[str]]:
+def _groups(names: Iterable[str], merge_rules: frozenset[MergeRule]) -> list[list[str]]:
     """Names, sorted, by the text that they share under the merge rules."""
     by_key: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -148,17 +150,17 @@ def _groups(names: Iterable[str], merge_rules: frozenset[Rule]) -> list[list[str
     return [sorted(group) for group in by_home.values()]
 
 
-def _sufficient_rules(group: Sequence[str]) -> tuple[Rule, ...]:
+def _sufficient_rules(group: Sequence[str]) -> tuple[MergeRule, ...]:
     """Rules that merge a group in which no single rule is necessary, since two of them explain the same."""
-    needed_rules: list[Rule] = list(RULES)
-    for merge_rule in RULES:
+    needed_rules: list[MergeRule] = list(MERGE_RULES)
+    for merge_rule in MERGE_RULES:
         fewer = frozenset(needed_rules) - {merge_rule}
         if len(_groups(group, fewer)) == 1:
             needed_rules.remove(merge_rule)
     return tuple(needed_rules)
 
 
-def _refuse_ambiguous(group: Sequence[str], merge_rules: Collection[Rule], source: str) -> None:
+def _refuse_ambiguous(group: Sequence[str], merge_rules: Collection[MergeRule], source: str) -> None:
     exact_rules = [merge_rule for merge_rule in merge_rules if merge_rule != "suffix"]
     with_suffix: dict[str, dict[str, str]] = {}
     keys = {merge_key(name, exact_rules): name for name in group}

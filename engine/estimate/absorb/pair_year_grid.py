@@ -83,7 +83,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PairYearGrid:
     """Rows as pairs x years.
 
     Attributes
@@ -177,7 +177,7 @@ def _averages(n_pairs: int, n_years: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.full(n_rows, 1 / n_years), np.arange(n_rows, dtype=np.int32), pointer))
 
 
-def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) -> Grid | None:
+def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) -> PairYearGrid | None:
     """The grid that rows form, or None: two effects, as many rows of each level of the first, next to each other."""
     if len(effects) != 2 or effects[0].members != 1:
         return None
@@ -204,7 +204,7 @@ def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) ->
         if not (by_pair == by_pair[:, :1]).all():
             return None
         weights = np.ascontiguousarray(by_pair[:, 0])
-    return Grid(n_years, groups, n_groups, weights, threads)
+    return PairYearGrid(n_years, groups, n_groups, weights, threads)
 
 
 def _numbered(codes: AnyIntegers, size: int) -> tuple[AnyIntegers, int]:
