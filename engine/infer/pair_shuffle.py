@@ -62,9 +62,9 @@ def shuffled_sums(setting: Shuffles, block: Integers) -> Array:
     sums = np.zeros((len(block), len(given.types), pairs.width))
     with double_precision():
         for tile in pairs.tiles(base):
-            own = labels[:, tile.at : tile.at + len(tile.i)]
-            own[:, : tile.fresh - tile.at] = -1
-            more = _of_types(jnp.asarray(own), tile.features, n_types=len(given.types))
+            own = labels[:, tile.start : tile.start + len(tile.i)]
+            own[:, : tile.fresh - tile.start] = -1
+            more = _of_types(jnp.asarray(own), tile.statistics, n_types=len(given.types))
             sums += np.asarray(more)[: len(block)]
     return given.own_columns(sums)
 

@@ -154,10 +154,10 @@ def _dyadic_variances(
     ]
     states = [_empty(given.pairs.n_units, len(classes), term.kinds.n_targets) for term in terms]
     for tile in given.pairs.tiles(int(screens.max())):
-        pairs = tuple(on_all_devices(part) for part in (tile.features, tile.i, tile.j))
+        pairs = tuple(on_all_devices(part) for part in (tile.statistics, tile.i, tile.j))
         for number, term in enumerate(terms):
             states[number] = _add_influences(
-                states[number], *pairs, tile.at, tile.fresh, city, limits, term.shared, term.own, term.turn,
+                states[number], *pairs, tile.start, tile.fresh, city, limits, term.shared, term.own, term.turn,
                 kinds=term.kinds,
             )  # fmt: skip
     out, rest = [], iter(states)

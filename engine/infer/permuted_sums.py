@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from engine.arrays import Array, Flags, Integers, LongIntegers
-from engine.pairs.pair_statistics import PairFeatures, Tile
+from engine.pairs.pair_statistics import PairStatistics, TableTile
 from engine.pairs.process_cache import ProcessCache
 
 _TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums
@@ -35,7 +35,7 @@ class Assignments:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     classes : int32 ``[n_units]``
         Observed classes; the last class is never.
     allowed : bool ``[n_classes, n_classes]``
@@ -48,7 +48,7 @@ class Assignments:
         Where the years of a pair depend on its type, which of the spans of ``pairs`` it has.
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     classes: Integers
     allowed: Flags
     recompute: bool
@@ -123,15 +123,15 @@ _SUMS: ProcessCache[tuple[Array, Array, Flags]] = ProcessCache()
 def prepare(given: Assignments) -> Prepared:
     """Row sums and total of the base screen, which a process makes once for all blocks of draws that it gets."""
     pairs = given.pairs
-    return Prepared(given, *_SUMS.get((pairs.key, pairs.kept), lambda: _base_sums(pairs, given.base)))
+    return Prepared(given, *_SUMS.get((pairs.key, pairs.in_memory), lambda: _base_sums(pairs, given.base)))
 
 
-def _base_sums(pairs: PairFeatures, base: int) -> tuple[Array, Array, Flags]:
+def _base_sums(pairs: PairStatistics, base: int) -> tuple[Array, Array, Flags]:
     rows = np.zeros((pairs.n_units, pairs.width))
     used = np.empty((base, pairs.width // pairs.layout.size), dtype=bool)
     for tile in pairs.tiles(base, length=_TILE):
-        part = slice(tile.fresh - tile.at, base - tile.at)
-        features = np.asarray(tile.features)[part]
+        part = slice(tile.fresh - tile.start, base - tile.start)
+        features = np.asarray(tile.statistics)[part]
         ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
         rows += _sums(features, ends, np.arange(0, len(ends) + 1, 2), np.ones(len(ends)), pairs.n_units)
         used[tile.fresh : tile.fresh + len(features)] = features[:, :: pairs.layout.size] > 0
@@ -198,15 +198,15 @@ def _treated_pairs(given: Assignments, classes: Any) -> tuple[Array, Integers]:
     for tile in pairs.tiles(pairs.n_pairs if given.recompute else base, length=_TILE):
         one, other = classes[tile.i], classes[tile.j]
         found = np.flatnonzero(np.maximum(one, other) < n_treated)
-        found = found[np.searchsorted(found, (tile.fresh - tile.at) * n_draws) :]
+        found = found[np.searchsorted(found, (tile.fresh - tile.start) * n_draws) :]
         a, b = one.ravel()[found], other.ravel()[found]
         draw = found % n_draws
         if given.recompute:
             out = ~given.allowed[a, b]
-            rank = tile.at + found // n_draws
+            rank = tile.start + found // n_draws
             before += np.bincount(draw[out & (rank < given.middle)], minlength=n_draws)
             late.append(np.stack([rank, draw])[:, out & (rank >= given.middle)])
-        inside = np.searchsorted(found, (base - tile.at) * n_draws)
+        inside = np.searchsorted(found, (base - tile.start) * n_draws)
         if inside:
             low, high = np.minimum(a, b)[:inside], np.maximum(a, b)[:inside]
             where = (draw[:inside] * n_treated + low) * n_treated + high
@@ -240,22 +240,22 @@ def _corrections(given: Assignments, classes: Any, screens: Integers) -> Array:
     low, high = min(given.base, int(screens.min())), max(given.base, int(screens.max()))
     sums = np.zeros((n_draws * n_types, given.pairs.width))
     for tile in given.pairs.tiles(high, start=low):
-        rank = tile.at + np.arange(len(tile.i))[:, None]
+        rank = tile.start + np.arange(len(tile.i))[:, None]
         moved = ((rank < screens) != (rank < given.base)) & (rank >= tile.fresh)
         found = np.flatnonzero(moved)
         pair, draw = np.divmod(found, n_draws)
         kind = numbers[classes[tile.i[pair], draw], classes[tile.j[pair], draw]]
         found, pair, draw, kind = (part[kind >= 0] for part in (found, pair, draw, kind))
-        sign = np.where(tile.at + pair >= given.base, 1.0, -1.0)
+        sign = np.where(tile.start + pair >= given.base, 1.0, -1.0)
         sums += _of_tile(tile, found, draw * n_types + kind, sign, n_draws, len(sums))
     return sums.reshape(n_draws, n_types, -1)
 
 
 def _of_tile(
-    tile: Tile, found: LongIntegers, where: LongIntegers, sign: Array, n_draws: int, n_sums: int
+    tile: TableTile, found: LongIntegers, where: LongIntegers, sign: Array, n_draws: int, n_sums: int
 ) -> Array:
     """Sums ``[n_sums, size]`` of signed rows of a tile; ``found``: positions in [pair, draw], added to ``where``."""
-    return _sums(np.asarray(tile.features), where, _starts(found, len(tile.i), n_draws), sign, n_sums)
+    return _sums(np.asarray(tile.statistics), where, _starts(found, len(tile.i), n_draws), sign, n_sums)
 
 
 def _starts(found: LongIntegers, n_rows: int, n_draws: int) -> LongIntegers:

@@ -24,7 +24,7 @@ from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.guard import guarded_variances
-from engine.pairs.pair_statistics import PairFeatures
+from engine.pairs.pair_statistics import PairStatistics
 from engine.pairs.process_cache import ProcessCache
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache
@@ -58,14 +58,14 @@ class Types:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     classes : int32 ``[n_units]``
     kinds : int32 ``[n_classes, n_classes]``
         Type of the pairs of two classes; negative for those outside the sample.
     n_types : int
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     classes: Integers
     kinds: Integers
     n_types: int
@@ -73,7 +73,7 @@ class Types:
     def sorted(self) -> Weighted:
         """The pairs by type, as this process keeps them."""
         pairs = self.pairs
-        key = (pairs.key, pairs.kept, self.kinds.tobytes(), self.classes.tobytes())
+        key = (pairs.key, pairs.in_memory, self.kinds.tobytes(), self.classes.tobytes())
         return _SORTED.get(
             key,
             lambda: sort_by_type(
@@ -91,7 +91,7 @@ class Weighted:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     pair_type : int ``[n_pairs]``
         Negative for pairs outside the sample.
     n_types : int
@@ -101,7 +101,7 @@ class Weighted:
         One a tile of that length, all of one shape.
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     pair_type: Integers
     n_types: int
     length: int
@@ -122,21 +122,21 @@ class Weighted:
         return np.flatnonzero(self.meets.any(axis=1))
 
 
-def whole_on_device(pairs: PairFeatures) -> bool:
+def whole_on_device(pairs: PairStatistics) -> bool:
     """Whether the table is one slab, so that it is brought to the device once and stays there."""
     return pairs.n_pairs <= _SLAB
 
 
-def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weighted:
+def sort_by_type(pairs: PairStatistics, pair_type: Integers, n_types: int) -> Weighted:
     """Order the pairs of the sample by type.
 
     ``pair_type`` int ``[n_pairs]``, negative outside the sample; pairs without statistics are put outside too.
     """
     mine, tiles = np.array(pair_type), []
     for tile in pairs.tiles(pairs.n_pairs, length=_SLAB):
-        own = mine[tile.at : tile.at + len(tile.i)]
-        own[np.asarray(tile.features)[:, 0] == 0] = -1
-        tiles.append((tile.at, tile.fresh, own))
+        own = mine[tile.start : tile.start + len(tile.i)]
+        own[np.asarray(tile.statistics)[:, 0] == 0] = -1
+        tiles.append((tile.start, tile.fresh, own))
     length = max(1, min(_PAIRS, int(np.bincount(mine[mine >= 0], minlength=1).max())))
     steps: list[list[Any]] = []
     for at, fresh, own in tiles:
@@ -150,7 +150,7 @@ def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weig
     return Weighted(pairs, mine, n_types, min(_SLAB, len(mine)), slabs)
 
 
-def _slab(pairs: PairFeatures, steps: list[Any], shape: tuple[int, int]) -> Slab:
+def _slab(pairs: PairStatistics, steps: list[Any], shape: tuple[int, int]) -> Slab:
     rows, kind = np.zeros(shape, dtype=np.int32), np.zeros(shape[0], dtype=np.int32)
     i, j = np.full((2, *shape), pairs.n_units, dtype=np.int32)
     for number, (at, where, own) in enumerate(steps):
@@ -245,7 +245,7 @@ def _placed(setting: Weighted, transposed: bool) -> Iterator[Any]:
     pairs = setting.pairs
     for slab, tile in zip(setting.slabs, pairs.tiles(pairs.n_pairs, length=setting.length), strict=True):
         features, rows, i, j, kind = (
-            on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.kind)
+            on_all_devices(part) for part in (tile.statistics, slab.rows, slab.i, slab.j, slab.kind)
         )
         yield _laid_out(features, rows, transposed), i, j, kind
 

@@ -130,7 +130,7 @@ class PairDesign(Protocol):
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        """Standardised series ``[n_units, n_years]`` among `city_arrays`: where two cities coincide, a pair is infinite."""
+        """Standardised series ``[n_units, n_years]`` among `city_arrays`: equal ones make a pair infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""

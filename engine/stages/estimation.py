@@ -315,7 +315,7 @@ def _products(
         )
         for number, one in enumerate(block):
             k = len(one.names)
-            out.append((sums.own[number, :k, :k], sums.reverse[number, :k, :k]))
+            out.append((sums.pair_meat[number, :k, :k], sums.reciprocal_meat[number, :k, :k]))
     return out
 
 

@@ -110,7 +110,7 @@ def test_influences_are_bread_times_scores(world: str, seed: int) -> None:
         np.testing.assert_allclose(side, expected, rtol=1e-9, atol=1e-12)  # scores cancel over the pairs
     order = np.r_[0 : len(found.residual)]  # no terms: the kernel's order is the fit's
     block = CellBlock(np.zeros((1, 1, data.values.shape[1], 0)), found.residual[order, None], found.influence)
-    own = sum(score_sums(ScorePass(setting, block), task).own[0] for task in setting.design.tasks())
+    own = sum(score_sums(ScorePass(setting, block), task).pair_meat[0] for task in setting.design.tasks())
     np.testing.assert_allclose(own, psi.T @ psi, rtol=1e-9, atol=1e-13)
 
 

@@ -11,7 +11,7 @@ from tolerances import BRUTE
 
 from engine.infer.draws import words
 from engine.infer.pair_shuffle import Shuffles, pair_shuffle_estimates, shuffled_sums
-from engine.pairs import pair_statistics as features
+from engine.pairs import pair_statistics
 from engine.spec.inference import PermutationTest
 from engine.stages.inference.permutation_draws import permutation_setting
 
@@ -30,7 +30,7 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
     given, cell = setting.given, setting.cells[0]
     every = np.arange(20, dtype=np.int32)
     found = pair_shuffle_estimates(given, cell, shuffled_sums(Shuffles(given, 3, 20), every))
-    monkeypatch.setattr(features, "TILE", 10)
+    monkeypatch.setattr(pair_statistics, "TILE", 10)
     short = [shuffled_sums(Shuffles(given, 3, 8), block) for block in np.split(every, [8, 16])]
     np.testing.assert_allclose(pair_shuffle_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11)
 

@@ -18,7 +18,7 @@ from engine.infer.summary import bootstrap_interval, inverted_interval, permutat
 from engine.infer.variance import Covariance, covariances, intervals
 from engine.infer.weighted import sort_by_type, weighted_fit
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
-from engine.pairs.pair_statistics import PairFeatures, pair_features
+from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
 
@@ -45,7 +45,7 @@ def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
     found = fit(stage(normal), ("policy",))
     block = CellBlock(_NO_TERMS, found.residual[:, None], found.influence)
     products = score_sums(ScorePass(setting, block), task)
-    return found, covariances(found, products.own[0], products.reverse[0], KINDS)
+    return found, covariances(found, products.pair_meat[0], products.reverse[0], KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
@@ -109,12 +109,12 @@ def bootstrapped(panel: worlds.Panel, seed: int, here: float) -> tuple[Array, Ar
         return estimate[:, 0], ((estimate - here) / np.sqrt(variance))[:, 0]
 
 
-def _features(panel: worlds.Panel, *, observed: bool) -> PairFeatures:
+def _features(panel: worlds.Panel, *, observed: bool) -> PairStatistics:
     columns = [panel.treated, panel.outcome] if observed else [panel.outcome]
     every = TableDesign(
         worlds.FIRST, worlds.SECOND, np.stack(columns, axis=2), worlds.N_CITIES, directed=False
     )
-    return pair_features(every, every_screen=False, memory_bytes=1e9)
+    return pair_statistics(every, every_screen=False, memory_bytes=1e9)
 
 
 def _tested(panel: worlds.Panel, types: list[tuple[int, int]], *, observed: bool) -> Tested:
