@@ -264,7 +264,8 @@ def _statistics(pairs: PairStatistics, part: slice, length: int) -> tuple[Any, i
     i, j = order.i[part], order.j[part]
     values, weights = design.listed_rows(part, i, j, length)
     options = replace(kernel_options(source.moment_pass), layout=source.layout)
-    chunk = kernels.PairChunk(padded(i, length), padded(j, length), n, values, weights)
+    i, j = padded(i, length), padded(j, length)
+    chunk = kernels.PairChunk(i, j, n, values, weights)
     with double_precision():
         by_span = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
         statistics, counts = zip(*by_span, strict=True)

@@ -254,7 +254,7 @@ def test_blocks_of_draws_fit_the_memory() -> None:
     assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
     assert all(size.bit_count() == 1 for size in sizes)
     recomputed = replace(
-        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, kept=False))
+        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, in_memory=False))
     )
     assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
     assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)

@@ -45,7 +45,7 @@ def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
     found = fit(stage(normal), ("policy",))
     block = CellBlock(_NO_TERMS, found.residual[:, None], found.influence)
     products = score_sums(ScorePass(setting, block), task)
-    return found, covariances(found, products.pair_meat[0], products.reverse[0], KINDS)
+    return found, covariances(found, products.pair_meat[0], products.reciprocal_meat[0], KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
