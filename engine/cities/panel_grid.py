@@ -21,7 +21,7 @@ from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, suspects
 from engine.tables.problems import Problems
-from engine.tables.rows import empty_cells
+from engine.tables.unkeyed_rows import empty_cells
 from engine.tables.years import check_years, read_years
 
 _SHOWN, _LARGEST = 30, 20_000_000

@@ -151,7 +151,11 @@ def dyadic_variances(
     sums = [_no_sums(sample.pairs.n_units, len(classes), shape.n_targets) for shape, _ in terms]
     for tile in sample.pairs.tiles(int(screens.max())):
         pairs = TilePairs(
-            on_all_devices(tile.features), on_all_devices(tile.i), on_all_devices(tile.j), tile.at, tile.fresh
+            on_all_devices(tile.statistics),
+            on_all_devices(tile.i),
+            on_all_devices(tile.j),
+            tile.start,
+            tile.fresh,
         )
         for position, (shape, weights) in enumerate(terms):
             sums[position] = add_influences(sums[position], pairs, draws, weights, shape=shape)

@@ -29,10 +29,10 @@ def may_coincide(z: Array, *, look_ahead: bool, clip: float) -> bool:
 def refuse_flat(series: Array, window: Flags, panel: CityPanel, *, formula: str, key: str) -> None:
     """Raise InputError for a city whose series does not vary, which cannot be standardised."""
     values = series[:, window]
-    known = np.isfinite(values)
-    n = known.sum(axis=1, keepdims=True)
-    centre = np.where(known, values, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
-    spread = np.abs(np.where(known, values - centre, 0.0)).max(axis=1)
+    finite = np.isfinite(values)
+    n = finite.sum(axis=1, keepdims=True)
+    centre = np.where(finite, values, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    spread = np.abs(np.where(finite, values - centre, 0.0)).max(axis=1)
     # With fewer than three years a city has no pair that could be standardised: its rows are missing.
     flat = (spread <= ROUNDING * np.abs(centre[:, 0])) & (n[:, 0] >= 3)
     if flat.any():

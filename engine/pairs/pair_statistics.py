@@ -1,4 +1,4 @@
-"""The statistics of every pair that a draw may need, sorted by gravity force and read tile by tile.
+"""Pair statistics of every pair that a draw may need, sorted by gravity force and read tile by tile.
 
 Draws relabel or reweight cities; the statistics of a pair never change. With the pairs sorted by force, the
 gravity screen of any draw is a position in the table. The table is kept where it fits into memory; where it
@@ -36,14 +36,14 @@ TILE = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """What the statistics of pairs are computed from.
+class StatisticsSource:
+    """Input from which pair statistics are computed.
 
     Attributes
     ----------
-    setting : MomentPass
+    moment_pass : MomentPass
     layout : Layout
-        That of the setting, with a column for the treatment that happened where one is wanted.
+        That of the pass, with a column for the treatment that happened where one is wanted.
     observed : float64 ``[n_classes, n_classes, T]`` or None
         Treatment path that happened, by the units' own classes.
     spans : bool ``[n_spans, T]`` or None
@@ -51,7 +51,7 @@ class Source:
         the rows that the design leaves it.
     """
 
-    setting: MomentPass
+    moment_pass: MomentPass
     layout: Layout
     observed: Array | None
     spans: Flags | None = None
@@ -63,54 +63,54 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Tile:
+class TableTile:
     """Consecutive pairs of the table. All tiles have one length, so the last may repeat pairs of the one before.
 
     Attributes
     ----------
-    at : int
+    start : int
         Position of the first pair in the table.
     fresh : int
         Position of the first pair that no tile before had.
     i, j : int32 ``[length]``
-    features : float64 ``[length, width]``
+    statistics : float64 ``[length, width]``
         A view of the table, or an array of JAX.
     """
 
-    at: int
+    start: int
     fresh: int
     i: Integers
     j: Integers
-    features: Any
+    statistics: Any
 
 
 @dataclass(frozen=True)
-class PairFeatures:
-    """Statistics by pair: what they are computed from, and which pairs the table has.
+class PairStatistics:
+    """Statistics by pair: their source, and the pairs of the table.
 
     This is what tasks are sent, and it is as large as the panel (or the user's own pair table). The order of the
     pairs, and the table where it is kept, are made in each process that reads them, once.
 
     Attributes
     ----------
-    source : Source
+    source : StatisticsSource
     every_screen : bool
         The pairs that the screen of any reassignment may let through, not only those of the sample's own.
     n_pairs : int
         Length of the table.
     n_screened : int or None
         Pairs above the screen of the sample itself, over all pairs, eligible or not; None without a screen.
-    kept : bool
-        Keep the statistics; else tiles are computed when they are read.
+    in_memory : bool
+        Keep the statistics in memory; else tiles are computed when they are read.
     key : str
         Equal for equal tables alone: processes keep what they made under it.
     """
 
-    source: Source
+    source: StatisticsSource
     every_screen: bool
     n_pairs: int
     n_screened: int | None
-    kept: bool = field(compare=False)
+    in_memory: bool = field(compare=False)
     key: str = field(compare=False)
 
     @property
@@ -123,10 +123,10 @@ class PairFeatures:
 
     @property
     def n_units(self) -> int:
-        return self.source.setting.design.n_units
+        return self.source.moment_pass.design.n_units
 
     @property
-    def order(self) -> Order:
+    def order(self) -> PairOrder:
         """The pairs of the table."""
         return _ORDER.get(self.key, lambda: _order(self))
 
@@ -145,35 +145,35 @@ class PairFeatures:
         return self.order.tie_start
 
     @property
-    def features(self) -> Array | None:
+    def table(self) -> Array | None:
         """``[n_pairs, width]``, zero for pairs without two observed years; None where tiles are not kept."""
-        return _TABLE.get(self.key, lambda: _table(self)) if self.kept else None
+        return _TABLE.get(self.key, lambda: _table(self)) if self.in_memory else None
 
-    def tiles(self, stop: int, *, start: int = 0, length: int | None = None) -> Iterator[Tile]:
+    def tiles(self, stop: int, *, start: int = 0, length: int | None = None) -> Iterator[TableTile]:
         """Tiles that cover the pairs from ``start`` up to ``stop`` (and, in the last one, a few beyond)."""
-        order, table = self.order, self.features
+        order, table = self.order, self.table
         length = min(length or TILE, self.n_pairs)
         for fresh in range(start, stop, length):
-            at = min(fresh, self.n_pairs - length)
-            part = slice(at, at + length)
-            features: Any = table[part] if table is not None else _statistics(self, part, length)[0]
-            yield Tile(at, fresh, order.i[part], order.j[part], features)
+            first = min(fresh, self.n_pairs - length)
+            part = slice(first, first + length)
+            statistics: Any = table[part] if table is not None else _statistics(self, part, length)[0]
+            yield TableTile(first, fresh, order.i[part], order.j[part], statistics)
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
-    """Pairs in the order of the table, see `PairFeatures`; int32 ``[n_pairs]`` each: 12 bytes a pair."""
+class PairOrder:
+    """Pairs in the order of the table, see `PairStatistics`; int32 ``[n_pairs]`` each: 12 bytes a pair."""
 
     i: Integers
     j: Integers
     tie_start: Integers
 
 
-_ORDER: ProcessCache[Order] = ProcessCache()
+_ORDER: ProcessCache[PairOrder] = ProcessCache()
 _TABLE: ProcessCache[Array] = ProcessCache()
 
 
-def pair_features(
+def pair_statistics(
     design: PairDesign,
     *,
     every_screen: bool,
@@ -182,7 +182,7 @@ def pair_features(
     spans: Flags | None = None,
     key: str = "",
     over: Over = in_turn,
-) -> PairFeatures:
+) -> PairStatistics:
     """Statistics of all pairs of a design, whatever their treatment.
 
     Parameters
@@ -208,16 +208,16 @@ def pair_features(
     key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
-        source = Source(MomentPass(design, balanced), layout, observed, spans)
-        pairs = PairFeatures(
+        source = StatisticsSource(MomentPass(design, balanced), layout, observed, spans)
+        pairs = PairStatistics(
             source=source,
             every_screen=every_screen,
             n_pairs=length,
             n_screened=screened,
-            kept=8.0 * length * source.width <= memory_bytes,
+            in_memory=8.0 * length * source.width <= memory_bytes,
             key=f"{key}-{balanced}",
         )
-        if not (balanced and _may_be_infinite(pairs.source.setting)):
+        if not (balanced and _may_be_infinite(pairs.source.moment_pass)):
             break
         step = design.chunk * max(1, -(-length // design.chunk // MAX_GROUPS))
         parts = [(start, min(start + step, length)) for start in range(0, length, step)]
@@ -226,62 +226,63 @@ def pair_features(
     return pairs
 
 
-def _order(pairs: PairFeatures) -> Order:
-    design = pairs.source.setting.design
-    return Order(*design.pair_list(pairs.n_pairs, screened=pairs.n_screened is not None))
+def _order(pairs: PairStatistics) -> PairOrder:
+    design = pairs.source.moment_pass.design
+    return PairOrder(*design.pair_list(pairs.n_pairs, screened=pairs.n_screened is not None))
 
 
-def _table(pairs: PairFeatures) -> Array:
-    out, length = np.empty((pairs.n_pairs, pairs.width)), pairs.source.setting.design.chunk
+def _table(pairs: PairStatistics) -> Array:
+    table, length = np.empty((pairs.n_pairs, pairs.width)), pairs.source.moment_pass.design.chunk
     for start in range(0, pairs.n_pairs, length):
         part = slice(start, min(start + length, pairs.n_pairs))
-        out[part] = np.asarray(_statistics(pairs, part, length)[0])[: part.stop - start]
-    return out
+        table[part] = np.asarray(_statistics(pairs, part, length)[0])[: part.stop - start]
+    return table
 
 
-def infinite_outcomes(pairs: PairFeatures, part: tuple[int, int]) -> int:
+def infinite_outcomes(pairs: PairStatistics, part: tuple[int, int]) -> int:
     """Infinite outcomes among some pairs of the table: a balanced layout has no place for them."""
-    length = pairs.source.setting.design.chunk
-    starts = range(*part, length)
-    return sum(_statistics(pairs, slice(at, min(at + length, part[1])), length)[1] for at in starts)
+    length = pairs.source.moment_pass.design.chunk
+    slices = (slice(start, min(start + length, part[1])) for start in range(*part, length))
+    return sum(_statistics(pairs, pairs_slice, length)[1] for pairs_slice in slices)
 
 
-def _may_be_infinite(setting: MomentPass) -> bool:
+def _may_be_infinite(moment_pass: MomentPass) -> bool:
     """False where no pair of units at all has an infinite outcome or regressor in any year (balanced layouts).
 
     Two standardised series are infinitely synchronized where they are equal, or as far apart as they can be, up
     to rounding.
     """
-    design = setting.design
-    options, series = kernel_options(setting), design.standardised_series(city_arrays(setting))
+    options = kernel_options(moment_pass)
+    series = moment_pass.design.standardised_series(city_arrays(moment_pass))
     return any(may_coincide(z, look_ahead=options.look_ahead, clip=options.clip) for z in series)
 
 
-def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
+def _statistics(pairs: PairStatistics, part: slice, length: int) -> tuple[Any, int]:
     """Statistics ``[length, width]`` of some pairs of the table, zero rows at the end; infinite outcomes."""
     source, order = pairs.source, pairs.order
-    design, n = source.setting.design, part.stop - part.start
-    one, other = order.i[part], order.j[part]
-    values, weights = design.listed_rows(part, one, other, length)
-    options = replace(kernel_options(source.setting), layout=source.layout)
-    chunk = kernels.PairChunk(padded(one, length), padded(other, length), n, values, weights)
+    design, n = source.moment_pass.design, part.stop - part.start
+    i, j = order.i[part], order.j[part]
+    values, weights = design.listed_rows(part, i, j, length)
+    options = replace(kernel_options(source.moment_pass), layout=source.layout)
+    i, j = padded(i, length), padded(j, length)
+    chunk = kernels.PairChunk(i, j, n, values, weights)
     with double_precision():
-        found = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
-        features = [own for own, _ in found]
-        whole = features[0] if len(features) == 1 else jnp.concatenate(features, axis=1)
-        return whole, int(found[0][1][0])
+        by_span = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
+        statistics, counts = zip(*by_span, strict=True)
+        joined = statistics[0] if len(statistics) == 1 else jnp.concatenate(statistics, axis=1)
+        return joined, int(counts[0][0])
 
 
 @lru_cache(maxsize=1)
-def _on_device(source: Source) -> list[dict[str, Any]]:
+def _on_device(source: StatisticsSource) -> list[dict[str, Any]]:
     """City arrays, once for every span of years."""
-    given, h = city_arrays(source.setting), source.setting.design.n_classes
+    arrays, h = city_arrays(source.moment_pass), source.moment_pass.design.n_classes
     if source.observed is not None:
-        given = given | {"observed": source.observed}
+        arrays = arrays | {"observed": source.observed}
     if source.spans is None:
-        return [kernels.to_device(given)]
-    shared = kernels.to_device({name: values for name, values in given.items() if name != "kept_rows"})
+        return [kernels.to_device(arrays)]
+    common = kernels.to_device({name: values for name, values in arrays.items() if name != "kept_rows"})
     return [
-        shared | kernels.to_device({"kept_rows": np.broadcast_to(span, (h, h, len(span)))})
+        common | kernels.to_device({"kept_rows": np.broadcast_to(span, (h, h, len(span)))})
         for span in source.spans
     ]

@@ -300,7 +300,7 @@ def _with_meat(
                 label="scores",
                 units=_UNITS,
             )
-            pair_meat, reciprocal_meat = sums.own, sums.reverse
+            pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
         for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
             k = len(estimate.terms)
             done.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))

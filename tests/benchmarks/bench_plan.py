@@ -92,7 +92,7 @@ def measured() -> Costs:
     cells = CellBlock(prepared.terms[0].table, rng.normal(size=(rows, 6)), rng.normal(size=(rows, 36)))
     setting = permutation_setting(prepared, [result], PermutationTest(reps=BLOCK, seed=7))
     pairs = setting.sample.pairs
-    read = replace(setting, sample=replace(setting.sample, pairs=replace(pairs, kept=False)))
+    read = replace(setting, sample=replace(setting.sample, pairs=replace(pairs, in_memory=False)))
     block, few = np.arange(BLOCK, dtype=np.int32), np.arange(8, dtype=np.int32)
     types = weighted_setting(prepared)
     cell = tested_of(prepared, result, None)

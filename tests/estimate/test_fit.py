@@ -116,7 +116,7 @@ def test_influences_are_bread_times_scores(world: str, seed: int) -> None:
     block = CellBlock(
         np.zeros((1, 1, data.values.shape[1], 0)), found.residual_path[order, None], found.weight_path
     )
-    own = sum(score_sums(ScorePass(setting, block), task).own[0] for task in setting.design.tasks())
+    own = sum(score_sums(ScorePass(setting, block), task).pair_meat[0] for task in setting.design.tasks())
     np.testing.assert_allclose(own, psi.T @ psi, rtol=1e-9, atol=1e-13)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import draw_worlds as worlds
 import numpy as np
 import pytest
-from strategies import Dyads, demeaned, dyads, pair_features
+from strategies import Dyads, demeaned, dyads, pair_statistics
 
 from engine.estimate.estimators import ESTIMATORS
 from engine.estimate.fit import fit, stage
@@ -39,7 +39,7 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
 def literal_moments(data: Dyads, classes: np.ndarray, *, balanced: bool) -> tuple[CityMoments, np.ndarray]:
     """Statistics of every pair, summed by city and class and multiplied by type, literally."""
     layout = Layout(*data.values.shape[1:], balanced)
-    statistics = np.array([pair_features(data, pair, balanced=balanced) for pair in range(len(data.i))])
+    statistics = np.array([pair_statistics(data, pair, balanced=balanced) for pair in range(len(data.i))])
     first, second = np.zeros((2, data.n_units, H, layout.size))
     products = np.zeros((H * (H + 1) // 2, layout.size, layout.size))
     for i, j, of_pair in zip(data.i, data.j, statistics, strict=True):
@@ -123,7 +123,7 @@ def test_a_ratio_of_sums_by_hand() -> None:
     classes = np.zeros(6, dtype=np.int32)
     first, second = np.zeros((2, 6, 1, Layout(2, 1, True).size))
     for pair, (i, j) in enumerate(zip(data.i, data.j, strict=True)):
-        of_pair = pair_features(data, pair, balanced=True)
+        of_pair = pair_statistics(data, pair, balanced=True)
         first[i, 0] += of_pair
         second[j, 0] += of_pair
     moments = CityMoments(Layout(2, 1, True), first, second, 0, 0, float("nan"))

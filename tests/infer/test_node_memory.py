@@ -35,7 +35,7 @@ def test_a_table_that_does_not_fit_is_computed_when_read(
     monkeypatch.setattr(stage, "draws_at_once", lambda *given: at_once.append(size(*given)) or at_once[-1])
     small = engine.run(path)
 
-    assert not made[0].pairs.kept
+    assert not made[0].pairs.in_memory
     assert len(made[0].sorted().slabs) > 1
     assert at_once == [8]
     for name in ("inference", "draws", "influence"):  # 1e-11: issue 3, line 6

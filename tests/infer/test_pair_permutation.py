@@ -11,7 +11,7 @@ from tolerances import BRUTE
 
 from engine.infer.draws import random_bits
 from engine.infer.pair_permutation import PairPermutation, pair_permutation_estimates, pair_permutation_sums
-from engine.pairs import pair_statistics as features
+from engine.pairs import pair_statistics
 from engine.spec.inference import PermutationTest
 from engine.stages.inference.permutation_draws import permutation_setting
 
@@ -32,7 +32,7 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
     found = pair_permutation_estimates(
         given, cell, pair_permutation_sums(PairPermutation(given, 3, 20), every)
     )
-    monkeypatch.setattr(features, "TILE", 10)
+    monkeypatch.setattr(pair_statistics, "TILE", 10)
     short = [pair_permutation_sums(PairPermutation(given, 3, 8), block) for block in np.split(every, [8, 16])]
     np.testing.assert_allclose(
         pair_permutation_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11

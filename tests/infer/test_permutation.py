@@ -18,7 +18,7 @@ from tolerances import BRUTE
 from engine.infer import permutation
 from engine.infer import permuted_sums as cubes
 from engine.infer.permutation import OBSERVED, Draws, Permutation, drawn_classes, permutation_draws
-from engine.pairs import pair_statistics as features
+from engine.pairs import pair_statistics
 from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import pass_inputs as shared
@@ -219,7 +219,7 @@ def test_any_blocks_give_the_same_draws(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["balanced", "event study, missing", "either, missing", "window, either"])
 def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "TILE", 17)  # neither divides the table: the last tile overlaps
+    monkeypatch.setattr(pair_statistics, "TILE", 17)  # neither divides the table: the last tile overlaps
     monkeypatch.setattr(cubes, "_TILE", 23)
     forget_all()
     close(permutation_draws(world(name)[2], DRAWS), engine_draws(name))
@@ -235,14 +235,14 @@ def test_a_table_that_memory_does_not_hold_is_computed_again(
     assert wanted is not None
     monkeypatch.setattr(shared, "memory_of", lambda _: 1e4)
     setting = permutation_setting(done.prepared, done.results, wanted)
-    assert setting.sample.pairs.features is None
-    assert kept.sample.pairs.features is not None
+    assert setting.sample.pairs.table is None
+    assert kept.sample.pairs.table is not None
     n_pairs = len(kept.sample.pairs.i)
     for length in (7, 64, n_pairs):
         for tile in setting.sample.pairs.tiles(n_pairs, length=length):
-            own = kept.sample.pairs.features[tile.at : tile.at + length]
+            own = kept.sample.pairs.table[tile.start : tile.start + length]
             # A logarithm's last bit depends on its place in a vector: some units of rounding of sums below 100.
-            np.testing.assert_allclose(tile.features, own, rtol=1e-13, atol=1e-13)
+            np.testing.assert_allclose(tile.statistics, own, rtol=1e-13, atol=1e-13)
     close(permutation_draws(setting, DRAWS), engine_draws(name))
 
 
@@ -254,7 +254,7 @@ def test_blocks_of_draws_fit_the_memory() -> None:
     assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
     assert all(size.bit_count() == 1 for size in sizes)
     recomputed = replace(
-        setting, sample=replace(setting.sample, pairs=replace(setting.sample.pairs, kept=False))
+        setting, sample=replace(setting.sample, pairs=replace(setting.sample.pairs, in_memory=False))
     )
     assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
     assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)

@@ -13,7 +13,7 @@ import pytest
 
 from engine.infer.pair_permutation import PairPermutation, pair_permutation_sums
 from engine.infer.permutation import permutation_draws
-from engine.pairs import pair_statistics as features
+from engine.pairs import pair_statistics
 from engine.pairs.city_series import ROUNDING
 from engine.pairs.map_reduce import MomentPass, city_arrays
 from engine.pairs.process_cache import ProcessCache, forget_all
@@ -75,7 +75,7 @@ def test_what_is_sent_grows_with_the_panel() -> None:
 def test_the_order_of_the_pairs_is_that_of_a_full_sort() -> None:
     for frame, every in ((worlds.panel(), True), (worlds.tied(), True), (worlds.tied(), False)):
         design = worlds.first_pass(frame).prepared.design
-        pairs = features.pair_features(design, every_screen=every, memory_bytes=1e9)
+        pairs = pair_statistics.pair_statistics(design, every_screen=every, memory_bytes=1e9)
         i, j = np.triu_indices(design.n_units, 1)
         force = design.sample.gravity.ln_force(i, j)
         order = np.argsort(-force, kind="stable")[: pairs.n_pairs]
@@ -99,11 +99,11 @@ def test_no_infinite_outcome_is_overlooked(gap: float, opposite: bool) -> None:
     z[moved, 2] = z[low, 2] + (bound - gap if opposite else gap)
     arrays["series"] = z
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "city_arrays", lambda _: arrays)
-        feared = features._may_be_infinite(setting)
-        features._on_device.cache_clear()
-        found = features.pair_features(design, every_screen=True, memory_bytes=1e9)
-        features._on_device.cache_clear()
+        patch.setattr(pair_statistics, "city_arrays", lambda _: arrays)
+        feared = pair_statistics._may_be_infinite(setting)
+        pair_statistics._on_device.cache_clear()
+        found = pair_statistics.pair_statistics(design, every_screen=True, memory_bytes=1e9)
+        pair_statistics._on_device.cache_clear()
     close = gap <= ROUNDING
     assert feared >= close
     assert feared == (gap <= 2.1e-12)

@@ -17,7 +17,7 @@ from tolerances import BRUTE
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
-from engine.pairs.pair_statistics import pair_features
+from engine.pairs.pair_statistics import pair_statistics
 from engine.pairs.process_cache import forget_all
 from engine.pairs.table_design import TableDesign
 from engine.stages.inference import pass_inputs as shared
@@ -175,26 +175,26 @@ def test_sums_by_type_are_sums_over_pairs(step: int, slab: int, monkeypatch: pyt
     monkeypatch.setattr(module, "_SLAB", slab)
     data = dyads(2, n_units=7)
     design = TableDesign(data.i, data.j, data.values, 7, False)
-    pairs = pair_features(design, every_screen=False, memory_bytes=1e9)
+    pairs = pair_statistics(design, every_screen=False, memory_bytes=1e9)
     rng = np.random.default_rng(0)
     kind, weights = rng.integers(-1, 3, len(pairs.i)), rng.normal(size=(4, 7))
     setting = sort_by_type(pairs, kind, 3)
     with jax.enable_x64(True):
         found = weighted_sums(setting, weights)
-    assert pairs.features is not None
+    assert pairs.table is not None
     expected, units = np.zeros((4, 3, pairs.layout.size)), set()
     for p, (i, j) in enumerate(zip(pairs.i, pairs.j, strict=True)):
-        units |= {int(i), int(j)} if kind[p] >= 0 and pairs.features[p, 0] else set()
+        units |= {int(i), int(j)} if kind[p] >= 0 and pairs.table[p, 0] else set()
         for draw in range(4):
             if kind[p] >= 0:
-                expected[draw, kind[p]] += weights[draw, i] * weights[draw, j] * pairs.features[p]
+                expected[draw, kind[p]] += weights[draw, i] * weights[draw, j] * pairs.table[p]
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)  # sums of twenty products
     assert setting.units.tolist() == sorted(units)
 
 
 def test_a_table_without_pairs_of_the_sample_gives_zeros() -> None:
     data = dyads(2, n_units=7)
-    pairs = pair_features(
+    pairs = pair_statistics(
         TableDesign(data.i, data.j, data.values, 7, False), every_screen=False, memory_bytes=1e9
     )
     with jax.enable_x64(True):

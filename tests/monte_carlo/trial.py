@@ -21,7 +21,7 @@ from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
 from engine.infer.weighted import sort_by_type, weighted_fit
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
-from engine.pairs.pair_statistics import PairFeatures, pair_features
+from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
 
@@ -49,7 +49,7 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     found = fit(stage(normal), Regression((policy,)))
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     products = score_sums(ScorePass(setting, block), task)
-    return found, covariances(found, products.own[0], products.reverse[0], KINDS)
+    return found, covariances(found, products.pair_meat[0], products.reciprocal_meat[0], KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
@@ -113,12 +113,12 @@ def bootstrapped(panel: worlds.Panel, seed: int, here: float) -> tuple[Array, Ar
         return estimate[:, 0], ((estimate - here) / np.sqrt(variance))[:, 0]
 
 
-def _features(panel: worlds.Panel, *, observed: bool) -> PairFeatures:
+def _features(panel: worlds.Panel, *, observed: bool) -> PairStatistics:
     columns = [panel.treated, panel.outcome] if observed else [panel.outcome]
     every = TableDesign(
         worlds.FIRST, worlds.SECOND, np.stack(columns, axis=2), worlds.N_CITIES, directed=False
     )
-    return pair_features(every, every_screen=False, memory_bytes=1e9)
+    return pair_statistics(every, every_screen=False, memory_bytes=1e9)
 
 
 def _tested(panel: worlds.Panel, types: list[tuple[int, int]], *, observed: bool) -> Tested:

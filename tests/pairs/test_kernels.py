@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import compiled, dyads, pair_features, seeds
+from strategies import compiled, dyads, pair_statistics, seeds
 
 from engine.pairs import kernels
 from engine.pairs.centre import standardise
@@ -258,7 +258,7 @@ def test_moments_against_literal_sums(seed: int) -> None:
     found = passed(TableDesign(data.i, data.j, data.values, data.n_units, directed=False), balanced=False)
     first, second = np.zeros((2, *found.first.shape))
     for pair in range(len(data.i)):
-        features = pair_features(data, pair)
+        features = pair_statistics(data, pair)
         first[data.i[pair], 0] += features
         second[data.j[pair], 0] += features
     np.testing.assert_allclose(found.first, first, rtol=1e-13, atol=1e-13)  # sums of some 30 terms of size 1

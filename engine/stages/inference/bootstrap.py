@@ -135,7 +135,7 @@ def draws_at_once(setting: _NodeSetting, memory: float) -> int:
     terms = max(len(cell.tested) for cell in setting.cells)
     by_type = setting.types.n_types * pairs.layout.size
     each = 8 * (6 * pairs.n_units + (3 + 2 * terms) * by_type)
-    fitting = memory / (16 if pairs.kept else 8) / each
+    fitting = memory / (16 if pairs.in_memory else 8) / each
     return 1 << int(math.log2(min(max(fitting, 8.0), (1 if whole_on_device(pairs) else 8) * shared.BLOCK)))
 
 

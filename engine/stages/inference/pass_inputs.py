@@ -10,7 +10,7 @@ import numpy as np
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import TypedPairs
-from engine.pairs.pair_statistics import PairFeatures, pair_features
+from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
@@ -40,9 +40,9 @@ def features_of(
     observed: Array | None = None,
     spans: Any = None,
     over: Over = in_turn,
-) -> PairFeatures:
+) -> PairStatistics:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
-    return pair_features(
+    return pair_statistics(
         prepared.design,
         every_screen=every_screen,
         memory_bytes=memory_of(prepared) * 0.75,

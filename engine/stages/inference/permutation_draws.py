@@ -127,7 +127,7 @@ def draws_at_once(setting: Permutation, memory: float) -> int:
     terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
     by_type = 2 * h * h + 2 * len(setting.sample.types)
     each = 8 * (4 * terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
-    kept = pairs.kept
+    kept = pairs.in_memory
     fitting = memory / (32 if kept else 8) / each
     return 1 << int(math.log2(min(max(fitting, 8.0), shared.BLOCK if kept else 4 * shared.BLOCK)))
 
