@@ -66,9 +66,9 @@ def kept_rows(timing: PairTiming) -> Flags:
 def average_over_cohorts(name: str, terms: tuple[Term, ...], rows: Array) -> tuple[tuple[Term, ...], Array]:
     """A term an event year, and the weights of its cohorts, by their rows at it."""
     times = np.array([term.event_time for term in terms])
-    shown = np.unique(times)
-    weights = np.where(times == shown[:, None], rows, 0.0)
-    reported = tuple(Term(event_name(name, time), terms[0].path_set, time) for time in shown.tolist())
+    event_times = np.unique(times)
+    weights = np.where(times == event_times[:, None], rows, 0.0)
+    reported = tuple(Term(event_name(name, time), terms[0].path_set, time) for time in event_times.tolist())
     return reported, weights / weights.sum(axis=1, keepdims=True)
 
 
