@@ -79,22 +79,25 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
     if not normal.totals[:, 0, 0].any():
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     regressors, instruments = regression.regressors, regression.instruments or regression.regressors
-    index, stand = normal.positions(regressors), normal.positions(instruments)
-    for chosen, terms in {index: regressors, stand: instruments}.items():
-        refuse_collinear(q[np.ix_(chosen, chosen)], np.diag(total)[t:][list(chosen)], names_of(terms))
+    at_regressors, at_instruments = normal.positions(regressors), normal.positions(instruments)
+    for positions, terms in {at_regressors: regressors, at_instruments: instruments}.items():
+        refuse_collinear(
+            q[np.ix_(positions, positions)], np.diag(total)[t:][list(positions)], names_of(terms)
+        )
     y = len(normal.terms) if regression.outcome is None else normal.positions([regression.outcome])[0]
-    bread = inverse(
-        q[np.ix_(stand, index)], lengths(np.diag(q)[list(stand)]), lengths(np.diag(q)[list(index)])
+    of_regressors, of_instruments = (lengths(np.diag(q)[list(at)]) for at in (at_regressors, at_instruments))
+    bread = inverse(q[np.ix_(at_instruments, at_regressors)], of_instruments, of_regressors)
+    values: Array = bread @ q[at_instruments, y]
+    ssr = float(
+        q[y, y] - 2 * values @ q[at_regressors, y] + values @ q[np.ix_(at_regressors, at_regressors)] @ values
     )
-    values: Array = bread @ q[stand, y]
-    ssr = float(q[y, y] - 2 * values @ q[index, y] + values @ q[np.ix_(index, index)] @ values)
     of_outcome = 0.0 if regression.outcome else _OF_VALUES * normal.outcome_variation
     rounding = max(_LEFT * float(total[t + y, t + y]), of_outcome)
     exact = exactness(ssr, float(q[y, y]), rounding, _LEFT)
     if exact == "effects":
         values = np.zeros_like(values)
     residual, weight = stage.full.paths(
-        values[None], bread.T, regressors=index, instruments=stand, outcomes=[y]
+        values[None], bread.T, regressors=at_regressors, instruments=at_instruments, outcomes=[y]
     )
     # Influence is weights' residual, both linear in the columns, so that the city's moments give its sum.
     first, second = ((side @ residual[0]) @ weight for side in (normal.first, normal.second))
@@ -103,7 +106,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         values=values,
         city_first=first,
         city_second=second,
-        without_city=_leave_one_out(stage, index, stand, y),
+        without_city=_leave_one_out(stage, at_regressors, at_instruments, y),
         pair_meat=np.full_like(bread, np.nan),
         reciprocal_meat=np.full_like(bread, np.nan),
         residual_path=residual[0],
@@ -133,21 +136,21 @@ def _counts(normal: Normal, n_regressors: int) -> dict[str, int]:
 
 def _leave_one_out(stage: Stage, regressors: tuple[int, ...], instruments: tuple[int, ...], y: int) -> Array:
     """``[n_units, K]`` coefficients without each city; NaN where one is not identified."""
-    q, index, stand = stage.without.q, list(regressors), list(instruments)
+    q, at_regressors, at_instruments = stage.without.q, list(regressors), list(instruments)
     # By the full sample's variation: what a city's removal leaves of a regressor may be rounding, of either sign.
-    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][index])
-    a, b = q[:, stand][:, :, index], q[:, stand, y]
-    if stand == index and stage.all_identified:
+    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at_regressors])
+    a, b = q[:, at_instruments][:, :, at_regressors], q[:, at_instruments, y]
+    if at_instruments == at_regressors and stage.all_identified:
         scaled = a / scale[:, None] / scale
         return np.asarray(np.linalg.solve(scaled, (b / scale)[:, :, None])[:, :, 0] / scale)
-    if stand == index:
+    if at_instruments == at_regressors:
         return solve_identified(a, b, scale)
-    size = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][stand])
+    size = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at_instruments])
     scaled = a / size[:, None] / scale
-    out = np.full(b.shape, np.nan)
-    good = np.linalg.svd(scaled, compute_uv=False)[:, -1] > SMALLEST
-    out[good] = np.linalg.solve(scaled[good], (b / size)[good, :, None])[:, :, 0] / scale
-    return out
+    values = np.full(b.shape, np.nan)
+    solvable = np.linalg.svd(scaled, compute_uv=False)[:, -1] > SMALLEST
+    values[solvable] = np.linalg.solve(scaled[solvable], (b / size)[solvable, :, None])[:, :, 0] / scale
+    return values
 
 
 def solve_identified(a: Array, b: Array, scale: Array) -> Array:
@@ -160,13 +163,13 @@ def solve_identified(a: Array, b: Array, scale: Array) -> Array:
         Length that a regressor may be expected to have.
     """
     scaled = a / scale[:, None] / scale
-    good = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
-    out = np.empty(b.shape)
-    out[good] = np.linalg.solve(scaled[good], (b / scale)[good, :, None])[:, :, 0] / scale
-    for sample in np.flatnonzero(~good):
+    solvable = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
+    values = np.empty(b.shape)
+    values[solvable] = np.linalg.solve(scaled[solvable], (b / scale)[solvable, :, None])[:, :, 0] / scale
+    for sample in np.flatnonzero(~solvable):
         # A coefficient is identified where its axis is orthogonal to the null space.
-        values, vectors = np.linalg.eigh(scaled[sample])
-        live, size = vectors[:, values > SMALLEST], values[values > SMALLEST]
-        known = (live**2).sum(axis=1) > 1 - 1e-6
-        out[sample] = np.where(known, live @ (live.T @ (b[sample] / scale) / size) / scale, np.nan)
-    return out
+        eigenvalues, vectors = np.linalg.eigh(scaled[sample])
+        live, size = vectors[:, eigenvalues > SMALLEST], eigenvalues[eigenvalues > SMALLEST]
+        identified = (live**2).sum(axis=1) > 1 - 1e-6
+        values[sample] = np.where(identified, live @ (live.T @ (b[sample] / scale) / size) / scale, np.nan)
+    return values

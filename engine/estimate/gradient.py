@@ -66,32 +66,34 @@ class TypeSums:
             [jnp.concatenate([ee, ev], axis=2), jnp.concatenate([jnp.swapaxes(ev, 1, 2), vv], axis=2)], axis=1
         )
         # A term is E d, so that all columns are those of the pair times a matrix of its type.
-        turn = np.zeros((n_types, t + m, t + m + r))
-        turn[:, :t, :t] = np.eye(t)
-        turn[:, :t, t + m - 1 : -1] = self.paths
-        turn[:, t : t + m - 1, t : t + m - 1] = np.eye(m - 1)
-        turn[:, -1, -1] = 1.0
-        return jnp.einsum("zpa,zpq,zqb->ab", turn, pair_columns, turn)
+        expansion = np.zeros((n_types, t + m, t + m + r))
+        expansion[:, :t, :t] = np.eye(t)
+        expansion[:, :t, t + m - 1 : -1] = self.paths
+        expansion[:, t : t + m - 1, t : t + m - 1] = np.eye(m - 1)
+        expansion[:, -1, -1] = 1.0
+        return jnp.einsum("zpa,zpq,zqb->ab", expansion, pair_columns, expansion)
 
     def coefficients(self, regression: Regression) -> Any:
         """``[K]`` coefficients with pair and year effects; NaN where the sums do not identify them."""
         t, matrix = self.layout.n_years, self.matrix()
-        index = [self.terms.index(term) for term in regression.regressors]
-        stand = [self.terms.index(term) for term in regression.instruments or regression.regressors]
+        x, w = (
+            np.array([self.terms.index(term) for term in terms])
+            for terms in (regression.regressors, regression.instruments or regression.regressors)
+        )
         y = -1 if regression.outcome is None else self.terms.index(regression.outcome)
+        # Year effects are known up to a constant, which pair effects take: any will do. Years without rows have none.
         size = jnp.diag(matrix)[:t].max()
-        unseen = jnp.diag(matrix)[:t] < 1e-9 * size
-        # Year effects are known up to a constant, which regressors without pair effects do not see: any will do.
-        years = matrix[:t, :t] / size + 1.0 / t + jnp.diag(jnp.where(unseen, 1.0, 0.0))
+        empty = jnp.diag(matrix)[:t] < 1e-9 * size
+        years = matrix[:t, :t] / size + 1.0 / t + jnp.diag(jnp.where(empty, 1.0, 0.0))
         cross = matrix[:t, t:] / size
         q = matrix[t:, t:] - size * cross.T @ jnp.linalg.solve(years, cross)
         scale = jnp.sqrt(jnp.diag(matrix)[t:])
-        scaled = q[jnp.ix_(jnp.array(stand), jnp.array(index))] / jnp.outer(
-            scale[jnp.array(stand)], scale[jnp.array(index)]
-        )
-        slopes = jnp.linalg.solve(scaled, q[jnp.array(stand), y] / scale[jnp.array(stand)])
-        smallest = [jnp.linalg.svd(jax.lax.stop_gradient(of), compute_uv=False)[-1] for of in (scaled, years)]
-        return jnp.where(jnp.minimum(*smallest) > SMALLEST, slopes / scale[jnp.array(index)], jnp.nan)
+        scaled = q[w][:, x] / jnp.outer(scale[w], scale[x])
+        slopes = jnp.linalg.solve(scaled, q[w, y] / scale[w]) / scale[x]
+        smallest = [
+            jnp.linalg.svd(jax.lax.stop_gradient(system), compute_uv=False)[-1] for system in (scaled, years)
+        ]
+        return jnp.where(jnp.minimum(*smallest) > SMALLEST, slopes, jnp.nan)
 
 
 def _square(n: int, pairs: tuple[Any, Any]) -> Any:

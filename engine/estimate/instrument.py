@@ -35,13 +35,13 @@ class Instrumented:
     ----------
     first, reduced : Estimate
         Of the treatment, and of the outcome, on controls and instrument (the last coefficient).
-    both : Estimate
+    summed : Estimate
         Of their sum, whose variance gives the covariance of the two.
     """
 
     first: Estimate
     reduced: Estimate
-    both: Estimate
+    summed: Estimate
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,19 @@ def instrumented(stage: Stage, regressors: tuple[Term, ...], treatment: Term) ->
     """First stage, reduced form, and the fit of their sum, on controls and the instrument."""
     first, reduced = fit(stage, Regression(regressors, outcome=treatment)), fit(stage, Regression(regressors))
     parts = ("values", "residual_path", "city_first", "city_second", "without_city")
-    both = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
-    return Instrumented(first, reduced, both)
+    summed = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
+    return Instrumented(first, reduced, summed)
 
 
 def joint_estimate(regressions: Instrumented) -> Estimate:
     """The instrument's coefficients in reduced form and first stage as two terms of one estimate."""
-    reduced, first, both = regressions.reduced, regressions.first, regressions.both
+    reduced, first, summed = regressions.reduced, regressions.first, regressions.summed
     city_first, city_second, without_city = (
         np.stack([getattr(reduced, part)[:, -1], getattr(first, part)[:, -1]], axis=1)
         for part in ("city_first", "city_second", "without_city")
     )
     pair_meat, reciprocal_meat = (
-        _crossed(*(float(getattr(estimate, part)[-1, -1]) for estimate in (reduced, first, both)))
+        _crossed(*(float(getattr(estimate, part)[-1, -1]) for estimate in (reduced, first, summed)))
         for part in ("pair_meat", "reciprocal_meat")
     )
     return replace(
@@ -99,9 +99,9 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
     )
 
 
-def _crossed(reduced: float, first: float, both: float) -> Array:
+def _crossed(reduced: float, first: float, summed: float) -> Array:
     """Sums of products ``[2, 2]`` of two influences, from those of each and of their sum."""
-    product = (both - reduced - first) / 2
+    product = (summed - reduced - first) / 2
     return np.array([[reduced, product], [product, first]])
 
 

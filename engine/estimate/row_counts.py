@@ -37,11 +37,11 @@ def _rows_by_year(layout: Layout, sums: Array) -> Array:
     n_years = np.where(n_pairs > 0, n_rows / np.where(n_pairs > 0, n_pairs, 1.0), layout.n_years)
     # Of a pair with n years, EE has 1 - 1/n on the diagonal in each of them.
     rows = np.diagonal(ee, axis1=-2, axis2=-1) / (1.0 - 1.0 / n_years[..., None])
-    seen = np.abs(rows) > 1e-6
-    if not np.allclose(rows, seen * n_pairs[..., None], rtol=0, atol=1e-6):
+    observed = np.abs(rows) > 1e-6
+    if not np.allclose(rows, observed * n_pairs[..., None], rtol=0, atol=1e-6):
         raise InputError(
             "pairs of the same adoption years differ in their observed years, so that terms have no known weights",
             where="model.estimator",
             remedy="use cities without missing years (panel.balance: drop)",
         )
-    return np.asarray(seen * n_pairs[..., None])
+    return np.asarray(observed * n_pairs[..., None])

@@ -79,12 +79,12 @@ def unite_terms(cells: Sequence[Terms]) -> tuple[Array, list[tuple[Term, ...]]]:
     sets: list[Terms] = []
     numbers = []
     for paths in cells:
-        number = next((n for n, known in enumerate(sets) if _same(known, paths)), len(sets))
+        number = next((n for n, member in enumerate(sets) if _same(member, paths)), len(sets))
         if number == len(sets):
             sets.append(paths)
         numbers.append(number)
-    chosen = [terms_of_set(paths, number) for paths, number in zip(cells, numbers, strict=True)]
-    return np.concatenate([paths.table for paths in sets], axis=-1), chosen
+    cell_terms = [terms_of_set(paths, number) for paths, number in zip(cells, numbers, strict=True)]
+    return np.concatenate([paths.table for paths in sets], axis=-1), cell_terms
 
 
 def terms_of_set(paths: Terms, number: int = 0) -> tuple[Term, ...]:
@@ -93,10 +93,10 @@ def terms_of_set(paths: Terms, number: int = 0) -> tuple[Term, ...]:
     return tuple(Term(name, number, time) for name, time in zip(paths.names, times, strict=True))
 
 
-def distinct(chosen: Iterable[tuple[Term, ...]]) -> tuple[Term, ...]:
+def distinct(cell_terms: Iterable[tuple[Term, ...]]) -> tuple[Term, ...]:
     """Every term once, in order of first appearance."""
-    return tuple(dict.fromkeys(term for terms in chosen for term in terms))
+    return tuple(dict.fromkeys(term for terms in cell_terms for term in terms))
 
 
-def _same(paths: Terms, others: Terms) -> bool:
-    return paths.names == others.names and np.array_equal(paths.table, others.table)
+def _same(paths: Terms, candidate: Terms) -> bool:
+    return paths.names == candidate.names and np.array_equal(paths.table, candidate.table)

@@ -150,6 +150,7 @@ CHINESE = {
     "false": "否",
     "twfe": "双重差分",
     "event_study": "事件研究",
+    "sun_abraham": "交互加权事件研究",
     "first_stage": "第一阶段",
     "reduced_form": "简约式",
     "iv": "工具变量",

@@ -52,15 +52,15 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     """
     cells, design = prepared.shared.cells, prepared.design
     _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
-    table, chosen = unite_terms(prepared.terms)
+    table, cell_terms = unite_terms(prepared.terms)
     controls = prepared.shared.controls
-    every = (*column_terms(controls), *distinct(chosen))
+    every = (*column_terms(controls), *distinct(cell_terms))
     effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
     columns = _columns(rows, design.classes, table)
     with named(cells[0]):
         stage = row_stage(RowProblem(rows, every, columns, effects))
     fits = []
-    for cell, treatment in zip(cells, chosen, strict=True):
+    for cell, treatment in zip(cells, cell_terms, strict=True):
         regression = cell.job.model.registered.functions.regression(columns_of(cell, controls), treatment)
         with named(cell), _advised(cell.job):
             fits.append(

@@ -124,18 +124,18 @@ def estimate_cells(
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
     setting, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
-    table, chosen = unite_terms(terms)
-    every = (*column_terms(columns), *distinct(chosen))
+    table, cell_terms = unite_terms(terms)
+    every = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=every, table=table)
     projected = stage(normal)
     estimates: list[Estimate] = []
-    for cell, treatment in zip(cells, chosen, strict=True):
+    for cell, treatment in zip(cells, cell_terms, strict=True):
         with named(cell):
             estimates += _estimates(projected, cell, columns_of(cell, columns), treatment)
     rows: dict[Term, float] = {}
     if any(cell.job.model.registered.functions.combination for cell in cells):
         with named(cells[0]):
-            rows = dict(zip(distinct(chosen), term_rows(moments, design.classes, table), strict=True))
+            rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
     with_meat = iter(_with_meat(machine, setting, moments, estimates, table))
     return [_result(cell, with_meat, sample, normal, rows) for cell in cells]
 
@@ -174,7 +174,7 @@ def _estimates(
     estimates = [fit(projected, regression)]
     if functions.instrument_regressions is not None:
         behind = functions.instrument_regressions(projected, regression)
-        estimates += [behind.first, behind.reduced, behind.both]
+        estimates += [behind.first, behind.reduced, behind.summed]
     return estimates
 
 

@@ -83,6 +83,14 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         for estimator in (
             Estimator("twfe", needs_treatment=False),
             Estimator("event_study", options=EVENT_OPTIONS, by_event_time=True),
+            Estimator(
+                "sun_abraham",
+                "event study by cohort, averaged by the cohorts' rows",
+                options=EVENT_OPTIONS,
+                by_event_time=True,
+                own_rows=True,
+                draws=False,
+            ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
             _instrumental("reduced_form", "the outcome on the instrument"),

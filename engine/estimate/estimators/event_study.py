@@ -20,8 +20,8 @@ def event_terms(timing: PairTiming) -> Terms:
         Where an event year is never seen.
     """
     terms, _ = _events(timing)
-    seen = np.asarray(terms.table[timing.exists].any(axis=(0, 1)))
-    unseen = [name for name, occurs in zip(terms.names, seen, strict=True) if not occurs]
+    occurs = np.asarray(terms.table[timing.exists].any(axis=(0, 1)))
+    unseen = [name for name, present in zip(terms.names, occurs, strict=True) if not present]
     if unseen:
         raise InputError(
             f"no pair of the sample is ever observed at {', '.join(unseen)}",
@@ -33,8 +33,8 @@ def event_terms(timing: PairTiming) -> Terms:
 
 def rows_in_window(timing: PairTiming) -> Flags:
     """All pair-years, or under ``ends: drop`` those whose event year lies in the window."""
-    inside = _events(timing)[1]
-    return inside if timing.ends == "drop" else np.ones_like(inside)
+    in_window = _events(timing)[1]
+    return in_window if timing.ends == "drop" else np.ones_like(in_window)
 
 
 def _events(timing: PairTiming) -> tuple[Terms, Flags]:
