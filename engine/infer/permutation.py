@@ -282,7 +282,7 @@ def _add_influences(
     one, other = classes[i], classes[j]
     code = jnp.minimum(one, other) * kinds.n_classes + jnp.maximum(one, other)
     mine = [code == g * kinds.n_classes + h for g, h in kinds.types]
-    rank = first + jnp.arange(len(i))[:, None]
+    rank = first + jnp.arange(len(i), dtype=screens.dtype)[:, None]
     inside = (rank >= fresh) & (rank < screens[None, :])
     used = {span: kinds.in_span(features, span)[:, :1] > 0 for span in set(kinds.spans)}
     inside &= reduce(jnp.logical_or, mine) & kinds.choose(mine, used)

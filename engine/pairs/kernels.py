@@ -115,8 +115,9 @@ def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) 
         return synchronization(series[i], series[j], years, look_ahead=rule.look_ahead, clip=rule.clip)
     one, other = series[i], series[j]
     both = jnp.isfinite(one) & jnp.isfinite(other)
-    counted = both & window
-    n = counted.sum(1, keepdims=True)
+    counted = both & window[None]
+    n_counted = counted.sum(1, keepdims=True)
+    n = n_counted.astype(series.dtype)
 
     def standardise(x: Array) -> Array:
         mean = jnp.where(counted, x, 0.0).sum(1, keepdims=True) / n
@@ -127,7 +128,7 @@ def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) 
         return jnp.where(farthest > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
 
     y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
-    return jnp.where(both & (n >= 3), y, jnp.nan)
+    return jnp.where(both & (n_counted >= 3), y, jnp.nan)
 
 
 def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
@@ -145,7 +146,8 @@ def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Arr
     one, other = levels[i], levels[j]
     columns = -jnp.abs(one - other)
     if "sum" in rule.kinds:
-        columns = jnp.where(np.array([kind == "sum" for kind in rule.kinds]), one + other, columns)
+        is_sum = np.array([[[kind == "sum" for kind in rule.kinds]]])
+        columns = jnp.where(is_sum, one + other, columns)
     for number, kind in enumerate(rule.kinds):
         if kind == "synchronization":
             late = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
@@ -174,7 +176,7 @@ def _columns(
         both = arrays["split"][i] + arrays["split"][j]
         inside &= (both > arrays["split_bounds"][0]) & (both <= arrays["split_bounds"][1])
     if values is not None:
-        v = values - arrays["centre"] if "centre" in arrays else values
+        v = values - arrays["centre"][None, None] if "centre" in arrays else values
     else:
         parts = [_regressors(rule, arrays, i, j), _outcome(rule, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
@@ -184,7 +186,7 @@ def _columns(
     stays = inside[:, None]
     if "kept_rows" in arrays:
         stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
-    infinite = (jnp.isinf(v).any(2) & stays).sum()
+    infinite = (jnp.isinf(v).any(2) & stays).sum().astype(v.dtype)
     if rule.layout.balanced:
         whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
         counts = jnp.concatenate([jnp.array([infinite, 0, whole.sum()]), whole.sum(0)])
@@ -197,7 +199,7 @@ def _columns(
     observed &= used[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
     counts = jnp.concatenate(
-        [jnp.array([infinite, (years == 1).sum(), row.sum()]), observed.sum(0).astype(v.dtype)]
+        [jnp.array([infinite, (years == 1).sum().astype(v.dtype), row.sum()]), observed.sum(0).astype(v.dtype)]
     )
     return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
 
@@ -227,7 +229,8 @@ def _features(
     parts = [totals]
     if not layout.balanced:
         a, b = layout.year_pairs
-        parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
+        same = (a == b).astype(v.dtype)[None]
+        parts.append(row[:, a] * (same - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
     parts.append(weighted.reshape(len(i), -1))
     parts.append(column_products(weighted, demeaned, layout.column_pairs))
@@ -352,7 +355,7 @@ def score_products(
     v, _, _ = _deviations(rule, arrays, v, row)
     columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
-    path = columns @ cells["residual"][t:] + cells["residual"][:t]
+    path = columns @ cells["residual"][t:] + cells["residual"][None, :t]
     path = jnp.where(row[:, :, None] > 0, path, 0.0)
     residual, _, _ = demean(path, row, balanced=rule.layout.balanced)
     if weights is not None:

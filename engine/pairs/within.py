@@ -45,7 +45,7 @@ def demean(
         return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
 
     if profile is not None:
-        v = v - jnp.where(row[:, :, None] > 0, profile, 0.0)
+        v = v - jnp.where(row[:, :, None] > 0, profile[None], 0.0)
     first = mean_of(v)
     centred = v - first[:, None]
     rest = mean_of(centred)
@@ -53,8 +53,8 @@ def demean(
     mean = first + rest
     size = jnp.abs(mean)
     if profile is not None:
-        mean = mean + (profile.mean(0) if balanced else row @ profile / n[:, None])
-        size = size + jnp.abs(profile).max(0)
+        mean = mean + (profile.mean(0, keepdims=True) if balanced else row @ profile / n[:, None])
+        size = size + jnp.abs(profile).max(0, keepdims=True)
     observed = None if balanced else row[:, :, None] > 0
     length = jnp.abs(centred if observed is None else jnp.where(observed, centred, 0.0)).max(1)
     varies = (length > n_years * jnp.finfo(v.dtype).eps * size)[:, None]
@@ -67,7 +67,7 @@ def column_products(weighted: Array, deviations: Array, pairs: tuple[Any, Any]) 
     one, other = weighted.transpose(2, 1, 0), deviations.transpose(2, 1, 0)
     if len(one) <= _UNROLLED:
         return jnp.stack([(one[a] * other[b]).sum(0) for a, b in zip(*pairs, strict=True)], axis=1)
-    every = jax.lax.map(lambda a: (one[a] * other).sum(1), jnp.arange(len(one)))
+    every = jax.lax.map(lambda a: (one[a][None] * other).sum(1), jnp.arange(len(one)))
     return every[pairs].T
 
 
