@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, check_shape
 from engine.errors import InputError
 from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
 from engine.estimate.absorb.collinear import find_collinear, refuse_collinear
@@ -42,6 +42,9 @@ class RowProblem:
     names: tuple[str, ...]
     columns: Array
     effects: tuple[Effect, ...]
+
+    def __post_init__(self) -> None:
+        check_shape("columns", self.columns, (len(self.rows.weights), len(self.names) + 1))
 
     @property
     def weights(self) -> Array | None:

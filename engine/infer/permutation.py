@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, check_shape
 from engine.estimate.many_samples import (
     BatchFit,
     Tested,
@@ -56,6 +56,10 @@ class Permutation:
     seed: int
     cells: tuple[Tested, ...]
     studentise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.strata is not None:
+            check_shape("strata", self.strata, self.given.classes.shape)
 
 
 @dataclass(frozen=True)

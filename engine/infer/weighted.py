@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import Array, Flags, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.guard import guarded_variances
@@ -69,6 +69,10 @@ class Types:
     classes: Integers
     kinds: Integers
     n_types: int
+
+    def __post_init__(self) -> None:
+        check_shape("classes", self.classes, (self.pairs.n_units,))
+        check_shape("kinds", self.kinds, (len(self.kinds), len(self.kinds)))
 
     def sorted(self) -> Weighted:
         """The pairs by type, as this process keeps them."""
@@ -165,6 +169,7 @@ def weighted_sums(setting: Weighted, weights: Array) -> Array:
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
+    check_shape("weights", weights, (None, setting.pairs.n_units))
     city = _city_weights(weights)
     sums = across_devices(np.zeros((setting.n_types, setting.pairs.layout.size, len(weights))))
     for slab in _on_device(setting, transposed=True):
@@ -185,6 +190,7 @@ def weighted_fit(
     estimate, variance : float64 ``[n_samples, n_tested]``
         Variance NaN without ``studentise``; copies of a city count as cities of their own.
     """
+    check_shape("weights", weights, (None, setting.pairs.n_units))
     sums = weighted_sums(setting, weights) if sums is None else sums
     fit = batch_fit(setting.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
     estimate = fit.estimate[:, 0, list(cell.tested)]

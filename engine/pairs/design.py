@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers, LongIntegers
+from engine.arrays import Array, Flags, Integers, LongIntegers, check_shape
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Tile, groups, tile_edge, triangle
@@ -135,6 +135,20 @@ class PanelDesign:
     matches: Matches | None = None
     lag: int = 0
 
+    def __post_init__(self) -> None:
+        units, years, classes = self.n_units, self.n_years, self.n_classes
+        check_shape("series", self.series, (units, years))
+        check_shape("window", self.window, (years,))
+        check_shape("levels", self.levels, (units, years, len(self.kinds) or None))
+        if self.kept_rows is not None:
+            check_shape("kept_rows", self.kept_rows, (classes, classes, years))
+        if self.weight is not None:
+            check_shape("weight", self.weight, (units, years))
+        if self.split is not None:
+            check_shape("value of the split", self.split.value, (units,))
+        if self.matches is not None:
+            check_shape("weights of the matches", self.matches.weights, (len(self.matches.code), years))
+
     @property
     def n_units(self) -> int:
         return self.sample.n_units
@@ -234,6 +248,12 @@ class TableDesign:
 
     n_classes = 1
     kept_rows = None
+
+    def __post_init__(self) -> None:
+        check_shape("j", self.j, self.i.shape)
+        check_shape("values", self.values, (len(self.i), None, None))
+        if self.weights is not None:
+            check_shape("weights", self.weights, (len(self.i), self.n_years))
 
     def centred(self) -> TableDesign:
         """The same regression, with a centre and a profile of the values: levels far from zero cost no digits."""
