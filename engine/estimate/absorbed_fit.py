@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, check_shape
 from engine.errors import InputError
 from engine.estimate.absorb import (
     Absorbed,
@@ -52,6 +52,9 @@ class RowProblem:
     terms: tuple[Term, ...]
     columns: Array
     effects: tuple[Effect, ...]
+
+    def __post_init__(self) -> None:
+        check_shape("columns", self.columns, (len(self.rows.weights), len(self.terms) + 1))
 
     def positions(self, terms: Sequence[Term]) -> list[int]:
         """Where some regressors stand among the columns."""

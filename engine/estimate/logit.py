@@ -206,14 +206,14 @@ def _add(
 ) -> Sums[jax.Array]:
     """Add a block of rows, at ``directions`` ``[2, k + 1]``: the coefficients and the step that led to them."""
     x, sign, weight = block
-    signed = (directions @ x) * sign
+    signed = (directions @ x) * sign[None]
     # From exp(-|index|) alone: neither probability loses its digits near 0.
     small = jnp.exp(-jnp.abs(signed[0]))
     wrong = jnp.where(signed[0] > 0, small, 1.0) / (1.0 + small)
     spread = small / (1.0 + small) ** 2
-    products = jnp.vstack([x * (weight * spread), weight * sign * wrong]) @ x.T
+    products = jnp.vstack([x * (weight * spread)[None], weight * sign * wrong]) @ x.T
     counts = weight > 0
-    low = jnp.where(counts, signed, jnp.inf).min(axis=1)
+    low = jnp.where(counts[None], signed, jnp.inf).min(axis=1)
     return Sums(
         sums.likelihood + weight @ (jnp.minimum(signed[0], 0.0) - jnp.log1p(small)),
         sums.gradient + products[-1],

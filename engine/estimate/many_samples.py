@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, check_shape
 from engine.estimate.normal import SMALLEST, expand, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
@@ -83,6 +83,8 @@ def batch_fit(
     targets : tuple of int
         Positions in [columns | terms | outcome] of what is regressed; the outcome alone by default.
     """
+    check_shape("paths", paths, (None, layout.n_years, None))
+    check_shape("sums", sums, (None, len(paths), layout.size))
     matrix, totals = expand(layout, sums, paths[None])
     t = layout.n_years
     projected = partial_out_years(matrix, t, balanced=layout.balanced)

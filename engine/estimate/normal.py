@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, check_shape
 from engine.errors import InputError
 from engine.estimate.terms import Term
 from engine.pairs.moments import CityMoments, Layout
@@ -90,6 +90,9 @@ def normal_equations(
     table : float64 ``[H, H, T, r]``
         Treatment paths by the classes of the two cities.
     """
+    check_shape("classes", classes, (len(moments.first),))
+    n_classes, n_years = moments.first.shape[1], moments.layout.n_years
+    check_shape("table", table, (n_classes, n_classes, n_years, sum(term.is_treatment for term in terms)))
     paths = table[classes]
     first, totals_first = expand(moments.layout, moments.first, paths)
     second, totals_second = expand(moments.layout, moments.second, paths)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit
 from engine.float64 import double_precision
 from engine.infer.draws import permuted_classes
@@ -44,6 +44,10 @@ class Permutation:
     seed: int
     cells: tuple[Tested, ...]
     studentise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.strata is not None:
+            check_shape("strata", self.strata, self.sample.classes.shape)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def add_influences(
     class_i, class_j = draws.classes[i], draws.classes[j]
     code = jnp.minimum(class_i, class_j) * shape.n_classes + jnp.maximum(class_i, class_j)
     is_type = [code == g * shape.n_classes + h for g, h in shape.types]
-    rank = pairs.start + jnp.arange(len(i))[:, None]
+    rank = pairs.start + jnp.arange(len(i), dtype=i.dtype)[:, None]
     in_sample = (rank >= pairs.fresh) & (rank < draws.screens[None, :])
     observed = {span: shape.in_span(pairs.features, span)[:, :1] > 0 for span in set(shape.spans)}
     in_sample &= reduce(jnp.logical_or, is_type) & shape.choose(is_type, observed)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers
+from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers, check_shape
 from engine.pairs.pair_statistics import PairStatistics, TableTile
 from engine.pairs.process_cache import ProcessCache
 
@@ -53,6 +53,12 @@ class PermutedSample:
     recompute: bool
     n_ranked: int
     span: Integers | None = None
+
+    def __post_init__(self) -> None:
+        check_shape("classes", self.classes, (self.pairs.n_units,))
+        check_shape("allowed", self.allowed, (self.n_classes, self.n_classes))
+        if self.span is not None:
+            check_shape("span", self.span, self.allowed.shape)
 
     @property
     def n_classes(self) -> int:

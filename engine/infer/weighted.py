@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import AnyIntegers, Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
@@ -87,6 +87,10 @@ class TypedPairs:
     classes: Integers
     type_numbers: Integers
     n_types: int
+
+    def __post_init__(self) -> None:
+        check_shape("classes", self.classes, (self.pairs.n_units,))
+        check_shape("type_numbers", self.type_numbers, (len(self.type_numbers), len(self.type_numbers)))
 
     def sorted(self) -> SortedPairs:
         """The pairs by type, as this process caches them."""
@@ -183,6 +187,7 @@ def weighted_sums(sample: SortedPairs, weights: Array) -> Array:
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
+    check_shape("weights", weights, (None, sample.pairs.n_units))
     city = _city_weights(weights)
     sums = across_devices(np.zeros((sample.n_types, sample.pairs.layout.size, len(weights))))
     for slab in _on_device(sample, transposed=True):

@@ -143,7 +143,7 @@ def _columns(
         split_sum = arrays["split"][i] + arrays["split"][j]
         eligible &= (split_sum > arrays["split_bounds"][0]) & (split_sum <= arrays["split_bounds"][1])
     if values is not None:
-        v = jnp.asarray(values - arrays["centre"] if "centre" in arrays else values)
+        v = jnp.asarray(values - arrays["centre"][None, None] if "centre" in arrays else values)
     else:
         parts = [_regressor_values(options, arrays, i, j), outcome_values(options, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
@@ -152,7 +152,7 @@ def _columns(
     stays = eligible[:, None]
     if "kept_rows" in arrays:
         stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
-    infinite = (jnp.isinf(v).any(2) & stays).sum()
+    infinite = (jnp.isinf(v).any(2) & stays).sum().astype(v.dtype)
     if options.layout.balanced:
         row = jnp.broadcast_to(eligible[:, None], v.shape[:2]).astype(v.dtype)
         counts = jnp.concatenate([jnp.array([infinite, 0, row.sum()]), row.sum(0)])
@@ -165,7 +165,10 @@ def _columns(
     observed &= informative[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
     counts = jnp.concatenate(
-        [jnp.array([infinite, (years == 1).sum(), row.sum()]), observed.sum(0).astype(v.dtype)]
+        [
+            jnp.array([infinite, (years == 1).sum().astype(v.dtype), row.sum()]),
+            observed.sum(0).astype(v.dtype),
+        ]
     )
     return jnp.where(observed[:, :, None], v, 0.0), row, informative, counts
 
@@ -189,7 +192,8 @@ def _pair_statistics(options: KernelOptions, arrays: CityArrays, chunk: PairChun
     parts = [totals]
     if not layout.balanced:
         a, b = layout.year_pairs
-        parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
+        same = (a == b).astype(v.dtype)[None]
+        parts.append(row[:, a] * (same - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
     parts.append(weighted.reshape(len(v), -1))
     parts.append(column_products(weighted, demeaned, layout.column_pairs))
@@ -288,7 +292,7 @@ def score_products(
     v, _, _ = _deviations(options, arrays, v, row)
     columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
-    path = columns @ cells["residual"][t:] + cells["residual"][:t]
+    path = columns @ cells["residual"][t:] + cells["residual"][None, :t]
     path = jnp.where(row[:, :, None] > 0, path, 0.0)
     residual, _, _ = demean(path, row, balanced=options.layout.balanced)
     if chunk.weights is not None:

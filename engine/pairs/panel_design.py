@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers
+from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers, check_shape
 from engine.pairs.centre import deviations, standardise
 from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
@@ -105,6 +105,20 @@ class PanelDesign:
     split: PairSplit | None = None
     matches: Matches | None = None
     lag: int = 0
+
+    def __post_init__(self) -> None:
+        units, years, classes = self.n_units, self.n_years, self.n_classes
+        check_shape("series", self.series, (units, years))
+        check_shape("window", self.window, (years,))
+        check_shape("levels", self.levels, (units, years, len(self.kinds) or None))
+        if self.kept_rows is not None:
+            check_shape("kept_rows", self.kept_rows, (classes, classes, years))
+        if self.weight is not None:
+            check_shape("weight", self.weight, (units, years))
+        if self.split is not None:
+            check_shape("value of the split", self.split.value, (units,))
+        if self.matches is not None:
+            check_shape("weights of the matches", self.matches.weights, (len(self.matches.code), years))
 
     directed = False
     profile = None

@@ -48,10 +48,11 @@ class Standardisation:
         if self.in_advance:
             return x_i, x_j, float(x_i.shape[1]), None
         observed = jnp.isfinite(x_i) & jnp.isfinite(x_j)
-        counted = observed & self.window
-        n_years = counted.sum(1, keepdims=True)
+        counted = observed & self.window[None]
+        n_counted = counted.sum(1, keepdims=True)
+        n_years = n_counted.astype(x_i.dtype)
         z_i, z_j = (_standardise(x, counted, n_years) for x in (x_i, x_j))
-        return z_i, z_j, n_years, observed & (n_years >= _FEWEST)
+        return z_i, z_j, n_years, observed & (n_counted >= _FEWEST)
 
 
 def _standardise(x: Array, counted: Array, n_years: Array) -> Array:

@@ -45,7 +45,7 @@ def demean(
         return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
 
     if profile is not None:
-        v = v - jnp.where(row[:, :, None] > 0, profile, 0.0)
+        v = v - jnp.where(row[:, :, None] > 0, profile[None], 0.0)
     first = mean_of(v)
     centred = v - first[:, None]
     correction = mean_of(centred)
@@ -53,8 +53,8 @@ def demean(
     mean = first + correction
     size = jnp.abs(mean)
     if profile is not None:
-        mean = mean + (profile.mean(0) if balanced else row @ profile / n[:, None])
-        size = size + jnp.abs(profile).max(0)
+        mean = mean + (profile.mean(0, keepdims=True) if balanced else row @ profile / n[:, None])
+        size = size + jnp.abs(profile).max(0, keepdims=True)
     observed = None if balanced else row[:, :, None] > 0
     length = jnp.abs(centred if observed is None else jnp.where(observed, centred, 0.0)).max(1)
     varies = (length > n_years * jnp.finfo(v.dtype).eps * size)[:, None]
@@ -69,7 +69,7 @@ def column_products(weighted: Array, deviations: Array, pairs: tuple[AnyArray, A
         products = [(left_columns[a] * right_columns[b]).sum(0) for a, b in zip(*pairs, strict=True)]
         return jnp.stack(products, axis=1)
     all_products = jax.lax.map(
-        lambda a: (left_columns[a] * right_columns).sum(1), jnp.arange(len(left_columns))
+        lambda a: (left_columns[a][None] * right_columns).sum(1), jnp.arange(len(left_columns))
     )
     return all_products[pairs].T
 
