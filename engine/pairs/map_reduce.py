@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyArray, Array, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
-from engine.pairs.centre import deviations
-from engine.pairs.design import Chunk, Design, PanelDesign
+from engine.pairs.design import Chunk, PairDesign
 from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.pair_rows import PairRows, concatenated, no_rows
 
@@ -28,7 +27,7 @@ class MomentPass:
 
     Attributes
     ----------
-    design : PanelDesign or TableDesign
+    design : PairDesign
     balanced : bool
         Take the compact layout; only where no pair-year is missing and no outcome infinite.
     products : bool
@@ -36,7 +35,7 @@ class MomentPass:
         follow without another pass; not for directed tables.
     """
 
-    design: Design
+    design: PairDesign
     balanced: bool
     products: bool = False
 
@@ -70,73 +69,29 @@ class ScoreSums:
     reverse: Array
 
 
-def kernel_rule(setting: MomentPass) -> kernels.Rule:
+def kernel_options(setting: MomentPass) -> kernels.KernelOptions:
     design = setting.design
-    return kernels.Rule(
+    return kernels.KernelOptions(
         layout=setting.layout,
         n_classes=design.n_classes,
         edge=design.edge,
-        look_ahead=bool(design.window.all()) if isinstance(design, PanelDesign) else True,
-        clip=design.clip if isinstance(design, PanelDesign) else 0.0,
+        look_ahead=design.look_ahead,
+        clip=design.clip,
         directed=design.directed,
-        outcome=design.outcome if isinstance(design, PanelDesign) else "synchronization",
-        kinds=design.kinds if isinstance(design, PanelDesign) else (),
-        lag=design.lag if isinstance(design, PanelDesign) else 0,
+        outcome=design.outcome,
+        regressors=design.kinds,
+        lag=design.lag,
     )
 
 
-def city_arrays(setting: MomentPass) -> dict[str, Array]:
-    design = setting.design
-    arrays: dict[str, Any] = {"classes": design.classes}
-    if not isinstance(design, PanelDesign):
-        if design.centre is not None:
-            arrays["centre"] = design.centre
-        if design.profile is not None:
-            regressors = np.zeros((design.n_years, design.n_columns - 1))
-            arrays["profile"] = np.concatenate([regressors, design.profile[:, None]], axis=1)
-        return arrays
-    series, levels = design.series, _prepared_levels(design, standardised=setting.balanced)
-    if setting.balanced and design.outcome == "synchronization":
-        series = standardise(series, design.window)
-    arrays |= {"series": series, "levels": levels, "window": design.window}
-    if design.weight is not None:
-        arrays["weight"] = design.weight
-    if design.kept_rows is not None:
-        arrays["kept_rows"] = design.kept_rows
-    if design.split is not None:
-        arrays |= {"split": design.split.value, "split_bounds": np.array(design.split.bounds)}
-    return arrays
-
-
-def _prepared_levels(design: PanelDesign, *, standardised: bool) -> Array:
-    """Levels as the kernels take them.
-
-    Those that are summed are without their city means, which pair effects take out anyhow: a sum of deviations has
-    digits that a sum of large levels has not. Those whose synchronization is a column are standardised where
-    ``standardised`` says so.
-    """
-    out = design.levels
-    for number, kind in enumerate(design.kinds):
-        if kind == "sum":
-            out = np.array(out)
-            out[:, :, number] = deviations(out[:, :, number])
-        elif kind == "synchronization" and standardised:
-            out = np.array(out)
-            out[:, :, number] = standardise(out[:, :, number], design.window)
-    return out
-
-
-def standardise(series: Array, window: Flags) -> Array:
-    """z = (x - mean) / sd over the window's years, with the population sd; ``[n_units, n_years]``."""
-    centred = series - series[:, window].mean(axis=1, keepdims=True)
-    centred = centred - centred[:, window].mean(axis=1, keepdims=True)  # what the rounding of the mean left
-    spread = np.sqrt((centred[:, window] ** 2).mean(axis=1, keepdims=True))
-    return np.asarray(centred / spread, dtype=np.float64)
+def city_arrays(setting: MomentPass) -> dict[str, AnyArray]:
+    """Arrays that the kernels of a pass read beside the pairs."""
+    return setting.design.city_arrays(balanced=setting.balanced)
 
 
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
-    design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
+    design, layout, options = setting.design, setting.layout, kernel_options(setting)
     top, left = design.span(task)
     first, second = (np.zeros((b - a, design.n_classes, layout.size)) for a, b in (top, left))
     counts = np.zeros(3 + design.n_years)
@@ -147,9 +102,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         for chunk in design.chunks(task):
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             blocks = None if products is None else _type_blocks(chunk, design)
-            *result, crossed = kernels.moments(
-                rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values, chunk.weights, blocks
-            )
+            *result, crossed = kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
             rows, cols, more = (np.asarray(part) for part in result)
             first[chunk.rows[0] - top[0] : chunk.rows[1] - top[0]] += rows[: chunk.rows[1] - chunk.rows[0]]
             second[chunk.cols[0] - left[0] : chunk.cols[1] - left[0]] += cols[: chunk.cols[1] - chunk.cols[0]]
@@ -166,12 +119,12 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         products=products,
         first_at=top[0],
         second_at=left[0],
-        profile=None if isinstance(design, PanelDesign) else design.profile,
+        profile=design.profile,
         rows_by_year=counts[3:],
     )
 
 
-def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
+def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
     """The pairs of a chunk in blocks of one type each, see `kernels.moments`; as many blocks for every chunk."""
     classes, n, h = design.classes, chunk.n, design.n_classes
     n_types = h * (h + 1) // 2
@@ -189,12 +142,12 @@ def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
 
 def pair_rows(setting: MomentPass, task: Any) -> PairRows:
     """The observed pair-years of one task, for effects that moments by year cannot take out."""
-    design, rule = setting.design, kernel_rule(setting)
+    design, options = setting.design, kernel_options(setting)
     parts = [no_rows(design.n_columns)]
     with double_precision():
         arrays = kernels.to_device(city_arrays(setting))
         for chunk in design.chunks(task):
-            result = kernels.rows(rule, arrays, chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
+            result = kernels.rows(options, arrays, kernels.arrays_of(chunk))
             columns, weights, counts = (np.asarray(part) for part in result)
             pair, year = np.nonzero(weights)
             parts.append(
@@ -238,7 +191,7 @@ def _both(one: Array | None, other: Array | None) -> Array | None:
 def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
     """Second pass over one task: products of pair influences, summed."""
     first, cells = setting.setting, setting.cells
-    rule = kernel_rule(first)
+    options = kernel_options(first)
     n_cells = cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
     own, reverse = np.zeros((2, n_cells, n_terms, n_terms))
@@ -246,9 +199,7 @@ def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
         arrays = kernels.to_device(city_arrays(first))
         block = kernels.to_device(vars(cells))
         for chunk in first.design.chunks(task):
-            result = kernels.score_products(
-                rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values, chunk.weights
-            )
+            result = kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
             own += np.asarray(result[0])
             reverse += np.asarray(result[1])
     return ScoreSums(own, reverse)

@@ -64,11 +64,11 @@ class TableValues:
     def code_warnings(self) -> list[str]:
         """Values in the columns read so far that look like codes for missing ones."""
         return [
-            f"column '{name}' is {code:g} in {where.sum()} of {len(values)} rows, first in row "
-            f"{self._rows.number(int(np.argmax(where)))}, far from all other values: if that means missing, list it "
+            f"column '{name}' is {code:g} in {suspect.sum()} of {len(values)} rows, first in row "
+            f"{self._rows.number(int(np.argmax(suspect)))}, far from all other values: if that means missing, list it "
             "under pair_table.missing"
             for name, values in self._columns.items()
-            for code, where in suspects(values, declared=self._missing.get(name, ())).items()
+            for code, suspect in suspects(values, declared=self._missing.get(name, ())).items()
         ]
 
     def earlier_rows(self, lag: int) -> LongIntegers:
@@ -96,14 +96,14 @@ class TableValues:
         order = np.argsort(rows.pair, kind="stable")
         pair = rows.pair[order]
         length = max(1, _CELLS // span)
-        out = np.empty(len(order))
+        evaluated = np.empty(len(order))
         for low in range(0, int(pair[-1]) + 1, length):
             part = order[slice(*np.searchsorted(pair, [low, low + length]))]
             place = rows.pair[part] - low, rows.year[part] - start
             shape = int(place[0].max()) + 1, span
             grids = {name: _laid(values[part], place, shape) for name, values in inputs.items()}
-            out[part] = expression.evaluate_over(grids, shape)[place]
-        return out
+            evaluated[part] = expression.evaluate_over(grids, shape)[place]
+        return evaluated
 
 
 def _laid(values: Array, place: tuple[LongIntegers, LongIntegers], shape: tuple[int, int]) -> Array:

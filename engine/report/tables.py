@@ -11,18 +11,14 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError
+from engine.pairs.outcomes import OUTCOMES
 from engine.report.adopters import adopter_notes, with_tests_withheld
+from engine.report.error_types import cautions, error_label, preferred
 from engine.report.grid import Entry, Row, Table
 from engine.report.words import ENGLISH, Words, columns_phrase
 
-__all__ = ["ERROR_LABELS", "Table", "check_estimates", "number", "ordered_terms", "regression_table"]
+__all__ = ["Table", "check_estimates", "number", "ordered_terms", "regression_table"]
 
-ERROR_LABELS = {
-    "pair": "pair (paper-style)",
-    "city": "two-way city",
-    "dyadic": "dyadic-robust",
-    "jackknife": "jackknife CRV3",
-}
 _IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
 _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
 _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
@@ -33,7 +29,6 @@ _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
-_SYNCHRONIZATION = "synchronization of "
 
 
 def regression_table(
@@ -176,12 +171,11 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
         kinds.setdefault(cell, set()).add(kind)
     order = tuple(dict.fromkeys(estimates["errors"]))
     shared = [kind for kind in order if all(kind in found for found in kinds.values())]
-    preferred = [kind for kind in ("dyadic", "jackknife") if kind in shared] + shared
     return _Sheet(
         cells=tuple(heads),
         terms=tuple(ordered_terms(estimates["term"], main=main)),
         kinds=order,
-        starred=preferred[0] if preferred else None,
+        starred=preferred(shared),
         records=records,
         heads=heads,
         sweep=tuple(name for name in estimates.columns if name not in (*_RESULTS, *_OPTIONAL)),
@@ -194,7 +188,7 @@ def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         for kind in sheet.kinds:
             found = [sheet.records.get((cell, term, kind)) for cell in sheet.cells]
             if any(found):
-                yield Row("error", words.known(ERROR_LABELS.get(kind, kind)), tuple(map(_error, found)), term)
+                yield Row("error", error_label(kind, words), tuple(map(_error, found)), term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
@@ -227,11 +221,8 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     for key, name in names.items():
         values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]
-        if key == "outcome" and all(value.startswith(_SYNCHRONIZATION) for value in values):
-            name, values = (
-                _SYNCHRONIZATION.strip(),
-                [value.removeprefix(_SYNCHRONIZATION) for value in values],
-            )
+        if key == "outcome":
+            name, values = _without_common_outcome(name, values)
         printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
         long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
@@ -242,6 +233,15 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
             listed = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
             notes.append(words("{name}: {values}.", name=label, values=listed))
     return rows, notes
+
+
+def _without_common_outcome(name: str, labels: list[str]) -> tuple[str, list[str]]:
+    """Name and entries of the row of outcomes: where all are one outcome, its name and the series."""
+    for kind in OUTCOMES.values():
+        label = kind.label("")
+        if all(text.startswith(label) for text in labels):
+            return label.strip(), [text.removeprefix(label) for text in labels]
+    return name, labels
 
 
 def _wrapped(text: str) -> str:
@@ -288,12 +288,11 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
     yield words("Standard errors in parentheses, one row for each kind.")
     if sheet.starred:
-        label = words.known(ERROR_LABELS.get(sheet.starred, sheet.starred))
+        label = error_label(sheet.starred, words)
         yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
     else:
         yield words("No stars: the columns have no kind of error in common.")
-    if "city" in sheet.kinds:
-        yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
+    yield from (words(caution) for caution in cautions(sheet.kinds))
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
     zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]

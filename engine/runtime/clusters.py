@@ -15,12 +15,13 @@ from typing import Any
 
 from engine.errors import InputError, RunError
 from engine.runtime.batch_queues import batch_client
+from engine.runtime.equal_facts import Facts
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
 from engine.runtime.kubernetes import kubernetes_client
 from engine.runtime.security import in_memory, pages, secured
 from engine.runtime.ssh import ssh_client
-from engine.runtime.workers import Facts, check_workers, wait_for_workers
+from engine.runtime.workers import check_workers, wait_for_workers
 from engine.spec.cluster import BatchProfile, LocalProfile, Profile, SchedulerProfile, SSHProfile
 
 CONNECT_SECONDS = 10  # a scheduler that runs answers at once; the rest is for one that is just starting

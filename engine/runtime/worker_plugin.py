@@ -8,7 +8,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from engine.runtime.workers import Facts, differences
+from engine.runtime.equal_facts import Facts, differences
 
 
 class SameFacts(WorkerPlugin):  # type: ignore[misc]

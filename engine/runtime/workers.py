@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from engine.errors import InputError, RunError
-
-Facts = Callable[[], Mapping[str, str]]
-"""Name and value of whatever must be equal in driver and workers, such as versions."""
+from engine.runtime.equal_facts import Facts, differences
 
 _POLL_SECONDS = 0.2
 
@@ -61,9 +59,3 @@ def check_workers(client: Any, facts: Facts) -> None:
     from engine.runtime.worker_plugin import SameFacts  # Dask is not loaded before it is needed
 
     client.register_plugin(SameFacts(facts, expected), name="dyadid-facts")
-
-
-def differences(expected: Mapping[str, str], reported: Mapping[str, str]) -> str:
-    """Differences as text; empty where there are none."""
-    names = [name for name in expected if expected[name] != reported.get(name)]
-    return ", ".join(f"{name} {reported.get(name, 'absent')} (here {expected[name]})" for name in names)

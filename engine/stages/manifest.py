@@ -1,4 +1,4 @@
-"""What was run on what, with which counts, versions and timings, as plain values for ``manifest.json``."""
+"""Data, code, counts, versions and timings of a run, as plain values for ``manifest.json``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.pairs.design import FilterStep
 from engine.report.adopters import FEW
 from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash
-from engine.stages.counts import Step
 from engine.stages.curve_run import CURVE
 from engine.stages.estimation import Estimated
-from engine.stages.load_data import CityData, PairData, Source
+from engine.stages.job_data import JobData
 from engine.stages.prepare_passes import Prepared, distinct_data
+from engine.stages.source import SourceTable
 
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 
@@ -34,48 +35,49 @@ _EXACT = {
 def make_manifest(
     plan: Plan,
     prepared: tuple[Prepared, ...],
-    results: Sequence[Estimated],
+    cells: Sequence[Estimated],
     seconds: Mapping[str, float],
     place: Machine,
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """What was run on what, as plain JSON-able values."""
-    import jax
-
-    job, data = plan.loaded.job, distinct_data(prepared)
-    steps = {cell.number: one.steps for one in prepared for cell in one.shared.cells}
-    warnings = [text for one in data for text in _data_warnings(one)]
-    for result in results:
-        warnings += [
-            f"{result.cell.label}: {covariance.kind}: {covariance.note}"
-            for covariance in result.covariances
-            if covariance.note
-        ]
-        if result.fit.exact:
-            warnings.append(f"{result.cell.label}: {_EXACT[result.fit.exact]}")
-        if result.n_adopters is not None and result.n_adopters < FEW:
-            warnings.append(_adopter_warning(result))
-        warnings += [f"{result.cell.label}: {note}" for note in (result.instrument or ((), {}, ()))[2]]
-        warnings += _absorption_warnings(result)  # of all cells of a pass; it names its effects
+    """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
+    job, loaded = plan.loaded.job, distinct_data(prepared)
+    steps = {
+        cell.number: prepared_pass.steps for prepared_pass in prepared for cell in prepared_pass.shared.cells
+    }
+    warnings = [text for job_data in loaded for text in job_data.warnings]
+    warnings += [text for estimated in cells for text in _cell_warnings(estimated)]
+    indices = loaded[0].indices.items()
     return {
         "job": job.job,
         "title": job.title or job.job,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec_hash": spec_hash(plan),
         "spec_files": dict(plan.loaded.hashes),
-        "data": _source_entry(data[0].source),
-        "panel_sha256": data[0].panel.content_hash if isinstance(data[0], CityData) else None,
-        "more_data": _more_sources(data),
+        "data": _source_entry(loaded[0].source),
+        "panel_sha256": loaded[0].content_hash,
+        "more_data": _more_sources(loaded),
         "seeds": {"panel.options": dict(job.panel.options)} if job.panel and job.panel.options else {},
         "confidence": job.model.confidence,
         "treatment": job.treatment.name if job.treatment else None,
-        "cells": [_cell_entry(result) for result in results],
+        "cells": [_cell_entry(estimated) for estimated in cells],
         "choices": choices(plan) if len(plan.cells) >= CURVE else {},
-        "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
-        "indices": _weights(data[0]),
+        "counts": [_counts_entry(estimated, steps[estimated.cell.number]) for estimated in cells],
+        "indices": {
+            name: dict(zip(index.names, index.weights.tolist(), strict=True)) for name, index in indices
+        },
         "notes": _span_notes(prepared),
         "warnings": list(dict.fromkeys([*warnings, *notes])),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
+        **_circumstances(place),
+    }
+
+
+def _circumstances(place: Machine) -> dict[str, Any]:
+    """Memory, devices, workers and versions: what may differ between runs of one job on the same data."""
+    import jax
+
+    return {
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],
         "workers": place.description,
@@ -85,10 +87,26 @@ def make_manifest(
     }
 
 
-def _adopter_warning(result: Estimated) -> str:
+def _cell_warnings(estimated: Estimated) -> list[str]:
+    """Warnings of the estimates of one cell; those of its standard-error types first."""
+    label = estimated.cell.label
+    warnings = [
+        f"{label}: {covariance.kind}: {covariance.note}"
+        for covariance in estimated.covariances
+        if covariance.note
+    ]
+    if estimated.fit.exact:
+        warnings.append(f"{label}: {_EXACT[estimated.fit.exact]}")
+    if estimated.n_adopters is not None and estimated.n_adopters < FEW:
+        warnings.append(_adopter_warning(estimated))
+    warnings += [f"{label}: {note}" for note in (estimated.instrument or ((), {}, ()))[2]]
+    return [*warnings, *_absorption_warnings(estimated)]  # of all cells of a pass; it names its effects
+
+
+def _adopter_warning(estimated: Estimated) -> str:
     """The number is what a reader must know before any standard error."""
     return (
-        f"{result.cell.label}: adopting cities in the sample: {result.n_adopters}; with fewer than four no "
+        f"{estimated.cell.label}: adopting cities in the sample: {estimated.n_adopters}; with fewer than four no "
         "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
         "(inference.permutation) holds"
     )
@@ -108,24 +126,14 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def _data_warnings(data: CityData | PairData) -> list[str]:
-    """What a reader of the results must know about the data: dropped cities first."""
-    if isinstance(data, PairData):
-        return list(data.validation.warnings)
-    report, dropped = data.validation, data.validation.dropped
-    shown = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:3])
-    more = f" and {len(dropped) - 3} more" if len(dropped) > 3 else ""
-    lost = [f"{len(dropped)} of {report.n_cities_read} cities were dropped: {shown}{more}"] if dropped else []
-    return [*lost, *report.warnings]
-
-
 def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     """Over which years each outcome is standardised: with more years, earlier results are others too."""
     notes = []
-    for shared in (one.shared for one in prepared):
-        if isinstance(shared.data, CityData) and shared.job.outcome.synchronization:
-            first, last = shared.data.panel.years[0], shared.data.panel.years[-1]
-            early = " before the first adoption" if shared.job.outcome.window == "pre" else ""
+    for prepared_pass in prepared:
+        outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
+        if outcome.standardised:
+            first, last = years[0], years[-1]
+            early = " before the first adoption" if outcome.window == "pre" else ""
             notes.append(
                 f"standardised over the years {first} to {last}{early}: results of other spans are recomputed from "
                 "the data, not appended to these, and not comparable with them row by row"
@@ -133,27 +141,19 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _more_sources(data: Sequence[CityData | PairData]) -> list[dict[str, Any]]:
+def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, Any]]:
     """Every further table, each once: joined to the first panel, or of another cell."""
-    sources = [source for one in data for source in one.sources]
+    sources = [source for job_data in loaded for source in job_data.sources]
     entries = [_source_entry(source) for source in sources]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]][1:]
 
 
-def _source_entry(source: Source) -> dict[str, Any]:
+def _source_entry(source: SourceTable) -> dict[str, Any]:
     return {
         "source": source.name,
         "description": source.description,
         "synthetic": source.synthetic,
         "sha256": source.sha256,
-    }
-
-
-def _weights(data: CityData | PairData) -> dict[str, dict[str, float]]:
-    """Entropy weights by index and indicator."""
-    indices = data.indices if isinstance(data, CityData) else {}
-    return {
-        name: dict(zip(index.names, index.weights.tolist(), strict=True)) for name, index in indices.items()
     }
 
 
@@ -163,40 +163,42 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def _absorption_warnings(result: Estimated) -> list[str]:
-    """What a reader must know about rows alone in a level of an effect, and effects absorbed row by row."""
-    done, out = result.absorption, []
-    if result.sample.singletons:
-        effects = ", ".join(done.n_levels if done else ("pair", "year"))
-        out.append(f"{result.sample.singletons:,} rows were alone in a level of {effects} and are left out")
-    if done is not None and not done.converged:
-        out.append(
-            f"{', '.join(done.n_levels)} were not taken out to the tolerance: {done.error:.1e} of a column is left "
-            f"after {done.iterations:,} iterations"
+def _absorption_warnings(estimated: Estimated) -> list[str]:
+    """Rows alone in a level of an effect, and effects that the iteration did not absorb to the tolerance."""
+    absorption, warnings = estimated.absorption, []
+    if estimated.sample.singletons:
+        effects = ", ".join(absorption.n_levels if absorption else ("pair", "year"))
+        warnings.append(
+            f"{estimated.sample.singletons:,} rows were alone in a level of {effects} and are left out"
         )
-    return out
+    if absorption is not None and not absorption.converged:
+        warnings.append(
+            f"{', '.join(absorption.n_levels)} were not taken out to the tolerance: {absorption.error:.1e} of a column "
+            f"is left after {absorption.iterations:,} iterations"
+        )
+    return warnings
 
 
-def _cell_entry(result: Estimated) -> dict[str, Any]:
-    cell, model = result.cell, result.cell.job.model
+def _cell_entry(estimated: Estimated) -> dict[str, Any]:
+    cell, model = estimated.cell, estimated.cell.job.model
     entry: dict[str, Any] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry["fixed_effects"] = list(model.fixed_effects)
-    if result.absorption is not None:
-        entry["absorption"] = asdict(result.absorption)
-    if model.estimator == "event_study":
+    if estimated.absorption is not None:
+        entry["absorption"] = asdict(estimated.absorption)
+    if model.registered.by_event_time:
         entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
     return entry
 
 
-def _counts_entry(result: Estimated, steps: Sequence[Step]) -> dict[str, Any]:
+def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, Any]:
     entries = [{"step": step.step, "pairs": step.pairs, "rows": step.rows} for step in steps]
-    entries.append({"step": "in the regression", "pairs": result.fit.n_pairs, "rows": result.fit.n_obs})
+    entries.append({"step": "in the regression", "pairs": estimated.fit.n_pairs, "rows": estimated.fit.n_obs})
     return {
-        "cell": result.cell.id,
-        "label": result.cell.label,
+        "cell": estimated.cell.id,
+        "label": estimated.cell.label,
         "steps": entries,
-        "infinite_outcomes": result.sample.infinite,
-        "singleton_pairs": result.sample.singleton_pairs,
-        "singletons": result.sample.singletons,
-        "adopting_cities": result.n_adopters,
+        "infinite_outcomes": estimated.sample.infinite,
+        "singleton_pairs": estimated.sample.singleton_pairs,
+        "singletons": estimated.sample.singletons,
+        "adopting_cities": estimated.n_adopters,
     }

@@ -34,8 +34,8 @@ def pair_frame(overrides: Sequence[str] = (), controls: Sequence[str] = CONTROLS
     import jax
     import jax.numpy as jnp
 
-    from engine.pairs.kernels import synchronization
-    from engine.pairs.map_reduce import standardise
+    from engine.pairs.centre import standardise
+    from engine.pairs.outcomes.synchronization import synchronization
 
     _, (prepared,) = check(JOB, overrides=overrides)
     design = prepared.design

@@ -12,7 +12,8 @@ from distributed import Client, LocalCluster
 
 from engine.errors import InputError, RunError
 from engine.runtime.clusters import place
-from engine.runtime.workers import check_workers, differences, wait_for_workers
+from engine.runtime.equal_facts import differences
+from engine.runtime.workers import check_workers, wait_for_workers
 from engine.spec.cluster import LocalProfile, SchedulerProfile
 from engine.stages.worker_facts import worker_facts
 

@@ -11,7 +11,6 @@ are sorted, 25 bytes for each pair of the grid), and 8 F bytes a pair for F stat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -25,9 +24,9 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
-from engine.pairs.design import Design, PanelDesign, padded
-from engine.pairs.gravity import count_above, every_pair
-from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_rule
+from engine.pairs.city_series import may_coincide
+from engine.pairs.design import PairDesign, padded
+from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_options
 from engine.pairs.moments import Layout
 from engine.pairs.process_cache import ProcessCache
 from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
@@ -175,7 +174,7 @@ _TABLE: ProcessCache[Array] = ProcessCache()
 
 
 def pair_features(
-    design: Design,
+    design: PairDesign,
     *,
     every_screen: bool,
     memory_bytes: float,
@@ -188,7 +187,7 @@ def pair_features(
 
     Parameters
     ----------
-    design : PanelDesign or TableDesign
+    design : PairDesign
     every_screen : bool
         Keep the pairs that the median screen of any reassignment may let through, not only those that the
         sample's own threshold does.
@@ -205,7 +204,7 @@ def pair_features(
         Runs the passes over the pairs that this takes: one that counts those above a screen; another where some
         outcomes may be infinite.
     """
-    length, screened = _size(design, every_screen=every_screen, over=over)
+    length, screened = design.list_length(every_screen=every_screen, map_reduce=over)
     key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
@@ -227,42 +226,9 @@ def pair_features(
     return pairs
 
 
-def _size(design: Design, *, every_screen: bool, over: Over) -> tuple[int, int | None]:
-    """Pairs of the table, and those above the screen; a screen keeps the strongest that any draw can reach."""
-    if not isinstance(design, PanelDesign):
-        return len(design.i), None
-    sample = design.sample
-    if sample.gravity is None or sample.n_kept is None:
-        return sample.n_pairs, None
-    screened = over(count_above, sample, sample.parts(), add)
-    # No reassignment gives a pair a force that has none, nor changes how many eligible pairs have one.
-    n_forces = math.comb(int(sample.has_force.sum()), 2)
-    reach = min(n_forces, sample.n_ranked // 2 + (n_forces - sample.n_ranked) + 1)
-    return (reach if every_screen else screened), screened
-
-
 def _order(pairs: PairFeatures) -> Order:
-    design, n = pairs.source.setting.design, pairs.n_pairs
-    if not isinstance(design, PanelDesign):
-        return Order(design.i, design.j, np.arange(n, dtype=np.int32))
-    if pairs.n_screened is None:
-        i, j = every_pair(design.n_units)
-        return Order(i, j, np.arange(n, dtype=np.int32))
-    gravity = design.sample.gravity
-    assert gravity is not None
-    i, j = every_pair(design.n_units)
-    force = gravity.ln_force(i, j)
-    force[np.isnan(force)] = -np.inf  # weaker than any: sorting would take it for the strongest
-    if n < len(force):  # what is sorted need not be longer than the table
-        reached = force >= np.partition(force, len(force) - n)[len(force) - n]
-        i, j, force = i[reached], j[reached], force[reached]
-    np.negative(force, out=force)
-    order = np.argsort(force, kind="stable")[:n]
-    i, j, force = i[order], j[order], force[order]
-    fresh = np.concatenate([[True], force[1:] != force[:-1]])
-    start = np.arange(n, dtype=np.int32)
-    start[~fresh] = 0
-    return Order(i, j, np.maximum.accumulate(start, out=start))
+    design = pairs.source.setting.design
+    return Order(*design.pair_list(pairs.n_pairs, screened=pairs.n_screened is not None))
 
 
 def _table(pairs: PairFeatures) -> Array:
@@ -284,24 +250,11 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     """False where no pair of units at all has an infinite outcome or regressor in any year (balanced layouts).
 
     Two standardised series are infinitely synchronized where they are equal, or as far apart as they can be, up
-    to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
+    to rounding.
     """
     design = setting.design
-    if not isinstance(design, PanelDesign):
-        return False  # a table's own values are finite where its layout is balanced
-    arrays, rule = city_arrays(setting), kernel_rule(setting)
-    wanted = [arrays["series"]] if design.outcome == "synchronization" else []
-    wanted += [arrays["levels"][:, :, k] for k, kind in enumerate(design.kinds) if kind == "synchronization"]
-    near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
-    if rule.clip > near:
-        return False
-    bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in wanted:
-        ordered = np.sort(series, axis=0)
-        close = (np.diff(ordered, axis=0) <= near).any()
-        if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
-            return True
-    return False
+    options, series = kernel_options(setting), design.standardised_series(city_arrays(setting))
+    return any(may_coincide(z, look_ahead=options.look_ahead, clip=options.clip) for z in series)
 
 
 def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
@@ -309,20 +262,11 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
     source, order = pairs.source, pairs.order
     design, n = source.setting.design, part.stop - part.start
     one, other = order.i[part], order.j[part]
-    values = weights = None
-    if not isinstance(design, PanelDesign):
-        values, weights = padded(design.values[part], length), design.weights
-        weights = None if weights is None else padded(weights[part], length)
-    elif design.matches is not None:
-        kept, own = design.matches.of(one, other, design.n_units)
-        weights = np.zeros((length, design.n_years))
-        weights[np.flatnonzero(kept)] = own
-    rule = replace(kernel_rule(source.setting), layout=source.layout)
+    values, weights = design.listed_rows(part, one, other, length)
+    options = replace(kernel_options(source.setting), layout=source.layout)
+    chunk = kernels.PairChunk(padded(one, length), padded(other, length), n, values, weights)
     with double_precision():
-        found = [
-            kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
-            for arrays in _on_device(source)
-        ]
+        found = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
         features = [own for own, _ in found]
         whole = features[0] if len(features) == 1 else jnp.concatenate(features, axis=1)
         return whole, int(found[0][1][0])
