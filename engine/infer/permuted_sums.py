@@ -22,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers
-from engine.pairs.features import PairFeatures, Tile
+from engine.pairs.pair_statistics import PairFeatures, Tile
 from engine.pairs.process_cache import ProcessCache
 
 _TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums

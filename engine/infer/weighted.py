@@ -25,7 +25,7 @@ from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_we
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.errors.small_sample import cluster_factor
-from engine.pairs.features import PairFeatures
+from engine.pairs.pair_statistics import PairFeatures
 from engine.pairs.process_cache import ProcessCache
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Over
 
 Range = tuple[int, int]
-Rows = TypeVar("Rows", Array, Integers)
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
 
@@ -110,7 +109,7 @@ class PairDesign(Protocol):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Rules that make pair columns of city levels, see `kernels.Rule`."""
+        """Rules that make pair columns of city levels, names in `REGRESSORS`."""
 
     @property
     def look_ahead(self) -> bool:
@@ -157,7 +156,7 @@ class PairDesign(Protocol):
     def chunks(self, task: Any) -> Iterator[Chunk]:
         """The pairs of a task, kernel call by kernel call."""
 
-    # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.features`)
+    # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.pair_statistics`)
 
     def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
         """Pairs of the list, and those above the sample's own screen, None without one.
@@ -179,7 +178,7 @@ def chunk_length(n_pairs: int) -> int:
     return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
 
 
-def padded(values: Rows, length: int) -> Rows:
+def padded(values: AnyArray, length: int) -> AnyArray:
     """Rows of zeros appended up to a length."""
     longer = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
     longer[: len(values)] = values

@@ -69,9 +69,9 @@ class ScoreSums:
     reverse: Array
 
 
-def kernel_rule(setting: MomentPass) -> kernels.Rule:
+def kernel_options(setting: MomentPass) -> kernels.KernelOptions:
     design = setting.design
-    return kernels.Rule(
+    return kernels.KernelOptions(
         layout=setting.layout,
         n_classes=design.n_classes,
         edge=design.edge,
@@ -79,7 +79,7 @@ def kernel_rule(setting: MomentPass) -> kernels.Rule:
         clip=design.clip,
         directed=design.directed,
         outcome=design.outcome,
-        kinds=design.kinds,
+        regressors=design.kinds,
         lag=design.lag,
     )
 
@@ -91,7 +91,7 @@ def city_arrays(setting: MomentPass) -> dict[str, AnyArray]:
 
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
-    design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
+    design, layout, options = setting.design, setting.layout, kernel_options(setting)
     top, left = design.span(task)
     first, second = (np.zeros((b - a, design.n_classes, layout.size)) for a, b in (top, left))
     counts = np.zeros(3 + design.n_years)
@@ -102,9 +102,7 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         for chunk in design.chunks(task):
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             blocks = None if products is None else _type_blocks(chunk, design)
-            *result, crossed = kernels.moments(
-                rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values, chunk.weights, blocks
-            )
+            *result, crossed = kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
             rows, cols, more = (np.asarray(part) for part in result)
             first[chunk.rows[0] - top[0] : chunk.rows[1] - top[0]] += rows[: chunk.rows[1] - chunk.rows[0]]
             second[chunk.cols[0] - left[0] : chunk.cols[1] - left[0]] += cols[: chunk.cols[1] - chunk.cols[0]]
@@ -144,12 +142,12 @@ def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
 
 def pair_rows(setting: MomentPass, task: Any) -> PairRows:
     """The observed pair-years of one task, for effects that moments by year cannot take out."""
-    design, rule = setting.design, kernel_rule(setting)
+    design, options = setting.design, kernel_options(setting)
     parts = [no_rows(design.n_columns)]
     with double_precision():
         arrays = kernels.to_device(city_arrays(setting))
         for chunk in design.chunks(task):
-            result = kernels.rows(rule, arrays, chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
+            result = kernels.rows(options, arrays, kernels.arrays_of(chunk))
             columns, weights, counts = (np.asarray(part) for part in result)
             pair, year = np.nonzero(weights)
             parts.append(
@@ -193,7 +191,7 @@ def _both(one: Array | None, other: Array | None) -> Array | None:
 def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
     """Second pass over one task: products of pair influences, summed."""
     first, cells = setting.setting, setting.cells
-    rule = kernel_rule(first)
+    options = kernel_options(first)
     n_cells = cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
     own, reverse = np.zeros((2, n_cells, n_terms, n_terms))
@@ -201,9 +199,7 @@ def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
         arrays = kernels.to_device(city_arrays(first))
         block = kernels.to_device(vars(cells))
         for chunk in first.design.chunks(task):
-            result = kernels.score_products(
-                rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values, chunk.weights
-            )
+            result = kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
             own += np.asarray(result[0])
             reverse += np.asarray(result[1])
     return ScoreSums(own, reverse)

@@ -136,6 +136,7 @@ CHINESE = {
     "controls": "控制变量",
     "outcome": "被解释变量",
     "synchronization of": "同步性（序列）",
+    "variation of": "变异系数（序列）",
     "estimator": "估计方法",
     "case": "情形",
     "split": "分组",

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError
+from engine.pairs.outcomes import OUTCOMES
 from engine.report.adopters import adopter_notes, with_tests_withheld
 from engine.report.error_types import cautions, error_label, preferred
 from engine.report.grid import Entry, Row, Table
@@ -28,7 +29,6 @@ _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
-_SYNCHRONIZATION = "synchronization of "
 
 
 def regression_table(
@@ -221,11 +221,8 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     for key, name in names.items():
         values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]
-        if key == "outcome" and all(value.startswith(_SYNCHRONIZATION) for value in values):
-            name, values = (
-                _SYNCHRONIZATION.strip(),
-                [value.removeprefix(_SYNCHRONIZATION) for value in values],
-            )
+        if key == "outcome":
+            name, values = _without_common_outcome(name, values)
         printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
         long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
@@ -236,6 +233,15 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
             listed = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
             notes.append(words("{name}: {values}.", name=label, values=listed))
     return rows, notes
+
+
+def _without_common_outcome(name: str, labels: list[str]) -> tuple[str, list[str]]:
+    """Name and entries of the row of outcomes: where all are one outcome, its name and the series."""
+    for kind in OUTCOMES.values():
+        label = kind.label("")
+        if all(text.startswith(label) for text in labels):
+            return label.strip(), [text.removeprefix(label) for text in labels]
+    return name, labels
 
 
 def _wrapped(text: str) -> str:

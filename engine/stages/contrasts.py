@@ -50,7 +50,7 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
     names = [result.cell.job.pairs.split.pairs for result in group]  # type: ignore[union-attr]  # grouped by it
     for term in (name for name in group[0].fit.names if all(name in result.fit.names for result in group)):
         at = [result.fit.names.index(term) for result in group]
-        estimate = np.array([result.fit.estimate[k] for result, k in zip(group, at, strict=True)])
+        estimate = np.array([result.fit.values[k] for result, k in zip(group, at, strict=True)])
         covariance = _covariance(group, at)
         for a, b in itertools.combinations(range(len(group)), 2):
             difference = estimate[a] - estimate[b]

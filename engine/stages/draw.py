@@ -211,7 +211,7 @@ def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Arr
     replicates = np.array([asked.replicate], dtype=np.int32)
     counts = resampled_counts(asked.block.seed, replicates, prepared.design.n_units)
     cell = tested_of(prepared, result, None)
-    names, here = [result.fit.names[k] for k in cell.tested], result.fit.estimate[list(cell.tested)]
+    names, here = [result.fit.names[k] for k in cell.tested], result.fit.values[list(cell.tested)]
     if asked.method == "pipeline":
         shared = replace(prepared.shared, cells=(result.cell,))
         draws = pipeline_draws(PipelineSetting(shared, (tuple(names),), asked.block.seed), replicates)
@@ -232,13 +232,12 @@ def _multiplied(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Ar
     city = (fit.city_first + fit.city_second)[:, positions]
     replicates = np.array([asked.replicate], dtype=np.int32)
     signs = multipliers(asked.block.seed, replicates, len(city), asked.block.weights)
-    names, here = [fit.names[k] for k in positions], fit.estimate[positions]
+    names, here = [fit.names[k] for k in positions], fit.values[positions]
     if asked.method == "multiplier":
         estimate, statistic = multiplier_draws(here, city, signs)
         return signs[0], _terms(names, estimate[0], statistic[0], here)
     assert result.normal is not None
-    every = list(result.normal.names)
-    regressors = tuple(every.index(name) for name in result.regressors)
+    regressors = result.normal.positions(fit.terms)
     pairs = [wild_statistics(result.normal, regressors, k, signs) for k in positions]
     missing = np.full(len(names), np.nan)
     observed = np.array([value for value, _ in pairs])

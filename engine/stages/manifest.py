@@ -130,7 +130,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
     notes = []
     for prepared_pass in prepared:
         outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
-        if outcome.synchronization:
+        if outcome.standardised:
             first, last = years[0], years[-1]
             early = " before the first adoption" if outcome.window == "pre" else ""
             notes.append(
@@ -184,7 +184,7 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
-    if model.estimator == "event_study":
+    if model.registered.by_event_time:
         entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
     return entry
 

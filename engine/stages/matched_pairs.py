@@ -14,6 +14,7 @@ from engine.errors import InputError
 from engine.estimate.matching import Matched, balance, match
 from engine.pairs.gravity import PairSample
 from engine.pairs.panel_design import Matches
+from engine.pairs.regressors import REGRESSORS
 from engine.pairs.treatment import Adoption, policy_paths
 from engine.spec import Job
 from engine.spec.design import Matching
@@ -164,11 +165,11 @@ def _report(scores: Logit, balanced: pd.DataFrame, matched: Matched) -> MatchRep
 
 def _pair_column(job: Job, name: str, level: Array, i: Integers, j: Integers) -> Array:
     """``[n_pairs, n_years]`` of a control."""
-    kind = job.controls[name].kind
-    if kind == "synchronization":
+    kind = REGRESSORS[job.controls[name].kind]
+    if kind.standardised:
         raise InputError(
-            f"'{name}' is a synchronization, which matching does not take",
+            f"'{name}' is a {kind.name}, which matching does not take",
             where="matching.covariates",
             remedy="name controls that are differences or sums",
         )
-    return np.asarray(level[i] + level[j] if kind == "sum" else -np.abs(level[i] - level[j]))
+    return np.asarray(kind.pair_values(level[i], level[j]))

@@ -62,7 +62,7 @@ class World:
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
         from engine.pairs.centre import standardise
-        from engine.pairs.kernels import synchronization
+        from engine.pairs.outcomes.synchronization import synchronization
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)
@@ -119,8 +119,8 @@ def main() -> None:
                 weighted_fit(world.weighted, resampled_counts(7, block, 254), world.cell, studentise=False)
 
     def wild() -> None:
-        normal, names = world.result.normal, list(world.result.normal.names)
-        regressors = tuple(names.index(name) for name in world.result.regressors)
+        normal = world.result.normal
+        regressors = normal.positions(world.result.fit.terms)
         signs = multipliers(7, np.arange(9999, dtype=np.int32), 254, "rademacher")
         wild_statistics(normal, regressors, len(regressors) - 1, signs)
 

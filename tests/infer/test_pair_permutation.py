@@ -11,7 +11,7 @@ from tolerances import BRUTE
 
 from engine.infer.draws import random_bits
 from engine.infer.pair_permutation import PairPermutation, pair_permutation_estimates, pair_permutation_sums
-from engine.pairs import features
+from engine.pairs import pair_statistics as features
 from engine.spec.inference import PermutationTest
 from engine.stages.inference.permutation_draws import permutation_setting
 

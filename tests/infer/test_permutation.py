@@ -18,7 +18,7 @@ from tolerances import BRUTE
 from engine.infer import permutation
 from engine.infer import permuted_sums as cubes
 from engine.infer.permutation import OBSERVED, Draws, Permutation, drawn_classes, permutation_draws
-from engine.pairs import features
+from engine.pairs import pair_statistics as features
 from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import pass_inputs as shared
@@ -132,10 +132,10 @@ def test_the_observed_assignment_gives_the_table(name: str) -> None:
     np.testing.assert_array_equal(drawn_classes(setting, DRAWS)[0], done.prepared.adoption.classes)
     error = result.dyadic.std_error[tested]
     np.testing.assert_allclose(
-        draws.estimate[0][0], result.fit.estimate[tested], rtol=0, atol=BRUTE * error.min()
+        draws.estimate[0][0], result.fit.values[tested], rtol=0, atol=BRUTE * error.min()
     )
     if not result.dyadic.note:
-        t = result.fit.estimate[tested] / error
+        t = result.fit.values[tested] / error
         np.testing.assert_allclose(draws.statistic[0][0], t, rtol=BRUTE, atol=BRUTE)
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from engine.infer.pair_permutation import PairPermutation, pair_permutation_sums
 from engine.infer.permutation import permutation_draws
-from engine.pairs import features, kernels
+from engine.pairs import pair_statistics as features
+from engine.pairs.city_series import ROUNDING
 from engine.pairs.map_reduce import MomentPass, city_arrays
 from engine.pairs.process_cache import ProcessCache, forget_all
 from engine.runtime.execute import Machine
@@ -103,7 +104,7 @@ def test_no_infinite_outcome_is_overlooked(gap: float, opposite: bool) -> None:
         features._on_device.cache_clear()
         found = features.pair_features(design, every_screen=True, memory_bytes=1e9)
         features._on_device.cache_clear()
-    close = gap <= kernels.ROUNDING
+    close = gap <= ROUNDING
     assert feared >= close
     assert feared == (gap <= 2.1e-12)
     inside = ((found.i == min(low, moved)) & (found.j == max(low, moved))).any()

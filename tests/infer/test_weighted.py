@@ -17,7 +17,7 @@ from tolerances import BRUTE
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
-from engine.pairs.features import pair_features
+from engine.pairs.pair_statistics import pair_features
 from engine.pairs.process_cache import forget_all
 from engine.pairs.table_design import TableDesign
 from engine.stages.inference import pass_inputs as shared
@@ -108,7 +108,7 @@ def test_weights_of_one_are_the_sample() -> None:
             )
         positions, error = list(cell.tested), result.dyadic.std_error[list(cell.tested)]
         np.testing.assert_allclose(
-            estimate[0], result.fit.estimate[positions], rtol=0, atol=BRUTE * error.min()
+            estimate[0], result.fit.values[positions], rtol=0, atol=BRUTE * error.min()
         )
         if not result.dyadic.note:
             np.testing.assert_allclose(np.sqrt(variance[0]), error, rtol=BRUTE)

@@ -26,6 +26,7 @@ from engine.pairs.map_reduce import (
     score_sums,
 )
 from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.outcomes.synchronization import synchronization
 from engine.pairs.panel_design import PanelDesign
 from engine.pairs.table_design import TableDesign
 
@@ -36,7 +37,7 @@ def transform(
     z_i: np.ndarray, z_j: np.ndarray, n_years: int = T, *, look_ahead: bool = True, clip: float = 0.0
 ) -> np.ndarray:
     with jax.enable_x64(True):
-        found = kernels.synchronization(z_i, z_j, n_years, look_ahead=look_ahead, clip=clip)
+        found = synchronization(z_i, z_j, n_years, look_ahead=look_ahead, clip=clip)
     return np.asarray(found)
 
 
@@ -60,11 +61,13 @@ def outcomes(design: PanelDesign, *, balanced: bool) -> np.ndarray:
     """``[pair, year]`` as the kernels see it, pairs in order."""
     i, j = (np.array(side, np.int32) for side in zip(*combinations(range(design.n_units), 2), strict=True))
     layout = Layout(design.n_years, design.n_columns, balanced)
-    rule = kernels.Rule(layout, 2, design.edge, bool(design.window.all()), design.clip, directed=False)
+    options = kernels.KernelOptions(
+        layout, 2, design.edge, bool(design.window.all()), design.clip, directed=False
+    )
     z = standardise(design.series, design.window) if balanced else design.series
     with jax.enable_x64(True):
         arrays = kernels.to_device({"series": z, "window": design.window})
-        return np.asarray(jax.jit(kernels._outcome, static_argnums=0)(rule, arrays, i, j))
+        return np.asarray(jax.jit(kernels.outcome_values, static_argnums=0)(options, arrays, i, j))
 
 
 def passed(design: PanelDesign | TableDesign, *, balanced: bool) -> CityMoments:

@@ -15,7 +15,7 @@ from engine.infer.errors.error_type import ClusteredEstimate, listed_names
 
 def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
     """Outer products of the leave-one-city-out steps; NaN for what one of the samples does not identify."""
-    steps = estimate.without_city - estimate.estimate
+    steps = estimate.without_city - estimate.values
     undefined = np.isnan(steps)
     note = ""
     if undefined.any():

@@ -71,7 +71,7 @@ def leave_out(
     found = machine.reduce(left_out, setting, blocks, merge_left_out, label="left out")
     for result, cell, estimate in zip(group, cells, found, strict=True):
         for k, position in enumerate(cell.tested):
-            here, name = float(result.fit.estimate[position]), result.fit.names[position]
+            here, name = float(result.fit.values[position]), result.fit.names[position]
             shift = estimate[:, k] - here
             dof = len(groups) - 1
             error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))

@@ -10,7 +10,7 @@ import numpy as np
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import TypedPairs
-from engine.pairs.features import PairFeatures, pair_features
+from engine.pairs.pair_statistics import PairFeatures, pair_features
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine

@@ -34,7 +34,7 @@ from engine.infer.summary import (
     permutation_p,
 )
 from engine.pairs.design import PairDesign
-from engine.pairs.features import TILE
+from engine.pairs.pair_statistics import TILE
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest

@@ -24,8 +24,9 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
+from engine.pairs.city_series import may_coincide
 from engine.pairs.design import PairDesign, padded
-from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_rule
+from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_options
 from engine.pairs.moments import Layout
 from engine.pairs.process_cache import ProcessCache
 from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
@@ -249,20 +250,11 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     """False where no pair of units at all has an infinite outcome or regressor in any year (balanced layouts).
 
     Two standardised series are infinitely synchronized where they are equal, or as far apart as they can be, up
-    to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
+    to rounding.
     """
     design = setting.design
-    rule = kernel_rule(setting)
-    near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
-    if rule.clip > near:
-        return False
-    bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in design.standardised_series(city_arrays(setting)):
-        ordered = np.sort(series, axis=0)
-        close = (np.diff(ordered, axis=0) <= near).any()
-        if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
-            return True
-    return False
+    options, series = kernel_options(setting), design.standardised_series(city_arrays(setting))
+    return any(may_coincide(z, look_ahead=options.look_ahead, clip=options.clip) for z in series)
 
 
 def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int]:
@@ -271,12 +263,10 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
     design, n = source.setting.design, part.stop - part.start
     one, other = order.i[part], order.j[part]
     values, weights = design.listed_rows(part, one, other, length)
-    rule = replace(kernel_rule(source.setting), layout=source.layout)
+    options = replace(kernel_options(source.setting), layout=source.layout)
+    chunk = kernels.PairChunk(padded(one, length), padded(other, length), n, values, weights)
     with double_precision():
-        found = [
-            kernels.features(rule, arrays, padded(one, length), padded(other, length), n, values, weights)
-            for arrays in _on_device(source)
-        ]
+        found = [kernels.pair_statistics(options, arrays, chunk) for arrays in _on_device(source)]
         features = [own for own, _ in found]
         whole = features[0] if len(features) == 1 else jnp.concatenate(features, axis=1)
         return whole, int(found[0][1][0])
