@@ -14,10 +14,20 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
-from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
-from engine.estimate.absorb.collinear import find_collinear, refuse_collinear
-from engine.estimate.fit import LOOSEN, Fit, exactness, explained, solve_identified
+from engine.estimate.absorb import (
+    Absorbed,
+    Effect,
+    absorb,
+    degrees_absorbed,
+    find_collinear,
+    nested_in,
+    prepare,
+    refuse_collinear,
+)
+from engine.estimate.estimate import Estimate, exactness, explained
+from engine.estimate.fit import LOOSEN, solve_identified
 from engine.estimate.normal import inverse, lengths
+from engine.estimate.terms import Term, names_of
 from engine.pairs.pair_rows import PairRows
 
 _LEFT = 1e-22  # of a sum of squares: the square of what absorption may leave of a column, and some room
@@ -31,7 +41,7 @@ class RowProblem:
     Attributes
     ----------
     rows : PairRows
-    names : tuple of str
+    terms : tuple of Term
         Regressors.
     columns : float64 ``[n_rows, n_regressors + 1]``
         Regressors, then the outcome.
@@ -39,9 +49,13 @@ class RowProblem:
     """
 
     rows: PairRows
-    names: tuple[str, ...]
+    terms: tuple[Term, ...]
     columns: Array
     effects: tuple[Effect, ...]
+
+    def positions(self, terms: Sequence[Term]) -> list[int]:
+        """Where some regressors stand among the columns."""
+        return [self.terms.index(term) for term in terms]
 
     @property
     def weights(self) -> Array | None:
@@ -58,7 +72,7 @@ class RowProblem:
             weights=self.rows.weights[kept],
         )
         effects = tuple(Effect(effect.name, effect.codes[kept]) for effect in self.effects)
-        return RowProblem(rows, self.names, self.columns[kept], effects)
+        return RowProblem(rows, self.terms, self.columns[kept], effects)
 
     def emptied(self, gone: Flags) -> RowProblem:
         """The same with some rows made zeros in levels of their own: they say nothing, and shapes stay."""
@@ -68,7 +82,7 @@ class RowProblem:
             codes[gone] = int(codes.max()) + 1 + np.arange(codes.shape[1] if codes.ndim == 2 else 1)
             effects.append(Effect(effect.name, codes))
         columns = np.where(gone[:, None], 0.0, self.columns)
-        return RowProblem(self.rows, self.names, columns, tuple(effects))
+        return RowProblem(self.rows, self.terms, columns, tuple(effects))
 
     @property
     def complete(self) -> bool:
@@ -123,22 +137,6 @@ class RowStage:
     n_parameters_city: int
 
 
-@dataclass(frozen=True)
-class RowFit:
-    """A fit with the sums over pairs that its covariances need.
-
-    Attributes
-    ----------
-    fit : Fit
-    own, reverse : float64 ``[K, K]``
-        As in `variance.covariances`.
-    """
-
-    fit: Fit
-    own: Array
-    reverse: Array
-
-
 def row_stage(problem: RowProblem) -> RowStage:
     """Take the effects out of all columns; raises InputError where no row is left."""
     if len(problem.columns) == 0:
@@ -172,14 +170,14 @@ def _absorbed(problem: RowProblem, singletons: str, threads: int | None = None) 
 
 
 def row_fit(
-    stage: RowStage, regressors: tuple[str, ...], *, n_units: int, directed: bool, both_treated_kept: bool
-) -> RowFit:
+    stage: RowStage, regressors: tuple[Term, ...], *, n_units: int, directed: bool, both_treated_kept: bool
+) -> Estimate:
     """Ordinary least squares of the outcome on some of the stage's regressors.
 
     Parameters
     ----------
     stage : RowStage
-    regressors : tuple of str
+    regressors : tuple of Term
     n_units : int
     directed : bool
         Pairs 2q and 2q + 1 are the two directions of a dyad.
@@ -192,33 +190,39 @@ def row_fit(
         Where a regressor is collinear with the effects or with others, by name.
     """
     problem, rows, weights = stage.problem, stage.problem.rows, stage.problem.rows.weights
-    index = [problem.names.index(name) for name in regressors]
+    index = problem.positions(regressors)
     x, y, outcome = stage.residuals[:, index], stage.residuals[:, -1], problem.columns[:, -1]
-    found = find_collinear(x, problem.columns[:, index], regressors, weights=weights)
+    found = find_collinear(x, problem.columns[:, index], names_of(regressors), weights=weights)
     refuse_collinear(found, problem.effects, both_treated_kept=both_treated_kept)
     weighted = x * weights[:, None]
     moments = x.T @ weighted
     size = lengths(np.diag(moments))
     bread = inverse(moments, size, size)
-    estimate: Array = bread @ (weighted.T @ y)
+    values: Array = bread @ (weighted.T @ y)
     for _ in range(2):  # the second time what the rounding of a large mean left
         outcome = outcome - weights @ outcome / weights.sum()
-    error = y - x @ estimate
+    error = y - x @ values
     ssr, left = float(weights @ error**2), float(weights @ y**2)
     total = float(weights @ outcome**2)
     exact = exactness(ssr, left, _LEFT * total, _LEFT)
     if exact == "effects":
-        estimate = np.zeros_like(estimate)
+        values = np.zeros_like(values)
     psi = _sums(weighted * error[:, None], rows.pair, len(rows.i)) @ bread
     present = np.bincount(rows.pair, minlength=len(rows.i)) > 0
     cross = psi[0::2].T @ psi[1::2] if directed else np.zeros_like(bread)
-    fit = Fit(
-        names=regressors,
-        estimate=estimate,
-        bread=bread,
+    residual = np.append(np.zeros(len(problem.terms)), 1.0)
+    weight = np.zeros((len(residual), len(index)))
+    residual[index], weight[index] = -values, bread
+    return Estimate(
+        terms=regressors,
+        values=values,
         city_first=_sums(psi, rows.i, n_units),
         city_second=_sums(psi, rows.j, n_units),
         without_city=np.full((n_units, len(index)), np.nan),
+        pair_meat=psi.T @ psi,
+        reciprocal_meat=cross + cross.T,
+        residual_path=residual,
+        weight_path=weight,
         n_obs=len(y),
         n_pairs=int(present.sum()),
         n_units=len(np.union1d(rows.i[present], rows.j[present])),
@@ -230,7 +234,12 @@ def row_fit(
         r2_within=np.nan if exact == "effects" else explained(ssr, left),
         exact=exact,
     )
-    return RowFit(fit, psi.T @ psi, cross + cross.T)
+
+
+def row_paths(stage: RowStage, estimate: Estimate) -> tuple[Array, Array]:
+    """Residual and weight path of every row of a stage, float64 ``[n_rows]``, ``[n_rows, K]``."""
+    weighted = stage.residuals * stage.problem.rows.weights[:, None]
+    return stage.residuals @ estimate.residual_path, weighted @ estimate.weight_path
 
 
 def _sums(values: Array, group: Any, n_groups: int) -> Array:
@@ -256,12 +265,12 @@ class LeaveOut:
     scale: Array
 
 
-def leave_out_setting(stage: RowStage, cells: Sequence[tuple[str, ...]]) -> LeaveOut:
+def leave_out_setting(stage: RowStage, cells: Sequence[tuple[Term, ...]]) -> LeaveOut:
     """The refits of some cells of a stage."""
-    names, x = stage.problem.names, stage.residuals[:, :-1]
+    x = stage.residuals[:, :-1]
     return LeaveOut(
         stage.problem,
-        tuple(tuple(names.index(name) for name in regressors) for regressors in cells),
+        tuple(tuple(stage.problem.positions(regressors)) for regressors in cells),
         np.sqrt(stage.problem.rows.weights @ x**2),
     )
 

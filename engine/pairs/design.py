@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Over
 
 Range = tuple[int, int]
-Rows = TypeVar("Rows", Array, Integers)
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
 
@@ -130,7 +129,7 @@ class PairDesign(Protocol):
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        """Standardised series ``[n_units, n_years]`` among `city_arrays`: equal ones make a pair infinite."""
+        """Standardised series ``[n_units, n_years]`` of `city_arrays`; equal ones make a pair-year infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
@@ -179,7 +178,7 @@ def chunk_length(n_pairs: int) -> int:
     return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
 
 
-def padded(values: Rows, length: int) -> Rows:
+def padded(values: AnyArray, length: int) -> AnyArray:
     """Rows of zeros appended up to a length."""
     longer = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
     longer[: len(values)] = values

@@ -143,7 +143,7 @@ def _columns(
         split_sum = arrays["split"][i] + arrays["split"][j]
         eligible &= (split_sum > arrays["split_bounds"][0]) & (split_sum <= arrays["split_bounds"][1])
     if values is not None:
-        v = values - arrays["centre"] if "centre" in arrays else jnp.asarray(values)
+        v = jnp.asarray(values - arrays["centre"] if "centre" in arrays else values)
     else:
         parts = [_regressor_values(options, arrays, i, j), outcome_values(options, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column

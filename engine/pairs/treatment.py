@@ -47,10 +47,13 @@ class Terms:
     names : tuple of str
     table : float64 ``[n_classes, n_classes, n_years, n_terms]``
         Value of each term in each year for a pair of each two classes; symmetric in the classes.
+    event_times : tuple of int
+        Years since adoption, of event-study terms; else empty.
     """
 
     names: tuple[str, ...]
     table: Array
+    event_times: tuple[int, ...] = ()
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
@@ -128,4 +131,4 @@ def event_paths(
     binned = np.where(ever, np.clip(event, *window), np.nan)
     table = np.stack([(binned == time).astype(np.float64) for time in event_times], axis=-1)
     in_window = ~ever | ((event >= window[0]) & (event <= window[1]))
-    return Terms(tuple(event_name(term, time) for time in event_times), table), in_window
+    return Terms(tuple(event_name(term, time) for time in event_times), table, tuple(event_times)), in_window

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.estimate.estimators import ESTIMATORS, Estimator
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
 from engine.spec.job import Job
@@ -42,6 +43,17 @@ class Condition:
 
 def _bootstrap(*kinds: str) -> Callable[[Job], bool]:
     return lambda job: job.inference.bootstrap is not None and job.inference.bootstrap.kind in kinds
+
+
+def _estimators(chosen: Callable[[Estimator], bool]) -> Condition:
+    """Jobs of the estimators that a registry line says."""
+    *names, last = (name for name, estimator in ESTIMATORS.items() if chosen(estimator))
+    text = f"estimators {', '.join(names)} and {last}" if names else f"estimator {last}"
+    return Condition(text, lambda job: chosen(job.model.registered))
+
+
+def _option(key: str) -> Condition:
+    return _estimators(lambda estimator: key in estimator.options)
 
 
 def _source(job: Job) -> str:
@@ -79,8 +91,7 @@ CLIPPED = Condition(
 TREATED = Condition(
     "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
 )
-EVENTS = Condition("estimator event_study", lambda job: job.model.estimator == "event_study")
-INSTRUMENTED = Condition("estimators iv, first_stage and reduced_form", lambda job: job.model.instrumented)
+INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -132,7 +143,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "model.treatment": PANEL,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
-    **dict.fromkeys(("model.base", "model.window", "model.ends"), EVENTS),
+    **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),

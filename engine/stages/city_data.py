@@ -11,6 +11,7 @@ import pandas as pd
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
+from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
@@ -175,9 +176,7 @@ def _prepared(
     block, treatment = job.panel_block, job.treatment_block
     adoption = [name for name in (treatment.adoption, treatment.month) if name]
     deflate, fill = block.deflate, block.fill
-    return prepare(
-        frame,
-        source=source,
+    request = PanelRequest(
         columns=block.columns,
         required=required,
         logged=_logged(job),
@@ -192,6 +191,7 @@ def _prepared(
         fill=_filling(fill) if fill else None,
         balance=block.balance,
     )
+    return prepare(frame, request, source=source)
 
 
 def _logged(job: Job) -> dict[str, str]:

@@ -18,8 +18,7 @@ from engine.arrays import Array, Integers
 from engine.errors import InputError
 from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
-from engine.infer.permutation import OBSERVED, Permutation, assignments, draws_of, permutation_draws
-from engine.infer.permuted_sums import prepare
+from engine.infer.permutation import OBSERVED, Permutation, drawn_classes, draws_of, permutation_draws
 from engine.infer.scores import multiplier_draws, wild_statistics
 from engine.infer.summary import all_assignments, n_assignments
 from engine.infer.weighted import weighted_fit
@@ -159,17 +158,16 @@ def make_draw(prepared: Prepared, result: Estimated, asked: Asked) -> Draw:
 def _permuted(prepared: Prepared, result: Estimated, asked: Asked) -> Draw:
     setting = permutation_setting(prepared, [result], asked.block)
     replicates = np.array([asked.replicate], dtype=np.int32)
-    ways = n_assignments(setting.given.classes, setting.strata)
+    ways = n_assignments(setting.sample.classes, setting.strata)
     if ways <= asked.block.reps:  # the run went through all of them
         _refuse_beyond(asked.replicate, ways, f": all {ways:,} assignments were enumerated")
-        classes = all_assignments(setting.given.classes, setting.strata)[replicates]
-        with double_precision():
-            drawn = draws_of(setting, prepare(setting.given), classes, replicates)
+        classes = all_assignments(setting.sample.classes, setting.strata)[replicates]
+        drawn = draws_of(setting, classes, replicates)
     else:
-        classes = assignments(setting, replicates)
+        classes = drawn_classes(setting, replicates)
         drawn = permutation_draws(setting, replicates)
     truth = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
-    adopted = [prepared.adoption.years[of_city] for of_city in (setting.given.classes, classes[0])]
+    adopted = [prepared.adoption.years[of_city] for of_city in (setting.sample.classes, classes[0])]
     cities = {
         "city": prepared.shared.data.units,
         "adopts_in_truth": _years(adopted[0]),
@@ -200,7 +198,7 @@ def _pairs(prepared: Prepared, setting: Permutation, classes: Integers) -> pd.Da
         ("pairs after the exclusion", sample.n_eligible, drawn.n_eligible)
     ]
     if sample.n_kept is not None:
-        if setting.given.recompute:
+        if setting.sample.recompute:
             drawn = drawn.screened()
         n_kept = len(drawn.all_pairs()[0]) if drawn.n_kept is None else drawn.n_kept
         rows.append(("pairs after the screen", sample.n_kept, n_kept))
@@ -213,7 +211,7 @@ def _resampled(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Arr
     replicates = np.array([asked.replicate], dtype=np.int32)
     counts = resampled_counts(asked.block.seed, replicates, prepared.design.n_units)
     cell = tested_of(prepared, result, None)
-    names, here = [result.fit.names[k] for k in cell.tested], result.fit.estimate[list(cell.tested)]
+    names, here = [result.fit.names[k] for k in cell.tested], result.fit.values[list(cell.tested)]
     if asked.method == "pipeline":
         shared = replace(prepared.shared, cells=(result.cell,))
         draws = pipeline_draws(PipelineSetting(shared, (tuple(names),), asked.block.seed), replicates)
@@ -234,13 +232,12 @@ def _multiplied(prepared: Prepared, result: Estimated, asked: Asked) -> tuple[Ar
     city = (fit.city_first + fit.city_second)[:, positions]
     replicates = np.array([asked.replicate], dtype=np.int32)
     signs = multipliers(asked.block.seed, replicates, len(city), asked.block.weights)
-    names, here = [fit.names[k] for k in positions], fit.estimate[positions]
+    names, here = [fit.names[k] for k in positions], fit.values[positions]
     if asked.method == "multiplier":
         estimate, statistic = multiplier_draws(here, city, signs)
         return signs[0], _terms(names, estimate[0], statistic[0], here)
     assert result.normal is not None
-    every = list(result.normal.names)
-    regressors = tuple(every.index(name) for name in result.regressors)
+    regressors = result.normal.positions(fit.terms)
     pairs = [wild_statistics(result.normal, regressors, k, signs) for k in positions]
     missing = np.full(len(names), np.nan)
     observed = np.array([value for value, _ in pairs])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.infer.variance import student
+from engine.infer.intervals import student
 from engine.pairs.treatment import event_name
 from engine.spec import Job
 from engine.stages.estimation import Estimated
@@ -22,8 +22,8 @@ EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error"
 
 
 def outcome_name(job: Job) -> str:
-    """Name of the dependent variable: the outcome, or in a first stage the treatment."""
-    if job.model.estimator == "first_stage" and job.treatment is not None:
+    """Name of the dependent variable: the outcome, or the treatment where the estimator puts it there."""
+    if job.model.registered.treatment_as_outcome and job.treatment is not None:
         return job.treatment.name
     return job.outcome.name
 
@@ -50,13 +50,15 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         for name, value in rows.items():
             parts[name] += [value] * (k * kinds)
         parts["term"] += [name for name in fit.names for _ in range(kinds)]
-        parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
+        parts["estimate"] += np.repeat(fit.values, kinds).tolist()
         parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
         parts["errors"] += [covariance.kind for covariance in result.covariances] * k
         known = np.nan if result.n_adopters is None else float(result.n_adopters)
-        adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
+        adopters = [known if is_term else np.nan for is_term in (term.is_treatment for term in fit.terms)]
         parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
-        parts["dof"] += [covariance.dof for covariance in result.covariances] * k
+        parts["dof"] += (
+            np.stack([of.dof_of_coefficients for of in result.covariances], axis=1).ravel().tolist()
+        )
         confidence += [cell.job.model.confidence] * (k * kinds)
         for name in keys:
             keys[name] += [cell.keys.get(name, "")] * (k * kinds)
@@ -72,16 +74,16 @@ def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> 
     parts: list[pd.DataFrame] = []
     for result in results:
         cell = result.cell
-        if cell.job.model.estimator != "event_study" or cell.job.treatment is None:
+        if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        low, high = cell.job.model.window
-        times = {event_name(cell.job.treatment.name, time): time for time in range(low, high + 1)}
+        base_name, base_time = event_name(cell.job.treatment.name, cell.job.model.base), cell.job.model.base
+        times = {term.name: term.event_time for term in result.fit.terms if term.is_treatment}
         own = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
         base = own.drop_duplicates("errors").copy()
-        base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+        base["term"] = base_name
         base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
         both = pd.concat([own, base])
-        both["event_time"] = both["term"].map(times)
+        both["event_time"] = both["term"].map({**times, base_name: base_time})
         parts.append(both.sort_values(["event_time"], kind="stable"))
     if not parts:
         return None

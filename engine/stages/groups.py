@@ -18,7 +18,7 @@ def labels_of(job_data: JobData, column: str, *, key: str) -> tuple[str, ...]:
     key : str
         What needs the labels, for the message: ``inference.permutation.strata`` and the like.
     """
-    return job_data.panel.label(column, key=key, where=f"{job_data.source.name}: column '{column}'")
+    return job_data.panel.label(column, key=key, source=f"{job_data.source.name}: column '{column}'")
 
 
 def group_codes(job_data: JobData, column: str, *, key: str) -> tuple[tuple[str, ...], Integers]:

@@ -61,7 +61,7 @@ def _refuse_draws_beyond_moments(cell: Cell) -> None:
     asked = [name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None]
     weighted = job.pair_table is not None and job.pair_table.weight is not None
     for given, where, what in (
-        (job.model.instrumented, "model.estimator", f"estimator {job.model.estimator}"),
+        (not job.model.registered.draws, "model.estimator", f"estimator {job.model.estimator}"),
         (job.matching is not None, "matching", "a matched sample"),
         (weighted, "pair_table.weight", "weighted rows"),
     ):

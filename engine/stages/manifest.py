@@ -185,7 +185,7 @@ def _cell_entry(estimated: Estimated) -> dict[str, Any]:
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
-    if model.estimator == "event_study":
+    if model.registered.by_event_time:
         entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
     return entry
 

@@ -74,7 +74,7 @@ def read_source(block: TableFile, options: Mapping[str, Option], *, key: str) ->
         _refuse_layout(layout)
         name = block.source.removeprefix(_BUILTIN)
         block_key = "panel.join" if key.startswith("panel.join") else "panel.source"
-        description = builtin.describe(name, where=block_key)
+        description = builtin.describe(name, key=block_key)
         frame = builtin.load(name, **options)
         return SourceTable(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
     if options:

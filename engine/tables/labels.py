@@ -10,12 +10,11 @@ lists them, and ``merge`` joins those that the user names (`engine.tables.alike.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,7 @@ class Labels:
     merged: tuple[tuple[str, str], ...] = ()
 
     def notes(self, *, source: str, what: str) -> list[str]:
-        """What was done to the spellings, in words: ``what`` is the column, or e.g. ``names of units``."""
+        """Spellings that were normalised or merged; ``what`` is the column, or e.g. ``names of units``."""
         notes = []
         for pairs, done in ((self.normalized, "normalised"), (self.merged, "merged")):
             if pairs:
@@ -71,10 +70,13 @@ class Labels:
         if not groups:
             return []
         shown = "; ".join(
-            f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.rules)})" for group in groups[:_SHOWN]
+            f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.merge_rules)})"
+            for group in groups[:_SHOWN]
         )
         more = "; ..." if len(groups) > _SHOWN else ""
-        rules = ", ".join(rule for rule in RULES if any(rule in group.rules for group in groups))
+        rules = ", ".join(
+            merge_rule for merge_rule in RULES if any(merge_rule in group.merge_rules for group in groups)
+        )
         return [
             f"{source}: {what} that are spelled nearly alike and count as different: {shown}{more}; if they are "
             f"the same, spell them alike or set {key}: [{rules}]"
@@ -155,7 +157,7 @@ def _locate(columns: Sequence[pd.Series], position: int) -> tuple[pd.Series, int
 
 
 def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[LongIntegers, list[object]]:
-    raw: Any
+    raw: Iterable[object]
     column = _one_column(columns)
     try:
         codes, raw = pd.factorize(column)
@@ -206,14 +208,10 @@ def _refuse_unnameable(
         if places:
             bad = np.flatnonzero(np.isin(codes, places)).tolist()
             column, first = _locate(columns, bad[0])
-            more = other_rows(
-                column,
-                [position - bad[0] + first for position in bad if position - bad[0] + first < len(column)],
-            )
-            where = row_place(source, column, first)
-            problems.add(
-                InputError(problem.format(visible(texts[codes[bad[0]]])) + more, where=where, remedy=remedy)
-            )
+            positions = [position - bad[0] + first for position in bad]
+            rows = other_rows(column, [position for position in positions if position < len(column)])
+            text = problem.format(visible(texts[codes[bad[0]]])) + rows
+            problems.add(InputError(text, where=row_place(source, column, first), remedy=remedy))
     problems.raise_any()
 
 

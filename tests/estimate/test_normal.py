@@ -11,6 +11,7 @@ from strategies import Dyads, demeaned, dyads, long_rows, pair_features, residua
 
 from engine.errors import InputError
 from engine.estimate.normal import Normal, collinear, normal_equations, partial_out_years, refuse_collinear
+from engine.estimate.terms import column_terms
 from engine.pairs.moments import CityMoments, Layout
 
 H, R = 3, 2  # classes, treatment terms
@@ -37,7 +38,7 @@ def normal_of(data: Dyads, table: np.ndarray, *, balanced: bool) -> Normal:
         first[i, classes[j]] += features
         second[j, classes[i]] += features
     moments = CityMoments(layout, first, second, 0, 0, float(np.isfinite(data.values).all(axis=2).sum()))
-    return normal_equations(moments, classes, columns=("x", "w"), terms=("d", "e"), table=table)
+    return normal_equations(moments, classes, terms=column_terms("xwde"), table=table)
 
 
 def literal_matrices(data: Dyads, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +96,7 @@ def test_without_terms() -> None:
     bare = normal_equations(
         CityMoments(layout, sums[:, None], 0 * sums[:, None], 0, 0, float("nan")),
         np.zeros(1, np.int32),
-        columns=("x", "w"),
-        terms=(),
+        terms=column_terms("xw"),
         table=none[:1, :1],
     )
     keep = np.r_[0 : layout.n_years + 2, -1]

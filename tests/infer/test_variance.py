@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 from strategies import KINDS, dummies, pair_table, run_table, seeds
 
-from engine.estimate.fit import Fit
-from engine.infer.variance import Covariance, covariances, intervals
+from engine.estimate.estimate import Estimate
+from engine.estimate.terms import column_terms
+from engine.infer.errors import Covariance, covariances
+from engine.infer.intervals import intervals
 
 EXACT = {"rtol": 1e-11, "atol": 1e-13}  # differences of sums of some hundred products
 
 Pair = tuple[int, int]
 
 
-def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Fit:
+def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Estimate:
     """A fit whose pair influences are ``psi`` [pair, K]; the rest of it is arbitrary but fixed."""
     n_units, k = 1 + max(max(pair) for pair in pairs), psi.shape[1]
     first, second = np.zeros((2, n_units, k))
@@ -29,12 +31,14 @@ def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Fit:
         first[i] += own
         second[j] += own
     fields: dict[str, Any] = {
-        "names": tuple(f"x{n}" for n in range(k)),
-        "estimate": np.linspace(-1, 2, k),
-        "bread": np.eye(k),
+        "terms": column_terms(f"x{n}" for n in range(k)),
+        "values": np.linspace(-1, 2, k),
         "city_first": first,
         "city_second": second,
         "without_city": np.random.default_rng(0).normal(size=(n_units, k)),
+        **dict.fromkeys(("pair_meat", "reciprocal_meat"), np.full((k, k), np.nan)),
+        "residual_path": np.zeros(k + 1),
+        "weight_path": np.zeros((k + 1, k)),
         "n_obs": 10 * len(pairs),
         "n_pairs": len(pairs),
         "n_units": len({unit for pair in pairs for unit in pair}),
@@ -45,7 +49,7 @@ def fit_of(pairs: list[Pair], psi: np.ndarray, **changes: Any) -> Fit:
         "r2": 0.5,
         "r2_within": 0.1,
     }
-    return Fit(**{**fields, **changes})
+    return Estimate(**{**fields, **changes})
 
 
 def sums(pairs: list[Pair], psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +60,7 @@ def sums(pairs: list[Pair], psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return own, sum(back, np.zeros_like(own))
 
 
-def of(fit: Fit, pairs: list[Pair], psi: np.ndarray) -> dict[str, Covariance]:
+def of(fit: Estimate, pairs: list[Pair], psi: np.ndarray) -> dict[str, Covariance]:
     return {one.kind: one for one in covariances(fit, *sums(pairs, psi), KINDS)}
 
 
@@ -119,7 +123,7 @@ def test_jackknife_in_loops(seed: int) -> None:
     expected = np.zeros((2, 2))
     for unit in range(9):
         for a, b in product(range(2), repeat=2):
-            expected[a, b] += (without[unit, a] - fit.estimate[a]) * (without[unit, b] - fit.estimate[b])
+            expected[a, b] += (without[unit, a] - fit.values[a]) * (without[unit, b] - fit.values[b])
     n = fit.n_units
     found = of(fit, pairs, psi)["jackknife"]
     np.testing.assert_allclose(found.matrix, expected * (n - 1) / n, **EXACT)
@@ -134,7 +138,7 @@ def test_jackknife_says_which_coefficients_it_loses() -> None:
     fit = fit_of(pairs, psi, without_city=without)
     found = of(fit, pairs, psi)["jackknife"]
     assert found.note == "2 leave-one-city-out samples do not identify x1"
-    expected = 9 * (1 - fit.estimate[0]) ** 2 * (fit.n_units - 1) / fit.n_units
+    expected = 9 * (1 - fit.values[0]) ** 2 * (fit.n_units - 1) / fit.n_units
     np.testing.assert_allclose(found.matrix, [[expected, np.nan], [np.nan, np.nan]], rtol=1e-14)
 
 
@@ -271,9 +275,9 @@ def test_intervals_are_students(dof: int, confidence: float) -> None:
     fit = fit_of(pairs, psi)
     found = intervals(fit, Covariance("pair", np.array([[0.25, 0.1], [0.1, 4.0]]), dof), confidence)
     se = np.array([0.5, 2.0])
-    low, high = student.interval(confidence, dof, fit.estimate, se)
-    np.testing.assert_allclose(found.statistic, fit.estimate / se, rtol=1e-15)
-    np.testing.assert_allclose(found.p_value, 2 * student.sf(abs(fit.estimate / se), dof), rtol=1e-12)
+    low, high = student.interval(confidence, dof, fit.values, se)
+    np.testing.assert_allclose(found.statistic, fit.values / se, rtol=1e-15)
+    np.testing.assert_allclose(found.p_value, 2 * student.sf(abs(fit.values / se), dof), rtol=1e-12)
     np.testing.assert_allclose(
         [found.low, found.high], [low, high], rtol=1e-9, atol=1e-12
     )  # scipy's ppf is a search

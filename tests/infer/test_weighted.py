@@ -108,7 +108,7 @@ def test_weights_of_one_are_the_sample() -> None:
             )
         positions, error = list(cell.tested), result.dyadic.std_error[list(cell.tested)]
         np.testing.assert_allclose(
-            estimate[0], result.fit.estimate[positions], rtol=0, atol=BRUTE * error.min()
+            estimate[0], result.fit.values[positions], rtol=0, atol=BRUTE * error.min()
         )
         if not result.dyadic.note:
             np.testing.assert_allclose(np.sqrt(variance[0]), error, rtol=BRUTE)

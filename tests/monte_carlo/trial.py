@@ -8,14 +8,17 @@ import jax
 import numpy as np
 import worlds
 
-from engine.estimate.fit import Fit, fit, stage
+from engine.estimate.estimate import Estimate
+from engine.estimate.fit import fit, stage
 from engine.estimate.many_samples import Tested
 from engine.estimate.normal import normal_equations
+from engine.estimate.terms import Regression, Term
 from engine.infer.draws import resampled_counts
+from engine.infer.errors import Covariance, covariances
+from engine.infer.intervals import intervals
 from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_draws
-from engine.infer.permuted_sums import Assignments
+from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
-from engine.infer.variance import Covariance, covariances, intervals
 from engine.infer.weighted import sort_by_type, weighted_fit
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
@@ -34,31 +37,32 @@ _REPLICATES = np.arange(OBSERVED, REPS, dtype=np.int32)
 _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
 
-def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
+def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     """Coefficient of treatment with pair and year effects, and its four kinds of error."""
     kept = panel.eligible
     values = np.stack([panel.treated[kept], panel.outcome[kept]], axis=2)
     design = TableDesign(worlds.FIRST[kept], worlds.SECOND[kept], values, worlds.N_CITIES, directed=False)
     setting, (task,) = MomentPass(design, balanced=True), design.tasks()
     moments = city_moments(setting, task)
-    normal = normal_equations(moments, design.classes, columns=("policy",), terms=(), table=_NO_TERMS)
-    found = fit(stage(normal), ("policy",))
-    block = CellBlock(_NO_TERMS, found.residual[:, None], found.influence)
+    policy = Term("policy")
+    normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
+    found = fit(stage(normal), Regression((policy,)))
+    block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     products = score_sums(ScorePass(setting, block), task)
     return found, covariances(found, products.pair_meat[0], products.reciprocal_meat[0], KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
     """What happened, then the permutations; all pairs, since relabelling makes any of them eligible."""
-    given = Assignments(
+    sample = PermutedSample(
         pairs=_features(panel, observed=invert),
         classes=panel.classes,
         allowed=allowed_classes(panel.adoption, "both_treated"),
         recompute=False,
         n_ranked=int(panel.eligible.sum()),
     )
-    cell = _tested(panel, given.types, observed=invert)
-    return permutation_draws(Permutation(given, None, seed, (cell,)), _REPLICATES)
+    cell = _tested(panel, sample.types, observed=invert)
+    return permutation_draws(Permutation(sample, None, seed, (cell,)), _REPLICATES)
 
 
 def p_values(design: str, number: int) -> Array:
@@ -80,7 +84,7 @@ def confidence_intervals(design: str, number: int) -> Array:
     for one in errors:
         interval = intervals(found, one, CONFIDENCE)
         ends.append((interval.low[0], interval.high[0]))
-    here, error = float(found.estimate[0]), float(errors[KINDS.index("dyadic")].std_error[0])
+    here, error = float(found.values[0]), float(errors[KINDS.index("dyadic")].std_error[0])
     draws = permuted(panel, number, invert=True)
     known, inversion = draws.estimate[0][1:, 0], draws.inversion[0][1:]
     ends.append(inverted_interval(here, error, known, inversion, confidence=CONFIDENCE))

@@ -78,12 +78,12 @@ SPEAKERS = {
     "tables/join.py": ["join_notes", "_near_misses"],
     "tables/labels.py": ["warnings"],
     "tables/years.py": ["_notes"],
-    "cities/grid.py": ["_warn_of_codes"],
+    "cities/panel_grid.py": ["_warn_of_codes"],
     "tables/read.py": ["_parse"],
     "tables/delimited.py": ["short_rows"],
     "tables/parquet.py": ["read_parquet"],
     "cities/prepare.py": ["prepare", "_shadow_warnings", "_price_warnings", "_far_years"],
-    "cities/validate.py": ["reason", "validate", "_jumps", "_some"],
+    "cities/validation.py": ["reason", "validate", "_check_series", "_jumps", "_some"],
     "pairs/table_values.py": ["code_warnings"],
     "pairs/table_report.py": [
         "blank_note",
@@ -92,7 +92,9 @@ SPEAKERS = {
         "lacking_warning",
         "weightless_note",
     ],
-    "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
+    "infer/errors/two_way.py": ["covariance"],
+    "infer/errors/dyadic.py": ["covariance"],
+    "infer/errors/jackknife.py": ["covariance"],
     "pairs/panel_design.py": ["steps"],
     "stages/city_data.py": ["warnings", "all_pairs"],
     "stages/pair_data.py": ["all_pairs"],
@@ -106,23 +108,23 @@ SPEAKERS = {
     "stages/absorbed.py": ["_with_unconverged"],
     "stages/inference/__init__.py": ["run_inference"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
-    "stages/inference/permutation.py": ["permute", "_permutation_rows"],
+    "stages/inference/permutation_draws.py": ["permute", "_permutation_rows"],
 }
 KEYS = {
     "panel", "deflate", "columns", "inference", "permutation", "reps", "seed", "strata", "model", "lag", "missing",
     *("pair", "table", "merge", "names"),
 }  # fmt: skip
 KIND = {
-    "_two_way": "city: ",
-    "_dyadic": "dyadic: ",
-    "_jackknife": "jackknife: ",
-    "_with_unconverged": "jackknife: ",
+    "infer/errors/two_way.py": "city: ",
+    "infer/errors/dyadic.py": "dyadic: ",
+    "infer/errors/jackknife.py": "jackknife: ",
+    "stages/absorbed.py": "jackknife: ",
 }  # the manifest puts it before
 
 
 # Functions and files with sentences that never reach a page: parts of errors, and lines for the terminal.
 ELSEWHERE = {
-    "cities/balance.py": ["_too_few"],
+    "cities/dropped_cities.py": ["_too_few"],
     "estimate/absorb.py": ["_refuse_missing", "_closed_form", "_sweep", "_iterate"],
     "estimate/absorb_collinear.py": ["refuse_collinear"],
     "estimate/logit.py": ["_sentence"],
@@ -159,7 +161,7 @@ def sentences(path, functions):
     for function in functions_of(path):
         if function.name in functions:
             for said in sentences_of(function):
-                yield function.name, KIND.get(function.name, "") + said
+                yield function.name, KIND.get(path, "") + said
 
 
 def sentences_of(function):

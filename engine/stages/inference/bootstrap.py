@@ -14,7 +14,7 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
-from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
+from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
@@ -31,7 +31,7 @@ _HEAVY = 16  # replicates of one task where each is a whole pipeline
 class _NodeSetting:
     """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
 
-    types: Types
+    types: TypedPairs
     cells: tuple[Tested, ...]
     here: tuple[Array, ...]
     seed: int
@@ -79,8 +79,8 @@ def bootstrap(
             if wanted.kind == "wild":
                 _wild_rows(book, result, positions, signs, replicates)
                 continue
-            estimate, statistic = multiplier_draws(fit.estimate[positions], city, signs)
-        parts = decomposition(city, result.own[np.ix_(positions, positions)])
+            estimate, statistic = multiplier_draws(fit.values[positions], city, signs)
+        parts = decomposition(city, result.fit.pair_meat[np.ix_(positions, positions)])
         for k in range(len(positions)):
             # The sample's error must be of the kind that studentises the draws.
             error = (
@@ -118,7 +118,7 @@ def _spread(
         return machine.reduce(pipeline_draws, setting, few, merge_draws, label="bootstrap")
     if wanted.kind != "node":
         return None
-    here = tuple(result.fit.estimate[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
+    here = tuple(result.fit.values[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
     node = _NodeSetting(weighted_setting(prepared, over_pairs(machine)), cells, here, wanted.seed)
     tasks = blocks(wanted.reps, draws_at_once(node, memory_of(prepared)))
     return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
@@ -150,7 +150,7 @@ def _interval_row(
     error: float,
 ) -> None:
     """One interval. Without errors of the draws (kind pipeline) percentile_t falls back to percentile."""
-    name, here = result.fit.names[position], float(result.fit.estimate[position])
+    name, here = result.fit.names[position], float(result.fit.values[position])
     known, studentised = np.isfinite(estimate), np.isfinite(statistic).any()
     kind = wanted.interval if studentised or wanted.interval == "basic" else "percentile"
     low, high = bootstrap_interval(
@@ -197,8 +197,7 @@ def _wild_rows(
 ) -> None:
     fit = result.fit
     assert result.normal is not None
-    names = list(result.normal.names)
-    regressors = tuple(names.index(name) for name in result.regressors)
+    regressors = result.normal.positions(fit.terms)
     for k in positions:
         observed, drawn = wild_statistics(result.normal, regressors, k, signs)
         p = permutation_p(observed, drawn)
@@ -223,7 +222,7 @@ def dropped_draws(prepared: Prepared, result: Estimated, counts: Array) -> Flags
 
 
 def _drops(result: Estimated) -> bool:
-    return result.cell.job.model.estimator != "event_study"
+    return not result.cell.job.model.registered.by_event_time
 
 
 def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:

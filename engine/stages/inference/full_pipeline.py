@@ -15,6 +15,7 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.fit import fit, stage
 from engine.estimate.normal import normal_equations
+from engine.estimate.terms import column_terms, terms_of_set
 from engine.infer.draws import resampled_counts
 from engine.infer.permutation import Draws
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
@@ -83,9 +84,10 @@ def _estimates(setting: PipelineSetting, panel: CityPanel, origin: Any) -> list[
     moments = in_turn(city_moments, complete, design.tasks(), merge_moments)
     out = []
     for cell, own, names in zip(shared.cells, terms, setting.tested, strict=True):
-        normal = normal_equations(
-            moments, design.classes, columns=shared.controls, terms=own.names, table=own.table
-        )
-        found = fit(stage(normal), (*cell.job.used_controls, *own.names))
-        out.append(found.estimate[[found.names.index(name) for name in names]])
+        treatment = terms_of_set(own)
+        columns = column_terms(shared.controls)
+        normal = normal_equations(moments, design.classes, terms=(*columns, *treatment), table=own.table)
+        regression = cell.job.model.registered.functions.regression
+        found = fit(stage(normal), regression(column_terms(cell.job.used_controls), treatment))
+        out.append(found.values[[found.names.index(name) for name in names]])
     return out

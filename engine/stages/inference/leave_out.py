@@ -12,7 +12,7 @@ from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.summary import t_ratio
-from engine.infer.weighted import Types, weighted_fit, weighted_sums
+from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.estimation import Estimated
 from engine.stages.groups import labels_of
@@ -27,12 +27,12 @@ _GROUPS = 1024  # groups of one task
 class LeftOut:
     """What every block of groups gets; ``groups`` int ``[n_units]``: the group of each unit."""
 
-    types: Types
+    types: TypedPairs
     groups: Integers
     cells: tuple[Tested, ...]
 
 
-def in_pairs(types: Types, _: None) -> Integers:
+def in_pairs(types: TypedPairs, _: None) -> Integers:
     """Units that stand in a pair of the sample."""
     return types.sorted().units
 
@@ -71,7 +71,7 @@ def leave_out(
     found = machine.reduce(left_out, setting, blocks, merge_left_out, label="left out")
     for result, cell, estimate in zip(group, cells, found, strict=True):
         for k, position in enumerate(cell.tested):
-            here, name = float(result.fit.estimate[position]), result.fit.names[position]
+            here, name = float(result.fit.values[position]), result.fit.names[position]
             shift = estimate[:, k] - here
             dof = len(groups) - 1
             error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
-from engine.infer.weighted import Types
+from engine.infer.weighted import TypedPairs
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
@@ -88,11 +88,11 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
-def weighted_setting(prepared: Prepared, over: Over = in_turn) -> Types:
+def weighted_setting(prepared: Prepared, over: Over = in_turn) -> TypedPairs:
     """The pairs of a pass's sample with their types."""
     design = prepared.design
     kinds = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
     types = types_of(prepared)
     for number, (g, h) in enumerate(types):
         kinds[g, h] = kinds[h, g] = number
-    return Types(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))
+    return TypedPairs(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))

@@ -10,13 +10,12 @@ import numpy as np
 
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
-from engine.float64 import double_precision
-from engine.infer.pair_shuffle import (
-    Shuffles,
+from engine.infer.pair_permutation import (
+    PairPermutation,
     merge_sums,
-    pair_shuffle_estimates,
-    shuffled_sums,
-    shuffles_at_once,
+    pair_block,
+    pair_permutation_estimates,
+    pair_permutation_sums,
 )
 from engine.infer.permutation import (
     OBSERVED,
@@ -26,7 +25,7 @@ from engine.infer.permutation import (
     merge_draws,
     permutation_draws,
 )
-from engine.infer.permuted_sums import Assignments, prepare
+from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import (
     all_assignments,
     inverted_interval,
@@ -71,7 +70,7 @@ def permutation_setting(
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _shared_path(prepared, results) if studentise and invert else None
     spans, span = _spans_of_years(design)
-    given = Assignments(
+    sample = PermutedSample(
         pairs=features_of(prepared, every_screen=recompute, observed=observed, spans=spans, over=over),
         classes=design.classes,
         allowed=design.sample.allowed,
@@ -81,7 +80,7 @@ def permutation_setting(
     )
     cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
     strata = strata_of(prepared.shared.data, design.sample, wanted.strata)
-    return Permutation(given, strata, wanted.seed, cells, studentise)
+    return Permutation(sample, strata, wanted.seed, cells, studentise)
 
 
 def _spans_of_years(design: PairDesign) -> tuple[Any, Integers | None]:
@@ -115,8 +114,7 @@ def _own_terms(result: Estimated) -> list[str] | None:
 
 def _exact_block(setting: Permutation, classes: Integers) -> Draws:
     """Draws of given assignments."""
-    with double_precision():
-        return draws_of(setting, prepare(setting.given), classes, np.arange(len(classes), dtype=np.int32))
+    return draws_of(setting, classes, np.arange(len(classes), dtype=np.int32))
 
 
 def draws_at_once(setting: Permutation, memory: float) -> int:
@@ -125,9 +123,9 @@ def draws_at_once(setting: Permutation, memory: float) -> int:
     A block's sums take at most a 32nd of the memory, since a process may work on several; where the table of
     statistics is not kept, but computed twice for every block, an eighth and longer blocks.
     """
-    pairs, h = setting.given.pairs, setting.given.n_classes
+    pairs, h = setting.sample.pairs, setting.sample.n_classes
     terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
-    by_type = 2 * h * h + 2 * len(setting.given.types)
+    by_type = 2 * h * h + 2 * len(setting.sample.types)
     each = 8 * (4 * terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
     kept = pairs.in_memory
     fitting = memory / (32 if kept else 8) / each
@@ -138,10 +136,10 @@ def permute(
     machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: DrawCollector
 ) -> None:
     setting = permutation_setting(prepared, group, wanted, over=over_pairs(machine))
-    ways = n_assignments(setting.given.classes, setting.strata)
+    ways = n_assignments(setting.sample.classes, setting.strata)
     exact, at_once = ways <= wanted.reps, draws_at_once(setting, memory_of(prepared))
     if exact:
-        every = all_assignments(setting.given.classes, setting.strata)
+        every = all_assignments(setting.sample.classes, setting.strata)
         tasks = [every[block] for block in blocks(ways, at_once)]
         draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
         draws = replace(draws, replicates=np.arange(ways, dtype=np.int32))  # each block counts from 0
@@ -153,12 +151,12 @@ def permute(
     # On the machine too: whoever made draws has the table.
     here = [np.array([OBSERVED], dtype=np.int32)]
     observed = machine.reduce(permutation_draws, setting, here, merge_draws, label="observed")
-    shuffles = Shuffles(setting.given, wanted.seed, shuffles_at_once(setting.given, _SHUFFLES))
-    tasks = blocks(_SHUFFLES, shuffles.at_once)
-    sums = machine.reduce(shuffled_sums, shuffles, tasks, merge_sums, label="pair shuffles")
+    shuffles = PairPermutation(setting.sample, wanted.seed, pair_block(setting.sample, _SHUFFLES))
+    tasks = blocks(_SHUFFLES, shuffles.block)
+    sums = machine.reduce(pair_permutation_sums, shuffles, tasks, merge_sums, label="pair shuffles")
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
-        shuffled = pair_shuffle_estimates(setting.given, cell, sums)
+        shuffled = pair_permutation_estimates(setting.sample, cell, sums)
         nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
         for k, position in enumerate(cell.tested):
             name = result.fit.names[position]
