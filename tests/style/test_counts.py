@@ -31,7 +31,7 @@ LIMITS = {
     "what": 49,
     "new_estimator": 15,
     "new_error": 13,
-    "new_outcome": 8,
+    "new_outcome": 3,
     "new_output": 7,
     "dyadic": 3,
     "leave_out": 2,
