@@ -38,7 +38,7 @@ def placebo_figure(
     pair_draws: np.ndarray | None = None,
     words: Words = ENGLISH,
 ) -> Figure:
-    """Placebo coefficients when cities are relabelled, and beside it those of the pair-level permutation, which is invalid.
+    """Placebo coefficients of the permutation of cities, and beside it of the pair-level one, which is invalid.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, uncon
         normal=None,
         regressors=one.fit.names,
         own=one.own,
-        dyadic=errors[kinds.index(STUDENTISING)],
+        studentising=errors[kinds.index(STUDENTISING)],
         absorption=stage.absorption,
         in_moving_pairs=_in_moving_pairs(stage.problem, one),
     )

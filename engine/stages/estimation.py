@@ -74,8 +74,8 @@ class Estimated:
         The fit's names as `normal` has them.
     own : float64 ``[K, K]``
         Sum over pairs of influence products.
-    dyadic : Covariance
-        Dyadic-robust, whatever kinds the cell prints.
+    studentising : Covariance
+        Under the type of `STUDENTISING`, whatever types the cell prints.
     absorption : Absorption or None
         How effects beyond pair and year were taken out.
     instrument : (Instrumented, dict of str to Strength, tuple of str) or None
@@ -93,7 +93,7 @@ class Estimated:
     normal: Normal | None
     regressors: tuple[str, ...]
     own: Array
-    dyadic: Covariance
+    studentising: Covariance
     absorption: Absorption | None = None
     instrument: tuple[Instrumented, dict[str, Strength], tuple[str, ...]] | None = None
     in_moving_pairs: Flags | None = None

@@ -106,11 +106,11 @@ def test_weights_of_one_are_the_sample() -> None:
             _, estimate, variance = weighted_fit(
                 pass_inputs.typed_pairs(done.prepared).sorted(), ones, cell, studentise=True
             )
-        positions, error = list(cell.tested), result.dyadic.std_error[list(cell.tested)]
+        positions, error = list(cell.tested), result.studentising.std_error[list(cell.tested)]
         np.testing.assert_allclose(
             estimate[0], result.fit.estimate[positions], rtol=0, atol=BRUTE * error.min()
         )
-        if not result.dyadic.note:
+        if not result.studentising.note:
             np.testing.assert_allclose(np.sqrt(variance[0]), error, rtol=BRUTE)
 
 
@@ -141,7 +141,7 @@ def test_weights_of_zero_leave_cities_out(name: str) -> None:
         estimate[own],
         result.fit.without_city[:, list(cell.tested)],
         rtol=BRUTE,
-        atol=BRUTE * result.dyadic.std_error.min(),
+        atol=BRUTE * result.studentising.std_error.min(),
     )
 
 

@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
+from engine.infer.errors import STUDENTISING
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
@@ -175,7 +176,9 @@ def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) 
     node, pair = float(targets.node[0]), float(targets.pair[0])
     # The sample's error must be of the type that studentises the draws.
     multiplier = draws.scheme.kind == "multiplier"
-    _interval_row(collector, draws, math.sqrt(node) if multiplier else float(cell.dyadic.std_error[position]))
+    _interval_row(
+        collector, draws, math.sqrt(node) if multiplier else float(cell.studentising.std_error[position])
+    )
     if n_unidentified:
         collector.notes.append(
             f"{cell.cell.label}: {n_unidentified} bootstrap draws do not identify '{draws.term}' and are left out"
@@ -221,7 +224,7 @@ def _decomposition_rows(collector: DrawCollector, draws: TermDraws, node: float,
         ("bootstrap_se_less_pair", float(np.sqrt(np.maximum(spread**2 - 2 * pair, 0.0)))),
         ("target_se_node_plus_pair", math.sqrt(node + pair)),
         ("target_se_node", math.sqrt(node)),
-        ("target_se_dyadic", float(draws.cell.dyadic.std_error[draws.position])),
+        (f"target_se_{STUDENTISING}", float(draws.cell.studentising.std_error[draws.position])),
     ):
         collector.row(draws.cell.cell.id, draws.term, method, reps=len(identified), statistic=error)
 
