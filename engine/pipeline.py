@@ -260,11 +260,11 @@ def draw(
     from engine.stages.draw import choose, make_draw
 
     plan = expand(load_job(Path(job), overrides=overrides))
-    asked = choose(plan, replicate=replicate, cell=cell, method=method)
-    prepared = next(one for one in _prepare(plan) if asked.cell in one.shared.cells)
+    request = choose(plan, replicate=replicate, cell=cell, method=method)
+    prepared = next(one for one in _prepare(plan) if request.cell in one.shared.cells)
     with opened() as machine, _named(plan):
         results = _estimate_pass(machine(silent), prepared)
-        return make_draw(prepared, results[prepared.shared.cells.index(asked.cell)], asked)
+        return make_draw(prepared, results[prepared.shared.cells.index(request.cell)], request)
 
 
 def _prepare(plan: Plan, over: Over = in_turn) -> tuple[Prepared, ...]:

@@ -124,7 +124,7 @@ class KernelShape:
         return by_pair
 
 
-def dyadic_variances(
+def variance_moments(
     sample: PermutedSample,
     cells: tuple[tuple[BatchFit, Tested], ...],
     classes: Integers,

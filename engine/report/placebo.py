@@ -38,7 +38,7 @@ def placebo_figure(
     pair_draws: np.ndarray | None = None,
     words: Words = ENGLISH,
 ) -> Figure:
-    """Placebo coefficients when cities are relabelled, and beside it those of shuffled pairs, marked as misleading.
+    """Placebo coefficients of the permutation of cities, and beside it of the pair-level one, which is invalid.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def placebo_figure(
     estimate, p_value : float
         The actual coefficient, and its studentised permutation p-value.
     pair_draws : float64 ``[n_draws]``, optional
-        Coefficients under shuffled pairs.
+        Coefficients of the pair-level permutation.
     """
     from matplotlib.figure import Figure
 

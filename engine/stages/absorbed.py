@@ -88,12 +88,12 @@ def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
 def _estimated(cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
     """A cell's reported estimate with its covariances."""
     estimate = reported(cell, fit, _rows_of_terms(stage.problem))
-    errors, dyadic = covariances_of(cell, estimate)
+    errors, studentising = covariances_of(cell, estimate)
     return Estimated(
         cell=cell,
         fit=estimate,
         covariances=tuple(_with_unconverged(covariance, unconverged) for covariance in errors),
-        dyadic=dyadic,
+        studentising=studentising,
         sample=sample,
         normal=None,
         absorption=stage.absorption,

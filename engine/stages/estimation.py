@@ -71,7 +71,7 @@ class Estimated:
     Attributes
     ----------
     fit : Estimate
-    dyadic : Covariance
+    studentising : Covariance
         Dyadic-robust, whatever kinds the cell prints.
     sample : LeftRows
     normal : Normal or None
@@ -89,7 +89,7 @@ class Estimated:
     cell: Cell
     fit: Estimate
     covariances: tuple[Covariance, ...]
-    dyadic: Covariance
+    studentising: Covariance
     sample: LeftRows
     normal: Normal | None
     absorption: Absorption | None = None
@@ -150,8 +150,10 @@ def _result(
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
     moving = _in_moving_pairs(normal, regressed.terms)
-    errors, dyadic = covariances_of(cell, fit)
-    return Estimated(cell, fit, errors, dyadic, sample, normal, instrument=instrument, in_moving_pairs=moving)
+    errors, studentising = covariances_of(cell, fit)
+    return Estimated(
+        cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
+    )
 
 
 def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:

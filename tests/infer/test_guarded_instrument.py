@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import t as student
-from test_variance import fit_of, sums
+from test_errors import fit_of, sums
 
 from engine.estimate.estimate import Estimate
 from engine.estimate.instrument import Instrumented

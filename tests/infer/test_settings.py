@@ -19,25 +19,25 @@ from engine.pairs.map_reduce import MomentPass, city_arrays
 from engine.pairs.process_cache import ProcessCache, forget_all
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import pass_inputs as shared
-from engine.stages.inference.leave_out import LeftOut, left_out
-from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.inference import pass_inputs
+from engine.stages.inference.leave_out import LeaveOutInput, leave_out_estimates
+from engine.stages.inference.permutation_draws import permutation_test
 
 SOME = np.arange(6, dtype=np.int32)
 
 
 def settings_of(done: worlds.Pass) -> dict[str, tuple[Callable[..., Any], Any]]:
     """Settings of tasks of draws, each with its leaf."""
-    permuted = permutation_setting(done.prepared, done.results, PermutationTest(reps=20, seed=1))
+    permuted = permutation_test(done.prepared, done.results, PermutationTest(reps=20, seed=1))
     types, cell = (
-        shared.weighted_setting(done.prepared),
-        shared.tested_of(done.prepared, done.results[0], None),
+        pass_inputs.typed_pairs(done.prepared),
+        pass_inputs.tested_of(done.prepared, done.results[0], None),
     )
     groups = np.arange(len(done.units), dtype=np.int32)
     return {
         "permutation": (permutation_draws, permuted),
         "shuffles": (pair_permutation_sums, PairPermutation(permuted.sample, 3, 8)),
-        "left out": (left_out, LeftOut(types, groups, (cell,))),
+        "left out": (leave_out_estimates, LeaveOutInput(types, groups, (cell,))),
     }
 
 
@@ -114,9 +114,9 @@ def test_no_infinite_outcome_is_overlooked(gap: float, opposite: bool) -> None:
 def test_the_passes_of_a_setting_may_run_anywhere() -> None:
     done = worlds.first_pass(worlds.twins())
     wanted = PermutationTest(reps=20, seed=1)
-    here = permutation_setting(done.prepared, done.results, wanted).sample.pairs
-    there = permutation_setting(
-        done.prepared, done.results, wanted, over=shared.over_pairs(Machine(threads=2))
+    here = permutation_test(done.prepared, done.results, wanted).sample.pairs
+    there = permutation_test(
+        done.prepared, done.results, wanted, map_reduce=pass_inputs.over_pairs(Machine(threads=2))
     ).sample.pairs
     assert (here.n_pairs, here.n_screened, here.layout, here.key) == (
         there.n_pairs, there.n_screened, there.layout, there.key,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, listed_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, listed_names
 
 
 def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
@@ -33,3 +33,6 @@ def leave_out_covariance(steps: Array, n_groups: int) -> Array:
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
     """Cities less one."""
     return estimate.n_units - 1
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, listed_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, listed_names
 from engine.infer.errors.small_sample import small_sample_factor
 
 
@@ -52,3 +52,6 @@ def _clipped(matrix: Array, negative: Flags) -> Array:
     rescaled = ~negative & (moved > 0)
     scale = np.sqrt(np.divide(variances, moved, out=np.ones_like(moved), where=rescaled))
     return clipped * np.outer(scale, scale)
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=False)
