@@ -164,12 +164,8 @@ def _columns(
     informative = years >= 2
     observed &= informative[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
-    counts = jnp.concatenate(
-        [
-            jnp.array([infinite, (years == 1).sum().astype(v.dtype), row.sum()]),
-            observed.sum(0).astype(v.dtype),
-        ]
-    )
+    singletons = (years == 1).sum().astype(v.dtype)
+    counts = jnp.concatenate([jnp.array([infinite, singletons, row.sum()]), observed.sum(0).astype(v.dtype)])
     return jnp.where(observed[:, :, None], v, 0.0), row, informative, counts
 
 
