@@ -1,1 +1,1 @@
-"""From a Fit and its scores to covariances and intervals: pair, two-way, dyadic, jackknife."""
+"""From an Estimate to covariances and intervals: pair, two-way, dyadic, jackknife."""
