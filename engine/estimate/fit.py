@@ -78,15 +78,8 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
     t, total = normal.n_years, normal.total
     if not normal.totals[:, 0, 0].any():
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
-    regressors, instruments = regression.regressors, regression.instruments or regression.regressors
-    at_regressors, at_instruments = normal.positions(regressors), normal.positions(instruments)
-    for positions, terms in {at_regressors: regressors, at_instruments: instruments}.items():
-        refuse_collinear(
-            q[np.ix_(positions, positions)], np.diag(total)[t:][list(positions)], names_of(terms)
-        )
+    at_regressors, at_instruments, bread = _bread(stage, regression)
     y = len(normal.terms) if regression.outcome is None else normal.positions([regression.outcome])[0]
-    of_regressors, of_instruments = (lengths(np.diag(q)[list(at)]) for at in (at_regressors, at_instruments))
-    bread = inverse(q[np.ix_(at_instruments, at_regressors)], of_instruments, of_regressors)
     values: Array = bread @ q[at_instruments, y]
     ssr = float(
         q[y, y] - 2 * values @ q[at_regressors, y] + values @ q[np.ix_(at_regressors, at_regressors)] @ values
@@ -102,7 +95,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
     # Influence is weights' residual, both linear in the columns, so that the city's moments give its sum.
     first, second = ((side @ residual[0]) @ weight for side in (normal.first, normal.second))
     return Estimate(
-        terms=regressors,
+        terms=regression.regressors,
         values=values,
         city_first=first,
         city_second=second,
@@ -111,11 +104,25 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         reciprocal_meat=np.full_like(bread, np.nan),
         residual_path=residual[0],
         weight_path=weight,
-        **_counts(normal, len(regressors)),
+        **_counts(normal, len(values)),
         r2=explained(ssr, np.nan if regression.outcome else normal.outcome_variation),
         r2_within=np.nan if exact == "effects" else explained(ssr, float(q[y, y])),
         exact=exact,
     )
+
+
+def _bread(stage: Stage, regression: Regression) -> tuple[tuple[int, ...], tuple[int, ...], Array]:
+    """Positions of regressors and of instruments, and Q_wx^{-1}; raises InputError where one is collinear."""
+    normal, q = stage.normal, stage.full.q
+    within = np.diag(normal.total)[normal.n_years :]
+    positions, sizes = [], []
+    for terms in dict.fromkeys((regression.regressors, regression.instruments or regression.regressors)):
+        at = normal.positions(terms)
+        refuse_collinear(q[np.ix_(at, at)], within[list(at)], names_of(terms))
+        positions.append(at)
+        sizes.append(lengths(np.diag(q)[list(at)]))
+    bread = inverse(q[np.ix_(positions[-1], positions[0])], sizes[-1], sizes[0])
+    return positions[0], positions[-1], bread
 
 
 def _counts(normal: Normal, n_regressors: int) -> dict[str, int]:
