@@ -119,7 +119,6 @@ CHINESE = {
     "{said} in {columns}": "{columns}：{said}",
     "{column}, {when}": "{column}，{when}",
     # Tables
-    "pair (paper-style)": "城市对聚类（论文做法）",
     "two-way city": "城市双向聚类",
     "dyadic-robust": "二元稳健",
     "jackknife CRV3": "刀切法 CRV3",
@@ -290,8 +289,6 @@ CHINESE = {
     "{said}; the largest standardised difference of means falls from {before} ({column}) to {after} ({other}).": "{said}；"
     "最大的标准化均值差由 {before}（{column}）降至 {after}（{other}）。",
     # Figures
-    "clustered by pair": "城市对聚类",
-    "two-way by city": "城市双向聚类",
     "estimate": "估计值",
     "{level} interval, {kind}": "{level} 置信区间，{kind}",
     "base year ({year})": "基期 ({year})",
@@ -305,7 +302,7 @@ CHINESE = {
     "estimates with {kind} intervals. {parts}.": "估计值与{kind}置信区间。{parts}。",
     "year {year}": "第 {year} 年",
     "Cities relabelled, p = {p}": "重新分配城市，p = {p}",
-    "Pairs shuffled: customary, misleading": "打乱城市对：常见做法，有误导",
+    "Pairs permuted: invalid under dyadic dependence": "打乱城市对：存在二元相依时无效",
     "Density of placebo coefficients": "安慰剂系数的密度",
     "Coefficient of {term}; the vertical line is the actual estimate": "{term} 的系数；竖线为实际估计值",
     "Density of {count} placebo coefficients of {term} with cities relabelled: standard deviation {spread}, 95% between "

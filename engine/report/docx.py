@@ -6,8 +6,8 @@ import io
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from engine.report.grid import Table
 from engine.report.markup import escape
+from engine.report.printed_table import Table
 
 _MAIN = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"

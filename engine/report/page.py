@@ -14,9 +14,10 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from engine.report.grid import Table
 from engine.report.markup import escape
-from engine.report.tables import number
+from engine.report.number_format import number
+from engine.report.palette import css_colours
+from engine.report.printed_table import Table
 from engine.report.words import ENGLISH, Words, columns_phrase
 
 # Told elsewhere in the section, or too long to be of use to a reader.
@@ -59,7 +60,7 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
     return Template((templates / "page.html").read_text(encoding="utf-8")).substitute(
         lang=words.html,
         title=escape(title),
-        style=(templates / "page.css").read_text(encoding="utf-8"),
+        style=css_colours() + (templates / "page.css").read_text(encoding="utf-8"),
         contents=_contents([one[:2] for one in made], words) if made else "",
         sections="\n".join(html for _, _, html in made),
     )

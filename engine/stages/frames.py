@@ -1,4 +1,4 @@
-"""Results as frames, with the columns that the Parquet files have."""
+"""Frames of a job, by name: estimates, and what else its cells have."""
 
 from __future__ import annotations
 
@@ -10,15 +10,66 @@ import pandas as pd
 
 from engine.infer.variance import student
 from engine.pairs.treatment import event_name
+from engine.report.outputs.event_study_plot import EVENT_COLUMNS
+from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
 from engine.spec import Job
+from engine.stages.contrasts import contrasts_frame
+from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
+from engine.stages.inference import Inferred
+from engine.stages.instrument import instrument_frame
+from engine.stages.prepare_passes import Prepared
 
-ESTIMATES = (
-    "job", "cell", "outcome", "estimator", "term", "errors", "estimate", "std_error", "statistic", "p_value",
-    "conf_low", "conf_high", "dof", "n_obs", "n_pairs", "n_units", "r2", "r2_within",
-    "n_adopters",
-)  # fmt: skip
-EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high")
+Passes = Sequence[tuple[Prepared, list[Estimated]]]
+
+
+def job_frames(
+    job: str, passes: Passes, results: Sequence[Estimated], inferred: Inferred
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """Estimates, and every other frame that has rows; and notes on those that could not be made.
+
+    Parameters
+    ----------
+    job : str
+    passes : sequence of (Prepared, list of Estimated)
+    results : sequence of Estimated
+        Of all passes, in the order of the job's cells.
+    inferred : Inferred
+    """
+    estimates = estimates_frame(results, job)
+    instruments = [
+        (result.cell, result.instrument[1], result.instrument[0]) for result in results if result.instrument
+    ]
+    curve, notes = curve_frame(job, passes, inferred)
+    frames = {
+        "event_study": event_study_frame(results, estimates),
+        "inference": inferred.rows,
+        "draws": inferred.draws,
+        "influence": inferred.influence,
+        "instrument": instrument_frame(job, instruments),
+        **matching_frames(job, passes),
+        "contrasts": contrasts_frame(results, job),
+        "curve": curve,
+    }
+    return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
+
+
+def matching_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
+    """Logit and counts of each matched sample, and its covariates before and after; none without matching."""
+    reports = [
+        (result.cell.id, prepared.matching)
+        for prepared, results in passes
+        for result in results
+        if prepared.matching
+    ]
+    if not reports:
+        return {}
+    scores = [report.scores.assign(job=job, cell=cell, **report.counts) for cell, report in reports]
+    balance = [report.balance.assign(job=job, cell=cell) for cell, report in reports]
+    return {
+        "matching": pd.concat(scores, ignore_index=True),
+        "balance": pd.concat(balance, ignore_index=True),
+    }
 
 
 def outcome_name(job: Job) -> str:
@@ -32,46 +83,68 @@ def outcome_name(job: Job) -> str:
 
 
 def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
-    """One row a cell, term and kind of error, in the order of the tables; one more column a sweep key."""
-    parts: dict[str, Any] = {name: [] for name in ESTIMATES}
+    """One row a cell, term and standard-error type, in the order of the tables; one more column a sweep key."""
+    columns: dict[str, list[Any]] = {name: [] for name in ESTIMATE_COLUMNS}
     keys: dict[str, list[Any]] = {name: [] for name in (results[0].cell.keys if results else {})}
     confidence: list[float] = []
     for result in results:
-        cell, fit = result.cell, result.fit
-        k, kinds = len(fit.names), len(result.covariances)
-        rows = {
-            "job": job,
-            "cell": cell.id,
-            "outcome": outcome_name(cell.job),
-            "estimator": cell.job.model.estimator,
-            "n_obs": fit.n_obs,
-            "n_pairs": fit.n_pairs,
-            "n_units": fit.n_units,
-            "r2": fit.r2,
-            "r2_within": fit.r2_within,
-        }
-        for name, value in rows.items():
-            parts[name] += [value] * (k * kinds)
-        parts["term"] += [name for name in fit.names for _ in range(kinds)]
-        parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
-        parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
-        parts["errors"] += [covariance.kind for covariance in result.covariances] * k
-        known = np.nan if result.n_adopters is None else float(result.n_adopters)
-        adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
-        parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
-        parts["dof"] += [covariance.dof for covariance in result.covariances] * k
-        confidence += [cell.job.model.confidence] * (k * kinds)
+        n_rows = len(result.fit.names) * len(result.covariances)
+        for name, value in _cell_values(result, job).items():
+            columns[name] += [value] * n_rows
+        for name, values in _term_values(result).items():
+            columns[name] += values
+        confidence += [result.cell.job.model.confidence] * n_rows
         for name in keys:
-            keys[name] += [cell.keys.get(name, "")] * (k * kinds)
-    estimate, error, dof = (np.array(parts[name]) for name in ("estimate", "std_error", "dof"))
-    found = student(estimate, error, dof, np.array(confidence))
-    parts |= {"statistic": found.statistic, "p_value": found.p_value}
-    parts |= {"conf_low": found.low, "conf_high": found.high}
-    return pd.DataFrame({**parts, **keys})
+            keys[name] += [result.cell.keys.get(name, "")] * n_rows
+    estimate, error, dof = (np.array(columns[name]) for name in ("estimate", "std_error", "dof"))
+    tests = student(estimate, error, dof, np.array(confidence))
+    return pd.DataFrame(
+        {
+            **columns,
+            "statistic": tests.statistic,
+            "p_value": tests.p_value,
+            "conf_low": tests.low,
+            "conf_high": tests.high,
+            **keys,
+        }
+    )
 
 
-def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame | None:
-    """Rows of event-study terms with their event year, and the base year at zero; None where there are none."""
+def _cell_values(result: Estimated, job: str) -> dict[str, Any]:
+    """Values that all rows of a cell share."""
+    cell, fit = result.cell, result.fit
+    return {
+        "job": job,
+        "cell": cell.id,
+        "outcome": outcome_name(cell.job),
+        "estimator": cell.job.model.estimator,
+        "n_obs": fit.n_obs,
+        "n_pairs": fit.n_pairs,
+        "n_units": fit.n_units,
+        "r2": fit.r2,
+        "r2_within": fit.r2_within,
+    }
+
+
+def _term_values(result: Estimated) -> dict[str, list[Any]]:
+    """Values of a cell's rows: the standard-error types of the first term, those of the second, and so on."""
+    fit, covariances = result.fit, result.covariances
+    n_types = len(covariances)
+    n_adopters = np.nan if result.n_adopters is None else float(result.n_adopters)
+    adopters = [n_adopters if is_treatment else np.nan for is_treatment in result.treatment_terms]
+    std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
+    return {
+        "term": [name for name in fit.names for _ in covariances],
+        "errors": [covariance.kind for covariance in covariances] * len(fit.names),
+        "estimate": np.repeat(fit.estimate, n_types).tolist(),
+        "std_error": std_errors.ravel().tolist(),
+        "dof": [covariance.dof for covariance in covariances] * len(fit.names),
+        "n_adopters": np.repeat(adopters, n_types).tolist(),
+    }
+
+
+def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
+    """Rows of event-study terms with their event year, and the base year at zero; empty where there are none."""
     parts: list[pd.DataFrame] = []
     for result in results:
         cell = result.cell
@@ -79,14 +152,13 @@ def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> 
             continue
         low, high = cell.job.model.window
         times = {event_name(cell.job.treatment.name, time): time for time in range(low, high + 1)}
-        own = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
-        base = own.drop_duplicates("errors").copy()
+        effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
+        base = effects.drop_duplicates("errors").copy()
         base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
         base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
-        both = pd.concat([own, base])
-        both["event_time"] = both["term"].map(times)
-        parts.append(both.sort_values(["event_time"], kind="stable"))
-    if not parts:
-        return None
-    keys = [name for name in estimates.columns if name not in ESTIMATES]
-    return pd.concat(parts, ignore_index=True)[[*EVENTS, *keys]]
+        with_base = pd.concat([effects, base])
+        with_base["event_time"] = with_base["term"].map(times)
+        parts.append(with_base.sort_values(["event_time"], kind="stable"))
+    keys = [name for name in estimates.columns if name not in ESTIMATE_COLUMNS]
+    names = [*EVENT_COLUMNS, *keys]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)

@@ -17,10 +17,10 @@ import distributed  # noqa: F401
 import jax  # noqa: F401
 import matplotlib.figure  # noqa: F401
 
-import engine.report.placebo
+import engine.report.outputs.registry
 import engine.stages.curve_run
 import engine.stages.estimation
-import engine.stages.findings
+import engine.stages.frames
 import engine.stages.inference
 import engine.stages.manifest
 import engine.stages.output

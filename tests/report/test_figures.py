@@ -17,16 +17,13 @@ from report_frames import event_study, sweep, undefined
 from test_balance import frame as balance_frame
 
 from engine.errors import InputError
-from engine.report.balance import balance_figure
-from engine.report.figures import (
-    coefficient_figure,
-    coefficient_text,
-    event_study_figure,
-    event_study_text,
-    figure_bytes,
-)
-from engine.report.placebo import influence_figure, placebo_figure
-from engine.report.tables import number
+from engine.report.figure_style import figure_bytes
+from engine.report.number_format import number
+from engine.report.outputs.city_influence import influence_figure
+from engine.report.outputs.coefficient_plot import coefficient_figure, coefficient_text
+from engine.report.outputs.covariate_balance import balance_figure
+from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_study_text
+from engine.report.outputs.placebo_density import Placebo, placebo_figure
 
 
 def bars(axes):
@@ -65,7 +62,7 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
     base = next(line for line in axes.lines if line.get_label().startswith("base"))
     assert base.get_markerfacecolor() == "white"
     assert legend(figure) == [
-        "95% interval, dyadic-robust", "95% interval, clustered by pair", "estimate", "base year (−1)",
+        "95% interval, dyadic-robust", "95% interval, pair-clustered", "estimate", "base year (−1)",
     ]  # fmt: skip
     horizontal, vertical = axes.lines[:2]
     assert (list(horizontal.get_ydata()), list(vertical.get_xdata())) == ([0, 0], [-0.5, -0.5])
@@ -73,7 +70,7 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
 
 @pytest.mark.parametrize(("binned", "ends"), [(True, ("≤ −3", "≥ 2")), (False, ("−3", "2"))])
 def test_end_labels_say_whether_they_are_binned(binned, ends):
-    (axes,) = event_study_figure(event_study(), title="T", binned=binned).axes
+    (axes,) = event_study_figure(event_study(), title="T", event_years=EventYears(binned=binned)).axes
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels == [ends[0], "−2", "−1", "0", "1", ends[1]]
 
@@ -87,9 +84,9 @@ def test_the_base_may_be_absent_from_the_frame():
 def test_other_kinds_stand_in_for_absent_ones():
     frame = event_study()
     figure = event_study_figure(frame[frame["errors"].isin(["city", "jackknife"])], title="T", confidence=0.9)
-    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way by city"]
+    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way city"]
     only = event_study_figure(frame[frame["errors"] == "pair"], title="T")
-    assert legend(only)[:2] == ["95% interval, clustered by pair", "estimate"]
+    assert legend(only)[:2] == ["95% interval, pair-clustered", "estimate"]
 
 
 def test_an_undefined_interval_is_marked_and_not_drawn():
@@ -105,7 +102,7 @@ def test_coefficients_stand_at_their_columns_with_every_interval():
     figure = coefficient_figure(frame, "x0", title="T")
     (axes,) = figure.axes
     for kind, label in (
-        ("pair", "clustered by pair"), ("city", "two-way by city"), ("dyadic", "dyadic-robust"),
+        ("pair", "pair-clustered"), ("city", "two-way city"), ("dyadic", "dyadic-robust"),
         ("jackknife", "jackknife CRV3"),
     ):  # fmt: skip
         rows = frame[(frame["term"] == "x0") & (frame["errors"] == kind)]
@@ -170,8 +167,8 @@ def test_a_long_title_stays_inside_its_figure():
     draws = np.linspace(-1, 1, 50)
     for figure in (
         influence_figure(left_out, term="policy", title=long, subtitle="S"),
-        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S", pair_draws=draws / 2),
-        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, draws, draws / 2), title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, draws), title=long, subtitle="S"),
         balance_figure(balance_frame(), title=long, subtitle="S"),
     ):
         canvas = FigureCanvasAgg(figure)
@@ -185,10 +182,11 @@ def test_a_long_title_stays_inside_its_figure():
 
 def test_figures_leave_the_global_state_of_matplotlib_alone():
     code = (
-        "import sys, engine.report.figures as f; assert 'matplotlib' not in sys.modules\n"
+        "import sys, engine.report.figure_style as f, engine.report.outputs.coefficient_plot as c\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "import matplotlib; before = matplotlib.rcParams.copy()\n"
         "from report_frames import sweep\n"
-        "f.figure_bytes(f.coefficient_figure(sweep(2), 'policy', title='T'), 'pdf')\n"
+        "f.figure_bytes(c.coefficient_figure(sweep(2), 'policy', title='T'), 'pdf')\n"
         "assert matplotlib.rcParams.copy() == before; assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'jax' not in sys.modules"
     )

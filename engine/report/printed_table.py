@@ -10,11 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
-from math import ceil
+from math import ceil, isfinite
 from typing import Literal
 
 from engine.characters import spreadsheet_cell, visible
 from engine.report.markup import escape
+from engine.report.number_format import number
 from engine.report.words import ENGLISH, Words
 
 Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
@@ -45,10 +46,21 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Entry:
-    """What one column says in one row: as printed, a line break where it may take several lines, and plain."""
+    """One column of one row: as printed, a line break where it may take several lines, and plain."""
 
     text: str = ""
     value: float | int | str | None = None
+
+
+def number_entry(value: float | None) -> Entry:
+    """A number; empty where it is not defined."""
+    return Entry() if value is None or not isfinite(value) else Entry(number(value), value)
+
+
+def bracketed_entry(value: float | None) -> Entry:
+    """The same in brackets, as standard errors are printed."""
+    entry = number_entry(value)
+    return replace(entry, text=f"({entry.text})") if entry.text else entry
 
 
 @dataclass(frozen=True)

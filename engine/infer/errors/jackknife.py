@@ -1,0 +1,35 @@
+"""Jackknife errors: leave one city out (CRV3).
+
+    V = (N-1)/N sum_c (b_(-c) - b)(b_(-c) - b)',   N - 1 degrees of freedom
+
+with N the cities in a pair. Source: MacKinnon, Nielsen and Webb (2023).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.infer.errors.error_type import ClusteredEstimate, listed_names
+
+
+def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
+    """Outer products of the leave-one-city-out steps; NaN for what one of the samples does not identify."""
+    steps = estimate.without_city - estimate.estimate
+    undefined = np.isnan(steps)
+    note = ""
+    if undefined.any():
+        n_samples = int(undefined.any(axis=1).sum())
+        terms = listed_names(estimate, undefined.any(axis=0))
+        note = f"{n_samples} leave-one-city-out samples do not identify {terms}"
+    return leave_out_covariance(steps, estimate.n_units), note
+
+
+def leave_out_covariance(steps: Array, n_groups: int) -> Array:
+    """Covariance ``[K, K]`` from steps ``[n, K]`` of the samples without each group; steps of zero do not count."""
+    return (n_groups - 1) / n_groups * (steps.T @ steps)
+
+
+def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+    """Cities less one."""
+    return estimate.n_units - 1
