@@ -8,10 +8,11 @@ them (``engine.tables.arithmetic``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.infer.errors import ERROR_TYPES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -39,11 +40,14 @@ from engine.spec.inference import Inference
 from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
-ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]
+if TYPE_CHECKING:
+    ErrorKind = str
+else:  # pydantic reads the names, a type checker cannot
+    ErrorKind = Literal[tuple(ERROR_TYPES)]
 
 
 class Model(Block):
-    """The regression: estimator, regressors, effects, kinds of standard error."""
+    """The regression: estimator, regressors, effects, standard-error types."""
 
     estimator: Literal["twfe", "event_study", "iv", "first_stage", "reduced_form"] = Field(
         "twfe",
@@ -70,8 +74,8 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        ["pair", "city", "dyadic", "jackknife"],
-        description="kinds of standard error, in the order of the rows",
+        list(ERROR_TYPES),
+        description="standard-error types, in the order of the rows",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

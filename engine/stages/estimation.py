@@ -17,7 +17,7 @@ from engine.estimate.fit import LOOSEN, Fit, MomentFit, stage
 from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
-from engine.infer.variance import Covariance, covariances
+from engine.infer.errors import STUDENTISING, Covariance, covariances
 from engine.pairs.design import Design
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -150,7 +150,7 @@ def estimate_cells(
     for cell, one, (outer, reverse), instrument in zip(
         cells, fits, products[: len(fits)], strong, strict=True
     ):
-        kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
+        kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
         told = replace(one, names=tuple(plain(name) for name in one.names))
         errors = covariances(told, outer, reverse, kinds)
         out.append(
@@ -162,7 +162,7 @@ def estimate_cells(
                 normal,
                 one.names,
                 outer,
-                errors[kinds.index("dyadic")],
+                errors[kinds.index(STUDENTISING)],
                 instrument=instrument,
                 in_moving_pairs=_in_moving_pairs(normal, one.names),
             )

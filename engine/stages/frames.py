@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.infer.variance import student
+from engine.infer.intervals import student
 from engine.pairs.treatment import event_name
 from engine.report.outputs.event_study_plot import EVENT_COLUMNS
 from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
@@ -133,12 +133,13 @@ def _term_values(result: Estimated) -> dict[str, list[Any]]:
     n_adopters = np.nan if result.n_adopters is None else float(result.n_adopters)
     adopters = [n_adopters if is_treatment else np.nan for is_treatment in result.treatment_terms]
     std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
+    dof = np.stack([covariance.dof_of_coefficients for covariance in covariances], axis=1)
     return {
         "term": [name for name in fit.names for _ in covariances],
         "errors": [covariance.kind for covariance in covariances] * len(fit.names),
         "estimate": np.repeat(fit.estimate, n_types).tolist(),
         "std_error": std_errors.ravel().tolist(),
-        "dof": [covariance.dof for covariance in covariances] * len(fit.names),
+        "dof": dof.ravel().tolist(),
         "n_adopters": np.repeat(adopters, n_types).tolist(),
     }
 

@@ -10,8 +10,8 @@ import pandas as pd
 from engine.arrays import Array
 from engine.estimate.fit import Fit, MomentFit, Stage, fit
 from engine.estimate.instrument import Instrumented, Strength, instrumented, strength
+from engine.infer.errors import covariances
 from engine.infer.guard import semidefinite
-from engine.infer.variance import covariances
 from engine.spec import Cell
 from engine.stages.make_design import INSTRUMENT
 
@@ -70,7 +70,7 @@ def strengths(
             float(joint.estimate[0]),
             float(joint.estimate[1]),
             (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix.sum())),
-            dof=covariance.dof,
+            dof=covariance.smallest_dof,
             confidence=model.confidence,
         )
     return out, tuple(f"{one.kind}: instrument: {one.note}" for one in errors if one.note)

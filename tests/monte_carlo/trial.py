@@ -12,10 +12,11 @@ from engine.estimate.fit import Fit, fit, stage
 from engine.estimate.many_samples import Tested
 from engine.estimate.normal import normal_equations
 from engine.infer.draws import resampled_counts
+from engine.infer.errors import Covariance, covariances
+from engine.infer.intervals import intervals
 from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_draws
 from engine.infer.permuted_sums import Assignments
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
-from engine.infer.variance import Covariance, covariances, intervals
 from engine.infer.weighted import sort_by_type, weighted_fit
 from engine.pairs.design import TableDesign
 from engine.pairs.features import PairFeatures, pair_features

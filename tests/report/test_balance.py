@@ -134,7 +134,6 @@ def test_the_table_holds_every_number_of_the_frame() -> None:
     assert text.startswith("Table 3. Balance\n")
     for value in own["smd_after"]:
         assert number(value) in text
-    assert "More." in text
 
 
 # -- figure ------------------------------------------------------------------------------------------------

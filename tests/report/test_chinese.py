@@ -93,7 +93,9 @@ SPEAKERS = {
         "lacking_warning",
         "weightless_note",
     ],
-    "infer/variance.py": ["_two_way", "_dyadic", "_jackknife"],
+    "infer/errors/two_way.py": ["covariance"],
+    "infer/errors/dyadic.py": ["covariance"],
+    "infer/errors/jackknife.py": ["covariance"],
     "stages/counts.py": ["filter_steps"],
     "stages/curve.py": ["curve_frame", "_incomparable"],
     "stages/manifest.py": [
@@ -106,17 +108,17 @@ SPEAKERS = {
     "stages/absorbed.py": ["_with_unconverged"],
     "stages/inference/__init__.py": ["run_inference"],
     "stages/inference/bootstrap.py": ["bootstrap", "_note_lost_cohorts"],
-    "stages/inference/permutation.py": ["permute", "_permutation_rows"],
+    "stages/inference/permutation_draws.py": ["permute", "_permutation_rows"],
 }
 KEYS = {
     "panel", "deflate", "columns", "inference", "permutation", "reps", "seed", "strata", "model", "lag", "missing",
     *("pair", "table", "merge", "names"),
 }  # fmt: skip
 KIND = {
-    "_two_way": "city: ",
-    "_dyadic": "dyadic: ",
-    "_jackknife": "jackknife: ",
-    "_with_unconverged": "jackknife: ",
+    "infer/errors/two_way.py": "city: ",
+    "infer/errors/dyadic.py": "dyadic: ",
+    "infer/errors/jackknife.py": "jackknife: ",
+    "stages/absorbed.py": "jackknife: ",
 }  # the manifest puts it before
 
 
@@ -159,7 +161,7 @@ def sentences(path, functions):
     for function in functions_of(path):
         if function.name in functions:
             for said in sentences_of(function):
-                yield function.name, KIND.get(function.name, "") + said
+                yield function.name, KIND.get(path, "") + said
 
 
 def sentences_of(function):

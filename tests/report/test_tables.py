@@ -56,25 +56,25 @@ def test_text_form_is_the_printed_table():
     assert regression_table(frame, title="Table 1", synthetic=True, notes=["Last."]).to_text() == (
         """\
 Table 1
-------------------------------------------------
-                             (1)           (2)
-------------------------------------------------
-policy                   0.0700       -0.5000***
-  pair-clustered        (0.0117)      (0.0117)
-  two-way city          (0.0293)      (0.0293)
-  dyadic-robust         (0.0468)      (0.0468)
-  jackknife CRV3        (0.0515)      (0.0515)
-------------------------------------------------
-keep                           all  above_median
-Pair FE                     Yes           Yes
-Year FE                     Yes           Yes
-------------------------------------------------
-Observations            153,230       153,230
-Pairs                    15,323        15,323
-Units                       254           254
-R²                       0.4123        0.4123
-Within R²              0.000230      0.000230
-------------------------------------------------
+--------------------------------------------
+                         (1)           (2)
+--------------------------------------------
+policy               0.0700       -0.5000***
+  pair-clustered    (0.0117)      (0.0117)
+  two-way city      (0.0293)      (0.0293)
+  dyadic-robust     (0.0468)      (0.0468)
+  jackknife CRV3    (0.0515)      (0.0515)
+--------------------------------------------
+keep                       all  above_median
+Pair FE                 Yes           Yes
+Year FE                 Yes           Yes
+--------------------------------------------
+Observations        153,230       153,230
+Pairs                15,323        15,323
+Units                   254           254
+R²                   0.4123        0.4123
+Within R²          0.000230      0.000230
+--------------------------------------------
 Dependent variable: sync.
 Standard errors in parentheses, one row for each kind.
 Stars from the dyadic-robust errors: * p<0.10, ** p<0.05, *** p<0.01.

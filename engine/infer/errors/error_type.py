@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyArray, Array, Flags
 
 Degrees = int | Array
 """Degrees of freedom of the t distribution: one number for all coefficients, or ``[K]``."""
@@ -86,6 +86,16 @@ class Covariance:
     def std_error(self) -> Array:
         """``[K]`` standard errors."""
         return np.sqrt(np.diag(self.matrix))
+
+    @property
+    def dof_of_coefficients(self) -> AnyArray:
+        """``[K]`` degrees of freedom."""
+        return np.broadcast_to(self.dof, len(self.matrix))
+
+    @property
+    def smallest_dof(self) -> float:
+        """Degrees of freedom of a test of several coefficients."""
+        return float(np.min(self.dof))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: A
     note = ""
     if undefined.any():
         n_samples = int(undefined.any(axis=1).sum())
-        terms = listed_names(estimate, undefined.any(axis=0))
+        terms = listed_names(estimate, np.asarray(undefined.any(axis=0)))
         note = f"{n_samples} leave-one-city-out samples do not identify {terms}"
     return leave_out_covariance(steps, estimate.n_units), note
 
