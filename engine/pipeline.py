@@ -5,7 +5,7 @@
     estimate            two passes over the pairs -> fits, errors   engine.stages.estimation
     infer               draws, where the job asks for them          engine.stages.inference
     collect             fits -> frames, manifest                    engine.stages.frames, manifest
-    write               tables, figures, files, one page            engine.stages.output
+    write               tables, figures, files, one page            engine.stages.job_files
 
 `check` and `plan` stop before the first pass and never import JAX.
 """
@@ -153,29 +153,22 @@ def run(
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,
     ):
-
-        @cache
-        def machine() -> Machine:
-            started = open_machine(progress or silent)
-            journal.told(where=started.description, dashboard=started.dashboard)
-            return replace(started, store=unit_store, journal=journal)
-
+        machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
         with clock.stage("prepare"):
             prepared = _prepare(plan, lambda *arguments: machine().reduce(*arguments, label="screen"))
-        if folder is None:
-            with journal.kept(key=""):
-                return _estimate(plan, prepared, machine(), clock)
-        key = request_key(plan, prepared, lang)
-        if not fresh and is_finished(folder, key):
+        key = request_key(plan, prepared, lang) if folder is not None else ""
+        if folder is not None and not fresh and is_finished(folder, key):
             return _reused(plan, folder)
         with journal.kept(key=key):
-            results = _estimate(plan, prepared, machine(), clock)
+            job_results = _estimate(plan, prepared, machine(), clock)
+            if folder is None:
+                return job_results
             with writing(folder), recorded() as hashes:
-                results = write(results, folder, lang=lang)
-        if not results.undrawn:
+                job_results = write(job_results, folder, lang=lang)
+        if not job_results.undrawn:
             with writing(folder):
                 mark_finished(folder, key, hashes)
-        return results
+        return job_results
 
 
 def opened(
@@ -209,6 +202,13 @@ def _locked_store(
             store = Store(address, fresh=fresh)
             locks.enter_context(store.locked())
         yield store, Journal(state, job)
+
+
+def _start(open_machine: Opener, progress: Progress, store: Store | None, journal: Journal) -> Machine:
+    """The machine, with the run's store and journal; its address goes to ``progress.json``."""
+    machine = open_machine(progress)
+    journal.told(where=machine.description, dashboard=machine.dashboard)
+    return replace(machine, store=store, journal=journal)
 
 
 def _reused(plan: Plan, folder: Path) -> Results:
@@ -266,8 +266,8 @@ def draw(
     request = choose(plan, replicate=replicate, cell=cell, method=method)
     prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.shared.cells)
     with opened() as open_machine, _named(plan):
-        results = _estimate_pass(open_machine(silent), prepared)
-        return make_draw(prepared, results[prepared.shared.cells.index(request.cell)], request)
+        estimated_cells = _estimate_pass(open_machine(silent), prepared)
+        return make_draw(prepared, estimated_cells[prepared.shared.cells.index(request.cell)], request)
 
 
 def _prepare(plan: Plan, map_reduce: Over = in_turn) -> tuple[Prepared, ...]:
@@ -281,8 +281,8 @@ def _named(plan: Plan) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        where = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
-        raise InputError(error.problem, where=where, remedy=error.remedy) from None
+        place = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
+        raise InputError(error.problem, where=place, remedy=error.remedy) from None
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, clock: Clock) -> Results:
@@ -297,15 +297,15 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
         with clock.stage("inference"):
             inferred = run_inference(machine, job, passes)
         with clock.stage("collect"):
-            by_number = {result.cell.number: result for _, results in passes for result in results}
-            results = [by_number[cell.number] for cell in plan.cells]
-            frames, frame_notes = job_frames(job.job, passes, results, inferred)
+            by_number = {cell.cell.number: cell for _, cells in passes for cell in cells}
+            estimated = [by_number[cell.number] for cell in plan.cells]
+            frames, frame_notes = job_frames(job.job, passes, estimated, inferred)
         notes = (*inferred.notes, *frame_notes, *code_notes())
         return Results(
             job=job.job,
             title=job.title or job.job,
             frames=frames,
-            manifest=make_manifest(plan, prepared, results, clock.seconds, machine, notes),
+            manifest=make_manifest(plan, prepared, estimated, clock.seconds, machine, notes),
             validation=distinct_data(prepared)[0].validation.to_dict(),
         )
 
@@ -327,17 +327,17 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
 
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
-    shared = prepared.shared
-    results = estimate_cells(
-        machine, shared.cells, prepared.design, columns=shared.controls, terms=prepared.terms
+    work = prepared.shared
+    estimated = estimate_cells(
+        machine, work.cells, prepared.design, columns=work.controls, terms=prepared.terms
     )
-    return with_adopters(prepared, results)
+    return with_adopters(prepared, estimated)
 
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
-    """Write the files of a job into its folder."""
+    """Write the files of a job into its folder, and return its results with the folder named."""
     from engine.report.words import words_of
-    from engine.stages.output import write_results
+    from engine.stages.job_files import write_results
 
     undrawn = write_results(results.frames, results.manifest, results.validation, folder, words_of(lang))
     return replace(results, folder=folder, undrawn=undrawn)

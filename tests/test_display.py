@@ -16,9 +16,9 @@ import pytest
 
 from engine import terminal
 from engine.report import figure_style
-from engine.report.outputs.output import FigureFile, JobReport, Output
+from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.runtime.journal import Journal
-from engine.stages import output
+from engine.stages import job_files
 
 Command = Callable[..., tuple[int, str, str]]
 DYADID = Path(sys.executable).with_name("dyadid")
@@ -147,7 +147,7 @@ def test_a_figure_that_fails_loses_no_number_and_the_next_run_draws_it(
 
     (tmp_path / "other.yaml").write_text(f"extends: {job}\njob: other\nsweep: null\n")
     with monkeypatch.context() as patched:
-        patched.setattr(output, "figure_bytes", fail)
+        patched.setattr(job_files, "figure_bytes", fail)
         code, out, err = command("run", job.name, "other.yaml", "--out", "out")
     log = Path("out/small/.dyadid/errors.log")
     assert code == 1
@@ -171,11 +171,11 @@ def test_figures_that_fail_while_they_are_made(tmp_path: Path, monkeypatch: pyte
         raise RuntimeError("cannot lay out the axes")
         yield
 
-    placebo = FigureFile("placebo", "Title", "text", Figure())
+    placebo = FigureOutput("placebo", "Title", "text", Figure())
     outputs = [Output(reads=(), figures=fail), Output(reads=(), figures=lambda _: [placebo])]
-    monkeypatch.setattr(output, "outputs_of", lambda _: outputs)
-    monkeypatch.setattr(output, "figure_bytes", lambda *_: b"drawn")
-    undrawn = output.write_figures(JobReport({}, {}), tmp_path)
+    monkeypatch.setattr(job_files, "outputs_of", lambda _: outputs)
+    monkeypatch.setattr(job_files, "figure_bytes", lambda *_: b"drawn")
+    undrawn = job_files.write_figures(JobReport({}, {}), tmp_path)
     assert len(undrawn) == 1
     assert "cannot lay out the axes" in undrawn[0]
     assert json.loads((tmp_path / "figures.json").read_text())[0]["name"] == "placebo"

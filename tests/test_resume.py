@@ -18,7 +18,7 @@ import pytest
 from engine import pipeline
 from engine.errors import RunError
 from engine.runtime.files import locked
-from engine.stages import output
+from engine.stages import job_files
 from engine.stages.finished_runs import STATE
 
 JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
@@ -166,7 +166,7 @@ def test_results_that_find_no_room_are_written_by_the_next_run(
         "store": str(whole.folder / STATE / "units"),
     }
     with monkeypatch.context() as patched:
-        patched.setattr(output, "write_figures", full)
+        patched.setattr(job_files, "write_figures", full)
         with pytest.raises(
             RunError, match=r"cannot write to .*: No space left on device\n  remedy: make room"
         ):

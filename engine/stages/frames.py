@@ -24,7 +24,7 @@ Passes = Sequence[tuple[Prepared, list[Estimated]]]
 
 
 def job_frames(
-    job: str, passes: Passes, results: Sequence[Estimated], inferred: Inferred
+    job: str, passes: Passes, estimated_cells: Sequence[Estimated], inferred: Inferred
 ) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
     """Estimates, and every other frame that has rows; and notes on those that could not be made.
 
@@ -32,23 +32,25 @@ def job_frames(
     ----------
     job : str
     passes : sequence of (Prepared, list of Estimated)
-    results : sequence of Estimated
+    estimated_cells : sequence of Estimated
         Of all passes, in the order of the job's cells.
     inferred : Inferred
     """
-    estimates = estimates_frame(results, job)
+    estimates = estimates_frame(estimated_cells, job)
     instruments = [
-        (result.cell, result.instrument[1], result.instrument[0]) for result in results if result.instrument
+        (estimated.cell, estimated.instrument[1], estimated.instrument[0])
+        for estimated in estimated_cells
+        if estimated.instrument
     ]
     curve, notes = curve_frame(job, passes, inferred)
     frames = {
-        "event_study": event_study_frame(results, estimates),
+        "event_study": event_study_frame(estimated_cells, estimates),
         "inference": inferred.rows,
         "draws": inferred.draws,
         "influence": inferred.influence,
         "instrument": instrument_frame(job, instruments),
         **matching_frames(job, passes),
-        "contrasts": contrasts_frame(results, job),
+        "contrasts": contrasts_frame(estimated_cells, job),
         "curve": curve,
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
@@ -57,9 +59,9 @@ def job_frames(
 def matching_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
     """Logit and counts of each matched sample, and its covariates before and after; none without matching."""
     reports = [
-        (result.cell.id, prepared.matching)
-        for prepared, results in passes
-        for result in results
+        (estimated.cell.id, prepared.matching)
+        for prepared, estimated_cells in passes
+        for estimated in estimated_cells
         if prepared.matching
     ]
     if not reports:
@@ -82,20 +84,22 @@ def outcome_name(job: Job) -> str:
     return f"{'synchronization' if outcome.synchronization else 'variation'} of {outcome.series}"
 
 
-def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
+def estimates_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
     """One row a cell, term and standard-error type, in the order of the tables; one more column a sweep key."""
     columns: dict[str, list[Any]] = {name: [] for name in ESTIMATE_COLUMNS}
-    keys: dict[str, list[Any]] = {name: [] for name in (results[0].cell.keys if results else {})}
+    keys: dict[str, list[Any]] = {
+        name: [] for name in (estimated_cells[0].cell.keys if estimated_cells else {})
+    }
     confidence: list[float] = []
-    for result in results:
-        n_rows = len(result.fit.names) * len(result.covariances)
-        for name, value in _cell_values(result, job).items():
+    for estimated in estimated_cells:
+        n_rows = len(estimated.fit.names) * len(estimated.covariances)
+        for name, value in _cell_values(estimated, job).items():
             columns[name] += [value] * n_rows
-        for name, values in _term_values(result).items():
+        for name, values in _term_values(estimated).items():
             columns[name] += values
-        confidence += [result.cell.job.model.confidence] * n_rows
+        confidence += [estimated.cell.job.model.confidence] * n_rows
         for name in keys:
-            keys[name] += [result.cell.keys.get(name, "")] * n_rows
+            keys[name] += [estimated.cell.keys.get(name, "")] * n_rows
     estimate, error, dof = (np.array(columns[name]) for name in ("estimate", "std_error", "dof"))
     tests = student(estimate, error, dof, np.array(confidence))
     return pd.DataFrame(
@@ -110,9 +114,9 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
     )
 
 
-def _cell_values(result: Estimated, job: str) -> dict[str, Any]:
+def _cell_values(estimated: Estimated, job: str) -> dict[str, Any]:
     """Values that all rows of a cell share."""
-    cell, fit = result.cell, result.fit
+    cell, fit = estimated.cell, estimated.fit
     return {
         "job": job,
         "cell": cell.id,
@@ -126,12 +130,12 @@ def _cell_values(result: Estimated, job: str) -> dict[str, Any]:
     }
 
 
-def _term_values(result: Estimated) -> dict[str, list[Any]]:
+def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
     """Values of a cell's rows: the standard-error types of the first term, those of the second, and so on."""
-    fit, covariances = result.fit, result.covariances
+    fit, covariances = estimated.fit, estimated.covariances
     n_types = len(covariances)
-    n_adopters = np.nan if result.n_adopters is None else float(result.n_adopters)
-    adopters = [n_adopters if is_treatment else np.nan for is_treatment in result.treatment_terms]
+    n_adopters = np.nan if estimated.n_adopters is None else float(estimated.n_adopters)
+    adopters = [n_adopters if is_treatment else np.nan for is_treatment in estimated.treatment_terms]
     std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
     dof = np.stack([covariance.dof_of_coefficients for covariance in covariances], axis=1)
     return {
@@ -144,11 +148,11 @@ def _term_values(result: Estimated) -> dict[str, list[Any]]:
     }
 
 
-def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
+def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
     """Rows of event-study terms with their event year, and the base year at zero; empty where there are none."""
     parts: list[pd.DataFrame] = []
-    for result in results:
-        cell = result.cell
+    for estimated in estimated_cells:
+        cell = estimated.cell
         if cell.job.model.estimator != "event_study" or cell.job.treatment is None:
             continue
         low, high = cell.job.model.window

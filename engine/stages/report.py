@@ -13,7 +13,7 @@ from engine.report.outputs.registry import report_sentences, report_tables
 from engine.report.page import JobSection, report_page
 from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
-from engine.stages.output import write_figures, write_tables
+from engine.stages.job_files import write_figures, write_tables
 from engine.stages.saved import SavedJob, saved_jobs
 
 PAGE, DOCX = "report.html", "tables.docx"
@@ -65,10 +65,10 @@ def _problems_collected(folder: Path, problems: list[InputError]) -> Iterator[No
     try:
         yield
     except InputError as error:
-        where = error.where or ""
-        if not where.startswith(str(folder)):
-            where = f"{folder}: {where}" if where else str(folder)
-        problems.append(InputError(error.problem, where=where, remedy=error.remedy))
+        place = error.where or ""
+        if not place.startswith(str(folder)):
+            place = f"{folder}: {place}" if place else str(folder)
+        problems.append(InputError(error.problem, where=place, remedy=error.remedy))
 
 
 def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from engine.errors import InputError, readable
 from engine.report.outputs.registry import STORED_FRAMES
-from engine.stages.output import MANIFEST
+from engine.stages.job_files import MANIFEST
 from engine.stages.stored_frames import read_frames
 
 _REMEDY = "run the job again"

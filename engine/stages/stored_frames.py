@@ -36,11 +36,11 @@ def read_frames(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataF
     InputError
         Naming a frame that is gone or is another than the run wrote.
     """
-    listed = manifest.get("frames")
-    if not isinstance(listed, Mapping):
+    hashes = manifest.get("frames")
+    if not isinstance(hashes, Mapping):
         raise InputError("the manifest lists no frames", where=str(folder / "manifest.json"), remedy=_REMEDY)
     return {
-        name: _frame(folder / f"{name}.parquet", listed[name]) for name in STORED_FRAMES if name in listed
+        name: _frame(folder / f"{name}.parquet", hashes[name]) for name in STORED_FRAMES if name in hashes
     }
 
 

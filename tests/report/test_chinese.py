@@ -143,7 +143,7 @@ ELSEWHERE = {
     "pairs/table_values.py": ["columns_read"],
     **dict.fromkeys(
         (f"stages/{name}.py" for name in (
-            "demo", "describe", "draw", "follow", "output", "policy_text", "report", "saved", "submit",
+            "demo", "describe", "draw", "follow", "job_files", "policy_text", "report", "saved", "submit",
         )),
         None,
     ),

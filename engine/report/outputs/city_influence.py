@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureFile, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
 from engine.report.palette import GREY, SKY
 from engine.report.words import ENGLISH, Words
 
@@ -66,7 +66,7 @@ def influence_text(influence: pd.DataFrame, term: str, words: Words = ENGLISH) -
     )
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """Of the last cell that has them."""
     influence = report.frames[_FRAME.name]
     cell = influence["cell"].iloc[-1]
@@ -82,7 +82,7 @@ def _figures(report: JobReport) -> Iterator[FigureFile]:
         words=report.figure_words,
     )
     text = influence_text(rows, term, report.words)
-    yield FigureFile("influence", report.words(form, title=title), text, figure)
+    yield FigureOutput("influence", report.words(form, title=title), text, figure)
 
 
 CITY_INFLUENCE = Output(reads=(_FRAME.name,), stores=_FRAME, figures=_figures)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from engine.report.number_format import number
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableFile
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import LEVEL
-from engine.report.printed_table import Entry, Row, Table, bracketed_entry, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
 from engine.report.words import Words
 
 _FRAME = StoredFrame(
@@ -21,7 +21,7 @@ _JOINT = "all equal"
 """In ``classes``: the joint test."""
 
 
-def contrasts_table(report: JobReport) -> Table:
+def contrasts_table(report: JobReport) -> PrintedTable:
     """Differences of coefficients between every two classes, and the joint test."""
     words = report.words
     rows = []
@@ -35,7 +35,7 @@ def contrasts_table(report: JobReport) -> Table:
         )
         label = f"{record['split']}: {record['term']}, {_classes(str(record['classes']), words)}"
         rows.append(Row("fit", label, entries, term=str(record["term"])))
-    return Table(
+    return PrintedTable(
         title=words("Do the classes differ?"),
         header=(
             words("Difference"),
@@ -93,8 +93,8 @@ def _classes(text: str, words: Words) -> str:
     return words(" less ").join(words.known(name) for name in text.split(" - "))
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
-    yield TableFile("table_contrasts", contrasts_table(report))
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table_contrasts", contrasts_table(report))
 
 
 CLASS_CONTRASTS = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables, sentences=contrasts_sentences)

@@ -12,7 +12,7 @@ from engine.arrays import Array
 from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS, ErrorLook, error_label
 from engine.report.figure_style import canvas, figure_style, legend
-from engine.report.outputs.output import FigureFile, JobReport, Output
+from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.outputs.specification_curve import curve_term
 from engine.report.outputs.spoken_estimates import spoken_estimates
@@ -99,7 +99,7 @@ def _rows_of(estimates: pd.DataFrame, term: str) -> pd.DataFrame:
     return rows
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """None for a single cell, and where the specification curve shows the same."""
     estimates, term = report.frames["estimates"], report.main_term
     if term is None or curve_term(report) is not None:
@@ -113,7 +113,7 @@ def _figures(report: JobReport) -> Iterator[FigureFile]:
         words=report.figure_words,
     )
     text = coefficient_text(estimates, term, report.words)
-    yield FigureFile("coefficients", f"{report.title}: {term}", text, figure)
+    yield FigureOutput("coefficients", f"{report.title}: {term}", text, figure)
 
 
 COEFFICIENT_PLOT = Output(reads=("estimates",), figures=_figures)

@@ -12,10 +12,10 @@ from engine.errors import InputError
 from engine.estimate.matching import MEASURES
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureFile, JobReport, Output, StoredFrame, TableFile
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
 from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE
 from engine.report.phrases import in_columns
-from engine.report.printed_table import Row, Table, number_entry
+from engine.report.printed_table import PrintedTable, Row, number_entry
 from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FRAME = StoredFrame("balance", text=("cell", "column"), numbers=("smd_before", "smd_after"))
-_COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in MEASURES))
+_COLUMNS = ("column", *(f"{measure}_{sample}" for sample in ("before", "after") for measure in MEASURES))
 
 
-def balance_table(frame: pd.DataFrame, *, title: str, words: Words = ENGLISH) -> Table:
+def balance_table(frame: pd.DataFrame, *, title: str, words: Words = ENGLISH) -> PrintedTable:
     """The frame as a printed table: one row a column and sample, numbers of `balance`."""
     _check(frame)
     rows = []
     for record in frame.to_dict("records"):
-        for when in ("before", "after"):
-            entries = tuple(number_entry(float(record[f"{measure}_{when}"])) for measure in MEASURES)
-            label = words("{column}, {when}", column=record["column"], when=words.known(when))
+        for sample in ("before", "after"):
+            entries = tuple(number_entry(float(record[f"{measure}_{sample}"])) for measure in MEASURES)
+            label = words("{column}, {when}", column=record["column"], when=words.known(sample))
             rows.append(Row("fit", label, entries, term=str(record["column"])))
     note = words(
         "SMD: difference of means over the root of the mean variance of treated and controls before matching. "
         "Variance ratio: treated over controls. t treats rows as independent and is no test."
     )
     header = (words("Treated"), words("Controls"), words("SMD"), words("Variance ratio"), "t")
-    return Table(title=title, header=header, rows=tuple(rows), notes=(note,), words=words)
+    return PrintedTable(title=title, header=header, rows=tuple(rows), notes=(note,), words=words)
 
 
 def balance_figure(
@@ -144,24 +144,24 @@ def _check(frame: pd.DataFrame) -> None:
         )
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
+def _tables(report: JobReport) -> Iterator[TableOutput]:
     """One a matched cell."""
     words = report.words
     for cell, rows in report.frames[_FRAME.name].groupby("cell", sort=False):
         name = "table_balance" if len(report.columns) == 1 else f"table_balance_{report.columns[cell]}"
         title = in_columns(words("Balance of the matched sample"), report.column_phrase(cell), words)
-        yield TableFile(name, balance_table(rows, title=title, words=words))
+        yield TableOutput(name, balance_table(rows, title=title, words=words))
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """One a matched cell."""
     groups = list(report.frames[_FRAME.name].groupby("cell", sort=False))
     for cell, rows in groups:
-        several = len(groups) > 1
-        title = report.cell_title(cell) if several else report.title
+        only = len(groups) == 1
+        title = report.title if only else report.cell_title(cell)
         figure = balance_figure(rows, title=title, subtitle=report.subtitle, words=report.figure_words)
-        name = f"balance_{report.columns[cell]}" if several else "balance"
-        yield FigureFile(name, title, balance_text(rows, report.words), figure)
+        name = "balance" if only else f"balance_{report.columns[cell]}"
+        yield FigureOutput(name, title, balance_text(rows, report.words), figure)
 
 
 COVARIATE_BALANCE = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables, figures=_figures)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS, error_label, preferred
 from engine.report.few_adopters import with_tests_withheld
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Places = np.ndarray[Any, np.dtype[np.intp]]
 Choices = Mapping[str, Sequence[Any]]
 """By dotted key one value a cell; a value that is a list is marked item by item."""
 Marks = Mapping[str, Flags]
@@ -47,7 +46,7 @@ class Curve:
     significant : mapping of str to bool ``[n_cells]``
         By standard-error type, at 5%.
     order : int ``[n_cells]``
-        Places of the cells in the job, lowest estimate first.
+        LongIntegers of the cells in the job, lowest estimate first.
     """
 
     term: str
@@ -56,7 +55,7 @@ class Curve:
     low: Array
     high: Array
     significant: Mapping[str, Flags]
-    order: Places
+    order: LongIntegers
 
 
 def curve_of(estimates: pd.DataFrame, term: str) -> Curve:
@@ -196,24 +195,24 @@ def _width(curve: Curve) -> float:
     return float(np.clip(120 / len(curve.order), 0.5, 3.0))
 
 
-def _groups(choices: Choices, order: Places, words: Words) -> Iterator[tuple[str, Marks]]:
+def _groups(choices: Choices, order: LongIntegers, words: Words) -> Iterator[tuple[str, Marks]]:
     """Name of each key, and the marks of its values."""
     for key, cell_values in choices.items():
         values = [cell_values[place] for place in order]
         marks: dict[str, Flags] = {}
         if any(isinstance(value, list) for value in values):
             lists = [value if isinstance(value, list) else [value] for value in values]
-            for item in dict.fromkeys(item for items in _by_place(lists, order) for item in items):
-                chose = np.array([item in items for items in lists])
+            for choice in dict.fromkeys(choice for members in _by_place(lists, order) for choice in members):
+                chose = np.array([choice in members for members in lists])
                 if not chose.all():
-                    marks[_plain(item, words)] = chose
+                    marks[_plain(choice, words)] = chose
         else:
             for choice in dict.fromkeys(_by_place(values, order)):
                 marks[_plain(choice, words)] = np.array([value == choice for value in values])
         yield _name(key, words), marks
 
 
-def _by_place(values: Sequence[Any], order: Places) -> list[Any]:
+def _by_place(values: Sequence[Any], order: LongIntegers) -> list[Any]:
     """Values back in the order of the job, so that its first choices come first."""
     return [values[rank] for rank in np.argsort(order)]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.report.error_types import error_label, robust_and_conventional
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
-from engine.report.outputs.output import FigureFile, JobReport, Output, StoredFrame
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY, INK, NAVY, SKY
 from engine.report.words import ENGLISH, Words
@@ -159,14 +159,14 @@ def _check_event_study(event_study: pd.DataFrame) -> None:
         )
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """One a cell that has an event study."""
     estimates, event_study = report.frames["estimates"], report.frames[_FRAME.name]
     cells = [cell for cell in report.manifest["cells"] if _FRAME.name in cell]
     for cell in cells:
         rows, design = event_study[event_study["cell"] == cell["cell"]], cell[_FRAME.name]
-        several = len(cells) > 1
-        title = f"{report.title}: {cell['label']}" if several else report.title
+        only = len(cells) == 1
+        title = report.title if only else f"{report.title}: {cell['label']}"
         figure = event_study_figure(
             rows,
             title=title,
@@ -176,8 +176,8 @@ def _figures(report: JobReport) -> Iterator[FigureFile]:
             confidence=report.confidence,
             words=report.figure_words,
         )
-        name = f"{_FRAME.name}_{cell['number']}" if several else _FRAME.name
-        yield FigureFile(name, title, event_study_text(rows, report.words), figure)
+        name = _FRAME.name if only else f"{_FRAME.name}_{cell['number']}"
+        yield FigureOutput(name, title, event_study_text(rows, report.words), figure)
 
 
 EVENT_STUDY_PLOT = Output(reads=("estimates", _FRAME.name), stores=_FRAME, figures=_figures)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.report.number_format import number
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableFile
-from engine.report.printed_table import Entry, Row, Table, number_entry
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 
 _FRAME = StoredFrame(
     "inference",
@@ -17,7 +17,7 @@ _FRAME = StoredFrame(
 )
 
 
-def inference_table(report: JobReport) -> Table:
+def inference_table(report: JobReport) -> PrintedTable:
     """One row a cell, term and method."""
     words = report.words
     rows = []
@@ -34,7 +34,7 @@ def inference_table(report: JobReport) -> Table:
         method = words.known(str(record["method"]).replace("_", " "))
         label = f"({report.columns[record['cell']]}) {record['term']}: {method}"
         rows.append(Row("fit", label, entries, term=str(record["term"])))
-    return Table(
+    return PrintedTable(
         title=words("Inference by draws"),
         header=(
             words("Draws"),
@@ -50,8 +50,8 @@ def inference_table(report: JobReport) -> Table:
     )
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
-    yield TableFile("table_inference", inference_table(report))
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table_inference", inference_table(report))
 
 
 INFERENCE_BY_DRAWS = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)

@@ -10,9 +10,9 @@ import pandas as pd
 from engine.infer.errors import CONVENTIONAL, ROBUST
 from engine.report.error_types import error_adjective, error_label
 from engine.report.number_format import number
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableFile
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import in_columns
-from engine.report.printed_table import Entry, Row, Table, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 from engine.report.words import Words
 
 _FRAME = StoredFrame(
@@ -24,7 +24,7 @@ _FRAME = StoredFrame(
 STRONG = 10.0
 
 
-def instrument_table(report: JobReport) -> Table:
+def instrument_table(report: JobReport) -> PrintedTable:
     """First-stage F and Anderson-Rubin interval, a row a cell and standard-error type."""
     frame, words = report.frames[_FRAME.name], report.words
     rows = []
@@ -46,7 +46,7 @@ def instrument_table(report: JobReport) -> Table:
         )
         for record in frame.drop_duplicates("cell").to_dict("records")
     ]
-    return Table(
+    return PrintedTable(
         title=words("Strength of the instrument"),
         header=(words("First-stage F"), words("Anderson-Rubin p"), words("Anderson-Rubin interval")),
         rows=tuple(rows),
@@ -73,8 +73,8 @@ def _end(value: float) -> str:
     return number(value) if np.isfinite(value) else f"{'-' if value < 0 else ''}∞"
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
-    yield TableFile("table_instrument", instrument_table(report))
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table_instrument", instrument_table(report))
 
 
 def instrument_sentences(report: JobReport) -> Iterator[str]:

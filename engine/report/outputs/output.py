@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.report.figure_style import drawable
-from engine.report.printed_table import Table
+from engine.report.printed_table import PrintedTable
 from engine.report.words import ENGLISH, Words, columns_phrase
 
 if TYPE_CHECKING:
@@ -100,25 +100,25 @@ def term_in_doubt(terms: pd.Series) -> str:
 
 
 @dataclass(frozen=True)
-class TableFile:
+class TableOutput:
     """A table and the name of its files.
 
     Attributes
     ----------
     name : str
         ``table``, or ``table_`` and more.
-    table : Table
+    table : PrintedTable
     csv : callable, optional
         Content of ``<name>.csv`` where the printed table is only a summary; default its rows, unrounded.
     """
 
     name: str
-    table: Table
+    table: PrintedTable
     csv: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
-class FigureFile:
+class FigureOutput:
     """A figure, the name of its files, its caption, and its content in words."""
 
     name: str
@@ -143,11 +143,11 @@ class StoredFrame:
     numbers: tuple[str, ...]
 
 
-def _no_tables(report: JobReport) -> Iterable[TableFile]:
+def _no_tables(report: JobReport) -> Iterable[TableOutput]:
     return ()
 
 
-def _no_figures(report: JobReport) -> Iterable[FigureFile]:
+def _no_figures(report: JobReport) -> Iterable[FigureOutput]:
     return ()
 
 
@@ -177,8 +177,8 @@ class Output:
 
     reads: tuple[str, ...]
     stores: StoredFrame | None = None
-    tables: Callable[[JobReport], Iterable[TableFile]] = _no_tables
-    figures: Callable[[JobReport], Iterable[FigureFile]] = _no_figures
+    tables: Callable[[JobReport], Iterable[TableOutput]] = _no_tables
+    figures: Callable[[JobReport], Iterable[FigureOutput]] = _no_figures
     sentences: Callable[[JobReport], Iterable[str]] = _no_sentences
     stands_alone: Callable[[JobReport], bool] = _never
 

@@ -11,7 +11,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureFile, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
 from engine.report.palette import GREY, INK, ORANGE, SKY
 from engine.report.words import ENGLISH, Words
 
@@ -135,7 +135,7 @@ def last_placebo(report: JobReport) -> tuple[str, Placebo] | None:
     return cell, placebo
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     cell_placebo = last_placebo(report)
     if cell_placebo is None:
         return
@@ -147,7 +147,9 @@ def _figures(report: JobReport) -> Iterator[FigureFile]:
         subtitle=report.subtitle,
         words=report.figure_words,
     )
-    yield FigureFile("placebo", report.words(form, title=title), placebo_text(placebo, report.words), figure)
+    yield FigureOutput(
+        "placebo", report.words(form, title=title), placebo_text(placebo, report.words), figure
+    )
 
 
 PLACEBO_DENSITY = Output(reads=(_FRAME.name,), stores=_FRAME, figures=_figures)

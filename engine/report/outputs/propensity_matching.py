@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableFile
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import in_columns
-from engine.report.printed_table import Entry, Row, Table, bracketed_entry, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
 from engine.report.words import Words
 
 _FRAME = StoredFrame("matching", text=("cell", "column"), numbers=("coefficient", "std_error"))
@@ -25,7 +25,7 @@ _COUNTS = {
 }
 
 
-def matching_table(report: JobReport) -> Table:
+def matching_table(report: JobReport) -> PrintedTable:
     """Coefficients of the logit with their standard errors, and the counts of matching, a column a cell."""
     frame, words = report.frames[_FRAME.name], report.words
     cells = list(dict.fromkeys(frame["cell"]))
@@ -43,7 +43,7 @@ def matching_table(report: JobReport) -> Table:
     for key, label in _COUNTS.items():
         entries = tuple(Entry(f"{int(count):,}", int(count)) for count in counts[key])
         rows.append(Row("count", words.known(label), entries))
-    return Table(
+    return PrintedTable(
         title=words("Matching: logit of being treated, and counts"),
         header=tuple(f"({report.columns[cell]})" for cell in cells),
         rows=tuple(rows),
@@ -89,8 +89,8 @@ def _sentence(counts: pd.Series, balance: pd.DataFrame, columns: str, words: Wor
     )
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
-    yield TableFile("table_matching", matching_table(report))
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table_matching", matching_table(report))
 
 
 PROPENSITY_MATCHING = Output(

@@ -10,7 +10,7 @@ from engine.report.outputs.error_comparison import ERROR_COMPARISON
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
-from engine.report.outputs.output import JobReport, Output, TableFile
+from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
@@ -39,7 +39,7 @@ def outputs_of(report: JobReport) -> list[Output]:
     return [output for output in OUTPUTS if output.is_of(report)]
 
 
-def report_tables(report: JobReport) -> list[TableFile]:
+def report_tables(report: JobReport) -> list[TableOutput]:
     """Tables of a job; the first is that of the coefficients."""
     return [table for output in _tabulated(report) for table in output.tables(report)]
 

@@ -14,8 +14,8 @@ from engine.errors import InputError
 from engine.report.error_types import cautions, error_label, preferred
 from engine.report.few_adopters import adopter_notes, with_tests_withheld
 from engine.report.number_format import number
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableFile
-from engine.report.printed_table import Entry, Row, Table, number_entry
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 from engine.report.words import ENGLISH, Words, columns_phrase
 
 Record = Mapping[Hashable, Any]
@@ -45,7 +45,7 @@ def regression_table(
     effects: Mapping[Hashable, Sequence[str]] | None = None,
     notes: Sequence[str] = (),
     words: Words = ENGLISH,
-) -> Table:
+) -> PrintedTable:
     """Estimates of one job as a table, a column a cell in order of appearance.
 
     Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
@@ -76,7 +76,7 @@ def regression_table(
     choice_rows, abbreviations = _choice_rows(sheet, words)
     origin = [words("Synthetic data: generated, not observed.")] if synthetic else []
     columns = {cell: column for column, cell in enumerate(sheet.cells, start=1)}
-    return Table(
+    return PrintedTable(
         title=title,
         header=tuple(f"({column})" for column in columns.values()),
         rows=(
@@ -294,7 +294,7 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         )
 
 
-def table_of(report: JobReport) -> Table:
+def table_of(report: JobReport) -> PrintedTable:
     """The regression table of a job."""
     return regression_table(
         report.frames[_FRAME.name],
@@ -306,8 +306,8 @@ def table_of(report: JobReport) -> Table:
     )
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
-    yield TableFile("table", table_of(report))
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table", table_of(report))
 
 
 REGRESSION_TABLE = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)

@@ -11,9 +11,9 @@ import pandas as pd
 from engine.report.error_types import error_label
 from engine.report.number_format import number
 from engine.report.outputs.curve_figure import Curve, curve_figure, curve_of, curve_text
-from engine.report.outputs.output import FigureFile, JobReport, Output, StoredFrame, TableFile
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
 from engine.report.outputs.regression_table import table_of
-from engine.report.printed_table import Entry, Row, Table, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 from engine.report.words import Words
 
 _FRAME = StoredFrame("curve", text=("term", "statistic"), numbers=("observed", "p_value", "reps"))
@@ -36,7 +36,7 @@ def curve_term(report: JobReport) -> str | None:
     return term if n_cells == len(report.columns) else None
 
 
-def curve_table(report: JobReport) -> Table:
+def curve_table(report: JobReport) -> PrintedTable:
     """The curve in one column: quantiles of the estimates, shares significant, joint tests with their p-values."""
     words, curve, tests = report.words, _curve(report), report.frames.get(_FRAME.name)
     rows = [*_estimate_rows(curve, words), *_significance_rows(curve, words)]
@@ -58,7 +58,7 @@ def curve_table(report: JobReport) -> Table:
         )
     if report.synthetic:
         notes.append(words("Synthetic data: generated, not observed."))
-    return Table(title=report.title, header=header, rows=tuple(rows), notes=tuple(notes), words=words)
+    return PrintedTable(title=report.title, header=header, rows=tuple(rows), notes=tuple(notes), words=words)
 
 
 def _estimate_rows(curve: Curve, words: Words) -> Iterator[Row]:
@@ -121,13 +121,13 @@ def _curve(report: JobReport) -> Curve:
     return curve_of(report.frames["estimates"], curve_term(report) or "")
 
 
-def _tables(report: JobReport) -> Iterator[TableFile]:
+def _tables(report: JobReport) -> Iterator[TableOutput]:
     """Its CSV file has the column of every cell."""
     if _has_curve(report):
-        yield TableFile("table", curve_table(report), csv=lambda: table_of(report).to_csv())
+        yield TableOutput("table", curve_table(report), csv=lambda: table_of(report).to_csv())
 
 
-def _figures(report: JobReport) -> Iterator[FigureFile]:
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
     term = curve_term(report)
     if term is None:
         return
@@ -141,7 +141,7 @@ def _figures(report: JobReport) -> Iterator[FigureFile]:
         confidence=report.confidence,
         words=report.figure_words,
     )
-    yield FigureFile("curve", report.title, curve_text(estimates, term, choices, report.words), figure)
+    yield FigureOutput("curve", report.title, curve_text(estimates, term, choices, report.words), figure)
 
 
 def _sentences(report: JobReport) -> Iterator[str]:

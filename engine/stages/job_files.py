@@ -11,7 +11,7 @@ import pandas as pd
 
 from engine.errors import described
 from engine.report.figure_style import figure_bytes
-from engine.report.outputs.output import FigureFile, JobReport
+from engine.report.outputs.output import FigureOutput, JobReport
 from engine.report.outputs.registry import outputs_of, report_tables
 from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
@@ -84,7 +84,9 @@ def write_figures(report: JobReport, folder: Path) -> tuple[str, ...]:
     return tuple(undrawn)
 
 
-def _until_failure(figures: Iterable[FigureFile], fail: Callable[[Exception], None]) -> Iterator[FigureFile]:
+def _until_failure(
+    figures: Iterable[FigureOutput], fail: Callable[[Exception], None]
+) -> Iterator[FigureOutput]:
     """Figures as they are made; the first that fails ends its output, not the others."""
     try:
         yield from figures
