@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from engine.pairs.design import FilterStep
-from engine.report.adopters import FEW
+from engine.report.few_adopters import FEW
 from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash

@@ -21,8 +21,7 @@ ABSORBED = {"fixed_effects": ["pair", "year", "province x year"], "errors": ["pa
 
 def everything(found: Any) -> str:
     """All text that a user may meet in the results."""
-    frames = [found.estimates, found.inference, found.draws, *found.findings.values()]
-    return json.dumps(found.manifest) + "".join(frame.to_csv() for frame in frames)
+    return json.dumps(found.manifest) + "".join(frame.to_csv() for frame in found.frames.values())
 
 
 def test_notes_name_terms_as_the_job_does() -> None:

@@ -17,10 +17,11 @@ import engine.report
 from engine.cities import builtin
 from engine.errors import InputError
 from engine.report.chinese import CHINESE
-from engine.report.figures import coefficient_text, event_study_text
+from engine.report.outputs.coefficient_plot import coefficient_text
+from engine.report.outputs.error_comparison import error_sentences
+from engine.report.outputs.event_study_plot import event_study_text
+from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
-from engine.report.reading import reading
-from engine.report.tables import regression_table
 from engine.report.told_again import TOLD_AGAIN
 from engine.report.words import ENGLISH, columns_phrase, words_of
 
@@ -31,12 +32,12 @@ ENGINE = Path(engine.report.__file__).parents[1]
 def texts_in_code():
     """Every literal handed to ``words(...)``, whatever the words are called, or put into ``form`` first."""
     found = set()
-    for path in [*ENGINE.glob("report/*.py"), ENGINE / "stages" / "output.py"]:
+    for path in ENGINE.glob("report/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = (
                 getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
             )
-            if name in ("words", "inside", "self") and node.args:
+            if name in ("words", "figure_words", "self") and node.args:
                 said = node.args[0]
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "form":
                 said = node.value
@@ -143,7 +144,7 @@ ELSEWHERE = {
     "pairs/table_values.py": ["columns_read"],
     **dict.fromkeys(
         (f"stages/{name}.py" for name in (
-            "demo", "describe", "draw", "follow", "output", "policy_text", "report", "saved", "submit",
+            "demo", "describe", "draw", "follow", "job_files", "policy_text", "report", "saved", "submit",
         )),
         None,
     ),
@@ -304,7 +305,7 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     table = regression_table(frame, title="表一", main="policy", synthetic=True, words=ZH)
     section = JobSection(
         manifest=told, tables=[table], figures=[("图", coefficient_text(frame, "policy", ZH), b"")],
-        reading=reading(frame, words=ZH),
+        reading=error_sentences(frame, words=ZH),
     )  # fmt: skip
     page = report_page([section], words=ZH)
     assert '<html lang="zh-CN">' in page
@@ -331,7 +332,9 @@ def test_numbers_are_the_same_in_both_languages():
     for one, other in zip(ours.rows, theirs.rows, strict=True):
         if one.kind != "setting":
             assert one.entries == other.entries
-    figures = [re.findall(r"\d[\d.]*", " ".join(reading(frame, words=words))) for words in (ENGLISH, ZH)]
+    figures = [
+        re.findall(r"\d[\d.]*", " ".join(error_sentences(frame, words=words))) for words in (ENGLISH, ZH)
+    ]
     assert sorted(figures[0]) == sorted(figures[1])
 
 

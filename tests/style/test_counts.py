@@ -36,7 +36,7 @@ LIMITS = {
     "dyadic": 3,
     "leave_out": 2,
     "factor": 4,
-    "palette": 4,
+    "palette": 1,
     "error_names": 5,
     "readme": 200,
     "readme_zh": 200,

@@ -1,8 +1,8 @@
-"""How alike treated and controls are before and after matching: numbers, table, figure, the figure in words."""
+"""Balance of the covariates before and after matching: table, figure, and the figure in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,36 +10,37 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.estimate.covariate_balance import MEASURES
-from engine.report.figures import figure_style, in_lines
-from engine.report.grid import Entry, Row, Table
+from engine.report.figure_style import figure_style, in_lines
+from engine.report.number_format import number
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
 from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE
-from engine.report.tables import number
+from engine.report.phrases import in_columns
+from engine.report.printed_table import PrintedTable, Row, number_entry
 from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in MEASURES))
+_FRAME = StoredFrame("balance", text=("cell", "column"), numbers=("smd_before", "smd_after"))
+_COLUMNS = ("column", *(f"{measure}_{sample}" for sample in ("before", "after") for measure in MEASURES))
 
 
-def balance_table(
-    frame: pd.DataFrame, *, title: str, notes: Sequence[str] = (), words: Words = ENGLISH
-) -> Table:
+def balance_table(frame: pd.DataFrame, *, title: str, words: Words = ENGLISH) -> PrintedTable:
     """The frame as a printed table: one row a column and sample, numbers of `balance`."""
     _check(frame)
     rows = []
     for record in frame.to_dict("records"):
-        for when in ("before", "after"):
-            values = [float(record[f"{measure}_{when}"]) for measure in MEASURES]
-            entries = tuple(Entry(number(v), v) if np.isfinite(v) else Entry() for v in values)
-            label = words("{column}, {when}", column=record["column"], when=words.known(when))
+        for sample in ("before", "after"):
+            entries = tuple(number_entry(float(record[f"{measure}_{sample}"])) for measure in MEASURES)
+            label = words("{column}, {when}", column=record["column"], when=words.known(sample))
             rows.append(Row("fit", label, entries, term=str(record["column"])))
-    said = words(
+    note = words(
         "SMD: difference of means over the root of the mean variance of treated and controls before matching. "
         "Variance ratio: treated over controls. t treats rows as independent and is no test."
     )
     header = (words("Treated"), words("Controls"), words("SMD"), words("Variance ratio"), "t")
-    return Table(title=title, header=header, rows=tuple(rows), notes=(said, *notes), words=words)
+    return PrintedTable(title=title, header=header, rows=tuple(rows), notes=(note,), words=words)
 
 
 def balance_figure(
@@ -67,40 +68,36 @@ def balance_figure(
     from matplotlib.figure import Figure
 
     rows = _sorted(frame).iloc[::-1]
-    before, after = rows["smd_before"].to_numpy(float), rows["smd_after"].to_numpy(float)
-    places = np.arange(len(rows))
     with figure_style():
         figure = Figure(figsize=(6.3, 1.5 + 0.3 * len(rows)), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-        for side in (-limit, limit):
-            axes.axvline(side, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes.hlines(places, before, after, color=RULE, linewidth=1.2, zorder=2)
-        point: dict[str, Any] = {"linestyle": "none", "zorder": 4}
-        axes.plot(
-            before,
-            places,
-            marker="s",
-            markersize=5.5,
-            markerfacecolor="white",
-            markeredgecolor=ORANGE,
-            markeredgewidth=1.3,
-            label=words("before matching"),
-            **point,
-        )
-        axes.plot(
-            after, places, marker="o", markersize=5.5, color=NAVY, label=words("after matching"), **point
-        )
-        axes.set_yticks(places, rows["column"].astype(str).tolist())
+        for bound in (-limit, limit):
+            axes.axvline(bound, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        _draw_differences(axes, rows, words)
+        axes.set_yticks(np.arange(len(rows)), rows["column"].astype(str).tolist())
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
         form = "Standardised mean difference, treated less controls; dashed at ±{limit}"
         axes.set_xlabel(words(form, limit=f"{limit:g}"))
-        shown = in_lines(title, figure.get_figwidth() - 0.6, subtitle)
-        axes.set_title(shown, loc="left", fontsize=11, color=INK)
+        heading = in_lines(title, figure.get_figwidth() - 0.6, subtitle)
+        axes.set_title(heading, loc="left", fontsize=11, color=INK)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
+
+
+def _draw_differences(axes: Axes, rows: pd.DataFrame, words: Words) -> None:
+    """Two marks a column, and a line from one to the other."""
+    unmatched, matched = rows["smd_before"].to_numpy(float), rows["smd_after"].to_numpy(float)
+    heights = np.arange(len(rows))
+    axes.hlines(heights, unmatched, matched, color=RULE, linewidth=1.2, zorder=2)
+    point: dict[str, Any] = {"linestyle": "none", "zorder": 4}
+    hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": ORANGE, "markeredgewidth": 1.3}
+    label = words("before matching")
+    axes.plot(unmatched, heights, marker="s", markersize=5.5, label=label, **hollow, **point)
+    label = words("after matching")
+    axes.plot(matched, heights, marker="o", markersize=5.5, color=NAVY, label=label, **point)
 
 
 def balance_text(frame: pd.DataFrame, words: Words = ENGLISH) -> str:
@@ -109,8 +106,8 @@ def balance_text(frame: pd.DataFrame, words: Words = ENGLISH) -> str:
         words(
             "{column}: {before} before, {after} after",
             column=row.column,
-            before=_said(row.smd_before, words),
-            after=_said(row.smd_after, words),
+            before=_value(row.smd_before, words),
+            after=_value(row.smd_after, words),
         )
         for row in _sorted(frame).itertuples()
     ]
@@ -120,7 +117,7 @@ def balance_text(frame: pd.DataFrame, words: Words = ENGLISH) -> str:
     )
 
 
-def _said(value: Any, words: Words) -> str:
+def _value(value: Any, words: Words) -> str:
     return number(float(value)) if np.isfinite(value) else words("not defined")
 
 
@@ -145,3 +142,26 @@ def _check(frame: pd.DataFrame) -> None:
             where="balance",
             remedy="run the job again with this version: dyadid run JOB",
         )
+
+
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    """One a matched cell."""
+    words = report.words
+    for cell, rows in report.frames[_FRAME.name].groupby("cell", sort=False):
+        name = "table_balance" if len(report.columns) == 1 else f"table_balance_{report.columns[cell]}"
+        title = in_columns(words("Balance of the matched sample"), report.column_phrase(cell), words)
+        yield TableOutput(name, balance_table(rows, title=title, words=words))
+
+
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
+    """One a matched cell."""
+    groups = list(report.frames[_FRAME.name].groupby("cell", sort=False))
+    for cell, rows in groups:
+        only = len(groups) == 1
+        title = report.title if only else report.cell_title(cell)
+        figure = balance_figure(rows, title=title, subtitle=report.subtitle, words=report.figure_words)
+        name = "balance" if only else f"balance_{report.columns[cell]}"
+        yield FigureOutput(name, title, balance_text(rows, report.words), figure)
+
+
+COVARIATE_BALANCE = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables, figures=_figures)

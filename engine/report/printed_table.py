@@ -10,18 +10,19 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
-from math import ceil
+from math import ceil, isfinite
 from typing import Literal
 
 from engine.characters import spreadsheet_cell, visible
 from engine.report.markup import escape
+from engine.report.number_format import number
 from engine.report.words import ENGLISH, Words
 
 Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
 
 # A rule is drawn where the block changes.
 _BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "words": 1, "count": 2, "fit": 2}
-# Settings with longer lines take the whole column; shorter ones stand under the digits.
+# Choices with longer lines take the whole column; shorter ones are printed under the digits.
 _LONG = 9
 _LATEX = str.maketrans(
     {
@@ -45,10 +46,21 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Entry:
-    """What one column says in one row: as printed, a line break where it may take several lines, and plain."""
+    """One column of one row: as printed, a line break where it may take several lines, and plain."""
 
     text: str = ""
     value: float | int | str | None = None
+
+
+def number_entry(value: float | None) -> Entry:
+    """A number; empty where it is not defined."""
+    return Entry() if value is None or not isfinite(value) else Entry(number(value), value)
+
+
+def bracketed_entry(value: float | None) -> Entry:
+    """The same in brackets, as standard errors are printed."""
+    entry = number_entry(value)
+    return replace(entry, text=f"({entry.text})") if entry.text else entry
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PrintedTable:
     """A printed table; ``header`` names the columns of ``Row.entries``, ``stub`` that of the labels."""
 
     title: str
@@ -72,13 +84,13 @@ class Table:
     stub: str = ""
     words: Words = ENGLISH
 
-    def panels(self, columns: int = 8) -> tuple[Table, ...]:
+    def panels(self, columns: int = 8) -> tuple[PrintedTable, ...]:
         """Panels of about equal width and at most ``columns`` columns; rows empty in a panel are left out."""
         total = len(self.header)
         width = ceil(total / ceil(total / columns))
         return tuple(self._panel(start, min(start + width, total)) for start in range(0, total, width))
 
-    def _panel(self, start: int, stop: int) -> Table:
+    def _panel(self, start: int, stop: int) -> PrintedTable:
         cut = (replace(row, entries=row.entries[start:stop]) for row in self.rows)
         rows = tuple(row for row in cut if any(entry.text for entry in row.entries))
         header = self.header[start:stop]
@@ -119,7 +131,7 @@ class Table:
             writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
         return stream.getvalue()
 
-    def _visible(self) -> Table:
+    def _visible(self) -> PrintedTable:
         """The table with control characters of names and titles written out, each on one line."""
 
         def line(text: str) -> str:
@@ -142,7 +154,7 @@ class Table:
         )
 
 
-def _blocks(panel: Table) -> list[list[Row]]:
+def _blocks(panel: PrintedTable) -> list[list[Row]]:
     lines = (line for row in panel.rows for line in _lines(row))
     return [list(rows) for _, rows in groupby(lines, key=lambda row: _BLOCK[row.kind])]
 
@@ -154,10 +166,10 @@ def _lines(row: Row) -> list[Row]:
     long = row.kind == "setting" and max(len(text) for texts in split for text in texts) > _LONG
     kind: Kind = "words" if long else row.kind
     rows = [replace(row, kind=kind, entries=tuple(Entry(text) for text in line)) for line in lines]
-    return [rows[0], *(replace(more, label="") for more in rows[1:])]
+    return [rows[0], *(replace(line, label="") for line in rows[1:])]
 
 
-def _text(panel: Table) -> str:
+def _text(panel: PrintedTable) -> str:
     labels = max(_places(panel.stub), *(_places(_text_label(row)) for row in panel.rows))
     blocks = [[(_text_label(row), _hung_entries(row)) for row in rows] for rows in _blocks(panel)]
     header = [_hung(name) for name in panel.header]
@@ -165,17 +177,17 @@ def _text(panel: Table) -> str:
     widths = [2 + max(map(_places, column)) for column in columns]
     if all(name.startswith("(") for name in panel.header):  # numbered columns are of one width
         widths = [max(widths)] * len(widths)
-    rule = "-" * (labels + sum(widths))
+    dashes = "-" * (labels + sum(widths))
 
     def line(label: str, texts: Sequence[str]) -> str:
         padded = [" " * (width - _places(text)) + text for width, text in zip(widths, texts, strict=True)]
         return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
 
-    lines = [panel.title, rule, line(panel.stub, header)]
+    lines = [panel.title, dashes, line(panel.stub, header)]
     for block in blocks:
-        lines += [rule, *(line(label, texts) for label, texts in block)]
-    notes = (textwrap.fill(note, max(len(rule), 72)) for note in panel.notes)
-    return "\n".join([*lines, rule, *notes])
+        lines += [dashes, *(line(label, texts) for label, texts in block)]
+    notes = (textwrap.fill(note, max(len(dashes), 72)) for note in panel.notes)
+    return "\n".join([*lines, dashes, *notes])
 
 
 def _hung_entries(row: Row) -> list[str]:
@@ -197,7 +209,7 @@ def _places(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def _latex(panel: Table) -> str:
+def _latex(panel: PrintedTable) -> str:
     def line(row: Row) -> str:
         label = row.label.translate(_LATEX)
         cells = [_latex_entry(row, entry) for entry in row.entries]
@@ -226,7 +238,7 @@ def _latex_entry(row: Row, entry: Entry) -> str:
     return digits.replace("-", "$-$") + (f"$^{{{stars}}}$" if stars else "")
 
 
-def _html(panel: Table) -> str:
+def _html(panel: PrintedTable) -> str:
     def line(row: Row) -> str:
         cells = "".join(f"<td>{_html_entry(row, entry)}</td>" for entry in row.entries)
         return f'<tr class="{row.kind}"><th scope="row">{escape(row.label)}</th>{cells}</tr>'

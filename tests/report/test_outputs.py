@@ -11,10 +11,28 @@ import pytest
 from report_frames import sweep
 
 from engine.report.docx import docx_bytes
-from engine.report.findings import finding_sentences, finding_tables
-from engine.report.tables import number, regression_table
+from engine.report.number_format import number
+from engine.report.outputs.output import JobReport
+from engine.report.outputs.registry import OUTPUTS
+from engine.report.outputs.regression_table import regression_table
 
-PLACES = {"a": 1, "b": 2}
+
+def report(frames, cells="ab", treatment=None):
+    entries = [{"cell": cell, "number": place, "label": cell} for place, cell in enumerate(cells, start=1)]
+    return JobReport(frames, {"title": "T", "treatment": treatment, "cells": entries})
+
+
+def tables_of(job):
+    return {
+        file.name.removeprefix("table_"): file.table
+        for output in OUTPUTS
+        if output.is_of(job)
+        for file in output.tables(job)
+    }
+
+
+def sentences_of(job):
+    return [sentence for output in OUTPUTS if output.is_of(job) for sentence in output.sentences(job)]
 
 
 def instrument(pair_f=41.1, dyadic_f=0.8, shape="line"):
@@ -64,7 +82,7 @@ def test_every_frame_becomes_a_table_with_its_numbers():
         "matching": matching(),
         "balance": balance(),
     }
-    tables = dict(finding_tables(frames, places=PLACES, main="policy"))
+    tables = tables_of(report(frames, treatment="policy"))
     assert list(tables) == ["instrument", "contrasts", "matching", "balance_1"]
     assert texts(tables["instrument"]) == {
         "(2) pair-clustered": ["41.1000", "0.0900", "[-4.0300, 0.2600]"],
@@ -89,7 +107,7 @@ def test_every_frame_becomes_a_table_with_its_numbers():
 def test_draws_become_a_table():
     row = {"cell": "b", "term": "policy", "method": "permutation_coefficient", "reps": 9999, "statistic": 0.08,
            "p_value": 0.069, "conf_low": -0.01, "conf_high": 0.17, "mc_error": np.nan}  # fmt: skip
-    ((_, table),) = finding_tables({"inference": pd.DataFrame([row])}, places=PLACES)
+    (table,) = tables_of(report({"inference": pd.DataFrame([row])})).values()
     assert texts(table) == {
         "(2) policy: permutation coefficient": ["9,999", "0.0800", "0.0690", "[-0.0100, 0.1700]", ""]
     }
@@ -104,7 +122,7 @@ def test_draws_become_a_table():
     ],
 )  # fmt: skip
 def test_reading_of_the_instrument(pair_f, dyadic_f, verdict):
-    said = finding_sentences({"instrument": instrument(pair_f, dyadic_f)}, places=PLACES)
+    said = sentences_of(report({"instrument": instrument(pair_f, dyadic_f)}))
     assert said == [
         f"The first-stage F is {pair_f} with pair-clustered errors and {dyadic_f} with dyadic-robust errors in column "
         f"(2): the instrument is {verdict}.",
@@ -116,7 +134,7 @@ def test_reading_of_the_instrument(pair_f, dyadic_f, verdict):
     ("shape", "said"), [("interval", "[-1.0000, 2.0000]"), ("outside", "outside (-1.0000, 2.0000)")]
 )
 def test_reading_of_anderson_rubin(shape, said):
-    last = finding_sentences({"instrument": instrument(shape=shape)}, places=PLACES)[-1]
+    last = sentences_of(report({"instrument": instrument(shape=shape)}))[-1]
     assert last == f"Its Anderson-Rubin interval with dyadic-robust errors: {said}."
 
 
@@ -132,13 +150,12 @@ def test_reading_of_anderson_rubin(shape, said):
     ],
 )  # fmt: skip
 def test_reading_of_classes_is_of_the_treatment(p_joint, p_first, said):
-    assert finding_sentences({"contrasts": contrasts(p_joint, p_first)}, places={"a": 1}, main="policy") == [
-        said
-    ]
+    job = report({"contrasts": contrasts(p_joint, p_first)}, cells="a", treatment="policy")
+    assert sentences_of(job) == [said]
 
 
 def test_reading_of_matching():
-    assert finding_sentences({"matching": matching(), "balance": balance()}, places={"a": 1}) == [
+    assert sentences_of(report({"matching": matching(), "balance": balance()}, cells="a")) == [
         "Matching finds partners for 6,716 of 6,809 treated among 3,518 of 8,514 others; the largest standardised "
         "difference of means falls from 0.71 (edu) to 0.07 (tech)."
     ]

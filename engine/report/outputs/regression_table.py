@@ -1,4 +1,4 @@
-"""Regression tables in the form economists print: one column a cell, one row a kind of error."""
+"""The regression table in the form economists print: one column a cell, one row a standard-error type."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.pairs.outcomes import OUTCOMES
-from engine.report.adopters import adopter_notes, with_tests_withheld
 from engine.report.error_types import cautions, error_label, preferred
-from engine.report.grid import Entry, Row, Table
+from engine.report.few_adopters import adopter_notes, with_tests_withheld
+from engine.report.number_format import number
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 from engine.report.words import ENGLISH, Words, columns_phrase
 
-__all__ = ["Table", "check_estimates", "number", "ordered_terms", "regression_table"]
+Record = Mapping[Hashable, Any]
+"""A row of the estimates, by column."""
 
 _IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
 _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
 _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
 _FITS = {"R²": "r2", "Within R²": "r2_within"}
-_RESULTS = (*_IDENTITY, *_NUMBERS, *_COUNTS.values(), *_FITS.values())
-_OPTIONAL = ("n_adopters",)
+_FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
+_RESULTS = (*_FRAME.text, *_FRAME.numbers)
+ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters")
+"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last."""
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
@@ -40,17 +45,17 @@ def regression_table(
     effects: Mapping[Hashable, Sequence[str]] | None = None,
     notes: Sequence[str] = (),
     words: Words = ENGLISH,
-) -> Table:
+) -> PrintedTable:
     """Estimates of one job as a table, a column a cell in order of appearance.
 
     Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
-    the first kind all cells share; without a shared kind no stars are printed. The note says which. A term of
+    the first type that all cells have; without such a type no stars are printed. The note says which. A term of
     fewer than four adopting cities has none.
 
     Parameters
     ----------
     estimates : DataFrame
-        One row a cell, term and kind of error, as in ``estimates.parquet``; columns beyond the standard
+        One row a cell, term and standard-error type, as in ``estimates.parquet``; columns beyond the standard
         ones are sweep keys.
     title : str
     main : str, optional
@@ -65,44 +70,30 @@ def regression_table(
     Raises
     ------
     InputError
-        A column is missing, there are no rows, or two rows share cell, term and kind of error.
+        A column is missing, there are no rows, or two rows share cell, term and standard-error type.
     """
     sheet = _sheet(estimates, main)
-    settings, abbreviations = _setting_rows(sheet, words)
-    said = [*_notes(sheet, words), *abbreviations]
-    if synthetic:
-        said.append(words("Synthetic data: generated, not observed."))
-    places = {cell: place for place, cell in enumerate(sheet.cells, start=1)}
-    said += adopter_notes(estimates, places, words)
-    return Table(
+    choice_rows, abbreviations = _choice_rows(sheet, words)
+    origin = [words("Synthetic data: generated, not observed.")] if synthetic else []
+    columns = {cell: column for column, cell in enumerate(sheet.cells, start=1)}
+    return PrintedTable(
         title=title,
-        header=tuple(f"({place})" for place in range(1, len(sheet.cells) + 1)),
+        header=tuple(f"({column})" for column in columns.values()),
         rows=(
             *_coefficient_rows(sheet, words),
-            *settings,
+            *choice_rows,
             *_effect_rows(sheet, effects or {}, words),
             *_size_rows(sheet, words),
         ),
-        notes=(*said, *notes),
+        notes=(
+            *_notes(sheet, words),
+            *abbreviations,
+            *origin,
+            *adopter_notes(estimates, columns, words),
+            *notes,
+        ),
         words=words,
     )
-
-
-def number(value: float) -> str:
-    """Four decimals, or three significant digits where four decimals would hide or drown them.
-
-    >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9)
-    ('0.0702', '-0.000412', '1,234.56', '3.20e-09')
-    """
-    size = abs(value)
-    if size == 0 or 1e-3 <= size < 100:
-        return f"{value:.4f}"
-    if 100 <= size < 1e7:
-        return f"{value:,.2f}"
-    if 1e-6 <= size < 1e-3:
-        exponent = int(f"{size:.2e}".partition("e")[2])
-        return f"{value:.{2 - exponent}f}"
-    return f"{value:.2e}"
 
 
 def check_estimates(estimates: pd.DataFrame) -> None:
@@ -111,7 +102,7 @@ def check_estimates(estimates: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        A column is missing, there are no rows, or two rows share cell, term and kind of error.
+        A column is missing, there are no rows, or two rows share cell, term and standard-error type.
     """
     missing = [name for name in _RESULTS if name not in estimates.columns]
     remedy = "run the job again with this version: dyadid run JOB"
@@ -120,11 +111,11 @@ def check_estimates(estimates: pd.DataFrame) -> None:
     if estimates.empty:
         raise InputError("there are no rows", where="estimates", remedy=remedy)
     key = ["cell", "term", "errors"]
-    twice = estimates.duplicated(key)
-    if twice.any():
-        cell, term, kind = estimates.loc[twice, key].iloc[0]
+    repeated = estimates.duplicated(key)
+    if repeated.any():
+        cell, term, code = estimates.loc[repeated, key].iloc[0]
         raise InputError(
-            f"there are two rows for cell {cell}, term {term}, errors {kind}",
+            f"there are two rows for cell {cell}, term {term}, errors {code}",
             where="estimates",
             remedy="make one table for each job",
         )
@@ -145,55 +136,55 @@ def ordered_terms(terms: Sequence[str] | pd.Series, *, main: str | None = None) 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Estimates by cell, term and kind of error, with what is common to the table."""
+    """Estimates by cell, term and standard-error type, with what is common to the table."""
 
     cells: tuple[Hashable, ...]
     terms: tuple[str, ...]
-    kinds: tuple[str, ...]
+    error_codes: tuple[str, ...]
     starred: str | None
-    records: Mapping[tuple[Hashable, str, str], Mapping[Hashable, Any]]
-    heads: Mapping[Hashable, Mapping[Hashable, Any]]
-    sweep: tuple[str, ...]
+    records: Mapping[tuple[Hashable, str, str], Record]
+    first_records: Mapping[Hashable, Record]
+    sweep_keys: tuple[str, ...]
 
-    def column(self, name: str) -> list[Any]:
-        return [self.heads[cell][name] for cell in self.cells]
+    def values(self, name: str) -> list[Any]:
+        """Of one column of the frame, by cell."""
+        return [self.first_records[cell][name] for cell in self.cells]
 
 
 def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
     check_estimates(estimates)
-    records: dict[tuple[Hashable, str, str], Mapping[Hashable, Any]] = {}
-    heads: dict[Hashable, Mapping[Hashable, Any]] = {}
-    kinds: dict[Hashable, set[str]] = {}
+    records: dict[tuple[Hashable, str, str], Record] = {}
+    first_records: dict[Hashable, Record] = {}
+    cell_codes: dict[Hashable, set[str]] = {}
     for record in with_tests_withheld(estimates).to_dict("records"):
-        cell, kind = record["cell"], record["errors"]
-        records[cell, record["term"], kind] = record
-        heads.setdefault(cell, record)
-        kinds.setdefault(cell, set()).add(kind)
-    order = tuple(dict.fromkeys(estimates["errors"]))
-    shared = [kind for kind in order if all(kind in found for found in kinds.values())]
+        cell, code = record["cell"], record["errors"]
+        records[cell, record["term"], code] = record
+        first_records.setdefault(cell, record)
+        cell_codes.setdefault(cell, set()).add(code)
+    codes = tuple(dict.fromkeys(estimates["errors"]))
     return _Sheet(
-        cells=tuple(heads),
+        cells=tuple(first_records),
         terms=tuple(ordered_terms(estimates["term"], main=main)),
-        kinds=order,
-        starred=preferred(shared),
+        error_codes=codes,
+        starred=preferred(code for code in codes if all(code in present for present in cell_codes.values())),
         records=records,
-        heads=heads,
-        sweep=tuple(name for name in estimates.columns if name not in (*_RESULTS, *_OPTIONAL)),
+        first_records=first_records,
+        sweep_keys=tuple(name for name in estimates.columns if name not in ESTIMATE_COLUMNS),
     )
 
 
 def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for term in sheet.terms:
         yield Row("coefficient", term, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
-        for kind in sheet.kinds:
-            found = [sheet.records.get((cell, term, kind)) for cell in sheet.cells]
-            if any(found):
-                yield Row("error", error_label(kind, words), tuple(map(_error, found)), term)
+        for code in sheet.error_codes:
+            records = [sheet.records.get((cell, term, code)) for cell in sheet.cells]
+            if any(records):
+                yield Row("error", error_label(code, words), tuple(map(_error, records)), term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
-    found = (sheet.records.get((cell, term, kind)) for kind in sheet.kinds)
-    record = next((record for record in found if record), None)
+    records = (sheet.records.get((cell, term, code)) for code in sheet.error_codes)
+    record = next(filter(None, records), None)
     if record is None:
         return Entry()
     starred = sheet.records.get((cell, term, sheet.starred or ""))
@@ -201,7 +192,7 @@ def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
     return Entry(number(record["estimate"]) + stars, record["estimate"])
 
 
-def _error(record: Mapping[Hashable, Any] | None) -> Entry:
+def _error(record: Record | None) -> Entry:
     if record is None:
         return Entry()
     if not isfinite(record["std_error"]):
@@ -209,18 +200,11 @@ def _error(record: Mapping[Hashable, Any] | None) -> Entry:
     return Entry(f"({number(record['std_error'])})", record["std_error"])
 
 
-def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
-    """Rows for what the cells differ in, and notes that spell out values too long for a column."""
-    last = [key.rpartition(".")[2] for key in sheet.sweep]
-    names = {key: name if last.count(name) == 1 else key for key, name in zip(sheet.sweep, last, strict=True)}
-    said = [sheet.column(key) for key in sheet.sweep]
-    for key in ("outcome", "estimator"):
-        values = sheet.column(key)
-        if len(set(values)) > 1 and values not in said:
-            names[key] = key
+def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
+    """Rows for the choices in which cells differ, and notes that spell out values too long for a column."""
     rows, notes = [], []
-    for key, name in names.items():
-        values = ["" if pd.isna(value) else str(value) for value in sheet.column(key)]
+    for key, name in _choice_names(sheet).items():
+        values = ["" if pd.isna(value) else str(value) for value in sheet.values(key)]
         if key == "outcome":
             name, values = _without_common_outcome(name, values)
         printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
@@ -230,8 +214,8 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
         label = words.known(name)
         rows.append(Row("setting", label, tuple(entries)))
         if marks:
-            listed = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
-            notes.append(words("{name}: {values}.", name=label, values=listed))
+            legend = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
+            notes.append(words("{name}: {values}.", name=label, values=legend))
     return rows, notes
 
 
@@ -244,47 +228,61 @@ def _without_common_outcome(name: str, labels: list[str]) -> tuple[str, list[str
     return name, labels
 
 
+def _choice_names(sheet: _Sheet) -> dict[str, str]:
+    """Names by key: the last part of the key where no other key ends in it."""
+    ends = [key.rpartition(".")[2] for key in sheet.sweep_keys]
+    names = {
+        key: end if ends.count(end) == 1 else key for key, end in zip(sheet.sweep_keys, ends, strict=True)
+    }
+    swept = [sheet.values(key) for key in sheet.sweep_keys]
+    for key in ("outcome", "estimator"):
+        values = sheet.values(key)
+        if len(set(values)) > 1 and values not in swept:
+            names[key] = key
+    return names
+
+
 def _wrapped(text: str) -> str:
     """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
     lines = [""]
     for part in re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text):
-        room = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
-        if room > _LINE and lines[-1]:
+        width = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
+        if width > _LINE and lines[-1]:
             lines.append("")
         lines[-1] += part
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
-    always = ("pair", "year")
-    listed = [[*always, *effects.get(cell, ())] for cell in sheet.cells]
-    for name in dict.fromkeys(name for names in listed for name in names):
-        said = [words("Yes") if name in names else words("No") for names in listed]
-        label = words.known(name.capitalize()) if name in always else name
-        yield Row("setting", words("{name} FE", name=label), tuple(Entry(text, text) for text in said))
+    standard = ("pair", "year")
+    absorbed = [(*standard, *effects.get(cell, ())) for cell in sheet.cells]
+    for name in dict.fromkeys(name for names in absorbed for name in names):
+        answers = [words("Yes") if name in names else words("No") for names in absorbed]
+        label = words.known(name.capitalize()) if name in standard else name
+        entries = tuple(Entry(answer, answer) for answer in answers)
+        yield Row("setting", words("{name} FE", name=label), entries)
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for label, name in _COUNTS.items():
-        yield Row(
-            "count", words.known(label), tuple(Entry(f"{int(v):,}", int(v)) for v in sheet.column(name))
-        )
+        counts = [int(count) for count in sheet.values(name)]
+        yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
     for label, name in _FITS.items():
-        values = sheet.column(name)
-        yield Row(
-            "fit", words.known(label), tuple(Entry(number(v), v) if isfinite(v) else Entry() for v in values)
-        )
+        yield Row("fit", words.known(label), tuple(map(number_entry, sheet.values(name))))
 
 
 def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     outcomes: dict[str, list[int]] = {}
-    for place, outcome in enumerate(sheet.column("outcome"), start=1):
-        outcomes.setdefault(words.known(str(outcome)), []).append(place)
+    for column, outcome in enumerate(sheet.values("outcome"), start=1):
+        outcomes.setdefault(words.known(str(outcome)), []).append(column)
     if len(outcomes) == 1:
         yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:
         form = "{what} in {columns}"
-        parts = (words(form, what=name, columns=columns_phrase(at, words)) for name, at in outcomes.items())
+        parts = (
+            words(form, what=name, columns=columns_phrase(columns, words))
+            for name, columns in outcomes.items()
+        )
         yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
     yield words("Standard errors in parentheses, one row for each kind.")
     if sheet.starred:
@@ -292,7 +290,7 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
     else:
         yield words("No stars: the columns have no kind of error in common.")
-    yield from (words(caution) for caution in cautions(sheet.kinds))
+    yield from (words(caution) for caution in cautions(sheet.error_codes))
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
     zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]
@@ -302,3 +300,22 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words(
             "A two-way city error of zero stands for a negative variance: it is no error, and has no t ratio."
         )
+
+
+def table_of(report: JobReport) -> PrintedTable:
+    """The regression table of a job."""
+    return regression_table(
+        report.frames[_FRAME.name],
+        title=report.title,
+        main=report.treatment,
+        synthetic=report.synthetic,
+        effects={cell["cell"]: cell.get("fixed_effects", []) for cell in report.manifest["cells"]},
+        words=report.words,
+    )
+
+
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table", table_of(report))
+
+
+REGRESSION_TABLE = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)
