@@ -26,7 +26,7 @@ LIMITS = {
     "aliases": 123,
     "any": 801,
     "design_checks": 45,
-    "asserts": 4,
+    "asserts": 10,
     "estimator_tests": 29,
     "what": 38,
     "new_estimator": 15,
