@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from engine.pairs.outcomes import OUTCOMES
-from engine.report.figures import event_study_figure
-from engine.report.tables import _without_common_outcome
+from engine.report.outputs.event_study_plot import event_study_figure
+from engine.report.outputs.regression_table import _without_common_outcome
 from engine.report.words import words_of
 
 
