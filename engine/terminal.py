@@ -101,7 +101,7 @@ class Screen(Console):
             file=cast("IO[str]", stream), highlight=False, soft_wrap=True, markup=False, emoji=False
         )
 
-    def print(self, *objects: Any, **options: Any) -> None:
+    def print(self, *objects: object, **options: Any) -> None:
         """As `rich.console.Console.print`, of text made visible."""
         printable = (visible(part) if isinstance(part, str) else part for part in objects)
         super().print(*printable, **{"markup": False, "emoji": False, **options})
@@ -200,7 +200,7 @@ def announced(opener: Opener) -> Opener:
     return opened
 
 
-def _lines() -> Any:
+def _lines() -> object:
     """Progress for a log: a line every half minute, of a pass that takes longer."""
     passes: dict[str, tuple[float, int]] = {}
     last_line = [time.perf_counter()]

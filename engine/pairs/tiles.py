@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-Leaf = Callable[[Any, Any], Any]
+Leaf = Callable[[Any, Any], object]
 """``leaf(pass_input, task)``: partial result of one task."""
-Merge = Callable[[Any, Any], Any]
+Merge = Callable[[Any, Any], object]
 """Sum of two partial results."""
-Over = Callable[[Leaf, Any, Sequence[Any], Merge], Any]
+Over = Callable[[Leaf, object, Sequence[object], Merge], Any]
 """``map_reduce(leaf, pass_input, tasks, merge)``: ``merge`` over the leaves of all tasks, wherever they run."""
 
 MAX_GROUPS = 64
@@ -79,6 +79,6 @@ def groups(tiles: tuple[Tile, ...], limit: int | None = None) -> tuple[tuple[Til
     return tuple(tuple(task) for task in tasks)
 
 
-def in_turn(leaf: Leaf, pass_input: Any, tasks: Sequence[Any], merge: Merge) -> Any:
+def in_turn(leaf: Leaf, pass_input: object, tasks: Sequence[object], merge: Merge) -> Any:
     """`Over` in this process, one task after the other."""
     return reduce(merge, (leaf(pass_input, task) for task in tasks))

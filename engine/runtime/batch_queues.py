@@ -28,7 +28,7 @@ _HANDED_ON = re.compile("JAX_.*CACHE.*|XDG_CACHE_HOME")
 
 
 @contextmanager
-def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
+def batch_client(profile: BatchProfile, folder: Path) -> Iterator[object]:
     """A client whose workers are jobs; jobs that die are sent again, and all are cancelled at the end.
 
     Raises
@@ -66,7 +66,7 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
             yield client
 
 
-def job_options(profile: BatchProfile, logs: Path) -> dict[str, Any]:
+def job_options(profile: BatchProfile, logs: Path) -> dict[str, object]:
     """Keywords of dask-jobqueue for a worker's job.
 
     Dask runs one task at a time in it; the cores are for the threads of XLA and BLAS. What stands in directives is
@@ -190,7 +190,7 @@ def _ctrl_c_kept() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _telling(job: Any, refusals: list[str]) -> Any:
+def _telling(job: Any, refusals: list[str]) -> object:
     """A job class whose refusals by the batch system are known: Dask logs them, and cannot close after them."""
     from distributed.deploy.spec import ProcessInterface
 
@@ -209,13 +209,13 @@ def _quoting(job: Any) -> Any:
     """A job class that quotes the words of the worker's command, paths of certificates among them."""
 
     def init(
-        self: Any,
+        self: object,
         *scheduler_and_name: Any,
         python: str,
         worker_extra_args: Sequence[str],
         security: Any = None,
         interface: str | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         tls = security.get_tls_config_for_role("worker") if security else {}
         words = [*worker_extra_args, *(["--interface", interface] if interface else [])]
@@ -259,7 +259,7 @@ def _exports(threads: int) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
-def _listening(profile: BatchProfile) -> dict[str, Any]:
+def _listening(profile: BatchProfile) -> dict[str, object]:
     """The scheduler listens on one interface."""
     if profile.interface is not None:
         return {}

@@ -58,7 +58,7 @@ def place(
     RunError
         Where it gives no worker in time, or loses the run.
     """
-    clients: list[Any] = []
+    clients: list[object] = []
     with ExitStack() as resources, _readable_failures():
 
         def machine(progress: Progress = silent) -> Machine:
@@ -90,7 +90,7 @@ def _keep_clock(client: Any) -> None:
     client.register_plugin(steady_clock.SteadyClock(), name="dyadid-clock")
 
 
-def _reported(file: Path) -> AbstractContextManager[Any]:
+def _reported(file: Path) -> AbstractContextManager[object]:
     from distributed import performance_report
 
     try:
@@ -103,7 +103,7 @@ def _reported(file: Path) -> AbstractContextManager[Any]:
     return performance_report(filename=str(file), mode="inline")  # type: ignore[no-any-return]
 
 
-def _client(profile: Profile, folder: Path) -> AbstractContextManager[Any]:
+def _client(profile: Profile, folder: Path) -> AbstractContextManager[object]:
     if isinstance(profile, LocalProfile):
         return _local_client(profile)
     if isinstance(profile, SchedulerProfile):
@@ -117,7 +117,7 @@ def _client(profile: Profile, folder: Path) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _scheduler_client(profile: SchedulerProfile) -> Iterator[Any]:
+def _scheduler_client(profile: SchedulerProfile) -> Iterator[object]:
     """A client of a running scheduler that has at least one worker."""
     from distributed import Client
 
@@ -193,7 +193,7 @@ def _local_client(profile: LocalProfile) -> Iterator[Any]:
             yield client
 
 
-def _started(**options: Any) -> Any:
+def _started(**options: object) -> Any:
     """A `distributed.LocalCluster`; a worker killed before it has joined takes its start down, not the run."""
     from distributed import LocalCluster
 

@@ -36,7 +36,7 @@ def encode(value: object) -> bytes:
     return stream.getvalue()
 
 
-def decode(content: bytes, kind: Any) -> Any:
+def decode(content: bytes, kind: object) -> object:
     """Inverse of `encode` for a value of type ``kind``; raises ``ValueError`` for any other content."""
     try:
         table = pq.read_table(pa.BufferReader(content))
@@ -56,7 +56,7 @@ def nbytes(value: object) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def _flat(value: Any, arrays: list[AnyArray]) -> Any:
+def _flat(value: object, arrays: list[AnyArray]) -> object:
     """Nesting as JSON: ``{"array": row}``, ``{"tuple": [...]}``, ``{"fields": {...}}``, or a plain value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -72,7 +72,7 @@ def _flat(value: Any, arrays: list[AnyArray]) -> Any:
     raise TypeError(f"results cannot hold {type(value).__qualname__}")
 
 
-def _nested(node: Any, arrays: list[AnyArray], kind: Any) -> Any:
+def _nested(node: object, arrays: list[AnyArray], kind: Any) -> object:
     if not isinstance(node, dict):
         return node
     if "float" in node:

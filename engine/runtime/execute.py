@@ -29,7 +29,7 @@ from engine.runtime.store import Store
 Result = TypeVar("Result")
 PassInput = TypeVar("PassInput")
 Progress = Callable[[str, int, int], None]
-TasksByPart = dict[int, list[Any]]
+TasksByPart = dict[int, list[object]]
 KeepPart = Callable[[int, Any], None]
 
 _CHANCES = 4  # times that a pass is sent to workers that die over it
@@ -43,9 +43,9 @@ def silent(label: str, n_done: int, n_tasks: int) -> None:
 class _Pass:
     """A map and a merge over tasks: ``leaf(pass_input, task)``, neighbours merged along the fixed tree."""
 
-    leaf: Callable[[Any, Any], Any]
-    pass_input: Any
-    merge: Callable[[Any, Any], Any]
+    leaf: Callable[[Any, object], object]
+    pass_input: object
+    merge: Callable[[Any, Any], object]
     label: str
 
 
@@ -122,7 +122,7 @@ class Machine:
         self,
         leaf: Callable[[PassInput, Any], Result],
         pass_input: PassInput,
-        tasks: Sequence[Any],
+        tasks: Sequence[object],
         merge: Callable[[Result, Result], Result],
         *,
         label: str,
@@ -171,7 +171,7 @@ class Machine:
         if self.client is not None:
             self.client.run(function, on_error="ignore")
 
-    def _stored(self, names: list[str], leaf: Callable[..., Any]) -> dict[int, Any]:
+    def _stored(self, names: list[str], leaf: Callable[..., object]) -> dict[int, object]:
         if self.store is None:
             return {}
         kind = get_type_hints(leaf).get("return") if any(map(self.store.has, names)) else None
@@ -243,7 +243,7 @@ class Machine:
             future.release()
             progress.add(future.key in leaf_keys)
 
-    def _shipped(self, pass_input: Any) -> Any:
+    def _shipped(self, pass_input: object) -> Any:
         """The pass input on one worker, from which the others take it.
 
         Not broadcast: where a worker dies meanwhile, Dask's copying to all of them may go on for ever.
@@ -291,7 +291,7 @@ def _parts(n_tasks: int, limit: int) -> list[slice]:
     return [slice(start, min(start + size, n_tasks)) for start in range(0, n_tasks, size)]
 
 
-def _merged(level: list[Any], merge: Callable[..., Any]) -> Any:
+def _merged(level: list[object], merge: Callable[..., object]) -> Any:
     """Neighbours merged level by level; an odd one out moves up."""
     while len(level) > 1:
         pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
@@ -342,7 +342,7 @@ class _PartWatcher(Callback):  # type: ignore[misc]
         super().__init__()
         self._parts, self._leaves, self._keep, self._progress = parts, leaves, keep, progress
 
-    def _posttask(self, key: Any, part_result: Any, *_: Any) -> None:
+    def _posttask(self, key: object, part_result: object, *_: object) -> None:
         if key in self._parts:
             self._keep(self._parts[key], part_result)
         self._progress.add(key in self._leaves)

@@ -29,7 +29,7 @@ def fingerprint(*values: object) -> str:
     return digest.hexdigest()
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _feed(digest: Any, value: object) -> None:
     """Every kind begins with its own letter and tells its length, so that no two values read the same."""
     if value is None or isinstance(value, (bool, np.bool_)):
         digest.update(b"n" if value is None else b"t" if value else b"f")
@@ -68,7 +68,7 @@ def _feed(digest: Any, value: Any) -> None:
         raise TypeError(f"no fingerprint of {type(value).__qualname__}")
 
 
-def _named(digest: Any, value: Any, content: Mapping[str, Any]) -> None:
+def _named(digest: object, value: object, content: Mapping[str, object]) -> None:
     _feed(digest, type(value))
     _feed(digest, dict(content))
 

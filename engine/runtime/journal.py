@@ -34,9 +34,9 @@ class Journal:
 
     def __init__(self, folder: Path | None, job: str = "") -> None:
         self._folder, self._lock, self._last = folder, Lock(), 0.0
-        self._state: dict[str, Any] = {"job": job, "state": "running", "started": _now()}
+        self._state: dict[str, object] = {"job": job, "state": "running", "started": _now()}
 
-    def note(self, event: str, **facts: Any) -> None:
+    def note(self, event: str, **facts: object) -> None:
         """Add a line; ``facts`` are plain values."""
         if self._folder is None:
             return
@@ -58,7 +58,7 @@ class Journal:
             self._write()
 
     @contextmanager
-    def kept(self, **facts: Any) -> Iterator[None]:
+    def kept(self, **facts: object) -> Iterator[None]:
         """The run within is told from its start to its end, however it ends."""
         self._state |= facts
         self.note("run started", **self._state)
@@ -71,12 +71,12 @@ class Journal:
             raise
         self._end("finished")
 
-    def told(self, **facts: Any) -> None:
+    def told(self, **facts: object) -> None:
         """Facts for ``progress.json`` that turn up on the way, such as the address of a dashboard."""
         self._state |= facts
         self._write()
 
-    def _end(self, state: str, **facts: Any) -> None:
+    def _end(self, state: str, **facts: object) -> None:
         self._state["state"] = state
         self.note(f"run {state}", **facts)
         self._write()
@@ -97,7 +97,7 @@ def read_record(path: Path) -> dict[str, Any]:
     return as_record(read_lines(path))
 
 
-def as_record(text: str) -> dict[str, Any]:
+def as_record(text: str) -> dict[str, object]:
     """The JSON mapping that a text holds; empty for anything else."""
     try:
         value = json.loads(text)

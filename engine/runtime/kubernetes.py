@@ -29,7 +29,7 @@ _OPERATOR = "install the Dask operator and apply cluster/kubernetes/setup.yaml, 
 
 
 @contextmanager
-def kubernetes_client(profile: KubernetesProfile, folder: Path) -> Iterator[Any]:
+def kubernetes_client(profile: KubernetesProfile, folder: Path) -> Iterator[object]:
     """A client of a scheduler and workers in Kubernetes; they end with it, whatever happens.
 
     Parameters
@@ -57,7 +57,7 @@ def kubernetes_client(profile: KubernetesProfile, folder: Path) -> Iterator[Any]
 
 
 @contextmanager
-def open_kubernetes(profile: KubernetesProfile, folder: Path) -> Iterator[tuple[str, Any]]:
+def open_kubernetes(profile: KubernetesProfile, folder: Path) -> Iterator[tuple[str, object]]:
     """Address of a scheduler that is up, and the ``distributed.Security`` of its clients, None without TLS."""
     try:
         from kr8s import NotFoundError
@@ -151,7 +151,7 @@ def _what_it_waits_for(pod: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def _certificates(profile: KubernetesProfile, folder: Path) -> Iterator[Any]:
+def _certificates(profile: KubernetesProfile, folder: Path) -> Iterator[object]:
     """Those of the profile's secret, unless it names files or says that there are none."""
     if profile.tls_secret and profile.tls in ("auto", True):
         with _readable_answers(profile):
@@ -162,7 +162,7 @@ def _certificates(profile: KubernetesProfile, folder: Path) -> Iterator[Any]:
         yield security
 
 
-def _security_of(secret: str, namespace: str) -> Any:
+def _security_of(secret: str, namespace: str) -> object:
     """Certificates in a secret of the user; they stay in memory."""
     from distributed.security import Security
     from kr8s import NotFoundError
@@ -182,7 +182,7 @@ def _security_of(secret: str, namespace: str) -> Any:
     return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
 
 
-def _secret(name: str, profile: KubernetesProfile, security: Any) -> dict[str, Any]:
+def _secret(name: str, profile: KubernetesProfile, security: Any) -> dict[str, object]:
     """A secret with the certificates of this run, from the files that ``security`` names."""
     parts = {"ca": security.tls_ca_file, "cert": security.tls_client_cert, "key": security.tls_client_key}
     content = {SECRET_KEYS[part]: Path(file).read_text(encoding="ascii") for part, file in parts.items()}
@@ -196,7 +196,7 @@ def _secret(name: str, profile: KubernetesProfile, security: Any) -> dict[str, A
     }
 
 
-def _owned_by(cluster: Any, manifest: dict[str, Any]) -> dict[str, Any]:
+def _owned_by(cluster: Any, manifest: dict[str, Any]) -> dict[str, object]:
     """The same, and Kubernetes removes it when the cluster goes."""
     owner = {"apiVersion": API, "kind": "DaskCluster", "name": cluster.name, "uid": cluster.metadata.uid}
     return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [owner]}}

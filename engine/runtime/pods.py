@@ -6,7 +6,6 @@ No object holds what a certificate says; pods mount a secret by its name.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from engine.spec.cluster import Adaptive, KubernetesProfile
 
@@ -34,7 +33,7 @@ def address(profile: KubernetesProfile, *, name: str, tls: bool) -> str:
     return f"{_protocol(tls)}://{name}-scheduler.{profile.namespace}.svc:{PORT}"
 
 
-def dask_cluster(profile: KubernetesProfile, *, name: str, secret: str | None) -> dict[str, Any]:
+def dask_cluster(profile: KubernetesProfile, *, name: str, secret: str | None) -> dict[str, object]:
     """``DaskCluster`` of one run: a scheduler with its service, and a group of workers.
 
     Parameters
@@ -83,7 +82,7 @@ def dask_cluster(profile: KubernetesProfile, *, name: str, secret: str | None) -
     }
 
 
-def autoscaler(profile: KubernetesProfile, *, name: str) -> dict[str, Any] | None:
+def autoscaler(profile: KubernetesProfile, *, name: str) -> dict[str, object] | None:
     """``DaskAutoscaler`` of the run ``name`` where the number of workers follows the work, else None."""
     if not isinstance(profile.workers, Adaptive):
         return None
@@ -95,7 +94,7 @@ def autoscaler(profile: KubernetesProfile, *, name: str) -> dict[str, Any] | Non
     }
 
 
-def _worker(profile: KubernetesProfile, name: str, tls: bool) -> dict[str, Any]:
+def _worker(profile: KubernetesProfile, name: str, tls: bool) -> dict[str, object]:
     threads = str(profile.threads)
     gpus = {_GPU: str(profile.gpus)} if profile.gpus else {}
     return _container(
@@ -126,8 +125,8 @@ def _container(
     *,
     tls: bool,
     resources: dict[str, str],
-) -> dict[str, Any]:
-    mounts: list[dict[str, Any]] = [{"name": "scratch", "mountPath": "/tmp"}]
+) -> dict[str, object]:
+    mounts: list[dict[str, object]] = [{"name": "scratch", "mountPath": "/tmp"}]
     env = {"HOME": "/tmp", **env}
     if tls:
         mounts.append({"name": "tls", "mountPath": CERTIFICATES, "readOnly": True})
@@ -153,8 +152,8 @@ def _container(
     }
 
 
-def _pod(profile: KubernetesProfile, container: dict[str, Any], secret: str | None) -> dict[str, Any]:
-    volumes: list[dict[str, Any]] = [{"name": "scratch", "emptyDir": {}}]
+def _pod(profile: KubernetesProfile, container: dict[str, object], secret: str | None) -> dict[str, object]:
+    volumes: list[dict[str, object]] = [{"name": "scratch", "emptyDir": {}}]
     if secret is not None:
         # Readable by the group alone, which is that of the pod's user.
         volumes.append({"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440}})
@@ -176,9 +175,9 @@ def _pod(profile: KubernetesProfile, container: dict[str, Any], secret: str | No
     }
 
 
-def _nodes(profile: KubernetesProfile) -> dict[str, Any]:
+def _nodes(profile: KubernetesProfile) -> dict[str, object]:
     """Which nodes the workers go to."""
-    nodes: dict[str, Any] = {}
+    nodes: dict[str, object] = {}
     if profile.node_selector:
         nodes["nodeSelector"] = dict(profile.node_selector)
     if profile.gpus:
@@ -186,7 +185,7 @@ def _nodes(profile: KubernetesProfile) -> dict[str, Any]:
     return nodes
 
 
-def _service(name: str) -> dict[str, Any]:
+def _service(name: str) -> dict[str, object]:
     return {
         "type": "ClusterIP",  # nothing outside of the Kubernetes cluster reaches it
         "selector": {"dask.org/cluster-name": name, "dask.org/component": "scheduler"},

@@ -25,7 +25,7 @@ _LOOPBACK = "127.0.0.1:0"  # any free port: without an address a page listens on
 
 
 @contextmanager
-def secured(tls: Tls, folder: Path) -> Iterator[Any]:
+def secured(tls: Tls, folder: Path) -> Iterator[object]:
     """A ``distributed.Security``, or None where the user turned it off.
 
     Parameters
@@ -47,7 +47,7 @@ def secured(tls: Tls, folder: Path) -> Iterator[Any]:
             shutil.rmtree(private, ignore_errors=True)
 
 
-def of_files(files: Certificates) -> Any:
+def of_files(files: Certificates) -> object:
     """The ``distributed.Security`` of some PEM files; every connection is encrypted."""
     from distributed.security import Security
 
@@ -82,7 +82,7 @@ def in_memory() -> Any:
 
 
 @contextmanager
-def pages(enabled: bool) -> Iterator[dict[str, Any]]:
+def pages(enabled: bool) -> Iterator[dict[str, object]]:
     """Options of a scheduler whose pages are there, or not: anyone who reaches their port reads logs and tasks.
 
     Within, Dask's settings say the same; without them the scheduler would serve some pages all the same.

@@ -16,7 +16,7 @@ from engine.spec.cluster import SSHProfile
 
 
 @contextmanager
-def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
+def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[object]:
     """A client of a scheduler on the first host and workers on all; they end with it.
 
     Ports, keys and known hosts are those of ``~/.ssh/config``.
@@ -47,7 +47,7 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         yield client
 
 
-def _started(profile: SSHProfile, security: Any, page: dict[str, Any]) -> Any:
+def _started(profile: SSHProfile, security: object, page: dict[str, object]) -> Any:
     """An SSHCluster; raises InputError where asyncssh is absent or a host does not start."""
     from distributed import SSHCluster
 
@@ -87,7 +87,7 @@ def _started(profile: SSHProfile, security: Any, page: dict[str, Any]) -> Any:
         ) from None
 
 
-def _certificates(security: Any) -> dict[str, Any]:
+def _certificates(security: Any) -> dict[str, object]:
     """Dask's settings that processes on the hosts inherit: paths of certificates, no content."""
     if security is None:
         return {}

@@ -166,7 +166,7 @@ def condition_of(path: str) -> Condition | None:
     return next((TABLE_OF_KEYS[key] for key in prefixes if key in TABLE_OF_KEYS), None)
 
 
-def without_meaning(job: Job, document: Mapping[str, Any]) -> dict[Keys, str]:
+def without_meaning(job: Job, document: Mapping[str, object]) -> dict[Keys, str]:
     """Keys of plain data that have no meaning in a cell, the highest of each block, with their path in the table."""
     return _failed(job, set_keys(document))
 
@@ -184,12 +184,12 @@ def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
     return any(keys[: len(prefix)] == prefix for prefix in failed)
 
 
-def with_meaning(job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
+def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
     """A copy of a cell's content without the keys that have no meaning in it: equal copies, equal regressions."""
     failed = without_meaning(job, content)
     if not failed:
         return dict(content)
-    copy: dict[str, Any] = json.loads(json.dumps(content))
+    copy: dict[str, object] = json.loads(json.dumps(content))
     for keys in failed:
         block: Any = copy
         for key in keys[:-1]:
@@ -205,7 +205,7 @@ class Meanings:
         self._meant: set[str] = set()
         self._failed: dict[str, tuple[Keys, str]] = {}
 
-    def read(self, job: Job, document: Mapping[str, Any], label: str) -> None:
+    def read(self, job: Job, document: Mapping[str, object], label: str) -> None:
         """Take the keys that a cell sets."""
         keys_set = list(set_keys(document))
         failed = _failed(job, keys_set)

@@ -55,7 +55,7 @@ def _say_where(whole: dict[str, Any], blocks: dict[str, Any]) -> None:
             }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Without made-up titles, and without patterns: editors' match ASCII letters only."""
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
@@ -71,9 +71,9 @@ def _plain(value: Any) -> Any:
     return {**schema, "additionalProperties": next(iter(by_name.values()))} if by_name else schema
 
 
-def _or_null(value: dict[str, Any]) -> dict[str, Any]:
+def _or_null(value: dict[str, Any]) -> dict[str, object]:
     """A property that may be null; so may the entries of a mapping."""
-    about: dict[str, Any] = {key: value[key] for key in ("description", "default") if key in value}
+    about: dict[str, object] = {key: value[key] for key in ("description", "default") if key in value}
     kind = {key: entry for key, entry in value.items() if key not in about}
     if isinstance(kind.get("additionalProperties"), dict):
         kind["additionalProperties"] = _or_null(kind["additionalProperties"])

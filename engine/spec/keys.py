@@ -31,7 +31,7 @@ def split(key: str) -> Parts:
     return tuple(key.split("."))
 
 
-def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, object], override: Mapping[str, object]) -> dict[str, object]:
     """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays, see `without_null`."""
     merged = dict(base)
     for key, value in override.items():
@@ -45,14 +45,14 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def without_null(value: Any) -> Any:
+def without_null(value: object) -> Any:
     """A copy of plain data without the keys that are null: they set nothing, whether or not something was inherited."""
     if isinstance(value, dict):
         return {key: without_null(entry) for key, entry in value.items() if entry is not None}
     return [without_null(entry) for entry in value] if isinstance(value, list) else value
 
 
-def assign(document: Mapping[str, Any], parts: Parts, value: Any) -> dict[str, Any]:
+def assign(document: Mapping[str, object], parts: Parts, value: object) -> dict[str, object]:
     """A copy of ``data`` with ``value`` merged in under the key; null removes the key."""
     head, *tail = parts
     if value is None and head not in document:
@@ -79,7 +79,7 @@ def check_key(parts: Parts, *, where: str) -> None:
 
 def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] | None:
     """Keys a block of a job (or of ``model``) may hold; empty where the user chooses the names, None below a value."""
-    kind: Any = model
+    kind: object = model
     for part in parts:
         kind = _container(kind)
         if isinstance(kind, type) and issubclass(kind, Block):
@@ -94,7 +94,7 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
 
 
 def set_keys(
-    document: Any, model: Any = Job, *, keys: Keys = (), path: str = ""
+    document: object, model: object = Job, *, keys: Keys = (), path: str = ""
 ) -> Iterator[tuple[Keys, str]]:
     """Every key that plain data set, blocks before what is in them, with its path in the model.
 
@@ -123,7 +123,7 @@ def block_at(path: str) -> type[Block]:
     """The class of the block that stands under a path of `every_path`."""
     model: type[Block] = Job
     for part in path.split("."):
-        annotation: Any = model.model_fields[part].annotation
+        annotation: object = model.model_fields[part].annotation
         model = _container(annotation)
     return model
 
@@ -133,7 +133,7 @@ def every_path(model: type[Block] = Job, prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         path = f"{prefix}.{name}".lstrip(".")
         yield path
-        annotation: Any = field.annotation
+        annotation: object = field.annotation
         kind = _container(annotation)
         while get_origin(kind) in (list, dict):
             kind = _container(get_args(kind)[-1])
@@ -151,7 +151,7 @@ def unknown_key(key: str, valid_keys: list[str]) -> str:
 
 @lru_cache(maxsize=1024)
 @cache
-def _container(kind: Any) -> Any:
+def _container(kind: object) -> Any:
     """The block, mapping or list of blocks within an annotation, None for plain values."""
     if get_origin(kind) in (Union, UnionType, Annotated):
         return next((container for arm in get_args(kind) if (container := _container(arm))), None)

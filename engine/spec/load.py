@@ -49,7 +49,7 @@ class LoadedJob:
     folder: Path
     hashes: Mapping[str, str]
     sources: Mapping[str, str] = field(repr=False)
-    data: Mapping[str, Any] = field(repr=False)
+    data: Mapping[str, object] = field(repr=False)
     written_in: Mapping[Keys, str] = field(repr=False)
 
 
@@ -57,7 +57,7 @@ class LoadedJob:
 class _Layer:
     """One file with everything it extends."""
 
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     written_in: Mapping[Keys, str]
     sources: Mapping[str, str]
     digest: str
@@ -129,7 +129,7 @@ def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) ->
     if len(layers) >= _MAX_FILES:
         raise InputError(f"extends more than {_MAX_FILES} files", where=str(path))
     document, digest = read_mapping(path)
-    merged: dict[str, Any] = {}
+    merged: dict[str, object] = {}
     written_in: dict[Keys, str] = {}
     sources: dict[str, str] = {}
     for base_path in _extended(document.pop("extends", []), path, (*chain, path)):
@@ -143,7 +143,7 @@ def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) ->
     return layers[real]
 
 
-def _extended(extends: Any, path: Path, chain: tuple[Path, ...]) -> Iterator[Path]:
+def _extended(extends: object, path: Path, chain: tuple[Path, ...]) -> Iterator[Path]:
     location = f"{path}: extends"
     names = [extends] if isinstance(extends, str) else extends
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
@@ -168,11 +168,11 @@ def _extended(extends: Any, path: Path, chain: tuple[Path, ...]) -> Iterator[Pat
 
 
 def _with_absolute_sources(
-    document: Mapping[str, Any], folder: Path, sources: dict[str, str]
-) -> dict[str, Any]:
+    document: Mapping[str, object], folder: Path, sources: dict[str, str]
+) -> dict[str, object]:
     """A copy with absolute sources, in sweeps and cases too; ``sources`` learns what was written."""
 
-    def resolve(value: Any, key: str) -> Any:
+    def resolve(value: Any, key: str) -> object:
         if isinstance(value, dict):
             return {name: resolve(entry, f"{key}.{name}".lstrip(".")) for name, entry in value.items()}
         if isinstance(value, list):
@@ -184,7 +184,7 @@ def _with_absolute_sources(
         sources[absolute] = value
         return absolute
 
-    resolved: dict[str, Any] = {}
+    resolved: dict[str, object] = {}
     for key, value in document.items():
         if key == "cases" and isinstance(value, dict):
             resolved[key] = {name: resolve(case, "") for name, case in value.items()}
@@ -193,7 +193,7 @@ def _with_absolute_sources(
     return resolved
 
 
-def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, Any]:
+def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, object]:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -225,7 +225,7 @@ def _refuse_missing_sources(sources: Mapping[str, str], location: str) -> None:
             )
 
 
-def _without_sweep_of(key: str, document: dict[str, Any]) -> dict[str, Any]:
+def _without_sweep_of(key: str, document: dict[str, object]) -> dict[str, object]:
     sweep = document.get("sweep")
     if not isinstance(sweep, dict):
         return document
@@ -233,7 +233,7 @@ def _without_sweep_of(key: str, document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "sweep": remaining}
 
 
-def _every_key(value: Any, prefix: Keys) -> Iterator[Keys]:
+def _every_key(value: object, prefix: Keys) -> Iterator[Keys]:
     if prefix:
         yield prefix
     if isinstance(value, dict):

@@ -32,7 +32,7 @@ _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
 
-def read_mapping(path: Path) -> tuple[dict[str, Any], str]:
+def read_mapping(path: Path) -> tuple[dict[str, object], str]:
     """The mapping a file holds, and the sha256 of its bytes; raises InputError with file, line and column."""
     real_path(path, where=str(path))
     if not path.is_file():
@@ -69,7 +69,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
     """
     try:
         events = yaml.parse(text, Loader=_LOADER)
-        value: Any = None
+        value: object = None
         documents = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -86,7 +86,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
         raise InputError(f"cannot be read as text: {reason}", where=where) from None
 
 
-def _node(event: Any, events: Iterator[Any], location: str, depth: int) -> Any:
+def _node(event: Any, events: Iterator[object], location: str, depth: int) -> object:
     """The value that begins at ``event``; takes its further events from ``events``."""
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
         mark = "alias '*" if isinstance(event, yaml.AliasEvent) else "anchor '&"
@@ -112,7 +112,7 @@ def _node(event: Any, events: Iterator[Any], location: str, depth: int) -> Any:
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             children.append(_node(event, events, location, depth + 1))
         return children
-    mapping: dict[str, Any] = {}
+    mapping: dict[str, object] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = _node(event, events, location, depth + 1)
         if not isinstance(key, str):
@@ -125,7 +125,7 @@ def _node(event: Any, events: Iterator[Any], location: str, depth: int) -> Any:
     return mapping
 
 
-def _scalar(event: Any, location: str) -> Any:
+def _scalar(event: Any, location: str) -> object:
     text: str = event.value
     if not event.implicit[0]:
         return text

@@ -88,7 +88,7 @@ def expand(loaded: LoadedJob) -> Plan:
     return _told_apart(loaded, cells, contents)
 
 
-def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, Any]]) -> Plan:
+def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, object]]) -> Plan:
     """The plan, each cell with its id; raises InputError for two cells of one content."""
     texts, named = [], []
     first_cells: dict[str, Cell] = {}
@@ -133,7 +133,7 @@ def spec_hash(plan: Plan) -> str:
     return hashlib.sha256("\n".join(plan.contents).encode()).hexdigest()
 
 
-def choices(plan: Plan) -> dict[str, list[Any]]:
+def choices(plan: Plan) -> dict[str, list[object]]:
     """Keys in which the cells differ: dotted key to one value a cell, of every key that sweep or cases set.
 
     Lists of names stay lists; every other value is as `Cell.keys` print it, a span of years ``2010 to 2019``.
@@ -149,14 +149,14 @@ def choices(plan: Plan) -> dict[str, list[Any]]:
     return choices_by_key
 
 
-def _value_at(block: Any, parts: Parts) -> Any:
+def _value_at(block: object, parts: Parts) -> object:
     """Value of a job's key, defaults filled in; None where a block above it is not there."""
     for part in parts:
         block = block.get(part) if isinstance(block, Mapping) else getattr(block, part, None)
     return block.model_dump(mode="json") if isinstance(block, BaseModel) else block
 
 
-def _shown(value: Any, sources: Mapping[str, str]) -> Any:
+def _shown(value: object, sources: Mapping[str, str]) -> object:
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         return list(value)
     if isinstance(value, tuple):
@@ -164,12 +164,12 @@ def _shown(value: Any, sources: Mapping[str, str]) -> Any:
     return _printable(value, sources)
 
 
-def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:
+def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, object]]:
     """Cases with dotted keys throughout: nested mappings are flattened down to the model's plain values."""
-    cases: dict[str, dict[str, Any]] = {}
+    cases: dict[str, dict[str, object]] = {}
     for name, case in loaded.job.cases.items():
         location = f"{loaded.path}: cases.{name}"
-        flat: dict[str, Any] = {}
+        flat: dict[str, object] = {}
         for key, value in _flatten(case, ""):
             if key in flat:
                 raise InputError(f"'{key}' is given twice", where=location, remedy="keep one of the two")
@@ -179,7 +179,7 @@ def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:
     return cases
 
 
-def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _flatten(value: object, key: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict) and (value or not key):
         for name, entry in value.items():
             yield from _flatten(entry, f"{key}.{name}".lstrip("."))
@@ -187,7 +187,7 @@ def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, object]]) -> None:
     sweep = loaded.job.sweep
     for key, values in sweep.items():
         location = f"{loaded.path}: sweep.{key}"
@@ -218,12 +218,12 @@ def _check_varies(key: str, *, where: str) -> None:
 
 
 def _variants(
-    loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    loaded: LoadedJob, cases: Mapping[str, Mapping[str, object]]
+) -> Iterator[tuple[dict[str, str], dict[str, object]]]:
     """Printable keys and plain data of every cell."""
     sweep = loaded.job.sweep
     base = {key: value for key, value in loaded.data.items() if key not in ("sweep", "cases")}
-    named_cases: list[tuple[dict[str, str], Mapping[str, Any]]] = [
+    named_cases: list[tuple[dict[str, str], Mapping[str, object]]] = [
         ({"case": name}, case) for name, case in cases.items()
     ] or [({}, {})]
     for case_keys, case in named_cases:
@@ -241,10 +241,10 @@ def _label(keys: Mapping[str, str]) -> str:
     return ", ".join(value if key == "case" else f"{key}={value}" for key, value in keys.items())
 
 
-def _class_of_split(value: Any, values: list[Any]) -> str:
+def _class_of_split(value: object, values: list[object]) -> str:
     """``coastal: high`` for a class of a split, where that tells it from the other values; else empty."""
 
-    def short(entry: Any) -> str:
+    def short(entry: object) -> str:
         return (
             f"{entry['by']}: {entry['pairs']}"
             if isinstance(entry, dict) and {"by", "pairs"} <= set(entry)
@@ -255,7 +255,7 @@ def _class_of_split(value: Any, values: list[Any]) -> str:
     return name if name and sum(short(one) == name for one in values) == 1 else ""
 
 
-def _printable(value: Any, sources: Mapping[str, str]) -> str:
+def _printable(value: object, sources: Mapping[str, str]) -> str:
     """``edu+tech`` for lists, ``k=v,k=v`` for mappings, ``none`` for empty ones, ``default`` for null."""
     if value is None:
         return "default"
@@ -266,12 +266,12 @@ def _printable(value: Any, sources: Mapping[str, str]) -> str:
     return sources.get(value, value) if isinstance(value, str) else json.dumps(value)
 
 
-def _content(job: Job) -> dict[str, Any]:
+def _content(job: Job) -> dict[str, object]:
     """Content of a cell that decides what is computed."""
     return job.model_dump(mode="json", exclude=set(_FIXED))
 
 
-def _as_written(content: dict[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+def _as_written(content: dict[str, Any], sources: Mapping[str, str]) -> dict[str, object]:
     """Content with its sources as written: no machine's paths."""
     for key in ("panel", "pair_table"):
         block = content[key]
@@ -280,7 +280,7 @@ def _as_written(content: dict[str, Any], sources: Mapping[str, str]) -> dict[str
     return content
 
 
-def _canonical(content: Mapping[str, Any]) -> str:
+def _canonical(content: Mapping[str, object]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

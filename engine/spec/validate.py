@@ -37,7 +37,7 @@ _COMPLETE = ("missing", "extra_forbidden", "value_error")
 
 def validate(
     model: type[Model],
-    document: Mapping[str, Any],
+    document: Mapping[str, object],
     *,
     file: str,
     written_in: Mapping[Keys, str] | None = None,
@@ -96,7 +96,7 @@ def all_problems(
     )
 
 
-def _by_key(errors: list[ErrorDetails], document: Mapping[str, Any], model: type[Block]) -> Problems:
+def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: type[Block]) -> Problems:
     """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
     grouped: dict[Keys, list[ErrorDetails]] = {}
     for error in errors:
@@ -116,7 +116,7 @@ def _by_key(errors: list[ErrorDetails], document: Mapping[str, Any], model: type
     return problems
 
 
-def _lookup(location: Keys, document: Any) -> tuple[Keys, Any]:
+def _lookup(location: Keys, document: Any) -> tuple[Keys, object]:
     """The part of a pydantic location that exists in the data (the rest names types), and its value."""
     keys: list[str | int] = []
     for part in location:
@@ -158,7 +158,7 @@ def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:
     return next((written_in[prefix] for prefix in nearest if prefix in written_in), file)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     return shown(repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -42,7 +42,7 @@ class SavedJob:
     folder: Path
     manifest: dict[str, Any]
     frames: dict[str, pd.DataFrame]
-    validation: dict[str, Any]
+    validation: dict[str, object]
 
     def figures(self) -> list[tuple[str, str, bytes]]:
         """Title, text and PNG of each figure that was drawn."""
