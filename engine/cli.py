@@ -103,7 +103,7 @@ def run(
     overrides: Sets = None,
 ) -> None:
     """Run job files, or what is left of them, and write tables, figures and Parquet files."""
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
 
     words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
@@ -205,13 +205,13 @@ def logs(
 
 
 def _show(results: Results, seconds: float) -> None:
-    """Warnings, table and a line on what a job did; cells of which the same is to be said are counted."""
-    labels = [f"{cell['label']}: " for cell in results.manifest["cells"]]
-    by_text: dict[str, list[str]] = {}
-    for warning in results.manifest["warnings"]:
-        label = next((label for label in labels if warning.startswith(label)), "")
-        by_text.setdefault(warning.removeprefix(label), []).append(warning)
-    for same in by_text.values():
+    """Warnings, table and a line on what a job did; cells with the same warning are counted."""
+    by_note: dict[str, list[str]] = {}
+    codes, texts = results.manifest["warning_codes"], results.manifest["warnings"]
+    for stored, text in zip(codes, texts, strict=True):
+        note = stored["values"]["note"] if stored["code"] == "of_cell" else stored
+        by_note.setdefault(repr(note), []).append(text)
+    for same in by_note.values():
         more = f" (and {len(same) - 1} more of its cells)" if len(same) > 1 else ""
         terminal.err.print(f"warning: {same[0]}{more}")
     table = results.folder / "table.txt" if results.folder else None
@@ -315,11 +315,12 @@ def policy_text(
     ] = "pilots",
 ) -> None:
     """Count policy instruments in documents and write an index of each kind by city and year."""
+    from engine.report.language.wording import ENGLISH
     from engine.stages.policy_text import write_policy_text
 
     done = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
     for note in done.notes:
-        terminal.err.print(f"warning: {note}")
+        terminal.err.print(f"warning: {ENGLISH.note(note)}")
     terminal.out.print(f"policy-text: {done.line}, written to {out}")
 
 

@@ -283,6 +283,7 @@ def _named(plan: Plan) -> Iterator[None]:
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
+    from engine.report.language.wording import ENGLISH
     from engine.stages.curve_run import curve_frame
     from engine.stages.findings import findings
     from engine.stages.frames import estimates_frame, event_study_frame
@@ -318,7 +319,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
             place,
             (*inferred.notes, *curve_notes, *code_notes()),
         ),
-        validation=data[0].validation.to_dict(),
+        validation=data[0].validation.to_dict(ENGLISH.note),
     )
 
 
@@ -346,7 +347,7 @@ def _estimate_pass(place: Machine, one: Prepared) -> list[Estimated]:
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
     """Write the files of a job into its folder."""
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
     from engine.stages.output import write_results
 
     frames = {
@@ -387,7 +388,7 @@ def report(
 
     Raises `InputError` where no job of the folder can be reported.
     """
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
     from engine.stages.report import write_report
 
     problems: list[Exception] = []

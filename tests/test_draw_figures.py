@@ -9,7 +9,7 @@ import pytest
 from designs import JOBS, SMALL
 
 import engine
-from engine.report.words import ENGLISH, words_of
+from engine.report.language.wording import ENGLISH, words_of
 from engine.stages import output
 from engine.stages.report import write_report
 

@@ -26,6 +26,7 @@ from engine.cities.panel import CityPanel
 from engine.cities.panel_grid import Grid
 from engine.cities.validation import Validation, validate
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables.alike import Rule
 from engine.tables.arithmetic import parse
 from engine.tables.missing import Code
@@ -138,10 +139,7 @@ def prepare(
         dropped=dropped,
         static=tuple(static),
         warnings=warnings,
-        notes=[
-            *grid.notes,
-            *([f"{grid.n_blank} rows without city and year were passed over"] * bool(grid.n_blank)),
-        ],
+        notes=[*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)],
     )
 
 
@@ -184,17 +182,17 @@ def _spread(values: Array, name: str, grid: Grid) -> Array:
     return np.broadcast_to(first, values.shape)
 
 
-def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[str]:
+def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[Note]:
     """Arithmetic that reads a column of the file where a canonical column of that name is something else."""
     reached = dict.fromkeys(name for wanted in values for name in (wanted, *grid.canonical_inputs(wanted)))
     return [
-        f"{name} reads column '{other}' of the file, not the canonical {other} ({grid.text(other)})"
+        Note.of("column_shadowed", column=name, other=other, expression=grid.text(other))
         for name in reached
         for other in grid.shadowed(name)
     ]
 
 
-def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], grid: Grid) -> list[str]:
+def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], grid: Grid) -> list[Note]:
     """Deflate in place; returns warnings."""
     key = "panel.deflate"
     for name in deflate.columns:
@@ -242,24 +240,19 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
 
 def _price_warnings(
     lost: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
-) -> list[str]:
+) -> list[Note]:
     """City-years lost for want of a price, and arithmetic that may have been meant in constant prices."""
     out = []
     if lost.any():
         cities = [grid.units[unit] for unit in np.flatnonzero(lost.any(axis=1))]
-        more = ", ..." if len(cities) > _SHOWN else ""
+        shown, year = shortened(cities, _SHOWN), deflate.base_year
         out.append(
-            f"{lost.sum()} of {lost.size} city-years have no price level of their year or of "
-            f"{deflate.base_year}, so that deflated columns are missing there: "
-            f"{', '.join(cities[:_SHOWN])}{more}"
+            Note.of("prices_missing", count=int(lost.sum()), total=lost.size, base_year=year, cities=shown)
         )
     for name in moving:
         current = sorted(grid.canonical_inputs(name) & set(concerned))
         if name not in concerned and current:
-            out.append(
-                f"{name} is computed from {current[0]} in current prices; if constant prices are "
-                f"meant, list {name} under panel.deflate.columns"
-            )
+            out.append(Note.of("current_prices", column=name, input=current[0]))
     return out
 
 
@@ -330,7 +323,7 @@ def _refuse_unknown(
             )
 
 
-def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[str]:
+def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[Note]:
     """Years of adoption so far from the sample that they may be mistyped."""
     out = []
     for name in year_columns:
@@ -338,10 +331,11 @@ def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[str]:
         far = (year > panel.years[-1] + _FAR) | (year < panel.years[0] - _FAR)
         if far.any():
             unit = int(np.argmax(far))
-            out.append(
-                f"{name} of {panel.units[unit]} is {year[unit]:.0f}, more than {_FAR} years from the sample "
-                f"({far.sum()} such in all): is it mistyped?"
-            )
+            note = Note.of(
+                "adoption_far", column=name, city=panel.units[unit], year=int(year[unit]), distance=_FAR,
+                count=int(far.sum()),
+            )  # fmt: skip
+            out.append(note)
     return out
 
 

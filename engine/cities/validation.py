@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
+from engine.notes import Note, note_record, notes_record, shortened
 
 JUMP = 20.0  # a factor between two years that smells of a changed unit
 _SHOWN, _LISTED = 3, 20
@@ -57,11 +58,10 @@ class DroppedCity:
     n_more_columns: int
 
     @property
-    def reason(self) -> str:
-        """In words: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
-        plural = "s" if self.n_more_columns > 1 else ""
-        more = f" (and {self.n_more_columns} more column{plural})" if self.n_more_columns else ""
-        return f"{self.column} missing in {year_ranges(self.years)}{more}"
+    def reason(self) -> Note:
+        """Note: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
+        more = [Note.of("more_columns", count=self.n_more_columns)] * bool(self.n_more_columns)
+        return Note.of("column_missing", column=self.column, years=year_ranges(self.years), more=more)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Validation:
     dropped : tuple of DroppedCity
     filled : mapping of str to mapping of str to tuple of int
         Column to city to the years that were interpolated.
-    warnings, notes : tuple of str
+    warnings, notes : tuple of Note
         What should be looked at, and what is worth knowing.
     """
 
@@ -104,18 +104,20 @@ class Validation:
     same_place: tuple[tuple[str, ...], ...]
     dropped: tuple[DroppedCity, ...]
     filled: Mapping[str, Mapping[str, tuple[int, ...]]]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Note, ...]
+    notes: tuple[Note, ...]
     n_duplicates: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None."""
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, Any]:
+        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
         plain: dict[str, Any] = _plain(asdict(self))
         for entry, city in zip(plain["dropped"], self.dropped, strict=True):
-            entry["reason"] = city.reason
-        return plain
+            entry |= note_record("reason", city.reason, worded)
+        return (
+            plain | notes_record("warning", self.warnings, worded) | notes_record("note", self.notes, worded)
+        )
 
-    def lines(self) -> list[str]:
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
         out = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
@@ -131,10 +133,10 @@ class Validation:
             )
         if self.dropped:
             out += ["", f"dropped cities ({len(self.dropped)}):"]
-            out += [f"  {city.city}: {city.reason}" for city in self.dropped[:_LISTED]]
+            out += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
             out += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
-        out += [f"warning: {text}" for text in self.warnings]
-        return out + [f"note: {text}" for text in self.notes]
+        out += [f"warning: {worded(warning)}" for warning in self.warnings]
+        return out + [f"note: {worded(note)}" for note in self.notes]
 
 
 def validate(
@@ -147,8 +149,8 @@ def validate(
     n_marked: Mapping[str, int],
     dropped: Sequence[DroppedCity] = (),
     static: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    warnings: Sequence[Note] = (),
+    notes: Sequence[Note] = (),
 ) -> Validation:
     """Look a finished panel over.
 
@@ -160,7 +162,7 @@ def validate(
         What preparation knows: see the fields of `Validation` and `ColumnReport`.
     static : sequence of str
         Columns that are constant in a city by nature.
-    warnings, notes : sequence of str
+    warnings, notes : sequence of Note
         Of the preparation; those found here are appended.
     """
     warnings, notes = list(warnings), list(notes)
@@ -169,28 +171,24 @@ def validate(
         values = panel.values[name]
         moving = _varies(values)
         if not moving.any():
-            notes.append(f"{name} does not vary over time in any city")
+            notes.append(Note.of("constant_everywhere", column=name))
             continue
         if _equal_rows(values):
-            notes.append(f"{name} is the same in every city")
+            notes.append(Note.of("equal_everywhere", column=name))
             continue
         still = tuple(panel.units[i] for i in np.flatnonzero(~moving & ~np.isnan(values).all(axis=1)))
         if still:
             constant[name] = still
-            warnings.append(f"{name} does not vary over time in {_some(still, 'city', 'cities')}")
+            cities = shortened(still, _SHOWN)
+            warnings.append(Note.of("constant_cities", column=name, count=len(still), cities=cities))
         groups = _identical(values, moving, panel.units)
         if groups:
             identical[name] = groups
-            cities = [
-                " = ".join(group[:_SHOWN]) + (" = ..." if len(group) > _SHOWN else "") for group in groups
-            ]
-            warnings.append(
-                f"{name} has identical series in {_some(cities, 'group of cities', 'groups of cities')}: "
-                "their synchronization in it is infinite"
-            )
+            equal = shortened([" = ".join(shortened(group, _SHOWN)) for group in groups], _SHOWN)
+            warnings.append(Note.of("identical_series", column=name, count=len(groups), groups=equal))
         warnings.extend(_jumps(name, values, panel))
     same_place = _same_place(panel)
-    warnings.extend(f"{' and '.join(group)} are at one place (equal coordinates)" for group in same_place)
+    warnings.extend(Note.of("one_place", cities=group) for group in same_place)
     reports = tuple(
         _report(name, panel, text=texts[name], missing_share=missing_shares[name], n_marked=n_marked[name])
         for name in panel.values
@@ -258,7 +256,7 @@ def _identical(values: Array, moving: Any, units: Sequence[str]) -> tuple[tuple[
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
+def _jumps(name: str, values: Array, panel: CityPanel) -> list[Note]:
     """Year-to-year factors above `JUMP` in columns without negative values (a rate may do what it likes)."""
     if np.fmin.reduce(values, axis=None) < 0:
         return []
@@ -269,11 +267,11 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
     if not count:
         return []
     unit, year = np.argwhere(jump)[0]
-    return [
-        f"{name} changes by more than a factor of {JUMP:g} within a year {count} time{'s' * (count > 1)}, "
-        f"first in {panel.units[unit]} from {before[unit, year]:g} in {panel.years[year]} to "
-        f"{after[unit, year]:g} in {panel.years[year + 1]}: is the unit the same?"
-    ]
+    note = Note.of(
+        "jumps", column=name, factor=JUMP, count=count, city=panel.units[unit], year=panel.years[year],
+        next_year=panel.years[year + 1], before=float(before[unit, year]), after=float(after[unit, year]),
+    )  # fmt: skip
+    return [note]
 
 
 def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
@@ -288,12 +286,6 @@ def _filled(mask: Any, panel: CityPanel) -> dict[str, tuple[int, ...]]:
         panel.units[unit]: tuple(panel.years[year] for year in np.flatnonzero(mask[unit]))
         for unit in np.flatnonzero(mask.any(axis=1))
     }
-
-
-def _some(items: Sequence[str], one: str, many: str) -> str:
-    """``5 cities (A, B, C, ...)``."""
-    dots = ", ..." if len(items) > _SHOWN else ""
-    return f"{len(items)} {one if len(items) == 1 else many} ({', '.join(items[:_SHOWN])}{dots})"
 
 
 def _plain(value: Any) -> Any:

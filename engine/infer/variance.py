@@ -23,6 +23,7 @@ from engine.arrays import Array
 from engine.estimate.fit import Fit
 from engine.infer.guard import guarded_covariances
 from engine.infer.summary import t_ratio
+from engine.notes import Note
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Covariance:
         NaN in rows whose coefficient a leave-one-out sample does not identify.
     dof : int
         Degrees of freedom of the t distribution.
-    note : str
-        What a reader should know; empty if nothing.
+    notes : tuple of Note
+        For a reader of these errors.
     """
 
     kind: str
     matrix: Array
     dof: int
-    note: str = ""
+    notes: tuple[Note, ...] = ()
 
     @property
     def std_error(self) -> Array:
@@ -120,22 +121,19 @@ def _two_way(fit: Fit, own: Array, reverse: Array) -> Covariance:
     """
     smallest = min(fit.n_first, fit.n_second)
     if smallest < 2:
-        note = "one city stands first, or second, in every pair: two-way errors need two clusters each way"
-        return Covariance("city", np.full_like(own, np.nan), 0, note)
+        return Covariance("city", np.full_like(own, np.nan), 0, (Note("one_city_in_every_pair"),))
     meat = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - own
-    matrix, note = meat * _clusters(smallest) * _parameters(fit, fit.n_parameters_city), ""
+    matrix = meat * _clusters(smallest) * _parameters(fit, fit.n_parameters_city)
     negative = np.diag(matrix) < 0
+    notes: tuple[Note, ...] = ()
     if negative.any():
         values, vectors = np.linalg.eigh(matrix)
         clipped = (vectors * np.maximum(values, 0.0)) @ vectors.T
         before, after = np.diag(matrix), np.diag(clipped)
         back = np.sqrt(np.where(negative | (after <= 0), 1.0, before / np.where(after > 0, after, 1.0)))
         matrix = clipped * np.outer(back, back)
-        note = (
-            f"the variance is negative for {_listed(fit, negative)}; negative eigenvalues of the covariance are set "
-            "to zero, and the other terms keep their own variances"
-        )
-    return Covariance("city", matrix, smallest - 1, note)
+        notes = (Note.of("variance_negative", terms=_terms(fit, negative)),)
+    return Covariance("city", matrix, smallest - 1, notes)
 
 
 def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
@@ -146,17 +144,12 @@ def _dyadic(fit: Fit, own: Array, reverse: Array) -> Covariance:
     city = fit.city_first + fit.city_second
     factor = dyadic_factor(fit)
     matrix, replaced = guarded_covariances(city.T @ city, own + reverse)
-    note = ""
-    if replaced.any():
-        note = (
-            f"the variance is not positive for {_listed(fit, replaced)}; the city sums without the subtraction are "
-            "shown there, and there alone"
-        )
-    return Covariance("dyadic", matrix * factor, fit.n_units - 1, note)
+    notes = (Note.of("variance_not_positive", terms=_terms(fit, replaced)),) if replaced.any() else ()
+    return Covariance("dyadic", matrix * factor, fit.n_units - 1, notes)
 
 
-def _listed(fit: Fit, chosen: Any) -> str:
-    return ", ".join(np.array(fit.names)[chosen])
+def _terms(fit: Fit, chosen: Any) -> list[str]:
+    return [str(name) for name in np.array(fit.names)[chosen]]
 
 
 def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
@@ -164,8 +157,8 @@ def _jackknife(fit: Fit, own: Array, reverse: Array) -> Covariance:
     step = fit.without_city - fit.estimate
     unidentified = np.isnan(step).any(axis=1)
     matrix = (used - 1) / used * (step.T @ step)
-    note = ""
+    notes: tuple[Note, ...] = ()
     if unidentified.any():
-        lost = _listed(fit, np.isnan(step).any(axis=0))
-        note = f"{int(unidentified.sum())} leave-one-city-out samples do not identify {lost}"
-    return Covariance("jackknife", matrix, used - 1, note)
+        terms = _terms(fit, np.isnan(step).any(axis=0))
+        notes = (Note.of("leave_out_unidentified", count=int(unidentified.sum()), terms=terms),)
+    return Covariance("jackknife", matrix, used - 1, notes)

@@ -12,8 +12,8 @@ from engine.errors import InputError
 from engine.estimate.matching import MEASURES
 from engine.report.figures import figure_style, in_lines
 from engine.report.grid import Entry, Row, Table
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.tables import number
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,9 +18,9 @@ from engine.errors import InputError
 from engine.report.adopters import with_tests_withheld
 from engine.report.figures import figure_style, heading
 from engine.report.grid import Entry, Row, Table
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.reading import LEVEL
 from engine.report.tables import ERROR_LABELS, check_estimates, number
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.tables import check_estimates, number
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def event_study_figure(
         axes.plot([base], [0.0], **dot, **hollow)
         axes.set_xticks(years, _event_labels(years, binned=binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        effect = words("Effect on {outcome}", outcome=words.known(outcome)) if outcome else words("Effect")
+        effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
         axes.set(xlabel=words.known(xlabel), ylabel=in_lines(effect, 3.6))
         _legend(figure, axes)
     return figure

@@ -10,9 +10,9 @@ import pandas as pd
 
 from engine.report.balance import balance_table
 from engine.report.grid import Entry, Row, Table
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.reading import LEVEL, adjective, within
 from engine.report.tables import ERROR_LABELS, number
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 # Staiger and Stock (1997): a first-stage F below ten makes 2SLS with one instrument unreliable.
 STRONG = 10.0

@@ -14,8 +14,8 @@ from math import ceil
 from typing import Literal
 
 from engine.characters import spreadsheet_cell, visible
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.markup import escape
-from engine.report.words import ENGLISH, Words
 
 Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
 

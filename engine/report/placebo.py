@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from engine.report.figures import figure_style, in_lines
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.tables import number
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from engine.report.adopters import adopter_sentences, has_few_adopters
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.tables import check_estimates, ordered_terms
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 LEVEL = 0.05
 _UNDER = {

@@ -13,7 +13,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.report.adopters import adopter_notes, with_tests_withheld
 from engine.report.grid import Entry, Row, Table
-from engine.report.words import ENGLISH, Words, columns_phrase
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 
 __all__ = ["ERROR_LABELS", "Table", "check_estimates", "number", "ordered_terms", "regression_table"]
 
@@ -232,14 +232,16 @@ def _setting_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
                 _SYNCHRONIZATION.strip(),
                 [value.removeprefix(_SYNCHRONIZATION) for value in values],
             )
-        printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
+        printed = {value: _wrapped(_setting(key, value, words)) for value in dict.fromkeys(values)}
         long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
         entries = (Entry(marks.get(value, printed[value]), value) for value in values)
         label = words.known(name)
         rows.append(Row("setting", label, tuple(entries)))
         if marks:
-            listed = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
+            listed = words(", ").join(
+                f"{mark} {_setting(key, value, words)}" for value, mark in marks.items()
+            )
             notes.append(words("{name}: {values}.", name=label, values=listed))
     return rows, notes
 
@@ -276,10 +278,14 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         )
 
 
+def _setting(key: str, value: str, words: Words) -> str:
+    return words.outcome(value) if key == "outcome" else words.known(value)
+
+
 def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     outcomes: dict[str, list[int]] = {}
     for place, outcome in enumerate(sheet.column("outcome"), start=1):
-        outcomes.setdefault(words.known(str(outcome)), []).append(place)
+        outcomes.setdefault(words.outcome(str(outcome)), []).append(place)
     if len(outcomes) == 1:
         yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.notes import Note
 from engine.pairs.design import Design, PanelDesign
 from engine.pairs.gravity import PairSample
 from engine.spec import Job
@@ -12,9 +13,9 @@ from engine.stages.load_data import CityData, PairData
 
 @dataclass(frozen=True)
 class Step:
-    """One filter: its name, and the pairs and pair-years that passed it."""
+    """One filter: a note that names it, and the pairs and pair-years that passed it."""
 
-    step: str
+    step: Note
     pairs: int
     rows: int
 
@@ -26,22 +27,23 @@ def filter_steps(
     if isinstance(data, PairData):
         return (
             Step(
-                "pairs of the table",
+                Note("table_pairs"),
                 data.validation.n_pairs,
                 data.validation.n_rows,
             ),
         )
     assert sample is not None
     years = data.panel.n_years
-    steps = [Step(f"all pairs of {sample.n_units} units", sample.n_pairs, sample.n_pairs * years)]
+    steps = [Step(Note.of("all_pairs", count=sample.n_units), sample.n_pairs, sample.n_pairs * years)]
     if job.pairs.exclude == "both_treated":
-        steps.append(Step("both-treated pairs excluded", sample.n_eligible, sample.n_eligible * years))
+        steps.append(Step(Note("both_treated_excluded"), sample.n_eligible, sample.n_eligible * years))
     if sample.n_kept is not None:
-        steps.append(Step("gravity above its median", sample.n_kept, sample.n_kept * years))
+        steps.append(Step(Note("gravity_above_median"), sample.n_kept, sample.n_kept * years))
     if isinstance(design, PanelDesign) and design.split is not None and job.pairs.split is not None:
         n = design.split.n_pairs
-        steps.append(Step(f"{job.pairs.split.pairs} in {job.pairs.split.by}", n, n * years))
+        name = Note.of("split_class", part=job.pairs.split.pairs, column=job.pairs.split.by)
+        steps.append(Step(name, n, n * years))
     if isinstance(design, PanelDesign) and design.matches is not None:
         matched = design.matches
-        steps.append(Step("matched", len(matched.code), int((matched.weights > 0).sum())))
+        steps.append(Step(Note("matched"), len(matched.code), int((matched.weights > 0).sum())))
     return tuple(steps)

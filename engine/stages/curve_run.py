@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from engine.infer.curve_significance import joint_tests
 from engine.infer.summary import n_assignments
+from engine.notes import Note
 from engine.pairs.design import PanelDesign
 from engine.stages.estimation import Estimated
 from engine.stages.inference.draw_collector import Inferred
@@ -26,7 +27,7 @@ COLUMNS = ("job", "term", "statistic", "observed", "p_value", "mc_error", "reps"
 
 def curve_frame(
     job: str, passes: Sequence[tuple[Prepared, list[Estimated]]], inferred: Inferred
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """Joint permutation tests of the treatment's estimates over all cells, and what a reader should know.
 
     No rows for jobs of fewer than `CURVE` cells, and for those whose cells do not all permute the treatment.
@@ -43,9 +44,9 @@ def curve_frame(
     cells = [result.cell.id for result in results]
     if set(cells) != set(draws["cell"]):
         return nothing, ()
-    problem = _incomparable(passes)
-    if problem:
-        return nothing, (f"the curve has no joint test: {problem}",)
+    reason = _incomparable(passes)
+    if reason is not None:
+        return nothing, (Note.of("curve_untested", reason=reason),)
     observed = [
         rows.loc[rows["method"] == method, "statistic"].loc[cells].to_numpy(dtype=float)
         for method in ("permutation_coefficient", "permutation")
@@ -64,8 +65,8 @@ def curve_frame(
     return pd.DataFrame(found, columns=list(COLUMNS)), ()
 
 
-def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> str:
-    """Why a replicate is not one relabelling in all passes; empty where it is.
+def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> Note | None:
+    """Why a replicate is not one relabelling in all passes; None where it is.
 
     Words are keyed by seed, replicate and the city's place, and the cities take the sorted adoption classes in the
     order of their words. With the same cities, seed and strata the order is the same in every pass; classes that
@@ -77,23 +78,23 @@ def _incomparable(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> str:
         for result in results
     ]
     if any(block != blocks[0] for block in blocks):
-        return "its cells differ in reps, seed or strata of inference.permutation"
+        return Note("cells_differ_in_permutation")
     data = [one.shared.data for one, _ in passes]
     panels = [one.panel for one in data if isinstance(one, CityData)]
     if any(panel.units != panels[0].units for panel in panels):
-        return "its cells differ in their cities"
+        return Note("cells_differ_in_cities")
     strata = [_strata(one, blocks[0]["strata"]) for one, _ in passes]
     if any(not np.array_equal(codes, strata[0]) for codes in strata):
-        return "its cells differ in the strata of their cities, or in which of them have a gravity force"
+        return Note("cells_differ_in_strata")
     exact = _exact(passes)
     first, *others = [one.adoption for one, _ in passes if one.adoption is not None]
     for other in others:
         pairs = np.unique(np.stack([first.classes, other.classes], axis=1), axis=0)
         if (np.diff(pairs[:, 1]) < 0).any():
-            return "its cells date adoption in different orders of the cities"
+            return Note("cells_differ_in_order")
         if exact and not np.array_equal(first.classes, other.classes):
-            return "its assignments are enumerated, and its cells differ in their cohorts"
-    return ""
+            return Note("cells_differ_in_cohorts")
+    return None
 
 
 def _exact(passes: Sequence[tuple[Prepared, list[Estimated]]]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
+from engine.report.language.wording import ENGLISH
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -25,12 +26,12 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
     for one in distinct_data(prepared):
         if isinstance(one, CityData):
             yield one.source.description
-            yield from one.validation.lines()
+            yield from one.validation.lines(ENGLISH.note)
             for name, index in one.indices.items():
                 weights = ", ".join(f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True))
                 yield f"index {name}: {weights}"
         else:
-            lines = [line for line in one.validation.lines() if line not in shown]
+            lines = [line for line in one.validation.lines(ENGLISH.note) if line not in shown]
             yield from lines
             shown.update(lines)
     for group in prepared:
@@ -41,7 +42,7 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         if group.adoption is not None:
             yield "adoption: " + ", ".join(f"{year}: {n}" for year, n in group.adoption.counts().items())
         for step in group.steps:
-            yield f"{step.step}: {step.pairs:,} pairs, {step.rows:,} rows"
+            yield f"{ENGLISH.note(step.step)}: {step.pairs:,} pairs, {step.rows:,} rows"
     yield "ok"
 
 

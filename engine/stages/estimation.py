@@ -18,6 +18,7 @@ from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
 from engine.infer.variance import Covariance, covariances
+from engine.notes import Note
 from engine.pairs.design import Design
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -95,7 +96,7 @@ class Estimated:
     own: Array
     dyadic: Covariance
     absorption: Absorption | None = None
-    instrument: tuple[Instrumented, dict[str, Strength], tuple[str, ...]] | None = None
+    instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
 

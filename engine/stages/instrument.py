@@ -12,6 +12,7 @@ from engine.estimate.fit import Fit, MomentFit, Stage, fit
 from engine.estimate.instrument import Instrumented, Strength, instrumented, strength
 from engine.infer.guard import semidefinite
 from engine.infer.variance import covariances
+from engine.notes import Note
 from engine.spec import Cell
 from engine.stages.make_design import INSTRUMENT
 
@@ -43,7 +44,7 @@ def behind(
 
 def strengths(
     cell: Cell, found: Instrumented, products: list[tuple[Array, Array]]
-) -> tuple[dict[str, Strength], tuple[str, ...]]:
+) -> tuple[dict[str, Strength], tuple[Note, ...]]:
     """The instrument's strength under each kind of error that the cell prints, and what a reader should know.
 
     The instrument's coefficients in reduced form and first stage are two terms of one joint covariance, so that a
@@ -62,8 +63,8 @@ def strengths(
         without_city=np.stack([one.without_city[:, -1] for one in fits], axis=1),
     )
     own, reverse = (_crossed([sums[part][-1, -1] for sums in products]) for part in (0, 1))
-    errors = covariances(joint, own, reverse, tuple(model.errors))
-    for covariance in errors:
+    kinds = covariances(joint, own, reverse, tuple(model.errors))
+    for covariance in kinds:
         known = np.isfinite(covariance.matrix).all()
         matrix = semidefinite(covariance.matrix) if known else covariance.matrix
         out[covariance.kind] = strength(
@@ -73,7 +74,11 @@ def strengths(
             dof=covariance.dof,
             confidence=model.confidence,
         )
-    return out, tuple(f"{one.kind}: instrument: {one.note}" for one in errors if one.note)
+    return out, tuple(
+        Note.of("of_errors", errors=errors.kind, notes=[Note.of("of_instrument", note=note)])
+        for errors in kinds
+        for note in errors.notes
+    )
 
 
 def _crossed(sums: list[float]) -> Array:

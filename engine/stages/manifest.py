@@ -5,14 +5,16 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.notes import Note, and_more, distinct, note_record, notes_record, of_cell
 from engine.report.adopters import FEW
+from engine.report.language.wording import ENGLISH
 from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash
@@ -25,37 +27,22 @@ from engine.stages.prepare_passes import Prepared, distinct_data
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 
 
-_EXACT = {
-    "effects": "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within",
-    "regressors": "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined",
-}
-
-
 def make_manifest(
     plan: Plan,
     prepared: tuple[Prepared, ...],
     results: Sequence[Estimated],
     seconds: Mapping[str, float],
     place: Machine,
-    notes: Sequence[str],
+    notes: Sequence[Note],
 ) -> dict[str, Any]:
     """What was run on what, as plain JSON-able values."""
     import jax
 
     job, data = plan.loaded.job, distinct_data(prepared)
     steps = {cell.number: one.steps for one in prepared for cell in one.shared.cells}
-    warnings = [text for one in data for text in _data_warnings(one)]
+    warnings = [warning for one in data for warning in _data_warnings(one)]
     for result in results:
-        warnings += [
-            f"{result.cell.label}: {covariance.kind}: {covariance.note}"
-            for covariance in result.covariances
-            if covariance.note
-        ]
-        if result.fit.exact:
-            warnings.append(f"{result.cell.label}: {_EXACT[result.fit.exact]}")
-        if result.n_adopters is not None and result.n_adopters < FEW:
-            warnings.append(_adopter_warning(result))
-        warnings += [f"{result.cell.label}: {note}" for note in (result.instrument or ((), {}, ()))[2]]
+        warnings += [of_cell(result.cell.label, note) for note in _cell_notes(result)]
         warnings += _absorption_warnings(result)  # of all cells of a pass; it names its effects
     return {
         "job": job.job,
@@ -73,8 +60,8 @@ def make_manifest(
         "choices": choices(plan) if len(plan.cells) >= CURVE else {},
         "counts": [_counts_entry(result, steps[result.cell.number]) for result in results],
         "indices": _weights(data[0]),
-        "notes": _span_notes(prepared),
-        "warnings": list(dict.fromkeys([*warnings, *notes])),
+        **notes_record("note", _span_notes(prepared), ENGLISH.note),
+        **notes_record("warning", distinct([*warnings, *notes]), ENGLISH.note),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],
@@ -85,22 +72,22 @@ def make_manifest(
     }
 
 
-def _adopter_warning(result: Estimated) -> str:
-    """The number is what a reader must know before any standard error."""
-    return (
-        f"{result.cell.label}: adopting cities in the sample: {result.n_adopters}; with fewer than four no "
-        "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
-        "(inference.permutation) holds"
-    )
+def _cell_notes(result: Estimated) -> Iterator[Note]:
+    """Notes on a cell's errors, its fit, the number of its adopters and its instrument."""
+    for covariance in result.covariances:
+        if covariance.notes:
+            yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
+    if result.fit.exact:
+        yield Note("effects_exact" if result.fit.exact == "effects" else "regressors_exact")
+    if result.n_adopters is not None and result.n_adopters < FEW:
+        yield Note.of("few_adopters", count=result.n_adopters)
+    if result.instrument is not None:
+        yield from result.instrument[2]
 
 
-def code_notes() -> list[str]:
+def code_notes() -> list[Note]:
     """A warning where the results may come from a mixture of old and new code."""
-    if not source_changed():
-        return []
-    return [
-        "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that"
-    ]
+    return [Note("code_changed")] if source_changed() else []
 
 
 @lru_cache
@@ -108,29 +95,33 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def _data_warnings(data: CityData | PairData) -> list[str]:
+def _data_warnings(data: CityData | PairData) -> list[Note]:
     """What a reader of the results must know about the data: dropped cities first."""
     if isinstance(data, PairData):
         return list(data.validation.warnings)
     report, dropped = data.validation, data.validation.dropped
-    shown = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:3])
-    more = f" and {len(dropped) - 3} more" if len(dropped) > 3 else ""
-    lost = [f"{len(dropped)} of {report.n_cities_read} cities were dropped: {shown}{more}"] if dropped else []
-    return [*lost, *report.warnings]
+    if not dropped:
+        return list(report.warnings)
+    cities = [Note.of("dropped_city", city=city.city, reason=city.reason) for city in dropped[:3]]
+    count, more = len(dropped), and_more(len(dropped) - 3)
+    lost = Note.of("cities_dropped", count=count, total=report.n_cities_read, cities=cities, more=more)
+    return [lost, *report.warnings]
 
 
-def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
+def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
     """Over which years each outcome is standardised: with more years, earlier results are others too."""
     notes = []
     for shared in (one.shared for one in prepared):
         if isinstance(shared.data, CityData) and shared.job.outcome.synchronization:
-            first, last = shared.data.panel.years[0], shared.data.panel.years[-1]
-            early = " before the first adoption" if shared.job.outcome.window == "pre" else ""
+            early, years = shared.job.outcome.window == "pre", shared.data.panel.years
             notes.append(
-                f"standardised over the years {first} to {last}{early}: results of other spans are recomputed from "
-                "the data, not appended to these, and not comparable with them row by row"
+                Note.of(
+                    "standardised_before_adoption" if early else "standardised",
+                    first=years[0],
+                    last=years[-1],
+                )
             )
-    return list(dict.fromkeys(notes))
+    return distinct(notes)
 
 
 def _more_sources(data: Sequence[CityData | PairData]) -> list[dict[str, Any]]:
@@ -163,17 +154,15 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def _absorption_warnings(result: Estimated) -> list[str]:
+def _absorption_warnings(result: Estimated) -> list[Note]:
     """What a reader must know about rows alone in a level of an effect, and effects absorbed row by row."""
     done, out = result.absorption, []
     if result.sample.singletons:
-        effects = ", ".join(done.n_levels if done else ("pair", "year"))
-        out.append(f"{result.sample.singletons:,} rows were alone in a level of {effects} and are left out")
+        effects = list(done.n_levels if done else ("pair", "year"))
+        out.append(Note.of("rows_alone", count=result.sample.singletons, effects=effects))
     if done is not None and not done.converged:
-        out.append(
-            f"{', '.join(done.n_levels)} were not taken out to the tolerance: {done.error:.1e} of a column is left "
-            f"after {done.iterations:,} iterations"
-        )
+        effects, error = list(done.n_levels), float(done.error)
+        out.append(Note.of("effects_not_absorbed", effects=effects, error=error, iterations=done.iterations))
     return out
 
 
@@ -189,8 +178,11 @@ def _cell_entry(result: Estimated) -> dict[str, Any]:
 
 
 def _counts_entry(result: Estimated, steps: Sequence[Step]) -> dict[str, Any]:
-    entries = [{"step": step.step, "pairs": step.pairs, "rows": step.rows} for step in steps]
-    entries.append({"step": "in the regression", "pairs": result.fit.n_pairs, "rows": result.fit.n_obs})
+    last = Step(Note("in_regression"), result.fit.n_pairs, result.fit.n_obs)
+    entries = [
+        {**note_record("step", step.step, ENGLISH.note), "pairs": step.pairs, "rows": step.rows}
+        for step in (*steps, last)
+    ]
     return {
         "cell": result.cell.id,
         "label": result.cell.label,

@@ -22,10 +22,10 @@ from engine.report.figures import (
 )
 from engine.report.findings import finding_sentences, finding_tables
 from engine.report.grid import Table
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.placebo import influence_figure, influence_text, placebo_figure, placebo_text
 from engine.report.reading import reading
 from engine.report.tables import regression_table
-from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
 from engine.runtime.tracebacks import keep_traceback
 from engine.stages.finished_runs import STATE

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.page import JobSection, report_page
-from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
 from engine.stages.output import job_tables, reading_sentences, write_figures, write_tables
 from engine.stages.saved import SavedJob, saved_jobs

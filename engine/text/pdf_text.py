@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.text.optional import library
 
 _PAGE_NUMBER = re.compile(r"[\s—–\-·]*(第?\s*\d{1,4}\s*页?)[\s—–\-·]*")
@@ -19,7 +20,7 @@ _MOST_PAGES = 5_000
 _MOST_PAGE_BYTES = 10_000_000  # of one page's instructions, unpacked
 
 
-def read_pdf(path: Path) -> tuple[str, list[str]]:
+def read_pdf(path: Path) -> tuple[str, list[Note]]:
     """Lines of all pages, and a note on pages without text.
 
     Raises
@@ -49,7 +50,7 @@ def read_pdf(path: Path) -> tuple[str, list[str]]:
             where=str(path),
             remedy="run character recognition (OCR) on it, or save its text as .txt",
         )
-    notes = [f"{path.name}: no text on page {', '.join(silent)} of {len(pages)}: scanned?"] if silent else []
+    notes = [Note.of("pages_without_text", file=path.name, pages=silent, count=len(pages))] if silent else []
     lines = [line for page in pages for line in _without_page_number(page)]
     return "\n".join(lines), notes
 

@@ -10,9 +10,9 @@ from report_frames import coefficient_rows
 from strategies import run_panel
 
 import engine
+from engine.report.language.wording import words_of
 from engine.report.reading import reading
 from engine.report.tables import regression_table
-from engine.report.words import words_of
 
 
 def adopters_of(found: engine.Results, term: str = "policy") -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
@@ -162,7 +163,7 @@ def test_rows_that_end_early_within_the_file_are_as_excel_writes_them(tmp_path: 
 def test_rows_that_end_early_are_noted_with_the_first_of_them(tmp_path: Path) -> None:
     text = 'title\ncity,x,y\nunit,km\nA,1,2\n\nB,3\n"C, D",4,5\n"E\nF",6\nG,7,8\n'
     table = read_file(write(tmp_path / "a.csv", text.encode()), Layout(header=2, skip_rows=[3], key="panel"))
-    (note,) = table.notes
+    (note,) = english(table.notes)
     assert note == (
         "a.csv: 2 rows have fewer cells than the header, first row 6 with 2 of 3; what they lack is missing"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from engine.notes import Note, distinct, of_cell
 from engine.pairs.process_cache import forget_all
 from engine.runtime.execute import Machine
 from engine.spec import Job
@@ -26,7 +27,7 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
     for prepared, every in passes:
         results = [result for result in every if not result.fit.exact]
         book.notes += [
-            f"{result.cell.label}: no draws: the fit is exact, so there is no error to draw"
+            of_cell(result.cell.label, Note("fit_exact_no_draws"))
             for result in every
             if result.fit.exact and any(block is not None for _, block in result.cell.job.inference)
         ]
@@ -41,7 +42,7 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
         pd.DataFrame(book.rows, columns=list(INFERENCE)),
         pd.concat(book.draws, ignore_index=True) if book.draws else pd.DataFrame(columns=list(DRAWS)),
         pd.concat(book.influence, ignore_index=True) if book.influence else pd.DataFrame(),
-        tuple(dict.fromkeys(book.notes)),
+        tuple(distinct(book.notes)),
     )
 
 

@@ -15,6 +15,7 @@ from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
 from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
+from engine.notes import Note, of_cell
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
@@ -93,10 +94,8 @@ def bootstrap(
             )
             unknown = int((np.isnan(estimate[:, k]) & ~lost).sum())
             if unknown:
-                book.notes.append(
-                    f"{result.cell.label}: {unknown} bootstrap draws do not identify "
-                    f"'{fit.names[positions[k]]}' and are left out"
-                )
+                note = Note.of("bootstrap_unidentified", count=unknown, term=fit.names[positions[k]])
+                book.notes.append(of_cell(result.cell.label, note))
             _decomposition_rows(
                 book, result, positions[k], estimate[:, k], float(parts.node[k]), float(parts.pair[k])
             )
@@ -244,9 +243,8 @@ def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, bo
     often = missing.sum(axis=0)
     worst = int(often.argmax())
     size = int((prepared.adoption.classes == worst).sum())
-    cities = "1 city" if size == 1 else f"{size} cities"
-    book.notes.append(
-        f"{wanted.kind} bootstrap: {lost:,} of {wanted.reps:,} draws ({100 * lost / wanted.reps:.0f}%) have no city of "
-        f"some adoption cohort and are left out, so its errors and intervals hold given that every cohort is drawn; "
-        f"{prepared.adoption.years[worst]:.0f} ({cities}) is missing from {int(often[worst]):,}"
-    )
+    note = Note.of(
+        "cohorts_not_drawn", kind=wanted.kind, lost=lost, total=wanted.reps, share=100 * lost / wanted.reps,
+        year=int(prepared.adoption.years[worst]), size=size, count=int(often[worst]),
+    )  # fmt: skip
+    book.notes.append(note)

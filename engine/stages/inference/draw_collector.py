@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engine.arrays import Array, Integers
+from engine.notes import Note
 
 INFERENCE = (
     "job", "cell", "term", "method", "reps", "statistic", "p_value", "conf_low", "conf_high", "mc_error",
@@ -28,13 +29,13 @@ class Inferred:
         ``draws.parquet``.
     influence : DataFrame
         Leave-out estimates: ``cell, term, left_out, estimate, shift``.
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     rows: pd.DataFrame
     draws: pd.DataFrame
     influence: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass
@@ -45,7 +46,7 @@ class DrawCollector:
     rows: list[dict[str, Any]]
     draws: list[pd.DataFrame]
     influence: list[pd.DataFrame]
-    notes: list[str]
+    notes: list[Note]
 
     def row(self, cell: str, term: str, method: str, **values: Any) -> None:
         empty = {

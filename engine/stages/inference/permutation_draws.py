@@ -34,6 +34,7 @@ from engine.infer.summary import (
     n_assignments,
     permutation_p,
 )
+from engine.notes import Note, of_cell
 from engine.pairs.design import PanelDesign
 from engine.pairs.features import TILE
 from engine.pairs.tiles import Over, in_turn
@@ -148,7 +149,7 @@ def permute(
         tasks = [every[block] for block in blocks(ways, at_once)]
         draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
         draws = replace(draws, replicates=np.arange(ways, dtype=np.int32))  # each block counts from 0
-        book.notes.append(f"permutation: all {ways:,} assignments were enumerated, so p-values are exact")
+        book.notes.append(Note.of("permutations_enumerated", count=ways))
     else:
         draws = machine.reduce(
             permutation_draws, setting, blocks(wanted.reps, at_once), merge_draws, label="permutations"
@@ -218,11 +219,7 @@ def _permutation_rows(
         )
     lost = int(np.isnan(estimate).any(axis=1).sum())
     if lost:
-        book.notes.append(
-            f"{result.cell.label}: {lost} permutations do not identify the regression and are left out"
-        )
+        book.notes.append(of_cell(result.cell.label, Note.of("permutations_unidentified", count=lost)))
     if draws.fallback[number]:
-        book.notes.append(
-            f"{result.cell.label}: in {draws.fallback[number]} permutations the dyadic variance was not positive; "
-            "city sums without the subtraction studentise them"
-        )
+        note = Note.of("permutations_not_positive", count=int(draws.fallback[number]))
+        book.notes.append(of_cell(result.cell.label, note))
