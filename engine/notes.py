@@ -39,9 +39,9 @@ def of_cell(cell: str, note: Note) -> Note:
     return Note.of("of_cell", cell=cell, note=note)
 
 
-def shortened(names: Sequence[str], most: int) -> list[str]:
-    """The first names, and ``...`` where there are more."""
-    return [*names[:most], *["..."] * (len(names) > most)]
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """The first ``length`` names, and ``...`` where there are more."""
+    return [*names[:length], *["..."] * (len(names) > length)]
 
 
 def and_more(count: int) -> list[Note]:
@@ -54,12 +54,12 @@ def distinct(notes: Iterable[Note]) -> list[Note]:
     return list({repr(note): note for note in notes}.values())
 
 
-def note_record(name: str, note: Note, worded: Callable[[Note], str]) -> dict[str, Any]:
+def note_record(name: str, note: Note, worded: Callable[[Note], str]) -> dict[str, object]:
     """Entries ``name`` and ``name_code`` of a JSON file: the sentence, and the code and values it was made of."""
     return {name: worded(note), f"{name}_code": asdict(note)}
 
 
-def notes_record(name: str, notes: Iterable[Note], worded: Callable[[Note], str]) -> dict[str, Any]:
+def notes_record(name: str, notes: Iterable[Note], worded: Callable[[Note], str]) -> dict[str, object]:
     """Entries ``names`` and ``name_codes`` of a JSON file: lists of the same length."""
     notes = list(notes)
     return {f"{name}s": [worded(note) for note in notes], f"{name}_codes": [asdict(note) for note in notes]}
@@ -73,4 +73,4 @@ def read_note(stored: Mapping[str, Any]) -> Note:
 def _read_value(stored: Any) -> Value:
     if isinstance(stored, Mapping):
         return read_note(stored)
-    return [_read_value(item) for item in stored] if isinstance(stored, list) else stored
+    return [_read_value(element) for element in stored] if isinstance(stored, list) else stored

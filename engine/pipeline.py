@@ -312,12 +312,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock:
         influence=inferred.influence,
         findings=findings(job.job, passes, ordered) | ({"curve": curve} if len(curve) else {}),
         manifest=make_manifest(
-            plan,
-            prepared,
-            ordered,
-            clock.seconds,
-            place,
-            (*inferred.notes, *curve_notes, *code_notes()),
+            plan, prepared, ordered, clock.seconds, place, (*inferred.notes, *curve_notes, *code_notes())
         ),
         validation=data[0].validation.to_dict(ENGLISH.note),
     )

@@ -106,9 +106,9 @@ def test_what_finds_no_place_is_told() -> None:
     )
     many = pd.DataFrame({"city": [f"z{k:02d}" for k in range(12)]})
     shown = ", ".join(many["city"][:10])
-    assert join_notes(FRAME, many, **told) == [
-        f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ..."
-    ]
+    assert english(join_notes(FRAME, many, **told)) == (
+        f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ...",
+    )
 
 
 def test_cities_are_matched_as_they_are_normalised_and_merged() -> None:

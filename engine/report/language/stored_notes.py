@@ -17,8 +17,9 @@ def sentences(record: Mapping[str, Any], name: str, words: Words) -> list[str]:
     """Sentences of the notes that a file lists under ``names``."""
     texts = record.get(f"{name}s") or []
     codes = record.get(f"{name}_codes") or []
-    stored = codes if len(codes) == len(texts) else [None] * len(texts)
-    return [_sentence(note, text, words) for note, text in zip(stored, texts, strict=True)]
+    if len(codes) != len(texts):
+        codes = [None] * len(texts)
+    return [_sentence(code, text, words) for code, text in zip(codes, texts, strict=True)]
 
 
 def sentence(record: Mapping[str, Any], name: str, words: Words) -> str:
@@ -26,6 +27,7 @@ def sentence(record: Mapping[str, Any], name: str, words: Words) -> str:
     return _sentence(record.get(f"{name}_code"), record.get(name, ""), words)
 
 
-def _sentence(stored: Mapping[str, Any] | None, text: Any, words: Words) -> str:
-    known = stored is not None and stored["code"] in words.sentences
-    return words.note(read_note(stored)) if known and stored is not None else str(text)
+def _sentence(code: Mapping[str, Any] | None, text: object, words: Words) -> str:
+    if code is None or code["code"] not in words.sentences:
+        return str(text)
+    return words.note(read_note(code))

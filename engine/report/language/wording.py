@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from string import Formatter
@@ -85,21 +85,21 @@ class Words:
         return {"zh": "zh-CN"}.get(self.lang, self.lang)
 
     @cached_property
-    def _formatter(self) -> _Places:
-        return _Places(self)
+    def _formatter(self) -> _SentenceFormatter:
+        return _SentenceFormatter(self)
 
 
 @dataclass
-class _Places(Formatter):
+class _SentenceFormatter(Formatter):
     """Fills the places of a sentence: see the head of ``english.toml``."""
 
-    words: Words = field(repr=False)
+    words: Words
 
     def format_field(self, value: Any, spec: str) -> str:
         if isinstance(value, Note):
             return self.words.note(value)
         if isinstance(value, list | tuple):
-            return (spec or self.words(", ")).join(self.format_field(item, "") for item in value)
+            return (spec or self.words(", ")).join(self.format_field(element, "") for element in value)
         if isinstance(value, str):
             return self.words.in_context(value, spec) if spec else value
         if "|" in spec:
