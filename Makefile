@@ -6,7 +6,7 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 OUT := out/demo
 
-.PHONY: help install demo test test-fast test-all test-oldest test-cluster lint bench constraints clean
+.PHONY: help install demo test test-fast test-all test-oldest test-cluster lint bench keys constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,8 +58,11 @@ test-oldest:  ## a part of the tests on the oldest libraries that pyproject.toml
 test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three hosts, as root; installs both
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster -m cluster
 
-bench: $(VENV)/.installed-test  ## the paired benchmarks behind the README's claims
+bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of tests/benchmarks/README.md
 	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+keys: $(VENV)/.installed  ## write jobs/KEYS.md, the reference of the keys of job files, from the schema
+	$(BIN)/dyadid keys > jobs/KEYS.md
 
 constraints:  ## renew constraints.txt: the newest versions that work with each other on the oldest Python
 	rm -rf .venv-new && $(PYTHON) -m venv .venv-new

@@ -13,10 +13,11 @@ import typer
 
 from engine import interrupts, terminal
 from engine.errors import InputError, RunError
+from engine.job_runs import RunOptions, run_jobs
 from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 if TYPE_CHECKING:
-    from engine.pipeline import Results
+    pass
 
 app = typer.Typer(
     name="dyadid",
@@ -63,13 +64,13 @@ def plan(
     from engine.spec.cluster import profile_of
     from engine.stages.describe import cost, cost_lines, plan_lines
 
-    where, seconds = profile_of(cluster=cluster), 0.0
+    workplace, seconds = profile_of(cluster=cluster), 0.0
     for path in _found(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
         for line in plan_lines(*checked):
             terminal.out.print(line)
         seconds += cost(checked[1])
-    for line in cost_lines(seconds, where) if where else []:
+    for line in cost_lines(seconds, workplace) if workplace else []:
         terminal.out.print(line)
 
 
@@ -108,68 +109,26 @@ def run(
     words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
 
-    where = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
-    if profile is not None and where is None:
+    workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
+    if profile is not None and workplace is None:
         raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
-    paths = _found(jobs, overrides)
+    options = RunOptions(_found(jobs, overrides), out, store, fresh, overrides or [], lang, cluster, profile)
     terminal.use_compilation_cache()
     from engine import pipeline
 
-    for path in (
-        paths if len(paths) > 1 or submit else []
-    ):  # the last of them shall not fail after the first has run
-        pipeline.check(path, overrides=overrides or [])
+    if submit or len(options.paths) > 1:  # the last of them shall not fail after the first has run
+        for path in options.paths:
+            pipeline.check(path, overrides=options.overrides)
     if submit:
         from engine.stages.submit import submit_run
 
-        arguments = _again(paths, out, cluster, store, fresh, profile, lang, overrides or [])
-        sent = submit_run(where, arguments, out)
+        sent = submit_run(workplace, options.arguments(), out)
         terminal.out.print(
             f"submitted as {sent.kind} job {sent.job_id}: `dyadid status {out}` and `dyadid logs {out}` follow it",
             markup=False,
         )
         return
-    outcomes = Outcomes(out)
-    with pipeline.opened(where, out=out, performance=profile) as opened:
-        opener = terminal.announced(opened)
-        for path in paths:
-            start = time.perf_counter()
-            with outcomes.of(path):
-                with terminal.progress_shown() as progress:
-                    results = pipeline.run(
-                        path,
-                        out=out,
-                        store=store,
-                        fresh=fresh,
-                        overrides=overrides or [],
-                        progress=progress,
-                        lang=lang,
-                        opener=opener,
-                    )
-                _show(results, time.perf_counter() - start)
-                outcomes.undrawn(results)
-    if outcomes.any_done:
-        with outcomes.of(out / "report.html"):
-            page = pipeline.report(out, draw=False, lang=lang, notice=outcomes.page_notice)
-            terminal.out.print(f"report: {page}")
-    outcomes.end()
-
-
-def _again(
-    paths: list[Path],
-    out: Path,
-    cluster: Path | None,
-    store: str | None,
-    fresh: bool,
-    profile: Path | None,
-    lang: str,
-    overrides: list[str],
-) -> list[str]:
-    """The arguments of `run` once more, for the driver's job; it starts in this folder."""
-    options = {"--out": out, "--cluster": cluster, "--store": store, "--profile": profile, "--lang": lang}
-    said = [part for name, value in options.items() if value is not None for part in (name, str(value))]
-    sets = [part for one in overrides for part in ("--set", one)]
-    return [*said, *(["--fresh"] if fresh else []), *sets, "--", *map(str, paths)]  # of any name
+    run_jobs(options, workplace)
 
 
 @app.command()
@@ -192,33 +151,16 @@ def logs(
     from engine.stages.run_status import log_lines, output_lines, running, status_lines
 
     list(status_lines(folder))  # refuses a folder without runs
-    last, more = "", True
-    while more:
-        more = follow and running(folder)
+    last, running_still = "", True
+    while running_still:
+        running_still = follow and running(folder)
         for moment, line in log_lines(folder, after=last):
             terminal.out.print(line)
             last = moment
-        if more:
+        if running_still:
             time.sleep(2)
     for line in output_lines(folder):
         terminal.out.print(line)
-
-
-def _show(results: Results, seconds: float) -> None:
-    """Warnings, table and a line on what a job did; cells with the same warning are counted."""
-    by_note: dict[str, list[str]] = {}
-    codes, texts = results.manifest["warning_codes"], results.manifest["warnings"]
-    for stored, text in zip(codes, texts, strict=True):
-        note = stored["values"]["note"] if stored["code"] == "of_cell" else stored
-        by_note.setdefault(repr(note), []).append(text)
-    for same in by_note.values():
-        more = f" (and {len(same) - 1} more of its cells)" if len(same) > 1 else ""
-        terminal.err.print(f"warning: {same[0]}{more}")
-    table = results.folder / "table.txt" if results.folder else None
-    if table:
-        terminal.out.print(table.read_text(encoding="utf-8"))
-    how = "found finished in" if results.found else "written to"
-    terminal.out.print(f"{results.job}: {seconds:.1f} s, {how} {results.folder}")
 
 
 @app.command()
@@ -241,9 +183,9 @@ def draw(
     from engine.runtime.files import output_folder, write_text
     from engine.spec import find_jobs
 
-    path, *others = find_jobs([job])
-    if others:
-        raise InputError(f"{job} holds {len(others) + 1} jobs", remedy="name one job file")
+    path, *further = find_jobs([job])
+    if further:
+        raise InputError(f"{job} holds {len(further) + 1} jobs", remedy="name one job file")
     if out is not None and out.is_dir():
         raise InputError(f"{out} is a folder", where="--out", remedy="name a file, like draw.csv")
     if out is not None:
@@ -289,6 +231,14 @@ def schema() -> None:
     terminal.out.stream.write(json.dumps(job_schema(), indent=1, ensure_ascii=False) + "\n")
 
 
+@app.command()
+def keys() -> None:
+    """Print the reference of the keys of job files, in Markdown."""
+    from engine.spec.key_reference import key_reference
+
+    terminal.out.stream.write(key_reference())
+
+
 @app.command("demo-data")
 def demo_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Write the built-in data sets as files, each with a job that reads it."""
@@ -318,10 +268,10 @@ def policy_text(
     from engine.report.language.wording import ENGLISH
     from engine.stages.policy_text import write_policy_text
 
-    done = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
-    for note in done.notes:
+    indices = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
+    for note in indices.notes:
         terminal.err.print(f"warning: {ENGLISH.note(note)}")
-    terminal.out.print(f"policy-text: {done.line}, written to {out}")
+    terminal.out.print(f"policy-text: {indices.line}, written to {out}")
 
 
 def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:

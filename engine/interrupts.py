@@ -23,7 +23,7 @@ _IMPORT = "<frozen importlib"  # file name of the frames of an import that is go
 class _State:
     """State of the handlers; one a process, as signals are."""
 
-    alone = False  # the process is this command's, and may be ended at once
+    owns_process = False  # the process is this command's, and may be ended at once
     working = False
     received = 0  # the first signal
     raised = False
@@ -31,7 +31,7 @@ class _State:
 
 def install() -> None:
     """Answer signals from now on, in a process that only runs this command."""
-    _State.alone = True
+    _State.owns_process = True
     _handle()
 
 
@@ -88,7 +88,7 @@ def _handle() -> None:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     _State.received = _State.received or number
-    if _State.alone and (not _State.working or _State.raised):
+    if _State.owns_process and (not _State.working or _State.raised):
         leave_at_once()
     if _imports(frame):
         _come_again()

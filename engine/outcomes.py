@@ -84,10 +84,10 @@ def unexpected(error: Exception, folder: Path | None = None) -> str:
     """One line on an error that nobody foresaw, and where its traceback is."""
     path = keep_traceback(error, folder)
     message = (str(error).strip().splitlines() or ["(no message)"])[0][:300]
-    kept = f"the traceback is in {path}" if path else "its traceback could not be written anywhere"
+    traceback_place = f"the traceback is in {path}" if path else "its traceback could not be written anywhere"
     return (
         f"unexpected {type(error).__name__}: {message}\n"
-        f"  remedy: this is a fault of dyadid or of a library it uses; {kept}; please report it"
+        f"  remedy: this is a fault of dyadid or of a library it uses; {traceback_place}; please report it"
     )
 
 

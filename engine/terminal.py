@@ -1,4 +1,4 @@
-"""What the command shows while it works, and where it keeps compiled kernels.
+"""Progress on the terminal while the command works, and the folder of compiled kernels.
 
 Nothing that is shown can stop a computation: text that the terminal cannot show is replaced, and when the reader of
 standard output has left, or the disk behind it is full, the work goes on without it (`Stream`).
@@ -103,8 +103,8 @@ class Screen(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As `rich.console.Console.print`, of text made visible."""
-        shown = (visible(part) if isinstance(part, str) else part for part in objects)
-        super().print(*shown, **{"markup": False, "emoji": False, **options})
+        printable = (visible(part) if isinstance(part, str) else part for part in objects)
+        super().print(*printable, **{"markup": False, "emoji": False, **options})
 
 
 out = Screen(Stream("stdout"))
@@ -153,23 +153,23 @@ def progress_shown() -> Iterator[Any]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    left = TimeRemainingColumn()
+    time_left = TimeRemainingColumn()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _rate(),
-        left,
+        time_left,
     )
     with Progress(*columns, console=err, transient=True) as bars:
         known: dict[str, tuple[Any, float]] = {}
 
-        def tell(label: str, done: int, total: int) -> None:
+        def tell(label: str, n_done: int, total: int) -> None:
             label = visible(label)
-            if label not in known or done <= 1:
+            if label not in known or n_done <= 1:
                 known[label] = (bars.add_task(label, total=total, visible=False), time.perf_counter())
             task, start = known[label]
-            bars.update(task, completed=done, visible=time.perf_counter() - start > 2 and done < total)
+            bars.update(task, completed=n_done, visible=time.perf_counter() - start > 2 and n_done < total)
 
         yield tell
 
@@ -187,12 +187,12 @@ def _rate() -> Any:
 
 def announced(opener: Opener) -> Opener:
     """An opener that says once where a run computes, and where its workers can be watched."""
-    told: list[str] = []
+    announcements: list[str] = []
 
     def opened(progress: Progress) -> Machine:
         machine = opener(progress)
-        if machine.client is not None and not told:
-            told.append(machine.description)
+        if machine.client is not None and not announcements:
+            announcements.append(machine.description)
             where = f"; dashboard: {machine.dashboard}" if machine.dashboard else ""
             err.print(f"{machine.description}{where}", markup=False)
         return machine
@@ -203,16 +203,18 @@ def announced(opener: Opener) -> Opener:
 def _lines() -> Any:
     """Progress for a log: a line every half minute, of a pass that takes longer."""
     passes: dict[str, tuple[float, int]] = {}
-    told = [time.perf_counter()]
+    last_line = [time.perf_counter()]
 
-    def tell(label: str, done: int, total: int) -> None:
+    def tell(label: str, n_done: int, total: int) -> None:
         now = time.perf_counter()
-        start, before = passes.setdefault(label, (now, done))
-        if done == total:
+        start, n_first = passes.setdefault(label, (now, n_done))
+        if n_done == total:
             del passes[label]
-        elif now - told[0] >= _LINE_SECONDS and done > before:
-            told[0], rate = now, (done - before) / (now - start)
-            left = (total - done) / rate
-            err.print(f"{label}: {done:,} of {total:,}, {rate:.2g} a second, about {left:,.0f} s left")
+        elif now - last_line[0] >= _LINE_SECONDS and n_done > n_first:
+            last_line[0], rate = now, (n_done - n_first) / (now - start)
+            seconds_left = (total - n_done) / rate
+            err.print(
+                f"{label}: {n_done:,} of {total:,}, {rate:.2g} a second, about {seconds_left:,.0f} s left"
+            )
 
     return tell

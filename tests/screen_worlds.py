@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from engine.pairs.gravity import Gravity, PairSample, unit_vectors
+from engine.pairs.gravity import GravityModel, PairSample, unit_vectors
 
 
-def at(latitude: np.ndarray, longitude: np.ndarray) -> Gravity:
-    return Gravity(np.zeros(len(latitude)), unit_vectors(latitude, longitude))
+def at(latitude: np.ndarray, longitude: np.ndarray) -> GravityModel:
+    return GravityModel(np.zeros(len(latitude)), unit_vectors(latitude, longitude))
 
 
 def world(seed: int, *, n: int = 24, ties: bool = False) -> PairSample:
@@ -25,6 +25,6 @@ def world(seed: int, *, n: int = 24, ties: bool = False) -> PairSample:
         corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) / math.sqrt(3)
         away = np.repeat(corners, -(-n // 8), axis=0)[:n]
         classes = np.repeat(np.arange(8), -(-n // 8))[:n].astype(np.int32)
-        return PairSample(classes, ~np.eye(8, dtype=bool), Gravity(rng.integers(0, 2, n) * 1.0, away))
+        return PairSample(classes, ~np.eye(8, dtype=bool), GravityModel(rng.integers(0, 2, n) * 1.0, away))
     place = at(rng.uniform(-80, 80, n), rng.uniform(-180, 180, n))
-    return PairSample(classes, allowed, Gravity(rng.normal(size=n), place.unit_vector))
+    return PairSample(classes, allowed, GravityModel(rng.normal(size=n), place.unit_vector))

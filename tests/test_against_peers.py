@@ -50,8 +50,8 @@ def test_pairs_outcome_and_columns_row_by_row(table_1: reference.Sample) -> None
     """The engine's pairs, outcome, controls and treatment, before any moment is taken of them."""
     import jax
 
+    from engine.pairs.centre import standardise
     from engine.pairs.kernels import synchronization
-    from engine.pairs.map_reduce import standardise
 
     _, prepared = check(TABLE_1)
     design, units = prepared[0].design, np.array(prepared[0].shared.data.panel.units)

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine import cli, interrupts, pipeline, terminal
+from engine import interrupts, job_runs, pipeline, terminal
 from engine.cities import builtin
 from engine.errors import InputError, RunError
 from engine.notes import Note, notes_record, of_cell
@@ -96,6 +96,12 @@ def test_schema_is_json(command: Command) -> None:
     assert json.loads(out)["required"] == ["job"]
 
 
+def test_keys_are_the_key_reference(command: Command) -> None:
+    code, out, err = command("keys")
+    assert (code, err) == (0, "")
+    assert out == (JOBS / "KEYS.md").read_text(encoding="utf-8")
+
+
 def test_demo_data_are_the_builtin_data(command: Command, tmp_path: Path) -> None:
     code, out, err = command("demo-data", "demo")
     expected = {f"{name}.{ending}" for name in builtin.NAMES for ending in ("parquet", "csv", "yaml")}
@@ -132,7 +138,7 @@ def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[s
         of_cell("x=1", Note.of("few_adopters", count=3)),
     ]
     manifest = notes_record("warning", warnings, lambda note: ENGLISH.note(note)[:40])
-    cli._show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
+    job_runs.show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
     assert [" ".join(text.split()) for text in capsys.readouterr().err.split("warning: ")[1:]] == [
         "2 of 9 cities were dropped: A; B",
         "x=0: fixed effects explain the outcome e (and 4 more of its cells)",
@@ -317,7 +323,7 @@ def test_wrong_data_of_one_job_leave_the_next(
 def test_help(command: Command) -> None:
     code, out, err = command("--help")
     assert (code, err) == (0, "")
-    for name in ("check", "plan", "run", "report", "schema", "demo-data"):
+    for name in ("check", "plan", "run", "report", "schema", "keys", "demo-data"):
         assert f"\n  {name} " in out
     assert command()[0] == 2
 

@@ -366,7 +366,7 @@ def test_figure_sorts_estimates_and_marks_choices(drawn: engine.Results) -> None
     assert {name: counts[name] for name in ("12", "6", *CONTROLS)} == {
         "12": 10, "6": 10, "edu": 6, "tech": 6, "second": 2, "fd": 8, "innov": 4,
     }  # fmt: skip
-    for kind, label in (("pair", "pair (paper-style)"), ("dyadic", "dyadic-robust")):
+    for kind, label in (("pair", "pair-clustered"), ("dyadic", "dyadic-robust")):
         rows = estimates[(estimates["term"] == "policy") & (estimates["errors"] == kind)]
         assert counts[label] == (rows["p_value"] < 0.05).sum()
     for form in ("pdf", "png"):

@@ -19,7 +19,7 @@ import engine
 from engine import pipeline
 from engine.cli import main
 from engine.errors import InputError
-from engine.infer import draws, pair_shuffle, permutation, weighted
+from engine.infer import draws, pair_permutation, permuted_influences, weighted
 from engine.infer.draws import resampled_counts
 from engine.stages.inference import pass_inputs as shared
 
@@ -319,10 +319,10 @@ def test_a_directed_table_has_no_node_bootstrap(tmp_path: Path) -> None:
 
 KERNELS = {
     "threefry": draws._threefry,
-    "influences": permutation._add_influences,
+    "influences": permuted_influences.add_influences,
     "weighted product": weighted._add_products,
     "weighted influences": weighted._add_influences,
-    "shuffled pairs": pair_shuffle._of_types,
+    "shuffled pairs": pair_permutation.sums_by_label,
 }
 
 

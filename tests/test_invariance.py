@@ -17,7 +17,8 @@ from hypothesis import example, given, settings
 from strategies import KINDS, PANEL_JOB, city_panel, pair_table, run_panel, run_table, seeds, with_holes
 
 import engine
-from engine.pairs.design import PanelDesign, TableDesign
+from engine.pairs.panel_design import PanelDesign
+from engine.pairs.table_design import TableDesign
 
 ROUNDING = 1e-12
 """Relative: the same sums in another order (the bound that issue 2 sets for tilings)."""

@@ -10,7 +10,7 @@ from strategies import KINDS, run_panel
 
 import engine
 from engine.errors import InputError
-from engine.pairs.gravity import Gravity, PairSample, unit_vectors
+from engine.pairs.gravity import GravityModel, PairSample, unit_vectors
 
 KEEP = {"source": "cities.parquet", "balance": "keep"}
 
@@ -55,7 +55,7 @@ def test_the_median_is_over_the_forces_there_are(monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(1)
     mass = rng.normal(size=30)
     mass[rng.choice(30, 8, replace=False)] = np.nan
-    gravity = Gravity(mass, unit_vectors(rng.uniform(20, 45, 30), rng.uniform(90, 125, 30)))
+    gravity = GravityModel(mass, unit_vectors(rng.uniform(20, 45, 30), rng.uniform(90, 125, 30)))
     sample = PairSample(np.arange(30, dtype=np.int32) % 2, np.array([[False, True], [True, True]]), gravity)
     i, j = np.triu_indices(30, 1)
     force = gravity.ln_force(i, j)[(i % 2) + (j % 2) > 0]

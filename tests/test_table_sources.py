@@ -14,8 +14,10 @@ from engine.cities import builtin
 from engine.errors import InputError
 from engine.spec import expand, load_job
 from engine.spec.data import Panel
+from engine.stages.city_data import CityData
 from engine.stages.describe import check_lines
-from engine.stages.load_data import CityData, PairData, Reader
+from engine.stages.load_data import Reader
+from engine.stages.pair_data import PairData
 from engine.stages.prepare_passes import prepare_job
 from engine.stages.source import file_columns, read_source
 from engine.tables.read import file_hash

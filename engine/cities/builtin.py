@@ -1,6 +1,7 @@
-"""What comes with the engine: panels, one real (``euro``) and one synthetic (``china_demo``), and tables to join.
+"""Data sets that come with the engine: two panels, and tables to join.
 
-The tables are ``pilots``, real, for a panel of Chinese cities, and ``policy_demo``, synthetic, for ``china_demo``.
+The panels are ``euro``, real, and ``china_demo``, synthetic. The tables are ``pilots``, real, for a panel of
+Chinese cities, and ``policy_demo``, synthetic, for ``china_demo``.
 """
 
 from __future__ import annotations
@@ -93,16 +94,16 @@ def load(name: str, **options: int | float | bool) -> pd.DataFrame:
     return _made(name, tuple((builtin.options | options).items())).copy()
 
 
-def describe(name: str, *, where: str = "panel.source") -> str:
-    """One line on a built-in data set, asked for under a key: synthetic, or real with source and licence."""
-    return _find(name, where).description
+def describe(name: str, *, key: str = "panel.source") -> str:
+    """One line on a built-in data set that the job names under a key: synthetic, or real with source and licence."""
+    return _find(name, key).description
 
 
-def _find(name: str, where: str = "panel.source") -> _Builtin:
+def _find(name: str, key: str = "panel.source") -> _Builtin:
     if name not in _BUILTINS:
         raise InputError(
             f"there is no built-in data set '{name}'",
-            where=where,
+            where=key,
             remedy=f"use {_listed(NAMES)}, or the path of a file; to join, {_listed(TABLES)}",
         )
     return _BUILTINS[name]

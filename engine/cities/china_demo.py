@@ -60,12 +60,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, LongIntegers
+from engine.arrays import AnyArray, Array, LongIntegers
 from engine.errors import InputError
 
 FIRST_YEAR = 2010
@@ -127,7 +126,7 @@ _N_PORTS, _COASTAL_KM, _EARTH_KM = 10, 180.0, 6371.0088
 
 @dataclass(frozen=True)
 class _Cities:
-    """What does not change over the years; every array is ``[n_cities]``."""
+    """Properties of the cities that do not change over the years; every array is ``[n_cities]``."""
 
     latitude: Array
     longitude: Array
@@ -197,6 +196,11 @@ def deviation_filters(*, effect: float, years: LongIntegers, cohorts: Sequence[i
     years : int array ``[n_years]``
     cohorts : sequence of int
         Adoption years; one after the last of ``years`` has the filter of never-adopters.
+
+    Raises
+    ------
+    RuntimeError
+        Where the scaling has not converged after 500 steps, as it does for every effect in the range.
     """
     annihilator = _annihilator(years)
     never = annihilator @ _cycle_root(len(years))
@@ -209,7 +213,7 @@ def deviation_filters(*, effect: float, years: LongIntegers, cohorts: Sequence[i
         if np.abs(miss - 1).max() < 1e-10:
             return np.asarray(filters)
         scale *= np.sqrt(miss)
-    raise AssertionError(f"no filters for effect {effect} and {len(years)} years")
+    raise RuntimeError(f"the filters for effect {effect} and {len(years)} years have not converged")
 
 
 def _national_path(years: LongIntegers) -> Array:
@@ -249,8 +253,8 @@ def _places(rng: np.random.Generator, n: int) -> tuple[Array, Array, LongInteger
     n_provinces = max(2, _scaled(31, n))
     seat_latitude = rng.uniform(22.5, 45.0, n_provinces)
     seat_longitude = np.maximum(_shore(seat_latitude) - 2.0 * rng.gamma(2.0, 2.2, n_provinces), 83.0)
-    others = rng.integers(0, n_provinces, n - n_provinces)
-    province = np.sort(np.concatenate([np.arange(n_provinces), others]))
+    further = rng.integers(0, n_provinces, n - n_provinces)  # every province has one city before any has two
+    province = np.sort(np.concatenate([np.arange(n_provinces), further]))
     latitude = np.clip(seat_latitude[province] + rng.normal(0, 1.4, n), 20.2, 48.0)
     longitude = seat_longitude[province] + rng.normal(0, 1.6, n)
     west_of_the_shore = np.minimum(longitude, _shore(latitude) - rng.exponential(0.6, n))
@@ -371,13 +375,13 @@ def _frame(fixed: _Cities, years: LongIntegers, columns: dict[str, Array]) -> pd
         "city": [f"S{number:0{width}d}" for number in range(1, n + 1)],
         "province": [f"P{number:02d}" for number in fixed.province + 1],
     }
-    data: dict[str, Any] = {
+    series: dict[str, AnyArray] = {
         key: np.repeat(np.array(text, dtype=object), n_years) for key, text in names.items()
     }
-    data["year"] = np.tile(years, n)
-    data |= {key: np.repeat(values, n_years) for key, values in constant.items()}
-    data |= {key: values.ravel() for key, values in columns.items()}
-    return pd.DataFrame(data)
+    series["year"] = np.tile(years, n)
+    series |= {key: np.repeat(values, n_years) for key, values in constant.items()}
+    series |= {key: values.ravel() for key, values in columns.items()}
+    return pd.DataFrame(series)
 
 
 def _require(option: str, value: float, low: int | float, high: int | float) -> None:

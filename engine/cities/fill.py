@@ -1,4 +1,4 @@
-"""Constant prices and interior gaps: the two things done to a value before it enters the panel."""
+"""Deflation to constant prices and interpolation of interior gaps, before values enter the panel."""
 
 from __future__ import annotations
 
@@ -109,23 +109,23 @@ def fill_gaps(
     InputError
         Where ``log_linear`` meets a value that is not positive at the edge of a gap.
     """
-    known = ~np.isnan(values)
-    if known.all():
+    observed = ~np.isnan(values)
+    if observed.all():
         return values, np.zeros(values.shape, dtype=bool)
     n_years = values.shape[1]
     position = np.arange(n_years)
-    before = np.maximum.accumulate(np.where(known, position, -1), axis=1)
-    after = np.minimum.accumulate(np.where(known, position, n_years)[:, ::-1], axis=1)[:, ::-1]
-    gap = ~known & (before >= 0) & (after < n_years) & (after - before - 1 <= filling.max_gap)
+    previous = np.maximum.accumulate(np.where(observed, position, -1), axis=1)
+    following = np.minimum.accumulate(np.where(observed, position, n_years)[:, ::-1], axis=1)[:, ::-1]
+    gap = ~observed & (previous >= 0) & (following < n_years) & (following - previous - 1 <= filling.max_gap)
     row, year = np.nonzero(gap)
-    left, right = before[row, year], after[row, year]
-    start, stop = values[row, left], values[row, right]
-    share = (year - left) / (right - left)
+    start_year, stop_year = previous[row, year], following[row, year]
+    start, stop = values[row, start_year], values[row, stop_year]
+    share = (year - start_year) / (stop_year - start_year)
     if filling.method == "log_linear":
         bad = ~((start > 0) & (stop > 0))
         if bad.any():
             first = int(np.argmax(bad))
-            edge = left[first] if not start[first] > 0 else right[first]
+            edge = start_year[first] if not start[first] > 0 else stop_year[first]
             raise InputError(
                 f"log_linear filling of '{column}' in {units[row[first]]} meets "
                 f"{values[row[first], edge]:g} in {years[edge]}, which has no logarithm",
@@ -137,6 +137,6 @@ def fill_gaps(
         filled_values = start + (stop - start) * share
     sound = np.isfinite(filled_values)  # an infinite edge is reported later, not spread
     row, year = row[sound], year[sound]
-    out, filled = values.copy(), np.zeros(values.shape, dtype=bool)
-    out[row, year], filled[row, year] = filled_values[sound], True
-    return out, filled
+    complete, filled = values.copy(), np.zeros(values.shape, dtype=bool)
+    complete[row, year], filled[row, year] = filled_values[sound], True
+    return complete, filled

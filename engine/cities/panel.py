@@ -1,4 +1,4 @@
-"""CityPanel: the one immutable object between dirty data and the pair grid."""
+"""CityPanel: the immutable object between raw data and the pair grid."""
 
 from __future__ import annotations
 
@@ -75,9 +75,11 @@ class CityPanel:
     def constant(self, name: str) -> Array:
         """``[n_units]`` of a column that must not vary over the years of a city (NaN where never given)."""
         values = self.column(name)
-        known = np.isfinite(values)
-        first = np.where(known.any(axis=1), values[np.arange(len(values)), known.argmax(axis=1)], np.nan)
-        varies = known & (values != first[:, None])
+        observed = np.isfinite(values)
+        first = np.where(
+            observed.any(axis=1), values[np.arange(len(values)), observed.argmax(axis=1)], np.nan
+        )
+        varies = observed & (values != first[:, None])
         if varies.any():
             unit, year = np.argwhere(varies)[0]
             raise InputError(
@@ -87,22 +89,23 @@ class CityPanel:
             )
         return first
 
-    def label(self, column: str, *, key: str, where: str) -> tuple[str, ...]:
+    def label(self, column: str, *, key: str, source: str) -> tuple[str, ...]:
         """One label a city; raises InputError where a city has none, which would silently be a group of its own.
 
         Parameters
         ----------
         column : str
-        key, where : str
-            What needs the labels (``inference.permutation.strata``) and their place in the table, for the message.
+        key, source : str
+            The job key that needs the labels (``inference.permutation.strata``) and their place in the table, for
+            the message.
         """
         labels = self.labels[column]
-        lacking = [unit for unit, label in zip(self.units, labels, strict=True) if not label.strip()]
-        if lacking:
-            cities = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
+        unlabelled = [unit for unit, label in zip(self.units, labels, strict=True) if not label.strip()]
+        if unlabelled:
+            cities = ", ".join(unlabelled[:_SHOWN]) + (", ..." if len(unlabelled) > _SHOWN else "")
             raise InputError(
-                f"{len(lacking)} of {self.n_units} cities have no '{column}', which {key} needs: {cities}",
-                where=where,
+                f"{len(unlabelled)} of {self.n_units} cities have no '{column}', which {key} needs: {cities}",
+                where=source,
                 remedy="give every city one, or leave the cities out of the table",
             )
         return labels

@@ -8,17 +8,16 @@ city its place in the sample while an undefined one is a mistake to be shown.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags, LongIntegers
+from engine.cities.panel_request import PanelRequest
 from engine.errors import InputError
 from engine.notes import Note
 from engine.tables import cell_values as cells
-from engine.tables.alike import Rule
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, suspects
@@ -35,20 +34,15 @@ class Grid:
     ----------
     frame : DataFrame
         One row a city-year, in any order.
+    request : PanelRequest
+        Its ``columns``, ``merge_names``, ``missing`` and ``year_columns`` say how cells are read. A name inside
+        arithmetic is a column of the file where there is one, else another canonical name.
     source : str
         File, for messages.
-    columns : mapping of str to str
-        Canonical name to a column of the file, or to arithmetic. A name inside arithmetic is a column of
-        the file where there is one, else another canonical name.
-    problems : Problems, optional
-        Where what is wrong with rows, cities and years is collected, so that the cells of the columns can be
-        read too before all of it is raised; default: it is raised at once.
-    merge_names : collection of str
-        Rules by which names of cities and labels that are nearly alike are one (`engine.tables.alike`).
-    missing : mapping of str to codes
-        By column, of the file or canonical: values that mean "missing".
-    year_columns : collection of str
-        Canonical columns that hold years, missing where there is none (adoption).
+    problems : Problems
+        Collects what is wrong with rows, cities and years (no city or year column, a row without one of them, a
+        city-year twice, more city-years than fit), so that the cells of the columns can be read too before all of
+        it is raised.
 
     Attributes
     ----------
@@ -62,42 +56,25 @@ class Grid:
         Cells that said "missing" in words, by column of the file.
     notes, warnings : list of Note
         How names and years were read, and what looks wrong in them.
-
-    Raises
-    ------
-    InputError
-        No city or year column, a row without one of them, a city-year twice, more city-years than fit.
     """
 
     def __init__(
-        self,
-        frame: pd.DataFrame,
-        *,
-        source: str,
-        columns: Mapping[str, str],
-        problems: Problems | None = None,
-        merge_names: Collection[Rule] = (),
-        missing: Mapping[str, Sequence[Code]] | None = None,
-        year_columns: Collection[str] = (),
+        self, frame: pd.DataFrame, request: PanelRequest, *, source: str, problems: Problems
     ) -> None:
-        self.source, self.columns = source, columns
+        self.source, self.columns = source, request.columns
         self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
-        self._merge_names, self._year_columns = merge_names, year_columns
+        self._merge_names, self._year_columns = request.merge_names, request.year_columns
         self.marks: dict[str, int] = {}
         self.notes: list[Note] = []
         self.warnings: list[Note] = []
         self._files: dict[str, Array] = {}
         self._canonical: dict[str, Array] = {}
-        self._missing_codes = self._codes_by_column(missing or {})
-        index_problems = Problems(source) if problems is None else problems
+        self._missing_codes = {
+            self._bare(name, key="panel.missing"): codes for name, codes in request.missing.items()
+        }
         self._lay_nowhere()
-        with index_problems.collect():
+        with problems.collect():
             self._index_rows()
-        if problems is None:
-            index_problems.raise_any()
-
-    def _codes_by_column(self, missing: Mapping[str, Sequence[Code]]) -> dict[str, Sequence[Code]]:
-        return {self._bare(name, key="panel.missing"): codes for name, codes in missing.items()}
 
     def _lay_nowhere(self) -> None:
         """A grid of one cell, on which columns can be read while cities or years cannot."""
@@ -112,7 +89,7 @@ class Grid:
         """Find city and year of every row, and its place on the grid."""
         city, year = self._bare("city", key="panel"), self._bare("year", key="panel")
         problems = Problems(self.source)
-        labels, given = Labels((self._codes,), ("",)), np.zeros(len(self._frame))
+        labels, years = Labels((self._codes,), ("",)), np.zeros(len(self._frame))
         with problems.collect():
             labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
         codes = labels.codes[0]
@@ -120,28 +97,30 @@ class Grid:
         rows = self._frame[~((codes < 0) & blank_year)]
         with problems.collect():
             self._refuse_half_rows(codes, blank_year, city, year)
-            given, notes = read_years(rows[year], source=self.source)
+            years, notes = read_years(rows[year], source=self.source)
         problems.raise_any()
-        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], given.astype(np.int64), labels.names)
+        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], years.astype(np.int64), labels.names)
         self.notes += notes + labels.notes(source=self.source, place=Note.of("column", column=city))
         self.warnings += labels.warnings(source=self.source, names=Note("cities"), key="panel.merge_names")
 
-    def _refuse_half_rows(self, codes: Any, no_year: Any, city: str, year: str) -> None:
+    def _refuse_half_rows(self, codes: LongIntegers, no_year: Flags, city: str, year: str) -> None:
         no_city = codes < 0
         if (no_city & no_year).all():
             raise InputError("the table has no rows with a city and a year", where=self.source)
         half = no_city ^ no_year
         if half.any():
             row = int(np.argmax(half))
-            lacking, other = ("city", year) if no_city[row] else ("year", city)
+            absent, present = ("city", year) if no_city[row] else ("year", city)
             raise InputError(
-                f"a row has no {lacking} (its {other} is '{self._frame[other].iloc[row]}')",
+                f"a row has no {absent} (its {present} is '{self._frame[present].iloc[row]}')",
                 where=f"{self.source}: row {self._row_number(row)}",
                 remedy="fill merged cells, and remove notes and totals around the table",
             )
 
-    def _lay_rows(self, rows: pd.DataFrame, codes: Any, given: Any, units: tuple[str, ...]) -> None:
-        first, last = int(given.min()), int(given.max())
+    def _lay_rows(
+        self, rows: pd.DataFrame, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...]
+    ) -> None:
+        first, last = int(years.min()), int(years.max())
         size = len(units) * (last - first + 1)
         if size > _LARGEST:
             raise InputError(
@@ -153,24 +132,24 @@ class Grid:
         self._frame, self._codes, self.units = rows, codes, units
         self.years = tuple(range(first, last + 1))
         self._owners = [units[code] for code in codes]
-        self._place = codes * len(self.years) + (given - first)
+        self._place = codes * len(self.years) + (years - first)
         self._refuse_duplicates()
 
     def _refuse_duplicates(self) -> None:
         counts = np.bincount(self._place, minlength=len(self.units) * len(self.years))
-        twice = np.flatnonzero(counts > 1)
-        if not len(twice):
+        repeated = np.flatnonzero(counts > 1)
+        if not len(repeated):
             return
-        shown, city = [], self._bare("city", key="panel")
-        for place in twice[:3]:
+        examples, city = [], self._bare("city", key="panel")
+        for place in repeated[:3]:
             unit, year = divmod(int(place), len(self.years))
             rows = np.flatnonzero(self._place == place)[:3]
             numbers = ", ".join(str(self._row_number(row)) for row in rows)
             spellings = dict.fromkeys(visible(str(self._frame[city].iloc[row]).strip()) for row in rows)
             spelled = f", spelled {' and '.join(spellings)}" if len(spellings) > 1 else ""
-            shown.append(f"{self.units[unit]} {self.years[year]} (rows {numbers}{spelled})")
+            examples.append(f"{self.units[unit]} {self.years[year]} (rows {numbers}{spelled})")
         raise InputError(
-            f"city-years given more than once: {'; '.join(shown)} ({len(twice)} in all)",
+            f"city-years given more than once: {'; '.join(examples)} ({len(repeated)} in all)",
             where=self.source,
             remedy="keep one row a city and year",
         )
@@ -187,36 +166,36 @@ class Grid:
         return name in self.columns or name in self._frame
 
     def text(self, name: str) -> str:
-        """What a canonical column was read from: a column of the file, or arithmetic."""
+        """The column of the file, or the arithmetic, that a canonical column is read from."""
         return self.columns.get(name, name)
 
     def canonical_inputs(self, name: str) -> set[str]:
         """Canonical columns the arithmetic of a column reads, directly or through others."""
-        found: set[str] = set()
+        inputs: set[str] = set()
         if name in self.columns and self.columns[name] not in self._frame:
-            for other in self._parse(name).names:
-                if other not in self._frame:
-                    found |= {other} | self.canonical_inputs(other)
-        return found
+            for operand in self._parse(name).names:
+                if operand not in self._frame:
+                    inputs |= {operand} | self.canonical_inputs(operand)
+        return inputs
 
     def shadowed(self, name: str) -> list[str]:
         """Canonical names that the arithmetic of a column passes by for columns of the file."""
         if name not in self.columns or self.columns[name] in self._frame:
             return []
         return [
-            other
-            for other in self._parse(name).names
-            if other in self._frame and other != name and self.columns.get(other, other) != other
+            operand
+            for operand in self._parse(name).names
+            if operand in self._frame and operand != name and self.columns.get(operand, operand) != operand
         ]
 
     def file_inputs(self, name: str) -> set[str]:
         """Columns of the file a canonical column is read or computed from."""
         if self.text(name) in self._frame:
             return {self.text(name)}
-        found: set[str] = set()
-        for other in self._parse(name).names:
-            found |= {other} if other in self._frame else self.file_inputs(other)
-        return found
+        inputs: set[str] = set()
+        for operand in self._parse(name).names:
+            inputs |= {operand} if operand in self._frame else self.file_inputs(operand)
+        return inputs
 
     def label(self, name: str, *, key: str, use: str = "") -> tuple[str, ...]:
         """Text column constant in a city, one label a city, "" where there is none; the key ``use`` groups by it."""
@@ -227,10 +206,10 @@ class Grid:
             names = Note.of("labels_of_column", column=column)
             self.notes += labels.notes(source=self.source, place=names)
             self.warnings += labels.warnings(source=self.source, names=names, key="panel.merge_names")
-        given = codes >= 0
+        labelled = codes >= 0
         of_unit = np.full(len(self.units), -1, dtype=np.int64)
-        of_unit[self._codes[given]] = codes[given]
-        clash = given & (of_unit[self._codes] != codes)
+        of_unit[self._codes[labelled]] = codes[labelled]
+        clash = labelled & (of_unit[self._codes] != codes)
         if clash.any():
             row = int(np.argmax(clash))
             unit = self._codes[row]
@@ -290,7 +269,7 @@ class Grid:
 
     def _check_years(self, name: str, values: Array) -> None:
         owners = [unit for unit in self.units for _ in self.years]
-        check_years(values.ravel(), owners=owners, what=f"'{name}'", where=f"panel.columns.{name}")
+        check_years(values.ravel(), owners=owners, column=name, key=f"panel.columns.{name}")
 
     def _laid(self, values: Array) -> Array:
         laid = np.full(len(self.units) * len(self.years), np.nan)
@@ -298,12 +277,12 @@ class Grid:
         return laid.reshape(len(self.units), len(self.years))
 
     def _warn_of_codes(self, column: str, values: Array, declared: Sequence[Code]) -> None:
-        for code, where in suspects(values, declared=declared).items():
-            row = int(np.argmax(where))
+        for code, mask in suspects(values, declared=declared).items():
+            row = int(np.argmax(mask))
             owner = f" ({self._owners[row]})" if self._owners else ""
             place = f"{self._row_number(row)}{owner}"
             note = Note.of(
-                "missing_code", column=column, value=float(code), count=int(where.sum()), total=len(values), row=place,
+                "missing_code", column=column, value=float(code), count=int(mask.sum()), total=len(values), row=place,
                 key="panel.missing",
             )  # fmt: skip
             self.warnings.append(note)
@@ -311,13 +290,13 @@ class Grid:
     def _evaluate(self, name: str, expression: Expression, trail: tuple[str, ...]) -> Array:
         key = f"panel.columns.{name}"
         inputs = {}
-        for other in expression.names:
-            if other in self._frame:
-                inputs[other] = self._file(other)
-            elif other == name:
-                raise self._missing(other, key)
+        for operand in expression.names:
+            if operand in self._frame:
+                inputs[operand] = self._file(operand)
+            elif operand == name:
+                raise self._missing(operand, key)
             else:
-                inputs[other] = self._column(other, key, trail)
+                inputs[operand] = self._column(operand, key, trail)
         return expression.evaluate_over(inputs, (len(self.units), len(self.years)))
 
     def _parse(self, name: str) -> Expression:
@@ -349,13 +328,13 @@ class Grid:
         return expression.names[0]
 
     def _missing(self, name: str, key: str) -> InputError:
-        listed = ", ".join(map(str, self._frame.columns[:_SHOWN]))
-        more = len(self._frame.columns) - _SHOWN
-        tail = f" and {more} more" if more > 0 else ""
+        column_list = ", ".join(map(str, self._frame.columns[:_SHOWN]))
+        n_unlisted = len(self._frame.columns) - _SHOWN
+        tail = f" and {n_unlisted} more" if n_unlisted > 0 else ""
         return InputError(
             f"needs column '{name}', which is not in {self.source}",
             where=key,
-            remedy=f"{self._suggest(name)}map it under panel.columns; the file has {listed}{tail}",
+            remedy=f"{self._suggest(name)}map it under panel.columns; the file has {column_list}{tail}",
         )
 
     def _suggest(self, name: str) -> str:

@@ -49,5 +49,5 @@ def adoption() -> pd.DataFrame:
         "pilot_year": first["approved"].dt.year,
         "pilot_month": first["approved"].dt.month,
     }
-    rest = ("batch", "area", "document", "verified", "mapped")
-    return pd.DataFrame(columns | {_PREFIX + name: first[name] for name in rest}).reset_index(drop=True)
+    prefixed = ("batch", "area", "document", "verified", "mapped")
+    return pd.DataFrame(columns | {_PREFIX + name: first[name] for name in prefixed}).reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Coordinates as places: what two units have in common when they are at one spot of the globe."""
+"""Coordinates as places: a key that is equal for units at one spot of the globe."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def groups_at_one_place(
     units: Sequence[str], latitude: Array, longitude: Array
 ) -> tuple[tuple[str, ...], ...]:
     """Groups of two or more units at one place; units without coordinates are in none."""
-    at: dict[tuple[float, float], list[str]] = {}
+    by_place: dict[tuple[float, float], list[str]] = {}
     for unit, place in zip(units, places(latitude, longitude), strict=True):
         if not np.isnan(place).any():
-            at.setdefault(place, []).append(unit)
-    return tuple(tuple(group) for group in at.values() if len(group) > 1)
+            by_place.setdefault(place, []).append(unit)
+    return tuple(tuple(group) for group in by_place.values() if len(group) > 1)

@@ -1,4 +1,4 @@
-"""From a dirty table to a `CityPanel` and a `Validation`, in seven steps.
+"""From a raw table to a `CityPanel` and a `Validation`, in seven steps.
 
 1. Columns are resolved: canonical name to a column of the file or to arithmetic (`engine.cities.panel_grid`).
 2. Cells become numbers, strictly; every city-year has one row.
@@ -13,81 +13,39 @@ Only columns that are required, directly or through others, are read at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, Flags
-from engine.cities.balance import balance_cities
+from engine.arrays import AnyArray, Array, Flags
+from engine.cities.dropped_cities import balance_cities
 from engine.cities.fill import Deflation, Filling, fill_gaps, real_factor
 from engine.cities.panel import CityPanel
 from engine.cities.panel_grid import Grid
-from engine.cities.validation import Validation, validate
+from engine.cities.panel_request import PanelRequest
+from engine.cities.validation import ColumnOrigin, Preparation, Validation, validate
 from engine.errors import InputError
 from engine.notes import Note, shortened
-from engine.tables.alike import Rule
 from engine.tables.arithmetic import parse
-from engine.tables.missing import Code
 from engine.tables.problems import Problems
 
 _SHOWN, _FAR = 5, 50
+_AnyArray = TypeVar("_AnyArray", bound=AnyArray)
 
 
-def prepare(
-    frame: pd.DataFrame,
-    *,
-    source: str,
-    required: Mapping[str, str],
-    columns: Mapping[str, str] | None = None,
-    logged: Mapping[str, str] | None = None,
-    static: Collection[str] = (),
-    optional: Collection[str] = (),
-    labels: Mapping[str, str] | Collection[str] = (),
-    year_columns: Collection[str] = (),
-    merge_names: Collection[Rule] = (),
-    missing: Mapping[str, Sequence[Code]] | None = None,
-    years: tuple[int, int] | None = None,
-    deflate: Deflation | None = None,
-    fill: Filling | None = None,
-    balance: Literal["drop", "keep"] = "drop",
-) -> tuple[CityPanel, Validation]:
+def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple[CityPanel, Validation]:
     """Clean a table of city-years.
 
     Parameters
     ----------
     frame : DataFrame
         One row a city-year, as `read_table` or `builtin.load` gives it.
+    request : PanelRequest
+        The columns that are needed, and how they are cleaned.
     source : str
         File or builtin name, for messages.
-    required : mapping of str to str
-        Canonical columns to put into the panel, each with the job key that needs it.
-    columns : mapping of str to str, optional
-        Canonical name to a column of the file or arithmetic; other names are taken from the file as they are.
-    logged : mapping of str to str, optional
-        Formulas on canonical columns whose logarithm will be taken, each with its job key: they must be
-        positive wherever they are known.
-    static : collection of str
-        Columns constant in a city (coordinates, adoption year): spread over all its years, never filled, and
-        no reason to drop a city. A city of the sample that lacks one is an error.
-    optional : collection of str
-        Those of the static columns that a city may lack: without an adoption year it never adopts.
-    labels : mapping of str to str, or collection of str
-        Text columns constant in a city to carry along, with the job key that needs each. A city of the sample
-        without a label is an error.
-    year_columns : collection of str
-        Those of the static columns that hold years (adoption), which may be written as dates.
-    merge_names : collection of str
-        Rules by which names that are nearly alike are one (`engine.tables.alike.Rule`).
-    missing : mapping of str to list of number or str, optional
-        By column: codes that mean "missing".
-    years : tuple of int, optional
-        First and last year of the sample; default all years of the file.
-    deflate, fill : optional
-        What to do about prices and gaps.
-    balance : {'drop', 'keep'}
-        Drop cities with any missing value in the sample, or only those with no value at all.
 
     Raises
     ------
@@ -95,82 +53,66 @@ def prepare(
         For anything wrong with the table or the request, with file, row or key and the remedy.
     """
     problems = Problems(source)
-    grid = Grid(
-        frame,
-        source=source,
-        columns=columns or {},
-        problems=problems,
-        merge_names=merge_names,
-        missing=missing,
-        year_columns=year_columns,
-    )
-    values, texts = _read_columns(grid, required, labels, problems)
-    for name in static:
-        if name in values:
-            values[name] = _spread(values[name], name, grid)
-    moving = [name for name in values if name not in static]
+    grid = Grid(frame, request, source=source, problems=problems)
+    values, labels = _read_columns(grid, request, problems)
+    moving = [name for name in values if name not in request.static]
     warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
-    warnings += _deflate(values, deflate, moving, grid) if deflate else []
-    filled = _fill(values, fill, moving, grid) if fill else {}
-    values, filled, window = _cut(values, filled, years, grid)
-    _refuse_undefined(values, window, grid)
+    warnings += _deflate(values, request.deflate, moving, grid) if request.deflate else []
+    filled = _fill(values, request.fill, moving, grid) if request.fill else {}
+    values, filled, years = _cut(values, filled, request.years, grid)
+    _refuse_undefined(values, years, grid)
     gaps = {name: np.isnan(values[name]) for name in moving}
-    dropped, stay = balance_cities(gaps, units=grid.units, years=window, rule=balance, source=source)
+    dropped, stay = balance_cities(
+        gaps, units=grid.units, years=years, balance=request.balance, source=source
+    )
     panel = CityPanel(
-        units=tuple(unit for unit, stays in zip(grid.units, stay, strict=True) if stays),
-        years=window,
+        units=_of_sample(grid.units, stay),
+        years=years,
         values={name: _frozen(array[stay]) for name, array in values.items()},
         filled={name: _frozen(mask[stay]) for name, mask in filled.items() if mask[stay].any()},
-        labels={name: _kept(of_city, stay) for name, of_city in texts.items()},
+        labels={name: _of_sample(of_city, stay) for name, of_city in labels.items()},
     )
-    for name in panel.labels:
-        key = labels[name] if isinstance(labels, Mapping) else "panel.columns"
-        panel.label(name, key=key, where=f"{grid.source}: column '{grid.text(name)}'")
-    warnings += _far_years(panel, year_columns)
-    _refuse_unknown(panel, [name for name in static if name not in optional], required, source)
-    _refuse_nonpositive(panel, logged or {})
-    return panel, validate(
-        panel,
+    _refuse_incomplete(panel, request, grid)
+    warnings += _far_years(panel, request.year_columns)
+    preparation = Preparation(
         source=source,
         n_cities_read=len(grid.units),
-        texts={name: grid.text(name) for name in values},
-        missing_shares={name: float(np.isnan(array).mean()) for name, array in values.items()},
-        n_marked={name: sum(grid.marks[column] for column in grid.file_inputs(name)) for name in values},
+        origins={name: _origin(name, array, grid) for name, array in values.items()},
         dropped=dropped,
-        static=tuple(static),
-        warnings=warnings,
-        notes=[*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)],
+        static=tuple(request.static),
+        warnings=tuple(warnings),
+        notes=(*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)),
     )
+    return panel, validate(panel, preparation)
 
 
 def _read_columns(
-    grid: Grid,
-    required: Mapping[str, str],
-    labels: Mapping[str, str] | Collection[str],
-    problems: Problems,
+    grid: Grid, request: PanelRequest, problems: Problems
 ) -> tuple[dict[str, Array], dict[str, tuple[str, ...]]]:
     """Values and labels of all columns; raises one InputError for everything wrong with their cells."""
     values: dict[str, Array] = {}
-    texts: dict[str, tuple[str, ...]] = {}
+    labels: dict[str, tuple[str, ...]] = {}
     indexed = not problems.errors
-    for name, key in required.items():
+    for name, key in request.required.items():
         if name not in ("city", "year"):
             with problems.collect():
                 values[name] = grid.column(name, key=key)
-    for name in labels:
+    for name, key in request.labels.items():
         with problems.collect():
             if indexed:
-                use = labels[name] if isinstance(labels, Mapping) else ""
-                texts[name] = grid.label(name, key="panel.columns", use=use)
+                labels[name] = grid.label(name, key="panel.columns", use=key)
     problems.raise_any()
-    return values, texts
+    for name in request.static:
+        if name in values:
+            values[name] = _spread(values[name], name, grid)
+    return values, labels
 
 
 def _spread(values: Array, name: str, grid: Grid) -> Array:
-    """The one value of each city in all its years; refuses a second value."""
-    known = ~np.isnan(values)
-    first = np.take_along_axis(values, np.argmax(known, axis=1)[:, None], axis=1)
-    varies = known & (values != first)
+    """The one value of each city in all its years; raises InputError where a city has a second value."""
+    observed = ~np.isnan(values)
+    first = np.take_along_axis(values, np.argmax(observed, axis=1)[:, None], axis=1)
+    varies = observed & (values != first)
     if varies.any():
         unit, year = np.argwhere(varies)[0]
         raise InputError(
@@ -184,11 +126,11 @@ def _spread(values: Array, name: str, grid: Grid) -> Array:
 
 def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[Note]:
     """Arithmetic that reads a column of the file where a canonical column of that name is something else."""
-    reached = dict.fromkeys(name for wanted in values for name in (wanted, *grid.canonical_inputs(wanted)))
+    reached = dict.fromkeys(name for column in values for name in (column, *grid.canonical_inputs(column)))
     return [
-        Note.of("column_shadowed", column=name, other=other, expression=grid.text(other))
+        Note.of("column_shadowed", column=name, other=operand, expression=grid.text(operand))
         for name in reached
-        for other in grid.shadowed(name)
+        for operand in grid.shadowed(name)
     ]
 
 
@@ -214,6 +156,16 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
             where=f"{key}.base_year",
             remedy=f"{grid.source} has {grid.years[0]} to {grid.years[-1]}",
         )
+    factor = _real_factor(deflate, grid, key=key)
+    unpriced = np.zeros(factor.shape, dtype=bool)
+    for name in concerned:
+        unpriced |= ~np.isnan(values[name]) & np.isnan(factor)
+        values[name] = values[name] * factor
+    return _price_warnings(unpriced, concerned, deflate, moving, grid)
+
+
+def _real_factor(deflate: Deflation, grid: Grid, *, key: str) -> Array:
+    """Factor ``[n_units, n_years]`` from current to constant prices; raises InputError where it is undefined."""
     level = [grid.column(name, key=key) for name in deflate.price_columns]
     with np.errstate(all="ignore"):
         price = level[0] / level[1] if len(level) == 2 else level[0]
@@ -230,24 +182,21 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
         raise InputError(
             f"no city has a price level in base year {deflate.base_year}", where=f"{key}.base_year"
         )
-    factor = real_factor(price, base)
-    lost = np.zeros(factor.shape, dtype=bool)
-    for name in concerned:
-        lost |= ~np.isnan(values[name]) & np.isnan(factor)
-        values[name] = values[name] * factor
-    return _price_warnings(lost, concerned, deflate, moving, grid)
+    return real_factor(price, base)
 
 
 def _price_warnings(
-    lost: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
+    unpriced: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
 ) -> list[Note]:
-    """City-years lost for want of a price, and arithmetic that may have been meant in constant prices."""
+    """City-years unpriced for want of a price, and arithmetic that may have been meant in constant prices."""
     out = []
-    if lost.any():
-        cities = [grid.units[unit] for unit in np.flatnonzero(lost.any(axis=1))]
+    if unpriced.any():
+        cities = [grid.units[unit] for unit in np.flatnonzero(unpriced.any(axis=1))]
         shown, year = shortened(cities, _SHOWN), deflate.base_year
         out.append(
-            Note.of("prices_missing", count=int(lost.sum()), total=lost.size, base_year=year, cities=shown)
+            Note.of(
+                "prices_missing", count=int(unpriced.sum()), total=unpriced.size, base_year=year, cities=shown
+            )
         )
     for name in moving:
         current = sorted(grid.canonical_inputs(name) & set(concerned))
@@ -295,9 +244,9 @@ def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid:
         if undefined.any():
             unit, year = np.argwhere(undefined)[0]
             text = grid.text(name)
-            what = f"'{name}'" if text == name else f"'{name}' ({text})"
+            column = f"'{name}'" if text == name else f"'{name}' ({text})"
             raise InputError(
-                f"{what} is infinite or undefined in {grid.units[unit]}, {years[year]} "
+                f"{column} is infinite or undefined in {grid.units[unit]}, {years[year]} "
                 f"({undefined.sum()} of {undefined.size} city-years)",
                 where=grid.source,
                 remedy="look for a zero divisor, or a logarithm or root of a value that has none; "
@@ -305,19 +254,28 @@ def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid:
             )
 
 
+def _refuse_incomplete(panel: CityPanel, request: PanelRequest, grid: Grid) -> None:
+    """Raises InputError where a city of the sample lacks a label or a static column, or a logarithm is undefined."""
+    for name, key in request.labels.items():
+        panel.label(name, key=key, source=f"{grid.source}: column '{grid.text(name)}'")
+    static = [name for name in request.static if name not in request.optional]
+    _refuse_unknown(panel, static, request.required, grid.source)
+    _refuse_nonpositive(panel, request.logged)
+
+
 def _refuse_unknown(
     panel: CityPanel, static: Collection[str], required: Mapping[str, str], source: str
 ) -> None:
-    """Every city of the sample has its static columns."""
+    """Raises InputError where a city of the sample lacks a static column."""
     for name in static:
         if name not in panel.values:
             continue
         unknown = np.flatnonzero(np.isnan(panel.values[name][:, 0]))
         if len(unknown):
             cities = ", ".join(panel.units[unit] for unit in unknown[:_SHOWN])
-            more = ", ..." if len(unknown) > _SHOWN else ""
+            dots = ", ..." if len(unknown) > _SHOWN else ""
             raise InputError(
-                f"column '{name}' is empty for {cities}{more} ({len(unknown)} of {panel.n_units} cities)",
+                f"column '{name}' is empty for {cities}{dots} ({len(unknown)} of {panel.n_units} cities)",
                 where=f"{required[name]}: {source}",
                 remedy=f"give their {name}, or leave the cities out of the table",
             )
@@ -340,7 +298,7 @@ def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[Note]:
 
 
 def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
-    """Nothing whose logarithm will be taken is zero, negative or infinite."""
+    """Raises InputError where a value whose logarithm will be taken is zero, negative or infinite."""
     for text, key in logged.items():
         values = panel.evaluate(parse(text))
         with np.errstate(invalid="ignore"):
@@ -355,11 +313,16 @@ def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
             )
 
 
-def _kept(labels: tuple[str, ...], stay: Flags) -> tuple[str, ...]:
+def _origin(name: str, values: Array, grid: Grid) -> ColumnOrigin:
+    n_marked = sum(grid.marks[column] for column in grid.file_inputs(name))
+    return ColumnOrigin(grid.text(name), float(np.isnan(values).mean()), n_marked)
+
+
+def _of_sample(labels: tuple[str, ...], stay: Flags) -> tuple[str, ...]:
     return tuple(label for label, stays in zip(labels, stay, strict=True) if stays)
 
 
-def _frozen(array: Any) -> Any:
-    """The array, read-only: a panel does not change behind anyone's back."""
+def _frozen(array: _AnyArray) -> _AnyArray:
+    """The array, read-only, as the fields of a frozen panel are."""
     array.setflags(write=False)
     return array

@@ -1,15 +1,14 @@
-"""What is in the data and what was done to them: the report before any work."""
+"""The validation report: the content of a panel and its preparation, before any estimation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
 from engine.notes import Note, note_record, notes_record, shortened
@@ -65,6 +64,43 @@ class DroppedCity:
 
 
 @dataclass(frozen=True)
+class ColumnOrigin:
+    """How a column was read: the fields of `ColumnReport` that the panel itself does not tell."""
+
+    expression: str
+    missing_share: float
+    n_marked: int
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A panel's way from the file to the sample.
+
+    Attributes
+    ----------
+    source : str
+        File or builtin name.
+    n_cities_read : int
+        Cities of the file.
+    origins : mapping of str to ColumnOrigin
+        By column of the panel.
+    dropped : tuple of DroppedCity
+    static : tuple of str
+        Columns that are constant in a city by nature.
+    warnings, notes : tuple of Note
+        Of the preparation.
+    """
+
+    source: str
+    n_cities_read: int
+    origins: Mapping[str, ColumnOrigin]
+    dropped: tuple[DroppedCity, ...] = ()
+    static: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
 class Validation:
     """The validation report of a panel.
 
@@ -108,11 +144,10 @@ class Validation:
     notes: tuple[Note, ...]
     n_duplicates: int = 0
 
-    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, Any]:
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, object]:
         """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        for entry, city in zip(plain["dropped"], self.dropped, strict=True):
-            entry |= note_record("reason", city.reason, worded)
+        dropped = [{**asdict(city), **note_record("reason", city.reason, worded)} for city in self.dropped]
+        plain = {name: _plain(value) for name, value in {**asdict(self), "dropped": dropped}.items()}
         return (
             plain | notes_record("warning", self.warnings, worded) | notes_record("note", self.notes, worded)
         )
@@ -120,53 +155,68 @@ class Validation:
     def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
-        out = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
+        lines = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
         width = max([len(report.column) for report in self.columns] + [6])
         heads = ("min", "max", "mean", "missing", "filled", "<= 0")
-        out.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
+        lines.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
         for report in self.columns:
             row = (report.minimum, report.maximum, report.mean)
-            out.append(
+            lines.append(
                 f"{report.column:<{width}}"
                 + "".join(f"{value:>12.5g}" for value in row)
                 + f"{report.missing_share:>12.1%}{report.n_filled:>12,}{report.n_nonpositive:>12,}"
             )
         if self.dropped:
-            out += ["", f"dropped cities ({len(self.dropped)}):"]
-            out += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
-            out += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
-        out += [f"warning: {worded(warning)}" for warning in self.warnings]
-        return out + [f"note: {worded(note)}" for note in self.notes]
+            lines += ["", f"dropped cities ({len(self.dropped)}):"]
+            lines += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
+            lines += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
+        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
+        return lines + [f"note: {worded(note)}" for note in self.notes]
 
 
-def validate(
-    panel: CityPanel,
-    *,
-    source: str,
-    n_cities_read: int,
-    texts: Mapping[str, str],
-    missing_shares: Mapping[str, float],
-    n_marked: Mapping[str, int],
-    dropped: Sequence[DroppedCity] = (),
-    static: Sequence[str] = (),
-    warnings: Sequence[Note] = (),
-    notes: Sequence[Note] = (),
-) -> Validation:
-    """Look a finished panel over.
+def validate(panel: CityPanel, preparation: Preparation) -> Validation:
+    """Check a finished panel for series that look wrong, and report on all its columns.
 
     Parameters
     ----------
     panel : CityPanel
         The sample.
-    source, n_cities_read, texts, missing_shares, n_marked, dropped
-        What preparation knows: see the fields of `Validation` and `ColumnReport`.
-    static : sequence of str
-        Columns that are constant in a city by nature.
-    warnings, notes : sequence of Note
-        Of the preparation; those found here are appended.
+    preparation : Preparation
+        How it was made; the report has its warnings and notes, then those of the checks.
     """
-    warnings, notes = list(warnings), list(notes)
-    identical, constant = {}, {}
+    checks = _check_series(panel, preparation.static)
+    same_place = _same_place(panel)
+    places = [Note.of("one_place", cities=group) for group in same_place]
+    return Validation(
+        source=preparation.source,
+        years=(panel.years[0], panel.years[-1]),
+        n_cities_read=preparation.n_cities_read,
+        n_cities=panel.n_units,
+        columns=tuple(_report(name, panel, preparation.origins[name]) for name in panel.values),
+        identical=checks.identical,
+        constant=checks.constant,
+        same_place=same_place,
+        dropped=preparation.dropped,
+        filled={name: _filled(mask, panel) for name, mask in panel.filled.items()},
+        warnings=(*preparation.warnings, *checks.warnings, *places),
+        notes=(*preparation.notes, *checks.notes),
+    )
+
+
+@dataclass
+class _SeriesChecks:
+    """Series that look wrong, by column (see the fields of `Validation`), and what to tell about them."""
+
+    identical: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    constant: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: list[Note] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def _check_series(panel: CityPanel, static: Sequence[str]) -> _SeriesChecks:
+    """Series of the columns that vary over time: those that do not vary, are identical, or jump."""
+    checks = _SeriesChecks()
+    warnings, notes = checks.warnings, checks.notes
     for name in (name for name in panel.values if name not in static and panel.n_years > 1):
         values = panel.values[name]
         moving = _varies(values)
@@ -178,35 +228,16 @@ def validate(
             continue
         still = tuple(panel.units[i] for i in np.flatnonzero(~moving & ~np.isnan(values).all(axis=1)))
         if still:
-            constant[name] = still
+            checks.constant[name] = still
             cities = shortened(still, _SHOWN)
             warnings.append(Note.of("constant_cities", column=name, count=len(still), cities=cities))
         groups = _identical(values, moving, panel.units)
         if groups:
-            identical[name] = groups
+            checks.identical[name] = groups
             equal = shortened([" = ".join(shortened(group, _SHOWN)) for group in groups], _SHOWN)
             warnings.append(Note.of("identical_series", column=name, count=len(groups), groups=equal))
         warnings.extend(_jumps(name, values, panel))
-    same_place = _same_place(panel)
-    warnings.extend(Note.of("one_place", cities=group) for group in same_place)
-    reports = tuple(
-        _report(name, panel, text=texts[name], missing_share=missing_shares[name], n_marked=n_marked[name])
-        for name in panel.values
-    )
-    return Validation(
-        source=source,
-        years=(panel.years[0], panel.years[-1]),
-        n_cities_read=n_cities_read,
-        n_cities=panel.n_units,
-        columns=reports,
-        identical=identical,
-        constant=constant,
-        same_place=same_place,
-        dropped=tuple(dropped),
-        filled={name: _filled(mask, panel) for name, mask in panel.filled.items()},
-        warnings=tuple(warnings),
-        notes=tuple(notes),
-    )
+    return checks
 
 
 def year_ranges(years: Sequence[int]) -> str:
@@ -220,24 +251,24 @@ def year_ranges(years: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _report(name: str, panel: CityPanel, *, text: str, missing_share: float, n_marked: int) -> ColumnReport:
+def _report(name: str, panel: CityPanel, origin: ColumnOrigin) -> ColumnReport:
     values = panel.values[name]
     finite = values[~np.isnan(values)]
-    some = finite.size > 0
+    nonempty = finite.size > 0
     return ColumnReport(
         column=name,
-        expression=text,
-        minimum=float(finite.min()) if some else math.nan,
-        maximum=float(finite.max()) if some else math.nan,
-        mean=float(finite.mean()) if some else math.nan,
-        missing_share=missing_share,
-        n_marked=n_marked,
+        expression=origin.expression,
+        minimum=float(finite.min()) if nonempty else math.nan,
+        maximum=float(finite.max()) if nonempty else math.nan,
+        mean=float(finite.mean()) if nonempty else math.nan,
+        missing_share=origin.missing_share,
+        n_marked=origin.n_marked,
         n_filled=int(panel.filled[name].sum()) if name in panel.filled else 0,
         n_nonpositive=int((finite <= 0).sum()),
     )
 
 
-def _varies(values: Array) -> Any:
+def _varies(values: Array) -> Flags:
     """Mask ``[n_units]``: at least two different values over the years."""
     return np.fmax.reduce(values, axis=1) > np.fmin.reduce(values, axis=1)
 
@@ -246,7 +277,7 @@ def _equal_rows(values: Array) -> bool:
     return bool(np.array_equal(values, np.broadcast_to(values[0], values.shape), equal_nan=True))
 
 
-def _identical(values: Array, moving: Any, units: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _identical(values: Array, moving: Flags, units: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Groups of cities whose whole series are equal, by their bytes."""
     groups: dict[bytes, list[str]] = {}
     same_zero = values + 0.0  # -0.0 becomes 0.0
@@ -260,16 +291,16 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[Note]:
     """Year-to-year factors above `JUMP` in columns without negative values (a rate may do what it likes)."""
     if np.fmin.reduce(values, axis=None) < 0:
         return []
-    before, after = values[:, :-1], values[:, 1:]
+    earlier, later = values[:, :-1], values[:, 1:]
     with np.errstate(invalid="ignore"):
-        jump = (before > 0) & (after > 0) & ((after > JUMP * before) | (before > JUMP * after))
+        jump = (earlier > 0) & (later > 0) & ((later > JUMP * earlier) | (earlier > JUMP * later))
     count = int(jump.sum())
     if not count:
         return []
     unit, year = np.argwhere(jump)[0]
     note = Note.of(
         "jumps", column=name, factor=JUMP, count=count, city=panel.units[unit], year=panel.years[year],
-        next_year=panel.years[year + 1], before=float(before[unit, year]), after=float(after[unit, year]),
+        next_year=panel.years[year + 1], before=float(earlier[unit, year]), after=float(later[unit, year]),
     )  # fmt: skip
     return [note]
 
@@ -281,14 +312,14 @@ def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
     return groups_at_one_place(panel.units, latitude, longitude)
 
 
-def _filled(mask: Any, panel: CityPanel) -> dict[str, tuple[int, ...]]:
+def _filled(mask: Flags, panel: CityPanel) -> dict[str, tuple[int, ...]]:
     return {
         panel.units[unit]: tuple(panel.years[year] for year in np.flatnonzero(mask[unit]))
         for unit in np.flatnonzero(mask.any(axis=1))
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, tuple | list):

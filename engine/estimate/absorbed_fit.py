@@ -14,8 +14,16 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
-from engine.estimate.absorb import Absorbed, Effect, absorb, degrees_absorbed, nested_in, prepare
-from engine.estimate.absorb.collinear import find_collinear, refuse_collinear
+from engine.estimate.absorb import (
+    Absorbed,
+    Effect,
+    absorb,
+    degrees_absorbed,
+    find_collinear,
+    nested_in,
+    prepare,
+    refuse_collinear,
+)
 from engine.estimate.fit import LOOSEN, Fit, exactness, explained, solve_identified
 from engine.estimate.normal import inverse, lengths
 from engine.pairs.pair_rows import PairRows

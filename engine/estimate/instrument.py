@@ -75,7 +75,7 @@ def instrumented(stage: Stage, controls: tuple[str, ...], *, treatment: str, ins
 
 
 def strength(
-    pi_y: float, pi_d: float, variances: tuple[float, float, float], *, dof: int, confidence: float
+    pi_y: float, pi_d: float, variances: tuple[float, float, float], *, dof: float, confidence: float
 ) -> Strength:
     """F and Anderson-Rubin interval from the variances of pi_y, pi_D and their sum.
 
@@ -83,7 +83,7 @@ def strength(
     ----------
     pi_y, pi_d : float
     variances : (var pi_y, var pi_D, var (pi_y + pi_D))
-    dof : int
+    dof : float
         Of the t distribution.
     confidence : float
     """

@@ -23,7 +23,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
-from engine.estimate.absorb.collinear import find_collinear
+from engine.estimate.absorb import find_collinear
 from engine.float64 import double_precision
 
 _BLOCK = 1 << 14  # rows in one call: columns, index and weights of a block stay in cache

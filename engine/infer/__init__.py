@@ -1,1 +1,1 @@
-"""From a Fit and its scores to covariances and intervals: pair, two-way, dyadic, jackknife."""
+"""From an estimate and its influences to standard errors, intervals, draws and p-values."""

@@ -8,7 +8,7 @@ Statistics, each of all cells together:
     max_t        the largest |t|
 
 p = (1 + number of draws at least as extreme) / (1 + B), two-sided. Source: Simonsohn, Simmons and Nelson (2020), who
-resample under the null of each specification; here the null is that adoption was dealt to the cities at random.
+resample under the null of each specification; here the null is that adoption was randomly assigned to the cities.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def curve_statistics(estimate: Array, statistic: Array, critical: Array) -> dict
     critical : float64 ``[n_cells]``
         Critical value of the absolute t ratio of each cell.
     """
-    known = np.isfinite(estimate).all(axis=1) & np.isfinite(statistic).all(axis=1)
+    defined = np.isfinite(estimate).all(axis=1) & np.isfinite(statistic).all(axis=1)
     # As many of either sign: the larger share, so that the statistic does not depend on the outcome's sign.
     positive = (estimate > 0).sum(axis=1) - (estimate < 0).sum(axis=1)
     up = ((estimate > 0) & (statistic > critical)).mean(axis=1)
     down = ((estimate < 0) & (statistic < -critical)).mean(axis=1)
     share = np.where(positive == 0, np.maximum(up, down), np.where(positive > 0, up, down))
-    found = {
+    statistics = {
         "median": np.median(estimate, axis=1),
         "significant": share,
         "max_t": np.abs(statistic).max(axis=1),
     }
-    return {name: np.where(known, values, np.nan) for name, values in found.items()}
+    return {name: np.where(defined, values, np.nan) for name, values in statistics.items()}
 
 
 def joint_tests(
@@ -70,6 +70,6 @@ def joint_tests(
     observed = curve_statistics(estimate[None], statistic[None], critical)
     drawn = curve_statistics(drawn_estimate, drawn_statistic, critical)
     return tuple(
-        JointTest(name, float(here[0]), permutation_p(float(here[0]), drawn[name], exact=exact))
-        for name, here in observed.items()
+        JointTest(name, float(values[0]), permutation_p(float(values[0]), drawn[name], exact=exact))
+        for name, values in observed.items()
     )

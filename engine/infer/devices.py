@@ -1,4 +1,4 @@
-"""Arrays over the JAX devices of a process: draws are dealt to them in equal parts, what all draws share is on each.
+"""Arrays over the JAX devices of a process: draws are split among them in equal parts, what all draws share is on each.
 
     across_devices(array, axis)   split along the axis of the draws (the last one by default)
     on_all_devices(array)         a copy on each
@@ -12,17 +12,17 @@ is padded and every number is the same on any number of devices. A function whos
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from engine.arrays import AnyArray
+
 _DRAWS = "draws"
 
 
-def across_devices(array: Any, axis: int = -1) -> jax.Array:
+def across_devices(array: jax.Array | AnyArray, axis: int = -1) -> jax.Array:
     """The array, split along ``axis`` where the number of devices divides its length there."""
     devices = jax.local_devices()
     if len(devices) == 1:
@@ -34,7 +34,7 @@ def across_devices(array: Any, axis: int = -1) -> jax.Array:
     return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec(*split)))
 
 
-def on_all_devices(array: Any) -> jax.Array:
+def on_all_devices(array: jax.Array | AnyArray) -> jax.Array:
     """The array, whole on every device."""
     devices = jax.local_devices()
     if len(devices) == 1:
@@ -42,15 +42,15 @@ def on_all_devices(array: Any) -> jax.Array:
     return jax.device_put(array, NamedSharding(_mesh(devices), PartitionSpec()))
 
 
-def sum_in_order(values: Any) -> jax.Array:
+def sum_in_order(values: jax.Array) -> jax.Array:
     """Sums ``[n]`` over the rows of ``values [n_rows, n]``, row after row.
 
     XLA may share a plain reduction out among its threads, and round the sums at the edges of a share differently;
     a scatter runs row after row.
     """
-    same = jnp.zeros(len(values), dtype=np.int32)
-    return jnp.zeros((1, *values.shape[1:]), values.dtype).at[same].add(values)[0]
+    first = jnp.zeros(len(values), dtype=np.int32)
+    return jnp.zeros((1, *values.shape[1:]), values.dtype).at[first].add(values)[0]
 
 
-def _mesh(devices: list[Any]) -> Mesh:
+def _mesh(devices: list[jax.Device]) -> Mesh:
     return Mesh(np.array(devices), (_DRAWS,))

@@ -22,15 +22,15 @@ def _threefry(key: jax.Array, counter: jax.Array) -> jax.Array:
     keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
     a, b = counter[..., 0] + keys[0], counter[..., 1] + keys[1]
     for group in range(5):
-        for turn in _ROTATIONS[group % 2]:
+        for bits in _ROTATIONS[group % 2]:
             a = a + b
-            b = ((b << turn) | (b >> (32 - turn))) ^ a
+            b = ((b << bits) | (b >> (32 - bits))) ^ a
         a = a + keys[(group + 1) % 3]
         b = b + keys[(group + 2) % 3] + jnp.uint32(group + 1)
     return jnp.stack([a, b], axis=-1)
 
 
-def words(seed: int, replicates: Integers, n_units: int) -> Words:
+def random_bits(seed: int, replicates: Integers, n_units: int) -> Words:
     """64 random bits for every replicate and unit.
 
     Parameters
@@ -55,13 +55,13 @@ def words(seed: int, replicates: Integers, n_units: int) -> Words:
 def permuted_classes(
     seed: int, replicates: Integers, classes: Integers, strata: Integers | None = None
 ) -> Integers:
-    """Adoption classes dealt anew to the units, within strata.
+    """Adoption classes permuted among the units, within strata.
 
-    Units of a stratum are sorted by their random words and take the stratum's classes in that order.
+    Units of a stratum are sorted by their random bits and take the stratum's classes in that order.
 
     Parameters
     ----------
-    seed, replicates : see `words`
+    seed, replicates : see `random_bits`
     classes : int32 ``[n_units]``
     strata : int32 ``[n_units]``, optional
 
@@ -74,21 +74,21 @@ def permuted_classes(
     # The unit's number in the low bits breaks ties; the stratum in the high bits keeps strata together.
     bits = np.uint64(max(1, (n - 1).bit_length()))
     high = np.uint64(64 - max(1, int(stratum.max()).bit_length()))
-    key = (words(seed, replicates, n) >> (np.uint64(64) - high)) >> bits << bits | np.arange(
+    key = (random_bits(seed, replicates, n) >> (np.uint64(64) - high)) >> bits << bits | np.arange(
         n, dtype=np.uint64
     )
     key |= stratum.astype(np.uint64) << high
     order = np.argsort(key, axis=1)
     slots = classes[np.lexsort((classes, stratum))]
-    out = np.empty((len(replicates), n), dtype=np.int32)
-    np.put_along_axis(out, order, np.broadcast_to(slots, out.shape), axis=1)
-    return out
+    permuted = np.empty((len(replicates), n), dtype=np.int32)
+    np.put_along_axis(permuted, order, np.broadcast_to(slots, permuted.shape), axis=1)
+    return permuted
 
 
 def resampled_counts(seed: int, replicates: Integers, n_units: int) -> Array:
     """How often each unit is drawn in ``n_units`` draws with replacement; float64 ``[n_draws, n_units]``."""
-    chosen = (words(seed, replicates, n_units) >> np.uint64(32)) * np.uint64(n_units) >> np.uint64(32)
-    flat = chosen.astype(np.int64) + np.arange(len(replicates))[:, None] * n_units
+    units = (random_bits(seed, replicates, n_units) >> np.uint64(32)) * np.uint64(n_units) >> np.uint64(32)
+    flat = units.astype(np.int64) + np.arange(len(replicates))[:, None] * n_units
     counts = np.bincount(flat.ravel(), minlength=len(replicates) * n_units)
     return counts.reshape(len(replicates), n_units).astype(np.float64)
 
@@ -99,16 +99,16 @@ def multipliers(seed: int, replicates: Integers, n_units: int, kind: str) -> Arr
     ``rademacher``: -1, 1. ``webb``: six points +-sqrt(k/2), k = 1, 2, 3 (Webb 2023). ``mammen``: two points
     with third moment 1 (Mammen 1993).
     """
-    word = words(seed, replicates, n_units)
+    bits = random_bits(seed, replicates, n_units)
     match kind:
         case "rademacher":
-            return np.where(word >> np.uint64(63), 1.0, -1.0)
+            return np.where(bits >> np.uint64(63), 1.0, -1.0)
         case "webb":
             points = np.sqrt(np.array([0.5, 1.0, 1.5]))
             points = np.concatenate([-points[::-1], points])
-            return points[((word >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)).astype(np.int64)]
+            return points[((bits >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)).astype(np.int64)]
         case "mammen":
             root = np.sqrt(5.0)
-            uniform = (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
             return np.where(uniform < (root + 1) / (2 * root), (1 - root) / 2, (1 + root) / 2)
     raise ValueError(f"unknown multiplier {kind!r}")

@@ -1,8 +1,9 @@
 """Guard of covariances that are differences of sums: one place, for the sample and for every draw.
 
-A dyadic variance is city sums less pair sums, and may be left without a positive value. Then the city sums, which are
-larger and never negative, stand in for that term alone. Where terms are used jointly, the matrix is made positive
-semidefinite by clipping eigenvalues, and rescaled, so that no term's variance depends on another term.
+A dyadic variance (`engine.infer.errors.dyadic`) is city sums less pair sums, and may be left without a positive value.
+Then the city sums, which are larger and never negative, stand in for that term alone. Where terms are used jointly,
+the matrix is made positive semidefinite by clipping eigenvalues, and rescaled, so that no term's variance depends on
+another term.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def guarded_covariances(sums: Array, subtracted: Array) -> tuple[Array, Flags]:
     diagonal = np.diagonal(sums, axis1=-2, axis2=-1), np.diagonal(subtracted, axis1=-2, axis2=-1)
     _, replaced = guarded_variances(*diagonal)
     mixed = np.where(replaced[..., :, None] | replaced[..., None, :], sums, difference)
-    some = replaced.any(axis=-1)
-    if some.any():
-        mixed[some] = semidefinite(mixed[some])
+    has_replaced = replaced.any(axis=-1)
+    if has_replaced.any():
+        mixed[has_replaced] = semidefinite(mixed[has_replaced])
     return mixed, replaced
 
 

@@ -13,7 +13,7 @@ from engine.infer.summary import t_ratio
 
 @dataclass(frozen=True)
 class Resampling:
-    """What bootstrap schemes estimate: sums over cities and over pairs of squared influences.
+    """Variances that bootstrap schemes estimate: sums over cities and over pairs of squared influences.
 
     Under idiosyncratic pair noise alone the three targets are 3 : 2 : 1; the dyadic variance is node - pair.
 
@@ -28,9 +28,9 @@ class Resampling:
     pair: Array
 
 
-def decomposition(city: Array, own: Array) -> Resampling:
-    """From city influences ``[n_units, K]`` and the sum of pair products ``[K, K]``."""
-    return Resampling((city**2).sum(axis=0), np.diag(own).copy())
+def decomposition(city: Array, pair_meat: Array) -> Resampling:
+    """From city influences ``[n_units, K]`` and the pair meat ``[K, K]``."""
+    return Resampling((city**2).sum(axis=0), np.diag(pair_meat).copy())
 
 
 def multiplier_draws(estimate: Array, city: Array, multipliers: Array) -> tuple[Array, Array]:
@@ -72,27 +72,28 @@ def wild_statistics(
         The observed t ratio with the null's residuals replaced by the sample's, and the draws'.
     """
     t, total = normal.n_years, normal.total
-    seen = np.flatnonzero(np.diag(total)[:t] > 0)[1:]
-    rows = np.concatenate([seen, t + np.asarray(regressors)])
-    place = len(seen) + tested
+    years = np.flatnonzero(np.diag(total)[:t] > 0)[1:]
+    rows = np.concatenate([years, t + np.asarray(regressors)])
+    place = len(years) + tested
     size = lengths(np.diag(total))
     inverted = inverse(total[np.ix_(rows, rows)], size[rows], size[rows])
     direction = inverted[place]  # r = X A^{-1} e: scores r'u are influences on the tested coefficient
-    kept = np.delete(rows, place)
+    free_rows = np.delete(rows, place)
     restricted = np.zeros(total.shape[0])
     restricted[-1] = 1.0
-    restricted[kept] = -inverse(total[np.ix_(kept, kept)], size[kept], size[kept]) @ total[kept, -1]
-    free = np.zeros(total.shape[0])
-    free[-1] = 1.0
-    free[rows] = -inverted @ total[rows, -1]
+    inverted_free = inverse(total[np.ix_(free_rows, free_rows)], size[free_rows], size[free_rows])
+    restricted[free_rows] = -inverted_free @ total[free_rows, -1]
+    unrestricted = np.zeros(total.shape[0])
+    unrestricted[-1] = 1.0
+    unrestricted[rows] = -inverted @ total[rows, -1]
     cluster = normal.first[:, rows]  # [n_units, R, Q]: X_c'Z_c
-    used = normal.totals[:, 0, 0] > 0
-    scores = (cluster @ restricted)[used]
-    own = scores @ direction
-    spill = (cluster[:, :, rows] @ direction)[used]
-    v = signs[:, used]
-    drawn = v * own - (v @ scores) @ inverted @ spill.T
-    observed = (cluster @ free)[used] @ direction
+    in_sample = normal.totals[:, 0, 0] > 0
+    scores = (cluster @ restricted)[in_sample]
+    influence = scores @ direction
+    spill = (cluster[:, :, rows] @ direction)[in_sample]
+    v = signs[:, in_sample]
+    drawn = v * influence - (v @ scores) @ inverted @ spill.T
+    observed = (cluster @ unrestricted)[in_sample] @ direction
     beta = float((inverted @ total[rows, -1])[place])
     spread = np.sqrt((observed**2).sum()), np.sqrt((drawn**2).sum(axis=1))
-    return float(t_ratio(beta, spread[0])), t_ratio(v @ own, spread[1])
+    return float(t_ratio(beta, spread[0])), t_ratio(v @ influence, spread[1])

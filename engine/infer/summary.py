@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import AnyIntegers, Array, Integers
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class PValue:
     draws: int
 
 
-def t_ratio(estimate: Any, std_error: Any) -> Any:
-    """Estimate over standard error; NaN where that is zero, since nothing is known of its size."""
+def t_ratio(estimate: float | Array, std_error: float | Array) -> Array:
+    """Estimate over standard error; NaN where that is zero, since its size is unknown."""
     estimate, std_error = np.asarray(estimate, dtype=np.float64), np.asarray(std_error, dtype=np.float64)
     shape = np.broadcast_shapes(estimate.shape, std_error.shape)
     return np.divide(estimate, std_error, out=np.full(shape, np.nan), where=std_error > 0)
@@ -34,15 +33,15 @@ def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PVal
 
     Draws that do not identify the statistic (NaN) are left out. Source: Phipson and Smyth (2010).
     """
-    known = draws[np.isfinite(draws)]
-    if not math.isfinite(observed) or not len(known):
-        return PValue(math.nan, math.nan, len(known))
+    identified = draws[np.isfinite(draws)]
+    if not math.isfinite(observed) or not len(identified):
+        return PValue(math.nan, math.nan, len(identified))
     # A draw that equals the observed assignment must count although rounding may put it just below.
-    extreme = int((np.abs(known) >= abs(observed) * (1 - 1e-10)).sum())
+    extreme = int((np.abs(identified) >= abs(observed) * (1 - 1e-10)).sum())
     if exact:
-        return PValue(extreme / len(known), 0.0, len(known))
-    p = (1 + extreme) / (1 + len(known))
-    return PValue(p, math.sqrt(p * (1 - p) / (1 + len(known))), len(known))
+        return PValue(extreme / len(identified), 0.0, len(identified))
+    p = (1 + extreme) / (1 + len(identified))
+    return PValue(p, math.sqrt(p * (1 - p) / (1 + len(identified))), len(identified))
 
 
 def max_statistic_p(observed: Array, draws: Array, *, exact: bool = False) -> PValue:
@@ -76,8 +75,8 @@ def inverted_interval(
     low, high : float
         Where p first falls to 1 - confidence on either side; infinite where it never does.
     """
-    known = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
-    b, (slope, yy, yd, dd) = draws[known], inversion[known].T
+    identified = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
+    b, (slope, yy, yd, dd) = draws[identified], inversion[identified].T
 
     def rejected(effect: float) -> bool:
         variance = yy - 2 * effect * yd + effect * effect * dd
@@ -91,18 +90,18 @@ def inverted_interval(
 
 def _edge(rejected: Callable[[float], bool], start: float, step: float) -> float:
     """First rejected point from ``start`` in the direction of ``step``: strides outward, then bisection."""
-    inside, stride = start, 0.25 * step
+    accepted, stride = start, 0.25 * step
     for _ in range(400):
-        if rejected(inside + stride):
+        if rejected(accepted + stride):
             break
-        inside += stride
+        accepted += stride
     else:
         return math.copysign(math.inf, step)
-    outside = inside + stride
-    while abs(outside - inside) > 1e-6 * abs(step):
-        middle = 0.5 * (inside + outside)
-        inside, outside = (inside, middle) if rejected(middle) else (middle, outside)
-    return outside
+    edge = accepted + stride
+    while abs(edge - accepted) > 1e-6 * abs(step):
+        middle = 0.5 * (accepted + edge)
+        accepted, edge = (accepted, middle) if rejected(middle) else (middle, edge)
+    return edge
 
 
 def _level(confidence: float) -> float:
@@ -120,26 +119,26 @@ def bootstrap_interval(
     alpha = _level(confidence)
     levels = [alpha / 2, 1 - alpha / 2]
     if kind == "percentile_t":
-        known = statistics[np.isfinite(statistics)]
-        if not len(known):
+        identified = statistics[np.isfinite(statistics)]
+        if not len(identified):
             return math.nan, math.nan
-        low, high = np.quantile(known, levels, method="inverted_cdf")
+        low, high = np.quantile(identified, levels, method="inverted_cdf")
         return estimate - high * std_error, estimate - low * std_error
-    known = draws[np.isfinite(draws)]
-    if not len(known):
+    identified = draws[np.isfinite(draws)]
+    if not len(identified):
         return math.nan, math.nan
-    low, high = np.quantile(known, levels, method="inverted_cdf")
+    low, high = np.quantile(identified, levels, method="inverted_cdf")
     return (2 * estimate - high, 2 * estimate - low) if kind == "basic" else (float(low), float(high))
 
 
 def n_assignments(classes: Integers, strata: Integers | None) -> int:
-    """Distinct ways to deal the classes to the units within strata."""
+    """Distinct ways to assign the classes to the units within strata."""
     stratum = np.zeros(len(classes), dtype=np.int32) if strata is None else strata
     total = 1
     for number in np.unique(stratum):
-        own = classes[stratum == number]
-        ways = math.factorial(len(own))
-        for size in np.unique(own, return_counts=True)[1]:
+        in_stratum = classes[stratum == number]
+        ways = math.factorial(len(in_stratum))
+        for size in np.unique(in_stratum, return_counts=True)[1]:
             ways //= math.factorial(int(size))
         total *= ways
     return total
@@ -149,28 +148,27 @@ def all_assignments(classes: Integers, strata: Integers | None) -> Integers:
     """Every distinct assignment ``[n_assignments, n_units]``; count them with `n_assignments` first."""
     stratum = np.zeros(len(classes), dtype=np.int32) if strata is None else strata
     blocks = [np.flatnonzero(stratum == number) for number in np.unique(stratum)]
-    out = [np.empty(len(classes), dtype=np.int32)]
+    assignments = [np.empty(len(classes), dtype=np.int32)]
     for units in blocks:
-        ways = list(_arrangements(np.sort(classes[units]).tolist()))
-        out = [_with(row, units, way) for row in out for way in ways]
-    return np.stack(out)
+        orders = list(_arrangements(np.sort(classes[units]).tolist()))
+        assignments = [_assigned(row, units, order) for row in assignments for order in orders]
+    return np.stack(assignments)
 
 
-def _with(row: Integers, units: Any, way: list[int]) -> Integers:
+def _assigned(row: Integers, units: AnyIntegers, order: list[int]) -> Integers:
     copy = row.copy()
-    copy[units] = way
+    copy[units] = order
     return copy
 
 
-def _arrangements(items: list[int]) -> Iterator[list[int]]:
-    """Distinct orders of a sorted list: places for the first value, then the rest in what is left."""
-    if not items:
+def _arrangements(values: list[int]) -> Iterator[list[int]]:
+    """Distinct orders of a sorted list: places for the first value, then the others in the places that remain."""
+    if not values:
         yield []
         return
-    first, count = items[0], items.count(items[0])
-    rest = items[count:]
-    for places in combinations(range(len(items)), count):
-        taken = set(places)
-        for tail in _arrangements(rest):
-            left = iter(tail)
-            yield [first if place in taken else next(left) for place in range(len(items))]
+    first, count = values[0], values.count(values[0])
+    for places in combinations(range(len(values)), count):
+        taken_places = set(places)
+        for order in _arrangements(values[count:]):
+            remaining = iter(order)
+            yield [first if place in taken_places else next(remaining) for place in range(len(values))]

@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
-from engine.infer.guard import guarded_variances
+from engine.infer.errors.dyadic import drawn_variances
+from engine.infer.errors.small_sample import cluster_factor
 from engine.pairs.features import PairFeatures
 from engine.pairs.process_cache import ProcessCache
 
@@ -42,51 +43,68 @@ class Slab:
         Pairs of each step, by their place in the tile.
     i, j : int32 ``[n_steps, n_pairs]``
         Their units; ``n_units`` for a pair that only fills up.
-    kind : int32 ``[n_steps]``
+    type_number : int32 ``[n_steps]``
         Type of each step's pairs.
     """
 
     rows: Integers
     i: Integers
     j: Integers
-    kind: Integers
+    type_number: Integers
+
+
+class DeviceSlab(NamedTuple):
+    """A slab on the devices with the statistics of its pairs, the statistics or the pairs as the last axis."""
+
+    features: jax.Array
+    i: jax.Array
+    j: jax.Array
+    type_number: jax.Array
+
+
+class _Step(NamedTuple):
+    """Pairs of one type in one tile, before they are padded: ``rows`` count from ``start`` of the table."""
+
+    start: int
+    rows: AnyIntegers
+    type_number: int
 
 
 @dataclass(frozen=True)
-class Types:
+class TypedPairs:
     """The pairs of a sample with their types: what tasks are sent.
 
     Attributes
     ----------
     pairs : PairFeatures
     classes : int32 ``[n_units]``
-    kinds : int32 ``[n_classes, n_classes]``
+    type_numbers : int32 ``[n_classes, n_classes]``
         Type of the pairs of two classes; negative for those outside the sample.
     n_types : int
     """
 
     pairs: PairFeatures
     classes: Integers
-    kinds: Integers
+    type_numbers: Integers
     n_types: int
 
-    def sorted(self) -> Weighted:
-        """The pairs by type, as this process keeps them."""
+    def sorted(self) -> SortedPairs:
+        """The pairs by type, as this process caches them."""
         pairs = self.pairs
-        key = (pairs.key, pairs.kept, self.kinds.tobytes(), self.classes.tobytes())
+        key = (pairs.key, pairs.kept, self.type_numbers.tobytes(), self.classes.tobytes())
         return _SORTED.get(
             key,
             lambda: sort_by_type(
-                pairs, self.kinds[self.classes[pairs.i], self.classes[pairs.j]], self.n_types
+                pairs, self.type_numbers[self.classes[pairs.i], self.classes[pairs.j]], self.n_types
             ),
         )
 
 
-_SORTED: ProcessCache[Weighted] = ProcessCache()
+_SORTED: ProcessCache[SortedPairs] = ProcessCache()
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
+class SortedPairs:
     """Pairs sorted by type, some 20 bytes each beside the table.
 
     Attributes
@@ -108,18 +126,18 @@ class Weighted:
     slabs: tuple[Slab, ...]
 
     @cached_property
-    def meets(self) -> Flags:
+    def is_pair(self) -> Flags:
         """Which units form a pair of the sample, bool ``[n_units, n_units]``."""
-        inside, n = self.pair_type >= 0, self.pairs.n_units
-        i, j = self.pairs.i[inside], self.pairs.j[inside]
-        found = np.zeros((n, n), dtype=bool)
-        found[i, j] = found[j, i] = True
-        return found
+        in_sample, n = self.pair_type >= 0, self.pairs.n_units
+        i, j = self.pairs.i[in_sample], self.pairs.j[in_sample]
+        is_pair = np.zeros((n, n), dtype=bool)
+        is_pair[i, j] = is_pair[j, i] = True
+        return is_pair
 
     @property
-    def units(self) -> Any:
+    def units(self) -> AnyIntegers:
         """Units that stand in a pair of the sample, ascending."""
-        return np.flatnonzero(self.meets.any(axis=1))
+        return np.flatnonzero(self.is_pair.any(axis=1))
 
 
 def whole_on_device(pairs: PairFeatures) -> bool:
@@ -127,53 +145,53 @@ def whole_on_device(pairs: PairFeatures) -> bool:
     return pairs.n_pairs <= _SLAB
 
 
-def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Weighted:
+def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> SortedPairs:
     """Order the pairs of the sample by type.
 
     ``pair_type`` int ``[n_pairs]``, negative outside the sample; pairs without statistics are put outside too.
     """
-    mine, tiles = np.array(pair_type), []
+    numbers, tiles = np.array(pair_type), []
     for tile in pairs.tiles(pairs.n_pairs, length=_SLAB):
-        own = mine[tile.at : tile.at + len(tile.i)]
-        own[np.asarray(tile.features)[:, 0] == 0] = -1
-        tiles.append((tile.at, tile.fresh, own))
-    length = max(1, min(_PAIRS, int(np.bincount(mine[mine >= 0], minlength=1).max())))
-    steps: list[list[Any]] = []
-    for at, fresh, own in tiles:
+        of_tile = numbers[tile.at : tile.at + len(tile.i)]
+        of_tile[np.asarray(tile.features)[:, 0] == 0] = -1
+        tiles.append((tile.at, tile.fresh, of_tile))
+    length = max(1, min(_PAIRS, int(np.bincount(numbers[numbers >= 0], minlength=1).max())))
+    steps: list[list[_Step]] = []
+    for start, fresh, of_tile in tiles:
         steps.append([])
         for number in range(n_types):
             # The last tile reaches back over pairs of the one before.
-            where = np.flatnonzero(own[fresh - at :] == number) + (fresh - at)
-            steps[-1] += [(at, where[a : a + length], number) for a in range(0, len(where), length)]
-    shape = max([1, *(len(part) for part in steps)]), length
-    slabs = tuple(_slab(pairs, part, shape) for part in steps)
-    return Weighted(pairs, mine, n_types, min(_SLAB, len(mine)), slabs)
+            rows = np.flatnonzero(of_tile[fresh - start :] == number) + (fresh - start)
+            steps[-1] += [_Step(start, rows[a : a + length], number) for a in range(0, len(rows), length)]
+    shape = max([1, *(len(of_slab) for of_slab in steps)]), length
+    slabs = tuple(_slab(pairs, of_slab, shape) for of_slab in steps)
+    return SortedPairs(pairs, numbers, n_types, min(_SLAB, len(numbers)), slabs)
 
 
-def _slab(pairs: PairFeatures, steps: list[Any], shape: tuple[int, int]) -> Slab:
-    rows, kind = np.zeros(shape, dtype=np.int32), np.zeros(shape[0], dtype=np.int32)
+def _slab(pairs: PairFeatures, steps: list[_Step], shape: tuple[int, int]) -> Slab:
+    rows, type_number = np.zeros(shape, dtype=np.int32), np.zeros(shape[0], dtype=np.int32)
     i, j = np.full((2, *shape), pairs.n_units, dtype=np.int32)
-    for number, (at, where, own) in enumerate(steps):
-        here = (number, slice(len(where)))
-        rows[here], kind[number] = where, own
-        i[here], j[here] = pairs.i[at + where], pairs.j[at + where]
-    return Slab(rows, i, j, kind)
+    for position, step in enumerate(steps):
+        filled = (position, slice(len(step.rows)))
+        rows[filled], type_number[position] = step.rows, step.type_number
+        i[filled], j[filled] = pairs.i[step.start + step.rows], pairs.j[step.start + step.rows]
+    return Slab(rows, i, j, type_number)
 
 
-def weighted_sums(setting: Weighted, weights: Array) -> Array:
+def weighted_sums(sample: SortedPairs, weights: Array) -> Array:
     """Sums of pair statistics by type, ``[n_samples, n_types, size]`` (call under float64).
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
     city = _city_weights(weights)
-    sums = across_devices(np.zeros((setting.n_types, setting.pairs.layout.size, len(weights))))
-    for slab in _on_device(setting, transposed=True):
-        sums = _add_products(sums, *slab, city)
+    sums = across_devices(np.zeros((sample.n_types, sample.pairs.layout.size, len(weights))))
+    for slab in _on_device(sample, transposed=True):
+        sums = _add_products(sums, slab, city)
     return np.ascontiguousarray(np.asarray(sums).transpose(2, 0, 1))
 
 
 def weighted_fit(
-    setting: Weighted, weights: Array, cell: Tested, *, studentise: bool, sums: Array | None = None
+    sample: SortedPairs, weights: Array, cell: Tested, *, studentise: bool, sums: Array | None = None
 ) -> tuple[BatchFit, Array, Array]:
     """Fit of a regression in every sample, estimates and dyadic-robust variances of its tested coefficients.
 
@@ -185,97 +203,100 @@ def weighted_fit(
     estimate, variance : float64 ``[n_samples, n_tested]``
         Variance NaN without ``studentise``; copies of a city count as cities of their own.
     """
-    sums = weighted_sums(setting, weights) if sums is None else sums
-    fit = batch_fit(setting.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
+    sums = weighted_sums(sample, weights) if sums is None else sums
+    fit = batch_fit(sample.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
     estimate = fit.estimate[:, 0, list(cell.tested)]
-    variance = _variances(setting, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)
+    variance = _variances(sample, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)
     return fit, estimate, variance
 
 
-def _variances(setting: Weighted, weights: Array, fit: BatchFit, cell: Tested) -> Array:
-    """sum_i w_i (sum_j w_j psi_ij)^2 - sum_p w_i w_j psi_p^2, times the finite-sample factors."""
-    pairs, n_draws = setting.pairs, len(weights)
-    influence = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
+def _variances(sample: SortedPairs, weights: Array, fit: BatchFit, cell: Tested) -> Array:
+    """Dyadic-robust variances: city sums sum_i w_i (sum_j w_j psi_ij)^2, pair sums sum_p w_i w_j psi_p^2."""
+    pairs, n_draws = sample.pairs, len(weights)
+    psi_weights = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
     city = _city_weights(weights)
-    drawn = np.where(weights > 0, weights, 1.0).T
-    n_units = _cities(setting, weights)
-    out = np.empty((n_draws, len(cell.tested)))
+    copies = np.where(weights > 0, weights, 1.0).T
+    factor = fit.factor * cluster_factor(_cities(sample, weights))
+    variances = np.empty((n_draws, len(cell.tested)))
     for term in range(len(cell.tested)):
-        own = across_devices(np.ascontiguousarray(influence[:, term].transpose(1, 2, 0)))
-        state = across_devices(np.zeros((pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
-        for slab in _on_device(setting, transposed=False):
-            state = _add_influences(state, *slab, city, own)
-        sums, squares = (np.asarray(part) for part in state)
-        node = (sums[:-1] ** 2 / drawn).sum(axis=0)
-        factor = fit.factor * n_units / (n_units - 1)
-        out[:, term] = guarded_variances(node, squares)[0] * factor
-    return out
+        of_term = across_devices(np.ascontiguousarray(psi_weights[:, term].transpose(1, 2, 0)))
+        sums = across_devices(np.zeros((pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
+        for slab in _on_device(sample, transposed=False):
+            sums = _add_influences(sums, slab, city, of_term)
+        city_sums, pair_squares = (np.asarray(part) for part in sums)
+        city_squares = (city_sums[:-1] ** 2 / copies).sum(axis=0)
+        variances[:, term] = drawn_variances(city_squares, pair_squares, factor)
+    return variances
 
 
-def _cities(setting: Weighted, weights: Array) -> Array:
+def _cities(sample: SortedPairs, weights: Array) -> Array:
     """Cities of each sample that stand in one of its pairs, copies counted; float64 ``[n_samples]``."""
-    drawn, out = (weights > 0).astype(np.float32), np.zeros(len(weights))  # counts of units: exact
-    for start in range(0, setting.pairs.n_units, _UNITS):
+    drawn, n_cities = (weights > 0).astype(np.float32), np.zeros(len(weights))  # counts of units: exact
+    for start in range(0, sample.pairs.n_units, _UNITS):
         part = slice(start, start + _UNITS)
-        met = drawn @ setting.meets[:, part].astype(np.float32) > 0
-        out += (weights[:, part] * met).sum(axis=1)
-    return out
+        in_pairs = drawn @ sample.is_pair[:, part].astype(np.float32) > 0
+        n_cities += (weights[:, part] * in_pairs).sum(axis=1)
+    return n_cities
 
 
-def _city_weights(weights: Array) -> Any:
+def _city_weights(weights: Array) -> jax.Array:
     """``[n_units + 1, n_samples]``: draws last, and a unit that is in no sample."""
     return across_devices(np.vstack([weights.T, np.zeros(len(weights))]))
 
 
-_KEPT: WeakKeyDictionary[Weighted, dict[bool, Any]] = WeakKeyDictionary()
+_DEVICE_SLABS: WeakKeyDictionary[SortedPairs, dict[bool, list[DeviceSlab]]] = WeakKeyDictionary()
 
 
-def _on_device(setting: Weighted, *, transposed: bool) -> Iterator[Any]:
-    """Arguments of a kernel for every slab; a table of one slab is laid out once for all draws."""
-    if len(setting.slabs) > 1:
-        yield from _placed(setting, transposed)
+def _on_device(sample: SortedPairs, *, transposed: bool) -> Iterator[DeviceSlab]:
+    """Every slab on the devices; a table of one slab is laid out once for all draws."""
+    if len(sample.slabs) > 1:
+        yield from _placed(sample, transposed)
         return
-    kept = _KEPT.setdefault(setting, {})
-    if transposed not in kept:
-        kept[transposed] = list(_placed(setting, transposed))
-    yield from kept[transposed]
+    by_layout = _DEVICE_SLABS.setdefault(sample, {})
+    if transposed not in by_layout:
+        by_layout[transposed] = list(_placed(sample, transposed))
+    yield from by_layout[transposed]
 
 
-def _placed(setting: Weighted, transposed: bool) -> Iterator[Any]:
-    pairs = setting.pairs
-    for slab, tile in zip(setting.slabs, pairs.tiles(pairs.n_pairs, length=setting.length), strict=True):
-        features, rows, i, j, kind = (
-            on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.kind)
+def _placed(sample: SortedPairs, transposed: bool) -> Iterator[DeviceSlab]:
+    pairs = sample.pairs
+    for slab, tile in zip(sample.slabs, pairs.tiles(pairs.n_pairs, length=sample.length), strict=True):
+        features, rows, i, j, type_number = (
+            on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.type_number)
         )
-        yield _laid_out(features, rows, transposed), i, j, kind
+        yield DeviceSlab(_by_step(features, rows, transposed), i, j, type_number)
 
 
 @partial(jax.jit, static_argnames="transposed")
-def _laid_out(features: Any, rows: Any, transposed: bool) -> Any:
+def _by_step(features: jax.Array, rows: jax.Array, transposed: bool) -> jax.Array:
     """Statistics ``[n_steps, n_pairs, size]`` of the steps' pairs, or ``[n_steps, size, n_pairs]``.
 
     A product over pairs is faster from the second, one over statistics from the first.
     """
-    chosen = features[rows]
-    return jnp.swapaxes(chosen, 1, 2) if transposed else chosen
+    statistics = features[rows]
+    return jnp.swapaxes(statistics, 1, 2) if transposed else statistics
 
 
 @partial(jax.jit, donate_argnums=0)
-def _add_products(sums: Any, features: Any, i: Any, j: Any, kind: Any, city: Any) -> Any:
-    def step(k: Any, sums: Any) -> Any:
-        return sums.at[kind[k]].add(features[k] @ (city[i[k]] * city[j[k]]))
+def _add_products(sums: jax.Array, slab: DeviceSlab, city: jax.Array) -> jax.Array:
+    def step(k: int, sums: jax.Array) -> jax.Array:
+        weights = city[slab.i[k]] * city[slab.j[k]]
+        return sums.at[slab.type_number[k]].add(slab.features[k] @ weights)
 
-    return jax.lax.fori_loop(0, len(kind), step, sums)
+    return jax.lax.fori_loop(0, len(slab.type_number), step, sums)
 
 
 @partial(jax.jit, donate_argnums=0)
-def _add_influences(state: Any, features: Any, i: Any, j: Any, kind: Any, city: Any, influence: Any) -> Any:
+def _add_influences(
+    sums: tuple[jax.Array, jax.Array], slab: DeviceSlab, city: jax.Array, psi_weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Add w_i w_j psi to its two cities, w_i (sum_j w_j psi_ij) in all, and w_i w_j psi^2 to the draw's sum."""
 
-    def step(k: Any, state: Any) -> Any:
-        nodes, squares = state
-        psi = features[k] @ influence[kind[k]]
-        weighted = psi * (city[i[k]] * city[j[k]])
-        return nodes.at[i[k]].add(weighted).at[j[k]].add(weighted), squares + sum_in_order(weighted * psi)
+    def step(k: int, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        cities, squares = sums
+        i, j = slab.i[k], slab.j[k]
+        psi = slab.features[k] @ psi_weights[slab.type_number[k]]
+        weighted = psi * (city[i] * city[j])
+        return cities.at[i].add(weighted).at[j].add(weighted), squares + sum_in_order(weighted * psi)
 
-    return jax.lax.fori_loop(0, len(kind), step, state)
+    return jax.lax.fori_loop(0, len(slab.type_number), step, sums)

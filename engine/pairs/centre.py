@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags
 
 _BITS = 32  # of a year effect
 
@@ -38,6 +38,14 @@ def deviations(levels: Array) -> Array:
     length = np.abs(np.where(known, centred, 0.0)).max(axis=1, keepdims=True)
     still = known & (length <= levels.shape[1] * np.finfo(float).eps * np.abs(mean))
     return np.where(still, 0.0, centred)
+
+
+def standardise(series: Array, window: Flags) -> Array:
+    """z = (x - mean) / sd over the window's years, with the population sd; ``[n_units, n_years]``."""
+    centred = series - series[:, window].mean(axis=1, keepdims=True)
+    centred = centred - centred[:, window].mean(axis=1, keepdims=True)  # what the rounding of the mean left
+    spread = np.sqrt((centred[:, window] ** 2).mean(axis=1, keepdims=True))
+    return np.asarray(centred / spread, dtype=np.float64)
 
 
 def year_effects(outcome: Array) -> Array:

@@ -1,23 +1,24 @@
-"""What a pair-year is: city arrays and the rules that make pair columns of them, or a user's own pair table.
+"""The one protocol of pair designs: all that the passes over the pairs, and every stage above, know of panel or table.
 
-Both kinds of design cut their pairs into tasks (a fixed function of the grid), and tasks into chunks of one
-fixed length, so that a kernel is compiled once and never sees which design it serves.
+A design cuts its pairs into tasks (a fixed function of the grid), and tasks into chunks of one fixed length, so that a
+kernel is compiled once and never sees which design it serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers, LongIntegers
-from engine.pairs.centre import middle_values, year_effects
+from engine.arrays import AnyArray, Array, Flags, Integers
+from engine.notes import Note
 from engine.pairs.gravity import PairSample
-from engine.pairs.tiles import Tile, groups, tile_edge, triangle
+from engine.pairs.tiles import Over
 
 Range = tuple[int, int]
+Rows = TypeVar("Rows", Array, Integers)
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
 
@@ -43,269 +44,144 @@ class Chunk:
     i: Integers
     j: Integers
     n: int
-    rows: tuple[int, int]
-    cols: tuple[int, int]
+    rows: Range
+    cols: Range
     values: Array | None = None
     weights: Array | None = None
 
 
 @dataclass(frozen=True)
-class Split:
-    """A class of pairs by the sum of a city value: low < v_i + v_j <= high.
+class FilterStep:
+    """One filter of the sample: a note that names it, and the pairs and pair-years that passed it."""
 
-    Attributes
-    ----------
-    value : float64 ``[n_units]``
-    bounds : (float, float)
-    n_pairs : int
-        Pairs of the sample in it.
-    """
-
-    value: Array
-    bounds: tuple[float, float]
-    n_pairs: int
+    step: Note
+    pairs: int
+    rows: int
 
 
-@dataclass(frozen=True)
-class Matches:
-    """Pairs that matching keeps, with the weights of their rows.
-
-    Attributes
-    ----------
-    code : int64 ``[n]``
-        i * n_units + j with i < j, ascending.
-    weights : float64 ``[n, n_years]``
-        Zero where a row is left out; mean one over the other rows.
-    """
-
-    code: LongIntegers
-    weights: Array
-
-    def of(self, i: Integers, j: Integers, n_units: int) -> tuple[Flags, Array]:
-        """Which of the pairs are kept, and the weights of those."""
-        code = i.astype(np.int64) * n_units + j
-        at = np.minimum(np.searchsorted(self.code, code), len(self.code) - 1)
-        kept = self.code[at] == code
-        return kept, self.weights[at[kept]]
-
-
-@dataclass(frozen=True)
-class PanelDesign:
-    """Pairs of a city panel.
-
-    Attributes
-    ----------
-    sample : PairSample
-    series : float64 ``[n_units, n_years]``
-        The series whose synchronization (or variation) is the outcome; NaN where missing.
-    window : bool ``[n_years]``
-        Years that standardise the series.
-    clip : float
-        Smallest distance of two standardised values; 0 leaves infinite outcomes infinite.
-    levels : float64 ``[n_units, n_years, k]``
-        City columns of the regressors; NaN where missing.
-    kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
-        Pair-years that stay, by class; None keeps all.
-    edge : int
-        Cities along a tile's edge.
-    outcome : str
-    kinds : tuple of str
-        What pair columns are made of series and levels, see `kernels.Rule`; empty: differences throughout.
-    weight : float64 ``[n_units, n_years]`` or None
-        City weights of outcome ``variation``.
-    split : Split or None
-        Only this class of pairs.
-    matches : Matches or None
-        Only these pairs, with weights.
-    lag : int
-        Years by which columns of kind ``synchronization`` are late; the other levels come lagged.
-    """
-
-    sample: PairSample
-    series: Array
-    window: Flags
-    clip: float
-    levels: Array
-    kept_rows: Flags | None
-    edge: int
-    kinds: tuple[str, ...] = ()
-    outcome: str = "synchronization"
-    weight: Array | None = None
-    split: Split | None = None
-    matches: Matches | None = None
-    lag: int = 0
+class PairDesign(Protocol):
+    """Pairs by year and the columns of a regression on them, as pure kernels of city arrays or as a table's columns."""
 
     @property
-    def n_units(self) -> int:
-        return self.sample.n_units
+    def n_units(self) -> int: ...
 
     @property
-    def n_classes(self) -> int:
-        return len(self.sample.allowed)
+    def n_classes(self) -> int: ...
 
     @property
     def classes(self) -> Integers:
-        return self.sample.classes
+        """int32 ``[n_units]`` adoption class of each unit."""
 
     @property
-    def n_years(self) -> int:
-        return self.series.shape[1]
+    def allowed(self) -> Flags:
+        """bool ``[n_classes, n_classes]`` pairs of classes that are in the sample."""
+
+    @property
+    def n_years(self) -> int: ...
 
     @property
     def n_columns(self) -> int:
-        return self.levels.shape[2] + 1
+        """Regressors that are no treatment terms, and the outcome."""
 
     @property
     def complete(self) -> bool:
-        """True where no city-year is missing and no rule removes or weights pair-years."""
-        whole = (self.series, self.levels, *([] if self.weight is None else [self.weight]))
-        ruled = self.kept_rows is not None or self.matches is not None
-        return not ruled and all(bool(np.isfinite(array).all()) for array in whole)
+        """True where no pair-year is missing, removed or weighted."""
 
     @property
     def directed(self) -> bool:
-        return False
+        """True where rows 2q and 2q + 1 are the two directions of a dyad."""
 
-    def without_years(self, years: Flags) -> PanelDesign:
+    @property
+    def kept_rows(self) -> Flags | None:
+        """bool ``[n_classes, n_classes, n_years]`` pair-years that stay, by class; None keeps all."""
+
+    @property
+    def sample(self) -> PairSample:
+        """The pairs of a city panel; raises InputError where a table lists the pairs."""
+
+    @property
+    def steps(self) -> tuple[FilterStep, ...]:
+        """Counts after each filter that the design applies to the pairs of the data."""
+
+    # -- columns of a pair-year
+
+    @property
+    def outcome(self) -> str:
+        """``synchronization``, ``variation``, or ``column`` of a table."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Rules that make pair columns of city levels, see `kernels.Rule`."""
+
+    @property
+    def look_ahead(self) -> bool:
+        """True where all years standardise the series, so that the index has its lower bound."""
+
+    @property
+    def clip(self) -> float: ...
+
+    @property
+    def lag(self) -> int: ...
+
+    @property
+    def profile(self) -> Array | None:
+        """float64 ``[n_years]`` year effects that kernels subtract from the outcome; None for none."""
+
+    def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
+        """Arrays that a kernel reads beside the pairs of a chunk."""
+
+    def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
+        """Standardised series ``[n_units, n_years]`` of `city_arrays`; equal ones make a pair-year infinite."""
+
+    def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
-        shape = (self.n_classes, self.n_classes, self.n_years)
-        kept = np.ones(shape, dtype=bool) if self.kept_rows is None else self.kept_rows
-        return replace(self, kept_rows=kept & ~years)
 
-    @property
-    def chunk(self) -> int:
-        return _chunk_length(self.sample.n_pairs)
-
-    def tasks(self) -> tuple[tuple[Tile, ...], ...]:
-        return groups(triangle(self.n_units, self.edge))
-
-    def span(self, task: tuple[Tile, ...]) -> tuple[Range, Range]:
-        """Ranges of unit positions that the first and the second unit of a task's pairs fall into."""
-        rows, cols = [tile.rows for tile in task], [tile.cols for tile in task]
-        return (rows[0][0], rows[-1][1]), (min(a for a, _ in cols), max(b for _, b in cols))
-
-    def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
-        for tile in task:
-            i, j = self.sample.pairs(tile)
-            weights = None
-            if self.matches is not None:
-                kept, weights = self.matches.of(i, j, self.n_units)
-                i, j = i[kept], j[kept]
-            for start in range(0, len(i), self.chunk):
-                part = slice(start, start + self.chunk)
-                yield Chunk(
-                    padded(i[part], self.chunk),
-                    padded(j[part], self.chunk),
-                    len(i[part]),
-                    tile.rows,
-                    tile.cols,
-                    weights=None if weights is None else padded(weights[part], self.chunk),
-                )
-
-
-@dataclass(frozen=True)
-class TableDesign:
-    """Pairs of a user's own dyadic table, as dense arrays.
-
-    Attributes
-    ----------
-    i, j : int32 ``[n_pairs]``
-        Unit positions. With ``directed``, rows 2q and 2q+1 are the two directions of a dyad.
-    values : float64 ``[n_pairs, n_years, n_columns]``
-        Regressors, then the outcome; NaN where missing.
-    n_units : int
-    directed : bool
-    weights : float64 ``[n_pairs, n_years]`` or None
-        Weights of the rows, mean one over those that count; zero where missing.
-    centre : float64 ``[n_columns]`` or None
-        Subtracted from the columns before anything else; None for nothing.
-    profile : float64 ``[n_years]`` or None
-        Subtracted from the outcome too; its year effects, which every regression takes out anyhow.
-    """
-
-    i: Integers
-    j: Integers
-    values: Array
-    n_units: int
-    directed: bool
-    weights: Array | None = None
-    centre: Array | None = None
-    profile: Array | None = None
-
-    n_classes = 1
-    kept_rows = None
-
-    def centred(self) -> TableDesign:
-        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits."""
-        centre = middle_values(self.values)
-        return replace(self, centre=centre, profile=year_effects(self.values[:, :, -1] - centre[-1]))
-
-    @property
-    def classes(self) -> Integers:
-        return np.zeros(self.n_units, dtype=np.int32)
-
-    @property
-    def n_years(self) -> int:
-        return self.values.shape[1]
-
-    @property
-    def n_columns(self) -> int:
-        return self.values.shape[2]
-
-    @property
-    def complete(self) -> bool:
-        return self.weights is None and bool(np.isfinite(self.values).all())
-
-    def without_years(self, years: Flags) -> TableDesign:
-        """The design without the rows of some years, bool ``[n_years]``."""
-        return replace(self, values=np.where(years[None, :, None], np.nan, self.values))
+    # -- order of the work
 
     @property
     def edge(self) -> int:
-        return self.n_units
+        """Units along the longer side of a chunk's city sums."""
 
     @property
     def chunk(self) -> int:
-        return _chunk_length(len(self.i))
+        """Pairs of a kernel call."""
 
-    def tasks(self) -> tuple[tuple[int, int], ...]:
-        step = max(self.chunk, -(-len(self.i) // 64 // self.chunk) * self.chunk)
-        return tuple((start, min(start + step, len(self.i))) for start in range(0, len(self.i), step))
+    @property
+    def n_tiles(self) -> int: ...
 
-    def span(self, task: tuple[int, int]) -> tuple[Range, Range]:
-        """Both units of a pair may be any."""
-        return (0, self.n_units), (0, self.n_units)
+    def tasks(self) -> tuple[Any, ...]:
+        """The pairs in parts, each the work of one task."""
 
-    def chunks(self, task: tuple[int, int]) -> Iterator[Chunk]:
-        everywhere = (0, self.n_units)
-        for start in range(*task, self.chunk):
-            part = slice(start, min(start + self.chunk, task[1]))
-            yield Chunk(
-                padded(self.i[part], self.chunk),
-                padded(self.j[part], self.chunk),
-                part.stop - part.start,
-                everywhere,
-                everywhere,
-                padded(self.values[part], self.chunk),
-                None if self.weights is None else padded(self.weights[part], self.chunk),
-            )
+    def span(self, task: Any) -> tuple[Range, Range]:
+        """Ranges of unit positions that the first and the second unit of a task's pairs fall into."""
 
+    def chunks(self, task: Any) -> Iterator[Chunk]:
+        """The pairs of a task, kernel call by kernel call."""
 
-Design = PanelDesign | TableDesign
+    # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.features`)
 
+    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+        """Pairs of the list, and those above the sample's own screen, None without one.
 
-def panel_edge(n_units: int, n_classes: int, n_features: int, *, memory_bytes: float) -> int:
-    """Tile edge for a panel whose pairs have ``n_features`` statistics of 8 bytes, summed by city and class."""
-    return tile_edge(n_units, memory_bytes=memory_bytes, bytes_per_unit=8.0 * n_classes * n_features)
+        ``every_screen`` lists all pairs that the screen of any reassignment may let through.
+        """
+
+    def pair_list(self, length: int, *, screened: bool) -> tuple[Integers, Integers, Integers]:
+        """Positions i and j of the listed pairs, and the first pair of the same force; int32 ``[length]`` each."""
+
+    def listed_rows(
+        self, part: slice, i: Integers, j: Integers, length: int
+    ) -> tuple[Array | None, Array | None]:
+        """Values and weights of listed pairs (i, j), padded, as in `Chunk`."""
 
 
-def _chunk_length(n_pairs: int) -> int:
+def chunk_length(n_pairs: int) -> int:
     """4,096, or the next power of two where there are fewer pairs; always even."""
     return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
 
 
-def padded(values: Any, length: int) -> Any:
+def padded(values: Rows, length: int) -> Rows:
     """Rows of zeros appended up to a length."""
-    out = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
-    out[: len(values)] = values
-    return out
+    longer = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
+    longer[: len(values)] = values
+    return longer

@@ -11,7 +11,6 @@ are sorted, 25 bytes for each pair of the grid), and 8 F bytes a pair for F stat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -25,8 +24,7 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
-from engine.pairs.design import Design, PanelDesign, padded
-from engine.pairs.gravity import count_above, every_pair
+from engine.pairs.design import PairDesign, padded
 from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_rule
 from engine.pairs.moments import Layout
 from engine.pairs.process_cache import ProcessCache
@@ -175,7 +173,7 @@ _TABLE: ProcessCache[Array] = ProcessCache()
 
 
 def pair_features(
-    design: Design,
+    design: PairDesign,
     *,
     every_screen: bool,
     memory_bytes: float,
@@ -188,7 +186,7 @@ def pair_features(
 
     Parameters
     ----------
-    design : PanelDesign or TableDesign
+    design : PairDesign
     every_screen : bool
         Keep the pairs that the median screen of any reassignment may let through, not only those that the
         sample's own threshold does.
@@ -205,7 +203,7 @@ def pair_features(
         Runs the passes over the pairs that this takes: one that counts those above a screen; another where some
         outcomes may be infinite.
     """
-    length, screened = _size(design, every_screen=every_screen, over=over)
+    length, screened = design.list_length(every_screen=every_screen, map_reduce=over)
     key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
@@ -227,42 +225,9 @@ def pair_features(
     return pairs
 
 
-def _size(design: Design, *, every_screen: bool, over: Over) -> tuple[int, int | None]:
-    """Pairs of the table, and those above the screen; a screen keeps the strongest that any draw can reach."""
-    if not isinstance(design, PanelDesign):
-        return len(design.i), None
-    sample = design.sample
-    if sample.gravity is None or sample.n_kept is None:
-        return sample.n_pairs, None
-    screened = over(count_above, sample, sample.parts(), add)
-    # No reassignment gives a pair a force that has none, nor changes how many eligible pairs have one.
-    n_forces = math.comb(int(sample.has_force.sum()), 2)
-    reach = min(n_forces, sample.n_ranked // 2 + (n_forces - sample.n_ranked) + 1)
-    return (reach if every_screen else screened), screened
-
-
 def _order(pairs: PairFeatures) -> Order:
-    design, n = pairs.source.setting.design, pairs.n_pairs
-    if not isinstance(design, PanelDesign):
-        return Order(design.i, design.j, np.arange(n, dtype=np.int32))
-    if pairs.n_screened is None:
-        i, j = every_pair(design.n_units)
-        return Order(i, j, np.arange(n, dtype=np.int32))
-    gravity = design.sample.gravity
-    assert gravity is not None
-    i, j = every_pair(design.n_units)
-    force = gravity.ln_force(i, j)
-    force[np.isnan(force)] = -np.inf  # weaker than any: sorting would take it for the strongest
-    if n < len(force):  # what is sorted need not be longer than the table
-        reached = force >= np.partition(force, len(force) - n)[len(force) - n]
-        i, j, force = i[reached], j[reached], force[reached]
-    np.negative(force, out=force)
-    order = np.argsort(force, kind="stable")[:n]
-    i, j, force = i[order], j[order], force[order]
-    fresh = np.concatenate([[True], force[1:] != force[:-1]])
-    start = np.arange(n, dtype=np.int32)
-    start[~fresh] = 0
-    return Order(i, j, np.maximum.accumulate(start, out=start))
+    design = pairs.source.setting.design
+    return Order(*design.pair_list(pairs.n_pairs, screened=pairs.n_screened is not None))
 
 
 def _table(pairs: PairFeatures) -> Array:
@@ -287,16 +252,12 @@ def _may_be_infinite(setting: MomentPass) -> bool:
     to rounding: neighbours in their order, and its ends, tell without a look at the pairs.
     """
     design = setting.design
-    if not isinstance(design, PanelDesign):
-        return False  # a table's own values are finite where its layout is balanced
-    arrays, rule = city_arrays(setting), kernel_rule(setting)
-    wanted = [arrays["series"]] if design.outcome == "synchronization" else []
-    wanted += [arrays["levels"][:, :, k] for k, kind in enumerate(design.kinds) if kind == "synchronization"]
+    rule = kernel_rule(setting)
     near = 2 * kernels.ROUNDING  # twice, so that no rounding of its own hides a pair
     if rule.clip > near:
         return False
     bound = 2.0 * np.sqrt(design.n_years - 1.0)
-    for series in wanted:
+    for series in design.standardised_series(city_arrays(setting)):
         ordered = np.sort(series, axis=0)
         close = (np.diff(ordered, axis=0) <= near).any()
         if close or (rule.look_ahead and (ordered[-1] - ordered[0] >= bound - near).any()):
@@ -309,14 +270,7 @@ def _statistics(pairs: PairFeatures, part: slice, length: int) -> tuple[Any, int
     source, order = pairs.source, pairs.order
     design, n = source.setting.design, part.stop - part.start
     one, other = order.i[part], order.j[part]
-    values = weights = None
-    if not isinstance(design, PanelDesign):
-        values, weights = padded(design.values[part], length), design.weights
-        weights = None if weights is None else padded(weights[part], length)
-    elif design.matches is not None:
-        kept, own = design.matches.of(one, other, design.n_units)
-        weights = np.zeros((length, design.n_years))
-        weights[np.flatnonzero(kept)] = own
+    values, weights = design.listed_rows(part, one, other, length)
     rule = replace(kernel_rule(source.setting), layout=source.layout)
     with double_precision():
         found = [

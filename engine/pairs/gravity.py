@@ -30,7 +30,7 @@ _AT_ONCE = 2**18  # pairs whose forces are computed in one go
 
 
 @dataclass(frozen=True)
-class Gravity:
+class GravityModel:
     """City arrays of the gravity model.
 
     Attributes
@@ -49,13 +49,12 @@ class Gravity:
 
     def ln_force(self, i: Integers | Array, j: Integers | Array) -> Array:
         """ln F of pairs (i, j), arrays ``[n]`` of positions; F has units of mass / km^2."""
-        out = np.empty(len(i))
-        for start in range(0, len(i), _AT_ONCE):  # ten arrays of this length pass by on the way
+        force = np.empty(len(i))
+        for start in range(0, len(i), _AT_ONCE):  # ten arrays of this length are made on the way
             part = slice(start, start + _AT_ONCE)
-            one, other = i[part], j[part]
-            mass = self.ln_mass[one] + self.ln_mass[other]
-            out[part] = mass - 2.0 * np.log(self.distance_km(one, other))
-        return out
+            mass = self.ln_mass[i[part]] + self.ln_mass[j[part]]
+            force[part] = mass - 2.0 * np.log(self.distance_km(i[part], j[part]))
+        return force
 
     def distance_km(self, i: Integers | Array, j: Integers | Array) -> Array:
         """Great-circle distance in km."""
@@ -111,7 +110,7 @@ class PairSample:
         Adoption class of each unit.
     allowed : bool ``[n_classes, n_classes]``
         Which pairs of classes survive the exclusion.
-    gravity : Gravity or None
+    gravity : GravityModel or None
         The screen, if any.
     n_kept : int or None
         Pairs above the screen's threshold, once it is known.
@@ -121,7 +120,7 @@ class PairSample:
 
     classes: Integers
     allowed: Flags
-    gravity: Gravity | None = None
+    gravity: GravityModel | None = None
     n_kept: int | None = None
     origin: Integers | None = None
 
@@ -138,6 +137,15 @@ class PairSample:
     def n_eligible(self) -> int:
         """Pairs after the exclusion, before the screen."""
         return self._count(np.ones(self.n_units, dtype=bool))
+
+    @property
+    def threshold(self) -> float:
+        """ln F above which the screen keeps pairs; ``-inf`` without a screen."""
+        return -math.inf if self.gravity is None else self.gravity.threshold
+
+    def ln_force(self, i: Integers, j: Integers) -> Array:
+        """ln F of pairs (i, j); without a gravity model all are equally strong."""
+        return np.zeros(len(i)) if self.gravity is None else self.gravity.ln_force(i, j)
 
     @property
     def has_force(self) -> Flags:
@@ -169,21 +177,21 @@ class PairSample:
         """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j."""
         rows = np.arange(*tile.rows, dtype=np.int32)
         cols = np.arange(*tile.cols, dtype=np.int32)
-        inside = self.allowed[self.classes[rows][:, None], self.classes[cols][None, :]]
+        eligible = self.allowed[self.classes[rows][:, None], self.classes[cols][None, :]]
         if tile.rows == tile.cols:
-            inside = np.triu(inside, 1)
+            eligible = np.triu(eligible, 1)
         if self.origin is not None:
-            inside &= self.origin[rows][:, None] != self.origin[cols][None, :]
-        a, b = np.nonzero(inside)
+            eligible &= self.origin[rows][:, None] != self.origin[cols][None, :]
+        a, b = np.nonzero(eligible)
         return rows[a], cols[b]
 
     def pairs(self, tile: Tile) -> tuple[Integers, Integers]:
         """Positions (i, j) of the tile's pairs in the sample, by i, then j."""
         i, j = self.eligible(tile)
-        if self.gravity is None or self.gravity.threshold == -math.inf:
+        if self.threshold == -math.inf:
             return i, j
-        kept = self.gravity.ln_force(i, j) > self.gravity.threshold
-        return i[kept], j[kept]
+        strong = self.ln_force(i, j) > self.threshold
+        return i[strong], j[strong]
 
     def all_pairs(self) -> tuple[Integers, Integers]:
         """Positions (i, j) of every pair in the sample, tile by tile."""
@@ -191,10 +199,10 @@ class PairSample:
         i, j = (np.concatenate(side) for side in zip(*parts, strict=True))
         return i, j
 
-    def screened(self, over: Over = in_turn) -> PairSample:
+    def screened(self, map_reduce: Over = in_turn) -> PairSample:
         """The sample of pairs whose force is strictly above the median of the eligible pairs.
 
-        ``over`` runs the passes over the pairs that this takes.
+        ``map_reduce`` runs the passes over the pairs that this takes.
         """
         if self.gravity is None:
             return self
@@ -209,8 +217,42 @@ class PairSample:
                 where="pairs.gravity.mass",
                 remedy="use masses, and a year of them, that cities have",
             )
-        threshold, kept = _threshold(self, over)
-        return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=kept)
+        threshold, n_kept = _threshold(self, map_reduce)
+        return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=n_kept)
+
+    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+        """Length of `pair_list`, and all pairs above the screen, eligible or not; None without a screen.
+
+        ``every_screen`` lists the strongest pairs that the screen of any reassignment of adoption can reach.
+        """
+        if self.gravity is None or self.n_kept is None:
+            return self.n_pairs, None
+        n_above = map_reduce(count_above, self, self.parts(), add)
+        # No reassignment gives a pair a force that has none, nor changes how many eligible pairs have one.
+        n_forces = math.comb(int(self.has_force.sum()), 2)
+        n_reached = min(n_forces, self.n_ranked // 2 + (n_forces - self.n_ranked) + 1)
+        return (n_reached if every_screen else n_above), n_above
+
+    def pair_list(self, length: int, *, screened: bool) -> tuple[Integers, Integers, Integers]:
+        """Positions i and j of pairs of all units, and the first pair of the same force; int32 ``[length]`` each.
+
+        With ``screened`` they are sorted by force, strongest first, and only the strongest are listed.
+        """
+        i, j = every_pair(self.n_units)
+        start = np.arange(length, dtype=np.int32)
+        if not screened:
+            return i, j, start
+        force = self.ln_force(i, j)
+        force[np.isnan(force)] = -np.inf  # weaker than any: sorting would take it for the strongest
+        if length < len(force):  # what is sorted need not be longer than the list
+            reached = force >= np.partition(force, len(force) - length)[len(force) - length]
+            i, j, force = i[reached], j[reached], force[reached]
+        np.negative(force, out=force)
+        order = np.argsort(force, kind="stable")[:length]
+        i, j, force = i[order], j[order], force[order]
+        differs = np.concatenate([[True], force[1:] != force[:-1]])
+        start[~differs] = 0
+        return i, j, np.maximum.accumulate(start, out=start)
 
 
 @dataclass(frozen=True)
@@ -223,9 +265,8 @@ class Between:
 
     def forces(self, tiles: Sequence[Tile]) -> Iterator[Array]:
         """ln F of these pairs, tile by tile."""
-        assert self.sample.gravity is not None
         for tile in tiles:
-            values = self.sample.gravity.ln_force(*self.sample.eligible(tile))
+            values = self.sample.ln_force(*self.sample.eligible(tile))
             yield values[(values >= self.low) & (values <= self.high)]
 
     @property
@@ -234,7 +275,7 @@ class Between:
         return np.linspace(self.low, self.high, _BINS + 1)
 
 
-def _threshold(sample: PairSample, over: Over) -> tuple[float, int]:
+def _threshold(sample: PairSample, map_reduce: Over) -> tuple[float, int]:
     """The lower middle value of ln F over the eligible pairs that have one, and how many lie strictly above it.
 
     ln F > median and ln F > lower middle value select the same pairs (no value lies between the two middle
@@ -248,50 +289,50 @@ def _threshold(sample: PairSample, over: Over) -> tuple[float, int]:
     """
     parts = sample.parts()
     n, rank = sample.n_ranked, (sample.n_ranked - 1) // 2
-    inside, below, held = Between(sample), 0, n
-    if held > _COLLECT:
-        low, high = over(force_span, inside, parts, merge_spans)
-        inside = Between(sample, float(low), float(high))
-    while held > _COLLECT:
-        edges, counts = inside.edges, over(force_counts, inside, parts, add)
-        before = below + np.cumsum(counts) - counts
-        chosen = int(np.searchsorted(before, rank, side="right")) - 1
-        below, held = int(before[chosen]), int(counts[chosen])
-        inside = Between(sample, float(edges[chosen]), float(edges[chosen + 1]))
-        if np.nextafter(inside.low, inside.high) >= inside.high:
+    interval, n_below, n_inside = Between(sample), 0, n
+    if n_inside > _COLLECT:
+        low, high = map_reduce(force_span, interval, parts, merge_spans)
+        interval = Between(sample, float(low), float(high))
+    while n_inside > _COLLECT:
+        edges, counts = interval.edges, map_reduce(force_counts, interval, parts, add)
+        n_before = n_below + np.cumsum(counts) - counts
+        middle = int(np.searchsorted(n_before, rank, side="right")) - 1
+        n_below, n_inside = int(n_before[middle]), int(counts[middle])
+        interval = Between(sample, float(edges[middle]), float(edges[middle + 1]))
+        if np.nextafter(interval.low, interval.high) >= interval.high:
             break
-    values = over(forces_inside, inside, parts, merge_forces)
-    value = float(np.partition(values, rank - below)[rank - below])
-    return value, int((values > value).sum()) + n - below - len(values)
+    values = map_reduce(forces_inside, interval, parts, merge_forces)
+    value = float(np.partition(values, rank - n_below)[rank - n_below])
+    return value, int((values > value).sum()) + n - n_below - len(values)
 
 
-def force_span(inside: Between, tiles: Sequence[Tile]) -> Array:
+def force_span(interval: Between, tiles: Sequence[Tile]) -> Array:
     """Smallest and largest ln F of some tiles."""
-    spans = [(values.min(), values.max()) for values in inside.forces(tiles) if len(values)]
+    spans = [(values.min(), values.max()) for values in interval.forces(tiles) if len(values)]
     return np.array([min((a for a, _ in spans), default=np.inf), max((b for _, b in spans), default=-np.inf)])
 
 
-def merge_spans(one: Array, other: Array) -> Array:
+def merge_spans(first: Array, second: Array) -> Array:
     """The span of two parts."""
-    return np.array([min(one[0], other[0]), max(one[1], other[1])])
+    return np.array([min(first[0], second[0]), max(first[1], second[1])])
 
 
-def force_counts(inside: Between, tiles: Sequence[Tile]) -> LongIntegers:
+def force_counts(interval: Between, tiles: Sequence[Tile]) -> LongIntegers:
     """How many values of ln F of some tiles fall into each bin, int64 ``[_BINS]``."""
-    edges, counts = inside.edges, np.zeros(_BINS, dtype=np.int64)
-    for values in inside.forces(tiles):
+    edges, counts = interval.edges, np.zeros(_BINS, dtype=np.int64)
+    for values in interval.forces(tiles):
         counts += np.histogram(values, edges)[0]
     return counts
 
 
-def forces_inside(inside: Between, tiles: Sequence[Tile]) -> Array:
+def forces_inside(interval: Between, tiles: Sequence[Tile]) -> Array:
     """The values of ln F of some tiles."""
-    return np.concatenate(list(inside.forces(tiles)))
+    return np.concatenate(list(interval.forces(tiles)))
 
 
-def merge_forces(one: Array, other: Array) -> Array:
+def merge_forces(first: Array, second: Array) -> Array:
     """Values of two parts."""
-    return np.concatenate([one, other])
+    return np.concatenate([first, second])
 
 
 def every_pair(n_units: int) -> tuple[Integers, Integers]:
@@ -304,6 +345,5 @@ def every_pair(n_units: int) -> tuple[Integers, Integers]:
 
 def count_above(sample: PairSample, tiles: Sequence[Tile]) -> int:
     """Pairs of some tiles above the screen, eligible or not."""
-    assert sample.gravity is not None
     whole = PairSample(sample.classes, np.ones_like(sample.allowed), sample.gravity)
     return sum(len(whole.pairs(tile)[0]) for tile in tiles)

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyArray, Array, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
-from engine.pairs.centre import deviations
-from engine.pairs.design import Chunk, Design, PanelDesign
+from engine.pairs.design import Chunk, PairDesign
 from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.pair_rows import PairRows, concatenated, no_rows
 
@@ -28,7 +27,7 @@ class MomentPass:
 
     Attributes
     ----------
-    design : PanelDesign or TableDesign
+    design : PairDesign
     balanced : bool
         Take the compact layout; only where no pair-year is missing and no outcome infinite.
     products : bool
@@ -36,7 +35,7 @@ class MomentPass:
         follow without another pass; not for directed tables.
     """
 
-    design: Design
+    design: PairDesign
     balanced: bool
     products: bool = False
 
@@ -76,62 +75,18 @@ def kernel_rule(setting: MomentPass) -> kernels.Rule:
         layout=setting.layout,
         n_classes=design.n_classes,
         edge=design.edge,
-        look_ahead=bool(design.window.all()) if isinstance(design, PanelDesign) else True,
-        clip=design.clip if isinstance(design, PanelDesign) else 0.0,
+        look_ahead=design.look_ahead,
+        clip=design.clip,
         directed=design.directed,
-        outcome=design.outcome if isinstance(design, PanelDesign) else "synchronization",
-        kinds=design.kinds if isinstance(design, PanelDesign) else (),
-        lag=design.lag if isinstance(design, PanelDesign) else 0,
+        outcome=design.outcome,
+        kinds=design.kinds,
+        lag=design.lag,
     )
 
 
-def city_arrays(setting: MomentPass) -> dict[str, Array]:
-    design = setting.design
-    arrays: dict[str, Any] = {"classes": design.classes}
-    if not isinstance(design, PanelDesign):
-        if design.centre is not None:
-            arrays["centre"] = design.centre
-        if design.profile is not None:
-            regressors = np.zeros((design.n_years, design.n_columns - 1))
-            arrays["profile"] = np.concatenate([regressors, design.profile[:, None]], axis=1)
-        return arrays
-    series, levels = design.series, _prepared_levels(design, standardised=setting.balanced)
-    if setting.balanced and design.outcome == "synchronization":
-        series = standardise(series, design.window)
-    arrays |= {"series": series, "levels": levels, "window": design.window}
-    if design.weight is not None:
-        arrays["weight"] = design.weight
-    if design.kept_rows is not None:
-        arrays["kept_rows"] = design.kept_rows
-    if design.split is not None:
-        arrays |= {"split": design.split.value, "split_bounds": np.array(design.split.bounds)}
-    return arrays
-
-
-def _prepared_levels(design: PanelDesign, *, standardised: bool) -> Array:
-    """Levels as the kernels take them.
-
-    Those that are summed are without their city means, which pair effects take out anyhow: a sum of deviations has
-    digits that a sum of large levels has not. Those whose synchronization is a column are standardised where
-    ``standardised`` says so.
-    """
-    out = design.levels
-    for number, kind in enumerate(design.kinds):
-        if kind == "sum":
-            out = np.array(out)
-            out[:, :, number] = deviations(out[:, :, number])
-        elif kind == "synchronization" and standardised:
-            out = np.array(out)
-            out[:, :, number] = standardise(out[:, :, number], design.window)
-    return out
-
-
-def standardise(series: Array, window: Flags) -> Array:
-    """z = (x - mean) / sd over the window's years, with the population sd; ``[n_units, n_years]``."""
-    centred = series - series[:, window].mean(axis=1, keepdims=True)
-    centred = centred - centred[:, window].mean(axis=1, keepdims=True)  # what the rounding of the mean left
-    spread = np.sqrt((centred[:, window] ** 2).mean(axis=1, keepdims=True))
-    return np.asarray(centred / spread, dtype=np.float64)
+def city_arrays(setting: MomentPass) -> dict[str, AnyArray]:
+    """Arrays that the kernels of a pass read beside the pairs."""
+    return setting.design.city_arrays(balanced=setting.balanced)
 
 
 def city_moments(setting: MomentPass, task: Any) -> CityMoments:
@@ -166,12 +121,12 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         products=products,
         first_at=top[0],
         second_at=left[0],
-        profile=None if isinstance(design, PanelDesign) else design.profile,
+        profile=design.profile,
         rows_by_year=counts[3:],
     )
 
 
-def _type_blocks(chunk: Chunk, design: Design) -> tuple[Integers, Integers]:
+def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
     """The pairs of a chunk in blocks of one type each, see `kernels.moments`; as many blocks for every chunk."""
     classes, n, h = design.classes, chunk.n, design.n_classes
     n_types = h * (h + 1) // 2

@@ -6,11 +6,10 @@ An effect through both ends of a pair gives a row two levels, one of each end; b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import AnyIntegers, Array, Integers
 from engine.pairs.gravity import distance_km
 from engine.pairs.pair_rows import PairRows
 
@@ -56,9 +55,9 @@ class OfBothEnds:
 
     def codes(self, rows: PairRows, n_years: int) -> Integers:
         """Levels ``[n_rows, 2]``."""
-        one, other = self.label[rows.first], self.label[rows.second]
-        within = other + np.where(one == other, self.label.max() + 1, 0)
-        return np.asarray(np.stack([one, within], axis=1) * n_years + rows.year[:, None], dtype=np.int32)
+        first, second = self.label[rows.first], self.label[rows.second]
+        second = second + np.where(first == second, self.label.max() + 1, 0)
+        return np.asarray(np.stack([first, second], axis=1) * n_years + rows.year[:, None], dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class OfLabelPairs:
 
     def codes(self, rows: PairRows, n_years: int) -> Integers:
         """Levels ``[n_rows]``."""
-        one, other, n_labels = self.label[rows.i], self.label[rows.j], int(self.label.max()) + 1
-        both = np.minimum(one, other).astype(np.int64) * n_labels + np.maximum(one, other)
-        return _by_year(np.unique(both, return_inverse=True)[1][rows.pair], rows, n_years)
+        label_i, label_j, n_labels = self.label[rows.i], self.label[rows.j], int(self.label.max()) + 1
+        label_pair = np.minimum(label_i, label_j).astype(np.int64) * n_labels + np.maximum(label_i, label_j)
+        return _by_year(np.unique(label_pair, return_inverse=True)[1][rows.pair], rows, n_years)
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,6 @@ class OfColumn:
 PairEffect = OfPairs | OfYears | OfBothEnds | OfLabelPairs | OfDistance | OfColumn
 
 
-def _by_year(level: Any, rows: PairRows, n_years: int) -> Integers:
+def _by_year(level: AnyIntegers, rows: PairRows, n_years: int) -> Integers:
     """A level of its own in every year."""
     return np.asarray(level * n_years + rows.year, dtype=np.int32)

@@ -66,8 +66,8 @@ class _Sample:
     ----------
     rows : TableRows
         All rows of the table.
-    inside : int64 ``[n_rows]``
-        Which of them are in the sample.
+    sample_rows : int64 ``[n_rows]``
+        Positions of those of the sample.
     columns : float64 ``[n_rows, n_columns]``
         Regressors, lagged, then the outcome.
     weight : float64 ``[n_rows]`` or None
@@ -75,7 +75,7 @@ class _Sample:
     """
 
     rows: TableRows
-    inside: LongIntegers
+    sample_rows: LongIntegers
     columns: Array
     weight: Array | None
     levels: Mapping[str, LongIntegers]
@@ -99,12 +99,12 @@ def pair_columns(
     InputError
         For missing columns, negative weights, text in number columns, regressors that are infinite or undefined,
         pairs of a unit with itself, a pair and year given twice, and a table too large; all that can be found at
-        once is told at once.
+        once is reported at once.
     """
     problems = Problems(source)
     read: list[str] = []
-    named = [*request.keys.items(), *((f"model.fixed_effects: '{name}'", name) for name in request.effects)]
-    for key, name in [*named, *(("pair_table.missing", name) for name in request.missing)]:
+    keyed = [*request.keys.items(), *((f"model.fixed_effects: '{name}'", name) for name in request.effects)]
+    for key, name in [*keyed, *(("pair_table.missing", name) for name in request.missing)]:
         with problems.collect():
             require_column(frame, name, key=key, source=source)
     for key, text in request.formulas.items():
@@ -117,8 +117,8 @@ def pair_columns(
         with problems.collect():
             values.column(name)
     problems.raise_any()
-    inside = _window(rows.year, request.years, source)
-    sample, report = _sample(rows, values, inside, request)
+    sample_rows = _window(rows.year, request.years, source)
+    sample, report = _sample(rows, values, sample_rows, request)
     return _laid_out(sample, request), report
 
 
@@ -132,39 +132,39 @@ def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> L
             where=f"{source}: years",
             remedy="name years that the table has",
         )
-    inside = np.flatnonzero((year >= years[0]) & (year <= years[1]))
-    if not len(inside):
+    sample_rows = np.flatnonzero((year >= years[0]) & (year <= years[1]))
+    if not len(sample_rows):
         raise InputError(f"no row is of the years [{years[0]}, {years[1]}]", where=f"{source}: years")
-    return inside
+    return sample_rows
 
 
 def _sample(
-    rows: TableRows, values: TableValues, inside: LongIntegers, request: TableRequest
+    rows: TableRows, values: TableValues, sample_rows: LongIntegers, request: TableRequest
 ) -> tuple[_Sample, TableReport]:
     problems = Problems(rows.source)
-    earlier = values.earlier_rows(request.lag)[inside] if request.lag else inside
+    earlier = values.earlier_rows(request.lag)[sample_rows] if request.lag else sample_rows
     reports, columns = [], []
     for text in request.regressors:
         full = values.values(text)
-        reports.append(table_column(text, full[inside]))
+        reports.append(table_column(text, full[sample_rows]))
         columns.append(np.where(earlier >= 0, full[earlier], np.nan))
         with problems.collect():
             _refuse_infinite(columns[-1], earlier, text, rows, values)
-    outcome = values.values(request.outcome)[inside]
+    outcome = values.values(request.outcome)[sample_rows]
     reports.append(table_column(request.outcome, outcome))
     if request.infinite == "error":
         with problems.collect():
-            _refuse_infinite_outcome(outcome, inside, request.outcome, rows)
+            _refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
     weight = None
     if request.weight is not None:
-        weight = values.values(request.weight)[inside]
+        weight = values.values(request.weight)[sample_rows]
         reports.append(table_column(request.weight, weight))
         with problems.collect():
-            _refuse_weights(weight, inside, request.weight, rows)
+            _refuse_weights(weight, sample_rows, request.weight, rows)
     problems.raise_any()
     labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
-    levels = {name: found.codes[0][inside] for name, found in labels.items()}
-    sample = _Sample(rows, inside, np.stack([*columns, outcome], axis=1), weight, levels)
+    levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
+    sample = _Sample(rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels)
     return sample, _report(
         sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
     )
@@ -174,15 +174,15 @@ def _labels(column: pd.Series, request: TableRequest, source: str) -> Labels:
     """Levels of a fixed effect; a declared code for missing is none."""
     labels = read_labels([column], source=source, merge=request.merge)
     declared = {normalize(str(code)) for code in request.missing.get(str(column.name), ())}
-    known = np.array([name not in declared for name in labels.names] + [False])
-    return replace(labels, codes=(np.where(known[labels.codes[0]], labels.codes[0], -1),))
+    is_level = np.array([name not in declared for name in labels.names] + [False])
+    return replace(labels, codes=(np.where(is_level[labels.codes[0]], labels.codes[0], -1),))
 
 
 def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[Note]:
-    for name, found in labels.items():
+    for name, of_column in labels.items():
         if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
             names = Note.of("labels_of_column", column=name)
-            yield from found.warnings(source=rows.source, names=names, key=MERGE_KEY)
+            yield from of_column.warnings(source=rows.source, names=names, key=MERGE_KEY)
 
 
 def _refuse_infinite(
@@ -192,9 +192,9 @@ def _refuse_infinite(
     bad = np.isinf(values)
     if bad.any():
         row, count = int(origin[np.argmax(bad)]), int(bad.sum())
-        shown = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
+        size = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
         raise InputError(
-            f"the regressor is {shown} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
+            f"the regressor is {size} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
             where=rows.place(row, text),
             remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf"
             if table.is_column(text)
@@ -203,11 +203,11 @@ def _refuse_infinite(
         )
 
 
-def _refuse_infinite_outcome(values: Array, inside: LongIntegers, text: str, rows: TableRows) -> None:
+def _refuse_infinite_outcome(values: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
     """Where the job says ``outcome.infinite: error``."""
     bad = np.isinf(values)
     if bad.any():
-        row, count = int(inside[np.argmax(bad)]), int(bad.sum())
+        row, count = int(sample_rows[np.argmax(bad)]), int(bad.sum())
         raise InputError(
             f"the outcome is infinite ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
             where=rows.place(row, text),
@@ -215,13 +215,13 @@ def _refuse_infinite_outcome(values: Array, inside: LongIntegers, text: str, row
         )
 
 
-def _refuse_weights(weight: Array, inside: LongIntegers, text: str, rows: TableRows) -> None:
+def _refuse_weights(weight: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
     bad = np.isinf(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
             f"the weight is {weight[row]:g}",
-            where=rows.place(int(inside[row]), text),
+            where=rows.place(int(sample_rows[row]), text),
             remedy="weights are numbers from zero up; zero leaves a row out",
         )
 
@@ -233,10 +233,10 @@ def _report(
     warnings: list[Note],
     request: TableRequest,
 ) -> TableReport:
-    rows, inside = sample.rows, sample.inside
-    units = np.union1d(rows.first[inside], rows.second[inside])
-    named = replace(rows.labels, names=tuple(rows.units[unit] for unit in units))
-    source, years = rows.source, rows.year[inside]
+    rows, sample_rows = sample.rows, sample.sample_rows
+    units = np.union1d(rows.first[sample_rows], rows.second[sample_rows])
+    labels = replace(rows.labels, names=tuple(rows.units[unit] for unit in units))
+    source, years = rows.source, rows.year[sample_rows]
     usable = np.isfinite(sample.columns).all(axis=1)
     if sample.weight is not None:
         usable &= sample.weight > 0
@@ -247,8 +247,8 @@ def _report(
         years=(int(years.min()), int(years.max())),
         n_years=len(np.unique(years)),
         n_units=len(units),
-        n_pairs=len(np.unique(rows.pair[inside])),
-        n_rows=len(inside),
+        n_pairs=len(np.unique(rows.pair[sample_rows])),
+        n_rows=len(sample_rows),
         n_used=int(usable.sum()),
         directed=rows.directed,
         lag=request.lag,
@@ -256,22 +256,22 @@ def _report(
         warnings=(
             *_lost_rows(sample, request),
             *warnings,
-            *named.warnings(source=source, names=Note("units"), key=MERGE_KEY),
+            *labels.warnings(source=source, names=Note("units"), key=MERGE_KEY),
         ),
         notes=(
             *_notes(sample, earlier, request),
             *rows.notes,
-            *named.notes(source=source, place=Note("units")),
+            *labels.notes(source=source, place=Note("units")),
         ),
     )
 
 
 def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[Note]:
     """Rows that leave for another reason than a missing value, which the columns count."""
-    total = len(sample.inside)
+    total = len(sample.sample_rows)
     infinite = np.isinf(sample.columns[:, -1])
     if infinite.any():
-        row = sample.rows.number(int(sample.inside[np.argmax(infinite)]))
+        row = sample.rows.number(int(sample.sample_rows[np.argmax(infinite)]))
         count = int(infinite.sum())
         yield Note.of("rows_infinite", count=count, total=total, outcome=request.outcome, row=row)
     for name, codes in sample.levels.items():
@@ -287,7 +287,7 @@ def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[Note]:
 
 def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Iterator[Note]:
     """Rows that are passed over, or leave because the job says so."""
-    total = len(sample.inside)
+    total = len(sample.sample_rows)
     if sample.rows.n_blank:
         yield Note.of("blank_unit_rows", count=sample.rows.n_blank)
     if (earlier < 0).any():
@@ -298,19 +298,19 @@ def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Ite
 
 def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
     """Rows of the sample as dense arrays."""
-    rows, inside, directed = sample.rows, sample.inside, request.directed
-    one, other = rows.first[inside], rows.second[inside]
-    present, codes = np.unique(np.concatenate([one, other]), return_inverse=True)
-    one, other = codes[: len(one)], codes[len(one) :]
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    years, t = np.unique(rows.year[inside], return_inverse=True)
+    rows, sample_rows, directed = sample.rows, sample.sample_rows, request.directed
+    units = np.concatenate([rows.first[sample_rows], rows.second[sample_rows]])
+    present, codes = np.unique(units, return_inverse=True)
+    sender, receiver = codes[: len(sample_rows)], codes[len(sample_rows) :]
+    low, high = np.minimum(sender, receiver), np.maximum(sender, receiver)
+    years, t = np.unique(rows.year[sample_rows], return_inverse=True)
     dyads, position = np.unique(low * len(present) + high, return_inverse=True)
     first, second = dyads // len(present), dyads % len(present)
     if directed:
-        position = 2 * position + (one > other)
+        position = 2 * position + (sender > receiver)
         first, second = np.stack([first, second], 1).ravel(), np.stack([second, first], 1).ravel()
     shape = len(first), len(years)
-    _refuse_large(shape, len(inside), sample.columns.shape[1], request)
+    _refuse_large(shape, len(sample_rows), sample.columns.shape[1], request)
     values = np.full((*shape, sample.columns.shape[1]), np.nan)
     values[position, t] = sample.columns
     levels = {name: np.full(shape, -1, dtype=np.int32) for name in sample.levels}
@@ -339,14 +339,16 @@ def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: 
     n_pairs, n_years = shape
     columns = n_columns + (request.weight is not None) + len(request.effects) / 2
     statistics = Layout(n_years, n_columns, balanced=False).size
-    needed = 8.0 * (_COPIES * n_pairs * n_years * columns + _CHUNK_COPIES * min(_CHUNK, n_pairs) * statistics)
-    if needed > request.memory:
+    n_bytes = 8.0 * (
+        _COPIES * n_pairs * n_years * columns + _CHUNK_COPIES * min(_CHUNK, n_pairs) * statistics
+    )
+    if n_bytes > request.memory:
         raise InputError(
-            f"{n_pairs:,} pairs in {n_years:,} years, with {n_columns} columns, take {needed / 1e9:.1f} GB laid out "
+            f"{n_pairs:,} pairs in {n_years:,} years, with {n_columns} columns, take {n_bytes / 1e9:.1f} GB laid out "
             f"by pair and year ({n_rows:,} rows fill {n_rows / n_pairs / n_years:.1%} of it), more than "
             f"runtime.memory allows ({request.memory / 1e9:g}GB)",
             where="runtime.memory",
-            remedy=f"allow at least {needed / 1e9 * 1.2:.1f}GB, or take fewer years (years: [first, last]), pairs or "
+            remedy=f"allow at least {n_bytes / 1e9 * 1.2:.1f}GB, or take fewer years (years: [first, last]), pairs or "
             "regressors",
         )
 
@@ -354,5 +356,5 @@ def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: 
 def _scaled(weights: Array, values: Array) -> Array:
     """Weights with mean one over the rows of pairs that have two complete rows of positive weight."""
     complete = np.isfinite(values).all(axis=2) & (weights > 0)
-    used = complete & (complete.sum(axis=1, keepdims=True) >= 2)
-    return np.where(used, weights, 0.0) / (weights[used].mean() if used.any() else 1.0)
+    usable = complete & (complete.sum(axis=1, keepdims=True) >= 2)
+    return np.where(usable, weights, 0.0) / (weights[usable].mean() if usable.any() else 1.0)

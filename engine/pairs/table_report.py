@@ -84,7 +84,7 @@ class TableReport:
         """The report for a terminal, one string a line."""
         first, last = self.years
         pairs = "directed pairs" if self.directed else "pairs"
-        out = [
+        lines = [
             f"{self.source}: {self.n_units:,} units, {self.n_pairs:,} {pairs}, {first} to {last} "
             f"({self.n_years:,} years), {self.n_rows:,} rows, {self.n_used:,} of them complete"
             + (f", regressors lagged by {self.lag}" if self.lag else ""),
@@ -92,28 +92,27 @@ class TableReport:
         ]
         width = max([len(column.column) for column in self.columns] + [6])
         heads = ("min", "max", "mean", "missing", "infinite")
-        out.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
+        lines.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
         for column in self.columns:
             values = (column.minimum, column.maximum, column.mean)
-            out.append(
+            lines.append(
                 f"{column.column:<{width}}"
                 + "".join(f"{value:>12.5g}" for value in values)
                 + f"{column.n_missing:>12,}{column.n_infinite:>12,}"
             )
-        out += [f"warning: {worded(warning)}" for warning in self.warnings]
-        return out + [f"note: {worded(note)}" for note in self.notes]
+        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
+        return lines + [f"note: {worded(note)}" for note in self.notes]
 
 
 def table_column(name: str, values: Array) -> TableColumn:
     """The report of one column from its values ``[n_rows]``."""
     finite = values[np.isfinite(values)]
-    some = finite.size > 0
     with np.errstate(over="ignore"):
-        mean = float(finite.mean()) if some else math.nan
+        mean = float(finite.mean()) if finite.size else math.nan
     return TableColumn(
         column=name,
-        minimum=float(finite.min()) if some else math.nan,
-        maximum=float(finite.max()) if some else math.nan,
+        minimum=float(finite.min()) if finite.size else math.nan,
+        maximum=float(finite.max()) if finite.size else math.nan,
         mean=mean,
         n_missing=int(np.isnan(values).sum()),
         n_infinite=int(np.isinf(values).sum()),

@@ -133,10 +133,10 @@ class TableRows:
     @cached_property
     def pair(self) -> LongIntegers:
         """``[n_rows]`` number of the row's pair, from 0: in either order the same, unless directed."""
-        one, other = self.first, self.second
+        low, high = self.first, self.second
         if not self.directed:
-            one, other = np.minimum(one, other), np.maximum(one, other)
-        return np.asarray(np.unique(one * len(self.units) + other, return_inverse=True)[1], dtype=np.int64)
+            low, high = np.minimum(low, high), np.maximum(low, high)
+        return np.asarray(np.unique(low * len(self.units) + high, return_inverse=True)[1], dtype=np.int64)
 
     def number(self, row: int) -> int:
         """The row's number in the file, whose header is row 1."""
@@ -144,8 +144,8 @@ class TableRows:
 
     def place(self, row: int, column: str = "") -> str:
         """``trade.csv: row 7, column 'y'``."""
-        where = f"{self.source}: row {self.number(row)}"
-        return f"{where}, column '{column}'" if column else where
+        place = f"{self.source}: row {self.number(row)}"
+        return f"{place}, column '{column}'" if column else place
 
     def owner(self, row: int) -> str:
         """``U01, U02, 2003``."""
@@ -204,9 +204,9 @@ def _unit_problems(
     ):
         if bad.any():
             row = int(np.argmax(bad))
-            shown = (_shown(frame[name].iloc[row]) for name in (request.unit_i, request.unit_j))
+            units = (_cell_text(frame[name].iloc[row]) for name in (request.unit_i, request.unit_j))
             yield InputError(
-                f"{problem} ({', '.join(shown)}){_others(bad)}",
+                f"{problem} ({', '.join(units)}){_others(bad)}",
                 where=f"{source}: row {frame.index[row] + FIRST_ROW}",
                 remedy=remedy,
             )
@@ -224,11 +224,11 @@ def _repeats(rows: TableRows) -> Iterator[InputError]:
         turned = repeated & ~alike
         if turned.any():
             row = int(np.argmax(turned))
-            one, other = rows.units[rows.first[row]], rows.units[rows.second[row]]
+            first, second = rows.units[rows.first[row]], rows.units[rows.second[row]]
             earlier = _earlier(keys, row)
             yield InputError(
-                f"pair_table.directed is false, but {rows.year[row]} has both ({other}, {one}), in row "
-                f"{rows.number(earlier)}, and ({one}, {other}){_others(turned)}",
+                f"pair_table.directed is false, but {rows.year[row]} has both ({second}, {first}), in row "
+                f"{rows.number(earlier)}, and ({first}, {second}){_others(turned)}",
                 where=rows.place(row),
                 remedy=f"{remedy}, in either order, or say directed: true if the two directions differ",
             )
@@ -245,14 +245,14 @@ def _repeats(rows: TableRows) -> Iterator[InputError]:
 
 def _earlier(keys: pd.DataFrame, row: int) -> int:
     """The first row of the same pair and year."""
-    same = (keys["pair"] == keys["pair"].iloc[row]) & (keys["year"] == keys["year"].iloc[row])
-    return int(np.argmax(same.to_numpy()))
+    repeated = (keys["pair"] == keys["pair"].iloc[row]) & (keys["year"] == keys["year"].iloc[row])
+    return int(np.argmax(repeated.to_numpy()))
 
 
 def _others(bad: Flags) -> str:
-    more = int(bad.sum()) - 1
-    return f"; so in {more:,} more row{'s' * (more > 1)}" if more else ""
+    n_others = int(bad.sum()) - 1
+    return f"; so in {n_others:,} more row{'s' * (n_others > 1)}" if n_others else ""
 
 
-def _shown(value: object) -> str:
+def _cell_text(value: object) -> str:
     return str(value) if isinstance(value, str) or not pd.isna(value) else ""  # type: ignore[call-overload]

@@ -69,13 +69,13 @@ class TableValues:
                 "missing_code",
                 column=name,
                 value=float(code),
-                count=int(where.sum()),
+                count=int(suspect.sum()),
                 total=len(values),
-                row=self._rows.number(int(np.argmax(where))),
+                row=self._rows.number(int(np.argmax(suspect))),
                 key="pair_table.missing",
             )
             for name, values in self._columns.items()
-            for code, where in suspects(values, declared=self._missing.get(name, ())).items()
+            for code, suspect in suspects(values, declared=self._missing.get(name, ())).items()
         ]
 
     def earlier_rows(self, lag: int) -> LongIntegers:
@@ -103,14 +103,14 @@ class TableValues:
         order = np.argsort(rows.pair, kind="stable")
         pair = rows.pair[order]
         length = max(1, _CELLS // span)
-        out = np.empty(len(order))
+        evaluated = np.empty(len(order))
         for low in range(0, int(pair[-1]) + 1, length):
             part = order[slice(*np.searchsorted(pair, [low, low + length]))]
             place = rows.pair[part] - low, rows.year[part] - start
             shape = int(place[0].max()) + 1, span
             grids = {name: _laid(values[part], place, shape) for name, values in inputs.items()}
-            out[part] = expression.evaluate_over(grids, shape)[place]
-        return out
+            evaluated[part] = expression.evaluate_over(grids, shape)[place]
+        return evaluated
 
 
 def _laid(values: Array, place: tuple[LongIntegers, LongIntegers], shape: tuple[int, int]) -> Array:

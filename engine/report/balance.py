@@ -13,12 +13,12 @@ from engine.estimate.matching import MEASURES
 from engine.report.figures import figure_style, in_lines
 from engine.report.grid import Entry, Row, Table
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE
 from engine.report.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BEFORE, _AFTER, _INK, _GREY = "#B35900", "#0B2545", "#1A1A1A", "#6B6B6B"
 _COLUMNS = ("column", *(f"{measure}_{when}" for when in ("before", "after") for measure in MEASURES))
 
 
@@ -72,10 +72,10 @@ def balance_figure(
     with figure_style():
         figure = Figure(figsize=(6.3, 1.5 + 0.3 * len(rows)), layout="constrained")
         axes = figure.subplots()
-        axes.axvline(0, color=_GREY, linewidth=0.8, zorder=1)
+        axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
         for side in (-limit, limit):
-            axes.axvline(side, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes.hlines(places, before, after, color="#C9C9C9", linewidth=1.2, zorder=2)
+            axes.axvline(side, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.hlines(places, before, after, color=RULE, linewidth=1.2, zorder=2)
         point: dict[str, Any] = {"linestyle": "none", "zorder": 4}
         axes.plot(
             before,
@@ -83,22 +83,22 @@ def balance_figure(
             marker="s",
             markersize=5.5,
             markerfacecolor="white",
-            markeredgecolor=_BEFORE,
+            markeredgecolor=ORANGE,
             markeredgewidth=1.3,
             label=words("before matching"),
             **point,
         )
         axes.plot(
-            after, places, marker="o", markersize=5.5, color=_AFTER, label=words("after matching"), **point
+            after, places, marker="o", markersize=5.5, color=NAVY, label=words("after matching"), **point
         )
         axes.set_yticks(places, rows["column"].astype(str).tolist())
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
+        axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
         form = "Standardised mean difference, treated less controls; dashed at ±{limit}"
         axes.set_xlabel(words(form, limit=f"{limit:g}"))
         shown = in_lines(title, figure.get_figwidth() - 0.6, subtitle)
-        axes.set_title(shown, loc="left", fontsize=11, color=_INK)
+        axes.set_title(shown, loc="left", fontsize=11, color=INK)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 

@@ -16,11 +16,13 @@ import pandas as pd
 from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.report.adopters import with_tests_withheld
+from engine.report.error_types import ERROR_LOOKS, error_label, preferred
 from engine.report.figures import figure_style, heading
 from engine.report.grid import Entry, Row, Table
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.palette import FADED, GREY, GRID, INK, NAVY
 from engine.report.reading import LEVEL
-from engine.report.tables import ERROR_LABELS, check_estimates, number
+from engine.report.tables import check_estimates, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 Choices = Mapping[str, Sequence[Any]]
 
-_INK, _GREY, _BLUE, _PALE = "#1A1A1A", "#6B6B6B", "#0B2545", "#9A9A9A"
 _TESTS = {
     "median": "median estimate",
     "significant": "share significant with the predominant sign",
@@ -73,7 +74,7 @@ def curve_of(estimates: pd.DataFrame, term: str) -> Curve:
     estimates = with_tests_withheld(estimates)
     cells = list(dict.fromkeys(estimates["cell"]))
     rows = estimates[estimates["term"] == term]
-    kinds = [kind for kind in ERROR_LABELS if (rows["errors"] == kind).any()]
+    kinds = [kind for kind in ERROR_LOOKS if (rows["errors"] == kind).any()]
     by_kind = {kind: rows[rows["errors"] == kind].set_index("cell").reindex(cells) for kind in kinds}
     if not kinds or any(own["estimate"].isna().any() for own in by_kind.values()):
         raise InputError(
@@ -81,7 +82,7 @@ def curve_of(estimates: pd.DataFrame, term: str) -> Curve:
             where="estimates",
             remedy="a curve is of one term of all cells",
         )
-    kind = next(kind for kind in ("dyadic", "jackknife", *kinds) if kind in kinds)
+    kind = preferred(kinds) or ""
     shown = by_kind[kind]
     order = np.argsort(shown["estimate"].to_numpy(), kind="stable")
     estimate, low, high = (
@@ -141,8 +142,8 @@ def _draw_estimates(axes: Axes, curve: Curve, confidence: float, words: Words) -
     place = np.arange(len(curve.order))
     strong = curve.significant[curve.kind]
     for chosen, color, label in (
-        (strong, _BLUE, words("significant at 5%")),
-        (~strong, _PALE, words("not significant at 5%")),
+        (strong, NAVY, words("significant at 5%")),
+        (~strong, FADED, words("not significant at 5%")),
     ):
         if not chosen.any():
             continue
@@ -155,15 +156,15 @@ def _draw_estimates(axes: Axes, curve: Curve, confidence: float, words: Words) -
             alpha=0.35,
         )
         axes.plot(place[chosen], curve.estimate[chosen], ".", color=color, markersize=2.6, label=label)
-    axes.axhline(0, color=_INK, linewidth=0.8)
+    axes.axhline(0, color=INK, linewidth=0.8)
     axes.axhline(
         np.median(curve.estimate),
-        color=_GREY,
+        color=GREY,
         linewidth=0.8,
         linestyle=(0, (4, 3)),
         label=words("median estimate"),
     )
-    kind = words(ERROR_LABELS[curve.kind])
+    kind = error_label(curve.kind, words)
     axes.set_ylabel(
         words(
             "Coefficient of {term},\n{level} interval, {kind}",
@@ -172,7 +173,7 @@ def _draw_estimates(axes: Axes, curve: Curve, confidence: float, words: Words) -
             kind=kind,
         )
     )
-    axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3, labelbottom=False)
     axes.legend(
@@ -187,11 +188,11 @@ def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Mapping[str, Any]]], c
     for name, marks in groups:
         axes.annotate(
             name, (0, y), xytext=(-4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", va="center", fontsize=7.5, fontweight="bold", color=_INK, annotation_clip=False,
+            ha="right", va="center", fontsize=7.5, fontweight="bold", color=INK, annotation_clip=False,
         )  # fmt: skip
         for label, chosen in marks.items():
             y += 1.0
-            for group, color in ((strong, _BLUE), (~strong, _PALE)):
+            for group, color in ((strong, NAVY), (~strong, FADED)):
                 x = np.flatnonzero(chosen & group)
                 axes.vlines(x, y - 0.36, y + 0.36, color=color, linewidth=_width(curve))
             heights.append(y)
@@ -231,7 +232,7 @@ def _by_place(values: Sequence[Any], order: Any) -> list[Any]:
 
 
 def _errors(curve: Curve, words: Words) -> dict[str, Any]:
-    return {words(ERROR_LABELS[kind]): chosen for kind, chosen in curve.significant.items()}
+    return {error_label(kind, words): chosen for kind, chosen in curve.significant.items()}
 
 
 def _name(key: str, words: Words) -> str:
@@ -291,7 +292,7 @@ def curve_table(
         rows.append(row(label, float(value)))
     rows.append(row(words("share of positive estimates"), float((curve.estimate > 0).mean())))
     for kind, chosen in curve.significant.items():
-        label = words("share significant at 5%, {kind}", kind=words(ERROR_LABELS[kind]))
+        label = words("share significant at 5%, {kind}", kind=error_label(kind, words))
         rows.append(row(label, float(chosen.mean())))
     for record in tests.to_dict("records") if tests is not None else ():
         label = words("joint test: {statistic}", statistic=words(_TESTS[record["statistic"]]))
@@ -332,7 +333,7 @@ def curve_sentences(
             "Significant at 5%: {parts}.",
             parts=words(", ").join(
                 words(
-                    "{share} with {kind} errors", share=f"{chosen.mean():.0%}", kind=words(ERROR_LABELS[kind])
+                    "{share} with {kind} errors", share=f"{chosen.mean():.0%}", kind=error_label(kind, words)
                 )
                 for kind, chosen in curve.significant.items()
             ),

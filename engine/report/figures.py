@@ -10,7 +10,7 @@ import io
 import logging
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,28 +18,15 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.error_types import ERROR_LOOKS, error_label, preferred, robust_and_conventional
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.palette import GREY, GRID, INK, NAVY, SKY
 from engine.report.tables import check_estimates, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LABELS = {
-    "pair": "clustered by pair",
-    "city": "two-way by city",
-    "dyadic": "dyadic-robust",
-    "jackknife": "jackknife CRV3",
-}
-# Lightness falls from wide bar to thin line, so that the kinds differ in greyscale; blue and orange differ
-# for every kind of colour vision.
-_WIDE, _NARROW, _INK, _GREY = "#5598C8", "#0B2545", "#1A1A1A", "#6B6B6B"
-_KINDS: Mapping[str, Mapping[str, Any]] = {
-    "pair": {"color": _NARROW, "marker": "o", "linewidth": 1.3, "markersize": 4.5},
-    "city": {"color": "#B35900", "marker": "s", "linewidth": 1.3, "markersize": 4.2},
-    "dyadic": {"color": _WIDE, "marker": "D", "linewidth": 4.5, "markersize": 5.2},
-    "jackknife": {"color": "#8A8A8A", "marker": "^", "linewidth": 1.3, "markersize": 5.0, "linestyle": "--"},
-}
 _CHINESE = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -57,13 +44,13 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.fontsize": 9,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": GREY,
     "axes.linewidth": 0.7,
-    "axes.labelcolor": _INK,
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
+    "axes.labelcolor": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -111,18 +98,19 @@ def event_study_figure(
     with figure_style():
         figure, axes = _canvas((6.3, 3.9), title=title, subtitle=subtitle)
         years = sorted({base, *map(int, event_study["event_time"])})
-        axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
-        axes.axvline(-0.5, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         shown = event_study[event_study["event_time"] != base]
-        for kinds, width, color in ((("dyadic", "jackknife"), 9.0, _WIDE), (("pair", "city"), 1.6, _NARROW)):
-            kind = next((kind for kind in kinds if (shown["errors"] == kind).any()), None)
+        for kind, width, color in zip(
+            robust_and_conventional(shown["errors"]), (9.0, 1.6), (SKY, NAVY), strict=True
+        ):
             if kind:
                 label = words(
-                    "{level} interval, {kind}", level=f"{confidence:.0%}", kind=words.known(_LABELS[kind])
+                    "{level} interval, {kind}", level=f"{confidence:.0%}", kind=error_label(kind, words)
                 )
                 _intervals(axes, shown[shown["errors"] == kind], width=width, color=color, label=label)
         points = shown.drop_duplicates("event_time")
-        dot: dict[str, Any] = {"color": _INK, "linestyle": "none", "marker": "o", "zorder": 5}
+        dot: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
         axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
         hollow: dict[str, Any] = {
             "markerfacecolor": "white",
@@ -168,16 +156,16 @@ def coefficient_figure(
     rows = _rows_of(estimates, term)
     cells = list(dict.fromkeys(estimates["cell"]))
     places = {cell: place for place, cell in enumerate(cells, start=1)}
-    kinds = [kind for kind in _KINDS if (rows["errors"] == kind).any()]
+    kinds = [kind for kind in ERROR_LOOKS if (rows["errors"] == kind).any()]
     with figure_style():
         width = float(np.clip(0.72 * len(cells) + 1.6, 5.2, 12.0))
         figure, axes = _canvas((width, 3.9), title=title, subtitle=subtitle)
-        axes.axhline(0, color=_GREY, linewidth=0.8, zorder=1)
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
         for rank, kind in enumerate(kinds):
             found = rows[rows["errors"] == kind]
             offset = (rank - (len(kinds) - 1) / 2) * 0.6 / max(len(kinds), 2)
             x = found["cell"].map(places).to_numpy(float) + offset
-            _markers(axes, found, x, kind=kind, label=words.known(_LABELS[kind]))
+            _markers(axes, found, x, kind=kind, label=error_label(kind, words))
         texts = list(labels) if labels else [f"({place})" for place in places.values()]
         step = -(-len(cells) // 40)
         axes.set_xticks(list(places.values())[::step], texts[::step])
@@ -206,15 +194,14 @@ def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH)
 
 
 def _spoken(rows: pd.DataFrame, names: Sequence[str], words: Words) -> str:
-    found = list(dict.fromkeys(rows["errors"]))
-    kind = next((kind for kind in ("dyadic", "jackknife", *found) if kind in found), "")
+    kind = preferred(rows["errors"]) or ""
     values = rows[["estimate", "conf_low", "conf_high"]].to_numpy(float)
     parts = [
         f"{name}: {number(estimate)} [{number(low)}, {number(high)}]"
         for name, errors, (estimate, low, high) in zip(names, rows["errors"], values, strict=True)
         if errors == kind
     ]
-    label = words.known(_LABELS.get(kind, kind))
+    label = error_label(kind, words)
     return words("estimates with {kind} intervals. {parts}.", kind=label, parts=words("; ").join(parts))
 
 
@@ -266,16 +253,15 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
     axes.vlines(x, low, high, linewidth=width, color=color, label=label, zorder=3 - width / 10)
     for year, estimate in rows.drop(defined.index)[["event_time", "estimate"]].to_numpy(float):
         # A point without an interval would read as a very precise one.
-        axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=_GREY)
+        axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=GREY)
 
 
 def _markers(axes: Axes, rows: pd.DataFrame, x: np.ndarray, *, kind: str, label: str) -> None:
     estimate, low, high = (rows[name].to_numpy(float) for name in ("estimate", "conf_low", "conf_high"))
-    style = _KINDS[kind]
-    color, dashes = style["color"], style.get("linestyle", "-")
-    axes.vlines(x, low, high, color=color, linewidth=style["linewidth"], linestyle=dashes, zorder=2)
-    point: dict[str, Any] = {"marker": style["marker"], "markersize": style["markersize"], "color": color}
-    point |= {"markeredgecolor": _INK if kind == "dyadic" else color, "markeredgewidth": 0.8}
+    look = ERROR_LOOKS[kind]
+    axes.vlines(x, low, high, color=look.color, linewidth=look.linewidth, linestyle=look.linestyle, zorder=2)
+    point: dict[str, Any] = {"marker": look.marker, "markersize": look.markersize, "color": look.color}
+    point |= {"markeredgecolor": look.edge, "markeredgewidth": 0.8}
     point |= {"linestyle": "none", "zorder": 4}
     defined = np.isfinite(low) & np.isfinite(high)
     axes.plot(x[defined], estimate[defined], label=label, **point)
@@ -300,7 +286,7 @@ def _canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Fi
 
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     axes = figure.add_subplot()
-    axes.grid(axis="y", color="#E3E3E3", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3)
     heading(axes, title=title, subtitle=subtitle, width=size[0])
@@ -316,11 +302,11 @@ def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
         "va": "bottom",
     }
     if subtitle:
-        axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=_GREY, **above)
+        axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=GREY, **above)
     if title:
         height = 25 if subtitle else 9
         axes.annotate(
-            in_lines(title, width), xytext=(0, height), fontsize=11, fontweight="bold", color=_INK, **above
+            in_lines(title, width), xytext=(0, height), fontsize=11, fontweight="bold", color=INK, **above
         )
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.infer.errors import CONVENTIONAL, ROBUST
 from engine.report.balance import balance_table
+from engine.report.error_types import error_adjective, error_label
 from engine.report.grid import Entry, Row, Table
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
-from engine.report.reading import LEVEL, adjective, within
-from engine.report.tables import ERROR_LABELS, number
+from engine.report.reading import LEVEL, within
+from engine.report.tables import number
 
 # Staiger and Stock (1997): a first-stage F below ten makes 2SLS with one instrument unreliable.
 STRONG = 10.0
@@ -94,7 +96,7 @@ def instrument_table(frame: pd.DataFrame, places: Mapping[Hashable, int], words:
     """First-stage F and Anderson-Rubin interval, a row a kind of error."""
     rows = []
     for record in frame.to_dict("records"):
-        label = words.known(ERROR_LABELS.get(record["errors"], record["errors"]))
+        label = error_label(record["errors"], words)
         interval = _interval(record["ar_shape"], record["ar_low"], record["ar_high"], words)
         entries = (_entry(record["f_statistic"]), _entry(record["ar_p_value"]), Entry(interval, interval))
         rows.append(Row("fit", f"({places[record['cell']]}) {label}", entries))
@@ -248,12 +250,12 @@ def _classes(text: str, words: Words) -> str:
 
 
 def _on_instrument(rows: pd.DataFrame, at: str, words: Words) -> Iterator[str]:
-    """How strong the instrument is under the customary and the robust errors, and what Anderson-Rubin leaves."""
-    kinds = [kind for kind in ("pair", "dyadic") if kind in rows.index] or list(rows.index[:1])
+    """How strong the instrument is under the conventional and the robust errors, and what Anderson-Rubin leaves."""
+    kinds = [kind for kind in (CONVENTIONAL[0], ROBUST[0]) if kind in rows.index] or list(rows.index[:1])
     f = rows.loc[kinds, "f_statistic"]
     listed = words.listed(
         [
-            words("{value} with {kind} errors", value=f"{f[kind]:.1f}", kind=adjective(kind, words))
+            words("{value} with {kind} errors", value=f"{f[kind]:.1f}", kind=error_adjective(kind, words))
             for kind in kinds
         ]
     )
@@ -268,7 +270,7 @@ def _on_instrument(rows: pd.DataFrame, at: str, words: Words) -> Iterator[str]:
     said = words("The first-stage F is {values}", values=listed)
     yield words("{said}: the instrument is {verdict}.", said=within(said, at, words), verdict=verdict)
     last = rows.loc[kinds[-1]]
-    kind = adjective(kinds[-1], words)
+    kind = error_adjective(kinds[-1], words)
     if last["ar_shape"] == "line":
         yield words(
             "Its Anderson-Rubin interval with {kind} errors is the whole line: no effect is excluded.",

@@ -18,6 +18,7 @@ from engine.report.grid import Table
 from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.markup import escape
+from engine.report.palette import css_colours
 from engine.report.tables import number
 
 # Told elsewhere in the section, or too long to be of use to a reader.
@@ -61,7 +62,7 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
     return Template((templates / "page.html").read_text(encoding="utf-8")).substitute(
         lang=words.html,
         title=escape(title),
-        style=(templates / "page.css").read_text(encoding="utf-8"),
+        style=css_colours() + (templates / "page.css").read_text(encoding="utf-8"),
         contents=_contents([one[:2] for one in made], words) if made else "",
         sections="\n".join(html for _, _, html in made),
     )

@@ -9,13 +9,12 @@ import pandas as pd
 
 from engine.report.figures import figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.palette import GREY, INK, ORANGE, SKY
 from engine.report.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_CITY, _PAIR, _INK, _GREY = "#5598C8", "#B35900", "#1A1A1A", "#6B6B6B"
 
 
 def density(values: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -61,10 +60,10 @@ def placebo_figure(
         figure = Figure(figsize=(7.6 if others is not None else 4.8, 3.5), layout="constrained")
         axes = figure.subplots(1, 2 if others is not None else 1, squeeze=False, sharex=True)[0]
         above = words("Cities relabelled, p = {p}", p=number(p_value))
-        _panel(axes[0], points, known, estimate, color=_CITY, title=above)
+        _panel(axes[0], points, known, estimate, color=SKY, title=above)
         if others is not None:
-            above = words("Pairs shuffled: customary, misleading")
-            _panel(axes[1], points, others, estimate, color=_PAIR, title=above)
+            above = words("Pairs permuted: invalid under dyadic dependence")
+            _panel(axes[1], points, others, estimate, color=ORANGE, title=above)
         axes[0].set_ylabel(words("Density of placebo coefficients"))
         below = words("Coefficient of {term}; the vertical line is the actual estimate", term=term)
         figure.supxlabel(below, fontsize=9.5)
@@ -78,10 +77,10 @@ def _panel(
     height = density(draws, points)
     axes.fill_between(points, height, color=color, alpha=0.35, linewidth=0)
     axes.plot(points, height, color=color, linewidth=1.4)
-    axes.axvline(estimate, color=_INK, linewidth=1.4)
-    axes.axvline(0, color=_GREY, linewidth=0.7, linestyle=":")
+    axes.axvline(estimate, color=INK, linewidth=1.4)
+    axes.axvline(0, color=GREY, linewidth=0.7, linestyle=":")
     axes.set_ylim(bottom=0)
-    axes.set_title(title, fontsize=9.5, loc="left", color=_INK)
+    axes.set_title(title, fontsize=9.5, loc="left", color=INK)
 
 
 def placebo_text(
@@ -129,9 +128,9 @@ def influence_figure(
     with figure_style():
         figure = Figure(figsize=(5.6, 0.9 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(rows)), rows["shift"], color=_CITY, height=0.7)
+        axes.barh(range(len(rows)), rows["shift"], color=SKY, height=0.7)
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
-        axes.axvline(0, color=_GREY, linewidth=0.8)
+        axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel(words("Shift of the coefficient of {term} when left out", term=term))
         axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
     return figure

@@ -8,22 +8,11 @@ import numpy as np
 import pandas as pd
 
 from engine.report.adopters import adopter_sentences, has_few_adopters
+from engine.report.error_types import error_adjective, error_phrase, robust_and_conventional
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.tables import check_estimates, ordered_terms
 
 LEVEL = 0.05
-_UNDER = {
-    "pair": "pair clustering",
-    "city": "two-way city clustering",
-    "dyadic": "dyadic-robust errors",
-    "jackknife": "the jackknife",
-}
-_ADJECTIVE = {
-    "dyadic": "dyadic-robust",
-    "jackknife": "jackknife",
-    "pair": "pair-clustered",
-    "city": "two-way city",
-}
 
 
 def reading(estimates: pd.DataFrame, *, main: str | None = None, words: Words = ENGLISH) -> list[str]:
@@ -96,19 +85,12 @@ def _on_term(
     undefined = rows[~np.isfinite(rows["std_error"])]
     for kind, own in undefined.groupby("errors", sort=False):
         said = words(
-            "The {kind} standard error of {term} is undefined", kind=adjective(str(kind), words), term=term
+            "The {kind} standard error of {term} is undefined",
+            kind=error_adjective(str(kind), words),
+            term=term,
         )
         at = columns([places[cell] for cell in own["cell"]])
         yield words("{sentence}.", sentence=within(said, at, words))
-
-
-def adjective(kind: str, words: Words) -> str:
-    """``dyadic-robust`` and the like."""
-    return words.known(_ADJECTIVE.get(kind, kind))
-
-
-def _under(kind: str, words: Words) -> str:
-    return words.known(_UNDER.get(kind, kind))
 
 
 def _verdict(rows: pd.DataFrame, words: Words) -> tuple[str, bool]:
@@ -121,15 +103,14 @@ def _verdict(rows: pd.DataFrame, words: Words) -> tuple[str, bool]:
         return words("not significant at 5% under any kind of error"), True
     if len(found) == len(defined):
         return words("significant at 5% under every kind of error"), True
-    kinds = words.listed([_under(kind, words) for kind in found])
+    kinds = words.listed([error_phrase(kind, words) for kind in found])
     return words("significant at 5% under {kinds} only", kinds=kinds), False
 
 
 def _ratio(term: str, rows: pd.DataFrame, words: Words) -> str:
-    """How many times the robust standard error is the customary one, as a range over the rows."""
+    """How many times the robust standard error is the conventional one, as a range over the rows."""
     errors = rows.pivot(index=["cell", "term"], columns="errors", values="std_error")
-    wide = next((kind for kind in ("dyadic", "jackknife") if kind in errors), None)
-    narrow = next((kind for kind in ("pair", "city") if kind in errors), None)
+    wide, narrow = robust_and_conventional(map(str, errors))
     if wide is None or narrow is None:
         return ""
     ratios = (errors[wide] / errors[narrow]).replace([np.inf, -np.inf], np.nan).dropna()
@@ -138,10 +119,10 @@ def _ratio(term: str, rows: pd.DataFrame, words: Words) -> str:
     low, high = f"{ratios.min():.1f}", f"{ratios.max():.1f}"
     return words(
         "The {wide} standard error of {term} is {times} times the {narrow} one",
-        wide=adjective(wide, words),
+        wide=error_adjective(wide, words),
         term=term,
         times=low if low == high else words("{first} to {last}", first=low, last=high),
-        narrow=adjective(narrow, words),
+        narrow=error_adjective(narrow, words),
     )
 
 
@@ -162,7 +143,7 @@ def _on_event_years(base: str, rows: pd.DataFrame, at: str, words: Words) -> Ite
             words(
                 "{count} under {kind}",
                 count=int((of_kind["p_value"] < LEVEL).sum()),
-                kind=_under(str(kind), words),
+                kind=error_phrase(str(kind), words),
             )
             for kind, of_kind in own.groupby("errors", sort=False)
         ]

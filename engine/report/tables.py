@@ -12,17 +12,12 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.report.adopters import adopter_notes, with_tests_withheld
+from engine.report.error_types import cautions, error_label, preferred
 from engine.report.grid import Entry, Row, Table
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 
-__all__ = ["ERROR_LABELS", "Table", "check_estimates", "number", "ordered_terms", "regression_table"]
+__all__ = ["Table", "check_estimates", "number", "ordered_terms", "regression_table"]
 
-ERROR_LABELS = {
-    "pair": "pair (paper-style)",
-    "city": "two-way city",
-    "dyadic": "dyadic-robust",
-    "jackknife": "jackknife CRV3",
-}
 _IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
 _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
 _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
@@ -176,12 +171,11 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
         kinds.setdefault(cell, set()).add(kind)
     order = tuple(dict.fromkeys(estimates["errors"]))
     shared = [kind for kind in order if all(kind in found for found in kinds.values())]
-    preferred = [kind for kind in ("dyadic", "jackknife") if kind in shared] + shared
     return _Sheet(
         cells=tuple(heads),
         terms=tuple(ordered_terms(estimates["term"], main=main)),
         kinds=order,
-        starred=preferred[0] if preferred else None,
+        starred=preferred(shared),
         records=records,
         heads=heads,
         sweep=tuple(name for name in estimates.columns if name not in (*_RESULTS, *_OPTIONAL)),
@@ -194,7 +188,7 @@ def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         for kind in sheet.kinds:
             found = [sheet.records.get((cell, term, kind)) for cell in sheet.cells]
             if any(found):
-                yield Row("error", words.known(ERROR_LABELS.get(kind, kind)), tuple(map(_error, found)), term)
+                yield Row("error", error_label(kind, words), tuple(map(_error, found)), term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
@@ -294,12 +288,11 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
     yield words("Standard errors in parentheses, one row for each kind.")
     if sheet.starred:
-        label = words.known(ERROR_LABELS.get(sheet.starred, sheet.starred))
+        label = error_label(sheet.starred, words)
         yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
     else:
         yield words("No stars: the columns have no kind of error in common.")
-    if "city" in sheet.kinds:
-        yield words("The two-way city errors depend on the order of the cities and are there for comparison.")
+    yield from (words(caution) for caution in cautions(sheet.kinds))
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
         yield words("(n/a): this kind of error is undefined here.")
     zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]

@@ -42,8 +42,8 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
 
     refuse_unprintable(profile.model_dump(), where="--cluster")
     refuse_unprintable(str(folder.absolute()), where="--out")
-    where = "--cluster: folder" if profile.folder else "--out"
-    kind, logs = _cluster_class(profile), output_folder(folder / "workers", where=where)
+    folder_key = "--cluster: folder" if profile.folder else "--out"
+    kind, logs = _cluster_class(profile), output_folder(folder / "workers", where=folder_key)
     refusals: list[str] = []
     with secured(profile.tls, folder) as security, pages(profile.dashboard) as page:
         cluster = kind(
@@ -59,7 +59,7 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
             wait_for_workers(
                 client,
                 seconds=profile.wait,
-                who=f"the queue of {profile.kind}",
+                waited_for=f"the queue of {profile.kind}",
                 remedy=f"look at the queue and at the logs in {logs}; a longer wait is the profile's key wait",
                 trouble=lambda: refusals[0] if len(refusals) >= profile.least else None,
             )
@@ -67,7 +67,7 @@ def batch_client(profile: BatchProfile, folder: Path) -> Iterator[Any]:
 
 
 def job_options(profile: BatchProfile, logs: Path) -> dict[str, Any]:
-    """What dask-jobqueue is told of a worker's job.
+    """Keywords of dask-jobqueue for a worker's job.
 
     Dask runs one task at a time in it; the cores are for the threads of XLA and BLAS. What stands in directives is
     quoted here, as dask-jobqueue joins it with blanks; the words of the worker's command are quoted by `_quoting`.
@@ -130,7 +130,7 @@ def submit(profile: BatchProfile, script: Path) -> str:
     kind = _cluster_class(profile).job_cls
     words = shlex.split(kind.submit_command)
     by_input = profile.kind == "lsf"
-    done = subprocess.run(
+    completed = subprocess.run(
         words
         if by_input
         else [*words, str(script.absolute())],  # a name that begins with a dash is no option
@@ -139,24 +139,24 @@ def submit(profile: BatchProfile, script: Path) -> str:
         text=True,
         check=False,
     )
-    found = re.search(kind.job_id_regexp, done.stdout)
-    if done.returncode or found is None:
-        said = (done.stderr or done.stdout).strip()
-        raise InputError(f"{words[0]} refused the driver's job ({said})", where="--submit")
-    return found.group("job_id")
+    job_number = re.search(kind.job_id_regexp, completed.stdout)
+    if completed.returncode or job_number is None:
+        reason = (completed.stderr or completed.stdout).strip()
+        raise InputError(f"{words[0]} refused the driver's job ({reason})", where="--submit")
+    return job_number.group("job_id")
 
 
 def queue_line(kind: str, job_id: str) -> str:
-    """What the batch system says of a job, in its own words; empty where it no longer knows it."""
-    asked = {
+    """State of a job in the batch system's own words; empty where it no longer knows the job."""
+    query = {
         "slurm": ["squeue", "--noheader", "--format=%T %r", "--jobs", job_id],
         "lsf": ["bjobs", "-noheader", "-o", "stat", job_id],
     }.get(kind, ["qstat", job_id])
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        completed = subprocess.run(query, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return " ".join(done.stdout.strip().splitlines()[-1:]) if done.returncode == 0 else ""
+    return " ".join(completed.stdout.strip().splitlines()[-1:]) if completed.returncode == 0 else ""
 
 
 def _cluster_class(profile: BatchProfile) -> Any:
@@ -169,25 +169,25 @@ def _cluster_class(profile: BatchProfile) -> Any:
             where="--cluster",
             remedy="pip install 'dyadid[cluster]'",
         ) from None
-    found = getattr(dask_jobqueue, _CLASSES[profile.kind])
-    command = shlex.split(found.job_cls.submit_command)[0]
+    cluster_class = getattr(dask_jobqueue, _CLASSES[profile.kind])
+    command = shlex.split(cluster_class.job_cls.submit_command)[0]
     if shutil.which(command) is None:
         raise InputError(
             f"there is no {command} on this machine",
             where=f"--cluster, kind {profile.kind}",
             remedy="run dyadid on a login node of the cluster",
         )
-    return found
+    return cluster_class
 
 
 @contextmanager
 def _ctrl_c_kept() -> Iterator[None]:
     """Importing dask-jobqueue (0.9) makes Ctrl-C end the process at once, and as if all were well."""
-    before = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _telling(job: Any, refusals: list[str]) -> Any:
@@ -198,8 +198,8 @@ def _telling(job: Any, refusals: list[str]) -> Any:
         try:
             await job.start(self)
         except (RuntimeError, ValueError) as error:
-            said = [line for line in str(error).splitlines() if line.strip()]
-            refusals.append(f"the batch system refused a worker's job ({said[-1] if said else error})")
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            refusals.append(f"the batch system refused a worker's job ({lines[-1] if lines else error})")
             await ProcessInterface.start(self)
 
     return type(job.__name__, (job,), {"start": start})
@@ -254,9 +254,9 @@ def _directives(profile: BatchProfile) -> list[str]:
 def _exports(threads: int) -> list[str]:
     """Shell lines that give a process its threads, and the compilation cache of this one."""
     pools = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    kept = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
-    both = dict.fromkeys(pools, str(threads)) | kept
-    return [f"export {name}={shlex.quote(value)}" for name, value in both.items()]
+    inherited = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+    variables = dict.fromkeys(pools, str(threads)) | inherited
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
 def _listening(profile: BatchProfile) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from typing import Any
 
 from engine.errors import InputError, RunError
 from engine.runtime.batch_queues import batch_client
+from engine.runtime.equal_facts import Facts
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import output_folder
 from engine.runtime.kubernetes import kubernetes_client
 from engine.runtime.security import in_memory, pages, secured
 from engine.runtime.ssh import ssh_client
-from engine.runtime.workers import Facts, check_workers, wait_for_workers
+from engine.runtime.workers import check_workers, wait_for_workers
 from engine.spec.cluster import BatchProfile, LocalProfile, Profile, SchedulerProfile, SSHProfile
 
 CONNECT_SECONDS = 10  # a scheduler that runs answers at once; the rest is for one that is just starting
@@ -58,18 +59,18 @@ def place(
         Where it gives no worker in time, or loses the run.
     """
     clients: list[Any] = []
-    with ExitStack() as held, _readable_failures():
+    with ExitStack() as resources, _readable_failures():
 
         def machine(progress: Progress = silent) -> Machine:
             if profile is None:
                 return Machine(threads=os.cpu_count() or 1, progress=progress)
             if not clients:
-                client = held.enter_context(_client(profile, folder))
+                client = resources.enter_context(_client(profile, folder))
                 if facts is not None:
                     check_workers(client, facts)
                 _keep_clock(client)
                 if performance is not None:
-                    held.enter_context(_reported(performance))
+                    resources.enter_context(_reported(performance))
                 clients.append(client)
             patience = getattr(profile, "wait", Machine.patience)
             cluster = "" if profile.kind in ("local", "scheduler") else profile.kind
@@ -82,7 +83,7 @@ def place(
 
 
 def _keep_clock(client: Any) -> None:
-    """What this process and the workers send each other does not wait for a clock that was set back."""
+    """Let messages between this process and the workers not wait for a clock that was set back."""
     from engine.runtime import steady_clock  # Dask is not loaded before it is needed
 
     steady_clock.install()
@@ -136,12 +137,14 @@ def _scheduler_client(profile: SchedulerProfile) -> Iterator[Any]:
             ) from None
         with Client(address, security=security) as client:
             start = f"start some with `dask worker {address}`, then run again"
-            wait_for_workers(client, seconds=profile.wait, who=f"the scheduler at {address}", remedy=start)
+            wait_for_workers(
+                client, seconds=profile.wait, waited_for=f"the scheduler at {address}", remedy=start
+            )
             yield client
 
 
 def _written_address(file: Path) -> str:
-    """What a scheduler wrote into its scheduler file."""
+    """Contents of a scheduler file."""
     import json
 
     try:
@@ -159,9 +162,9 @@ async def _greet(address: str, security: Any) -> None:
     from distributed.comm import connect
     from distributed.security import Security
 
-    given = (security or Security()).get_connection_args("client")
+    arguments = (security or Security()).get_connection_args("client")
     async with asyncio.timeout(CONNECT_SECONDS + 1):
-        comm = await connect(address, timeout=CONNECT_SECONDS, **given)
+        comm = await connect(address, timeout=CONNECT_SECONDS, **arguments)
         await comm.close()
 
 
@@ -213,16 +216,16 @@ def _ctrl_c_held_back() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # where it starts later, it lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
 def _readable_failures() -> Iterator[None]:
-    """What a cluster can do to a run, in words; and no reports of workers about their own end."""
+    """Turn failures of a cluster into errors in plain words, and silence workers' reports of their own end."""
     try:
         yield
     except Exception as error:

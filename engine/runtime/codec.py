@@ -27,17 +27,17 @@ def encode(value: object) -> bytes:
     arrays: list[AnyArray] = []
     nesting = json.dumps(_flat(value, arrays))
     rows = [
-        {"dtype": one.dtype.str, "shape": list(one.shape), "data": np.ascontiguousarray(one).tobytes()}
-        for one in arrays
+        {"dtype": array.dtype.str, "shape": list(array.shape), "data": np.ascontiguousarray(array).tobytes()}
+        for array in arrays
     ]
-    out = io.BytesIO()
+    stream = io.BytesIO()
     schema = _SCHEMA.with_metadata({_NESTING: nesting.encode()})
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out, compression="zstd")
-    return out.getvalue()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), stream, compression="zstd")
+    return stream.getvalue()
 
 
 def decode(content: bytes, kind: Any) -> Any:
-    """What `encode` was given, whose type is ``kind``; ``ValueError`` for anything else."""
+    """Inverse of `encode` for a value of type ``kind``; raises ``ValueError`` for any other content."""
     try:
         table = pq.read_table(pa.BufferReader(content))
         arrays = [
@@ -53,7 +53,7 @@ def nbytes(value: object) -> int:
     """Bytes of the arrays in a result."""
     arrays: list[AnyArray] = []
     _flat(value, arrays)
-    return sum(one.nbytes for one in arrays)
+    return sum(array.nbytes for array in arrays)
 
 
 def _flat(value: Any, arrays: list[AnyArray]) -> Any:
@@ -65,7 +65,7 @@ def _flat(value: Any, arrays: list[AnyArray]) -> Any:
     if is_dataclass(value):
         return {"fields": {f.name: _flat(getattr(value, f.name), arrays) for f in fields(value)}}
     if isinstance(value, tuple):
-        return {"tuple": [_flat(item, arrays) for item in value]}
+        return {"tuple": [_flat(element, arrays) for element in value]}
     if hasattr(value, "__array__") and not np.asarray(value).dtype.hasobject:
         arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
@@ -78,8 +78,8 @@ def _nested(node: Any, arrays: list[AnyArray], kind: Any) -> Any:
     if "float" in node:
         return float.fromhex(node["float"])
     if "array" in node:
-        found = arrays[node["array"]]
-        return found[()] if found.shape == () else found
+        array = arrays[node["array"]]
+        return array[()] if array.shape == () else array
     if get_origin(kind) in (Union, UnionType):
         (kind,) = (one for one in get_args(kind) if one is not NoneType)
     if "tuple" in node:

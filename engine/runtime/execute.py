@@ -1,7 +1,7 @@
 """Map tasks, merge their results along a fixed binary tree: on threads of this process, or on a Dask cluster.
 
 Tasks and tree depend on the grid alone, so any number of workers adds the same numbers in the same order.
-A pass over n tasks in u parts makes 2n - u Dask tasks, brings u results to the driver and ships the shared setting
+A pass over n tasks in u parts makes 2n - u Dask tasks, brings u results to the driver and ships the pass input
 to one worker, from which the others take it: some 6n messages of the scheduler (two a Dask task, two a task for
 progress) and a few for each worker. How n and the sizes depend on the grid stands in ``cluster/SCALE.md``. Parts that
 a store has are not computed; those that a cluster lost are sent again.
@@ -13,7 +13,7 @@ import pickle
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, get_type_hints
 
 import dask
@@ -27,16 +27,26 @@ from engine.runtime.source_code import code_version, source_changed
 from engine.runtime.store import Store
 
 Result = TypeVar("Result")
-Setting = TypeVar("Setting")
+PassInput = TypeVar("PassInput")
 Progress = Callable[[str, int, int], None]
-Wanted = dict[int, list[Any]]  # tasks of each part
-Keep = Callable[[int, Any], None]
+TasksByPart = dict[int, list[Any]]
+KeepPart = Callable[[int, Any], None]
 
 _CHANCES = 4  # times that a pass is sent to workers that die over it
 
 
-def silent(label: str, done: int, total: int) -> None:
-    """Progress that nobody wants to see."""
+def silent(label: str, n_done: int, n_tasks: int) -> None:
+    """Progress that nobody sees."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A map and a merge over tasks: ``leaf(pass_input, task)``, neighbours merged along the fixed tree."""
+
+    leaf: Callable[[Any, Any], Any]
+    pass_input: Any
+    merge: Callable[[Any, Any], Any]
+    label: str
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,13 @@ class Machine:
     has_page : bool
         The scheduler may show a page of what it does.
     progress : callable
-        Told ``(label, done, total)`` when a task ends.
+        Called with ``(label, n_done, n_tasks)`` when a task ends.
     store : Store or None
-        Where finished parts of a pass are kept, and found again.
+        Where finished parts of a pass are kept and read again.
     journal : Journal
-        Told of every pass and unit.
+        Records every pass and work unit.
     counts : Counter
-        What it took so far, see `account`.
+        Events and bytes so far, see `account`.
     started : float
         Seconds since the epoch; workers lost before are not its own.
     """
@@ -85,8 +95,8 @@ class Machine:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         count = len(workers)
         threads = sum(w["nthreads"] for w in workers.values())
-        where = f" on {self.cluster}" if self.cluster else ""
-        return f"{count} Dask worker{'s'[: count != 1]}{where}, {threads} thread{'s'[: threads != 1]}"
+        cluster = f" on {self.cluster}" if self.cluster else ""
+        return f"{count} Dask worker{'s'[: count != 1]}{cluster}, {threads} thread{'s'[: threads != 1]}"
 
     @property
     def dashboard(self) -> str | None:
@@ -94,37 +104,37 @@ class Machine:
         return (self.has_page and getattr(self.client, "dashboard_link", None)) or None
 
     def account(self) -> dict[str, int]:
-        """What the run took: units of its store, passes sent again, workers lost, bytes to and from workers.
+        """Costs of the run: units of its store, passes sent again, workers lost, bytes to and from workers.
 
         Bytes that workers sent to each other are those of workers still there.
         """
-        found = dict.fromkeys(("passes_sent_again", "bytes_to_workers", "bytes_to_driver"), 0) | self.counts
+        costs = dict.fromkeys(("passes_sent_again", "bytes_to_workers", "bytes_to_driver"), 0) | self.counts
         for name in ("read", "written", "damaged"):
-            found[f"units_{name}"] = getattr(self.store, name, 0)
-        found["workers_lost"] = found["bytes_between_workers"] = 0
+            costs[f"units_{name}"] = getattr(self.store, name, 0)
+        costs["workers_lost"] = costs["bytes_between_workers"] = 0
         if self.client is not None:
-            found["workers_lost"] = self.client.run_on_scheduler(_workers_lost, self.started)
+            costs["workers_lost"] = self.client.run_on_scheduler(_workers_lost, self.started)
             sent = self.client.run(_bytes_sent, on_error="ignore")
-            found["bytes_between_workers"] = sum(sent.values())
-        return found
+            costs["bytes_between_workers"] = sum(sent.values())
+        return costs
 
     def reduce(
         self,
-        leaf: Callable[[Setting, Any], Result],
-        setting: Setting,
+        leaf: Callable[[PassInput, Any], Result],
+        pass_input: PassInput,
         tasks: Sequence[Any],
         merge: Callable[[Result, Result], Result],
         *,
         label: str,
         units: int | None = None,
     ) -> Result:
-        """``merge`` over ``leaf(setting, task)`` of all tasks, in a fixed order.
+        """``merge`` over ``leaf(pass_input, task)`` of all tasks, in a fixed order.
 
         Parameters
         ----------
         leaf, merge : functions that can be pickled by name
-            The annotation of what ``leaf`` returns is what a store reads.
-        setting : what every task gets; it reaches each worker once
+            A store reads results as the type that ``leaf`` is annotated to return.
+        pass_input : shared by all tasks; it reaches each worker once
         tasks : at least one
         label : name of the pass, for progress and the dashboard
         units : int, optional
@@ -134,28 +144,26 @@ class Machine:
         parts = _parts(len(tasks), units or (1 if self.store is None else len(tasks)))
         names: list[str] = []
         if self.store is not None:
-            what = fingerprint(code_version(), leaf, merge, setting)
-            names = [fingerprint(what, list(tasks[part])) for part in parts]
-        known = self._stored(names, leaf)
-        missing = [number for number in range(len(parts)) if number not in known]
-        self.journal.note("pass", label=label, tasks=len(tasks), units=len(parts), found=len(known))
-        told = _Told(self._tell, label, len(tasks))
-        told.add(len(tasks) - sum(len(tasks[parts[number]]) for number in missing))
+            pass_key = fingerprint(code_version(), leaf, merge, pass_input)
+            names = [fingerprint(pass_key, list(tasks[part])) for part in parts]
+        results = self._stored(names, leaf)
+        missing = [number for number in range(len(parts)) if number not in results]
+        self.journal.note("pass", label=label, tasks=len(tasks), units=len(parts), found=len(results))
+        progress = _ProgressReporter(self._report, label, len(tasks))
+        progress.add(len(tasks) - sum(len(tasks[parts[number]]) for number in missing))
 
-        def keep(number: int, result: Result) -> None:
-            known[number] = result
+        def keep(number: int, part_result: Result) -> None:
+            results[number] = part_result
             # Where the files of this package changed, a worker may have loaded others than the name stands for.
             if self.store is None or source_changed():
                 return
-            if self.store.put(names[number], result):
+            if self.store.put(names[number], part_result):
                 self.journal.note("unit", label=label, unit=names[number], tasks=len(tasks[parts[number]]))
 
-        wanted = {number: list(tasks[parts[number]]) for number in missing}
-        if self.client is None:
-            self._on_threads(leaf, setting, wanted, merge, keep, told)
-        else:
-            self._on_cluster(leaf, setting, wanted, merge, label, keep, told)
-        return _merged([known.pop(number) for number in range(len(parts))], merge)
+        missing_tasks = {number: list(tasks[parts[number]]) for number in missing}
+        run_pass = self._on_threads if self.client is None else self._on_cluster
+        run_pass(_Pass(leaf, pass_input, merge, label), missing_tasks, keep, progress)
+        return _merged([results.pop(number) for number in range(len(parts))], merge)
 
     def everywhere(self, function: Callable[[], object]) -> None:
         """Call a function in this process and in every worker that answers."""
@@ -167,77 +175,76 @@ class Machine:
         if self.store is None:
             return {}
         kind = get_type_hints(leaf).get("return") if any(map(self.store.has, names)) else None
-        found = {}
+        results = {}
         for number, name in enumerate(names):
-            kept, one = self.store.has(name), self.store.get(name, kind)
-            if one is not None:
-                found[number] = one[0]
-            elif kept:
+            was_stored, stored = self.store.has(name), self.store.get(name, kind)
+            if stored is not None:
+                results[number] = stored[0]
+            elif was_stored:
                 self.journal.note("unit damaged", unit=name)
-        return found
+        return results
 
-    def _tell(self, label: str, done: int, total: int) -> None:
-        self.progress(label, done, total)
-        self.journal.progress(label, done, total)
+    def _report(self, label: str, n_done: int, n_tasks: int) -> None:
+        self.progress(label, n_done, n_tasks)
+        self.journal.progress(label, n_done, n_tasks)
 
     def _on_threads(
-        self, leaf: Any, setting: Any, wanted: Wanted, merge: Any, keep: Keep, told: _Told
+        self, work: _Pass, tasks: TasksByPart, keep: KeepPart, progress: _ProgressReporter
     ) -> None:
-        if sum(map(len, wanted.values())) <= 1:
-            for number, (task,) in wanted.items():
-                keep(number, leaf(setting, task))
-                told.add(1)
+        if sum(map(len, tasks.values())) <= 1:
+            for number, (task,) in tasks.items():
+                keep(number, work.leaf(work.pass_input, task))
+                progress.add(1)
             return
-        roots, leaves = _forest(leaf, setting, wanted, merge, "pass")
-        ends = {root.key: number for number, root in roots.items()}
-        with _Watch(ends, {one.key for one in leaves}, keep, told):
+        roots, leaves = _forest(replace(work, label="pass"), tasks)
+        parts = {root.key: number for number, root in roots.items()}
+        with _PartWatcher(parts, {leaf.key for leaf in leaves}, keep, progress):
             dask.compute(*roots.values(), scheduler="threads", num_workers=self.threads)
 
     def _on_cluster(
-        self, leaf: Any, setting: Any, wanted: Wanted, merge: Any, label: str, keep: Keep, told: _Told
+        self, work: _Pass, tasks: TasksByPart, keep: KeepPart, progress: _ProgressReporter
     ) -> None:
-        """Whatever a lost worker took with it is sent again; so is what a lost setting or a killer left undone."""
+        """Send the work, and send again what a lost worker, a lost pass input or a killer left undone."""
         from distributed import CancelledError, KilledWorker
 
-        missing = dict(wanted)
+        missing = dict(tasks)
         for chance in range(_CHANCES):
             try:
-                self._send(leaf, setting, missing, merge, label, keep, told)
+                self._send(work, missing, keep, progress)
                 return
             except (KilledWorker, CancelledError) as error:
                 if chance == _CHANCES - 1:
                     raise
                 self.counts["passes_sent_again"] += 1
-                self.journal.note("pass sent again", label=label, reason=type(error).__name__)
+                self.journal.note("pass sent again", label=work.label, reason=type(error).__name__)
                 self.client.wait_for_workers(1, timeout=self.patience)
 
-    def _send(
-        self, leaf: Any, setting: Any, missing: Wanted, merge: Any, label: str, keep: Keep, told: _Told
-    ) -> None:
+    def _send(self, work: _Pass, missing: TasksByPart, keep: KeepPart, progress: _ProgressReporter) -> None:
+        """Compute the missing parts on the workers; each part that arrives is kept and no longer missing."""
         from distributed import as_completed
 
         if not missing:
             return
-        shipped = self._shipped(setting)
-        name = f"{label}-{shipped.key.rpartition('-')[2][:12]}"
-        roots, leaves = _forest(leaf, shipped, missing, merge, name)
+        shipped = self._shipped(work.pass_input)
+        label = f"{work.label}-{shipped.key.rpartition('-')[2][:12]}"
+        roots, leaves = _forest(replace(work, pass_input=shipped, label=label), missing)
         numbers = {root.key: number for number, root in roots.items()}
-        single = {one.key for one in leaves}
-        watched = self.client.compute([*roots.values(), *(one for one in leaves if one.key not in numbers)])
-        for future in as_completed(watched):
+        leaf_keys = {leaf.key for leaf in leaves}
+        inner_leaves = (leaf for leaf in leaves if leaf.key not in numbers)
+        for future in as_completed(self.client.compute([*roots.values(), *inner_leaves])):
             number = numbers.get(future.key)
             if future.status != "finished":
                 future.result()  # raises what the task raised, before its release could hide that
             if number is not None:
-                result = future.result()
-                self.counts["bytes_to_driver"] += nbytes(result)
-                keep(number, result)
+                part_result = future.result()
+                self.counts["bytes_to_driver"] += nbytes(part_result)
+                keep(number, part_result)
                 del missing[number]
             future.release()
-            told.add(future.key in single)
+            progress.add(future.key in leaf_keys)
 
-    def _shipped(self, setting: Any) -> Any:
-        """The setting on one worker, from which the others take it.
+    def _shipped(self, pass_input: Any) -> Any:
+        """The pass input on one worker, from which the others take it.
 
         Not broadcast: where a worker dies meanwhile, Dask's copying to all of them may go on for ever.
         """
@@ -245,13 +252,13 @@ class Machine:
             self.client.wait_for_workers(1, timeout=self.patience)  # adaptive clusters may have none just now
             try:
                 # A key of its own each time: one named by content may still be on its way out from a pass before.
-                shipped = self.client.scatter(setting, hash=False)
+                shipped = self.client.scatter(pass_input, hash=False)
                 break
             except OSError:  # the worker that was to have it is gone
                 if chance == _CHANCES - 1:
                     raise
                 self.journal.note("setting sent again")
-        self.counts["bytes_to_workers"] += _pickled(setting)
+        self.counts["bytes_to_workers"] += _pickled(pass_input)
         return shipped
 
 
@@ -259,15 +266,17 @@ def _pickled(value: object) -> int:
     """Bytes that a value takes on the wire."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return len(head) + sum(one.raw().nbytes for one in buffers)
+    return len(head) + sum(buffer.raw().nbytes for buffer in buffers)
 
 
 def _workers_lost(since: float, dask_scheduler: Any) -> int:
     """Workers that went unexpectedly."""
     events = [
-        told for when, told in dask_scheduler.get_events("all") if when >= since and isinstance(told, dict)
+        event
+        for stamp, event in dask_scheduler.get_events("all")
+        if stamp >= since and isinstance(event, dict)
     ]
-    return sum(one.get("action") == "remove-worker" and not one.get("expected") for one in events)
+    return sum(event.get("action") == "remove-worker" and not event.get("expected") for event in events)
 
 
 def _bytes_sent(dask_worker: Any) -> int:
@@ -290,48 +299,50 @@ def _merged(level: list[Any], merge: Callable[..., Any]) -> Any:
     return level[0]
 
 
-def _forest(
-    leaf: Callable[..., Any], setting: Any, wanted: Wanted, merge: Callable[..., Any], label: str
-) -> tuple[dict[int, Delayed], list[Delayed]]:
+def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[Delayed]]:
     """Dask graph: leaves, and for each part their merges, level by level."""
-    shared = delayed(setting, name=f"{label}-setting") if not hasattr(setting, "key") else setting
-    roots, every = {}, []
-    for part, tasks in wanted.items():
+    label, pass_input = work.label, work.pass_input
+    if not hasattr(pass_input, "key"):
+        pass_input = delayed(pass_input, name=f"{label}-input")
+    roots, all_leaves = {}, []
+    for part, part_tasks in tasks.items():
         leaves = [
-            delayed(leaf, pure=False)(shared, task, dask_key_name=f"{label}-{part:05d}-{number:05d}")
-            for number, task in enumerate(tasks)
+            delayed(work.leaf, pure=False)(pass_input, task, dask_key_name=f"{label}-{part:05d}-{number:05d}")
+            for number, task in enumerate(part_tasks)
         ]
-        every += leaves
+        all_leaves += leaves
         count = iter(range(len(leaves)))
 
-        def joined(one: Delayed, other: Delayed, part: int = part, count: Any = count) -> Delayed:
+        def joined(left: Delayed, right: Delayed, part: int = part, count: Any = count) -> Delayed:
             name = f"{label}-merge-{part:05d}-{next(count):05d}"
-            return delayed(merge, pure=False)(one, other, dask_key_name=name)
+            return delayed(work.merge, pure=False)(left, right, dask_key_name=name)
 
         roots[part] = _merged(leaves, joined)
-    return roots, every
+    return roots, all_leaves
 
 
-class _Told:
+class _ProgressReporter:
     """Progress of a pass that counts for itself."""
 
-    def __init__(self, progress: Progress, label: str, total: int) -> None:
-        self._report, self._label, self._total, self._done = progress, label, total, 0
+    def __init__(self, report: Progress, label: str, n_tasks: int) -> None:
+        self._report, self._label, self._n_tasks, self._n_done = report, label, n_tasks, 0
 
-    def add(self, tasks: int) -> None:
-        if tasks:
-            self._done += tasks
-            self._report(self._label, self._done, self._total)
+    def add(self, n_tasks: int) -> None:
+        if n_tasks:
+            self._n_done += n_tasks
+            self._report(self._label, self._n_done, self._n_tasks)
 
 
-class _Watch(Callback):  # type: ignore[misc]
-    """Keeps the ends of a threaded run as they come, and counts its leaves."""
+class _PartWatcher(Callback):  # type: ignore[misc]
+    """Keeps the parts of a threaded run as they come, and counts its leaves."""
 
-    def __init__(self, ends: dict[str, int], leaves: set[str], keep: Keep, told: _Told) -> None:
+    def __init__(
+        self, parts: dict[str, int], leaves: set[str], keep: KeepPart, progress: _ProgressReporter
+    ) -> None:
         super().__init__()
-        self._ends, self._leaves, self._keep, self._told = ends, leaves, keep, told
+        self._parts, self._leaves, self._keep, self._progress = parts, leaves, keep, progress
 
-    def _posttask(self, key: Any, result: Any, *_: Any) -> None:
-        if key in self._ends:
-            self._keep(self._ends[key], result)
-        self._told.add(key in self._leaves)
+    def _posttask(self, key: Any, part_result: Any, *_: Any) -> None:
+        if key in self._parts:
+            self._keep(self._parts[key], part_result)
+        self._progress.add(key in self._leaves)

@@ -125,10 +125,10 @@ def locked(folder: Path, *, where: str = "--out") -> Iterator[bool]:
             remedy="give write access, or name another folder",
         ) from None
     try:
-        alone = _taken(handle, folder)
-        if alone:
+        acquired = _taken(handle, folder)
+        if acquired:
             _sign(handle, folder)
-        yield alone
+        yield acquired
     finally:
         os.close(handle)
 

@@ -1,4 +1,4 @@
-"""What a value is, in 32 hexadecimal digits: equal for equal content in any process, on any machine."""
+"""Fingerprints of values, 32 hexadecimal digits: equal for equal content in any process, on any machine."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def _feed(digest: Any, value: Any) -> None:
         _bytes(digest, b"c", f"{value.__module__}.{value.__qualname__}".encode())
     elif isinstance(value, Mapping):
         _bytes(digest, b"m", str(len(value)).encode())
-        for key, item in value.items():
+        for key, element in value.items():
             _feed(digest, key)
-            _feed(digest, item)
+            _feed(digest, element)
     elif isinstance(value, (range, slice)):
         _bytes(digest, b"r", repr(value).encode())
     elif isinstance(value, Set):
-        _feed(digest, sorted(fingerprint(item) for item in value))
+        _feed(digest, sorted(fingerprint(element) for element in value))
     elif isinstance(value, Path):
         _bytes(digest, b"p", str(value).encode())
     elif is_dataclass(value):
         _named(digest, value, {f.name: getattr(value, f.name) for f in fields(value) if f.compare})
     elif isinstance(value, Sequence):
         _bytes(digest, b"l", str(len(value)).encode())
-        for item in value:
-            _feed(digest, item)
+        for element in value:
+            _feed(digest, element)
     elif hasattr(value, "__array__"):
         _array(digest, np.asarray(value))
     elif hasattr(value, "__dict__"):
@@ -76,8 +76,8 @@ def _named(digest: Any, value: Any, content: Mapping[str, Any]) -> None:
 def _array(digest: Any, value: AnyArray) -> None:
     if value.dtype.hasobject:
         _bytes(digest, b"o", str(value.shape).encode())
-        for item in value.ravel().tolist():
-            _feed(digest, item)
+        for element in value.ravel().tolist():
+            _feed(digest, element)
         return
     _bytes(digest, b"a", f"{value.dtype.str}{value.shape}".encode())
     digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)

@@ -1,4 +1,4 @@
-"""What a run does, while it does it: lines of ``log.jsonl``, and ``progress.json`` for whoever asks.
+"""Journal of a run while it works: lines of ``log.jsonl``, and ``progress.json`` with the present state.
 
 Each line of the log is one event with its time: the run, passes, units, workers lost, the end. A log that cannot be
 written stops nothing: it is there for people, and no result depends on it.
@@ -44,16 +44,16 @@ class Journal:
         line = text.encode(errors="backslashreplace") + b"\n"  # names of files may not be UTF-8
         with suppress(OSError), self._lock, open(self._folder / LOG, "ab", buffering=0) as stream:
             start = stream.tell()
-            written = 0
+            n_written = 0
             try:
-                written = stream.write(line)
+                n_written = stream.write(line)
             finally:
-                if written < len(line):  # a full disk takes a part: the next line shall not run into it
+                if n_written < len(line):  # a full disk takes a part: the next line shall not run into it
                     stream.truncate(start)
 
-    def progress(self, label: str, done: int, total: int) -> None:
+    def progress(self, label: str, n_done: int, total: int) -> None:
         """Say how far a pass is; written at most once a second."""
-        self._state |= {"label": label, "done": done, "total": total}
+        self._state |= {"label": label, "done": n_done, "total": total}
         if time.monotonic() - self._last >= _EVERY_SECONDS:
             self._write()
 

@@ -52,7 +52,7 @@ def kubernetes_client(profile: KubernetesProfile, folder: Path) -> Iterator[Any]
         Client(address, security=security) as client,
     ):
         remedy = f"see what its pods wait for: kubectl -n {profile.namespace} describe pods"
-        wait_for_workers(client, seconds=profile.wait, who="the Kubernetes cluster", remedy=remedy)
+        wait_for_workers(client, seconds=profile.wait, waited_for="the Kubernetes cluster", remedy=remedy)
         yield client
 
 
@@ -81,8 +81,8 @@ def open_kubernetes(profile: KubernetesProfile, folder: Path) -> Iterator[tuple[
                 # Not before: an operator that finds no scheduler to ask looks again after a minute only.
                 if (scaler := autoscaler(profile, name=name)) is not None:
                     new_class("DaskAutoscaler", API)(_owned_by(cluster, scaler)).create()
-            with _way_to(profile, name, tls=security is not None) as found:
-                yield found, security
+            with _way_to(profile, name, tls=security is not None) as scheduler:
+                yield scheduler, security
         finally:
             try:
                 cluster.delete()  # Kubernetes removes what belongs to it
@@ -101,16 +101,16 @@ def open_kubernetes(profile: KubernetesProfile, folder: Path) -> Iterator[tuple[
 @contextmanager
 def _way_to(profile: KubernetesProfile, name: str, *, tls: bool) -> Iterator[str]:
     """Address of the scheduler, as seen from here: by name within the Kubernetes cluster, else through its API."""
-    inside = address(profile, name=name, tls=tls)
+    cluster_address = address(profile, name=name, tls=tls)
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
-        yield inside
+        yield cluster_address
         return
     from kr8s.objects import Service
 
     with _readable_answers(profile):
         service: Any = Service.get(f"{name}-scheduler", namespace=profile.namespace)
     with service.portforward(PORT, local_port="auto") as port:
-        yield f"{inside.partition('://')[0]}://127.0.0.1:{port}"
+        yield f"{cluster_address.partition('://')[0]}://127.0.0.1:{port}"
 
 
 def _wait_for_scheduler(cluster: Any, profile: KubernetesProfile) -> None:
@@ -138,7 +138,7 @@ def _wait_for_scheduler(cluster: Any, profile: KubernetesProfile) -> None:
 def _what_it_waits_for(pod: dict[str, Any]) -> str | None:
     """Why a pod is not ready; None where it is."""
     status = pod.get("status", {})
-    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if conditions.get("Ready", {}).get("status") == "True":
         return None
     for container in status.get("containerStatuses", []):
@@ -155,30 +155,30 @@ def _certificates(profile: KubernetesProfile, folder: Path) -> Iterator[Any]:
     """Those of the profile's secret, unless it names files or says that there are none."""
     if profile.tls_secret and profile.tls in ("auto", True):
         with _readable_answers(profile):
-            found = _security_of(profile.tls_secret, profile.namespace)
-        yield found
+            stored = _security_of(profile.tls_secret, profile.namespace)
+        yield stored
         return
-    with secured(profile.tls, folder) as made:
-        yield made
+    with secured(profile.tls, folder) as security:
+        yield security
 
 
 def _security_of(secret: str, namespace: str) -> Any:
-    """What a secret of the user holds; it stays in memory."""
+    """Certificates in a secret of the user; they stay in memory."""
     from distributed.security import Security
     from kr8s import NotFoundError
     from kr8s.objects import Secret
 
     remedy = f"make it in namespace {namespace}, see cluster/kubernetes/README.md"
-    found: Any = Secret({"metadata": {"name": secret, "namespace": namespace}})
+    stored: Any = Secret({"metadata": {"name": secret, "namespace": namespace}})
     try:
-        found.refresh()  # by its name; to search would take the right to read others
+        stored.refresh()  # by its name; to search would take the right to read others
     except NotFoundError:
         raise InputError(f"there is no secret {secret}", where="tls_secret", remedy=remedy) from None
-    data = found.raw.get("data", {})
-    lacking = [key for key in SECRET_KEYS.values() if key not in data]
-    if lacking:
-        raise InputError(f"secret {secret} has no {', '.join(lacking)}", where="tls_secret", remedy=remedy)
-    ca, cert, key = (b64decode(data[SECRET_KEYS[part]]).decode() for part in ("ca", "cert", "key"))
+    entries = stored.raw.get("data", {})
+    absent = [key for key in SECRET_KEYS.values() if key not in entries]
+    if absent:
+        raise InputError(f"secret {secret} has no {', '.join(absent)}", where="tls_secret", remedy=remedy)
+    ca, cert, key = (b64decode(entries[SECRET_KEYS[part]]).decode() for part in ("ca", "cert", "key"))
     return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
 
 
@@ -196,15 +196,15 @@ def _secret(name: str, profile: KubernetesProfile, security: Any) -> dict[str, A
     }
 
 
-def _owned_by(cluster: Any, what: dict[str, Any]) -> dict[str, Any]:
+def _owned_by(cluster: Any, manifest: dict[str, Any]) -> dict[str, Any]:
     """The same, and Kubernetes removes it when the cluster goes."""
     owner = {"apiVersion": API, "kind": "DaskCluster", "name": cluster.name, "uid": cluster.metadata.uid}
-    return what | {"metadata": what["metadata"] | {"ownerReferences": [owner]}}
+    return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [owner]}}
 
 
 @contextmanager
 def _readable_answers(profile: KubernetesProfile) -> Iterator[None]:
-    """What the API server says, in words."""
+    """Errors of the API server in plain words."""
     import httpx
     from kr8s import APITimeoutError, NotFoundError, ServerError
 

@@ -131,12 +131,12 @@ def _container(
     env = {"HOME": "/tmp", **env}
     if tls:
         mounts.append({"name": "tls", "mountPath": CERTIFICATES, "readOnly": True})
-        setting = f"DASK_DISTRIBUTED__COMM__TLS__{role.upper()}__"
+        prefix = f"DASK_DISTRIBUTED__COMM__TLS__{role.upper()}__"
         env |= {
             "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
             "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": f"{CERTIFICATES}/{SECRET_KEYS['ca']}",
-            f"{setting}CERT": f"{CERTIFICATES}/{SECRET_KEYS['cert']}",
-            f"{setting}KEY": f"{CERTIFICATES}/{SECRET_KEYS['key']}",
+            f"{prefix}CERT": f"{CERTIFICATES}/{SECRET_KEYS['cert']}",
+            f"{prefix}KEY": f"{CERTIFICATES}/{SECRET_KEYS['key']}",
         }
     return {
         "name": role,
@@ -178,12 +178,12 @@ def _pod(profile: KubernetesProfile, container: dict[str, Any], secret: str | No
 
 def _nodes(profile: KubernetesProfile) -> dict[str, Any]:
     """Which nodes the workers go to."""
-    found: dict[str, Any] = {}
+    nodes: dict[str, Any] = {}
     if profile.node_selector:
-        found["nodeSelector"] = dict(profile.node_selector)
+        nodes["nodeSelector"] = dict(profile.node_selector)
     if profile.gpus:
-        found["tolerations"] = [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}]
-    return found
+        nodes["tolerations"] = [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}]
+    return nodes
 
 
 def _service(name: str) -> dict[str, Any]:

@@ -29,20 +29,23 @@ def refuse_unprintable(value: Any, *, where: str, key: str = "") -> None:
         Naming the key, and showing the text with the character escaped.
     """
     if isinstance(value, Mapping):
-        for name, item in value.items():
+        for name, element in value.items():
             refuse_unprintable(name, where=where, key=f"{key}.{name}".lstrip("."))
-            refuse_unprintable(item, where=where, key=f"{key}.{name}".lstrip("."))
+            refuse_unprintable(element, where=where, key=f"{key}.{name}".lstrip("."))
     elif isinstance(value, str):
         allowed = "\n\t" if key in _SHELL_LINES else ""
-        if any(unicodedata.category(one) in _UNPRINTABLE and one not in allowed for one in value):
+        if any(
+            unicodedata.category(character) in _UNPRINTABLE and character not in allowed
+            for character in value
+        ):
             raise InputError(
                 f"{value!a} holds a control character",
                 where=f"{where}: {key}" if key else where,
                 remedy="write it without; it would become part of a script or command",
             )
     elif isinstance(value, Sequence):
-        for item in value:
-            refuse_unprintable(item, where=where, key=key)
+        for element in value:
+            refuse_unprintable(element, where=where, key=key)
 
 
 def refuse_odd_hosts(hosts: Iterable[str], *, where: str) -> None:

@@ -40,19 +40,19 @@ def secured(tls: Tls, folder: Path) -> Iterator[Any]:
         yield of_files(tls)
     else:
         output_folder(folder)
-        own = Path(mkdtemp(prefix="tls-", dir=folder))  # for its owner alone
+        private = Path(mkdtemp(prefix="tls-", dir=folder))  # for its owner alone
         try:
-            yield of_files(_made(own))
+            yield of_files(_made(private))
         finally:
-            shutil.rmtree(own, ignore_errors=True)
+            shutil.rmtree(private, ignore_errors=True)
 
 
 def of_files(files: Certificates) -> Any:
     """The ``distributed.Security`` of some PEM files; every connection is encrypted."""
     from distributed.security import Security
 
-    own = {f"tls_{role}_{part}": getattr(files, part) for role in _ROLES for part in ("cert", "key")}
-    security = Security(require_encryption=True, tls_ca_file=files.ca, **own)
+    paths = {f"tls_{role}_{part}": getattr(files, part) for role in _ROLES for part in ("cert", "key")}
+    security = Security(require_encryption=True, tls_ca_file=files.ca, **paths)
     try:
         security.get_connection_args("client")
     except OSError as error:  # ssl.SSLError is one
@@ -82,22 +82,22 @@ def in_memory() -> Any:
 
 
 @contextmanager
-def pages(shown: bool) -> Iterator[dict[str, Any]]:
+def pages(enabled: bool) -> Iterator[dict[str, Any]]:
     """Options of a scheduler whose pages are there, or not: anyone who reaches their port reads logs and tasks.
 
     Within, Dask's settings say the same; without them the scheduler would serve some pages all the same.
     """
     import dask
 
-    options = {"dashboard_address": _LOOPBACK, "dashboard": shown}
-    with dask.config.set({} if shown else {"distributed.scheduler.http.routes": []}):
+    options = {"dashboard_address": _LOOPBACK, "dashboard": enabled}
+    with dask.config.set({} if enabled else {"distributed.scheduler.http.routes": []}):
         yield options
 
 
 def _made(folder: Path) -> Certificates:
     """A key and its self-signed certificate, which is its own authority."""
-    made = in_memory()
-    for name, text in {"ca": made.tls_ca_file, "key": made.tls_client_key}.items():
+    security = in_memory()
+    for name, text in {"ca": security.tls_ca_file, "key": security.tls_client_key}.items():
         handle = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(handle, "w", encoding="ascii") as stream:
             stream.write(text)

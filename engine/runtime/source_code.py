@@ -41,7 +41,7 @@ class _Snapshot:
             return False
 
     def _looked_at(self) -> dict[str, tuple[int, int, int]]:
-        found: dict[str, tuple[int, int, int]] = {}
+        states: dict[str, tuple[int, int, int]] = {}
         folders, start = [str(self.root)], len(str(self.root)) + 1
         while folders:
             with os.scandir(folders.pop()) as entries:
@@ -50,8 +50,8 @@ class _Snapshot:
                         folders.append(entry.path)
                     elif entry.name.endswith(_KINDS) and not entry.name.startswith("."):
                         stat = entry.stat()
-                        found[entry.path[start:]] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        return found
+                        states[entry.path[start:]] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return states
 
     def _content(self) -> str:
         digest = hashlib.blake2b(digest_size=16)

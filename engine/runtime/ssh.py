@@ -27,10 +27,29 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         Where asyncssh is not there, or a host cannot be reached or has no Python with Dask.
     """
     import dask
-    from distributed import Client, SSHCluster
+    from distributed import Client
 
     refuse_unprintable(profile.model_dump(), where="--cluster")
     refuse_odd_hosts(profile.hosts, where="--cluster: hosts")
+    with (
+        secured(profile.tls, folder) as security,
+        dask.config.set(_certificates(security)),
+        pages(profile.dashboard) as page,  # hosts inherit these settings
+        _started(profile, security, page) as cluster,
+        Client(cluster) as client,
+    ):
+        wait_for_workers(
+            client,
+            seconds=profile.wait,
+            waited_for="the cluster",
+            remedy="look at the hosts' Python and memory",
+        )
+        yield client
+
+
+def _started(profile: SSHProfile, security: Any, page: dict[str, Any]) -> Any:
+    """An SSHCluster; raises InputError where asyncssh is absent or a host does not start."""
+    from distributed import SSHCluster
 
     try:
         import asyncssh  # noqa: F401
@@ -49,40 +68,30 @@ def ssh_client(profile: SSHProfile, folder: Path) -> Iterator[Any]:
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",  # what is left of it would listen beyond, and plainly
     }
-    with (
-        secured(profile.tls, folder) as security,
-        dask.config.set(_certificates(security)),
-        pages(profile.dashboard) as page,  # hosts inherit these settings
-    ):
-        scheduler = {"port": 0, "host": profile.hosts[0], **page}
-        try:
-            cluster = SSHCluster(
-                [profile.hosts[0], *profile.hosts],
-                connect_options={"username": profile.user} if profile.user else {},
-                worker_options=workers,
-                scheduler_options=scheduler | ({"protocol": "tls"} if security else {}),
-                remote_python=quoted_program(profile.python or sys.executable),
-                security=security,
-            )
-        except Exception as error:  # a host that has no Dask gives a bare Exception
-            raise InputError(
-                f"the cluster cannot be started by SSH ({type(error).__name__}: {error})",
-                where=f"hosts: {', '.join(profile.hosts)}",
-                remedy="try `ssh HOST python -m distributed.cli.dask_spec --help` for each of them; "
-                "it must work without a password",
-            ) from None
-        with cluster, Client(cluster) as client:
-            wait_for_workers(
-                client, seconds=profile.wait, who="the cluster", remedy="look at the hosts' Python and memory"
-            )
-            yield client
+    try:
+        return SSHCluster(
+            [profile.hosts[0], *profile.hosts],
+            connect_options={"username": profile.user} if profile.user else {},
+            worker_options=workers,
+            scheduler_options={"port": 0, "host": profile.hosts[0], **page}
+            | ({"protocol": "tls"} if security else {}),
+            remote_python=quoted_program(profile.python or sys.executable),
+            security=security,
+        )
+    except Exception as error:  # a host that has no Dask gives a bare Exception
+        raise InputError(
+            f"the cluster cannot be started by SSH ({type(error).__name__}: {error})",
+            where=f"hosts: {', '.join(profile.hosts)}",
+            remedy="try `ssh HOST python -m distributed.cli.dask_spec --help` for each of them; "
+            "it must work without a password",
+        ) from None
 
 
 def _certificates(security: Any) -> dict[str, Any]:
     """Dask's settings that processes on the hosts inherit: paths of certificates, no content."""
     if security is None:
         return {}
-    own = security.get_tls_config_for_role("client")
-    pair = {"cert": own["cert"], "key": own["key"]}
-    tls = {"ca-file": own["ca_file"], **dict.fromkeys(("client", "scheduler", "worker"), pair)}
+    client = security.get_tls_config_for_role("client")
+    pair = {"cert": client["cert"], "key": client["key"]}
+    tls = {"ca-file": client["ca_file"], **dict.fromkeys(("client", "scheduler", "worker"), pair)}
     return {"distributed.comm.require-encryption": True, "distributed.comm.tls": tls}

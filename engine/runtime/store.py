@@ -56,14 +56,14 @@ class Store:
         try:
             self._files, self._folder = fsspec.core.url_to_fs(self.address)
             self._files.makedirs(self._folder, exist_ok=True)
-            found = self._files.ls(self._folder, detail=False)
+            listing = self._files.ls(self._folder, detail=False)
         except (OSError, ValueError, ImportError) as error:
             raise InputError(
                 f"the store {self.shown} cannot be opened ({self._without_secrets(str(error))})",
                 where="--store",
                 remedy="name a folder you may write to, or an address whose fsspec package is installed",
             ) from None
-        names = (name.rstrip("/").rpartition("/")[2] for name in found)
+        names = (name.rstrip("/").rpartition("/")[2] for name in listing)
         self._names = {
             name.partition("-")[0]: name for name in names if name.endswith(_SUFFIX) and not self.fresh
         }
@@ -100,7 +100,7 @@ class Store:
         try:
             if name != _named(unit, content):
                 raise ValueError("its checksum is another")
-            result = decode(content, kind)
+            content_value = decode(content, kind)
         except ValueError:
             with suppress(OSError):  # where it stays, it is damaged for the next run too
                 self._files.rm_file(f"{self._folder}/{name}")
@@ -108,14 +108,14 @@ class Store:
             return None
         with self._counting:
             self.read += 1
-        return (result,)
+        return (content_value,)
 
     def _miss(self, unit: str) -> None:
         with self._counting:
             self.damaged += 1
         del self._names[unit]
 
-    def put(self, unit: str, result: Any) -> bool:
+    def put(self, unit: str, value: Any) -> bool:
         """Keep a result; False where it is too large to be worth it.
 
         Raises
@@ -123,9 +123,9 @@ class Store:
         RunError
             Where the store cannot be written; units written before stay.
         """
-        if nbytes(result) > LARGEST:
+        if nbytes(value) > LARGEST:
             return False
-        content = encode(result)
+        content = encode(value)
         name = _named(unit, content)
         try:
             if self.local:
@@ -154,22 +154,30 @@ class Store:
 
 def shown(address: str) -> str:
     """An address of fsspec that can be shown: ``s3://***@host/path`` for one with user and password."""
-    protocol, mark, rest = address.partition("://")
+    protocol, mark, location = address.partition("://")
     if not mark:
         return address
-    _, at, after = rest.rpartition("@")  # a password may hold slashes; a path with an @ is hidden too
-    path, query, values = after.partition("?")
-    return protocol + mark + (_HIDDEN + at if at else "") + path + (query + _HIDDEN if values else "")
+    _, separator, host = location.rpartition(
+        "@"
+    )  # a password may hold slashes; a path with an @ is hidden too
+    path, query, values = host.partition("?")
+    return (
+        protocol
+        + mark
+        + (_HIDDEN + separator if separator else "")
+        + path
+        + (query + _HIDDEN if values else "")
+    )
 
 
 def _secrets(address: str) -> set[str]:
     """Password and query of an address, as they stand there and as they are meant."""
-    rest = address.partition("://")[2]
-    before, _, after = rest.rpartition("@")
-    query = after.partition("?")[2]
+    location = address.partition("://")[2]
+    credentials, _, host = location.rpartition("@")
+    query = host.partition("?")[2]
     values = (part.partition("=")[2] for part in query.split("&"))
-    found = {before.partition(":")[2], query, *(value for value in values if len(value) > 3)}
-    return (found | {unquote(one) for one in found}) - {""}
+    secrets = {credentials.partition(":")[2], query, *(value for value in values if len(value) > 3)}
+    return (secrets | {unquote(secret) for secret in secrets}) - {""}
 
 
 def _named(unit: str, content: bytes) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from engine.runtime.workers import Facts, differences
+from engine.runtime.equal_facts import Facts, differences
 
 
 class SameFacts(WorkerPlugin):  # type: ignore[misc]
     """Sends a worker away that differs."""
 
-    def __init__(self, facts: Facts, own: Mapping[str, str]) -> None:
-        self._facts, self._own = facts, dict(own)
+    def __init__(self, facts: Facts, expected: Mapping[str, str]) -> None:
+        self._facts, self._own = facts, dict(expected)
 
     async def setup(self, worker: Any) -> None:
         """Called by Dask on every worker, at once or when it joins."""

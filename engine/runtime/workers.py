@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from engine.errors import InputError, RunError
-
-Facts = Callable[[], Mapping[str, str]]
-"""Name and value of whatever must be equal in driver and workers, such as versions."""
+from engine.runtime.equal_facts import Facts, differences
 
 _POLL_SECONDS = 0.2
 
 
 def wait_for_workers(
-    client: Any, *, seconds: float, who: str, remedy: str, trouble: Callable[[], str | None] = lambda: None
+    client: Any,
+    *,
+    seconds: float,
+    waited_for: str,
+    remedy: str,
+    trouble: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Return when there is a worker.
 
@@ -26,10 +29,10 @@ def wait_for_workers(
     """
     end = time.monotonic() + seconds
     while not client.scheduler_info(n_workers=1)["workers"]:
-        found = trouble()
-        if found or time.monotonic() > end:
-            what = found or f"{who} has had no worker for {seconds:g} s"
-            raise RunError(f"{what}\n  remedy: {remedy}")
+        problem = trouble()
+        if problem or time.monotonic() > end:
+            reason = problem or f"{waited_for} has had no worker for {seconds:g} s"
+            raise RunError(f"{reason}\n  remedy: {remedy}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -41,12 +44,12 @@ def check_workers(client: Any, facts: Facts) -> None:
     InputError
         Naming a worker and what differs.
     """
-    own = dict(facts())
-    for address, theirs in client.run(facts, on_error="return").items():
-        if isinstance(theirs, Exception):
-            what = f"the worker at {address} cannot run dyadid ({type(theirs).__name__}: {theirs})"
-            raise InputError(what, where="--cluster", remedy="install dyadid there, in the same version")
-        wrong = differences(own, theirs)
+    expected = dict(facts())
+    for address, reported in client.run(facts, on_error="return").items():
+        if isinstance(reported, Exception):
+            problem = f"the worker at {address} cannot run dyadid ({type(reported).__name__}: {reported})"
+            raise InputError(problem, where="--cluster", remedy="install dyadid there, in the same version")
+        wrong = differences(expected, reported)
         if wrong:
             raise InputError(
                 f"the worker at {address} differs from this machine: {wrong}",
@@ -55,10 +58,4 @@ def check_workers(client: Any, facts: Facts) -> None:
             )
     from engine.runtime.worker_plugin import SameFacts  # Dask is not loaded before it is needed
 
-    client.register_plugin(SameFacts(facts, own), name="dyadid-facts")
-
-
-def differences(own: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-    """What differs, as text; empty where nothing does."""
-    names = [name for name in own if own[name] != theirs.get(name)]
-    return ", ".join(f"{name} {theirs.get(name, 'absent')} (here {own[name]})" for name in names)
+    client.register_plugin(SameFacts(facts, expected), name="dyadid-facts")

@@ -1,4 +1,4 @@
-"""Which keys have a meaning in which jobs: the one table that validator, JSON schema and README share.
+"""Which keys have a meaning in which jobs: the one table that validator, JSON schema and key reference share.
 
 A key that a user sets (in the file, by ``extends``, ``sweep``, ``cases`` or ``--set``) is refused where no cell in
 which it is set gives it a meaning: what is accepted changes something. So a sweep over estimators may share
@@ -143,26 +143,16 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
 """Condition by key; a key that is not here has that of the nearest block above it."""
 
 
-def reference() -> dict[str, list[str]]:
-    """Keys by the condition under which they have a meaning, as the README lists them; a block stands for its keys."""
-    rows: dict[str, list[str]] = {}
-    for key, condition in TABLE_OF_KEYS.items():
-        block = condition_of(key.rpartition(".")[0]) if "." in key else None
-        if condition is not ALWAYS and (block is None or block.text != condition.text):
-            rows.setdefault(condition.text, []).append(key)
-    return rows
-
-
 def condition_of(path: str) -> Condition | None:
     """The condition of a key, ``model.window``; None for a key that the table does not cover."""
     parts = path.split(".")
-    above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((TABLE_OF_KEYS[key] for key in above if key in TABLE_OF_KEYS), None)
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((TABLE_OF_KEYS[key] for key in prefixes if key in TABLE_OF_KEYS), None)
 
 
-def without_meaning(job: Job, data: Mapping[str, Any]) -> dict[Keys, str]:
+def without_meaning(job: Job, document: Mapping[str, Any]) -> dict[Keys, str]:
     """Keys of plain data that have no meaning in a cell, the highest of each block, with their path in the table."""
-    return _failed(job, set_keys(data))
+    return _failed(job, set_keys(document))
 
 
 def _failed(job: Job, keys_set: Iterable[tuple[Keys, str]]) -> dict[Keys, str]:
@@ -175,7 +165,7 @@ def _failed(job: Job, keys_set: Iterable[tuple[Keys, str]]) -> dict[Keys, str]:
 
 
 def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
-    return any(keys[: len(above)] == above for above in failed)
+    return any(keys[: len(prefix)] == prefix for prefix in failed)
 
 
 def with_meaning(job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,9 +189,9 @@ class Meanings:
         self._meant: set[str] = set()
         self._failed: dict[str, tuple[Keys, str]] = {}
 
-    def read(self, job: Job, data: Mapping[str, Any], label: str) -> None:
+    def read(self, job: Job, document: Mapping[str, Any], label: str) -> None:
         """Take the keys that a cell sets."""
-        keys_set = list(set_keys(data))
+        keys_set = list(set_keys(document))
         failed = _failed(job, keys_set)
         for keys, path in keys_set:
             if not _below(keys, failed):
@@ -219,6 +209,6 @@ class Meanings:
 
 
 def _refusal(condition: Condition) -> tuple[str, str]:
-    out = "take it out; where a file of extends has it, set it to null"
+    remedy = "take it out; where a file of extends has it, set it to null"
     problem = f"has no meaning in this job: it is for {condition.text}"
-    return problem, f"{condition.remedy}, and {out}" if condition.remedy else out
+    return problem, f"{condition.remedy}, and {remedy}" if condition.remedy else remedy

@@ -44,7 +44,7 @@ MOST_CLASSES = 1000
 MOST_NAMES = 1000
 """Most entries of any other list or mapping of a job."""
 
-Formula = Annotated[str, AfterValidator(_parsable)]
+Formula = Annotated[str, AfterValidator(_parsable), Field(json_schema_extra={"format": "formula"})]
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
 Year = Annotated[int, Field(ge=-9999, le=9999)]
 EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]
@@ -55,15 +55,15 @@ EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]
 Item = TypeVar("Item")
 
 
-def _distinct(items: list[Item]) -> list[Item]:
+def _distinct(entries: list[Item]) -> list[Item]:
     """Each item once; `len` and `Field` say how many there may be."""
-    seen: list[Item] = []
-    for item in items:
-        if item in seen:
-            shown = f"'{item}'" if isinstance(item, str) else "an entry"
-            raise ValueError(f"names {shown} twice")
-        seen.append(item)
-    return items
+    earlier: list[Item] = []
+    for entry in entries:
+        if entry in earlier:
+            name = f"'{entry}'" if isinstance(entry, str) else "an entry"
+            raise ValueError(f"names {name} twice")
+        earlier.append(entry)
+    return entries
 
 
 Distinct = AfterValidator(_distinct)

@@ -182,12 +182,12 @@ def load_profile(path: Path) -> Profile:
         Naming the file and the key.
     """
     path = Path(path)
-    data, _ = read_mapping(path)
-    kind = data.get("kind")
+    document, _ = read_mapping(path)
+    kind = document.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        what = "is missing" if kind is None else f"there is no kind {shown(repr(kind))}"
-        raise InputError(what, where=f"{path}: kind", remedy=f"write one of {', '.join(_KINDS)}")
-    profile: Profile = validate(_KINDS[kind], data, file=str(path))
+        problem = "is missing" if kind is None else f"there is no kind {shown(repr(kind))}"
+        raise InputError(problem, where=f"{path}: kind", remedy=f"write one of {', '.join(_KINDS)}")
+    profile: Profile = validate(_KINDS[kind], document, file=str(path))
     return profile.model_copy(update=_absolute(profile, path))
 
 
@@ -195,11 +195,11 @@ def profile_of(
     *, workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
 ) -> Profile | None:
     """The profile that a number of local workers, a scheduler's address or a file stands for; None for none."""
-    asked = {"--workers": workers, "--scheduler": scheduler, "--cluster": cluster}
-    given = [name for name, value in asked.items() if value]
-    if len(given) > 1:
+    options = {"--workers": workers, "--scheduler": scheduler, "--cluster": cluster}
+    options_used = [name for name, value in options.items() if value]
+    if len(options_used) > 1:
         remedy = "each of them says where the workers are"
-        raise InputError(f"{given[0]} and {given[1]} exclude each other", remedy=remedy)
+        raise InputError(f"{options_used[0]} and {options_used[1]} exclude each other", remedy=remedy)
     if cluster:
         return load_profile(Path(cluster))
     if scheduler:
@@ -210,19 +210,19 @@ def profile_of(
 
 
 def _absolute(profile: Profile, path: Path) -> dict[str, Any]:
-    """What of a profile names files, seen from the profile's folder."""
+    """Files that a profile names, as paths relative to the profile's folder."""
     folder = path.parent.resolve()
 
     def seen(name: str, key: str) -> str:
         return expanded(name, folder, where=f"{path}: {key}")
 
-    found: dict[str, Any] = {key: seen(name, key) for key in _PATHS if (name := getattr(profile, key, None))}
+    paths: dict[str, Any] = {key: seen(name, key) for key in _PATHS if (name := getattr(profile, key, None))}
     tls = getattr(profile, "tls", None)
     if isinstance(tls, Certificates):
-        found["tls"] = Certificates(
+        paths["tls"] = Certificates(
             **{key: seen(name, f"tls.{key}") for key, name in tls.model_dump().items()}
         )
-        for key, name in found["tls"].model_dump().items():
+        for key, name in paths["tls"].model_dump().items():
             if not os.path.isfile(name):
                 raise InputError(f"there is no file {name}", where=f"{path}: tls.{key}")
-    return found
+    return paths

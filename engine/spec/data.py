@@ -1,4 +1,4 @@
-"""What a job file may say about its data: a city panel or a pair table, and the indices made of it."""
+"""Blocks of a job file about its data: a city panel or a pair table, and the indices made of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.tables.alike import Rule
 MergeNames = Annotated[
     Listed[Rule],
     Field(
-        description="names that differ only so are one: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
+        description="spellings that are one name: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
     ),
 ]
 MissingCodes = Annotated[
@@ -26,10 +26,13 @@ RowNumber = Annotated[int, Field(ge=2, le=2**31)]
 
 
 class Deflate(Block):
-    """Money columns to constant prices of ``base_year``: by a price index, or by the implied GDP deflator."""
+    """Money columns at constant prices of ``base_year``, by a price index or the implied GDP deflator.
 
-    columns: ListedSome[Name] = Field(description="canonical columns to deflate")
-    base_year: Year
+    Formulas elsewhere read the prices of the file, so list the result of a formula rather than its columns.
+    """
+
+    columns: ListedSome[Name] = Field(description="columns to deflate, by their canonical names")
+    base_year: Year = Field(description="year whose prices are the unit")
     price_index: Name | None = Field(None, description="price level column, any base")
     nominal: Name | None = Field(None, description="GDP at current prices")
     real: Name | None = Field(None, description="GDP at constant prices, any base")
@@ -44,17 +47,19 @@ class Deflate(Block):
 
 
 class Fill(Block):
-    """Interior gaps of at most ``max_gap`` years are filled; every filled cell is flagged and reported."""
+    """Interpolation of interior gaps; every filled cell is counted, and listed in ``validation.json``."""
 
-    max_gap: int = Field(ge=1, le=10)
-    method: Literal["linear", "log_linear"] = "linear"
+    max_gap: int = Field(ge=1, le=10, description="longest interior gap that is filled, in years")
+    method: Literal["linear", "log_linear"] = Field(
+        "linear", description="interpolation of the values, or of their logarithms"
+    )
     columns: Listed[Name] | None = Field(
         None, description="default: every column the job reads; an empty list: none"
     )
 
 
 class TableFile(Block):
-    """Where a table lies, and how its file is to be read."""
+    """A file, and how it is read."""
 
     source: Source = Field(description="a Parquet, CSV or Excel file")
     sheet: str | None = Field(None, description="Excel sheet; default the first that holds a table")
@@ -75,21 +80,25 @@ class TableFile(Block):
 
 
 class Panel(TableFile):
-    """Where the city-year data are and how their columns are called."""
+    """City-year data, one row a city and year, and the names of their columns."""
 
-    source: Source = Field(description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file")
+    source: Source = Field(
+        description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file, relative to the job file"
+    )
     columns: dict[Name, Formula] = Field(
         {}, max_length=MOST_NAMES, description="canonical name: column of the file, or arithmetic on columns"
     )
     missing: MissingCodes = {}
     merge_names: MergeNames = []
-    deflate: Deflate | None = None
-    fill: Fill | None = None
+    deflate: Deflate | None = Field(None, description="money columns at constant prices")
+    fill: Fill | None = Field(None, description="interpolation of interior gaps")
     balance: Literal["drop", "keep"] = Field(
         "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
     )
     options: dict[Name, int | float | bool] = Field(
-        {}, max_length=MOST_NAMES, description="options of a builtin source, e.g. effect, seed"
+        {},
+        max_length=MOST_NAMES,
+        description="options of a builtin source: effect, seed, cities and the like",
     )
     join: Listed[Join] = Field([], description="further tables of city or city-year columns")
 
@@ -102,12 +111,12 @@ class Join(TableFile):
 
 
 class PairTable(TableFile):
-    """A user's own dyadic table: one row a pair and year."""
+    """A finished table of pairs: one row a pair and year."""
 
-    source: Source
-    unit_i: str
-    unit_j: str
-    year: str
+    source: Source = Field(description="a Parquet, CSV or Excel file, relative to the job file")
+    unit_i: str = Field(description="column with the first unit of the pair")
+    unit_j: str = Field(description="column with the second unit")
+    year: str = Field(description="column with the year")
     directed: bool = Field(
         False,
         description="true: (i, j) and (j, i) are two pairs of one dyad; false: one pair, in either order",

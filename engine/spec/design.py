@@ -1,4 +1,4 @@
-"""What a job file may say about the pairs: outcome, sample, treatment, pair columns, matching."""
+"""Blocks of a job file about the pairs: outcome, sample, treatment, pair columns, matching."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from engine.spec.block import MOST_EVENT_YEARS, Block, Formula, Listed, ListedSo
 
 
 class Outcome(Block):
-    """What is explained: the synchronization or variation of a city series, or a column of the pair table."""
+    """The dependent variable: synchronization or variation of a city series, or a column of the pair table.
 
-    synchronization: Formula | None = Field(None, description="index name, column or arithmetic")
+    Exactly one of ``synchronization``, ``variation`` and ``column`` is given.
+    """
+
+    synchronization: Formula | None = Field(
+        None,
+        description="city series, an index among them: Fisher-type transform of the Cerqueira-Martins index of the "
+        "two cities' series",
+    )
     variation: Formula | None = Field(
         None, description="city series whose weighted coefficient of variation within the pair is the outcome"
     )
-    weight: Formula | None = Field(None, description="variation: weight of a city, e.g. population")
+    weight: Formula | None = Field(None, description="weight of a city in the variation, e.g. population")
     window: Literal["full", "pre"] = Field(
         "full",
-        description="years that standardise: all (paper), or those before the first adoption (no look-ahead)",
+        description="years that standardise the series: all of the sample (paper), or those before the first adoption, "
+        "so that no outcome depends on later data",
     )
     infinite: Literal["drop", "clip", "error"] = Field(
         "drop",
-        description="pair-years with an infinite index, or outcome of a pair table: drop them, clip the distance, "
-        "or stop",
+        description="pair-years with an infinite outcome (equal values, the logarithm of zero): left out and counted, "
+        "their distance clipped, or an error",
     )
     clip: float = Field(1e-6, gt=0, lt=1, description="smallest |z_i - z_j| with infinite: clip")
     column: str | None = Field(
@@ -33,7 +41,7 @@ class Outcome(Block):
 
     @model_validator(mode="after")
     def _one_of(self) -> Outcome:
-        if sum(given is not None for given in (self.synchronization, self.variation, self.column)) != 1:
+        if sum(series is not None for series in (self.synchronization, self.variation, self.column)) != 1:
             raise ValueError(
                 "give exactly one of synchronization or variation (panel jobs), or column (pair_table jobs)"
             )
@@ -52,22 +60,26 @@ class Outcome(Block):
 class Gravity(Block):
     """Modified gravity screen: F_ij = (prod mass_i * prod mass_j)^(1/#mass) / distance_ij^2."""
 
-    mass: ListedSome[Formula]
+    mass: ListedSome[Formula] = Field(description="masses of a city, e.g. population, gdp_real")
     year: Literal["mean", "first"] | Year = Field(
         "mean", description="masses of which year: the mean over the sample, the first year, or a named year"
     )
-    keep: Literal["above_median", "all"] = "above_median"
+    keep: Literal["above_median", "all"] = Field(
+        "above_median", description="pairs whose force is strictly above the median of all, or every pair"
+    )
 
 
 class Split(Block):
-    """One of three classes of pairs, by a city column that is read in one year or averaged.
+    """One of three classes of pairs, by a city column; a job with all three compares their coefficients.
 
     ``indicator`` and ``median`` make two kinds of cities, so that both, one or none of a pair's are of the
     first; ``terciles`` cuts the pairs of the sample into thirds by the mean of their two cities.
     """
 
-    by: Formula
-    rule: Literal["indicator", "median", "terciles"]
+    by: Formula = Field(description="city column")
+    rule: Literal["indicator", "median", "terciles"] = Field(
+        description="cities by a column of 0 and 1, or by its median; or pairs by thirds of their mean"
+    )
     year: Literal["mean", "first"] | Year = Field(
         "mean", description="the column's value: mean over the sample, the first year, or a named year"
     )
@@ -78,26 +90,30 @@ class Split(Block):
 
 
 class Pairs(Block):
-    """Which pairs are in the sample; exclusion comes first, the gravity screen second, the split last."""
+    """The pairs of the sample: exclusion first, the gravity screen second, the split last."""
 
-    exclude: Literal["both_treated", "none"] = "none"
-    gravity: Gravity | None = None
-    split: Split | None = None
+    exclude: Literal["both_treated", "none"] = Field(
+        "none", description="both_treated: pairs of two adopters leave the sample"
+    )
+    gravity: Gravity | None = Field(None, description="gravity screen; needs latitude and longitude")
+    split: Split | None = Field(None, description="one of three classes of pairs")
 
 
 class Treatment(Block):
-    """When a city adopts, and what makes a pair treated."""
+    """The year in which a city adopts, and the rule by which a pair is treated."""
 
     adoption: Name = Field(description="column with the adoption year of a city; empty means never")
     month: Name | None = Field(None, description="column with the month of adoption")
     cutoff: int | None = Field(
         None, ge=0, le=12, description="with month: adoption after this month counts from the next year"
     )
-    rule: Literal["exactly_one", "both", "either", "count"]
-    name: Name = Field("policy", description="what the term is called in tables")
+    rule: Literal["exactly_one", "both", "either", "count"] = Field(
+        description="a pair is treated once exactly one, both, or either of its cities has adopted; count: 0, 1 or 2"
+    )
+    name: Name = Field("policy", description="name of the term in tables")
     shift: int = Field(0, ge=-20, le=20, description="years added to every adoption year: a false timing")
     drop_treated: bool = Field(
-        False, description="with a negative shift: leave out the rows that are treated in truth"
+        False, description="with a negative shift: leave out the rows that are in fact treated"
     )
     around: int | None = Field(
         None,
@@ -118,12 +134,14 @@ class Treatment(Block):
 
 
 class Control(Block):
-    """A pair column of two city columns: -|difference| in logs or levels, their sum, or their synchronization."""
+    """A pair regressor made of a city column; exactly one of the keys is given."""
 
-    neg_abs_log_diff: Formula | None = None
-    neg_abs_diff: Formula | None = None
-    sum: Formula | None = None
-    synchronization: Formula | None = None
+    neg_abs_log_diff: Formula | None = Field(
+        None, description="minus the absolute difference of the logarithms of a city column"
+    )
+    neg_abs_diff: Formula | None = Field(None, description="minus the absolute difference of a city column")
+    sum: Formula | None = Field(None, description="sum of the two cities' values")
+    synchronization: Formula | None = Field(None, description="synchronization of a city series")
 
     @model_validator(mode="after")
     def _one_of(self) -> Control:
@@ -148,16 +166,20 @@ class Control(Block):
 
 
 class Matching(Block):
-    """Treated pairs are matched one to one with others by propensity score; the regression is on the matched."""
+    """Propensity-score matching of treated pairs, one to one; the regression is on the matched rows."""
 
     unit: Literal["pair", "pooled", "yearly"] = Field(
-        description="match pairs (covariates of one year or averaged), pair-years pooled, or within each year"
+        description="match pairs (covariates of one year or averaged), pair-years pooled, or pair-years within a year"
     )
     covariates: Listed[Name] | None = Field(None, description="controls in the logit; default: all of them")
-    year: Literal["mean", "first"] = Field("mean", description="unit pair: covariates of which year")
+    year: Literal["mean", "first"] = Field(
+        "mean", description="covariates of unit pair: mean over the years, or the first year"
+    )
     caliper: float | None = Field(
         None, gt=0, le=1000, description="largest distance, in standard deviations of the logit of the score"
     )
-    replacement: bool = True
-    common_support: bool = True
-    seed: int = Field(0, ge=0, lt=2**64, description="order of the treated without replacement")
+    replacement: bool = Field(True, description="an untreated pair may be the match of several treated ones")
+    common_support: bool = Field(
+        True, description="leave out the treated whose score lies outside the range of the untreated"
+    )
+    seed: int = Field(0, ge=0, lt=2**64, description="of the order in which the treated are matched")

@@ -63,10 +63,10 @@ class FixedEffect:
 def parse_effect(text: str) -> FixedEffect:
     """The meaning of an entry; raises InputError, listing what is possible, where it has none."""
     plain = " ".join(text.split())
-    found = _ENTRY.fullmatch(plain)
-    if found is None:
+    match = _ENTRY.fullmatch(plain)
+    if match is None:
         raise InputError(f"'{text}' is no fixed effect", remedy=_LISTED)
-    name, suffix, by_year = found["name"], found["suffix"] or "", found["by_year"] is not None
+    name, suffix, by_year = match["name"], match["suffix"] or "", match["by_year"] is not None
     if name in ("pair", "year") and not suffix:
         if by_year:
             raise InputError(f"'{plain}' is no fixed effect: list '{name}' alone", remedy=_LISTED)
@@ -127,9 +127,9 @@ def refuse_foreign(effects: Sequence[FixedEffect], *, table: bool) -> None:
     """Raise InputError for effects that a pair table, or a city panel, cannot have."""
     for effect in effects:
         if table and effect.kind in ("column_pair", "distance"):
-            what = "city columns" if effect.kind == "column_pair" else "coordinates"
+            subject = "city columns" if effect.kind == "column_pair" else "coordinates"
             raise InputError(
-                f"fixed_effects names '{effect.text}', but a pair_table has no {what}",
+                f"fixed_effects names '{effect.text}', but a pair_table has no {subject}",
                 remedy=f"possible are {_OF_TABLES}",
             )
         if not table and effect.kind == "column" and not effect.by_year:

@@ -24,7 +24,7 @@ _SEED = Field(0, ge=0, lt=2**64, description="draws are functions of seed, repli
 
 
 class PermutationTest(Block):
-    """Adoption dealt anew to the cities; the pairs, the screen and the year effects rebuilt in each draw."""
+    """Adoption years randomly reassigned among the cities; pairs, screen and year effects rebuilt in each draw."""
 
     reps: int = Field(9999, ge=1, le=10_000_000, description="draws")
     seed: int = _SEED
@@ -34,17 +34,22 @@ class PermutationTest(Block):
     )
     screen: Literal["fixed", "recomputed"] = Field(
         "recomputed",
-        description="the sample's own gravity threshold, or each draw's median over its eligible pairs",
+        description="gravity threshold of the sample, or of each draw the median over its eligible pairs",
     )
     terms: ListedSome[str] | None = Field(
-        None, description="terms tested; default: the treatment, or all event years"
+        None, description="terms that are tested; default: the treatment, or all event years"
     )
 
 
 class Bootstrap(Block):
-    """Resampled cities (node), multipliers on city scores, wild clusters under the null, or the whole pipeline."""
+    """Bootstrap of cities, of their scores, or of the whole pipeline."""
 
-    kind: Literal["node", "multiplier", "wild", "pipeline"] = "node"
+    kind: Literal["node", "multiplier", "wild", "pipeline"] = Field(
+        "node",
+        description="node: cities are resampled (two copies of one form no pair); multiplier: city scores are "
+        "perturbed; wild: first cities are the clusters, the null is imposed; pipeline: each resample goes "
+        "through index, standardisation and screen again",
+    )
     reps: int = Field(9999, ge=1, le=10_000_000, description="draws")
     seed: int = _SEED
     weights: Literal["rademacher", "webb", "mammen"] = Field(
@@ -52,13 +57,13 @@ class Bootstrap(Block):
     )
     interval: Literal["percentile", "percentile_t", "basic"] = Field(
         "percentile_t",
-        description="of the bootstrap; kind pipeline has no t ratios and takes percentile instead",
+        description="confidence interval; kind pipeline has no t ratios and takes percentile instead",
     )
 
     @model_validator(mode="after")
     def _has_t_ratios(self) -> Self:
-        asked = self.interval == "percentile_t" and "interval" in self.model_fields_set
-        if asked and self.kind == "pipeline":
+        needs_t = self.interval == "percentile_t" and "interval" in self.model_fields_set
+        if needs_t and self.kind == "pipeline":
             raise ValueError("kind pipeline has no t ratios, so interval must be percentile or basic")
         return self
 
@@ -66,12 +71,12 @@ class Bootstrap(Block):
 class Jackknife(Block):
     """Leave one city, or one group of cities, out: influence and CRV3 by group."""
 
-    by: str = Field("city", description="city, province or any column constant in a city")
+    by: str = Field("city", description="city, or any column that is constant in a city, e.g. province")
 
 
 class Inference(Block):
-    """What is asked beyond the standard errors of ``model.errors``."""
+    """Inference beyond the standard errors of ``model.errors``."""
 
-    permutation: PermutationTest | None = None
-    bootstrap: Bootstrap | None = None
-    jackknife: Jackknife | None = None
+    permutation: PermutationTest | None = Field(None, description="permutation test")
+    bootstrap: Bootstrap | None = Field(None, description="bootstrap")
+    jackknife: Jackknife | None = Field(None, description="leave one city or group out")

@@ -1,4 +1,4 @@
-"""What a job file may say: frozen models, unknown keys refused, one class per block of the file.
+"""The job file: frozen models, unknown keys refused, one class per block of the file.
 
 ``Job`` is the file as written (with ``extends`` already merged); ``sweep.py`` turns it into cells, each a
 ``Job`` without ``sweep`` and ``cases``. Names of columns are canonical names of the panel, or arithmetic on
@@ -8,10 +8,12 @@ them (``engine.tables.arithmetic``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.errors import InputError
+from engine.infer.errors import ERROR_TYPES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -39,19 +41,24 @@ from engine.spec.inference import Inference
 from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
-ErrorKind = Literal["pair", "city", "dyadic", "jackknife"]
+AnyBlock = TypeVar("AnyBlock", bound=Block)
+if TYPE_CHECKING:
+    ErrorKind = str
+else:  # pydantic reads the names, a type checker cannot
+    ErrorKind = Literal[tuple(ERROR_TYPES)]
 
 
 class Model(Block):
-    """The regression: estimator, regressors, effects, kinds of standard error."""
+    """The regression: estimator, regressors, fixed effects, standard-error types."""
 
     estimator: Literal["twfe", "event_study", "iv", "first_stage", "reduced_form"] = Field(
         "twfe",
-        description="iv: two-stage least squares, the instrument in place of the treatment; first_stage and "
-        "reduced_form: the treatment, and the outcome, on the instrument",
+        description="twfe: two-way fixed effects; event_study: a term for each year around adoption; iv: two-stage "
+        "least squares, the treatment instrumented; first_stage and reduced_form: the treatment, and the outcome, "
+        "on the instrument",
     )
     treatment: bool = Field(
-        True, description="false: adoption shapes the sample, but the treatment is no regressor"
+        True, description="false: adoption determines the sample, but the treatment is no regressor"
     )
     lag: int = Field(
         0,
@@ -70,8 +77,8 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        ["pair", "city", "dyadic", "jackknife"],
-        description="kinds of standard error, in the order of the rows",
+        list(ERROR_TYPES),
+        description="standard-error types, in the order of the rows of a table",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(
@@ -81,7 +88,7 @@ class Model(Block):
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
     )
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
@@ -99,7 +106,7 @@ class Model(Block):
 
     @property
     def effects(self) -> tuple[FixedEffect, ...]:
-        """What ``fixed_effects`` means."""
+        """Fixed effects that ``fixed_effects`` names, parsed."""
         return parse_effects(self.fixed_effects)
 
     @property
@@ -109,36 +116,48 @@ class Model(Block):
 
 
 class Runtime(Block):
-    """How much of the machine a run may use."""
+    """Limits of a run on this machine; results do not depend on the number of workers."""
 
     memory: str = Field("2GB", pattern=MEMORY, description="working memory of one process")
     tile: int | None = Field(
-        None, ge=8, le=4096, description="cities along a tile's edge; default from memory"
+        None, ge=8, le=4096, description="cities along the edge of a tile; default: from memory"
     )
+
+
+def _required(block: AnyBlock | None, key: str) -> AnyBlock:
+    if block is None:
+        raise InputError(f"this job has no {key}", where=key, remedy=f"add the block {key}")
+    return block
 
 
 class Job(Block):
     """One job file, or one cell of its sweep."""
 
-    job: JobName
+    job: JobName = Field(description="name of the output folder; never inherited")
     title: str = Field("", max_length=500, description="heading of tables; default: the name")
-    panel: Panel | None = None
-    pair_table: PairTable | None = None
+    panel: Panel | None = Field(None, description="city-year data")
+    pair_table: PairTable | None = Field(None, description="a finished table of pairs, in place of a panel")
     years: tuple[Year, Year] | None = Field(None, description="first and last year of the sample")
-    index: dict[Name, Index] = Field({}, max_length=MOST_TERMS, description="composites of city columns")
-    outcome: Outcome
-    pairs: Pairs = Pairs()
-    treatment: Treatment | None = None
-    controls: dict[Name, Control] = Field({}, max_length=MOST_TERMS, description="pair columns")
-    instrument: Control | None = Field(None, description="pair column that stands for the treatment (iv)")
-    matching: Matching | None = None
-    model: Model = Model()
-    sweep: dict[str, list[Any]] = Field(
-        {}, max_length=MOST_NAMES, description="dotted key: list of values; all combinations are run"
+    index: dict[Name, Index] = Field(
+        {}, max_length=MOST_TERMS, description="entropy-weighted composites of city columns, by name"
     )
-    cases: dict[str, dict[str, Any]] = Field({}, description="name: dotted keys and values; each is one cell")
-    inference: Inference = Inference()
-    runtime: Runtime = Runtime()
+    outcome: Outcome = Field(description="dependent variable")
+    pairs: Pairs = Field(Pairs(), description="pairs of the sample")
+    treatment: Treatment | None = Field(None, description="adoption and treatment rule")
+    controls: dict[Name, Control] = Field({}, max_length=MOST_TERMS, description="pair regressors, by name")
+    instrument: Control | None = Field(None, description="pair regressor that instruments the treatment")
+    matching: Matching | None = Field(None, description="propensity-score matching before the regression")
+    model: Model = Field(Model(), description="the regression")
+    sweep: dict[str, list[Any]] = Field(
+        {},
+        max_length=MOST_NAMES,
+        description="dotted key: list of values; every combination is a cell, a column of the table",
+    )
+    cases: dict[str, dict[str, Any]] = Field(
+        {}, description="name: dotted keys and values; each case is a cell, under every combination of sweep"
+    )
+    inference: Inference = Field(Inference(), description="permutation test, bootstrap, jackknife")
+    runtime: Runtime = Field(Runtime(), description="memory and tiles")
 
     @model_validator(mode="after")
     def _whole(self) -> Job:
@@ -175,8 +194,10 @@ class Job(Block):
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]
             if unknown:
-                known = ", ".join(self.controls) or "which is empty"
-                raise ValueError(f"{key} names '{unknown[0]}', which is not defined under controls ({known})")
+                control_names = ", ".join(self.controls) or "which is empty"
+                raise ValueError(
+                    f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
+                )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
         if "instrument" in self.controls:
@@ -190,19 +211,41 @@ class Job(Block):
         self._check_treatment(self.treatment)
 
     def _check_treatment(self, treatment: Treatment) -> None:
-        rule, kept = treatment.rule, self.pairs.exclude == "none"
-        twice = rule == "count" or (rule == "exactly_one" and kept)
-        if twice and (self.model.estimator == "event_study" or treatment.around or treatment.drop_treated):
-            what = "an event study" if self.model.estimator == "event_study" else "years around adoption"
+        rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
+        adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
+        if adopts_twice and (
+            self.model.estimator == "event_study" or treatment.around or treatment.drop_treated
+        ):
+            purpose = "an event study" if self.model.estimator == "event_study" else "years around adoption"
             raise ValueError(
-                f"{what} of rule {rule} has no single adoption year for pairs that adopt twice; "
+                f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
                 "use pairs.exclude: both_treated, or rule either or both"
             )
         if self.model.treatment:
             effects, term = self.model.effects, treatment.name
-            refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=kept)
-        if rule in ("both", "count") and not kept:
+            refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)
+        if rule in ("both", "count") and not both_treated_kept:
             raise ValueError(f"rule {rule} needs the pairs that pairs.exclude: both_treated removes")
+
+    @property
+    def panel_block(self) -> Panel:
+        """The block ``panel``; raises InputError where a job has none."""
+        return _required(self.panel, "panel")
+
+    @property
+    def table_block(self) -> PairTable:
+        """The block ``pair_table``; raises InputError where a job has none."""
+        return _required(self.pair_table, "pair_table")
+
+    @property
+    def treatment_block(self) -> Treatment:
+        """The block ``treatment``; raises InputError where a job has none."""
+        return _required(self.treatment, "treatment")
+
+    @property
+    def matching_block(self) -> Matching:
+        """The block ``matching``; raises InputError where a job has none."""
+        return _required(self.matching, "matching")
 
     @property
     def matched_on(self) -> list[str]:

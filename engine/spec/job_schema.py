@@ -58,21 +58,23 @@ def _say_where(whole: dict[str, Any], blocks: dict[str, Any]) -> None:
 def _plain(value: Any) -> Any:
     """Without made-up titles, and without patterns: editors' match ASCII letters only."""
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    kept = {
-        key: _plain(item) for key, item in value.items() if not isinstance(item, str) or key not in _DROPPED
+    schema = {
+        key: _plain(entry)
+        for key, entry in value.items()
+        if not isinstance(entry, str) or key not in _DROPPED
     }
-    kept.pop("propertyNames", None)
-    by_name = kept.pop("patternProperties", None)
-    return {**kept, "additionalProperties": next(iter(by_name.values()))} if by_name else kept
+    schema.pop("propertyNames", None)
+    by_name = schema.pop("patternProperties", None)
+    return {**schema, "additionalProperties": next(iter(by_name.values()))} if by_name else schema
 
 
 def _or_null(value: dict[str, Any]) -> dict[str, Any]:
     """A property that may be null; so may the entries of a mapping."""
     about: dict[str, Any] = {key: value[key] for key in ("description", "default") if key in value}
-    kind = {key: item for key, item in value.items() if key not in about}
+    kind = {key: entry for key, entry in value.items() if key not in about}
     if isinstance(kind.get("additionalProperties"), dict):
         kind["additionalProperties"] = _or_null(kind["additionalProperties"])
     arms = [arm for arm in kind.get("anyOf", [kind]) if arm != {"type": "null"}]

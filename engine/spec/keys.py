@@ -23,18 +23,18 @@ Parts = tuple[str, ...]
 
 def split(key: str) -> Parts:
     """Parts of a dotted key; below ``sweep`` and ``cases.<name>`` the rest is itself one dotted key."""
-    head, dot, rest = key.partition(".")
+    head, dot, tail = key.partition(".")
     if dot and head == "sweep":
-        return head, rest
+        return head, tail
     if dot and head == "cases":
-        return head, *rest.split(".", 1)
+        return head, *tail.split(".", 1)
     return tuple(key.split("."))
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays, see `without_null`."""
     merged = dict(base)
-    for key, value in over.items():
+    for key, value in override.items():
         inherited = merged.get(key)
         if value is None and key in merged:
             del merged[key]
@@ -48,33 +48,33 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def without_null(value: Any) -> Any:
     """A copy of plain data without the keys that are null: they set nothing, whether or not something was inherited."""
     if isinstance(value, dict):
-        return {key: without_null(item) for key, item in value.items() if item is not None}
-    return [without_null(item) for item in value] if isinstance(value, list) else value
+        return {key: without_null(entry) for key, entry in value.items() if entry is not None}
+    return [without_null(entry) for entry in value] if isinstance(value, list) else value
 
 
-def assign(data: Mapping[str, Any], parts: Parts, value: Any) -> dict[str, Any]:
+def assign(document: Mapping[str, Any], parts: Parts, value: Any) -> dict[str, Any]:
     """A copy of ``data`` with ``value`` merged in under the key; null removes the key."""
-    head, *rest = parts
-    if value is None and head not in data:
-        return dict(data)
-    if rest:
-        below = data.get(head)
-        below = below if isinstance(below, dict) else {}
-        return {**data, head: assign(below, tuple(rest), value)}
+    head, *tail = parts
+    if value is None and head not in document:
+        return dict(document)
+    if tail:
+        block = document.get(head)
+        block = block if isinstance(block, dict) else {}
+        return {**document, head: assign(block, tuple(tail), value)}
     if value is None:
-        return {key: kept for key, kept in data.items() if key != head}
-    return merge(data, {head: value})
+        return {key: entry for key, entry in document.items() if key != head}
+    return merge(document, {head: value})
 
 
 def check_key(parts: Parts, *, where: str) -> None:
     """Raises InputError, with the nearest key, where no job can hold the key."""
     for depth, part in enumerate(parts):
-        known = keys_at(parts[:depth])
-        if known is None:
-            above = ".".join(parts[:depth])
-            raise InputError(f"'{above}' is a value and holds no key '{part}'", where=where)
-        if known and part not in known:
-            raise InputError(unknown_key(part, known), where=where)
+        valid_keys = keys_at(parts[:depth])
+        if valid_keys is None:
+            block = ".".join(parts[:depth])
+            raise InputError(f"'{block}' is a value and holds no key '{part}'", where=where)
+        if valid_keys and part not in valid_keys:
+            raise InputError(unknown_key(part, valid_keys), where=where)
 
 
 def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] | None:
@@ -93,43 +93,45 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Block) else []
 
 
-def set_keys(data: Any, model: Any = Job, *, keys: Keys = (), path: str = "") -> Iterator[tuple[Keys, str]]:
+def set_keys(
+    document: Any, model: Any = Job, *, keys: Keys = (), path: str = ""
+) -> Iterator[tuple[Keys, str]]:
     """Every key that plain data set, blocks before what is in them, with its path in the model.
 
     The path leaves out names that the user chooses and places in lists: ``controls.edu.sum`` is ``controls.sum``.
     Null, and an empty mapping, set nothing.
     """
     kind = _container(model)
-    if isinstance(data, list) and get_origin(kind) is list:
-        for number, item in enumerate(data):
-            yield from set_keys(item, get_args(kind)[0], keys=(*keys, number), path=path)
-    if not isinstance(data, Mapping):
+    if isinstance(document, list) and get_origin(kind) is list:
+        for number, entry in enumerate(document):
+            yield from set_keys(entry, get_args(kind)[0], keys=(*keys, number), path=path)
+    if not isinstance(document, Mapping):
         return
     is_block = isinstance(kind, type) and issubclass(kind, Block)
-    for key, value in data.items():
+    for key, value in document.items():
         if value is None or value == {}:
             continue
         field = kind.model_fields.get(key) if is_block else None
-        below = field.annotation if field else get_args(kind)[-1] if get_origin(kind) is dict else None
-        named = f"{path}.{key}".lstrip(".") if is_block else path
+        child_type = field.annotation if field else get_args(kind)[-1] if get_origin(kind) is dict else None
+        child_path = f"{path}.{key}".lstrip(".") if is_block else path
         if is_block:
-            yield (*keys, key), named
-        yield from set_keys(value, below, keys=(*keys, key), path=named)
+            yield (*keys, key), child_path
+        yield from set_keys(value, child_type, keys=(*keys, key), path=child_path)
 
 
 def block_at(path: str) -> type[Block]:
     """The class of the block that stands under a path of `every_path`."""
-    model: Any = Job
+    model: type[Block] = Job
     for part in path.split("."):
-        model = _container(model.model_fields[part].annotation)
-    assert issubclass(model, Block)
+        annotation: Any = model.model_fields[part].annotation
+        model = _container(annotation)
     return model
 
 
-def every_path(model: type[Block] = Job, above: str = "") -> Iterator[str]:
+def every_path(model: type[Block] = Job, prefix: str = "") -> Iterator[str]:
     """Every key of the schema by its path, blocks before what is in them."""
     for name, field in model.model_fields.items():
-        path = f"{above}.{name}".lstrip(".")
+        path = f"{prefix}.{name}".lstrip(".")
         yield path
         annotation: Any = field.annotation
         kind = _container(annotation)
@@ -139,11 +141,11 @@ def every_path(model: type[Block] = Job, above: str = "") -> Iterator[str]:
             yield from every_path(kind, path)
 
 
-def unknown_key(key: str, known: list[str]) -> str:
+def unknown_key(key: str, valid_keys: list[str]) -> str:
     """The message for a key that is not among the known ones."""
     key = shown(key)
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f", did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
+    near = difflib.get_close_matches(key, valid_keys, n=1)
+    hint = f", did you mean '{near[0]}'?" if near else f"; known here: {', '.join(valid_keys)}"
     return f"unknown key '{key}'{hint}"
 
 
@@ -152,7 +154,7 @@ def unknown_key(key: str, known: list[str]) -> str:
 def _container(kind: Any) -> Any:
     """The block, mapping or list of blocks within an annotation, None for plain values."""
     if get_origin(kind) in (Union, UnionType, Annotated):
-        return next((found for arm in get_args(kind) if (found := _container(arm))), None)
+        return next((container for arm in get_args(kind) if (container := _container(arm))), None)
     if get_origin(kind) is list:
         return kind if _container(get_args(kind)[0]) else None
     if get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, Block)):

@@ -73,18 +73,18 @@ def find_jobs(paths: Sequence[Path]) -> list[Path]:
     InputError
         Where a path does not exist or a folder holds no job file.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(Path, paths):
         if not real_path(path, where="JOB").exists():
             raise InputError("no such file or folder", where=str(path), remedy="check the path")
-        inside = sorted(_yaml_files(path)) if path.is_dir() else [path]
-        if not inside:
+        job_files = sorted(_yaml_files(path)) if path.is_dir() else [path]
+        if not job_files:
             raise InputError("no job file (*.yaml, *.yml) in this folder", where=str(path))
-        found += inside
-    if not found:
+        files += job_files
+    if not files:
         raise InputError("no job file is named", remedy="name a file or a folder")
     once: dict[Path, Path] = {}
-    for path in found:
+    for path in files:
         once.setdefault(real_path(path, where=str(path)), path)
     return list(once.values())
 
@@ -108,17 +108,17 @@ def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
     path = Path(path)
     layers: dict[Path, _Layer] = {}
     whole = _read(path, chain=(), layers=layers)
-    data, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
+    document, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
     for text in overrides:
         parts, value = _parse_override(text, sources)
-        data = _without_sweep_of(".".join(parts), assign(data, parts, value))
+        document = _without_sweep_of(".".join(parts), assign(document, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
-    varied = {key: data[key] for key in ("sweep", "cases") if data.get(key) is not None}
-    data = {**without_null(data), **varied}
-    job = validate(Job, data, file=str(path), written_in=written_in)
+    varied = {key: document[key] for key in ("sweep", "cases") if document.get(key) is not None}
+    document = {**without_null(document), **varied}
+    job = validate(Job, document, file=str(path), written_in=written_in)
     folder = path.parent.resolve()
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
-    return LoadedJob(job, path, folder, hashes, sources, data, written_in)
+    return LoadedJob(job, path, folder, hashes, sources, document, written_in)
 
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:
@@ -128,53 +128,55 @@ def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) ->
         return layers[real]
     if len(layers) >= _MAX_FILES:
         raise InputError(f"extends more than {_MAX_FILES} files", where=str(path))
-    own, digest = read_mapping(path)
+    document, digest = read_mapping(path)
     merged: dict[str, Any] = {}
     written_in: dict[Keys, str] = {}
     sources: dict[str, str] = {}
-    for base_path in _extended(own.pop("extends", []), path, (*chain, path)):
+    for base_path in _extended(document.pop("extends", []), path, (*chain, path)):
         base = _read(base_path, chain=(*chain, path), layers=layers)
         merged = merge(merged, {key: value for key, value in base.data.items() if key != "job"})
         written_in |= {keys: file for keys, file in base.written_in.items() if keys != ("job",)}
         sources |= base.sources
-    own = _with_absolute_sources(own, path.parent, sources)
-    written_in |= dict.fromkeys(_every_key(own, ()), str(path))
-    layers[real] = _Layer(merge(merged, own), written_in, sources, digest)
+    document = _with_absolute_sources(document, path.parent, sources)
+    written_in |= dict.fromkeys(_every_key(document, ()), str(path))
+    layers[real] = _Layer(merge(merged, document), written_in, sources, digest)
     return layers[real]
 
 
 def _extended(extends: Any, path: Path, chain: tuple[Path, ...]) -> Iterator[Path]:
-    where = f"{path}: extends"
+    location = f"{path}: extends"
     names = [extends] if isinstance(extends, str) else extends
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise InputError("must be a file name or a list of file names", where=where)
+        raise InputError("must be a file name or a list of file names", where=location)
     if len(set(names)) < len(names):
-        raise InputError("names a file twice", where=where, remedy="name each file once")
+        raise InputError("names a file twice", where=location, remedy="name each file once")
     for name in names:
         base = Path(os.path.normpath(path.parent / name))
-        real = real_path(base, where=where)
+        real = real_path(base, where=location)
         if real in [earlier.resolve() for earlier in chain] or len(chain) > _MAX_CHAIN:
-            what = (
+            problem = (
                 "files extend each other in a circle"
                 if len(chain) <= _MAX_CHAIN
                 else "too long a chain of files"
             )
-            shown = " -> ".join(str(file) for file in (*chain, base))
-            raise InputError(f"{what}: {shown}", where=where, remedy="take one 'extends' out")
+            chain_text = " -> ".join(str(file) for file in (*chain, base))
+            raise InputError(f"{problem}: {chain_text}", where=location, remedy="take one 'extends' out")
         if not base.is_file():
             remedy = f"'extends' is relative to the file that says it, here {path.parent}"
-            raise InputError(f"there is no file {base}", where=where, remedy=remedy)
+            raise InputError(f"there is no file {base}", where=location, remedy=remedy)
         yield base
 
 
-def _with_absolute_sources(own: Mapping[str, Any], folder: Path, sources: dict[str, str]) -> dict[str, Any]:
+def _with_absolute_sources(
+    document: Mapping[str, Any], folder: Path, sources: dict[str, str]
+) -> dict[str, Any]:
     """A copy with absolute sources, in sweeps and cases too; ``sources`` learns what was written."""
 
     def resolve(value: Any, key: str) -> Any:
         if isinstance(value, dict):
-            return {name: resolve(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+            return {name: resolve(entry, f"{key}.{name}".lstrip(".")) for name, entry in value.items()}
         if isinstance(value, list):
-            return [resolve(item, key) for item in value]
+            return [resolve(entry, key) for entry in value]
         is_source = key in _SOURCES and isinstance(value, str)
         if not is_source or not value or value.startswith("builtin:") or "\0" in value:
             return value  # what is no path at all is refused with all other problems
@@ -183,7 +185,7 @@ def _with_absolute_sources(own: Mapping[str, Any], folder: Path, sources: dict[s
         return absolute
 
     resolved: dict[str, Any] = {}
-    for key, value in own.items():
+    for key, value in document.items():
         if key == "cases" and isinstance(value, dict):
             resolved[key] = {name: resolve(case, "") for name, case in value.items()}
         else:
@@ -197,46 +199,46 @@ def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, Any]:
     if not equals or not key:
         remedy = "write it like model.confidence=0.9"
         raise InputError(f"'{text}' is not of the form key=value", where=_COMMAND_LINE, remedy=remedy)
-    parts, where = split(key), f"{_COMMAND_LINE} {key}"
-    check_key(parts, where=where)
-    parsed = parse_yaml(value, where=where)
+    parts, location = split(key), f"{_COMMAND_LINE} {key}"
+    check_key(parts, where=location)
+    parsed = parse_yaml(value, where=location)
     for part in reversed(parts):
         parsed = {part: parsed}
     seen: dict[str, str] = {}
     parsed = _with_absolute_sources(parsed, Path.cwd(), seen)
-    _refuse_missing_sources(seen, where)
+    _refuse_missing_sources(seen, location)
     sources |= seen
     for part in parts:
         parsed = parsed[part]
     return parts, parsed
 
 
-def _refuse_missing_sources(seen: Mapping[str, str], where: str) -> None:
+def _refuse_missing_sources(sources: Mapping[str, str], location: str) -> None:
     """Paths of the command line are relative to the working folder, not to the job file: say so where it matters."""
-    for absolute, written in seen.items():
-        checked_path(written)
-        if not real_path(Path(absolute), where=where).exists():
+    for absolute, as_written in sources.items():
+        checked_path(as_written)
+        if not real_path(Path(absolute), where=location).exists():
             raise InputError(
                 f"there is no file {absolute}",
-                where=where,
-                remedy=f"'{written}' given by --set is relative to the working folder, here {Path.cwd()}",
+                where=location,
+                remedy=f"'{as_written}' given by --set is relative to the working folder, here {Path.cwd()}",
             )
 
 
-def _without_sweep_of(key: str, data: dict[str, Any]) -> dict[str, Any]:
-    sweep = data.get("sweep")
+def _without_sweep_of(key: str, document: dict[str, Any]) -> dict[str, Any]:
+    sweep = document.get("sweep")
     if not isinstance(sweep, dict):
-        return data
-    kept = {swept: values for swept, values in sweep.items() if not f"{swept}.".startswith(f"{key}.")}
-    return {**data, "sweep": kept}
+        return document
+    remaining = {swept: values for swept, values in sweep.items() if not f"{swept}.".startswith(f"{key}.")}
+    return {**document, "sweep": remaining}
 
 
-def _every_key(value: Any, above: Keys) -> Iterator[Keys]:
-    if above:
-        yield above
+def _every_key(value: Any, prefix: Keys) -> Iterator[Keys]:
+    if prefix:
+        yield prefix
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _every_key(item, (*above, key))
+        for key, entry in value.items():
+            yield from _every_key(entry, (*prefix, key))
 
 
 def _yaml_files(folder: Path) -> Iterator[Path]:

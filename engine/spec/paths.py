@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from engine.errors import InputError
 
@@ -66,5 +66,5 @@ def _problem(text: str) -> str:
     return ""
 
 
-Source = Annotated[str, AfterValidator(checked_path)]
+Source = Annotated[str, AfterValidator(checked_path), Field(json_schema_extra={"format": "path"})]
 """A file, or ``builtin:NAME``."""

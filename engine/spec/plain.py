@@ -25,15 +25,15 @@ Keys = tuple[str | int, ...]
 def plain_problems(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
     """Keys and problem of everything that is no ordinary text or number; keys themselves are text too."""
     if isinstance(value, dict):
-        for key, item in value.items():
+        for key, entry in value.items():
             problem = _text_problem(key)
             if problem:
                 yield (*keys, shown(key)), f"the key {problem}"
             else:
-                yield from plain_problems(item, (*keys, key))
+                yield from plain_problems(entry, (*keys, key))
     elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from plain_problems(item, (*keys, number))
+        for number, entry in enumerate(value):
+            yield from plain_problems(entry, (*keys, number))
     elif isinstance(value, str):
         problem = _text_problem(value)
         if problem:
@@ -42,9 +42,9 @@ def plain_problems(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
         yield keys, f"a whole number of {len(str(abs(value)))} digits; the limit is 2^64"
 
 
-def shown(text: str, most: int = MOST_SHOWN) -> str:
+def shown(text: str, limit: int = MOST_SHOWN) -> str:
     """Text as a message may repeat it: cut where it is long, control characters as U+001B."""
-    cut = text if len(text) <= most else text[: most - 3] + "..."
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
     return "".join(_code_point(letter) if _is_control(letter) else letter for letter in cut)
 
 

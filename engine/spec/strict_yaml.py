@@ -36,8 +36,10 @@ def read_mapping(path: Path) -> tuple[dict[str, Any], str]:
     """The mapping a file holds, and the sha256 of its bytes; raises InputError with file, line and column."""
     real_path(path, where=str(path))
     if not path.is_file():
-        what = "a folder, not a job file" if path.is_dir() else "no such file"
-        raise InputError(what, where=str(path), remedy="check the path; it is relative to the working folder")
+        problem = "a folder, not a job file" if path.is_dir() else "no such file"
+        raise InputError(
+            problem, where=str(path), remedy="check the path; it is relative to the working folder"
+        )
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -50,11 +52,11 @@ def read_mapping(path: Path) -> tuple[dict[str, Any], str]:
         ) from None
     if len(raw) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES:,} bytes, which no job file is", where=str(path))
-    data = parse_yaml(text, where=str(path))
-    if not isinstance(data, dict):
-        what = "is empty" if data is None else f"holds a {type(data).__name__}"
-        raise InputError(f"{what}, not a mapping", where=str(path), remedy="begin with 'job: a_name'")
-    return data, hashlib.sha256(raw).hexdigest()
+    document = parse_yaml(text, where=str(path))
+    if not isinstance(document, dict):
+        problem = "is empty" if document is None else f"holds a {type(document).__name__}"
+        raise InputError(f"{problem}, not a mapping", where=str(path), remedy="begin with 'job: a_name'")
+    return document, hashlib.sha256(raw).hexdigest()
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
@@ -84,41 +86,46 @@ def parse_yaml(text: str, *, where: str) -> Any:
         raise InputError(f"cannot be read as text: {reason}", where=where) from None
 
 
-def _node(event: Any, events: Iterator[Any], where: str, depth: int) -> Any:
+def _node(event: Any, events: Iterator[Any], location: str, depth: int) -> Any:
     """The value that begins at ``event``; takes its further events from ``events``."""
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
         mark = "alias '*" if isinstance(event, yaml.AliasEvent) else "anchor '&"
         remedy = (
             "write the value out, or share it between jobs by 'extends'; put text that begins so in quotes"
         )
-        raise _refusal(f"{mark}{shown(event.anchor)}' is refused", event, where, remedy)
+        raise _refusal(f"{mark}{shown(event.anchor)}' is refused", event, location, remedy)
     if event.tag is not None:
         raise _refusal(
-            f"tag '{shown(event.tag, 200)}' is refused", event, where, "write the plain value; text in quotes"
+            f"tag '{shown(event.tag, 200)}' is refused",
+            event,
+            location,
+            "write the plain value; text in quotes",
         )
     if depth > MAX_DEPTH:
         raise _refusal(
-            f"nested deeper than {MAX_DEPTH}", event, where, "no job needs that; check the brackets"
+            f"nested deeper than {MAX_DEPTH}", event, location, "no job needs that; check the brackets"
         )
     if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event, where)
+        return _scalar(event, location)
     if isinstance(event, yaml.SequenceStartEvent):
-        items = []
+        children = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            items.append(_node(event, events, where, depth + 1))
-        return items
+            children.append(_node(event, events, location, depth + 1))
+        return children
     mapping: dict[str, Any] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key = _node(event, events, where, depth + 1)
+        key = _node(event, events, location, depth + 1)
         if not isinstance(key, str):
-            raise _refusal(f"the key {shown(repr(key))} is not text", event, where, "put the key in quotes")
+            raise _refusal(
+                f"the key {shown(repr(key))} is not text", event, location, "put the key in quotes"
+            )
         if key in mapping:
-            raise _refusal(f"the key '{shown(key)}' is given twice", event, where, "keep one of the two")
-        mapping[key] = _node(next(events), events, where, depth + 1)
+            raise _refusal(f"the key '{shown(key)}' is given twice", event, location, "keep one of the two")
+        mapping[key] = _node(next(events), events, location, depth + 1)
     return mapping
 
 
-def _scalar(event: Any, where: str) -> Any:
+def _scalar(event: Any, location: str) -> Any:
     text: str = event.value
     if not event.implicit[0]:
         return text
@@ -129,25 +136,25 @@ def _scalar(event: Any, where: str) -> Any:
             f"write true or false, or a plain number; if text is meant, put it in quotes: '{shown(text)}'"
         )
         raise _refusal(
-            f"'{shown(text)}' means different things to different readers of YAML", event, where, remedy
+            f"'{shown(text)}' means different things to different readers of YAML", event, location, remedy
         )
     try:
         number = int(text) if _INTEGER.fullmatch(text) else float(text) if _FLOAT.fullmatch(text) else None
     except ValueError:
-        raise _refusal(f"a number of {len(text)} digits", event, where, "write fewer digits") from None
+        raise _refusal(f"a number of {len(text)} digits", event, location, "write fewer digits") from None
     if number in (float("inf"), float("-inf")):
-        raise _refusal(f"the number {shown(text)} is too large", event, where, "write a finite number")
+        raise _refusal(f"the number {shown(text)} is too large", event, location, "write a finite number")
     return text if number is None else number
 
 
-def _refusal(problem: str, event: Any, where: str, remedy: str) -> InputError:
+def _refusal(problem: str, event: Any, location: str, remedy: str) -> InputError:
     mark = event.start_mark
     return InputError(
-        problem, where=f"{where}, line {mark.line + 1}, column {mark.column + 1}", remedy=remedy
+        problem, where=f"{location}, line {mark.line + 1}, column {mark.column + 1}", remedy=remedy
     )
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, where: str) -> InputError:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, location: str) -> InputError:
     mark, lines = error.problem_mark, text.splitlines() or [""]
     if error.context_mark and (mark is None or mark.line >= len(lines)):
         # The text ended too early: what was begun and not closed is the line to show.
@@ -158,6 +165,6 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, where: str) -> InputEr
     problem = ", ".join(part for part in (error.problem, error.context) if part)
     return InputError(
         f"not valid YAML: {problem}\n    {lines[line][:200]}\n    {' ' * min(column, 200)}^",
-        where=f"{where}, line {line + 1}, column {column + 1}",
+        where=f"{location}, line {line + 1}, column {column + 1}",
         remedy="indent with spaces, close brackets and quotes, and put text that holds : # ` or % in quotes",
     )

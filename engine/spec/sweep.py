@@ -75,10 +75,12 @@ def expand(loaded: LoadedJob) -> Plan:
     meanings = Meanings()
     cases = _checked_cases(loaded)
     _check_sweep(loaded, cases)
-    for number, (keys, data) in enumerate(_variants(loaded, cases), start=1):
+    for number, (keys, document) in enumerate(_variants(loaded, cases), start=1):
         label = _label(keys) or loaded.job.job
-        job = validate(Job, data, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'")
-        meanings.read(job, data, label)
+        job = validate(
+            Job, document, file=str(loaded.path), written_in=loaded.written_in, cell=f"cell '{label}'"
+        )
+        meanings.read(job, document, label)
         cells.append(Cell("", number, label, job, keys))
     _refuse_meaningless(meanings, loaded)
     refuse_too_many_draws((cell.job for cell in cells), where=str(loaded.path))
@@ -89,22 +91,22 @@ def expand(loaded: LoadedJob) -> Plan:
 def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, Any]]) -> Plan:
     """The plan, each cell with its id; raises InputError for two cells of one content."""
     texts, named = [], []
-    seen: dict[str, Cell] = {}
+    first_cells: dict[str, Cell] = {}
     ids: dict[str, Cell] = {}
     for cell, content in zip(cells, contents, strict=True):
         # By the absolute source: two files of one relative name are two data sets.
-        same = _canonical(with_meaning(cell.job, content))
+        meaning = _canonical(with_meaning(cell.job, content))
         text = _canonical(_as_written(content, loaded.sources))
         cell = replace(cell, id=hashlib.sha256(text.encode()).hexdigest()[:10])
-        if same in seen:
-            _refuse_twins(seen[same], cell, where=str(loaded.path))
+        if meaning in first_cells:
+            _refuse_twins(first_cells[meaning], cell, where=str(loaded.path))
         if cell.id in ids:
             raise InputError(
                 f"{_both(ids[cell.id], cell)} have the same id",
                 where=str(loaded.path),
                 remedy="split the job, or write sources in full",
             )
-        seen[same] = ids[cell.id] = cell
+        first_cells[meaning] = ids[cell.id] = cell
         texts.append(text)
         named.append(cell)
     return Plan(loaded, tuple(named), tuple(texts))
@@ -132,33 +134,33 @@ def spec_hash(plan: Plan) -> str:
 
 
 def choices(plan: Plan) -> dict[str, list[Any]]:
-    """What the cells differ in: dotted key to one value a cell, of every key that sweep or cases set.
+    """Keys in which the cells differ: dotted key to one value a cell, of every key that sweep or cases set.
 
     Lists of names stay lists; every other value is as `Cell.keys` print it, a span of years ``2010 to 2019``.
     """
     job = plan.loaded.job
     keys = [key for case in job.cases.values() for key, _ in _flatten(case, "")]
-    found = {}
+    choices_by_key = {}
     for key in dict.fromkeys([*keys, *job.sweep]):
         parts = split(key)
         values = [_shown(_value_at(cell.job, parts), plan.loaded.sources) for cell in plan.cells]
         if any(value != values[0] for value in values):
-            found[key] = values
-    return found
+            choices_by_key[key] = values
+    return choices_by_key
 
 
 def _value_at(block: Any, parts: Parts) -> Any:
-    """What a job has under a key, defaults filled in; None where a block above it is not there."""
+    """Value of a job's key, defaults filled in; None where a block above it is not there."""
     for part in parts:
         block = block.get(part) if isinstance(block, Mapping) else getattr(block, part, None)
     return block.model_dump(mode="json") if isinstance(block, BaseModel) else block
 
 
 def _shown(value: Any, sources: Mapping[str, str]) -> Any:
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+    if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         return list(value)
     if isinstance(value, tuple):
-        return " to ".join(_printable(item, sources) for item in value)
+        return " to ".join(_printable(entry, sources) for entry in value)
     return _printable(value, sources)
 
 
@@ -166,12 +168,12 @@ def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:
     """Cases with dotted keys throughout: nested mappings are flattened down to the model's plain values."""
     cases: dict[str, dict[str, Any]] = {}
     for name, case in loaded.job.cases.items():
-        where = f"{loaded.path}: cases.{name}"
+        location = f"{loaded.path}: cases.{name}"
         flat: dict[str, Any] = {}
         for key, value in _flatten(case, ""):
             if key in flat:
-                raise InputError(f"'{key}' is given twice", where=where, remedy="keep one of the two")
-            _check_varies(key, where=f"{where}.{key}")
+                raise InputError(f"'{key}' is given twice", where=location, remedy="keep one of the two")
+            _check_varies(key, where=f"{location}.{key}")
             flat[key] = value
         cases[name] = flat
     return cases
@@ -179,8 +181,8 @@ def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, Any]]:
 
 def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and (value or not key):
-        for name, item in value.items():
-            yield from _flatten(item, f"{key}.{name}".lstrip("."))
+        for name, entry in value.items():
+            yield from _flatten(entry, f"{key}.{name}".lstrip("."))
     else:
         yield key, value
 
@@ -188,16 +190,16 @@ def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, Any]]) -> None:
     sweep = loaded.job.sweep
     for key, values in sweep.items():
-        where = f"{loaded.path}: sweep.{key}"
-        _check_varies(key, where=where)
+        location = f"{loaded.path}: sweep.{key}"
+        _check_varies(key, where=location)
         if not values:
             raise InputError(
-                "has no values", where=where, remedy="give at least one value, or take the key out"
+                "has no values", where=location, remedy="give at least one value, or take the key out"
             )
         for name, case in cases.items():
             if key in case:
                 raise InputError(
-                    f"is also set by the case '{name}'", where=where, remedy="set it in one place"
+                    f"is also set by the case '{name}'", where=location, remedy="set it in one place"
                 )
     count = max(1, len(cases)) * math.prod(len(values) for values in sweep.values())
     if count > MOST_CELLS:
@@ -221,18 +223,18 @@ def _variants(
     """Printable keys and plain data of every cell."""
     sweep = loaded.job.sweep
     base = {key: value for key, value in loaded.data.items() if key not in ("sweep", "cases")}
-    named: list[tuple[dict[str, str], Mapping[str, Any]]] = [
+    named_cases: list[tuple[dict[str, str], Mapping[str, Any]]] = [
         ({"case": name}, case) for name, case in cases.items()
     ] or [({}, {})]
-    for shown, case in named:
+    for case_keys, case in named_cases:
         for values in itertools.product(*sweep.values()):
-            data, keys = base, dict(shown)
+            document, keys = base, dict(case_keys)
             for key, value in case.items():
-                data = assign(data, split(key), value)
+                document = assign(document, split(key), value)
             for key, value in zip(sweep, values, strict=True):
-                data = assign(data, split(key), value)
+                document = assign(document, split(key), value)
                 keys[key] = _class_of_split(value, sweep[key]) or _printable(value, loaded.sources)
-            yield keys, without_null(data)
+            yield keys, without_null(document)
 
 
 def _label(keys: Mapping[str, str]) -> str:
@@ -242,8 +244,12 @@ def _label(keys: Mapping[str, str]) -> str:
 def _class_of_split(value: Any, values: list[Any]) -> str:
     """``coastal: high`` for a class of a split, where that tells it from the other values; else empty."""
 
-    def short(one: Any) -> str:
-        return f"{one['by']}: {one['pairs']}" if isinstance(one, dict) and {"by", "pairs"} <= set(one) else ""
+    def short(entry: Any) -> str:
+        return (
+            f"{entry['by']}: {entry['pairs']}"
+            if isinstance(entry, dict) and {"by", "pairs"} <= set(entry)
+            else ""
+        )
 
     name = short(value)
     return name if name and sum(short(one) == name for one in values) == 1 else ""
@@ -254,14 +260,14 @@ def _printable(value: Any, sources: Mapping[str, str]) -> str:
     if value is None:
         return "default"
     if isinstance(value, list):
-        return "+".join(_printable(item, sources) for item in value) or "none"
+        return "+".join(_printable(entry, sources) for entry in value) or "none"
     if isinstance(value, dict):
-        return ",".join(f"{key}={_printable(item, sources)}" for key, item in value.items()) or "none"
+        return ",".join(f"{key}={_printable(entry, sources)}" for key, entry in value.items()) or "none"
     return sources.get(value, value) if isinstance(value, str) else json.dumps(value)
 
 
 def _content(job: Job) -> dict[str, Any]:
-    """What a cell computes."""
+    """Content of a cell that decides what is computed."""
     return job.model_dump(mode="json", exclude=set(_FIXED))
 
 
@@ -285,7 +291,9 @@ def _both(first: Cell, second: Cell) -> str:
 def _refuse_twins(first: Cell, second: Cell, *, where: str) -> None:
     exclude = set(_FIXED)
     equal = first.job.model_dump(exclude=exclude) == second.job.model_dump(exclude=exclude)
-    why = "" if equal else ": what they differ in has no meaning for them"
+    explanation = "" if equal else ": what they differ in has no meaning for them"
     raise InputError(
-        f"{_both(first, second)} are the same regression{why}", where=where, remedy="take one of them out"
+        f"{_both(first, second)} are the same regression{explanation}",
+        where=where,
+        remedy="take one of them out",
     )

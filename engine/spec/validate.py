@@ -37,7 +37,7 @@ _COMPLETE = ("missing", "extra_forbidden", "value_error")
 
 def validate(
     model: type[Model],
-    data: Mapping[str, Any],
+    document: Mapping[str, Any],
     *,
     file: str,
     written_in: Mapping[Keys, str] | None = None,
@@ -48,7 +48,7 @@ def validate(
     Parameters
     ----------
     model : class of it
-    data : mapping
+    document : mapping
         ``extends`` already merged.
     file : str
         Named in errors.
@@ -62,15 +62,15 @@ def validate(
     InputError
         One for all problems, each as ``file: dotted.key: what is wrong (got ...)``.
     """
-    problems: Problems = {keys: (problem, None) for keys, problem in plain_problems(data)}
+    problems: Problems = {keys: (problem, None) for keys, problem in plain_problems(document)}
     if problems:
         raise all_problems(problems, file=file, written_in=written_in, cell=cell)
     try:
         # Through JSON, whose arrays strict models accept as tuples.
-        return model.model_validate_json(json.dumps(data))
+        return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-    raise all_problems(_by_key(found, data, model), file=file, written_in=written_in, cell=cell)
+        details = error.errors(include_url=False, include_input=False)
+    raise all_problems(_by_key(details, document, model), file=file, written_in=written_in, cell=cell)
 
 
 def all_problems(
@@ -81,51 +81,51 @@ def all_problems(
     cell: str | None = None,
 ) -> InputError:
     """One error of all problems, each a text and a remedy by key; the first `_MOST_TOLD` of very many."""
-    named = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
-    places = [": ".join(part for part in parts if part) for parts in named]
+    located = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
+    places = [": ".join(part for part in parts if part) for parts in located]
     if len(problems) == 1:
         [(problem, remedy)] = problems.values()
         return InputError(problem, where=places[0], remedy=remedy)
     lines = [f"{place}: {problem}" for place, (problem, _) in zip(places, problems.values(), strict=True)]
-    more = [f"and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
+    overflow = [f"and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
     remedies = list(dict.fromkeys(remedy for _, remedy in problems.values() if remedy))[:_MOST_TOLD]
     return InputError(
-        "\n  ".join([f"{len(problems):,} problems", *lines[:_MOST_TOLD], *more]),
+        "\n  ".join([f"{len(problems):,} problems", *lines[:_MOST_TOLD], *overflow]),
         where=file,
         remedy="; ".join(remedies) or None,
     )
 
 
-def _by_key(errors: list[ErrorDetails], data: Mapping[str, Any], model: type[Block]) -> Problems:
+def _by_key(errors: list[ErrorDetails], document: Mapping[str, Any], model: type[Block]) -> Problems:
     """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
     grouped: dict[Keys, list[ErrorDetails]] = {}
     for error in errors:
-        keys, _ = _lookup(error["loc"], data)
+        keys, _ = _lookup(error["loc"], document)
         if error["type"] == "missing":
             keys = error["loc"]
         grouped.setdefault(keys, []).append(error)
     problems: Problems = {}
     for keys, group in grouped.items():
-        told = list(dict.fromkeys(_problem(error, keys, model) for error in group))
+        messages = list(dict.fromkeys(_problem(error, keys, model) for error in group))
         speaks = any(error["type"] in _COMPLETE or error["loc"][-1:] == ("[key]",) for error in group)
-        got = "" if speaks else f" (got {_short(_lookup(keys, data)[1])})"
+        received = "" if speaks else f" (got {_short(_lookup(keys, document)[1])})"
         causes = (error.get("ctx", {}).get("error") for error in group)
         remedy = next((cause.remedy for cause in causes if isinstance(cause, InputError)), None)
-        arms = [told[0], *(text.removeprefix("must be ") for text in told[1:])]
-        problems[keys] = " or ".join(arms) + got, remedy
+        arms = [messages[0], *(text.removeprefix("must be ") for text in messages[1:])]
+        problems[keys] = " or ".join(arms) + received, remedy
     return problems
 
 
-def _lookup(location: Keys, data: Any) -> tuple[Keys, Any]:
+def _lookup(location: Keys, document: Any) -> tuple[Keys, Any]:
     """The part of a pydantic location that exists in the data (the rest names types), and its value."""
     keys: list[str | int] = []
     for part in location:
-        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
-        if not in_list and not (isinstance(data, dict) and part in data):
+        in_list = isinstance(document, list) and isinstance(part, int) and part < len(document)
+        if not in_list and not (isinstance(document, dict) and part in document):
             break
-        data = data[part]
+        document = document[part]
         keys.append(part)
-    return tuple(keys), data
+    return tuple(keys), document
 
 
 def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
@@ -136,8 +136,8 @@ def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
         cause = context["error"]
         return cause.problem if isinstance(cause, InputError) else str(cause)
     if kind == "string_pattern_mismatch":
-        wanted = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
-        return f"the name '{keys[-1]}' {wanted}" if error["loc"][-1] == "[key]" else wanted
+        requirement = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
+        return f"the name '{keys[-1]}' {requirement}" if error["loc"][-1] == "[key]" else requirement
     if kind == "too_long":
         size = context["actual_length"] or "more"
         return f"has {size} entries, the limit is {context['max_length']:,}"
@@ -155,7 +155,7 @@ def _dotted(keys: Keys) -> str:
 def _origin(keys: Keys, file: str, written_in: Mapping[Keys, str]) -> str:
     """The file that wrote the key, or the nearest key above it."""
     nearest = (keys[:length] for length in range(len(keys), 0, -1))
-    return next((written_in[above] for above in nearest if above in written_in), file)
+    return next((written_in[prefix] for prefix in nearest if prefix in written_in), file)
 
 
 def _short(value: Any) -> str:

@@ -22,7 +22,7 @@ from engine.estimate.absorbed_fit import (
     row_fit,
     row_stage,
 )
-from engine.infer.variance import Covariance, covariances
+from engine.infer.errors import STUDENTISING, Covariance, covariances
 from engine.notes import Note
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
@@ -82,7 +82,7 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
 def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
     """A cell's fit with its covariances, under the names that its job gives the terms."""
     fit = replace(one.fit, names=tuple(plain(name) for name in one.fit.names))
-    kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
+    kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
     errors = tuple(_with_unconverged(of, unconverged) for of in covariances(fit, one.own, one.reverse, kinds))
     return Estimated(
         cell=cell,
@@ -92,7 +92,7 @@ def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, uncon
         normal=None,
         regressors=one.fit.names,
         own=one.own,
-        dyadic=errors[kinds.index("dyadic")],
+        dyadic=errors[kinds.index(STUDENTISING)],
         absorption=stage.absorption,
         in_moving_pairs=_in_moving_pairs(stage.problem, one),
     )

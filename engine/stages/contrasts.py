@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.special import chdtrc, stdtr
 
 from engine.arrays import Array
+from engine.infer.errors import dyadic
 from engine.infer.guard import semidefinite
 from engine.infer.summary import t_ratio
-from engine.infer.variance import dyadic_factor
 from engine.stages.estimation import Estimated
 
 CONTRASTS = ("job", "split", "term", "classes", "difference", "std_error", "statistic", "dof", "p_value")
@@ -74,7 +74,7 @@ def _covariance(group: list[Estimated], at: list[int]) -> Array:
     )
     own = np.array([result.dyadic.matrix[k, k] for result, k in zip(group, at, strict=True)])
     sums = city.T @ city
-    factor = np.array([dyadic_factor(result.fit) for result in group])
+    factor = np.array([dyadic.factor(result.fit) for result in group])
     out = sums * np.sqrt(np.outer(factor, factor))
     np.fill_diagonal(out, own)
     return semidefinite(out)

@@ -18,12 +18,10 @@ from engine.arrays import Array, Integers
 from engine.errors import InputError
 from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
-from engine.infer.permutation import OBSERVED, Permutation, assignments, draws_of, permutation_draws
-from engine.infer.permuted_sums import prepare
+from engine.infer.permutation import OBSERVED, Permutation, drawn_classes, draws_of, permutation_draws
 from engine.infer.scores import multiplier_draws, wild_statistics
 from engine.infer.summary import all_assignments, n_assignments
 from engine.infer.weighted import weighted_fit
-from engine.pairs.design import PanelDesign
 from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
 from engine.stages.estimation import Estimated
@@ -31,7 +29,6 @@ from engine.stages.inference.bootstrap import dropped_draws
 from engine.stages.inference.full_pipeline import PipelineSetting, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, weighted_setting
 from engine.stages.inference.permutation_draws import permutation_setting
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 _NAMED = 10  # cells that a message lists
@@ -147,38 +144,32 @@ def make_draw(prepared: Prepared, result: Estimated, asked: Asked) -> Draw:
     """The draw of one cell, from its pass and its fit."""
     if asked.method == "permutation":
         return _permuted(prepared, result, asked)
-    data = prepared.shared.data
-    units = data.panel.units if isinstance(data, CityData) else data.pairs.units
     resampled = asked.method in ("node", "pipeline")
     of_city, terms = (_resampled if resampled else _multiplied)(prepared, result, asked)
     dropped = resampled and bool(dropped_draws(prepared, result, of_city[None])[0])
     if dropped:
         terms[["estimate", "statistic"]] = np.nan
     column = {"times_drawn": of_city.astype(int)} if resampled else {"multiplier": of_city}
-    cities = pd.DataFrame({"city": units, **column})
+    cities = pd.DataFrame({"city": prepared.shared.data.units, **column})
     no_pairs = pd.DataFrame({"what": [], "truth": [], "draw": []})
     return Draw(asked, asked.block.reps, cities, no_pairs, terms, dropped)
 
 
 def _permuted(prepared: Prepared, result: Estimated, asked: Asked) -> Draw:
-    assert prepared.adoption is not None
     setting = permutation_setting(prepared, [result], asked.block)
     replicates = np.array([asked.replicate], dtype=np.int32)
-    ways = n_assignments(setting.given.classes, setting.strata)
+    ways = n_assignments(setting.sample.classes, setting.strata)
     if ways <= asked.block.reps:  # the run went through all of them
         _refuse_beyond(asked.replicate, ways, f": all {ways:,} assignments were enumerated")
-        classes = all_assignments(setting.given.classes, setting.strata)[replicates]
-        with double_precision():
-            drawn = draws_of(setting, prepare(setting.given), classes, replicates)
+        classes = all_assignments(setting.sample.classes, setting.strata)[replicates]
+        drawn = draws_of(setting, classes, replicates)
     else:
-        classes = assignments(setting, replicates)
+        classes = drawn_classes(setting, replicates)
         drawn = permutation_draws(setting, replicates)
     truth = permutation_draws(setting, np.array([OBSERVED], dtype=np.int32))
-    adopted = [prepared.adoption.years[of_city] for of_city in (setting.given.classes, classes[0])]
-    data = prepared.shared.data
-    assert isinstance(data, CityData)
+    adopted = [prepared.adoption.years[of_city] for of_city in (setting.sample.classes, classes[0])]
     cities = {
-        "city": data.panel.units,
+        "city": prepared.shared.data.units,
         "adopts_in_truth": _years(adopted[0]),
         "adopts_in_draw": _years(adopted[1]),
     }
@@ -201,19 +192,17 @@ def _years(adopted: Array) -> Any:
 
 def _pairs(prepared: Prepared, setting: Permutation, classes: Integers) -> pd.DataFrame:
     """Filters of the sample and of the draw, counted pair by pair and not by contraction."""
-    assert isinstance(prepared.design, PanelDesign)
     sample = prepared.design.sample
     drawn = replace(sample, classes=classes, n_kept=None)
     rows: list[tuple[str, float, float]] = [
         ("pairs after the exclusion", sample.n_eligible, drawn.n_eligible)
     ]
-    if sample.gravity is not None and sample.n_kept is not None:
-        if setting.given.recompute:
+    if sample.n_kept is not None:
+        if setting.sample.recompute:
             drawn = drawn.screened()
-        assert drawn.gravity is not None
         n_kept = len(drawn.all_pairs()[0]) if drawn.n_kept is None else drawn.n_kept
         rows.append(("pairs after the screen", sample.n_kept, n_kept))
-        rows.append(("screen: ln F above", sample.gravity.threshold, drawn.gravity.threshold))
+        rows.append(("screen: ln F above", sample.threshold, drawn.threshold))
     return pd.DataFrame(rows, columns=["what", "truth", "draw"])
 
 

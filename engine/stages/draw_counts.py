@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engine.infer.summary import n_assignments
-from engine.pairs.design import PanelDesign
 from engine.pairs.moments import Layout
 from engine.spec import Job
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.stages.inference_checks import strata_codes
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 SECONDS_PER_VALUE = 3e-10
@@ -103,10 +101,8 @@ def moments(prepared: Prepared) -> int:
 
 def _permutations(prepared: Prepared, block: PermutationTest, cells: int) -> DrawCount:
     """A permutation reads every pair that some assignment lets in."""
-    design, data = prepared.design, prepared.shared.data
-    assert isinstance(design, PanelDesign)
-    assert isinstance(data, CityData)
-    ways = n_assignments(design.classes, strata_codes(data, block.strata))
+    strata = strata_codes(prepared.shared.data, block.strata)
+    ways = n_assignments(prepared.design.classes, strata)
     draws = min(ways, block.reps)
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
     return DrawCount(

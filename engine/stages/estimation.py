@@ -17,9 +17,9 @@ from engine.estimate.fit import LOOSEN, Fit, MomentFit, stage
 from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
-from engine.infer.variance import Covariance, covariances
+from engine.infer.errors import STUDENTISING, Covariance, covariances
 from engine.notes import Note
-from engine.pairs.design import Design
+from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import (
     CellBlock,
     MomentPass,
@@ -109,7 +109,7 @@ class Estimated:
 def estimate_cells(
     machine: Machine,
     cells: tuple[Cell, ...],
-    design: Design,
+    design: PairDesign,
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
@@ -151,7 +151,7 @@ def estimate_cells(
     for cell, one, (outer, reverse), instrument in zip(
         cells, fits, products[: len(fits)], strong, strict=True
     ):
-        kinds = tuple(dict.fromkeys([*cell.job.model.errors, "dyadic"]))
+        kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
         told = replace(one, names=tuple(plain(name) for name in one.names))
         errors = covariances(told, outer, reverse, kinds)
         out.append(
@@ -163,7 +163,7 @@ def estimate_cells(
                 normal,
                 one.names,
                 outer,
-                errors[kinds.index("dyadic")],
+                errors[kinds.index(STUDENTISING)],
                 instrument=instrument,
                 in_moving_pairs=_in_moving_pairs(normal, one.names),
             )
@@ -172,7 +172,7 @@ def estimate_cells(
 
 
 def _moments(
-    machine: Machine, design: Design, cell: Cell, *, products: bool
+    machine: Machine, design: PairDesign, cell: Cell, *, products: bool
 ) -> tuple[MomentPass, CityMoments, LeftRows]:
     """Moments of the rows that are alone neither in their pair nor in their year, as fixest has them.
 
@@ -218,7 +218,7 @@ def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def first_pass(
     machine: Machine,
-    design: Design,
+    design: PairDesign,
     cell: Cell,
     leaf: Callable[[MomentPass, Any], Found],
     merge: Callable[[Found, Found], Found],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.infer.variance import student
+from engine.infer.intervals import student
 from engine.pairs.treatment import event_name
 from engine.spec import Job
 from engine.stages.estimation import Estimated
@@ -59,7 +59,9 @@ def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
         known = np.nan if result.n_adopters is None else float(result.n_adopters)
         adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
         parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
-        parts["dof"] += [covariance.dof for covariance in result.covariances] * k
+        parts["dof"] += (
+            np.stack([of.dof_of_coefficients for of in result.covariances], axis=1).ravel().tolist()
+        )
         confidence += [cell.job.model.confidence] * (k * kinds)
         for name in keys:
             keys[name] += [cell.keys.get(name, "")] * (k * kinds)

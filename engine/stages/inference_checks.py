@@ -12,25 +12,26 @@ from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
 from engine.spec.effects import absorbed
+from engine.spec.inference import PermutationTest
 from engine.stages.groups import labels_of
-from engine.stages.load_data import CityData, PairData
-from engine.stages.make_design import Shared
+from engine.stages.job_data import JobData
+from engine.stages.pass_cells import PassCells
 
 
-def refuse_impossible(shared: Shared, terms: tuple[Terms, ...]) -> None:
+def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
     """Raise InputError for what no draw could answer."""
-    for cell, own in zip(shared.cells, terms, strict=True):
-        if cell.job.inference.permutation is not None and isinstance(shared.data, CityData):
-            _refuse_permutation(cell, own, shared.data)
+    for cell, own in zip(pass_cells.cells, terms, strict=True):
+        permutation = cell.job.inference.permutation
+        if permutation is not None:
+            _refuse_permutation(cell, permutation, own, pass_cells.data)
         jackknife = cell.job.inference.jackknife
-        if jackknife is not None and jackknife.by != "city" and isinstance(shared.data, CityData):
-            labels_of(shared.data, jackknife.by, key="inference.jackknife.by")
+        if jackknife is not None and jackknife.by != "city":
+            labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
         if absorbed(cell.job.model.effects):
             _refuse_draws(cell)
         _refuse_draws_beyond_moments(cell)
-        directed = isinstance(shared.data, PairData) and shared.data.pairs.directed
-        if bootstrap is not None and bootstrap.kind == "node" and directed:
+        if bootstrap is not None and bootstrap.kind == "node" and pass_cells.data.directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",
                 where="inference.bootstrap.kind",
@@ -72,9 +73,8 @@ def _refuse_draws_beyond_moments(cell: Cell) -> None:
             )
 
 
-def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
-    job, wanted = cell.job, cell.job.inference.permutation
-    assert wanted is not None
+def _refuse_permutation(cell: Cell, wanted: PermutationTest, terms: Terms, data: JobData) -> None:
+    job = cell.job
     if not job.model.treatment:
         raise InputError(
             f"cell '{cell.label}' has no treatment that inference.permutation could deal anew",
@@ -92,7 +92,7 @@ def _refuse_permutation(cell: Cell, terms: Terms, data: CityData) -> None:
     strata_codes(data, wanted.strata)
 
 
-def strata_of(data: CityData, sample: PairSample, strata: list[str]) -> Integers | None:
+def strata_of(data: JobData, sample: PairSample, strata: list[str]) -> Integers | None:
     """The strata within which adoption is dealt anew to the cities of a sample.
 
     Cities whose gravity mass is missing form no pair of the sample: adoption is dealt among them apart, so that every
@@ -105,7 +105,7 @@ def strata_of(data: CityData, sample: PairSample, strata: list[str]) -> Integers
     return np.unique(2 * codes + ~has_force, return_inverse=True)[1].astype(np.int32)
 
 
-def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
+def strata_codes(data: JobData, strata: list[str]) -> Integers | None:
     """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
     if not strata:
         return None
@@ -113,7 +113,7 @@ def strata_codes(data: CityData, strata: list[str]) -> Integers | None:
     return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
 
 
-def _classes_of(data: CityData, name: str) -> Any:
+def _classes_of(data: JobData, name: str) -> Any:
     column, colon, number = name.partition(":")
     labels = labels_of(data, column, key="inference.permutation.strata")
     if not colon:

@@ -10,11 +10,11 @@ import pandas as pd
 from engine.arrays import Array
 from engine.estimate.fit import Fit, MomentFit, Stage, fit
 from engine.estimate.instrument import Instrumented, Strength, instrumented, strength
+from engine.infer.errors import covariances
 from engine.infer.guard import semidefinite
-from engine.infer.variance import covariances
 from engine.notes import Note
 from engine.spec import Cell
-from engine.stages.make_design import INSTRUMENT
+from engine.stages.pass_cells import INSTRUMENT
 
 INSTRUMENT_COLUMNS = (
     "job", "cell", "errors", "first_stage", "reduced_form", "f_statistic", "ar_p_value", "ar_shape", "ar_low",
@@ -71,7 +71,7 @@ def strengths(
             float(joint.estimate[0]),
             float(joint.estimate[1]),
             (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix.sum())),
-            dof=covariance.dof,
+            dof=covariance.smallest_dof,
             confidence=model.confidence,
         )
     return out, tuple(

@@ -1,180 +1,106 @@
-"""From a cell and its data to a pair design and treatment terms; what cells have in common is made once."""
+"""From a city panel and the adoption of its cities to a pair design."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.pairs.design import Design, PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
 from engine.pairs.magnitude import refuse_magnitude
 from engine.pairs.moments import Layout
+from engine.pairs.panel_design import PanelDesign, panel_edge
 from engine.pairs.treatment import Adoption
-from engine.spec import Cell, Job
-from engine.spec.design import Control
-from engine.spec.effects import absorbed
-from engine.stages.load_data import CityData, PairData
+from engine.spec import Job
 from engine.stages.matched_pairs import MatchReport, match_pairs
 from engine.stages.memory import memory_bytes
+from engine.stages.pass_cells import control_blocks
 from engine.stages.sample import build_split, values_of
 from engine.stages.treatment_terms import kept_rows
 
-INSTRUMENT = "instrument"  # name of its column; no control is called so
 
-
-@dataclass(frozen=True)
-class Shared:
-    """Cells that share one pass over the pairs.
-
-    Attributes
-    ----------
-    cells : tuple of Cell
-    data : CityData or PairData
-    """
-
-    cells: tuple[Cell, ...]
-    data: CityData | PairData
-
-    @property
-    def job(self) -> Job:
-        """Any of the cells' jobs, for what they have in common."""
-        return self.cells[0].job
-
-    @property
-    def controls(self) -> tuple[str, ...]:
-        """Columns that any of the cells uses, in the order of the job file; the instrument last."""
-        if isinstance(self.data, PairData):
-            return tuple(self.job.model.regressors or ())
-        used = {name for cell in self.cells for name in cell.job.used_controls}
-        names = tuple(name for name in self.job.controls if name in used)
-        instrumented = any(cell.job.model.instrumented for cell in self.cells)
-        return (*names, INSTRUMENT) if instrumented else names
-
-
-def pass_key(job: Job) -> str:
-    """Equal for cells that differ only in what one pass can serve: controls, terms, kinds of error.
-
-    Where rows may be missing, the sample depends on the regressors, so these count too.
-    """
-    same = job.model_dump_json(exclude={"job", "title", "model", "treatment", "runtime"})
-    content: dict[str, Any] = {}
-    treatment = job.treatment
-    if treatment is not None:
-        content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
-        drops = job.model.estimator == "event_study" and job.model.ends == "drop"
-        if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
-            # The rows, or the pairs matched, are a matter of the treatment itself.
-            content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
-            content["window"] = job.model.window if drops else None
-    content["lag"] = job.model.lag
-    if absorbed(job.model.effects):
-        content["effects"] = sorted(job.model.fixed_effects)
-    synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
-    if job.panel is None or job.panel.balance == "keep" or synchronized:
-        content["regressors"] = job.model.regressors or job.used_controls
-    return same + json.dumps(content, sort_keys=True)
-
-
-def group_cells(cells: Sequence[Cell], data: Sequence[CityData | PairData]) -> list[Shared]:
-    """Cells by pass, in order of first appearance."""
-    groups: dict[str, list[tuple[Cell, CityData | PairData]]] = {}
-    for cell, its in zip(cells, data, strict=True):
-        groups.setdefault(pass_key(cell.job), []).append((cell, its))
-    return [Shared(tuple(cell for cell, _ in group), group[0][1]) for group in groups.values()]
-
-
-def build_design(shared: Shared, sample: PairSample | None, adoption: Adoption | None) -> Design:
-    """The pair design that serves all cells of a pass.
+def panel_design(
+    panel: CityPanel, job: Job, columns: Sequence[str], sample: PairSample, adoption: Adoption
+) -> PanelDesign:
+    """The pair design that serves all cells of a pass; ``columns`` are the controls and instrument of any of them.
 
     Raises
     ------
     InputError
         For columns of a size that squares cannot hold, series that do not vary, and undefined values.
     """
-    if isinstance(shared.data, PairData):
-        pairs = shared.data.pairs
-        columns = [(f"model.regressors: '{name}'", name) for name in shared.controls]
-        columns.append(("outcome.column", shared.job.outcome.column or ""))
-        for number, (where, name) in enumerate(columns):
-            refuse_magnitude(pairs.values[:, :, number], name, where=f"{shared.data.source.name}: {where}")
-        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
-        return table.centred()
-    assert sample is not None
-    assert adoption is not None
-    job, panel = shared.job, shared.data.panel
-    may_miss = job.panel is not None and job.panel.balance == "keep"
-    synchronized = job.outcome.synchronization is not None
-    key = "outcome.synchronization" if synchronized else "outcome.variation"
-    text = job.outcome.series or ""
-    series = np.array(values_of(panel, text, key, may_miss=may_miss))
-    refuse_magnitude(series, text, where=key)
     window = _window(job, panel, adoption)
-    if synchronized:
-        _refuse_flat(series, window, panel, text=text, key=key)
-        weight = None
-    else:
-        weight = values_of(panel, job.outcome.weight or "", "outcome.weight", may_miss=may_miss)
-        refuse_magnitude(weight, job.outcome.weight or "", where="outcome.weight")
-        _refuse_not_positive(series, panel, text=text, key=key)
-        _refuse_not_positive(weight, panel, text=job.outcome.weight or "", key="outcome.weight")
-    levels = [_level(panel, job, name, window, may_miss=may_miss) for name in shared.controls]
-    layout = Layout(panel.n_years, len(shared.controls) + 1, balanced=False)
+    series, weight = _outcome(panel, job, window)
+    levels = [_level(panel, job, name, window) for name in columns]
     return PanelDesign(
         sample=sample,
         series=series,
         window=window,
         clip=job.outcome.clip if job.outcome.infinite == "clip" else 0.0,
         levels=np.stack(levels, axis=2) if levels else np.zeros((*series.shape, 0)),
-        kept_rows=kept_rows(job, shared.data, adoption),
-        kinds=tuple(_column(job, name).kind for name in shared.controls),
-        outcome="synchronization" if synchronized else "variation",
+        kept_rows=kept_rows(job, panel.years, adoption),
+        kinds=tuple(control_blocks(job)[name].kind for name in columns),
+        outcome="synchronization" if job.outcome.synchronization is not None else "variation",
         weight=weight,
-        split=build_split(shared.data, job, sample),
+        split=build_split(panel, job, sample),
         lag=job.model.lag,
-        edge=min(job.runtime.tile or 10**9, panel.n_units)
-        if job.runtime.tile
-        else panel_edge(
-            panel.n_units, len(adoption.years), layout.size, memory_bytes=memory_bytes(job.runtime.memory)
-        ),
+        edge=_edge(job, panel, len(adoption.years), len(columns) + 1),
     )
 
 
 def matched_design(
-    shared: Shared, design: PanelDesign, adoption: Adoption
+    panel: CityPanel, job: Job, design: PanelDesign, adoption: Adoption
 ) -> tuple[PanelDesign, MatchReport]:
-    """The design with only the pairs that matching keeps, and what matching found."""
-    assert isinstance(shared.data, CityData)
-    job, panel = shared.job, shared.data.panel
-    may_miss = job.panel is not None and job.panel.balance == "keep"
-    levels = {name: _level(panel, job, name, design.window, may_miss=may_miss) for name in job.matched_on}
-    matches, report = match_pairs(shared.data, job, design.sample, adoption, levels)
+    """The design with only the matched pairs, and how they were matched."""
+    levels = {name: _level(panel, job, name, design.window) for name in job.matched_on}
+    matches, report = match_pairs(panel, job, design.sample, adoption, levels)
     return replace(design, matches=matches), report
 
 
-def _column(job: Job, name: str) -> Control:
-    """A control, or the instrument, which stands behind them."""
-    if name != INSTRUMENT:
-        return job.controls[name]
-    assert job.instrument is not None
-    return job.instrument
+def _edge(job: Job, panel: CityPanel, n_classes: int, n_columns: int) -> int:
+    """Cities along a tile's edge."""
+    if job.runtime.tile:
+        return min(job.runtime.tile, panel.n_units)
+    layout = Layout(panel.n_years, n_columns, balanced=False)
+    return panel_edge(panel.n_units, n_classes, layout.size, memory_bytes=memory_bytes(job.runtime.memory))
 
 
-def _level(panel: CityPanel, job: Job, name: str, window: Any, *, may_miss: bool) -> Array:
+def _may_miss(job: Job) -> bool:
+    return job.panel_block.balance == "keep"
+
+
+def _outcome(panel: CityPanel, job: Job, window: Flags) -> tuple[Array, Array | None]:
+    """Series behind the outcome, and city weights where it has some."""
+    outcome = job.outcome
+    synchronized = outcome.synchronization is not None
+    key = "outcome.synchronization" if synchronized else "outcome.variation"
+    text = outcome.series or ""
+    series = np.array(values_of(panel, text, key, may_miss=_may_miss(job)))
+    refuse_magnitude(series, text, where=key)
+    if synchronized:
+        _refuse_flat(series, window, panel, text=text, key=key)
+        return series, None
+    weight_text = outcome.weight or ""
+    weight = values_of(panel, weight_text, "outcome.weight", may_miss=_may_miss(job))
+    refuse_magnitude(weight, weight_text, where="outcome.weight")
+    _refuse_not_positive(series, panel, text=text, key=key)
+    _refuse_not_positive(weight, panel, text=weight_text, key="outcome.weight")
+    return series, weight
+
+
+def _level(panel: CityPanel, job: Job, name: str, window: Flags) -> Array:
     """City column of a regressor, lagged as the model says; missing in the years that a lag loses.
 
     A synchronization is of its own years, first to last, so its series stays: the pair column is what is late
     (`PanelDesign.lag`).
     """
-    control = _column(job, name)
-    key = name if name == INSTRUMENT else f"controls.{name}"
-    values = values_of(panel, control.formula, key, may_miss=may_miss)
+    control = control_blocks(job)[name]
+    key = f"controls.{name}" if name in job.controls else name
+    values = values_of(panel, control.formula, key, may_miss=_may_miss(job))
     values = np.log(values) if control.logged else values
     refuse_magnitude(values, control.formula, where=key)
     if control.kind == "synchronization":
@@ -196,12 +122,10 @@ def _refuse_not_positive(values: Array, panel: CityPanel, *, text: str, key: str
         )
 
 
-def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Any:
-    years = np.array(panel.years)
-    if job.outcome.window == "full":
-        window = np.ones(len(years), dtype=bool)
-    else:
-        window = years < adoption.years[0]
+def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Flags:
+    window = np.ones(panel.n_years, dtype=bool)
+    if job.outcome.window == "pre":
+        window = np.array(panel.years) < adoption.years[0]
     if window.sum() < 3:
         raise InputError(
             f"{window.sum()} years standardise the series, at least 3 are needed",
@@ -211,13 +135,13 @@ def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Any:
     return window
 
 
-def _refuse_flat(series: Array, window: Any, panel: CityPanel, *, text: str, key: str) -> None:
+def _refuse_flat(series: Array, window: Flags, panel: CityPanel, *, text: str, key: str) -> None:
     """A city whose series does not vary cannot be standardised."""
-    inside = series[:, window]
-    known = np.isfinite(inside)
-    n = known.sum(axis=1, keepdims=True)
-    centre = np.where(known, inside, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
-    spread = np.abs(np.where(known, inside - centre, 0.0)).max(axis=1)
+    values = series[:, window]
+    finite = np.isfinite(values)
+    n = finite.sum(axis=1, keepdims=True)
+    centre = np.where(finite, values, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    spread = np.abs(np.where(finite, values - centre, 0.0)).max(axis=1)
     # With fewer than three years a city has no pair that could be standardised: its rows are missing.
     flat = (spread <= 1e-12 * np.abs(centre[:, 0])) & (n[:, 0] >= 3)
     if flat.any():

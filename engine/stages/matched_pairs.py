@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags, Integers, LongIntegers
+from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.estimate.matching import balance, match
-from engine.pairs.design import Matches
+from engine.estimate.matching import Matched, balance, match
 from engine.pairs.gravity import PairSample
+from engine.pairs.panel_design import Matches
 from engine.pairs.treatment import Adoption, policy_paths
 from engine.spec import Job
-from engine.stages.load_data import CityData
+from engine.spec.design import Matching
+
+if TYPE_CHECKING:
+    from engine.estimate.logit import Logit
 
 
 @dataclass(frozen=True)
 class MatchReport:
-    """What matching found.
+    """Result of matching: scores, balance and counts.
 
     Attributes
     ----------
@@ -37,8 +41,29 @@ class MatchReport:
     counts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """Units that may be matched: pairs, or pair-years.
+
+    Attributes
+    ----------
+    covariates : float64 ``[n, k]``
+        NaN where missing.
+    treated : bool ``[n]``
+    ids : int64 ``[n]``
+        Stands for the unit whatever the order: ties are broken by it.
+    groups : int64 ``[n]`` or None
+        Partners are of one group; None where any may be.
+    """
+
+    covariates: Array
+    treated: Flags
+    ids: LongIntegers
+    groups: LongIntegers | None
+
+
 def match_pairs(
-    data: CityData, job: Job, sample: PairSample, adoption: Adoption, levels: dict[str, Array]
+    panel: CityPanel, job: Job, sample: PairSample, adoption: Adoption, levels: dict[str, Array]
 ) -> tuple[Matches, MatchReport]:
     """Match the treated pairs of a sample one to one on their controls.
 
@@ -58,70 +83,86 @@ def match_pairs(
     """
     from engine.estimate.logit import logit  # here and not above: check and plan import JAX only to match
 
-    rule, treatment = job.matching, job.treatment
-    assert rule is not None
-    assert treatment is not None
+    matching = job.matching_block
     i, j = sample.all_pairs()
     order = np.lexsort((j, i))  # `Matches` is searched by code
     i, j = i[order], j[order]
-    n_years = data.panel.n_years
-    names = list(levels)
-    columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
-    path = policy_paths(adoption, np.array(data.panel.years), treatment.rule)
+    path = policy_paths(adoption, np.array(panel.years), job.treatment_block.rule)
     treated = (path.max(axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
     code = i.astype(np.int64) * sample.n_units + j
-    if rule.unit == "pair":
-        had = columns[:, job.model.lag :]  # years that a lag loses have no rows
-        x = had[:, 0] if rule.year == "first" else had.mean(axis=1)
-        y, ids, groups = treated, code, None
-    else:
-        x = columns.reshape(-1, len(names))
-        y = np.repeat(treated, n_years)
-        ids = (code[:, None] * n_years + np.arange(n_years)).ravel()
-        groups = np.tile(np.arange(n_years), len(i)) if rule.unit == "yearly" else None
-    whole = np.isfinite(x).all(axis=1)
-    fitted = logit(x[whole], y[whole], names=names)
-    if fitted.separated or not fitted.converged:
+    columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
+    candidates = _candidates(matching, columns, treated, code, lag=job.model.lag)
+    complete = np.all(np.isfinite(candidates.covariates), axis=1)
+    covariates, is_treated = candidates.covariates[complete], candidates.treated[complete]
+    scores = logit(covariates, is_treated, names=list(levels))
+    if scores.separated or not scores.converged:
         raise InputError(
-            fitted.separated or "the logit of being a treated pair does not converge",
+            scores.separated or "the logit of being a treated pair does not converge",
             where="matching.covariates",
             remedy="match on other controls: without finite coefficients there are no propensity scores",
         )
-    found = match(
-        fitted.index,
-        y[whole],
-        ids=ids[whole],
-        groups=None if groups is None else groups[whole],
-        caliper=rule.caliper,
-        replacement=rule.replacement,
-        common_support=rule.common_support,
-        seed=rule.seed,
+    matched = match(
+        scores.index,
+        is_treated,
+        ids=candidates.ids[complete],
+        groups=None if candidates.groups is None else candidates.groups[complete],
+        caliper=matching.caliper,
+        replacement=matching.replacement,
+        common_support=matching.common_support,
+        seed=matching.seed,
     )
-    if not len(found.rows):
+    if not len(matched.rows):
         raise InputError("no treated pair finds a partner", where="matching", remedy="widen the caliper")
-    weight = np.zeros(len(y))
-    weight[whole] = found.weight
-    rows = np.broadcast_to(weight.reshape(len(i), -1), (len(i), n_years))
-    kept = (rows > 0).any(axis=1)
-    scaled = rows[kept] / rows[rows > 0].mean()
-    report = MatchReport(
+    weight = np.zeros(len(complete))
+    weight[complete] = matched.weight
+    balanced = balance(covariates, is_treated, matched.weight, names=list(levels))
+    return _matches(code, weight, panel.n_years), _report(scores, balanced, matched)
+
+
+def _candidates(
+    matching: Matching, columns: Array, treated: Flags, code: LongIntegers, *, lag: int
+) -> _Candidates:
+    """The units of ``matching.unit`` with covariates of the pair columns ``[n_pairs, n_years, k]``."""
+    n_pairs, n_years, n_columns = columns.shape
+    if matching.unit == "pair":
+        observed = columns[:, lag:]  # years that a lag loses have no rows
+        covariates = observed[:, 0] if matching.year == "first" else observed.mean(axis=1)
+        return _Candidates(covariates, treated, code, None)
+    year = np.arange(n_years)
+    return _Candidates(
+        columns.reshape(-1, n_columns),
+        np.repeat(treated, n_years),
+        (code[:, None] * n_years + year).ravel(),
+        np.tile(year, n_pairs) if matching.unit == "yearly" else None,
+    )
+
+
+def _matches(code: LongIntegers, weight: Array, n_years: int) -> Matches:
+    """Weights of pairs, or of pair-years, as those of rows with mean one."""
+    rows = np.broadcast_to(weight.reshape(len(code), -1), (len(code), n_years))
+    matched = (rows > 0).any(axis=1)
+    scaled = rows[matched] / rows[rows > 0].mean()
+    return Matches(code[matched], np.ascontiguousarray(scaled))
+
+
+def _report(scores: Logit, balanced: pd.DataFrame, matched: Matched) -> MatchReport:
+    return MatchReport(
         pd.DataFrame(
-            {"column": fitted.names, "coefficient": fitted.coefficients, "std_error": fitted.std_errors}
+            {"column": scores.names, "coefficient": scores.coefficients, "std_error": scores.std_errors}
         ),
-        balance(x[whole], y[whole], found.weight, names=names),
+        balanced,
         {
-            "treated": found.n_treated,
-            "controls": found.n_controls,
-            "matched": len(found.rows),
-            "off_support": found.n_off_support,
-            "without_partner": found.n_unmatched,
-            "controls_used": found.n_controls_used,
+            "treated": matched.n_treated,
+            "controls": matched.n_controls,
+            "matched": len(matched.rows),
+            "off_support": matched.n_off_support,
+            "without_partner": matched.n_unmatched,
+            "controls_used": matched.n_controls_used,
         },
     )
-    return Matches(code[kept], np.ascontiguousarray(scaled)), report
 
 
-def _pair_column(job: Job, name: str, level: Array, i: Any, j: Any) -> Array:
+def _pair_column(job: Job, name: str, level: Array, i: Integers, j: Integers) -> Array:
     """``[n_pairs, n_years]`` of a control."""
     kind = job.controls[name].kind
     if kind == "synchronization":

@@ -24,7 +24,7 @@ DEMO_NAME = "builtin:demo_documents"
 
 @dataclass(frozen=True)
 class PolicyTextFiles:
-    """What was written; ``notes`` are what a reader of the indices must know, ``line`` says what was done."""
+    """Files written; ``notes`` are for readers of the indices, ``line`` sums up the work."""
 
     files: tuple[Path, ...]
     notes: tuple[Note, ...]
@@ -63,7 +63,7 @@ def write_policy_text(
     InputError
         For anything wrong with documents, dictionary or panel, before anything is written.
     """
-    over = _pool(pool)
+    pooled = _pool(pool)
     output_folder(out)
     instruments = read_dictionary(dictionary or DEFAULT)
     frame = _panel(panel) if panel else None
@@ -73,26 +73,26 @@ def write_policy_text(
     else:
         keys = panel_keys(frame, source=str(panel))
         cities, years = set(keys["city"]), set(keys["year"].tolist())
-    found = count_instruments(documents, instruments)
-    result = policy_indices(found.counts, cities=sorted(cities), years=sorted(years), pool=over)
+    counted = count_instruments(documents, instruments)
+    policy = policy_indices(counted.counts, cities=sorted(cities), years=sorted(years), pool=pooled)
     tables = {
-        "counts": found.counts,
-        "passages": found.passages,
-        "weights": result.weights,
-        "indices": result.indices,
+        "counts": counted.counts,
+        "passages": counted.passages,
+        "weights": policy.weights,
+        "indices": policy.indices,
         "instruments": _table(instruments),
     }
-    merged = merge_into(frame, result.indices) if frame is not None else None
+    merged = merge_into(frame, policy.indices) if frame is not None else None
     # the mark tells Excel that the text is UTF-8
-    written = [write_text(out / f"{name}.csv", f"\ufeff{csv_text(table)}") for name, table in tables.items()]
+    files = [write_text(out / f"{name}.csv", f"\ufeff{csv_text(table)}") for name, table in tables.items()]
     if merged is not None:
-        written.append(write_with(out / "panel.parquet", partial(merged.to_parquet, index=False)))
+        files.append(write_with(out / "panel.parquet", partial(merged.to_parquet, index=False)))
     line = (
         f"{len({document.file for document in documents})} documents, "
-        f"{int(found.counts['count'].sum())} passages of {len(instruments.instruments)} instruments, "
+        f"{int(counted.counts['count'].sum())} passages of {len(instruments.instruments)} instruments, "
         f"{len(cities)} cities, {min(years)} to {max(years)}"
     )
-    return PolicyTextFiles(tuple(written), (*unread, *result.notes), line)
+    return PolicyTextFiles(tuple(files), (*unread, *policy.notes), line)
 
 
 def _pool(pool: str) -> Pool:

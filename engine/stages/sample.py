@@ -7,12 +7,13 @@ import numpy as np
 from engine.arrays import AnyArray, Array
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.pairs.design import Split
-from engine.pairs.gravity import Gravity, PairSample, check_places, unit_vectors
+from engine.notes import Note
+from engine.pairs.gravity import GravityModel, PairSample, check_places, unit_vectors
+from engine.pairs.panel_design import PairSplit
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
-from engine.stages.load_data import CityData
+from engine.spec.design import Gravity
 from engine.tables.arithmetic import parse
 
 _IN_TURN = 20_000_000  # pairs whose forces take this process a second or two, less than to open a cluster
@@ -35,19 +36,20 @@ def values_of(panel: CityPanel, text: str, key: str, *, may_miss: bool) -> Array
 
 
 def build_sample(
-    data: CityData,
+    panel: CityPanel,
     job: Job,
     adoption: Adoption,
     *,
     origin: AnyArray | None = None,
-    over: Over = in_turn,
+    map_reduce: Over = in_turn,
 ) -> PairSample:
     """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of.
 
-    ``over`` runs the passes that locate the screen of a grid of more than `_IN_TURN` pairs.
+    ``map_reduce`` runs the passes that locate the screen of a grid of more than `_IN_TURN` pairs.
     """
     allowed = allowed_classes(adoption, job.pairs.exclude)
-    gravity = _gravity(data, job, copies=origin is not None) if job.pairs.gravity else None
+    screen = job.pairs.gravity
+    gravity = _gravity(panel, screen, copies=origin is not None) if screen else None
     sample = PairSample(adoption.classes, allowed, gravity, origin=origin)
     if sample.n_eligible == 0:
         raise InputError(
@@ -55,76 +57,74 @@ def build_sample(
             where="pairs.exclude",
             remedy="use exclude: none with another treatment rule",
         )
-    if job.pairs.gravity is None or job.pairs.gravity.keep != "above_median":
+    if screen is None or screen.keep != "above_median":
         return sample
-    return sample.screened(over if sample.n_pairs > _IN_TURN else in_turn)
+    return sample.screened(map_reduce if sample.n_pairs > _IN_TURN else in_turn)
 
 
-def _gravity(data: CityData, job: Job, *, copies: bool) -> Gravity:
-    assert job.pairs.gravity is not None
-    panel, rule = data.panel, job.pairs.gravity
+def _gravity(panel: CityPanel, screen: Gravity, *, copies: bool) -> GravityModel:
     latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
     if not copies:
         check_places(panel.units, latitude, longitude)
-    masses = [_one_year(panel, text, rule.year, key="pairs.gravity.year") for text in rule.mass]
-    return Gravity(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
+    masses = [_one_year(panel, text, screen.year, key="pairs.gravity.year") for text in screen.mass]
+    return GravityModel(np.mean(np.log(masses), axis=0), unit_vectors(latitude, longitude))
 
 
 def _one_year(panel: CityPanel, text: str, year: str | int, *, key: str) -> Array:
     """``[n_units]`` value of a formula: the mean over the sample years, or that of one year."""
     values = panel.evaluate(parse(text))
     if year == "mean":
-        known = np.isfinite(values)
-        n = known.sum(axis=1)
-        sums = np.where(known, values, 0.0).sum(axis=1)
+        finite = np.isfinite(values)
+        n = finite.sum(axis=1)
+        sums = np.where(finite, values, 0.0).sum(axis=1)
         return np.where(n > 0, sums / np.maximum(n, 1), np.nan)  # without the warning of an empty mean
     first = panel.years[0]
-    wanted = first if year == "first" else int(year)
-    if wanted not in panel.years:
+    sample_year = first if year == "first" else int(year)
+    if sample_year not in panel.years:
         raise InputError(
-            f"{wanted} is not among the sample years {first} to {panel.years[-1]}",
+            f"{sample_year} is not among the sample years {first} to {panel.years[-1]}",
             where=key,
             remedy="name a year of the sample, or mean or first",
         )
-    return np.asarray(values[:, panel.years.index(wanted)])
+    return np.asarray(values[:, panel.years.index(sample_year)])
 
 
-def build_split(data: CityData, job: Job, sample: PairSample) -> Split | None:
-    """The class of pairs that the job asks for, of the pairs that the screen left.
+def build_split(panel: CityPanel, job: Job, sample: PairSample) -> PairSplit | None:
+    """The class of pairs that the job selects, of the pairs that the screen left.
 
     Raises
     ------
     InputError
         For an indicator that is not 0 or 1, a column without a value, and a class without pairs.
     """
-    rule, panel = job.pairs.split, data.panel
-    if rule is None:
+    split = job.pairs.split
+    if split is None:
         return None
-    value = _one_year(panel, rule.by, rule.year, key="pairs.split.year")
-    strange = ~np.isfinite(value) if rule.rule != "indicator" else ~np.isin(value, (0.0, 1.0))
+    value = _one_year(panel, split.by, split.year, key="pairs.split.year")
+    strange = ~np.isfinite(value) if split.rule != "indicator" else ~np.isin(value, (0.0, 1.0))
     if strange.any():
         k = int(np.argmax(strange))
         raise InputError(
-            f"'{rule.by}' is {value[k]:g} in {panel.units[k]}",
+            f"'{split.by}' is {value[k]:g} in {panel.units[k]}",
             where="pairs.split.by",
             remedy="an indicator is 0 or 1; use rule: median or terciles for other columns"
-            if rule.rule == "indicator"
+            if split.rule == "indicator"
             else "give every city a value",
         )
-    if rule.rule == "median":
+    if split.rule == "median":
         value = (value > np.median(value)).astype(np.float64)
     i, j = sample.all_pairs()
     sums = value[i] + value[j]
-    place = _CLASSES.index(rule.pairs)
+    place = _CLASSES.index(split.pairs)
     cuts = np.array([-np.inf, 0.5, 1.5, np.inf])
-    if rule.rule == "terciles":
+    if split.rule == "terciles":
         cuts[1:3] = np.quantile(sums, [1 / 3, 2 / 3])
     bounds = float(cuts[place]), float(cuts[place + 1])
     n_pairs = int(((sums > bounds[0]) & (sums <= bounds[1])).sum())
     if n_pairs == 0:
         raise InputError(
-            f"no pair of the sample is {rule.pairs} in '{rule.by}'",
+            f"no pair of the sample is {split.pairs} in '{split.by}'",
             where="pairs.split",
             remedy="check the column, the rule and the year",
         )
-    return Split(value, bounds, n_pairs)
+    return PairSplit(value, bounds, n_pairs, Note.of("split_class", part=split.pairs, column=split.by))

@@ -68,7 +68,7 @@ class SavedJob:
     def figures(self) -> list[tuple[str, str, bytes]]:
         """Title, text and PNG of each figure that was drawn."""
         path = self.folder / "figures.json"
-        found = []
+        figures = []
         for entry in _read_json(path, list):
             _check_types(path, entry, {"name": str, "title": str, "text": str})
             if not re.fullmatch(r"\w[\w.-]*", entry["name"]):  # a name, not a path to elsewhere
@@ -77,8 +77,8 @@ class SavedJob:
                 )
             png = self.folder / f"{entry['name']}.png"
             with readable(png, remedy=_REMEDY):
-                found.append((entry["title"], entry["text"], _regular(png).read_bytes()))
-        return found
+                figures.append((entry["title"], entry["text"], _regular(png).read_bytes()))
+        return figures
 
 
 def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJob]:
@@ -93,7 +93,7 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
     """
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
-    found, damaged = [], []
+    jobs, damaged = [], []
     for path in [
         folder / MANIFEST,
         *(child / MANIFEST for child in sorted(folder.iterdir()) if child.is_dir()),
@@ -101,10 +101,10 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
         if not path.exists() and not path.is_symlink():
             continue
         try:
-            found.append(read_job(path.parent))
+            jobs.append(read_job(path.parent))
         except InputError as error:
             damaged.append(error)
-    if not found:
+    if not jobs:
         raise (
             damaged[0]
             if damaged
@@ -116,13 +116,13 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
         )
     for problem in damaged:
         notice(problem)
-    return sorted(found, key=lambda job: _place(job.manifest["title"]))
+    return sorted(jobs, key=lambda job: _place(job.manifest["title"]))
 
 
 def _place(title: str) -> tuple[int, int]:
     """Numbered tables, in order, before numbered figures, and both before what has no number."""
-    found = re.match(r"(Figure|Table) (\d{1,9})\. ", title)
-    return (2, 0) if found is None else (0 if found[1] == "Table" else 1, int(found[2]))
+    numbered = re.match(r"(Figure|Table) (\d{1,9})\. ", title)
+    return (2, 0) if numbered is None else (0 if numbered[1] == "Table" else 1, int(numbered[2]))
 
 
 def read_job(folder: Path) -> SavedJob:
@@ -179,8 +179,8 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         )
     _check_types(path, manifest, _OF_MANIFEST)
     _check_types(path, manifest, {key: kind for key, kind in _IF_THERE.items() if key in manifest})
-    for data in (manifest["data"], *manifest["more_data"]):
-        _check_types(path, data, {"synthetic": bool})
+    for source in (manifest["data"], *manifest["more_data"]):
+        _check_types(path, source, {"synthetic": bool})
     for cell in manifest["cells"]:
         _check_types(path, cell, _OF_CELL)
     if not manifest["cells"] or not 0 < manifest["confidence"] < 1:

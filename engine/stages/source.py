@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,11 +18,13 @@ from engine.tables.arithmetic import parse
 from engine.tables.headers import Layout
 from engine.tables.read import Table, read_file, refuse_broken
 
+Option = int | float | bool
+
 _BUILTIN = "builtin:"
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTable:
     """A table as read.
 
     Attributes
@@ -32,7 +33,7 @@ class Source:
         File name or builtin name.
     frame : DataFrame
     description : str
-        What it is, in one line.
+        One line on the data.
     synthetic : bool
     table : Table or None
         The file as read; None for a builtin.
@@ -66,17 +67,17 @@ class Source:
             refuse_broken(self.table, columns, source=self.label)
 
 
-def read_source(block: TableFile, options: Mapping[str, Any], *, key: str) -> Source:
+def read_source(block: TableFile, options: Mapping[str, Option], *, key: str) -> SourceTable:
     """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``."""
     skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
     layout = Layout(block.sheet, block.encoding, block.header, skip_rows, key)
     if block.source.startswith(_BUILTIN):
         _refuse_layout(layout)
         name = block.source.removeprefix(_BUILTIN)
-        asked = "panel.join" if key.startswith("panel.join") else "panel.source"
-        description = builtin.describe(name, where=asked)
+        block_key = "panel.join" if key.startswith("panel.join") else "panel.source"
+        description = builtin.describe(name, key=block_key)
         frame = builtin.load(name, **options)
-        return Source(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
+        return SourceTable(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
     if options:
         raise InputError(
             f"a file has no options, but panel.options gives {', '.join(options)}",
@@ -85,20 +86,22 @@ def read_source(block: TableFile, options: Mapping[str, Any], *, key: str) -> So
         )
     path = Path(block.source)
     table = read_file(path, layout)
-    return Source(path.name, table.frame, path.name, synthetic=False, table=table)
+    return SourceTable(path.name, table.frame, path.name, synthetic=False, table=table)
 
 
 def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
     """Columns of a file that canonical names are read or computed from; ``columns`` maps names to arithmetic."""
     read: set[str] = set()
-    pending, seen = list(names), set()
+    pending, visited = list(names), set()
     while pending:
         name = pending.pop()
         text = columns.get(name, name)
-        inputs = [text] if text == name or name in seen else parse(text).names
-        read |= {other for other in inputs if other == name or other not in columns} | {text}
-        pending += [other for other in inputs if other != name and other in columns and other not in seen]
-        seen.add(name)
+        inputs = [text] if text == name or name in visited else parse(text).names
+        read |= {column for column in inputs if column == name or column not in columns} | {text}
+        pending += [
+            column for column in inputs if column != name and column in columns and column not in visited
+        ]
+        visited.add(name)
     return read
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -20,17 +20,15 @@ from engine.pairs.treatment import (
     policy_paths,
 )
 from engine.spec import Job
-from engine.stages.load_data import CityData
 
 
-def adoption_of(data: CityData, job: Job) -> Adoption:
+def adoption_of(panel: CityPanel, job: Job, *, source: str) -> Adoption:
     """Adoption classes of the cities; raises InputError where nobody adopts within the sample."""
-    assert job.treatment is not None
-    adoption = adoption_classes(effective_years(data.panel, job), data.panel.years[-1])
+    adoption = adoption_classes(effective_years(panel, job), panel.years[-1])
     if len(adoption.years) < 2:
         raise InputError(
-            f"no unit adopts by {data.panel.years[-1]}: the treatment has no variation",
-            where=f"{data.source.name}: column '{job.treatment.adoption}'",
+            f"no unit adopts by {panel.years[-1]}: the treatment has no variation",
+            where=f"{source}: column '{job.treatment_block.adoption}'",
             remedy="check treatment.adoption and years",
         )
     return adoption
@@ -38,8 +36,7 @@ def adoption_of(data: CityData, job: Job) -> Adoption:
 
 def effective_years(panel: CityPanel, job: Job) -> Array:
     """``[n_units]`` year from which a city counts as treated: that of adoption, or the next after the cutoff."""
-    treatment = job.treatment
-    assert treatment is not None
+    treatment = job.treatment_block
     year = panel.constant(treatment.adoption)
     if treatment.month is None or treatment.cutoff is None:
         return year
@@ -55,18 +52,17 @@ def effective_years(panel: CityPanel, job: Job) -> Array:
     return np.asarray(year + (month > treatment.cutoff))
 
 
-def kept_rows(job: Job, data: CityData, adoption: Adoption) -> Flags | None:
+def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flags | None:
     """``[n_classes, n_classes, n_years]`` pair-years that stay; None where all do.
 
     The rules that remove some: a lag its first years, ``ends: drop`` of an event study, ``around`` and
     ``drop_treated`` of the treatment.
     """
-    treatment, model, years = job.treatment, job.model, np.array(data.panel.years)
-    assert treatment is not None
+    treatment, model, years = job.treatment_block, job.model, np.array(sample_years)
     kept = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
     kept[:, :, : model.lag] = False
     if model.estimator == "event_study" and model.ends == "drop":
-        kept &= _events(job, data.panel, adoption)[1]
+        kept &= _events(job, years, adoption)[1]
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         since = years - pair_adoption(_shifted(adoption, job), treatment.rule)[:, :, None]
@@ -78,8 +74,7 @@ def kept_rows(job: Job, data: CityData, adoption: Adoption) -> Flags | None:
 
 def _shifted(adoption: Adoption, job: Job) -> Adoption:
     """Adoption as a false timing has it; the classes stay."""
-    assert job.treatment is not None
-    return replace(adoption, years=adoption.years + job.treatment.shift)
+    return replace(adoption, years=adoption.years + job.treatment_block.shift)
 
 
 def _lagged(terms: Terms, lag: int) -> Terms:
@@ -91,15 +86,13 @@ def _lagged(terms: Terms, lag: int) -> Terms:
     return replace(terms, table=table)
 
 
-def _events(job: Job, panel: CityPanel, adoption: Adoption) -> tuple[Terms, Any]:
-    assert job.treatment is not None
-    adopted = pair_adoption(_shifted(adoption, job), job.treatment.rule)
-    return event_paths(
-        adopted, np.array(panel.years), term=job.treatment.name, base=job.model.base, window=job.model.window
-    )
+def _events(job: Job, years: Array, adoption: Adoption) -> tuple[Terms, Flags]:
+    treatment = job.treatment_block
+    adopted = pair_adoption(_shifted(adoption, job), treatment.rule)
+    return event_paths(adopted, years, term=treatment.name, base=job.model.base, window=job.model.window)
 
 
-def treatment_terms(job: Job, data: CityData, adoption: Adoption) -> Terms:
+def treatment_terms(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Terms:
     """The treatment terms of one cell.
 
     Raises
@@ -107,31 +100,31 @@ def treatment_terms(job: Job, data: CityData, adoption: Adoption) -> Terms:
     InputError
         Where no pair of the sample's classes changes treatment, or an event year is never seen.
     """
-    assert job.treatment is not None
-    if not job.model.treatment:
-        return Terms((), np.zeros((*[len(adoption.years)] * 2, data.panel.n_years, 0)))
+    treatment, years = job.treatment, np.array(sample_years)
+    if treatment is None or not job.model.treatment:
+        return Terms((), np.zeros((*[len(adoption.years)] * 2, len(years), 0)))
     allowed = allowed_classes(adoption, job.pairs.exclude)
     size = np.bincount(adoption.classes, minlength=len(adoption.years))
     exists = allowed & (np.outer(size, size) - np.diag(size) > 0)
     if job.model.estimator == "event_study":
-        terms, _ = _events(job, data.panel, adoption)
+        terms, _ = _events(job, years, adoption)
         _refuse_unseen(terms, exists, job)
         return _lagged(terms, job.model.lag)
-    path = policy_paths(_shifted(adoption, job), np.array(data.panel.years), job.treatment.rule)
+    path = policy_paths(_shifted(adoption, job), years, treatment.rule)
     if not (exists & (np.ptp(path, axis=2) > 0)).any():
         raise InputError(
-            f"rule {job.treatment.rule}: no pair changes treatment within "
-            f"{data.panel.years[0]} to {data.panel.years[-1]}, so the treatment has no variation",
+            f"rule {treatment.rule}: no pair changes treatment within "
+            f"{years[0]} to {years[-1]}, so the treatment has no variation",
             where="treatment",
             remedy="check treatment.adoption, treatment.rule and pairs.exclude",
         )
-    return _lagged(Terms((job.treatment.name,), path[..., None]), job.model.lag)
+    return _lagged(Terms((treatment.name,), path[..., None]), job.model.lag)
 
 
-def _refuse_unseen(terms: Terms, exists: Any, job: Job) -> None:
-    seen = (terms.table * exists[:, :, None, None]).any(axis=(0, 1, 2))
-    if not seen.all():
-        unseen = [name for name, known in zip(terms.names, seen, strict=True) if not known]
+def _refuse_unseen(terms: Terms, exists: Flags, job: Job) -> None:
+    observed = np.any(terms.table * exists[:, :, None, None], axis=(0, 1, 2))
+    if not observed.all():
+        unseen = [name for name, occurs in zip(terms.names, observed, strict=True) if not occurs]
         raise InputError(
             f"no pair of the sample is ever observed at {', '.join(unseen)}",
             where="model.window",

@@ -57,20 +57,22 @@ _LEADING_ZEROS, _EMPTY_DECIMALS = re.compile(r"(?<![\d.,])0+(?=\d)"), re.compile
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Names that differ only by these rules."""
+    """Names that are one under the merge rules."""
 
     names: tuple[str, ...]
-    rules: tuple[Rule, ...]
+    merge_rules: tuple[Rule, ...]
 
 
-def merge_names(counts: Mapping[str, int], rules: Collection[Rule], *, source: str) -> dict[str, str]:
-    """The name each normalised name goes by, when names that differ only by the rules are one.
+def merge_names(counts: Mapping[str, int], merge_rules: Collection[Rule], *, source: str) -> dict[str, str]:
+    """The name that each normalised name goes by, where names that differ only by the merge rules are one.
+
+    Of the names of a group, the one that most rows write stands for all (the first in sorting order where several do).
 
     Parameters
     ----------
     counts : mapping of str to int
         Rows that write each name.
-    rules : collection of str
+    merge_rules : collection of str
         See `Rule`.
     source : str
         File, for messages.
@@ -80,36 +82,38 @@ def merge_names(counts: Mapping[str, int], rules: Collection[Rule], *, source: s
     InputError
         Where ``suffix`` could join a name to either of two (吉林 beside 吉林省 and 吉林市).
     """
-    groups = _groups(counts, frozenset(rules))
-    out: dict[str, str] = {}
+    groups = _groups(counts, frozenset(merge_rules))
+    standing_names: dict[str, str] = {}
     for group in groups:
-        if "suffix" in rules:
-            _refuse_ambiguous(group, rules, source)
-        stands = min(group, key=lambda name: (-counts[name], name))
-        out |= dict.fromkeys(group, stands)
-    return out
+        if "suffix" in merge_rules:
+            _refuse_ambiguous(group, merge_rules, source)
+        standing_name = min(group, key=lambda name: (-counts[name], name))
+        standing_names |= dict.fromkeys(group, standing_name)
+    return standing_names
 
 
 def near_duplicates(names: Iterable[str]) -> tuple[NearDuplicates, ...]:
-    """Groups of two or more normalised names that differ only by the rules, each with the rules it takes."""
-    out = []
+    """Groups of two or more normalised names that are one under all rules, each with the rules it takes."""
+    duplicates = []
     for group in _groups(names, frozenset(RULES)):
         if len(group) > 1:
-            needed = tuple(rule for rule in RULES if len(_groups(group, frozenset(RULES) - {rule})) > 1)
-            out.append(NearDuplicates(tuple(group), needed or _any_rule(group)))
-    return tuple(out)
+            necessary = tuple(
+                merge_rule for merge_rule in RULES if len(_groups(group, frozenset(RULES) - {merge_rule})) > 1
+            )
+            duplicates.append(NearDuplicates(tuple(group), necessary or _sufficient_rules(group)))
+    return tuple(duplicates)
 
 
-def merge_key(name: str, rules: Collection[Rule]) -> str:
-    """Text that names share which differ only by the rules; of ``suffix`` see `stem`."""
-    if "accents" in rules and not name.isascii():
+def merge_key(name: str, merge_rules: Collection[Rule]) -> str:
+    """The text that names share which differ only by the merge rules; for ``suffix`` see `stems`."""
+    if "accents" in merge_rules and not name.isascii():
         name = unicodedata.normalize("NFD", name.translate(_UNDECOMPOSED))
         name = unicodedata.normalize("NFC", _MARKS.sub("", name))
-    if "case" in rules:
+    if "case" in merge_rules:
         name = name.casefold()
-    if "zeros" in rules:
+    if "zeros" in merge_rules:
         name = _EMPTY_DECIMALS.sub("", _LEADING_ZEROS.sub("", name))
-    if "blanks" in rules:
+    if "blanks" in merge_rules:
         name = name.replace(" ", "")
     return name
 
@@ -124,40 +128,40 @@ def stems(key: str) -> list[str]:
     return sorted(stem for stem in cut if len(stem) > 1)
 
 
-def _groups(names: Iterable[str], rules: frozenset[Rule]) -> list[list[str]]:
-    """Names, sorted, by what they share under the rules."""
+def _groups(names: Iterable[str], merge_rules: frozenset[Rule]) -> list[list[str]]:
+    """Names, sorted, by the text that they share under the merge rules."""
     by_key: dict[str, list[str]] = {}
     for name in sorted(names):
-        by_key.setdefault(merge_key(name, rules), []).append(name)
-    if "suffix" not in rules:
+        by_key.setdefault(merge_key(name, merge_rules), []).append(name)
+    if "suffix" not in merge_rules:
         return list(by_key.values())
     home = {key: key for key in by_key}
     for key in by_key:
         bare = next((stem for stem in stems(key) if stem in by_key), None)
         if bare is not None:
             home[key] = bare
-    out: dict[str, list[str]] = {}
+    by_home: dict[str, list[str]] = {}
     for key, group in by_key.items():
         while home[key] != key:
             key = home[key]
-        out.setdefault(key, []).extend(group)
-    return [sorted(group) for group in out.values()]
+        by_home.setdefault(key, []).extend(group)
+    return [sorted(group) for group in by_home.values()]
 
 
-def _any_rule(group: Sequence[str]) -> tuple[Rule, ...]:
-    """Where no single rule is needed (two of them explain the same), the fewest first ones that suffice."""
-    rules: list[Rule] = list(RULES)
-    for rule in RULES:
-        fewer = frozenset(rules) - {rule}
+def _sufficient_rules(group: Sequence[str]) -> tuple[Rule, ...]:
+    """Rules that merge a group in which no single rule is necessary, since two of them explain the same."""
+    needed_rules: list[Rule] = list(RULES)
+    for merge_rule in RULES:
+        fewer = frozenset(needed_rules) - {merge_rule}
         if len(_groups(group, fewer)) == 1:
-            rules.remove(rule)
-    return tuple(rules)
+            needed_rules.remove(merge_rule)
+    return tuple(needed_rules)
 
 
-def _refuse_ambiguous(group: Sequence[str], rules: Collection[Rule], source: str) -> None:
-    plain = [rule for rule in rules if rule != "suffix"]
+def _refuse_ambiguous(group: Sequence[str], merge_rules: Collection[Rule], source: str) -> None:
+    exact_rules = [merge_rule for merge_rule in merge_rules if merge_rule != "suffix"]
     with_suffix: dict[str, dict[str, str]] = {}
-    keys = {merge_key(name, plain): name for name in group}
+    keys = {merge_key(name, exact_rules): name for name in group}
     for key, name in keys.items():
         for stem in stems(key):
             if stem in keys:

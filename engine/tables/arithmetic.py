@@ -10,47 +10,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from engine.arrays import Array
 from engine.tables.grammar import Call, Column, Node, Number, Operation, Sign, columns_of, parse_tree
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
+_OPERATORS: dict[str, Callable[[Array, Array], Array]] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,
     "/": np.divide,
     "**": np.power,
 }
-_SIGNS: dict[str, Callable[..., Any]] = {"+": np.positive, "-": np.negative}
+_SIGNS: dict[str, Callable[[Array], Array]] = {"+": np.positive, "-": np.negative}
 
 
 def _lag(x: Array) -> Array:
     """x_{t-1}, missing in the first year; the last axis is years."""
-    out = np.full_like(x, np.nan)
-    out[..., 1:] = x[..., :-1]
-    return out
+    lagged = np.full_like(x, np.nan)
+    lagged[..., 1:] = x[..., :-1]
+    return lagged
 
 
 def _detrend(x: Array) -> Array:
     """Deviations from a straight line through a unit's observed years; zero where that is rounding."""
-    known = np.isfinite(x)
-    n = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    years = np.where(known, np.arange(x.shape[-1], dtype=np.float64), 0.0)
-    values = np.where(known, x, 0.0)
-    t = np.where(known, years - years.sum(axis=-1, keepdims=True) / n, 0.0)
-    centred = np.where(known, values - values.sum(axis=-1, keepdims=True) / n, 0.0)
+    observed = np.isfinite(x)
+    n = np.maximum(observed.sum(axis=-1, keepdims=True), 1)
+    years = np.where(observed, np.arange(x.shape[-1], dtype=np.float64), 0.0)
+    values = np.where(observed, x, 0.0)
+    t = np.where(observed, years - years.sum(axis=-1, keepdims=True) / n, 0.0)
+    centred = np.where(observed, values - values.sum(axis=-1, keepdims=True) / n, 0.0)
     spread = (t * t).sum(axis=-1, keepdims=True)
     slope = (t * centred).sum(axis=-1, keepdims=True) / np.where(spread > 0, spread, 1.0)
-    left = centred - slope * t
+    deviation = centred - slope * t
     rounding = 1e-12 * np.abs(values).max(axis=-1, keepdims=True)
-    straight = np.abs(left).max(axis=-1, keepdims=True) <= rounding
-    return np.where(known, np.where(straight, 0.0, left), np.nan)
+    straight = np.abs(deviation).max(axis=-1, keepdims=True) <= rounding
+    return np.where(observed, np.where(straight, 0.0, deviation), np.nan)
 
 
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "log": np.log,
     "exp": np.exp,
     "sqrt": np.sqrt,
@@ -122,16 +121,16 @@ class Expression:
         return values
 
 
-def _value(node: Node, columns: Mapping[str, Array]) -> Any:
+def _value(node: Node, columns: Mapping[str, Array]) -> Array:
     match node:
         case Number(value):
-            return np.float64(value)
+            return np.asarray(value, dtype=np.float64)
         case Column(name):
             return columns[name]
         case Sign(operator, operand):
             return _SIGNS[operator](_value(operand, columns))
-        case Operation(operator, left, right):
-            return _OPERATORS[operator](_value(left, columns), _value(right, columns))
+        case Operation(operator, left_operand, right_operand):
+            return _OPERATORS[operator](_value(left_operand, columns), _value(right_operand, columns))
         case Call(function, argument):
             return FUNCTIONS[function](_value(argument, columns))
 
@@ -140,8 +139,8 @@ def _reach(node: Node) -> int:
     match node:
         case Sign(_, operand):
             return _reach(operand)
-        case Operation(_, left, right):
-            return max(_reach(left), _reach(right))
+        case Operation(_, left_operand, right_operand):
+            return max(_reach(left_operand), _reach(right_operand))
         case Call(function, argument):
             return (function in _LAGGING) + _reach(argument)
     return 0
@@ -151,8 +150,8 @@ def _over_time(node: Node) -> bool:
     match node:
         case Sign(_, operand):
             return _over_time(operand)
-        case Operation(_, left, right):
-            return _over_time(left) or _over_time(right)
+        case Operation(_, left_operand, right_operand):
+            return _over_time(left_operand) or _over_time(right_operand)
         case Call(function, argument):
             return function in _OVER_TIME or _over_time(argument)
     return False

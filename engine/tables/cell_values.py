@@ -46,7 +46,7 @@ def numbers(
     owners : sequence of str, optional
         Whose row it is (the city), for messages.
     missing : collection of number or str
-        LongIntegers of this column that mean "missing", beside the words that always do (`engine.tables.missing`).
+        Codes of this column that mean "missing", beside the words that always do (`engine.tables.missing`).
 
     Raises
     ------
@@ -82,9 +82,10 @@ def _from_objects(
     if wrong:
         cell = objects[wrong[0]]
         owner = f" ({owners[wrong[0]]})" if owners is not None else ""
-        known = isinstance(cell, str) and cell.strip() in EXCEL_ERRORS
+        is_excel_error = isinstance(cell, str) and cell.strip() in EXCEL_ERRORS
         raise InputError(
-            f"'{_shown(cell)}' is {'an error of Excel, ' * known}not a number{owner}{other_rows(cells, wrong)}",
+            f"'{_shown(cell)}' is {'an error of Excel, ' * is_excel_error}not a number{owner}"
+            + other_rows(cells, wrong),
             where=row_place(source, cells, wrong[0]),
             remedy="write a plain number such as 1234.5, or leave the cell empty where it is missing",
         )

@@ -21,10 +21,6 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _DECIMAL_COMMA = re.compile(rb"(?:^|[;\t|])\s*-?\d+,\d+\s*(?=[;\t|\r\n]|$)", re.MULTILINE)
 _HEAD = 2**20  # bytes in which the separator is looked for
-# pandas 3.1 reads every float to its nearest double and deprecates saying so; before, it must be asked to
-_EXACT: dict[str, Any] = (
-    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
-)
 _OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
     "skip_blank_lines": False,  # so that the row numbers of messages are those of the file
@@ -32,35 +28,38 @@ _OPTIONS: dict[str, Any] = {
     "na_values": [""],
     "index_col": False,
 }
+if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
+    # pandas 3.1 reads every float to its nearest double and deprecates the option; before, it is off by default
+    _OPTIONS["float_precision"] = "round_trip"
 
 
 def read_delimited(
     file: FileBytes, ending: str, layout: Layout, *, compressed: bool
 ) -> tuple[pd.DataFrame, tuple[Note, ...]]:
-    """The table of a text file, and what to know of it; ``index + FIRST_ROW`` numbers the rows of the file."""
+    """The table of a text file, and notes on it; ``index + FIRST_ROW`` numbers the rows of the file."""
     content = decompressed(file) if compressed else file.content
-    text = to_utf8(content, layout, where=file.where).rstrip(b"\x1a")  # DOS ends texts so
+    text = to_utf8(content, layout, source=file.label).rstrip(b"\x1a")  # DOS ends texts so
     if not text.strip():
-        raise InputError("the file is empty", where=file.where)
-    separator = _separator(text, SEPARATORS[ending], layout, where=file.where)
-    names = column_names(_header(text, separator, layout, where=file.where), where=file.where)
+        raise InputError("the file is empty", where=file.label)
+    separator = _separator(text, SEPARATORS[ending], layout, source=file.label)
+    names = column_names(_header(text, separator, layout, source=file.label), source=file.label)
     lines = max(text.count(b"\n"), text.count(b"\r"))
     limits.check_shape(file.path, rows=lines, columns=len(names), backed=len(text))
-    _refuse_cut(text, separator, len(names), where=file.where)
-    frame = _body(text, separator, layout, where=file.where)
+    _refuse_cut(text, separator, len(names), source=file.label)
+    frame = _body(text, separator, layout, source=file.label)
     frame.index = row_index(layout, len(frame))
     notes = short_rows(text, separator, len(names), layout, name=file.path.name)
     return frame.set_axis(names, axis=1), notes
 
 
-def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str) -> str:
+def _separator(text: bytes, separator: str | None, layout: Layout, *, source: str) -> str:
     """Separator of the columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
     lines = _rows(text[:_HEAD])
     row = layout.header_row
     if row > len(lines) or not lines[row - 1].strip():
         raise InputError(
             f"row {row}, which should be the header, is blank",
-            where=where,
+            where=source,
             remedy=f"state {layout.named('header')}: the number of the row that has the headers",
         )
     header = lines[row - 1].decode("utf-8", "replace")
@@ -69,7 +68,7 @@ def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str
         if separator not in header and len(header.split()) > 1 and "|" not in header and '"' not in header:
             raise InputError(
                 "the headers are separated by blanks or not at all",
-                where=where,
+                where=source,
                 remedy="separate columns by tabs, commas or semicolons",
             )
         return separator
@@ -81,7 +80,7 @@ def _separator(text: bytes, separator: str | None, layout: Layout, *, where: str
             raise InputError(
                 f"the columns are separated by {_NAMES[candidate]}"
                 + (" and decimals are written with commas" if decimals else ""),
-                where=where,
+                where=source,
                 remedy="save it with commas between columns"
                 + (" and points as decimals (1234.5)" if decimals else ", or as .txt"),
             )
@@ -107,7 +106,7 @@ def _fits(lines: list[bytes], candidate: str, separator: str) -> bool:
     return len({count for count, _ in counts}) == 1 and (counts[0][1] == 0 or len({c for _, c in counts}) > 1)
 
 
-def _header(text: bytes, separator: str, layout: Layout, *, where: str) -> list[object]:
+def _header(text: bytes, separator: str, layout: Layout, *, source: str) -> list[object]:
     # the header is read by itself because pandas would rename the second of two equal names
     skipped = layout.header_row - 1
     try:
@@ -115,24 +114,24 @@ def _header(text: bytes, separator: str, layout: Layout, *, where: str) -> list[
             io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, skiprows=skipped, **_OPTIONS
         )
     except pd.errors.EmptyDataError:
-        raise InputError(f"there is no row {layout.header_row} with headers", where=where) from None
+        raise InputError(f"there is no row {layout.header_row} with headers", where=source) from None
     return list(frame.iloc[0])
 
 
-def _body(text: bytes, separator: str, layout: Layout, *, where: str) -> pd.DataFrame:
-    above = range(layout.header_row - 1)
-    skipped = [*above, *(number - 1 for number in sorted(layout.skipped))]
+def _body(text: bytes, separator: str, layout: Layout, *, source: str) -> pd.DataFrame:
+    rows_above = range(layout.header_row - 1)
+    skipped = [*rows_above, *(number - 1 for number in sorted(layout.skipped))]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **_EXACT, **_OPTIONS
+                io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **_OPTIONS
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        why = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"cannot be read ({why})",
-            where=where,
+            f"cannot be read ({reason})",
+            where=source,
             remedy="give every row as many cells as the header has"
             + (
                 ""
@@ -141,7 +140,7 @@ def _body(text: bytes, separator: str, layout: Layout, *, where: str) -> pd.Data
             ),
         ) from error
     except pd.errors.EmptyDataError:
-        raise InputError("the file is empty", where=where) from None
+        raise InputError("the file is empty", where=source) from None
 
 
 def short_rows(text: bytes, separator: str, n_columns: int, layout: Layout, *, name: str) -> tuple[Note, ...]:
@@ -162,20 +161,22 @@ def short_rows(text: bytes, separator: str, n_columns: int, layout: Layout, *, n
     return (Note.of("short_rows", file=name, count=len(short), row=row, cells=n_cells, columns=n_columns),)
 
 
-def _refuse_cut(text: bytes, separator: str, n_columns: int, *, where: str) -> None:
+def _refuse_cut(text: bytes, separator: str, n_columns: int, *, source: str) -> None:
     """Raises InputError where the last row lacks cells and the file stops there, without a line end."""
     if text.endswith((b"\n", b"\r")):
         return
     end = len(text)
     for _ in range(1000):  # lines of one quoted cell
         end = max(text.rfind(b"\n", 0, end), text.rfind(b"\r", 0, end))
-        last = text[end + 1 :]
-        if last.count(b'"') % 2 == 0 or end < 0:
+        last_row = text[end + 1 :]
+        if last_row.count(b'"') % 2 == 0 or end < 0:
             break
-    n_cells = len(next(csv.reader(io.StringIO(last.decode("utf-8"), newline=""), delimiter=separator), []))
+    n_cells = len(
+        next(csv.reader(io.StringIO(last_row.decode("utf-8"), newline=""), delimiter=separator), [])
+    )
     if 0 < n_cells < n_columns:
         raise InputError(
             f"the last row has {n_cells} of {n_columns} cells, and the file stops within it: it was cut",
-            where=where,
+            where=source,
             remedy="get the whole file again; if it is whole, end the last row with a line break",
         )

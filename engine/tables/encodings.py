@@ -23,7 +23,7 @@ _ODD_SHARE = 0.6  # of characters that Chinese text hardly has; 衢州 and 亳�
 _OTHERS = "cp1252 (Western European), cp1250, cp1251 (Cyrillic), big5, shift_jis, euc_kr or utf-16"
 
 
-def to_utf8(content: bytes, layout: Layout, *, where: str) -> bytes:
+def to_utf8(content: bytes, layout: Layout, *, source: str) -> bytes:
     """The text in UTF-8, without a byte-order mark.
 
     Without a stated encoding UTF-8 is tried, then GB18030. Nearly any bytes are GB18030, so that its text is
@@ -35,28 +35,28 @@ def to_utf8(content: bytes, layout: Layout, *, where: str) -> bytes:
         For an encoding that is unknown, does not fit, or would be a guess; for NUL characters.
     """
     if layout.encoding is not None:
-        text = _stated(content, layout, where=where)
+        text = _stated(content, layout, source=source)
     else:
         plain = _utf8(content)
-        text = _gb18030(content, layout, where=where) if plain is None else plain
+        text = _gb18030(content, layout, source=source) if plain is None else plain
     if b"\0" in text:
-        _refuse_nul(content, text, layout, where=where)
+        _refuse_nul(content, text, layout, source=source)
     return text
 
 
-def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
+def _stated(content: bytes, layout: Layout, *, source: str) -> bytes:
     encoding = layout.encoding or ""
     if not _is_text_encoding(encoding):
         raise InputError(
             f"unknown encoding {encoding!r}",
-            where=where,
+            where=source,
             remedy=f"use e.g. utf-8 or gb18030 as {layout.named('encoding')}",
         )
     try:
         text = b"".join(part.encode("utf-8") for part in _decoded(content, encoding))
     except UnicodeError:
         raise InputError(
-            f"the text is not {encoding}", where=where, remedy=_stated_wrongly(content, layout)
+            f"the text is not {encoding}", where=source, remedy=_stated_wrongly(content, layout)
         ) from None
     if (
         codecs.lookup(encoding).name.startswith(_ONE_BYTE)
@@ -65,7 +65,7 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
     ):
         raise InputError(
             f"the text is UTF-8, not {encoding}",
-            where=where,
+            where=source,
             remedy=f"take {layout.named('encoding')} out",
         )
     return text.removeprefix(_BOM)
@@ -73,9 +73,9 @@ def _stated(content: bytes, layout: Layout, *, where: str) -> bytes:
 
 def _is_text_encoding(encoding: str) -> bool:
     try:
-        found = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
         return (
-            bool(getattr(found, "_is_text_encoding", True)) and found.name.replace("-", "_") not in _NO_TEXT
+            bool(getattr(codec, "_is_text_encoding", True)) and codec.name.replace("-", "_") not in _NO_TEXT
         )
     except (LookupError, ValueError, UnicodeError, ImportError):  # a NUL is a ValueError
         return False
@@ -90,21 +90,21 @@ def _utf8(content: bytes) -> bytes | None:
     return content.removeprefix(_BOM)
 
 
-def _gb18030(content: bytes, layout: Layout, *, where: str) -> bytes:
+def _gb18030(content: bytes, layout: Layout, *, source: str) -> bytes:
     try:
         text = b"".join(part.encode("utf-8") for part in _decoded(content, "gb18030"))
     except UnicodeError:
         raise InputError(
-            "the text is not utf-8 or gb18030", where=where, remedy=_remedy(content, layout)
+            "the text is not utf-8 or gb18030", where=source, remedy=_remedy(content, layout)
         ) from None
     word = _odd_word(content)
     if word is None:
         return text
     western = _as_western(word.encode("gb18030"))
-    other = f" and '{western}' in cp1252" if western else ""
+    western_reading = f" and '{western}' in cp1252" if western else ""
     raise InputError(
-        f"the encoding is not clear: '{word}' is what stands there in GB18030{other}",
-        where=where,
+        f"the encoding is not clear: '{word}' is what stands there in GB18030{western_reading}",
+        where=source,
         remedy=f"state {layout.named('encoding')}: {'cp1252' if western else _OTHERS}, or gb18030 if that is "
         "right; or save the file as UTF-8",
     )
@@ -115,8 +115,8 @@ def _odd_word(content: bytes) -> str | None:
     odd = total = 0
     word = None
     for text in _decoded(content, "gb18030"):
-        for before, signs, after in _FOREIGN.findall(text):
-            within_word = len(signs) == 1 and before and after
+        for letter_before, signs, letter_after in _FOREIGN.findall(text):
+            within_word = len(signs) == 1 and letter_before and letter_after
             odd += len(signs) if within_word else sum(not _common(sign) for sign in signs)
             total += len(signs)
             if total > _ENOUGH:
@@ -148,7 +148,7 @@ def _as_western(content: bytes) -> str | None:
 def _stated_wrongly(content: bytes, layout: Layout) -> str:
     """Remedy for a stated encoding that does not fit: without the key, UTF-8 and GB18030 are recognised."""
     try:
-        to_utf8(content, replace(layout, encoding=None), where="")
+        to_utf8(content, replace(layout, encoding=None), source="")
     except InputError:
         return _remedy(content, layout)
     return (
@@ -167,12 +167,12 @@ def _remedy(content: bytes, layout: Layout) -> str:
     return f"state {key}: {_OTHERS} (Excel's 'Unicode text' is utf-16); or save the file as UTF-8"
 
 
-def _refuse_nul(content: bytes, text: bytes, layout: Layout, *, where: str) -> None:
+def _refuse_nul(content: bytes, text: bytes, layout: Layout, *, source: str) -> None:
     row = text.count(b"\n", 0, text.index(b"\0")) + 1
     wide = content.count(b"\0") > len(content) // 8
     raise InputError(
         "a NUL character stands in the text",
-        where=f"{where}: row {row}",
+        where=f"{source}: row {row}",
         remedy=f"state {layout.named('encoding')}: utf-16-le"
         if wide
         else "get the file again; it is damaged",

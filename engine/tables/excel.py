@@ -29,15 +29,15 @@ class ExcelTable:
     frame : DataFrame
         ``index + FIRST_ROW`` numbers the rows of the sheet.
     sheet : str
-    others : tuple of str
-        Further sheets with cells, where the user named none.
+    further_sheets : tuple of str
+        Other sheets with cells, where the user named none.
     broken : dict of str to str
         Column: its first cell that holds no value, as ``cell E17 of sheet 'x' holds #REF!``.
     """
 
     frame: pd.DataFrame
     sheet: str
-    others: tuple[str, ...]
+    further_sheets: tuple[str, ...]
     broken: dict[str, str]
 
 
@@ -52,34 +52,35 @@ def read_excel(file: FileBytes, layout: Layout) -> ExcelTable:
     package = open_package(file)
     sheets = [sheet for sheet in package.sheets if sheet.has_cells]
     if layout.sheet is not None:
-        return _table(_named(package, layout.sheet, where=file.where), package, layout, file, ())
+        sheet = _sheet(package, layout.sheet, source=file.label)
+        return _from_cells(read_cells(package, sheet), sheet, layout, file, further_sheets=())
     if not sheets:
         raise InputError(
-            "the workbook has no sheet with cells", where=file.where, remedy="put the table on a worksheet"
+            "the workbook has no sheet with cells", where=file.label, remedy="put the table on a worksheet"
         )
     candidates = [sheet for sheet in sheets if not sheet.hidden] or sheets
     for sheet in candidates:
         cells = read_cells(package, sheet)
         if _is_table(cells, layout) or len(sheets) == 1:
-            others = tuple(other.name for other in sheets if other is not sheet)
-            return _from_cells(cells, sheet, layout, file, others)
+            further_sheets = tuple(further.name for further in sheets if further is not sheet)
+            return _from_cells(cells, sheet, layout, file, further_sheets)
     raise InputError(
         f"no sheet has a table: headers in row {layout.header_row} and rows below; its sheets are "
         + _listed([sheet.name for sheet in sheets]),
-        where=file.where,
+        where=file.label,
         remedy=f"state {layout.named('sheet')}, and {layout.named('header')} where the headers stand further down",
     )
 
 
-def _named(package: Package, name: str, *, where: str) -> Sheet:
+def _sheet(package: Package, name: str, *, source: str) -> Sheet:
     for sheet in package.sheets:
         if sheet.name == name and sheet.has_cells:
             return sheet
     for sheet in package.sheets:
         if sheet.name == name:
-            raise InputError(f"the sheet '{name}' is a chart or macro, not a table", where=where)
+            raise InputError(f"the sheet '{name}' is a chart or macro, not a table", where=source)
     names = _listed([sheet.name for sheet in package.sheets if sheet.has_cells])
-    raise InputError(f"there is no sheet '{name}'", where=where, remedy=f"the file has {names}")
+    raise InputError(f"there is no sheet '{name}'", where=source, remedy=f"the file has {names}")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -89,53 +90,45 @@ def _listed(names: Sequence[str]) -> str:
 def _is_table(cells: Cells, layout: Layout) -> bool:
     """True where the header row has two cells or more, and there is a row of two cells below it."""
     headers = [rows for rows in cells.columns.values() if layout.header_row in rows]
-    below = [row for rows in headers for row in rows if row > layout.header_row and row not in layout.skipped]
-    return len(headers) > 1 and len(below) > len(set(below))
-
-
-def _table(
-    sheet: Sheet, package: Package, layout: Layout, file: FileBytes, others: tuple[str, ...]
-) -> ExcelTable:
-    return _from_cells(read_cells(package, sheet), sheet, layout, file, others)
+    body = [row for rows in headers for row in rows if _is_body(row, layout)]
+    return len(headers) > 1 and len(body) > len(set(body))
 
 
 def _from_cells(
-    cells: Cells, sheet: Sheet, layout: Layout, file: FileBytes, others: tuple[str, ...]
+    cells: Cells, sheet: Sheet, layout: Layout, file: FileBytes, further_sheets: tuple[str, ...]
 ) -> ExcelTable:
-    where, row = file.where, layout.header_row
+    header_row = layout.header_row
     if not cells.columns:
-        raise InputError(f"the sheet '{sheet.name}' is empty", where=where)
-    if not any(row in column for column in cells.columns.values()):
+        raise InputError(f"the sheet '{sheet.name}' is empty", where=file.label)
+    if not any(header_row in column for column in cells.columns.values()):
         raise InputError(
-            f"row {row} of sheet '{sheet.name}', which should be the header, is blank",
-            where=where,
+            f"row {header_row} of sheet '{sheet.name}', which should be the header, is blank",
+            where=file.label,
             remedy=f"state {layout.named('header')}: the number of the row that has the headers",
         )
-    _refuse_title(cells, sheet, layout, where=where)
+    _refuse_title(cells, sheet, layout, source=file.label)
     columns = {
-        number: {place: value for place, value in cells.columns[number].items() if _is_body(place, layout)}
+        number: {row: value for row, value in cells.columns[number].items() if _is_body(row, layout)}
         for number in sorted(cells.columns)
     }
-    used = [number for number, body in columns.items() if body or row in cells.columns[number]]
-    names = [_header(cells.columns[number].get(row), number) for number in used]
-    refuse_twice(names, where=where, numbers=used)
-    rows = np.array(sorted({place for body in columns.values() for place in body}), dtype=np.int64)
-    limits.check_shape(file.path, rows=len(rows), columns=len(used), backed=0)
-    places = {int(place): position for position, place in enumerate(rows)}
-    data = {name: _column(columns[number], places) for name, number in zip(names, used, strict=True)}
-    frame = pd.DataFrame(data, index=pd.Index(rows - FIRST_ROW), columns=names)
+    numbers = [number for number, body in columns.items() if body or header_row in cells.columns[number]]
+    names = [_header(cells.columns[number].get(header_row), number) for number in numbers]
+    refuse_twice(names, source=file.label, numbers=numbers)
+    rows = np.array(sorted({row for body in columns.values() for row in body}), dtype=np.int64)
+    limits.check_shape(file.path, rows=len(rows), columns=len(numbers), backed=0)
+    positions = {int(row): position for position, row in enumerate(rows)}
+    series = {name: _column(columns[number], positions) for name, number in zip(names, numbers, strict=True)}
+    frame = pd.DataFrame(series, index=pd.Index(rows - FIRST_ROW), columns=names)
     broken = {}
-    for name, number in zip(names, used, strict=True):
-        first = min(
-            (place for place in cells.broken.get(number, ()) if _is_body(place, layout)), default=None
-        )
+    for name, number in zip(names, numbers, strict=True):
+        first = min((row for row in cells.broken.get(number, ()) if _is_body(row, layout)), default=None)
         if first is not None:
             cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
             broken[name] = f"{cell} holds {cells.broken[number][first]}"
-    return ExcelTable(frame, sheet.name, others, broken)
+    return ExcelTable(frame, sheet.name, further_sheets, broken)
 
 
-def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, where: str) -> None:
+def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, source: str) -> None:
     """Raises InputError where the header row has one cell, as a title has, and a row below has more."""
     row = layout.header_row
     if sum(row in column for column in cells.columns.values()) > 1:
@@ -145,7 +138,7 @@ def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, where: str) -> 
     if wider is not None:
         raise InputError(
             f"row {row} of sheet '{sheet.name}' has one cell, row {wider} more: is row {row} a title?",
-            where=where,
+            where=source,
             remedy=f"state {layout.named('header')}, the number of the row that has the headers, e.g. {wider}",
         )
 
@@ -166,17 +159,17 @@ def _plain(value: Value) -> object:
     return value
 
 
-def _column(body: dict[int, Value], places: dict[int, int]) -> pd.Series:
+def _column(body: dict[int, Value], positions: dict[int, int]) -> pd.Series:
     """The cells of a column, as numbers where all are, as whole numbers where all of them are whole."""
     if all(type(value) is float for value in body.values()):
-        numbers = np.full(len(places), np.nan)
+        numbers = np.full(len(positions), np.nan)
         for row, number in body.items():
-            numbers[places[row]] = number
-        whole = len(body) == len(places) and bool(
+            numbers[positions[row]] = number
+        whole = len(body) == len(positions) and bool(
             np.all((numbers == np.floor(numbers)) & (abs(numbers) < _EXACT))
         )
         return numbers.astype(np.int64) if whole and len(numbers) else numbers  # type: ignore[return-value]
-    values = np.full(len(places), np.nan, dtype=object)
+    values = np.full(len(positions), np.nan, dtype=object)
     for row, value in body.items():
-        values[places[row]] = _plain(value)
+        values[positions[row]] = _plain(value)
     return pd.Series(values, dtype=object).infer_objects().array  # type: ignore[return-value]

@@ -39,7 +39,7 @@ class FileBytes:
     sha256: str
 
     @property
-    def where(self) -> str:
+    def label(self) -> str:
         """The path, shortened, for messages."""
         return shown(self.path)
 
@@ -62,8 +62,10 @@ def read_bytes(path: Path) -> FileBytes:
         remedy = "check the path; it is relative to the job file"
         raise InputError("there is no such file", where=shown(path), remedy=remedy) from None
     except (OSError, ValueError) as error:  # a name too long, a loop of links, a NUL in the name, no right
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot be opened ({why})", where=shown(path), remedy="check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"cannot be opened ({reason})", where=shown(path), remedy="check the path"
+        ) from error
     try:
         status = os.fstat(descriptor)
         for is_kind, (problem, remedy) in _NOT_A_FILE.items():
@@ -85,20 +87,20 @@ def read_bytes(path: Path) -> FileBytes:
 
 def decompressed(file: FileBytes) -> bytes:
     """The text in a ``.gz`` file, all members of it; raises InputError where it is damaged or expands too far."""
-    most = limits.expanded_bytes(len(file.content))
+    max_bytes = limits.expanded_bytes(len(file.content))
     parts, size, compressed = [], 0, file.content
     while compressed.strip(b"\0"):  # tar and dd pad with NUL
         member = zlib.decompressobj(wbits=31)
         try:
-            part = member.decompress(compressed, most + 1 - size)
+            part = member.decompress(compressed, max_bytes + 1 - size)
         except zlib.error as error:
             raise damaged_gz(file, error) from error
         parts.append(part)
         size += len(part)
-        if size > most:
+        if size > max_bytes:
             raise InputError(
-                f"it decompresses to more than {most:,} bytes; that is the limit for a file of its size",
-                where=file.where,
+                f"it decompresses to more than {max_bytes:,} bytes; that is the limit for a file of its size",
+                where=file.label,
                 remedy="decompress it yourself and name the .csv, or save it as Parquet",
             )
         if not member.eof:
@@ -107,7 +109,7 @@ def decompressed(file: FileBytes) -> bytes:
     return b"".join(parts)
 
 
-def damaged_gz(file: FileBytes, why: object) -> InputError:
+def damaged_gz(file: FileBytes, reason: object) -> InputError:
     return InputError(
-        f"cannot be read ({why})", where=file.where, remedy="get the whole file again; it is damaged"
+        f"cannot be read ({reason})", where=file.label, remedy="get the whole file again; it is damaged"
     )

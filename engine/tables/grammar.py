@@ -59,8 +59,8 @@ class Operation:
     """``+ - * /`` or ``**`` between two operands."""
 
     operator: str
-    left: Node
-    right: Node
+    left_operand: Node
+    right_operand: Node
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def columns_of(node: Node) -> list[str]:
             return [name]
         case Sign(_, operand):
             return columns_of(operand)
-        case Operation(_, left, right):
-            return [*columns_of(left), *columns_of(right)]
+        case Operation(_, left_operand, right_operand):
+            return [*columns_of(left_operand), *columns_of(right_operand)]
         case Call(_, argument):
             return columns_of(argument)
     return []
@@ -210,14 +210,14 @@ class _Parser:
 
     def misplaced(self) -> InputError:
         """The token ahead cannot stand here."""
-        before = self.tokens[self.position - 1].text if self.position else ""
+        text_before = self.tokens[self.position - 1].text if self.position else ""
         if self.ahead.kind == "end":
             return InputError(
-                f"the expression '{_short(self.text)}' ends after '{before}', where an operand is missing",
+                f"the expression '{_short(self.text)}' ends after '{text_before}', where an operand is missing",
                 remedy=self.allowed,
             )
-        after = f" after '{_short(before)}'" if before else ""
-        return self.error(f"'{_short(self.ahead.text)}'{after}")
+        place = f" after '{_short(text_before)}'" if text_before else ""
+        return self.error(f"'{_short(self.ahead.text)}'{place}")
 
     def take(self, *operators: str) -> str | None:
         """The operator ahead, where it is one of these."""
@@ -309,5 +309,5 @@ class _Parser:
 
 
 def _short(text: str) -> str:
-    shown = text if len(text) <= 3 * _SHOWN else f"{text[:_SHOWN]}..."
-    return "".join(character if character.isprintable() else "?" for character in shown)
+    shortened = text if len(text) <= 3 * _SHOWN else f"{text[:_SHOWN]}..."
+    return "".join(character if character.isprintable() else "?" for character in shortened)

@@ -55,39 +55,39 @@ class Layout:
         """A key of the block with its place, e.g. ``pair_table.encoding``."""
         return f"{self.key}.{key}" if self.key else key
 
-    def check(self, where: str) -> None:
+    def check(self, source: str) -> None:
         """Raises InputError for rows that no file has."""
         numbers = [self.header_row, *self.skipped]
         if min(numbers) < 1 or max(numbers) > 2**31:
             raise InputError(
-                f"{min(numbers) if min(numbers) < 1 else max(numbers)} is no row of a file", where=where
+                f"{min(numbers) if min(numbers) < 1 else max(numbers)} is no row of a file", where=source
             )
         early = sorted(number for number in self.skipped if number <= self.header_row)
         if early:
             raise InputError(
                 f"{self.named('skip_rows')} names row {early[0]}, but the header is row {self.header_row}",
-                where=where,
+                where=source,
                 remedy="rows above the header are passed over anyway; name rows below it",
             )
 
 
-def column_names(raw: Sequence[object], *, where: str) -> list[str]:
+def column_names(raw: Sequence[object], *, source: str) -> list[str]:
     """Stripped header texts; a header without text gets the number of its column. Nothing else is changed."""
     texts = ["" if pd.isna(header) else str(header).strip() for header in raw]  # type: ignore[call-overload]
     names = [text or f"Unnamed: {number}" for number, text in enumerate(texts)]
-    refuse_twice(names, where=where)
+    refuse_twice(names, source=source)
     return names
 
 
-def refuse_twice(names: Sequence[str], *, where: str, numbers: Sequence[int] | None = None) -> None:
+def refuse_twice(names: Sequence[str], *, source: str, numbers: Sequence[int] | None = None) -> None:
     """Raises InputError where two columns, of these numbers in the file, have one header."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
         numbers = range(1, len(names) + 1) if numbers is None else numbers
-        places = [str(number) for number, name in zip(numbers, names, strict=True) if name == twice[0]]
+        places = [str(number) for number, name in zip(numbers, names, strict=True) if name == repeated[0]]
         raise InputError(
-            f"the header '{twice[0]}' stands over columns {', '.join(places)}",
-            where=where,
+            f"the header '{repeated[0]}' stands over columns {', '.join(places)}",
+            where=source,
             remedy="rename all but one",
         )
 

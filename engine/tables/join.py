@@ -15,12 +15,13 @@ from engine.tables.alike import Rule, near_duplicates
 from engine.tables.labels import read_labels
 from engine.tables.years import read_years
 
+_KEYS = ("city", "year")
 _SHOWN = 10
 
 
 def join(
     frame: pd.DataFrame,
-    other: pd.DataFrame,
+    table: pd.DataFrame,
     *,
     source: str,
     city: str,
@@ -34,14 +35,14 @@ def join(
     ----------
     frame : DataFrame
         One row a city and year; its index and order stay.
-    other : DataFrame
+    table : DataFrame
         With a column ``city``, one row a city; with ``year`` too, one row a city and year.
     source : str
-        Of the other table, for messages.
+        Of the table, for messages.
     city, year : str
         The panel's columns of cities and years, by name.
     missing : float, optional
-        Value where the other table has no row; default: missing.
+        Value where the table has no row; default: missing.
     merge : collection of str
         Rules by which names of cities that are nearly alike are one.
 
@@ -50,71 +51,93 @@ def join(
     InputError
         No column ``city``, a column that the panel has already, rows given twice, or no city in common.
     """
-    if "city" not in other:
+    _refuse_columns(frame, table, source=source, city=city, year=year)
+    table = table.dropna(how="all")
+    panel_cities, cities = _city_names(frame[city], table, source=source, merge=merge)
+    panel_keys, keys = [panel_cities], [cities]
+    if "year" in table:
+        keys.append(pd.Index(cells.years(table["year"], source=source)))
+        panel_keys.append(pd.Index(_readable_years(frame[year])))
+    rows = _matching_rows(panel_keys, keys, table, source=source)
+    names = [name for name in table.columns if name not in _KEYS]
+    columns = table[names].iloc[np.maximum(rows, 0)].set_axis(frame.index)
+    matched = rows >= 0
+    for name in names:
+        if pd.api.types.is_numeric_dtype(columns[name]):
+            columns[name] = columns[name].astype(float).where(matched, np.nan if missing is None else missing)
+        else:
+            columns[name] = columns[name].astype(object).where(matched, missing)
+    return pd.concat([frame, columns], axis=1)
+
+
+def _refuse_columns(frame: pd.DataFrame, table: pd.DataFrame, *, source: str, city: str, year: str) -> None:
+    """Raises InputError where the columns of panel and table cannot stand side by side."""
+    if "city" not in table:
         raise InputError("a table that is joined needs a column 'city'", where=source, remedy="rename it")
-    other = other.dropna(how="all")
-    columns = [name for name in other.columns if name not in ("city", "year")]
-    taken = [name for name in columns if name in frame]
-    if taken:
+    duplicates = [name for name in table.columns if name not in _KEYS and name in frame]
+    if duplicates:
         raise InputError(
-            f"the panel already has a column '{taken[0]}'", where=source, remedy="rename one of the two"
+            f"the panel already has a column '{duplicates[0]}'", where=source, remedy="rename one of the two"
         )
     for name in (city, year):
         if name not in frame:
             raise InputError(f"the panel has no column '{name}' to join by", where="panel.join")
-    read_labels([frame[city]], source="panel.source")  # so that its faults are not laid at the other table
-    labels = read_labels([frame[city], other["city"]], source=source, merge=merge)
-    _refuse_nameless(other, labels.codes[1], source)
-    named = np.array([*labels.names, ""], dtype=object)  # code -1 reads the last entry
-    mine, keys = ([pd.Index(named[codes])] for codes in labels.codes)
-    if "year" in other:
-        keys.append(pd.Index(cells.years(other["year"], source=source)))
-        mine.append(pd.Index(_readable_years(frame[year])))
+
+
+def _city_names(
+    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[Rule]
+) -> tuple[pd.Index, pd.Index]:
+    """Normalised and merged city of every row of the panel, "" where it has none, and of every row of the table."""
+    read_labels([panel_cities], source="panel.source")  # so that its faults are not laid at the table
+    labels = read_labels([panel_cities, table["city"]], source=source, merge=merge)
+    panel_codes, codes = labels.codes
+    _refuse_nameless(table, codes, source)
+    names = np.array([*labels.names, ""], dtype=object)  # code -1 reads the last entry
+    return pd.Index(names[panel_codes]), pd.Index(names[codes])
+
+
+def _matching_rows(
+    panel_keys: Sequence[pd.Index], keys: Sequence[pd.Index], table: pd.DataFrame, *, source: str
+) -> LongIntegers:
+    """Position in the table of every row of the panel ``[n_rows]``, -1 where the table has no row for it."""
+    by_year = len(keys) > 1
     index = pd.MultiIndex.from_arrays(keys)
     if index.duplicated().any():
         row = int(np.argmax(index.duplicated()))
         raise InputError(
             f"{', '.join(map(str, index[row]))} is given twice",
-            where=f"{source}: row {other.index[row] + cells.FIRST_ROW}",
-            remedy="keep one row a city" + (" and year" if "year" in other else ""),
+            where=f"{source}: row {table.index[row] + cells.FIRST_ROW}",
+            remedy="keep one row a city" + (" and year" if by_year else ""),
         )
-    place = index.get_indexer(pd.MultiIndex.from_arrays(mine))
-    if not (place >= 0).any():
+    rows = index.get_indexer(pd.MultiIndex.from_arrays(panel_keys))
+    if not (rows >= 0).any():
         raise InputError(
-            f"no row of the panel is in it: its first city is '{keys[0][0]}', the panel's '{mine[0][0]}'",
+            f"no row of the panel is in it: its first city is '{keys[0][0]}', the panel's '{panel_keys[0][0]}'",
             where=source,
-            remedy="spell the cities alike in both"
-            + (", and have years in common" if "year" in other else ""),
+            remedy="spell the cities alike in both" + (", and have years in common" if by_year else ""),
         )
-    found = other[columns].iloc[np.maximum(place, 0)].set_axis(frame.index)
-    absent = place < 0
-    for name in columns:
-        if pd.api.types.is_numeric_dtype(found[name]):
-            found[name] = found[name].astype(float).where(~absent, np.nan if missing is None else missing)
-        else:
-            found[name] = found[name].astype(object).where(~absent, missing)
-    return pd.concat([frame, found], axis=1)
+    return rows.astype(np.int64)
 
 
 def join_notes(
     frame: pd.DataFrame,
-    other: pd.DataFrame,
+    table: pd.DataFrame,
     *,
     source: str,
     city: str,
     last: int,
     merge: Collection[Rule] = (),
 ) -> list[Note]:
-    """Notes of cities and years of another table that find no place in the panel.
+    """Notes on the rows of another table that find no place in the panel.
 
     Parameters
     ----------
-    frame, other, source, city, merge
+    frame, table, source, city, merge
         As in `join`.
     last : int
         Last year of the sample, which a table by year may not reach.
     """
-    labels = read_labels([frame[city], other["city"]], source=source, merge=merge)
+    labels = read_labels([frame[city], table["city"]], source=source, merge=merge)
     panel_codes, codes = (set(codes[codes >= 0].tolist()) for codes in labels.codes)
     units = [labels.names[code] for code in sorted(codes)]
     strangers = [labels.names[code] for code in sorted(codes - panel_codes)]
@@ -123,35 +146,34 @@ def join_notes(
         cities, count = shortened(strangers, _SHOWN), len(strangers)
         note = Note.of("cities_not_in_panel", source=source, count=count, total=len(units), cities=cities)
         notes.append(note)
-    if "year" in other:
-        end = int(cells.years(other["year"], source=source).max())
+    if "year" in table:
+        end = int(cells.years(table["year"], source=source).max())
         if end < last:
             notes.append(Note.of("table_ends_early", source=source, end=end, last=last))
     return notes
 
 
-def _refuse_nameless(other: pd.DataFrame, codes: LongIntegers, source: str) -> None:
+def _refuse_nameless(table: pd.DataFrame, codes: LongIntegers, source: str) -> None:
     nameless = np.flatnonzero(codes < 0)
     if len(nameless):
         raise InputError(
             f"a row has no city ({len(nameless)} in all)",
-            where=f"{source}: row {other.index[nameless[0]] + cells.FIRST_ROW}",
+            where=f"{source}: row {table.index[nameless[0]] + cells.FIRST_ROW}",
             remedy="fill merged cells, and remove notes and totals around the table",
         )
 
 
 def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) -> list[Note]:
-    """Cities of the other table that the panel spells nearly alike, which is why they find no place."""
-    lost, there = set(strangers), set(panel)
+    """A note on cities of the table that the panel spells nearly alike, which is why they find no place."""
     groups = [
         group
-        for group in near_duplicates({*lost, *there})
-        if lost & set(group.names) and there & set(group.names)
+        for group in near_duplicates({*strangers, *panel})
+        if set(strangers) & set(group.names) and set(panel) & set(group.names)
     ]
     if not groups:
         return []
     spelled = shortened([" = ".join(group.names) for group in groups], _SHOWN)
-    rules = list(dict.fromkeys(rule for group in groups for rule in group.rules))
+    rules = list(dict.fromkeys(rule for group in groups for rule in group.merge_rules))
     return [Note.of("cities_nearly_joined", source=source, groups=spelled, rules=rules)]
 
 

@@ -10,12 +10,11 @@ lists them, and ``merge`` joins those that the user names (`engine.tables.alike.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +56,7 @@ class Labels:
     merged: tuple[tuple[str, str], ...] = ()
 
     def notes(self, *, source: str, place: Note) -> list[Note]:
-        """Spellings that were changed; ``place`` is the column, or the kind of unit."""
+        """Spellings that were normalised or merged; ``place`` is the column, or the kind of unit."""
         notes = []
         if self.normalized:
             count, spellings = len(self.normalized), _spellings(self.normalized)
@@ -76,8 +75,8 @@ class Labels:
         groups = near_duplicates(self.names)
         if not groups:
             return []
-        spelled = [f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.rules)})" for group in groups]
-        rules = [rule for rule in RULES if any(rule in group.rules for group in groups)]
+        spelled = [f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.merge_rules)})" for group in groups]
+        rules = [rule for rule in RULES if any(rule in group.merge_rules for group in groups)]
         groups_shown = shortened(spelled, _SHOWN)
         return [
             Note.of(
@@ -164,7 +163,7 @@ def _locate(columns: Sequence[pd.Series], position: int) -> tuple[pd.Series, int
 
 
 def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[LongIntegers, list[object]]:
-    raw: Any
+    raw: Iterable[object]
     column = _one_column(columns)
     try:
         codes, raw = pd.factorize(column)
@@ -215,14 +214,10 @@ def _refuse_unnameable(
         if places:
             bad = np.flatnonzero(np.isin(codes, places)).tolist()
             column, first = _locate(columns, bad[0])
-            more = other_rows(
-                column,
-                [position - bad[0] + first for position in bad if position - bad[0] + first < len(column)],
-            )
-            where = row_place(source, column, first)
-            problems.add(
-                InputError(problem.format(visible(texts[codes[bad[0]]])) + more, where=where, remedy=remedy)
-            )
+            positions = [position - bad[0] + first for position in bad]
+            rows = other_rows(column, [position for position in positions if position < len(column)])
+            text = problem.format(visible(texts[codes[bad[0]]])) + rows
+            problems.add(InputError(text, where=row_place(source, column, first), remedy=remedy))
     problems.raise_any()
 
 

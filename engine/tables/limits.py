@@ -61,10 +61,10 @@ def check_shape(path: Path, *, rows: int, columns: int, backed: int) -> None:
         )
 
 
-def too_many_cells(path: Path, what: str) -> InputError:
+def too_many_cells(path: Path, excess: str) -> InputError:
     """The message for a workbook of too many cells or bytes."""
     return InputError(
-        f"{what}; of a workbook at most {SHEET_CELLS:,} cells and {SHEET_BYTES:,} bytes a sheet are read",
+        f"{excess}; of a workbook at most {SHEET_CELLS:,} cells and {SHEET_BYTES:,} bytes a sheet are read",
         where=str(path),
         remedy="clear formats below and beside the table, or save the sheet as CSV or Parquet",
     )

@@ -46,13 +46,13 @@ def says_missing(text: str) -> bool:
 
 def numeric_codes(codes: Iterable[Code]) -> list[float]:
     """Those of the declared codes of a column that are numbers, or text that reads as one."""
-    out = []
+    numbers = []
     for code in codes:
         try:
-            out.append(float(code))
+            numbers.append(float(code))
         except ValueError:
             continue
-    return out
+    return numbers
 
 
 def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Flags]:
@@ -68,16 +68,16 @@ def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, F
     declared : collection of number or str
         Codes that the job declares; they are no longer among the values.
     """
-    known = values[np.isfinite(values)]
-    nines = np.isin(known, _SUSPECTS)
-    rest = known[~nines]
-    if not nines.any() or not len(rest):
+    observed = values[np.isfinite(values)]
+    nines = np.isin(observed, _SUSPECTS)
+    ordinary = observed[~nines]
+    if not nines.any() or not len(ordinary):
         return {}
-    low, high = float(rest.min()), float(rest.max())
+    low, high = float(ordinary.min()), float(ordinary.max())
     reach = high - low
-    out = {}
-    for code in np.unique(known[nines]).tolist():
+    masks = {}
+    for code in np.unique(observed[nines]).tolist():
         apart = code > high + max(reach, abs(high)) or code < low - max(reach, abs(low))
         if (apart or (code < 0 <= low)) and code not in numeric_codes(declared):
-            out[code] = values == code
-    return out
+            masks[code] = values == code
+    return masks

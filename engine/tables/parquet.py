@@ -43,13 +43,13 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
         pa.BufferReader(file.content), read_dictionary=texts, page_checksum_verification=True
     ).read()
     places = [place for place, name in enumerate(table.column_names) if not name.startswith(_UNNAMED_INDEX)]
-    names = column_names([table.column_names[place] for place in places], where=file.where)
+    names = column_names([table.column_names[place] for place in places], source=file.label)
     index = _named_index(table)
     columns, notes = {}, []
     for place, name in zip(places, names, strict=True):
-        values = _checked(table.column(place), name, where=file.where)
+        values = _checked(table.column(place), name, source=file.label)
         if values is not None and _is_text(schema.types[place]):
-            values = _expanded(values, name, where=file.where)
+            values = _expanded(values, name, source=file.label)
         if values is None:
             notes.append(Note.of("bytes_column", file=file.path.name, column=name))
         else:
@@ -59,7 +59,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     return frame, tuple(notes)
 
 
-def _checked(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray | None:
+def _checked(column: pa.ChunkedArray, name: str, *, source: str) -> pa.ChunkedArray | None:
     """A column of single values; None for bytes that are no text; raises InputError for anything else."""
     import pyarrow as pa
 
@@ -67,7 +67,7 @@ def _checked(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArr
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
         raise InputError(
             f"column '{name}' holds values of type {_short(kind)}, not one number or text a cell",
-            where=where,
+            where=source,
             remedy="write the file without it, or with one value a cell",
         )
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
@@ -81,7 +81,7 @@ def _checked(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArr
     except pa.ArrowInvalid as error:
         raise InputError(
             f"column '{name}' is damaged ({str(error).splitlines()[0]})",
-            where=where,
+            where=source,
             remedy="write the file again; text in Parquet is UTF-8",
         ) from error
     return column
@@ -93,7 +93,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _expanded(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
+def _expanded(column: pa.ChunkedArray, name: str, *, source: str) -> pa.ChunkedArray:
     """A column of texts, each written out; it is read as codes, since few bytes can hold a long text many times."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -107,7 +107,7 @@ def _expanded(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedAr
     if n_bytes > limits.FILE_BYTES:
         raise InputError(
             f"the texts of column '{name}' have {n_bytes:,} bytes; at most {limits.FILE_BYTES:,} are read",
-            where=where,
+            where=source,
             remedy="leave the column out, or shorten its texts",
         )
     return column.cast(pa.large_string())

@@ -1,4 +1,4 @@
-"""Problems of a table, collected while it is read and told together, so that one run shows all of them."""
+"""Problems of a table, collected while it is read and raised together, so that one run shows all of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SeveralProblems(InputError):
         self.parts = tuple(errors)
         lines = []
         for error in self.parts[:_SHOWN]:
-            where = (error.where or "").removeprefix(source).removeprefix(": ")
-            lines.append(f"{where}: {error.problem}" if where else error.problem)
+            place = (error.where or "").removeprefix(source).removeprefix(": ")
+            lines.append(f"{place}: {error.problem}" if place else error.problem)
         if len(self.parts) > _SHOWN:
             lines.append(f"and {len(self.parts) - _SHOWN} more")
         remedies = list(dict.fromkeys(error.remedy for error in self.parts[:_SHOWN] if error.remedy))
@@ -94,8 +94,8 @@ def other_rows(column: pd.Series, positions: Sequence[int]) -> str:
     if len(positions) < 2:
         return ""
     rows = [str(column.index[position] + FIRST_ROW) for position in positions[1:4]]
-    more = len(positions) - 1 - len(rows)
-    if more:
-        return f"; also rows {', '.join(rows)} and {more} more"
-    listed = " and ".join([", ".join(rows[:-1]), rows[-1]] if len(rows) > 1 else rows)
-    return f"; also row{'s' * (len(rows) > 1)} {listed}"
+    n_unlisted = len(positions) - 1 - len(rows)
+    if n_unlisted:
+        return f"; also rows {', '.join(rows)} and {n_unlisted} more"
+    row_list = " and ".join([", ".join(rows[:-1]), rows[-1]] if len(rows) > 1 else rows)
+    return f"; also row{'s' * (len(rows) > 1)} {row_list}"

@@ -77,13 +77,13 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
     ending = _ending(path)
     _refuse_misplaced(path, ending, layout)
     file = read_bytes(path)
-    with readable(file.where, remedy=_REMEDIES[ending]):
+    with readable(file.label, remedy=_REMEDIES[ending]):
         try:
             table = _parse(file, ending, layout)
         except MemoryError as error:
             raise InputError(
                 "there is not enough memory to read it",
-                where=file.where,
+                where=file.label,
                 remedy="save the columns that the job reads as Parquet",
             ) from error
     if table.frame.empty:
@@ -99,10 +99,10 @@ def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = N
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """These columns of a table, without rows that are blank in them; raises InputError where one is not there."""
     table = read_file(path)
-    lacking = [name for name in columns if name not in table.frame]
-    if lacking:
+    absent = [name for name in columns if name not in table.frame]
+    if absent:
         raise InputError(
-            f"there is no column '{lacking[0]}'",
+            f"there is no column '{absent[0]}'",
             where=table.label,
             remedy=f"its columns are {_shortened(table.frame.columns)}; needed are {', '.join(columns)}",
         )
@@ -130,13 +130,13 @@ def file_hash(path: Path) -> str:
 
 def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
     notes: tuple[Note, ...] = ()
-    label, sheet, broken = file.where, None, {}
+    label, sheet, broken = file.label, None, {}
     if ending == ".parquet":
         frame, notes = read_parquet(file)
     elif ending in _EXCEL:
         excel = read_excel(file, layout)
         frame, broken = excel.frame, excel.broken
-        if excel.others:
+        if excel.further_sheets:
             label, sheet = f"{label} (sheet '{excel.sheet}')", excel.sheet
             notes = (_sheet_note(file.path.name, excel, layout),)
     else:
@@ -145,7 +145,7 @@ def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
 
 
 def _sheet_note(name: str, excel: ExcelTable, layout: Layout) -> Note:
-    others = [str(sheet) for sheet in excel.others]
+    others = [str(sheet) for sheet in excel.further_sheets]
     more, key = and_more(len(others) - _SHOWN), layout.named("sheet")
     return Note.of("sheet_chosen", file=name, sheet=excel.sheet, others=others[:_SHOWN], more=more, key=key)
 

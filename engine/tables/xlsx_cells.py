@@ -167,9 +167,9 @@ class _SheetReader:
         texts = self._package.texts
         if not text.strip().isascii() or not text.strip().isdigit() or int(text) >= len(texts):
             raise Damaged(f"{self._here()} refers to the text {text[:20]}, which is not there")
-        shared = texts[int(text)]
-        self._package.count_characters(len(shared))
-        return shared
+        shared_text = texts[int(text)]
+        self._package.count_characters(len(shared_text))
+        return shared_text
 
     def _number(self, text: str) -> Value:
         try:

@@ -1,7 +1,9 @@
 """The parts of an Excel workbook that say where its cells are: sheets, shared texts, formats of dates.
 
-An own reader, because those at hand lose what matters here: cells in error and formulas without a value become
-missing cells, and one far cell fills the memory. It holds no part as a tree, so that size is checked on the way.
+The reader is our own because the libraries at hand lose what matters here: openpyxl (read-only) and calamine give a
+formula without a stored value as an empty cell, which nobody could tell from a missing one, and they lay every row out
+to its last cell, so that one far cell fills the memory. Here no part is held as a tree, and every size has its limit
+while it is read.
 """
 
 from __future__ import annotations
@@ -87,11 +89,11 @@ class Package:
 
     def _pieces(self, part: str) -> Iterator[bytes]:
         try:
-            info = self._parts[part.lower()]
+            member = self._parts[part.lower()]
         except KeyError:
             raise Damaged(f"the part {part} is missing") from None
         size = tags = 0
-        with self.archive.open(info) as stream:
+        with self.archive.open(member) as stream:
             while piece := stream.read(_PART):
                 size, tags = size + len(piece), tags + piece.count(b"<")
                 if tags > limits.SHEET_TAGS:
@@ -102,7 +104,7 @@ class Package:
                     )
                 yield piece
 
-    def elements(self, part: str, visit: Callable[[tuple[str, ...], Attributes], None]) -> None:
+    def visit_elements(self, part: str, visit: Callable[[tuple[str, ...], Attributes], None]) -> None:
         """Calls ``visit`` with the names of an element and those around it, and its attributes."""
         parser, names, count = expat.ParserCreate(), [], itertools.count(1)
 
@@ -153,7 +155,7 @@ class Package:
                 formats.append(int(attributes.get("numFmtId", 0)))
 
         if part:
-            self.elements(part, visit)
+            self.visit_elements(part, visit)
         return frozenset(
             style
             for style, number in enumerate(formats)
@@ -161,24 +163,24 @@ class Package:
         )
 
     def _related(self, kind: str) -> str | None:
-        for target, stated in _relations(self, self.main).values():
-            if stated.endswith(kind):
+        for target, relation in _relations(self, self.main).values():
+            if relation.endswith(kind):
                 return target
         return None
 
 
 def open_package(file: FileBytes) -> Package:
-    """The workbook of a file; raises InputError or Damaged for what is none."""
+    """The workbook of a file; raises InputError or Damaged where it is none."""
     if file.content.startswith(_OLD):
         raise InputError(
             "the workbook has a password, or is an old .xls",
-            where=file.where,
+            where=file.label,
             remedy="save it as .xlsx without a password",
         )
     archive = zipfile.ZipFile(io.BytesIO(file.content))
     package = Package(file.path, archive)
-    for info in archive.infolist():
-        package._parts[info.filename.replace("\\", "/").lstrip("/").lower()] = info
+    for member in archive.infolist():
+        package._parts[member.filename.replace("\\", "/").lstrip("/").lower()] = member
     package.main = next(
         (part for part, kind in _relations(package, "").values() if kind.endswith("/officeDocument")),
         "xl/workbook.xml",
@@ -201,7 +203,7 @@ def _read_main(package: Package) -> None:
         elif names[-1] == "calcPr":
             package.recalculate = attributes.get("fullCalcOnLoad") in ("1", "true")
 
-    package.elements(package.main, visit)
+    package.visit_elements(package.main, visit)
     package.sheets = tuple(sheets)
 
 
@@ -220,21 +222,21 @@ def _relations(package: Package, part: str) -> dict[str, tuple[str, str]]:
 
     stated_in = str(folder / "_rels" / f"{PurePosixPath(part).name}.rels")
     if package.has(stated_in):
-        package.elements(stated_in, visit)
+        package.visit_elements(stated_in, visit)
     return relations
 
 
 def _shared_texts(package: Package, part: str) -> list[str]:
     parser, texts = expat.ParserCreate(), []
     pieces: list[str] = []
-    inside = {"rPh": 0, "t": 0}
+    depth = {"rPh": 0, "t": 0}
 
     def start(name: str, attributes: dict[str, str]) -> None:
         name = local(name)
         if name == "si":
             pieces.clear()
-        elif name in inside:
-            inside[name] += 1
+        elif name in depth:
+            depth[name] += 1
 
     def end(name: str) -> None:
         name = local(name)
@@ -244,11 +246,11 @@ def _shared_texts(package: Package, part: str) -> list[str]:
                 raise limits.too_many_cells(
                     package.path, f"{part} has more than {limits.SHEET_CELLS:,} texts"
                 )
-        elif name in inside:
-            inside[name] -= 1
+        elif name in depth:
+            depth[name] -= 1
 
     def data(text: str) -> None:
-        if inside["t"] and not inside["rPh"]:
+        if depth["t"] and not depth["rPh"]:
             pieces.append(text)
 
     parser.StartElementHandler, parser.EndElementHandler = start, end

@@ -8,12 +8,11 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array
+from engine.arrays import AnyArray, Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
 from engine.tables.missing import Code, numeric_codes, says_missing
@@ -90,15 +89,15 @@ def read_years(
     return years, _notes(column, kinds, years, texts, codes, source)
 
 
-def check_years(values: Array, *, owners: Sequence[str], what: str, where: str) -> None:
-    """Raises InputError for a computed value ``[n_owners]`` that is no year, by whose it is; NaN is none."""
+def check_years(values: Array, *, owners: Sequence[str], column: str, key: str) -> None:
+    """Raises InputError for a computed value ``[n_owners]`` that is no year, and names its owner; NaN is no value."""
     bad = ~np.isnan(values) & ~_plausible(values)
     if bad.any():
         first = int(np.argmax(bad))
-        more = f" ({bad.sum()} in all)" if bad.sum() > 1 else ""
+        tail = f" ({bad.sum()} in all)" if bad.sum() > 1 else ""
         raise InputError(
-            f"{what} of {owners[first]} is {values[first]:g}, which is not a year{more}",
-            where=where,
+            f"'{column}' of {owners[first]} is {values[first]:g}, which is not a year{tail}",
+            where=key,
             remedy=_remedy(optional=True),
         )
 
@@ -108,11 +107,15 @@ def _remedy(optional: bool) -> str:
     return f"{whole}, or leave the cell empty where there is none (never adopts)" if optional else whole
 
 
-def _plausible(values: Any) -> Any:
+def _plausible(values: Array) -> Flags:
     return (values == np.floor(values)) & (values >= FIRST_YEAR) & (values <= LAST_YEAR)
 
 
-def _distinct(column: pd.Series) -> tuple[Any, list[Any]]:
+def _year_or_wrong(value: float, kind: str) -> tuple[float, str]:
+    return (value, kind) if _plausible(np.asarray(value)) else (np.nan, "wrong")
+
+
+def _distinct(column: pd.Series) -> tuple[LongIntegers, list[object]]:
     try:
         codes, raw = pd.factorize(column)
     except TypeError:  # a list, say, which is refused as no year
@@ -120,7 +123,7 @@ def _distinct(column: pd.Series) -> tuple[Any, list[Any]]:
     return codes, list(raw)
 
 
-def _read(cell: Any, missing: Collection[Code]) -> tuple[float, str]:
+def _read(cell: object, missing: Collection[Code]) -> tuple[float, str]:
     """Year and kind of a cell: ``year``, ``date``, ``zoned``, ``missing`` or ``wrong``."""
     if isinstance(cell, str):
         return _read_text(unicodedata.normalize("NFKC", cell).strip(), missing)
@@ -132,7 +135,7 @@ def _read(cell: Any, missing: Collection[Code]) -> tuple[float, str]:
         value = float(cell) if abs(cell) < 1e300 else np.inf  # type: ignore[operator]
         if np.isnan(value) or value in numeric_codes(missing):
             return np.nan, "missing"
-        return (value, "year") if _plausible(value) else (np.nan, "wrong")
+        return _year_or_wrong(value, "year")
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return np.nan, "missing"
     return np.nan, "wrong"
@@ -146,7 +149,7 @@ def _read_text(text: str, missing: Collection[Code]) -> tuple[float, str]:
         value = float(match[1]) if len(match[1]) < 20 else np.inf
         if value in numeric_codes(missing):
             return np.nan, "missing"
-        return (value, kind) if _plausible(value) else (np.nan, "wrong")
+        return _year_or_wrong(value, kind)
     for pattern in _DATES:
         if match := pattern.fullmatch(text):
             time = match["time"]
@@ -169,25 +172,24 @@ def _is_date(match: re.Match[str]) -> bool:
     return FIRST_YEAR <= year <= LAST_YEAR
 
 
-def _read_date(cell: Any) -> tuple[float, str]:
-    moment: Any = cell if isinstance(cell, datetime.date) else pd.Timestamp(cell)
+def _read_date(cell: datetime.date | np.datetime64) -> tuple[float, str]:
+    moment = cell if isinstance(cell, datetime.date) else pd.Timestamp(cell)
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         return np.nan, "wrong"
-    zoned = isinstance(moment, datetime.datetime) and moment.tzinfo is not None
-    if zoned and (moment.hour, moment.minute) != (0, 0):
+    if isinstance(moment, datetime.datetime) and moment.tzinfo and (moment.hour, moment.minute) != (0, 0):
         universal = moment.astimezone(datetime.UTC)
         if len({(universal + shift).year for shift in _UTC_RANGE}) > 1:
             return np.nan, "zoned"
     return float(moment.year), "date"
 
 
-def _shown(cell: Any) -> str:
+def _shown(cell: object) -> str:
     text = f"{cell:g}" if isinstance(cell, float) else str(cell)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _notes(
-    column: pd.Series, kinds: Any, years: Array, texts: Sequence[str], codes: Any, source: str
+    column: pd.Series, kinds: AnyArray, years: Array, texts: Sequence[str], codes: LongIntegers, source: str
 ) -> list[Note]:
     dates = np.flatnonzero(kinds == "date")
     if not len(dates):

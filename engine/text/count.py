@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ _MOST_CHARACTERS = 200_000_000  # of all passages
 
 @dataclass(frozen=True)
 class Counts:
-    """What was found in the documents.
+    """Counts of the instruments in the documents, and the passages behind them.
 
     Attributes
     ----------
@@ -44,8 +44,16 @@ class Counts:
     passages: pd.DataFrame
 
 
+class _Tokenizer(Protocol):
+    """The part of jieba's tokenizer that counting needs."""
+
+    def tokenize(self, unicode_sentence: str, *, HMM: bool) -> Iterable[tuple[str, int, int]]: ...
+
+
 @dataclass(frozen=True)
 class _Hit:
+    """A place of a term: whether it counts, the passage with its number, the first character's number in it."""
+
     term: str
     counted: bool
     sentence: int
@@ -68,12 +76,14 @@ def count_instruments(documents: Sequence[Document], dictionary: Dictionary) -> 
     """
     instruments, owner = dictionary.instruments, dictionary.of_term
     tokenizer, index = _tokenizer(tuple(sorted(owner))), TermIndex(owner)
-    found = {text: _found(text, tokenizer, index) for text in dict.fromkeys(doc.text for doc in documents)}
-    _refuse_floods(documents, found)
+    hits_of_text = {
+        text: _bounded_hits(text, tokenizer, index) for text in dict.fromkeys(doc.text for doc in documents)
+    }
+    _refuse_floods(documents, hits_of_text)
     counts, passages = [], []
     for document in documents:
         head = (document.file, document.city, document.year)
-        hits = found[document.text]
+        hits = hits_of_text[document.text]
         number = Counter(owner[hit.term].name for hit in hits if hit.counted)
         for hit in hits:
             instrument = owner[hit.term]
@@ -81,16 +91,17 @@ def count_instruments(documents: Sequence[Document], dictionary: Dictionary) -> 
             passages.append((*head, instrument.kind, instrument.name, hit.term, *place))
         for instrument in instruments:
             counts.append((*head, instrument.kind, instrument.name, number[instrument.name]))
-    what = [*_OF_DOCUMENT, "kind", "instrument"]
+    keys = [*_OF_DOCUMENT, "kind", "instrument"]
     return Counts(
-        counts=pd.DataFrame(counts, columns=[*what, "count"]),
+        counts=pd.DataFrame(counts, columns=[*keys, "count"]),
         passages=pd.DataFrame(
-            passages, columns=[*what, "term", "counted", "sentence", "position", "passage"]
+            passages, columns=[*keys, "term", "counted", "sentence", "position", "passage"]
         ),
     )
 
 
-def _found(text: str, tokenizer: Any, index: TermIndex) -> list[_Hit]:
+def _bounded_hits(text: str, tokenizer: _Tokenizer, index: TermIndex) -> list[_Hit]:
+    """Hits of a text, until their passages exceed the limit, which `_refuse_floods` then reports."""
     hits, size = [], 0
     for hit in _hits(text, tokenizer, index):
         hits.append(hit)
@@ -100,9 +111,12 @@ def _found(text: str, tokenizer: Any, index: TermIndex) -> list[_Hit]:
     return hits
 
 
-def _refuse_floods(documents: Sequence[Document], found: Mapping[str, Sequence[_Hit]]) -> None:
-    """Passages are written once for every term in them: text that is nothing but terms would fill the disk."""
-    sizes = {text: sum(len(hit.passage) for hit in hits) for text, hits in found.items()}
+def _refuse_floods(documents: Sequence[Document], hits_of_text: Mapping[str, Sequence[_Hit]]) -> None:
+    """Raises InputError beyond the limit of passages.
+
+    A passage is written once for every term in it, so that text of nothing but terms would fill the disk.
+    """
+    sizes = {text: sum(len(hit.passage) for hit in hits) for text, hits in hits_of_text.items()}
     if sum(sizes[document.text] for document in documents) > _MOST_CHARACTERS:
         largest = max(documents, key=lambda document: sizes[document.text])
         raise InputError(
@@ -113,30 +127,30 @@ def _refuse_floods(documents: Sequence[Document], found: Mapping[str, Sequence[_
         )
 
 
-def _hits(text: str, tokenizer: Any, index: TermIndex) -> Iterator[_Hit]:
+def _hits(text: str, tokenizer: _Tokenizer, index: TermIndex) -> Iterator[_Hit]:
     """Places of terms in a text, in its order."""
-    number, seen = 0, dict[str, list[tuple[int, str, bool]]]()
+    number, terms_of_passage = 0, dict[str, list[tuple[int, str, bool]]]()
     for match in _SENTENCE.finditer(text):
         for passage in _pieces(match[0].strip()):
             number += 1
-            if passage not in seen:  # forms repeat their sentences
-                seen[passage] = _places(passage, tokenizer, index)
-            for start, term, counted in seen[passage]:
+            if passage not in terms_of_passage:  # forms repeat their sentences
+                terms_of_passage[passage] = _places(passage, tokenizer, index)
+            for start, term, counted in terms_of_passage[passage]:
                 yield _Hit(term, counted, number, start + 1, passage)
 
 
-def _places(passage: str, tokenizer: Any, index: TermIndex) -> list[tuple[int, str, bool]]:
+def _places(passage: str, tokenizer: _Tokenizer, index: TermIndex) -> list[tuple[int, str, bool]]:
     """Start, term and whether it counts, in order."""
-    anywhere = list(index.places(passage))
-    if not anywhere:  # most sentences: segmentation is what takes time
+    occurrences = list(index.places(passage))
+    if not occurrences:  # most sentences: segmentation is what takes time
         return []
     words = tokenizer.tokenize(passage, HMM=False)
     places = [(start, word, True) for word, start, _ in words if word in index]
-    taken = {start + offset for start, term, _ in places for offset in range(len(term))}
+    counted_characters = {start + offset for start, term, _ in places for offset in range(len(term))}
     places += [
         (start, term, False)
-        for start, term in anywhere
-        if not taken.issuperset(range(start, start + len(term)))
+        for start, term in occurrences
+        if not counted_characters.issuperset(range(start, start + len(term)))
     ]
     return sorted(places)
 
@@ -152,7 +166,7 @@ def _pieces(sentence: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=2)
-def _tokenizer(terms: tuple[str, ...]) -> Any:
+def _tokenizer(terms: tuple[str, ...]) -> _Tokenizer:
     """jieba with its own words and the terms, each of which stays one word.
 
     Its compounds that contain a term (试点工作) are taken out, so that they fall into their parts. Short terms

@@ -1,4 +1,4 @@
-"""Which words speak of which policy instrument: a table users can edit."""
+"""The dictionary of policy instruments and the terms that speak of them: a table users can edit."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def read_dictionary(path: Path = DEFAULT) -> Dictionary:
     instruments: dict[str, Instrument] = {}
     owners: dict[str, str] = {}
     for position, *row in table.itertuples(name=None):
-        where = f"{path}: row {position + cells.FIRST_ROW}"
-        instrument = _instrument(row, where)
+        place = f"{path}: row {position + cells.FIRST_ROW}"
+        instrument = _instrument(row, place)
         if instrument.name in instruments:
             raise InputError(
                 f"instrument '{instrument.name}' is given twice",
-                where=where,
+                where=place,
                 remedy="put its terms in one row",
             )
         instruments[instrument.name] = instrument
@@ -72,7 +72,7 @@ def read_dictionary(path: Path = DEFAULT) -> Dictionary:
             if term in owners:
                 raise InputError(
                     f"the term '{term}' is given twice, for {owners[term]} and for {instrument.name}",
-                    where=where,
+                    where=place,
                     remedy="leave it with one instrument: a passage counts once",
                 )
             owners[term] = instrument.name
@@ -82,22 +82,22 @@ def read_dictionary(path: Path = DEFAULT) -> Dictionary:
     return Dictionary(tuple(instruments.values()))
 
 
-def _instrument(row: list[object], where: str) -> Instrument:
+def _instrument(row: list[object], place: str) -> Instrument:
     """One row, checked by itself."""
     texts = ("" if pd.isna(cell) else str(cell).strip() for cell in row)  # type: ignore[call-overload]
     kind, name, terms = map(without_apostrophe, texts)  # a dictionary that policy-text wrote has them
     if kind not in KINDS:
-        raise InputError(f"unknown kind '{kind}'", where=where, remedy=f"a kind is {', '.join(KINDS)}")
+        raise InputError(f"unknown kind '{kind}'", where=place, remedy=f"a kind is {', '.join(KINDS)}")
     if not name:
-        raise InputError("the instrument has no name", where=where, remedy="fill the cell 'instrument'")
+        raise InputError("the instrument has no name", where=place, remedy="fill the cell 'instrument'")
     words = tuple(word for word in (clean(part) for part in _SEPARATOR.split(terms)) if word)
     if not words:
-        raise InputError(f"instrument '{name}' has no terms", where=where, remedy="fill the cell 'terms'")
+        raise InputError(f"instrument '{name}' has no terms", where=place, remedy="fill the cell 'terms'")
     for word in words:
         if not _TERM.fullmatch(word):
             raise InputError(
                 f"'{word}' cannot be a term of {name}",
-                where=where,
+                where=place,
                 remedy="a term has two characters or more, no blanks and no punctuation; "
                 "terms are separated by ;",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from xml.etree import ElementTree
 
 from engine.errors import InputError
@@ -61,7 +61,7 @@ class _Collector:
         self._open: list[bool] = []
         self._left_out = 0
 
-    def start(self, tag: str, _: Any) -> None:
+    def start(self, tag: str, _: object) -> None:
         name = tag.rpartition("}")[2]
         self.n_elements += 1
         self._open.append(name == "t")

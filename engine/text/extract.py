@@ -63,12 +63,12 @@ def extract(path: Path) -> tuple[str, list[Note]]:
 
 
 def _check_size(path: Path, ending: str) -> None:
-    size, most = path.stat().st_size, _MOST_BYTES[ending]
+    size, max_bytes = path.stat().st_size, _MOST_BYTES[ending]
     if size == 0:
         raise InputError("the file is empty", where=str(path), remedy="replace it or take it off the list")
-    if size > most:
+    if size > max_bytes:
         raise InputError(
-            f"the file has {size:,} bytes; a {ending} file may have {most:,}",
+            f"the file has {size:,} bytes; a {ending} file may have {max_bytes:,}",
             where=str(path),
             remedy="save its text alone as .txt, or divide it",
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -76,32 +76,25 @@ def policy_indices(
     _refuse_strangers(counts["city"], ordered, "the documents", "the cities of the sample")
     instruments = counts[["kind", "instrument"]].drop_duplicates().reset_index(drop=True)
     stock, in_force = _stock(counts, instruments, ordered, span)
-    inside = in_force if pool == "pilots" else np.ones_like(in_force)
-    if inside.sum() < 2:
-        raise InputError(
-            f"{inside.sum()} of {inside.size} city-years have a document in force: weights need two",
-            where="policy-text",
-            remedy="add documents, or compute weights over all city-years of a panel",
-        )
+    pooled = _pooled_city_years(in_force, pool)
     columns: dict[str, Array] = {}
     weights = np.zeros(len(instruments))
     notes = _late(counts, span[-1])
     for kind in KINDS:
         members = np.flatnonzero(instruments["kind"] == kind)
-        pooled = stock[inside][:, members]
-        varies = members[np.ptp(pooled, axis=0) > 0]
+        varies = members[np.ptp(stock[pooled][:, members], axis=0) > 0]
         columns[kind] = np.zeros(in_force.shape)
         if len(varies):
             names = list(instruments["instrument"][varies])
-            values = np.where(inside[:, :, None], stock[:, :, varies], np.nan)
-            result = entropy_index(values, negative=[False] * len(varies), names=names)
-            weights[varies] = result.weights
-            columns[kind] = np.where(inside, result.index, 0.0)
+            values = np.where(pooled[:, :, None], stock[:, :, varies], np.nan)
+            entropy = entropy_index(values, negative=[False] * len(varies), names=names)
+            weights[varies] = entropy.weights
+            columns[kind] = np.where(pooled, entropy.index, 0.0)
         else:
-            notes.append(Note.of("instruments_equal", kind=kind, count=int(inside.sum())))
+            notes.append(Note.of("instruments_equal", kind=kind, count=int(pooled.sum())))
         flat = [str(instruments["instrument"][k]) for k in members if k not in varies]
         if flat and len(varies):
-            count = int(inside.sum())
+            count = int(pooled.sum())
             notes.append(Note.of("instruments_without_weight", kind=kind, instruments=flat, count=count))
     total = counts.groupby(["kind", "instrument"], sort=False)["count"].sum().to_numpy()
     return PolicyIndices(
@@ -140,10 +133,10 @@ def merge_into(
         indices, or goes on after their last year, when documents still count.
     """
     keys = panel_keys(panel, source="panel", city=city, year=year)
-    taken = [name for name in PANEL_COLUMNS if name in panel]
-    if taken:
+    duplicates = [name for name in PANEL_COLUMNS if name in panel]
+    if duplicates:
         raise InputError(
-            f"the panel already has a column '{taken[0]}'", where="panel", remedy="rename or drop it"
+            f"the panel already has a column '{duplicates[0]}'", where="panel", remedy="rename or drop it"
         )
     _refuse_strangers(indices["city"], keys["city"], "the indices", "the panel")
     last = int(indices["year"].max())
@@ -153,11 +146,11 @@ def merge_into(
             where="panel",
             remedy="compute the indices for the years of the panel: policy-text --panel",
         )
-    found = keys.merge(indices, how="left", on=["city", "year"], validate="many_to_one")[list(KINDS)].fillna(
-        0.0
-    )
+    row_indices = keys.merge(indices, how="left", on=["city", "year"], validate="many_to_one")[
+        list(KINDS)
+    ].fillna(0.0)
     return panel.assign(
-        **{name: found[kind].to_numpy() for name, kind in zip(PANEL_COLUMNS, KINDS, strict=True)}
+        **{name: row_indices[kind].to_numpy() for name, kind in zip(PANEL_COLUMNS, KINDS, strict=True)}
     )
 
 
@@ -172,8 +165,20 @@ def panel_keys(panel: pd.DataFrame, *, source: str, city: str = "city", year: st
     if (codes < 0).any():
         row = panel.index[int(np.argmax(codes < 0))] + cells.FIRST_ROW
         raise InputError(f"'{city}' is empty", where=f"{source}: row {row}", remedy="fill the cell")
-    given = cells.years(panel[year], source=source)
-    return pd.DataFrame({"city": np.array(names, dtype=object)[codes], "year": given})
+    years = cells.years(panel[year], source=source)
+    return pd.DataFrame({"city": np.array(names, dtype=object)[codes], "year": years})
+
+
+def _pooled_city_years(in_force: Flags, pool: Pool) -> Flags:
+    """Mask ``[n_cities, n_years]`` of the city-years over which weights are computed."""
+    pooled = in_force if pool == "pilots" else np.ones_like(in_force)
+    if pooled.sum() < 2:
+        raise InputError(
+            f"{pooled.sum()} of {pooled.size} city-years have a document in force: weights need two",
+            where="policy-text",
+            remedy="add documents, or compute weights over all city-years of a panel",
+        )
+    return pooled
 
 
 def _stock(
@@ -199,12 +204,12 @@ def _late(counts: pd.DataFrame, last: int) -> list[Note]:
     return [Note.of("documents_too_late", count=len(files), last=int(last), files=shown)] if files else []
 
 
-def _refuse_strangers(cities: pd.Series, known: Any, whose: str, where: str) -> None:
-    strangers = sorted(set(cities) - set(known))
+def _refuse_strangers(cities: pd.Series, sample_cities: Iterable[str], source: str, sample: str) -> None:
+    strangers = sorted(set(cities) - set(sample_cities))
     if strangers:
         more = f", ... ({len(strangers)} in all)" if len(strangers) > _SHOWN else ""
         raise InputError(
-            f"{whose} have cities that are not in {where}: {', '.join(strangers[:_SHOWN])}{more}",
+            f"{source} have cities that are not in {sample}: {', '.join(strangers[:_SHOWN])}{more}",
             where="policy-text",
             remedy="write city names alike in both, or take them out",
         )

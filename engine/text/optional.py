@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from engine.errors import InputError
 
 
-def library(name: str) -> Any:
+def library(name: str) -> ModuleType:
     """The module of an optional library; raises InputError, saying how to install it, where it is absent."""
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # jieba's use of pkg_resources and of old escapes is not our user's matter
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # jieba uses pkg_resources and old escapes, which no user can mend
             return import_module(name)
     except ImportError:
         raise InputError(

@@ -8,11 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 from engine.notes import Note
 from engine.text.optional import library
+
+if TYPE_CHECKING:
+    from pypdf import PdfReader
 
 _PAGE_NUMBER = re.compile(r"[\s—–\-·]*(第?\s*\d{1,4}\s*页?)[\s—–\-·]*")
 _LONGEST_PAGE_NUMBER = 40  # characters with its dashes and blanks
@@ -55,7 +58,7 @@ def read_pdf(path: Path) -> tuple[str, list[Note]]:
     return "\n".join(lines), notes
 
 
-def _pages(reader: Any, path: Path) -> Iterator[str]:
+def _pages(reader: PdfReader, path: Path) -> Iterator[str]:
     """Text of every page, as far as the limits allow."""
     for number, page in enumerate(reader.pages, start=1):
         if number > _MOST_PAGES:
@@ -74,18 +77,18 @@ def _pages(reader: Any, path: Path) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Complaints of pypdf about a file go to nobody: the error, if there is one, names it."""
-    logger, nobody = logging.getLogger("pypdf"), logging.NullHandler()
-    before = logger.propagate
-    logger.addHandler(nobody)
+    """Silence pypdf's complaints about a file: the error, if there is one, names it."""
+    logger, null_handler = logging.getLogger("pypdf"), logging.NullHandler()
+    propagate = logger.propagate
+    logger.addHandler(null_handler)
     logger.propagate = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.propagate = before
-        logger.removeHandler(nobody)
+        logger.propagate = propagate
+        logger.removeHandler(null_handler)
 
 
 def _without_page_number(page: str) -> list[str]:

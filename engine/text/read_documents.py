@@ -1,4 +1,4 @@
-"""A folder of policy documents, and ``documents.csv``, which says whose they are."""
+"""A folder of policy documents, and ``documents.csv``, which gives the city and year of each."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def read_documents(folder: Path) -> tuple[tuple[Document, ...], tuple[Note, ...]
     table = _list(folder)
     texts, notes, size = {}, list[Note](), 0
     for file in dict.fromkeys(table["file"]):
-        texts[file], more = extract(folder / file)
-        notes += more
+        texts[file], file_notes = extract(folder / file)
+        notes += file_notes
         size += len(texts[file])
         if size > MOST_CHARACTERS:
             raise InputError(
@@ -117,9 +117,9 @@ def _texts(column: pd.Series) -> list[str]:
 
 
 def _refuse_rows_twice(table: pd.DataFrame, path: Path) -> None:
-    twice = table.duplicated(["file", "city"])
-    if twice.any():
-        row = table.index[twice][0]
+    duplicated = table.duplicated(["file", "city"])
+    if duplicated.any():
+        row = table.index[duplicated][0]
         file, city = table.loc[row, ["file", "city"]].tolist()
         raise InputError(
             f"'{file}' of {city} is listed twice",
@@ -128,14 +128,14 @@ def _refuse_rows_twice(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _refuse_misfit(listed: set[str], folder: Path) -> None:
-    """The list and the folder name the same files."""
-    found = {
+def _refuse_misfit(files: set[str], folder: Path) -> None:
+    """Raises InputError unless the list, which names these files, and the folder have the same."""
+    present = {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(_LEFT_ALONE)
     } - {LIST}
-    missing, unlisted = sorted(listed - found), sorted(found - listed)
+    missing, unlisted = sorted(files - present), sorted(present - files)
     if missing:
         near = difflib.get_close_matches(missing[0], unlisted, n=1)
         raise InputError(
@@ -154,15 +154,15 @@ def _refuse_misfit(listed: set[str], folder: Path) -> None:
 def _refuse_copies(documents: tuple[Document, ...], path: Path) -> None:
     first: dict[tuple[str, str], str] = {}
     for document in documents:
-        other = first.setdefault((document.city, document.text), document.file)
-        if other != document.file:
+        file = first.setdefault((document.city, document.text), document.file)
+        if file != document.file:
             raise InputError(
-                f"'{other}' and '{document.file}' of {document.city} have the same text",
+                f"'{file}' and '{document.file}' of {document.city} have the same text",
                 where=str(path),
                 remedy="keep one: a document counts once a city",
             )
 
 
 def _some(names: list[str]) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    tail = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + tail

@@ -19,7 +19,7 @@ class TermIndex:
         lengths: dict[str, set[int]] = {}
         for term in self._terms:
             lengths.setdefault(term[:_HEAD], set()).add(len(term))
-        self._lengths = {head: sorted(found, reverse=True) for head, found in lengths.items()}
+        self._lengths = {head: sorted(head_lengths, reverse=True) for head, head_lengths in lengths.items()}
 
     def __contains__(self, word: str) -> bool:
         return word in self._terms

@@ -29,7 +29,7 @@ from bench_table1 import CONTROLS, JOB
 from paired import pair
 
 from engine.infer.draws import multipliers, resampled_counts
-from engine.infer.permutation import Permutation, assignments, merge_draws, permutation_draws
+from engine.infer.permutation import Permutation, drawn_classes, merge_draws, permutation_draws
 from engine.infer.scores import wild_statistics
 from engine.infer.weighted import weighted_fit
 from engine.pipeline import check
@@ -61,8 +61,8 @@ class World:
         self.frame, self.force = self._frame()
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
+        from engine.pairs.centre import standardise
         from engine.pairs.kernels import synchronization
-        from engine.pairs.map_reduce import standardise
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)
@@ -124,7 +124,7 @@ def main() -> None:
         signs = multipliers(7, np.arange(9999, dtype=np.int32), 254, "rademacher")
         wild_statistics(normal, regressors, len(regressors) - 1, signs)
 
-    drawn = assignments(world.full, np.arange(PEER_DRAWS, dtype=np.int32))
+    drawn = drawn_classes(world.full, np.arange(PEER_DRAWS, dtype=np.int32))
     counts = resampled_counts(7, np.arange(PEER_DRAWS, dtype=np.int32), 254).astype(int)
     observed = world.prepared.design.classes
     paths, never = world.prepared.terms[0].table[..., 0], world.prepared.design.n_classes - 1
@@ -173,18 +173,18 @@ def main() -> None:
 
 def treated_sums(setting: Permutation) -> float:
     """Flops a draw of the sums over pairs of two treated cities in the base screen: one addition a statistic."""
-    given = setting.given
-    never = given.n_classes - 1
-    both = (given.classes[given.pairs.i[: given.base]] < never) & (
-        given.classes[given.pairs.j[: given.base]] < never
+    sample = setting.sample
+    never = sample.n_classes - 1
+    both = (sample.classes[sample.pairs.i[: sample.n_base]] < never) & (
+        sample.classes[sample.pairs.j[: sample.n_base]] < never
     )
-    return float(both.sum()) * given.pairs.layout.size
+    return float(both.sum()) * sample.pairs.layout.size
 
 
 def studentised(setting: Permutation) -> float:
     """Flops a draw with influences of every screened pair beside them, as methods 6.8 counts: 2 F P a target."""
     targets = 1 if setting.cells[0].observed is None else 2
-    return treated_sums(setting) + 2.0 * targets * setting.given.pairs.layout.size * setting.given.base
+    return treated_sums(setting) + 2.0 * targets * setting.sample.pairs.layout.size * setting.sample.n_base
 
 
 def node_size(world: World) -> int:

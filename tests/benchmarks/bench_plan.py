@@ -91,8 +91,8 @@ def measured() -> Costs:
     rows = design.n_years + design.n_columns + 1
     cells = CellBlock(prepared.terms[0].table, rng.normal(size=(rows, 6)), rng.normal(size=(rows, 36)))
     setting = permutation_setting(prepared, [result], PermutationTest(reps=BLOCK, seed=7))
-    pairs = setting.given.pairs
-    read = replace(setting, given=replace(setting.given, pairs=replace(pairs, kept=False)))
+    pairs = setting.sample.pairs
+    read = replace(setting, sample=replace(setting.sample, pairs=replace(pairs, kept=False)))
     block, few = np.arange(BLOCK, dtype=np.int32), np.arange(8, dtype=np.int32)
     types = weighted_setting(prepared)
     cell = tested_of(prepared, result, None)

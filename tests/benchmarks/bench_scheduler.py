@@ -27,10 +27,10 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from engine.infer.permutation import Draws, merge_draws
-from engine.pairs.design import PanelDesign
-from engine.pairs.gravity import Between, Gravity, PairSample, merge_forces
+from engine.pairs.gravity import Between, GravityModel, PairSample, merge_forces
 from engine.pairs.map_reduce import MomentPass, ScoreSums, merge_moments, merge_scores
 from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.panel_design import PanelDesign
 from engine.pairs.tiles import most_groups
 from engine.runtime.codec import nbytes
 from engine.runtime.execute import Machine
@@ -98,7 +98,7 @@ def main() -> None:
     classes = rng.choice(CLASSES, n, p=[0.004, 0.047, 0.083, 0.083, 0.783]).astype(np.int32)
     treated = np.arange(CLASSES) < CLASSES - 1
     place = rng.normal(size=(n, 3))
-    gravity = Gravity(rng.normal(size=n), place / np.linalg.norm(place, axis=1, keepdims=True), 0.0)
+    gravity = GravityModel(rng.normal(size=n), place / np.linalg.norm(place, axis=1, keepdims=True), 0.0)
     sample = PairSample(classes, ~(treated[:, None] & treated), gravity)
     design = PanelDesign(
         sample=sample,

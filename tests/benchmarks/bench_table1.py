@@ -34,8 +34,8 @@ def pair_frame(overrides: Sequence[str] = (), controls: Sequence[str] = CONTROLS
     import jax
     import jax.numpy as jnp
 
+    from engine.pairs.centre import standardise
     from engine.pairs.kernels import synchronization
-    from engine.pairs.map_reduce import standardise
 
     _, (prepared,) = check(JOB, overrides=overrides)
     design = prepared.design

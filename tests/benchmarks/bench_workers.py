@@ -97,7 +97,7 @@ def main() -> None:
     wall = statistics.median(one[0] / (2 * two[0]) for one, two in rounds)
     cpu = statistics.median(one[1] / (2 * two[1]) for one, two in rounds)
     print(
-        f"{options.draws:,} permutations of {setting.given.pairs.n_pairs:,} pairs in {len(tasks)} tasks; draws "
+        f"{options.draws:,} permutations of {setting.sample.pairs.n_pairs:,} pairs in {len(tasks)} tasks; draws "
         f"{'equal to the bit' if same else 'DIFFER'}\n"
         f"  one worker {min(r[0][0] for r in rounds):.2f} s (CPU {min(r[0][1] for r in rounds):.2f}), two "
         f"{min(r[1][0] for r in rounds):.2f} s (CPU of the busier {min(r[1][1] for r in rounds):.2f}); cold "

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from engine.cities.fill import Deflation, Filling
+from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.errors import InputError
 
@@ -24,7 +25,8 @@ def table(**changes: Any) -> pd.DataFrame:
 
 
 def ready(frame: pd.DataFrame, *names: str, **options: Any) -> object:
-    return prepare(frame, source="panel.csv", required=dict.fromkeys(names, "outcome"), **options)
+    request = PanelRequest(required=dict.fromkeys(names, "outcome"), **options)
+    return prepare(frame, request, source="panel.csv")
 
 
 def changed(row: int, column: str, value: object) -> pd.DataFrame:

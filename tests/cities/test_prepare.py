@@ -16,6 +16,7 @@ from sentences import english
 
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
+from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
@@ -37,7 +38,8 @@ def grid(frame: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def ready(frame: pd.DataFrame, *names: str, **options: Any) -> tuple[CityPanel, Validation]:
-    return prepare(frame, source="panel.csv", required=dict.fromkeys(names, "outcome"), **options)
+    request = PanelRequest(required=dict.fromkeys(names, "outcome"), **options)
+    return prepare(frame, request, source="panel.csv")
 
 
 def values_of(frame: pd.DataFrame, name: str, **options: Any) -> np.ndarray:
@@ -314,12 +316,12 @@ def test_a_city_that_leaves_needs_no_coordinates() -> None:
 
 def test_labels() -> None:
     region = [" 东 ", "东", None, "东", "东"] + ["西"] * 10 + [None] * 4 + ["西"]
-    assert ready(table(region=region), "x", labels=["region"])[0].labels == {
+    assert ready(table(region=region), "x", labels={"region": "model.fixed_effects"})[0].labels == {
         "region": ("东", "西", "西", "西")
     }
     region[3] = "西"
     with pytest.raises(InputError, match=r"row 5: 'region' must be constant .* A has both '西' and '东'"):
-        ready(table(region=region), "x", labels=["region"])
+        ready(table(region=region), "x", labels={"region": "model.fixed_effects"})
 
 
 # -- the real thing ----------------------------------------------------------------------------------------
@@ -329,9 +331,10 @@ def test_labels() -> None:
 @pytest.mark.skipif(not REAL.exists(), reason="the real Chinese city panel is not beside the project")
 def test_real_panel() -> None:
     frame = read_table(REAL)
-    panel, validation = prepare(
-        frame, source=REAL.name, required={"gdp": "outcome"}, labels=["province"], years=(2010, 2019)
+    request = PanelRequest(
+        required={"gdp": "outcome"}, labels={"province": "inference.jackknife.by"}, years=(2010, 2019)
     )
+    panel, validation = prepare(frame, request, source=REAL.name)
     assert panel.n_units == 287  # complete series of GDP, by the README of the data
     sample = frame[frame["year"].between(2010, 2019) & frame["city"].isin(panel.units)]
     np.testing.assert_array_equal(panel.values["gdp"], grid(sample, "gdp"))

@@ -12,6 +12,7 @@ from sentences import english
 from engine.cities import panel_grid as grid
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
+from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
@@ -43,7 +44,8 @@ def cells(name: str, changes: dict[int, Any]) -> pd.DataFrame:
 def ready(frame: pd.DataFrame, *names: str, **options: Any) -> tuple[CityPanel, Validation]:
     adoption = ["pilot"] if "pilot" in names else []
     options = {"static": adoption, "optional": adoption, "year_columns": adoption, **options}
-    return prepare(frame, source="p.csv", required=dict.fromkeys(names, "outcome"), **options)
+    request = PanelRequest(required=dict.fromkeys(names, "outcome"), **options)
+    return prepare(frame, request, source="p.csv")
 
 
 def refused(frame: pd.DataFrame, *names: str, **options: Any) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sentences import english
 
 from engine.cities.panel import CityPanel
-from engine.cities.validation import DroppedCity, Validation, validate, year_ranges
+from engine.cities.validation import ColumnOrigin, DroppedCity, Preparation, Validation, validate, year_ranges
 from engine.notes import Note
 from engine.report.language.wording import ENGLISH
 
@@ -25,19 +25,12 @@ def noise(seed: int = 0) -> np.ndarray:
 
 def looked_over(filled: dict[str, np.ndarray] | None = None, **values: np.ndarray) -> Validation:
     panel = CityPanel(UNITS, YEARS, values, filled=filled or {})
-    return report(panel, static=[name for name in values if name in ("latitude", "longitude", "pilot_year")])
+    return report(panel, static=tuple({"latitude", "longitude", "pilot_year"} & values.keys()))
 
 
 def report(panel: CityPanel, **more: Any) -> Validation:
-    return validate(
-        panel,
-        source="panel.csv",
-        n_cities_read=7,
-        texts={name: f"raw_{name}" for name in panel.values},
-        missing_shares=dict.fromkeys(panel.values, 0.25),
-        n_marked=dict.fromkeys(panel.values, 3),
-        **more,
-    )
+    origins = {name: ColumnOrigin(f"raw_{name}", 0.25, 3) for name in panel.values}
+    return validate(panel, Preparation(source="panel.csv", n_cities_read=7, origins=origins, **more))
 
 
 def test_statistics_of_a_column() -> None:

@@ -22,8 +22,16 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from engine.errors import InputError
-from engine.estimate.absorb import Absorbed, Effect, absorb, nested_in, prepare
-from engine.estimate.absorb.collinear import Collinear, find_collinear, refuse_collinear
+from engine.estimate.absorb import (
+    Absorbed,
+    Collinear,
+    Effect,
+    absorb,
+    find_collinear,
+    nested_in,
+    prepare,
+    refuse_collinear,
+)
 
 # -- levels ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from strategies import Dyads, compiled, dummies, dyads, long_rows, residualised,
 from engine.errors import InputError
 from engine.estimate.fit import Fit, Stage, fit, stage
 from engine.estimate.normal import normal_equations
-from engine.pairs.design import TableDesign
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, merge_moments, score_sums
+from engine.pairs.table_design import TableDesign
 
 NAMES = ("x", "w")
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # least squares on some 30 dummies keeps eleven digits

@@ -12,9 +12,9 @@ import draw_worlds as worlds
 import jax
 import numpy as np
 
-from engine.infer import permutation
+from engine.infer import permuted_influences
 from engine.infer.devices import across_devices, on_all_devices
-from engine.infer.permutation import assignments, permutation_draws
+from engine.infer.permutation import drawn_classes, permutation_draws
 from engine.stages.inference.permutation_draws import permutation_setting
 
 BLOCKS = (np.arange(24, dtype=np.int32), np.arange(24, 31, dtype=np.int32))
@@ -52,7 +52,7 @@ def draws() -> dict[str, np.ndarray[Any, Any]]:
         setting = permutation_setting(done.prepared, done.results, wanted)
         for number, block in enumerate(BLOCKS):
             own, key = permutation_draws(setting, block), f"{name}, block {number}, "
-            found[key + "classes"] = assignments(setting, block)
+            found[key + "classes"] = drawn_classes(setting, block)
             found |= {key + "estimate": own.estimate[0], key + "statistic": own.statistic[0]}
             found[key + "inversion"] = own.inversion[0]
     return found
@@ -79,7 +79,7 @@ def test_devices_share_the_draws_and_change_none(tmp_path: Path) -> None:
 
 def spied() -> dict[str, np.ndarray[Any, Any]]:
     """`draws`, the devices that share each sum of the kernel, and how often its programs make devices talk."""
-    kernel, seen, messages = permutation._add_influences, set(), 0
+    kernel, seen, messages = permuted_influences.add_influences, set(), 0
     split: dict[int, list[int]] = {24: [], 7: []}
 
     def watched(*arguments: Any, **kinds: Any) -> Any:
@@ -96,7 +96,7 @@ def spied() -> dict[str, np.ndarray[Any, Any]]:
             split[part.shape[-1]].append(shards)
         return out
 
-    permutation._add_influences = watched
+    permuted_influences.add_influences = watched
     found = draws()
     return {
         **found,

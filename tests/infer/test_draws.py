@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from engine.infer.draws import _threefry, multipliers, permuted_classes, resampled_counts, words
+from engine.infer.draws import _threefry, multipliers, permuted_classes, random_bits, resampled_counts
 
 RARE = 1e-4
 """Seeds are fixed, so a test either passes always or never; a fair generator fails one seed in ten thousand."""
@@ -62,13 +62,13 @@ def threefry_by_hand(key: tuple[int, int], counter: tuple[int, int]) -> int:
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**31 - 1))
 def test_words_are_threefry_of_seed_replicate_and_unit(seed: int, replicate: int) -> None:
-    found = words(seed, np.array([replicate], dtype=np.int32), 4)[0]
+    found = random_bits(seed, np.array([replicate], dtype=np.int32), 4)[0]
     key = (seed & 0xFFFFFFFF, seed >> 32)
     assert found.tolist() == [threefry_by_hand(key, (replicate, unit)) for unit in range(4)]
 
 
 MAKERS = {
-    "words": lambda r: words(5, r, 9),
+    "random bits": lambda r: random_bits(5, r, 9),
     "classes": lambda r: permuted_classes(5, r, CLASSES),
     "strata": lambda r: permuted_classes(5, r, CLASSES, STRATA),
     "counts": lambda r: resampled_counts(5, r, 9),
@@ -90,7 +90,9 @@ def test_a_draw_does_not_know_its_block(maker: str) -> None:
 
 
 def test_units_draw_the_same_word_in_panels_of_any_size() -> None:
-    np.testing.assert_array_equal(words(3, replicates(5), 40)[:, :12], words(3, replicates(5), 12))
+    np.testing.assert_array_equal(
+        random_bits(3, replicates(5), 40)[:, :12], random_bits(3, replicates(5), 12)
+    )
 
 
 # -- permutations ------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def test_counts_are_multinomial() -> None:
 
 def test_counts_by_hand() -> None:
     """A unit's word picks the city at that share of the way through them."""
-    picks = [int(word >> 32) * 9 >> 32 for word in words(4, replicates(1), 9)[0].tolist()]
+    picks = [int(word >> 32) * 9 >> 32 for word in random_bits(4, replicates(1), 9)[0].tolist()]
     np.testing.assert_array_equal(resampled_counts(4, replicates(1), 9)[0], np.bincount(picks, minlength=9))
 
 

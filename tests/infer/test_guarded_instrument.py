@@ -14,7 +14,7 @@ from sentences import english
 from test_variance import fit_of, sums
 
 from engine.estimate.fit import Fit
-from engine.infer.variance import covariances
+from engine.infer.errors import covariances
 from engine.stages.instrument import strengths
 
 PAIRS = list(combinations(range(6), 2))

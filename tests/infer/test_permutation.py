@@ -17,7 +17,7 @@ from tolerances import BRUTE
 
 from engine.infer import permutation
 from engine.infer import permuted_sums as cubes
-from engine.infer.permutation import OBSERVED, Draws, Permutation, assignments, permutation_draws
+from engine.infer.permutation import OBSERVED, Draws, Permutation, drawn_classes, permutation_draws
 from engine.pairs import features
 from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
@@ -100,7 +100,7 @@ def oracle_draws(
         forces = everything.force[list(mine.itertuples(index=False, name=None))]
         options["threshold"] = oracle.lower_middle(forces.to_numpy())
     found = []
-    for classes in assignments(setting, DRAWS):
+    for classes in drawn_classes(setting, DRAWS):
         long, terms = oracle.relabelled(everything, done.adopted(classes), **options)
         found.append(
             oracle.studentised(long, ["edu", "dense", *terms], case.get("test", {}).get("terms", terms))
@@ -129,7 +129,7 @@ def test_the_observed_assignment_gives_the_table(name: str) -> None:
     _, done, setting = world(name)
     draws, result = engine_draws(name), done.results[0]
     tested = list(setting.cells[0].tested)
-    np.testing.assert_array_equal(assignments(setting, DRAWS)[0], done.prepared.adoption.classes)
+    np.testing.assert_array_equal(drawn_classes(setting, DRAWS)[0], done.prepared.adoption.classes)
     error = result.dyadic.std_error[tested]
     np.testing.assert_allclose(
         draws.estimate[0][0], result.fit.estimate[tested], rtol=0, atol=BRUTE * error.min()
@@ -148,14 +148,14 @@ def test_most_tables_of_these_worlds_have_positive_covariances() -> None:
 def test_the_ties_cut_through_the_middle() -> None:
     """In the tied world the middle force is shared in most draws, and the strict screen leaves all of its pairs out."""
     _, done, setting = world("ties")
-    table = setting.given.pairs
+    table = setting.sample.pairs
     assert (np.diff(table.tie_start) == 0).sum() > len(table.i) / 2
     everything = worlds.oracle_grid(worlds.tied())
     kept = []
-    for classes in assignments(setting, DRAWS):
+    for classes in drawn_classes(setting, DRAWS):
         long, _ = oracle.relabelled(everything, done.adopted(classes))
         kept.append(long.groupby(oracle.PAIR).ngroups)
-    below = setting.given.n_ranked // 2
+    below = setting.sample.n_ranked // 2
     assert np.mean(np.array(kept) < below) > 0.5
 
 
@@ -185,7 +185,7 @@ def test_cells_of_a_sweep_share_draws_and_have_their_own_regressions() -> None:
     everything = worlds.oracle_grid(worlds.panel())
     for number, controls in enumerate([[], ["edu"], ["dense", "edu"]]):
         found = []
-        for classes in assignments(setting, DRAWS):
+        for classes in drawn_classes(setting, DRAWS):
             long, terms = oracle.relabelled(everything, done.adopted(classes))
             # One sample for all cells: rows must have every control, used or not.
             found.append(oracle.studentised(long, [*controls, *terms], terms))
@@ -235,12 +235,12 @@ def test_a_table_that_memory_does_not_hold_is_computed_again(
     assert wanted is not None
     monkeypatch.setattr(shared, "memory_of", lambda _: 1e4)
     setting = permutation_setting(done.prepared, done.results, wanted)
-    assert setting.given.pairs.features is None
-    assert kept.given.pairs.features is not None
-    n_pairs = len(kept.given.pairs.i)
+    assert setting.sample.pairs.features is None
+    assert kept.sample.pairs.features is not None
+    n_pairs = len(kept.sample.pairs.i)
     for length in (7, 64, n_pairs):
-        for tile in setting.given.pairs.tiles(n_pairs, length=length):
-            own = kept.given.pairs.features[tile.at : tile.at + length]
+        for tile in setting.sample.pairs.tiles(n_pairs, length=length):
+            own = kept.sample.pairs.features[tile.at : tile.at + length]
             # A logarithm's last bit depends on its place in a vector: some units of rounding of sums below 100.
             np.testing.assert_allclose(tile.features, own, rtol=1e-13, atol=1e-13)
     close(permutation_draws(setting, DRAWS), engine_draws(name))
@@ -254,7 +254,7 @@ def test_blocks_of_draws_fit_the_memory() -> None:
     assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
     assert all(size.bit_count() == 1 for size in sizes)
     recomputed = replace(
-        setting, given=replace(setting.given, pairs=replace(setting.given.pairs, kept=False))
+        setting, sample=replace(setting.sample, pairs=replace(setting.sample.pairs, kept=False))
     )
     assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
     assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)
@@ -284,12 +284,12 @@ def test_draws_without_variation_are_missing_and_say_so() -> None:
     replicates = np.arange(40, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
     remote = [done.units.index(f"city{k:02d}") for k in (3, 5, 7)]
-    lost = (assignments(setting, replicates)[:, remote] == 0).any(axis=1)
+    lost = (drawn_classes(setting, replicates)[:, remote] == 0).any(axis=1)
     assert 0 < lost.sum() < 20
     np.testing.assert_array_equal(np.isnan(draws.estimate[0][:, 0]), lost)
     np.testing.assert_array_equal(np.isnan(draws.statistic[0][:, 0]), lost)
     everything = worlds.oracle_grid(frame)
-    for row, classes in enumerate(assignments(setting, replicates)[:20]):
+    for row, classes in enumerate(drawn_classes(setting, replicates)[:20]):
         long, terms = oracle.relabelled(everything, done.adopted(classes))
         estimate, statistic, error = oracle.studentised(long, ["edu", "dense", *terms], terms)
         if lost[row]:
@@ -309,7 +309,7 @@ def test_a_year_that_some_draws_lose_altogether() -> None:
     replicates = np.arange(60, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
     everything, gone = worlds.oracle_grid(frame), 0
-    for row, classes in enumerate(assignments(setting, replicates)):
+    for row, classes in enumerate(drawn_classes(setting, replicates)):
         long, terms = oracle.relabelled(everything, done.adopted(classes))
         seen = long[np.isfinite(long["y"])]["year"].nunique()
         gone += seen < 8
@@ -337,7 +337,7 @@ def test_hypothesised_effects_are_refits_too(name: str) -> None:
     on_i, on_j = (every["year"] >= every[side].map(adopted) for side in oracle.PAIR)
     happened = (on_i | on_j if options["rule"] == "either" else on_i ^ on_j).astype(float)
     replaced = 0
-    for row, classes in list(enumerate(assignments(setting, DRAWS)))[:8]:
+    for row, classes in list(enumerate(drawn_classes(setting, DRAWS)))[:8]:
         slope, yy, yd, dd = draws.inversion[0][row]
         for effect in (0.0, -1.5, 0.4):
             moved = oracle.Grid(every.assign(y=every["y"] - effect * happened), everything.force)

@@ -11,7 +11,7 @@ import draw_worlds as worlds
 import numpy as np
 import pytest
 
-from engine.infer.pair_shuffle import Shuffles, shuffled_sums
+from engine.infer.pair_permutation import PairPermutation, pair_permutation_sums
 from engine.infer.permutation import permutation_draws
 from engine.pairs import features, kernels
 from engine.pairs.map_reduce import MomentPass, city_arrays
@@ -35,7 +35,7 @@ def settings_of(done: worlds.Pass) -> dict[str, tuple[Callable[..., Any], Any]]:
     groups = np.arange(len(done.units), dtype=np.int32)
     return {
         "permutation": (permutation_draws, permuted),
-        "shuffles": (shuffled_sums, Shuffles(permuted.given, 3, 8)),
+        "shuffles": (pair_permutation_sums, PairPermutation(permuted.sample, 3, 8)),
         "left out": (left_out, LeftOut(types, groups, (cell,))),
     }
 
@@ -113,10 +113,10 @@ def test_no_infinite_outcome_is_overlooked(gap: float, opposite: bool) -> None:
 def test_the_passes_of_a_setting_may_run_anywhere() -> None:
     done = worlds.first_pass(worlds.twins())
     wanted = PermutationTest(reps=20, seed=1)
-    here = permutation_setting(done.prepared, done.results, wanted).given.pairs
+    here = permutation_setting(done.prepared, done.results, wanted).sample.pairs
     there = permutation_setting(
         done.prepared, done.results, wanted, over=shared.over_pairs(Machine(threads=2))
-    ).given.pairs
+    ).sample.pairs
     assert (here.n_pairs, here.n_screened, here.layout, here.key) == (
         there.n_pairs, there.n_screened, there.layout, there.key,
     )  # fmt: skip

@@ -14,7 +14,8 @@ from scipy.stats import t as student
 from strategies import KINDS, dummies, pair_table, run_table, seeds
 
 from engine.estimate.fit import Fit
-from engine.infer.variance import Covariance, covariances, intervals
+from engine.infer.errors import Covariance, covariances
+from engine.infer.intervals import intervals
 from engine.notes import Note
 
 EXACT = {"rtol": 1e-11, "atol": 1e-13}  # differences of sums of some hundred products

@@ -17,9 +17,9 @@ from tolerances import BRUTE
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
-from engine.pairs.design import TableDesign
 from engine.pairs.features import pair_features
 from engine.pairs.process_cache import forget_all
+from engine.pairs.table_design import TableDesign
 from engine.stages.inference import pass_inputs as shared
 
 REPS = np.arange(20, dtype=np.int32)

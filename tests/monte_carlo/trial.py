@@ -12,14 +12,15 @@ from engine.estimate.fit import Fit, fit, stage
 from engine.estimate.many_samples import Tested
 from engine.estimate.normal import normal_equations
 from engine.infer.draws import resampled_counts
+from engine.infer.errors import Covariance, covariances
+from engine.infer.intervals import intervals
 from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_draws
-from engine.infer.permuted_sums import Assignments
+from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
-from engine.infer.variance import Covariance, covariances, intervals
 from engine.infer.weighted import sort_by_type, weighted_fit
-from engine.pairs.design import TableDesign
 from engine.pairs.features import PairFeatures, pair_features
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,15 +51,15 @@ def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
     """What happened, then the permutations; all pairs, since relabelling makes any of them eligible."""
-    given = Assignments(
+    sample = PermutedSample(
         pairs=_features(panel, observed=invert),
         classes=panel.classes,
         allowed=allowed_classes(panel.adoption, "both_treated"),
         recompute=False,
         n_ranked=int(panel.eligible.sum()),
     )
-    cell = _tested(panel, given.types, observed=invert)
-    return permutation_draws(Permutation(given, None, seed, (cell,)), _REPLICATES)
+    cell = _tested(panel, sample.types, observed=invert)
+    return permutation_draws(Permutation(sample, None, seed, (cell,)), _REPLICATES)
 
 
 def p_values(design: str, number: int) -> Array:

@@ -19,8 +19,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from engine.pairs.centre import standardise
 from engine.pairs.kernels import synchronization
-from engine.pairs.map_reduce import standardise
 from engine.pairs.treatment import NEVER, Adoption, allowed_classes, policy_paths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

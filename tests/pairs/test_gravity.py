@@ -14,7 +14,7 @@ from strategies import edges, seeds
 
 from engine.errors import InputError
 from engine.pairs import gravity as module
-from engine.pairs.gravity import EARTH_RADIUS_KM, Gravity, PairSample, check_places
+from engine.pairs.gravity import EARTH_RADIUS_KM, GravityModel, PairSample, check_places
 from engine.pairs.tiles import Tile, triangle
 
 PLACES = {
@@ -115,7 +115,7 @@ def test_the_papers_arithmetic() -> None:
     treated = np.arange(5) < 4
     place = at(rng.uniform(20, 50, 254), rng.uniform(80, 130, 254))
     sample = PairSample(
-        classes, ~(treated[:, None] & treated), Gravity(rng.normal(size=254), place.unit_vector)
+        classes, ~(treated[:, None] & treated), GravityModel(rng.normal(size=254), place.unit_vector)
     )
     assert (sample.n_pairs, sample.n_eligible, sample.screened().n_kept) == (32_131, 30_646, 15_323)
 
@@ -186,7 +186,7 @@ def test_locating_the_median_in_bins_changes_nothing(ties: bool, seed: int, held
 
 def test_all_forces_equal_keeps_no_pair() -> None:
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / math.sqrt(3)
-    sample = PairSample(np.zeros(4, np.int32), np.ones((1, 1), bool), Gravity(np.zeros(4), corners))
+    sample = PairSample(np.zeros(4, np.int32), np.ones((1, 1), bool), GravityModel(np.zeros(4), corners))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_COLLECT", 2)
         assert sample.screened().n_kept == 0

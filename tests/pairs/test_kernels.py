@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from strategies import compiled, dyads, pair_features, seeds
 
 from engine.pairs import kernels
-from engine.pairs.design import PanelDesign, TableDesign
+from engine.pairs.centre import standardise
 from engine.pairs.gravity import PairSample
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -24,9 +24,10 @@ from engine.pairs.map_reduce import (
     city_moments,
     merge_moments,
     score_sums,
-    standardise,
 )
 from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.panel_design import PanelDesign
+from engine.pairs.table_design import TableDesign
 
 N, T = 9, 8
 

@@ -14,9 +14,10 @@ from strategies import YEARS, pair_table, seeds
 
 from engine.errors import InputError
 from engine.pairs import design as module
-from engine.pairs.design import PanelDesign, TableDesign, panel_edge
 from engine.pairs.gravity import PairSample
+from engine.pairs.panel_design import PanelDesign, panel_edge
 from engine.pairs.table import PairColumns, pair_columns
+from engine.pairs.table_design import TableDesign
 from engine.pairs.table_rows import TableRequest
 
 

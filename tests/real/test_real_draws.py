@@ -13,7 +13,7 @@ from test_real_panel import CONTROLS, DATA, HERE, clean
 from tolerances import BRUTE
 
 from engine.infer.draws import resampled_counts
-from engine.infer.permutation import OBSERVED, assignments, permutation_draws
+from engine.infer.permutation import OBSERVED, drawn_classes, permutation_draws
 from engine.infer.weighted import weighted_fit
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import pass_inputs as shared
@@ -52,7 +52,7 @@ def test_permutations(done: Pass, everything: oracle.Grid) -> None:
     setting = permutation_setting(done.prepared, done.results, PermutationTest(seed=3))
     replicates = np.arange(OBSERVED, 20, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
-    for row, classes in enumerate(assignments(setting, replicates)):
+    for row, classes in enumerate(drawn_classes(setting, replicates)):
         long, terms = oracle.relabelled(everything, done.adopted(classes))
         estimate, statistic, error = oracle.studentised(long, REGRESSORS, terms)
         assert abs(draws.estimate[0][row, 0] - estimate[0]) < BRUTE * error[0]

@@ -14,7 +14,7 @@ from adopter_panels import BLOCKS, panel
 from strategies import pair_table, run_panel, run_table
 
 from engine.estimate.fit import exactness, explained
-from engine.infer.variance import student
+from engine.infer.intervals import student
 from engine.report.tables import regression_table
 
 KINDS = ["pair", "city", "dyadic", "jackknife"]

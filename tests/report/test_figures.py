@@ -65,7 +65,7 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
     base = next(line for line in axes.lines if line.get_label().startswith("base"))
     assert base.get_markerfacecolor() == "white"
     assert legend(figure) == [
-        "95% interval, dyadic-robust", "95% interval, clustered by pair", "estimate", "base year (−1)",
+        "95% interval, dyadic-robust", "95% interval, pair-clustered", "estimate", "base year (−1)",
     ]  # fmt: skip
     horizontal, vertical = axes.lines[:2]
     assert (list(horizontal.get_ydata()), list(vertical.get_xdata())) == ([0, 0], [-0.5, -0.5])
@@ -87,9 +87,9 @@ def test_the_base_may_be_absent_from_the_frame():
 def test_other_kinds_stand_in_for_absent_ones():
     frame = event_study()
     figure = event_study_figure(frame[frame["errors"].isin(["city", "jackknife"])], title="T", confidence=0.9)
-    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way by city"]
+    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way city"]
     only = event_study_figure(frame[frame["errors"] == "pair"], title="T")
-    assert legend(only)[:2] == ["95% interval, clustered by pair", "estimate"]
+    assert legend(only)[:2] == ["95% interval, pair-clustered", "estimate"]
 
 
 def test_an_undefined_interval_is_marked_and_not_drawn():
@@ -105,7 +105,7 @@ def test_coefficients_stand_at_their_columns_with_every_interval():
     figure = coefficient_figure(frame, "x0", title="T")
     (axes,) = figure.axes
     for kind, label in (
-        ("pair", "clustered by pair"), ("city", "two-way by city"), ("dyadic", "dyadic-robust"),
+        ("pair", "pair-clustered"), ("city", "two-way city"), ("dyadic", "dyadic-robust"),
         ("jackknife", "jackknife CRV3"),
     ):  # fmt: skip
         rows = frame[(frame["term"] == "x0") & (frame["errors"] == kind)]

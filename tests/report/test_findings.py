@@ -67,7 +67,7 @@ def test_every_frame_becomes_a_table_with_its_numbers():
     tables = dict(finding_tables(frames, places=PLACES, main="policy"))
     assert list(tables) == ["instrument", "contrasts", "matching", "balance_1"]
     assert texts(tables["instrument"]) == {
-        "(2) pair (paper-style)": ["41.1000", "0.0900", "[-4.0300, 0.2600]"],
+        "(2) pair-clustered": ["41.1000", "0.0900", "[-4.0300, 0.2600]"],
         "(2) dyadic-robust": ["0.8000", "0.6400", "the whole line"],
     }
     assert texts(tables["contrasts"]) == {

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from report_frames import WIDER, coefficient_rows, event_estimates, sweep, undefined
 
 from engine.errors import InputError
-from engine.report.tables import ERROR_LABELS, number, ordered_terms, regression_table
+from engine.report.error_types import ERROR_LOOKS
+from engine.report.tables import number, ordered_terms, regression_table
 
 
 def printed(text):
@@ -37,7 +38,7 @@ def test_csv_holds_every_number_of_the_frame_unrounded():
     for record in frame.to_dict("records"):
         place = int(record["cell"][1:])
         assert float(rows[record["term"], "estimate"][place]) == record["estimate"]
-        label = f"std_error {ERROR_LABELS[record['errors']]}"
+        label = f"std_error {ERROR_LOOKS[record['errors']].label}"
         assert float(rows[record["term"], label][place]) == record["std_error"]
     assert rows["x0", "estimate"][0] == ""
     assert rows["", "controls"] == ["none", "x0", "x0+x1"]
@@ -54,25 +55,25 @@ def test_text_form_is_the_printed_table():
     assert regression_table(frame, title="Table 1", synthetic=True, notes=["Last."]).to_text() == (
         """\
 Table 1
-------------------------------------------------
-                             (1)           (2)
-------------------------------------------------
-policy                   0.0700       -0.5000***
-  pair (paper-style)    (0.0117)      (0.0117)
-  two-way city          (0.0293)      (0.0293)
-  dyadic-robust         (0.0468)      (0.0468)
-  jackknife CRV3        (0.0515)      (0.0515)
-------------------------------------------------
-keep                           all  above_median
-Pair FE                     Yes           Yes
-Year FE                     Yes           Yes
-------------------------------------------------
-Observations            153,230       153,230
-Pairs                    15,323        15,323
-Units                       254           254
-R²                       0.4123        0.4123
-Within R²              0.000230      0.000230
-------------------------------------------------
+--------------------------------------------
+                         (1)           (2)
+--------------------------------------------
+policy               0.0700       -0.5000***
+  pair-clustered    (0.0117)      (0.0117)
+  two-way city      (0.0293)      (0.0293)
+  dyadic-robust     (0.0468)      (0.0468)
+  jackknife CRV3    (0.0515)      (0.0515)
+--------------------------------------------
+keep                       all  above_median
+Pair FE                 Yes           Yes
+Year FE                 Yes           Yes
+--------------------------------------------
+Observations        153,230       153,230
+Pairs                15,323        15,323
+Units                   254           254
+R²                   0.4123        0.4123
+Within R²          0.000230      0.000230
+--------------------------------------------
 Dependent variable: sync.
 Standard errors in parentheses, one row for each kind.
 Stars from the dyadic-robust errors: * p<0.10, ** p<0.05, *** p<0.01.
@@ -89,7 +90,7 @@ Last.
     [
         (("pair", "city", "dyadic", "jackknife"), "dyadic-robust", ""),
         (("pair", "jackknife"), "jackknife CRV3", ""),
-        (("pair", "city"), "pair (paper-style)", "***"),
+        (("pair", "city"), "pair-clustered", "***"),
         (("city", "pair"), "two-way city", "**"),
     ],
 )
@@ -117,7 +118,7 @@ def test_columns_without_a_common_kind_get_no_stars():
     table = regression_table(frame, title="T")
     assert row_texts(table)[:3] == [
         ("policy", ["5.0000", "5.0000"]),
-        ("pair (paper-style)", ["(0.0100)", ""]),
+        ("pair-clustered", ["(0.0100)", ""]),
         ("dyadic-robust", ["", "(0.0400)"]),
     ]
     assert "No stars" in table.to_text()
@@ -244,7 +245,7 @@ def test_chinese_labels_keep_the_columns_of_the_text_aligned():
     rows = coefficient_rows("a", "政策", 0.25, 0.01) + coefficient_rows("b", "x", 0.25, 0.01)
     lines = regression_table(pd.DataFrame(rows), title="T").to_text().splitlines()
     chinese = next(line for line in lines if line.startswith("政策"))
-    bracket = next(line for line in lines if "pair (paper" in line)
+    bracket = next(line for line in lines if "pair-clustered" in line)
     # Two Chinese characters take four places but count two, so the decimal point sits two indices earlier.
     assert chinese.index("0.25") + 2 == bracket.index("0.0100")
 

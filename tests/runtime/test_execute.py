@@ -95,8 +95,8 @@ class Tasks(Callback):  # type: ignore[misc]
     def _posttask(self, key: str, *_: Any) -> None:
         name = str(key)
         self.merges += "merge" in name
-        self.other += name.endswith("-setting")
-        self.leaves += "merge" not in name and not name.endswith("-setting")
+        self.other += name.endswith("-input")
+        self.leaves += "merge" not in name and not name.endswith("-input")
 
 
 @pytest.mark.parametrize("n", COUNTS[1:])

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from engine.pairs import tiles as module
-from engine.pairs.design import PanelDesign
-from engine.pairs.gravity import Between, Gravity, PairSample
+from engine.pairs.gravity import Between, GravityModel, PairSample
 from engine.pairs.map_reduce import MomentPass
 from engine.pairs.moments import added
+from engine.pairs.panel_design import PanelDesign
 from engine.pairs.tiles import groups, most_groups, triangle
 from engine.runtime.execute import Machine
 
@@ -23,7 +23,7 @@ YEARS, CONTROLS = 6, 2
 def design(n: int, edge: int = 256) -> PanelDesign:
     rng = np.random.default_rng(n)
     classes = rng.integers(0, 3, n).astype(np.int32)
-    gravity = Gravity(rng.normal(size=n), rng.normal(size=(n, 3)))
+    gravity = GravityModel(rng.normal(size=n), rng.normal(size=(n, 3)))
     sample = PairSample(classes, np.ones((3, 3), dtype=bool), gravity)
     levels = rng.normal(size=(n, YEARS, CONTROLS))
     return PanelDesign(

@@ -12,7 +12,8 @@ from distributed import Client, LocalCluster
 
 from engine.errors import InputError, RunError
 from engine.runtime.clusters import place
-from engine.runtime.workers import check_workers, differences, wait_for_workers
+from engine.runtime.equal_facts import differences
+from engine.runtime.workers import check_workers, wait_for_workers
 from engine.spec.cluster import LocalProfile, SchedulerProfile
 from engine.stages.worker_facts import worker_facts
 
@@ -103,7 +104,7 @@ def test_no_worker_comes(cluster: LocalCluster) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
         with pytest.raises(RunError, match=r"the queue has had no worker for 0\.3 s\n  remedy: wait"):
-            wait_for_workers(client, seconds=0.3, who="the queue", remedy="wait")
+            wait_for_workers(client, seconds=0.3, waited_for="the queue", remedy="wait")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import yaml
 
 from engine.errors import InputError
 from engine.spec import expand, load_job, schema
-from engine.spec.applicability import ALWAYS, TABLE_OF_KEYS, condition_of, reference
+from engine.spec.applicability import ALWAYS, TABLE_OF_KEYS, condition_of
 from engine.spec.keys import every_path
 
 PATHS = sorted(every_path())
@@ -251,9 +250,3 @@ def test_the_schema_says_for_which_jobs() -> None:
     found = yaml.safe_dump(schema())
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
     assert [text for text in texts if text not in found.replace("\n", " ")] == []
-
-
-def test_the_readme_has_the_table() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    for condition, keys in reference().items():
-        assert f"| {', '.join(f'`{key}`' for key in keys)} | {condition} |" in text

@@ -85,9 +85,9 @@ NEAR = {
 @pytest.mark.parametrize("names", NEAR, ids=" ".join)
 def test_near_duplicates_are_found_with_the_rules_that_merge_them(names: tuple[str, str]) -> None:
     [group] = near_duplicates(names)
-    assert (set(group.names), group.rules) == (set(names), NEAR[names])
-    assert len(read_labels([pd.Series(names)], source="", merge=group.rules).names) == 1
-    fewer = [rule for rule in RULES if rule not in group.rules]
+    assert (set(group.names), group.merge_rules) == (set(names), NEAR[names])
+    assert len(read_labels([pd.Series(names)], source="", merge=group.merge_rules).names) == 1
+    fewer = [rule for rule in RULES if rule not in group.merge_rules]
     assert len(read_labels([pd.Series(names)], source="", merge=fewer).names) == 2
 
 

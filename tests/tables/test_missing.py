@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.tables.cell_values import numbers
 from engine.tables.missing import MISSING_SIGNS, MISSING_WORDS, suspects
 
-README = Path(__file__).parents[2] / "README.md"
+KEYS = Path(__file__).parents[2] / "jobs" / "KEYS.md"
 MARKS = [*MISSING_WORDS, *MISSING_SIGNS, "null", "n/a", "NONE", "Nan", " . ", "－", "＃Ｎ／Ａ"]
 
 
@@ -24,8 +24,8 @@ def test_missing_marks(mark: str) -> None:
 
 
 @pytest.mark.parametrize("mark", [*MISSING_WORDS, *MISSING_SIGNS])
-def test_the_readme_states_every_mark(mark: str) -> None:
-    assert f"`{mark}`" in README.read_text(encoding="utf-8")
+def test_the_key_reference_states_every_mark(mark: str) -> None:
+    assert f"`{mark}`" in KEYS.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("dtype", [np.float64, object])

@@ -4,6 +4,20 @@
 complete grids, dense normal equations, conjugate gradients, alternating projections.
 """
 
-from engine.estimate.absorb.method import Absorbed, Effect, Plan, absorb, degrees_absorbed, nested_in, prepare
+from engine.estimate.absorb.collinear import Collinear, find_collinear, refuse_collinear
+from engine.estimate.absorb.levels import Effect, degrees_absorbed, nested_in
+from engine.estimate.absorb.method import Absorbed, absorb, prepare
+from engine.estimate.absorb.plan import Plan
 
-__all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_in", "prepare"]
+__all__ = [
+    "Absorbed",
+    "Collinear",
+    "Effect",
+    "Plan",
+    "absorb",
+    "degrees_absorbed",
+    "find_collinear",
+    "nested_in",
+    "prepare",
+    "refuse_collinear",
+]

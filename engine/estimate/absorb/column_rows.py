@@ -19,7 +19,8 @@ from typing import TypeVar
 import numpy as np
 from scipy import sparse
 
-from engine.estimate.absorb.levels import Array, Levels
+from engine.arrays import Array
+from engine.estimate.absorb.levels import Levels
 from engine.estimate.absorb.row_kernels import Coefficients
 
 T = TypeVar("T")
@@ -55,17 +56,17 @@ class Block:
         if self.weights is None:
             return self.plain.T
         plain = self.plain
-        data = np.repeat(self.weights, plain.nnz // plain.shape[0])
-        return sparse.csr_matrix((data, plain.indices, plain.indptr), plain.shape).T
+        entries = np.repeat(self.weights, plain.nnz // plain.shape[0])
+        return sparse.csr_matrix((entries, plain.indices, plain.indptr), plain.shape).T
 
     def squares(self, values: Array) -> Array:
         """Of its rows of columns, summed."""
         if self.weights is not None:
             return np.einsum("i,ij,ij->j", self.weights, values, values)
-        whole = values[: len(values) // _WIDE * _WIDE].reshape(-1, _WIDE * values.shape[1])
-        found = np.einsum("ij,ij->j", whole, whole).reshape(_WIDE, -1).sum(axis=0)
-        rest = values[len(whole) * _WIDE :]
-        return found + np.einsum("ij,ij->j", rest, rest)
+        lines = values[: len(values) // _WIDE * _WIDE].reshape(-1, _WIDE * values.shape[1])
+        total = np.einsum("ij,ij->j", lines, lines).reshape(_WIDE, -1).sum(axis=0)
+        last_rows = values[len(lines) * _WIDE :]
+        return total + np.einsum("ij,ij->j", last_rows, last_rows)
 
 
 @dataclass(frozen=True)
@@ -86,31 +87,34 @@ class Dummies:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        first, *rest = self.effects
+        first, *remaining = self.effects
         n_rows, codes = len(first.codes), first.codes[:, 0]
         ordered = first.members == 1 and bool((codes[1:] >= codes[:-1]).all())
-        members, width = sum(effect.members for effect in self.effects), sum(effect.size for effect in rest)
-        found: list[Block] = []
-        ones, pointer = np.ones(0), np.zeros(0, np.int32)
+        members, width = (
+            sum(effect.members for effect in self.effects),
+            sum(effect.size for effect in remaining),
+        )
+        blocks: list[Block] = []
+        entries, pointer = np.ones(0), np.zeros(0, np.int32)
         for rows in in_parts(n_rows, n_rows) if ordered else [slice(0, n_rows)]:
             levels = slice(int(codes[rows][0]), int(codes[rows][-1]) + 1) if ordered else slice(0, first.size)
-            n_own, n_levels = rows.stop - rows.start, levels.stop - levels.start
-            index = np.empty((n_own, members), np.int32)
+            n_block, n_levels = rows.stop - rows.start, levels.stop - levels.start
+            index = np.empty((n_block, members), np.int32)
             np.subtract(first.codes[rows], np.int32(levels.start), out=index[:, : first.members])
-            for at, offset, effect in _placed(rest, first.members, n_levels):
-                np.add(effect.codes[rows], np.int32(offset), out=index[:, at : at + effect.members])
-            if len(ones) != index.size:  # blocks of one length share what does not differ
-                ones, pointer = np.ones(index.size), np.arange(0, index.size + 1, members, dtype=np.int32)
-            plain = sparse.csr_matrix((ones, index.ravel(), pointer), (n_own, n_levels + width))
-            found.append(Block(rows, levels, plain, None if self.weights is None else self.weights[rows]))
-        return found
+            for column, offset, effect in _placed(remaining, first.members, n_levels):
+                np.add(effect.codes[rows], np.int32(offset), out=index[:, column : column + effect.members])
+            if len(entries) != index.size:  # blocks of one length share what does not differ
+                entries, pointer = np.ones(index.size), np.arange(0, index.size + 1, members, dtype=np.int32)
+            plain = sparse.csr_matrix((entries, index.ravel(), pointer), (n_block, n_levels + width))
+            blocks.append(Block(rows, levels, plain, None if self.weights is None else self.weights[rows]))
+        return blocks
 
     def read(self, values: Array) -> tuple[Coefficients, Array]:
         """Sums of columns over the levels of each effect, and of their squares over all rows."""
 
         def read(block: Block) -> tuple[Array, Array]:
-            own = values[block.rows]
-            return block.weighted @ own, block.squares(own)
+            block_rows = values[block.rows]
+            return block.weighted @ block_rows, block.squares(block_rows)
 
         parts = in_threads(read, self.blocks, self.threads, values.size)
         sizes = [effect.size for effect in self.effects]
@@ -123,22 +127,22 @@ class Dummies:
             [squares for _, squares in parts], axis=0
         )
 
-    def subtract(self, values: Array, b: Coefficients, out: Array) -> None:
-        """Fill ``out`` with columns less what coefficients make of the effects; the two may be one array."""
-        first, rest = b[0], np.concatenate([np.empty((0, values.shape[1])), *b[1:]])
+    def subtract(self, values: Array, b: Coefficients, residuals: Array) -> None:
+        """Fill ``residuals`` with columns less the effects at these coefficients; the two may be one array."""
+        first, b_others = b[0], np.concatenate([np.empty((0, values.shape[1])), *b[1:]])
 
         def subtract(block: Block) -> None:
-            fitted = block.plain @ np.concatenate([first[block.levels], rest])
-            np.subtract(values[block.rows], fitted, out=out[block.rows])
+            fitted = block.plain @ np.concatenate([first[block.levels], b_others])
+            np.subtract(values[block.rows], fitted, out=residuals[block.rows])
 
         in_threads(subtract, self.blocks, self.threads, values.size)
 
 
-def _placed(effects: Sequence[Levels], at: int, offset: int) -> Iterator[tuple[int, int, Levels]]:
+def _placed(effects: Sequence[Levels], column: int, offset: int) -> Iterator[tuple[int, int, Levels]]:
     """First column and first level of each of some effects side by side."""
     for effect in effects:
-        yield at, offset, effect
-        at, offset = at + effect.members, offset + effect.size
+        yield column, offset, effect
+        column, offset = column + effect.members, offset + effect.size
 
 
 def usable_cores() -> int:
@@ -153,26 +157,25 @@ def in_parts(n: int, n_rows: int) -> list[slice]:
 
 
 def in_threads(work: Callable[[T], R], parts: Sequence[T], threads: int, numbers: int) -> list[R]:
-    """What is made of each part, in order; the parts are dealt out in equal runs, one of them to this thread.
+    """The outcome of ``work`` on each part, in order; the parts are divided into equal runs, a thread each.
 
-    In this thread alone where the parts have few ``numbers`` together.
+    This thread does the first run, and all of them where the parts have few ``numbers`` together.
     """
     threads = min(threads, len(parts)) if numbers >= _WORTH else 1
     if threads == 1:
         return [work(part) for part in parts]
     cuts = [len(parts) * k // threads for k in range(threads + 1)]
 
-    def several(own: Sequence[T]) -> list[R]:
-        return [work(part) for part in own]
+    def run(run_parts: Sequence[T]) -> list[R]:
+        return [work(part) for part in run_parts]
 
-    others = [
-        _pool(threads).submit(copy_context().run, several, parts[begin:end])
-        for begin, end in pairwise(cuts[1:])
+    futures = [
+        _pool(threads).submit(copy_context().run, run, parts[begin:end]) for begin, end in pairwise(cuts[1:])
     ]
-    found = several(parts[: cuts[1]])
-    for other in others:
-        found += other.result()
-    return found
+    outcomes = run(parts[: cuts[1]])
+    for future in futures:
+        outcomes += future.result()
+    return outcomes
 
 
 @cache
@@ -182,21 +185,34 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @dataclass
 class Rows:
-    """Columns on their way: rows so far, their sums over all levels, the length they are measured by, and what
-    rounding may leave as a share of it.
+    """Columns while effects are removed from them.
+
+    Attributes
+    ----------
+    dummies : Dummies
+    values : float64 ``[n_rows, n_columns]``
+        The columns less the effects removed so far.
+    residuals : float64 ``[n_rows, n_columns]``
+        Where the next values are written; may be ``values``.
+    sums : tuple of float64 ``[n_levels, n_columns]``
+        Of the values, over the levels of each effect.
+    scale : float64 ``[n_columns]``
+        Length by which errors are measured.
+    rounding : float64 ``[n_columns]``
+        The error that rounding may leave, as a share of it.
     """
 
     dummies: Dummies
     values: Array
-    out: Array
+    residuals: Array
     sums: Coefficients
     scale: Array
     rounding: Array
 
     def subtract(self, b: Coefficients) -> None:
-        """Take out what coefficients make of the effects."""
-        self.dummies.subtract(self.values, b, self.out)
-        self.values = self.out
+        """Subtract the effects at these coefficients."""
+        self.dummies.subtract(self.values, b, self.residuals)
+        self.values = self.residuals
 
     def read_again(self) -> Array:
         """Sums of the rows as they are now; of their squares."""

@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from engine.arrays import AnyArray
 from engine.estimate.absorb.row_kernels import Blocks, Coefficients, Operator
 
 _CHUNK = 1 << 16  # rows in flight: 5 MB of ten columns
+
+_Chunks = tuple[tuple[tuple[jax.Array, ...], ...], jax.Array | None]
+"""Codes by effect and member, and weights: each ``[n_chunks, chunk]``, or ``[chunk]`` of one chunk."""
+
+_DeviceInverse = jax.Array | tuple[tuple[jax.Array, jax.Array], ...]
+"""Of the levels ``[n_levels, 1]``, or positions and matrices of blocks by size."""
 
 
 @dataclass(frozen=True)
@@ -25,41 +31,44 @@ class DeviceOperator(Operator):
     """An operator whose products are done by the default device of JAX, on its arrays."""
 
     @cached_property
-    def _rows(self) -> tuple[Any, Any]:
-        """Codes ``[n_chunks, chunk]`` by effect and member, and weights."""
+    def _rows(self) -> _Chunks:
+        """The rows by chunks ``[n_chunks, chunk]``."""
         codes = tuple(tuple(_chunks(code, effect.size) for code in effect.codes.T) for effect in self.effects)
         return codes, None if self.weights is None else _chunks(self.weights, 0)
 
     @cached_property
-    def _inverses(self) -> tuple[Any, ...]:
+    def _inverses(self) -> tuple[_DeviceInverse, ...]:
         return tuple(
-            tuple((jnp.asarray(p), jnp.asarray(m)) for p, m in zip(own.positions, own.matrices, strict=True))
-            if isinstance(own, Blocks)
-            else jnp.asarray(own)[:, None]
-            for own in self.inverses
+            tuple(
+                (jnp.asarray(p), jnp.asarray(m))
+                for p, m in zip(inverse.positions, inverse.matrices, strict=True)
+            )
+            if isinstance(inverse, Blocks)
+            else jnp.asarray(inverse)[:, None]
+            for inverse in self.inverses
         )
 
     def load(self, g: Coefficients) -> Coefficients:
         return tuple(jnp.asarray(part) for part in g)
 
-    def solve(self, k: int, g: Any) -> jax.Array:
+    def solve(self, k: int, g: jax.Array) -> jax.Array:
         inverse = self._inverses[k]
         return _solve(inverse, g) if isinstance(inverse, tuple) else inverse * g
 
-    def couple(self, sources: Mapping[int, Any], targets: Iterable[int]) -> dict[int, Any]:
+    def couple(self, sources: Mapping[int, jax.Array], targets: Iterable[int]) -> dict[int, jax.Array]:
         shapes = {k: (self.effects[k].size, next(iter(sources.values())).shape[1]) for k in targets}
         return _couple(self._rows, dict(sources), {k: jnp.zeros(shape) for k, shape in shapes.items()})
 
 
-def _chunks(values: Any, padding: int) -> jax.Array:
+def _chunks(values: AnyArray, padding: int) -> jax.Array:
     width = min(_CHUNK, len(values))
     missing = -len(values) % width
     return jnp.asarray(np.pad(values, (0, missing), constant_values=padding).reshape(-1, width))
 
 
 @jax.jit
-def _couple(rows: tuple[Any, Any], sources: dict[int, Any], sums: dict[int, Any]) -> dict[int, Any]:
-    def body(sums: dict[int, Any], part: Any) -> tuple[dict[int, Any], None]:
+def _couple(rows: _Chunks, sources: dict[int, jax.Array], sums: dict[int, jax.Array]) -> dict[int, jax.Array]:
+    def body(sums: dict[int, jax.Array], part: _Chunks) -> tuple[dict[int, jax.Array], None]:
         codes, weights = part
         fitted = [
             b.at[code].get(mode="fill", fill_value=0.0) for k, b in sources.items() for code in codes[k]
@@ -75,9 +84,9 @@ def _couple(rows: tuple[Any, Any], sources: dict[int, Any], sums: dict[int, Any]
 
 
 @jax.jit
-def _solve(blocks: tuple[Any, ...], g: jax.Array) -> jax.Array:
-    out = jnp.zeros_like(g)
+def _solve(blocks: tuple[tuple[jax.Array, jax.Array], ...], g: jax.Array) -> jax.Array:
+    solution = jnp.zeros_like(g)
     for positions, matrices in blocks:
         right = g.at[positions].get(mode="fill", fill_value=0.0)
-        out = out.at[positions].set(jnp.matmul(matrices, right), mode="drop")
-    return out
+        solution = solution.at[positions].set(jnp.matmul(matrices, right), mode="drop")
+    return solution

@@ -14,9 +14,9 @@ from scipy import sparse
 from scipy.linalg import lapack
 from scipy.sparse.csgraph import connected_components
 
-from engine.arrays import AnyIntegers
+from engine.arrays import AnyIntegers, Array
 from engine.estimate.absorb import row_kernels as kernels
-from engine.estimate.absorb.levels import Array, Levels
+from engine.estimate.absorb.levels import Levels
 from engine.estimate.absorb.row_kernels import Blocks, Coefficients, Operator, level_weights
 
 _DEPENDENT = 1e-11  # share of an equation's own size below which it follows from the others
@@ -63,47 +63,47 @@ def schur_complement(effects: list[Levels], weights: Array | None) -> sparse.csr
 
     Levels without a row, and those that the first effect explains, have an empty equation.
     """
-    first, rest = effects[0], effects[1:]
+    first, remaining = effects[0], effects[1:]
     code = first.codes[:, 0]
     n = len(code)
     w = np.ones(n) if weights is None else weights
     total = level_weights(first, weights)
     inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
-    incidence = _incidence(rest, n)
+    incidence = _incidence(remaining, n)
     by_first = sparse.csr_matrix((w, (code, np.arange(n))), shape=(first.size, n)) @ incidence
-    own = incidence.T @ sparse.diags(w) @ incidence
+    cross_products = incidence.T @ sparse.diags(w) @ incidence
     explained = by_first.T @ sparse.diags(inverse) @ by_first
-    out, full = sparse.csr_matrix(own - explained), own.diagonal()
-    free = sparse.diags((out.diagonal() > _DEPENDENT * full).astype(np.float64))
-    out = sparse.csr_matrix(free @ out @ free)
-    out.eliminate_zeros()
-    return out
+    equations, diagonal = sparse.csr_matrix(cross_products - explained), cross_products.diagonal()
+    free = sparse.diags((equations.diagonal() > _DEPENDENT * diagonal).astype(np.float64))
+    equations = sparse.csr_matrix(free @ equations @ free)
+    equations.eliminate_zeros()
+    return equations
 
 
 def unit_columns(operator: Operator) -> Inverse:
     """Inverse of the same equations as one block, from their products with unit columns."""
-    rest = [operator.effects[k] for k in operator.rest]
-    sizes = [effect.size for effect in rest]
+    effects = [operator.effects[k] for k in operator.in_equations]
+    sizes = [effect.size for effect in effects]
     units = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
-    found = [
+    columns = [
         np.concatenate(operator.reduced(tuple(part[:, start : start + _AT_ONCE] for part in units)))
         for start in range(0, sum(sizes), _AT_ONCE)
     ]
-    matrix = np.concatenate(found, axis=1)
-    full = np.concatenate([level_weights(effect, operator.weights) for effect in rest])
+    matrix = np.concatenate(columns, axis=1)
+    full = np.concatenate([level_weights(effect, operator.weights) for effect in effects])
     return in_blocks((matrix + matrix.T)[None] / 2, full)
 
 
 def in_blocks(matrices: Array, weights: Array) -> Inverse:
     """Inverse of equations ``[n_blocks, width, width]`` of levels that follow one another, of given ``weights``."""
     n_blocks, width, _ = matrices.shape
-    used = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * weights.reshape(-1, width)
+    independent = np.diagonal(matrices, axis1=1, axis2=2) > _DEPENDENT * weights.reshape(-1, width)
     inverse, ranks = _but_for_constants(matrices), np.full(n_blocks, width - 1)
     if inverse is None:
-        inverse, ranks = generalised_inverses(matrices * (used[:, None] & used[:, :, None]))
+        inverse, ranks = generalised_inverses(matrices * (independent[:, None] & independent[:, :, None]))
     place = np.arange(n_blocks * width).reshape(n_blocks, width)
-    several = np.count_nonzero(used.sum(axis=1) > 1)
-    return Inverse(Blocks((place,), (inverse,)), int(used.sum()), int(ranks.sum()), int(several))
+    n_coupled = np.count_nonzero(independent.sum(axis=1) > 1)
+    return Inverse(Blocks((place,), (inverse,)), int(independent.sum()), int(ranks.sum()), int(n_coupled))
 
 
 def _but_for_constants(matrices: Array) -> Array | None:
@@ -123,8 +123,10 @@ def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
     """Inverse of G_kk of an effect with two levels a row if its blocks are all alike, as those of the years of a
     balanced panel; None if they are not, or there is no room to see.
     """
-    one, other = np.ascontiguousarray(effect.codes.T)
-    graph = sparse.coo_matrix((np.ones(len(one), np.int8), (one, other)), shape=(effect.size, effect.size))
+    first_level, second_level = np.ascontiguousarray(effect.codes.T)
+    graph = sparse.coo_matrix(
+        (np.ones(len(first_level), np.int8), (first_level, second_level)), shape=(effect.size, effect.size)
+    )
     n_blocks, label = connected_components(graph, directed=False)
     size = effect.size // n_blocks
     if (np.bincount(label, minlength=n_blocks) != size).any():
@@ -132,9 +134,11 @@ def alike_blocks(effect: Levels, weights: Array | None) -> Blocks | None:
     if n_blocks * size**2 > _ROOM or float(size) ** 3 > MOST_FLOPS:
         return None
     order = np.argsort(label, kind="stable")
-    inside = np.empty(effect.size, np.int64)
-    inside[order] = np.tile(np.arange(size), n_blocks)
-    cell = (label[one] * size + inside[one]) * np.int64(size) + inside[other]
+    place_in_block = np.empty(effect.size, np.int64)
+    place_in_block[order] = np.tile(np.arange(size), n_blocks)
+    cell = (label[first_level] * size + place_in_block[first_level]) * np.int64(size) + place_in_block[
+        second_level
+    ]
     dense = np.bincount(cell, weights, minlength=n_blocks * size**2).reshape(n_blocks, size, size)
     dense = dense + np.swapaxes(dense, 1, 2)
     if not (dense == dense[0]).all():
@@ -152,9 +156,9 @@ def _incidence(effects: list[Levels], n: int) -> sparse.csr_matrix:
         offset += effect.size
     index = np.concatenate(columns, axis=1)
     pointer = np.arange(n + 1) * index.shape[1]
-    out = sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), shape=(n, offset))
-    out.sort_indices()
-    return out
+    incidence = sparse.csr_matrix((np.ones(index.size), index.ravel(), pointer), shape=(n, offset))
+    incidence.sort_indices()
+    return incidence
 
 
 def invert(matrix: sparse.csr_matrix, *, most_flops: float = MOST_FLOPS) -> Inverse | None:
@@ -174,15 +178,15 @@ def invert(matrix: sparse.csr_matrix, *, most_flops: float = MOST_FLOPS) -> Inve
         return None
     positions, matrices, rank = [], [], 0
     for width in sorted({_bucket(int(size)) for size in np.unique(sizes)}):
-        chosen = np.flatnonzero((sizes <= width) & (sizes > width // 2))
-        place, dense = _dense_blocks(permuted, starts, chosen, order, width)
+        components = np.flatnonzero((sizes <= width) & (sizes > width // 2))
+        place, dense = _dense_blocks(permuted, starts, components, order, width)
         inverse, ranks = generalised_inverses(dense)
         positions.append(place)
         matrices.append(inverse)
         rank += int(ranks.sum())
-    used = int(np.count_nonzero(matrix.diagonal()))
+    n_equations = int(np.count_nonzero(matrix.diagonal()))
     blocks = Blocks(tuple(positions), tuple(matrices))
-    return Inverse(blocks, used, rank, int(np.count_nonzero(sizes > 1)))
+    return Inverse(blocks, n_equations, rank, int(np.count_nonzero(sizes > 1)))
 
 
 def _bucket(size: int) -> int:
@@ -191,19 +195,19 @@ def _bucket(size: int) -> int:
 
 
 def _dense_blocks(
-    permuted: sparse.csr_matrix, starts: AnyIntegers, chosen: AnyIntegers, order: AnyIntegers, width: int
+    permuted: sparse.csr_matrix, starts: AnyIntegers, components: AnyIntegers, order: AnyIntegers, width: int
 ) -> tuple[AnyIntegers, Array]:
     """Levels ``[n, width]`` and matrices ``[n, width, width]`` of some components, padded."""
-    place = np.full((len(chosen), width), permuted.shape[0], dtype=np.int64)
-    dense = np.zeros((len(chosen), width, width))
-    sizes = np.diff(starts)[chosen]
-    block = np.repeat(np.arange(len(chosen)), sizes)
-    inside = np.arange(len(block)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows = starts[chosen][block] + inside
-    place[block, inside] = order[rows]
+    place = np.full((len(components), width), permuted.shape[0], dtype=np.int64)
+    dense = np.zeros((len(components), width, width))
+    sizes = np.diff(starts)[components]
+    block = np.repeat(np.arange(len(components)), sizes)
+    place_in_block = np.arange(len(block)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = starts[components][block] + place_in_block
+    place[block, place_in_block] = order[rows]
     part = permuted[rows].tocoo()
     owner = block[part.row]
-    dense[owner, inside[part.row], part.col - starts[chosen][owner]] = part.data
+    dense[owner, place_in_block[part.row], part.col - starts[components][owner]] = part.data
     return place, dense
 
 
@@ -224,23 +228,23 @@ def generalised_inverses(matrices: Array) -> tuple[Array, AnyIntegers]:
 def _by_sweeps(matrices: Array) -> tuple[Array, AnyIntegers]:
     """Inverses of many small matrices at once, and their ranks: sweeps (Goodnight 1979), largest pivot first."""
     work, size = matrices.copy(), matrices.shape[1]
-    each, ranks = np.arange(len(work)), np.zeros(len(work), np.int64)
-    done = np.zeros(work.shape[:2], bool)
+    matrix_index, ranks = np.arange(len(work)), np.zeros(len(work), np.int64)
+    swept = np.zeros(work.shape[:2], bool)
     for _ in range(size):
-        pivots = np.where(done, 0.0, np.diagonal(work, axis1=1, axis2=2))
+        pivots = np.where(swept, 0.0, np.diagonal(work, axis1=1, axis2=2))
         k = pivots.argmax(axis=1)
-        pivot = pivots[each, k]
+        pivot = pivots[matrix_index, k]
         good = pivot > _DEPENDENT
         if not good.any():
             break
-        column = work[each, :, k]
+        column = work[matrix_index, :, k]
         scaled = column * np.divide(1.0, pivot, out=np.zeros_like(pivot), where=good)[:, None]
         work -= column[:, :, None] * scaled[:, None, :]
-        work[each[good], :, k[good]] = work[each[good], k[good], :] = scaled[good]
-        work[each[good], k[good], k[good]] = -1 / pivot[good]
-        done[each[good], k[good]] = True
+        work[matrix_index[good], :, k[good]] = work[matrix_index[good], k[good], :] = scaled[good]
+        work[matrix_index[good], k[good], k[good]] = -1 / pivot[good]
+        swept[matrix_index[good], k[good]] = True
         ranks += good
-    return -work * done[:, :, None] * done[:, None, :], ranks
+    return -work * swept[:, :, None] * swept[:, None, :], ranks
 
 
 def _by_pivots(matrix: Array) -> tuple[Array, int]:
@@ -248,10 +252,10 @@ def _by_pivots(matrix: Array) -> tuple[Array, int]:
     factor, pivots, rank, _ = lapack.dpstrf(matrix, tol=_DEPENDENT, lower=1)
     inverse, _ = lapack.dpotri(factor[:rank, :rank], lower=1)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    out = np.zeros_like(matrix)
+    full_inverse = np.zeros_like(matrix)
     index = pivots[:rank] - 1
-    out[np.ix_(index, index)] = inverse
-    return out, int(rank)
+    full_inverse[np.ix_(index, index)] = inverse
+    return full_inverse, int(rank)
 
 
 def solution(blocks: Blocks, right: Coefficients) -> Coefficients:
@@ -264,6 +268,9 @@ def length(operator: Operator, blocks: Blocks, right: Coefficients) -> Array:
     """``[n_columns]`` length of what the effects explain of columns with this right side: sqrt(g' S^- g), and no less
     than any effect alone.
     """
-    alone = [kernels.inner((g,), (operator.solve(k, g),)) for k, g in zip(operator.rest, right, strict=True)]
-    both = kernels.inner(right, solution(blocks, right))
-    return np.sqrt(np.maximum(np.max([both, *alone], axis=0), 0.0))
+    single = [
+        kernels.inner((g,), (operator.solve(k, g),))
+        for k, g in zip(operator.in_equations, right, strict=True)
+    ]
+    joint = kernels.inner(right, solution(blocks, right))
+    return np.sqrt(np.maximum(np.max([joint, *single], axis=0), 0.0))

@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from engine.arrays import AnyIntegers
+from engine.arrays import AnyIntegers, Array
 from engine.estimate.absorb.column_rows import in_parts, in_threads
 from engine.estimate.absorb.direct import MOST_FLOPS, generalised_inverses
-from engine.estimate.absorb.levels import Array, Levels
+from engine.estimate.absorb.levels import Levels
 from engine.estimate.absorb.row_kernels import full_product
 
 _BLOCK = 1 << 17  # numbers that stay in cache
@@ -49,18 +49,18 @@ class Part:
 
     def read(self, x: Array, n_columns: int) -> tuple[Array, Array]:
         """Means ``[n_pairs, n_columns]`` and sums ``[n_groups, wide]`` of ``x [all pairs, wide]``."""
-        own = x[self.pairs]
-        return self.average @ own.reshape(-1, n_columns), self.by_group @ own
+        rows = x[self.pairs]
+        return self.average @ rows.reshape(-1, n_columns), self.by_group @ rows
 
     def write(self, x: Array, means: Array, b: Array, e: Array) -> tuple[Array, Array]:
         """Fill its part of ``e`` with residuals; sums of their squares ``[wide]``, and of squared means."""
         wide, n_columns = x.shape[1], means.shape[1]
         n_years = wide // n_columns
         x, e = x[self.pairs], e[self.pairs]
-        left, gone = np.zeros(wide), np.zeros(n_columns)
+        squares, mean_squares = np.zeros(wide), np.zeros(n_columns)
         step = min(len(x), max(1, _BLOCK // wide))
         pair, room = np.repeat(np.arange(step), n_years), np.empty((step * n_years, n_columns))
-        more = np.empty((step, wide))
+        group_fit = np.empty((step, wide))
         for begin in range(0, len(x), step):
             block = slice(begin, begin + step)
             mean, residual = means[block], e[block]
@@ -69,17 +69,17 @@ class Part:
             fitted = room[:rows].reshape(-1, wide)
             for group in self.groups[block].T:
                 if len(b) > 1:
-                    fitted += np.take(b, group, axis=0, out=more[: len(group)], mode="clip")
+                    fitted += np.take(b, group, axis=0, out=group_fit[: len(group)], mode="clip")
                 else:
                     fitted += b
             np.subtract(x[block], fitted, out=residual)
             if self.weights is None:
-                left += np.einsum("ij,ij->j", residual, residual)
-                gone += np.einsum("ij,ij->j", mean, mean)
+                squares += np.einsum("ij,ij->j", residual, residual)
+                mean_squares += np.einsum("ij,ij->j", mean, mean)
             else:
-                left += np.einsum("i,ij,ij->j", self.weights[block], residual, residual)
-                gone += np.einsum("i,ij,ij->j", self.weights[block], mean, mean)
-        return left, gone
+                squares += np.einsum("i,ij,ij->j", self.weights[block], residual, residual)
+                mean_squares += np.einsum("i,ij,ij->j", self.weights[block], mean, mean)
+        return squares, mean_squares
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Grid:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """What the threads share; how many there are does not depend on them."""
-        found, members, average = [], self.groups.shape[1], sparse.csr_matrix((0, 0))
+        """Pairs in parts, which the threads share; the number of parts does not depend on that of threads."""
+        parts, members, average = [], self.groups.shape[1], sparse.csr_matrix((0, 0))
         for pairs in in_parts(len(self.groups), len(self.groups) * self.n_years):
             groups, weights = self.groups[pairs], None if self.weights is None else self.weights[pairs]
             values = np.ones(groups.size) if weights is None else np.repeat(weights, members)
@@ -112,16 +112,16 @@ class Grid:
             by_group = sparse.csc_matrix((values, groups.ravel(), pointer), (self.n_groups, len(groups)))
             if average.shape[0] != len(groups):  # parts of one length share it
                 average = _averages(len(groups), self.n_years)
-            found.append(Part(pairs, groups, by_group, average, weights))
-        return found
+            parts.append(Part(pairs, groups, by_group, average, weights))
+        return parts
 
     @cached_property
     def inverse(self) -> tuple[Array, int]:
         """(Z W Z')^- and its rank: ``[n_groups]`` for one group a pair, ``[n_groups, n_groups]`` for two."""
-        own = group_equations(self.groups, self.n_groups, self.weights)
-        if own.ndim == 1:
-            return 1 / own, self.n_groups
-        inverse, rank = generalised_inverses(own[None])
+        equations = group_equations(self.groups, self.n_groups, self.weights)
+        if equations.ndim == 1:
+            return 1 / equations, self.n_groups
+        inverse, rank = generalised_inverses(equations[None])
         return inverse[0], int(rank[0])
 
     @property
@@ -129,33 +129,35 @@ class Grid:
         """Of both effects: a group's years add up to what the pairs have already."""
         return len(self.groups) + (self.n_years - 1) * self.inverse[1]
 
-    def residuals(self, columns: Array, out: Array) -> tuple[Array, Array]:
-        """Fill ``out`` with residuals of columns; the two may be one array.
+    def fill_residuals(self, columns: Array, residuals: Array) -> tuple[Array, Array]:
+        """Fill ``residuals`` with those of columns; the two may be one array.
 
         Returns
         -------
         scale : ``[n_columns]``
             Length of the columns less pair means.
         rounding : ``[n_columns]``
-            What rounding may leave of the effects in the residuals, as a share of it.
+            The error that rounding may leave in the residuals, as a share of it.
         """
         n_pairs, n_columns = len(self.groups), columns.shape[1]
         wide = self.n_years * n_columns
-        x, e = (np.ascontiguousarray(part).reshape(n_pairs, wide) for part in (columns, out))
+        x, e = (np.ascontiguousarray(part).reshape(n_pairs, wide) for part in (columns, residuals))
         read = in_threads(lambda part: part.read(x, n_columns), self.parts, self.threads, x.size)
         sums = np.sum([of_groups for _, of_groups in read], axis=0)
         sums -= np.tile(sums.reshape(-1, self.n_years, n_columns).mean(axis=1), (1, self.n_years))
         inverse, _ = self.inverse
         b = inverse[:, None] * sums if inverse.ndim == 1 else full_product(inverse, sums)
-        work = [(part, means) for part, (means, _) in zip(self.parts, read, strict=True)]
-        written = in_threads(lambda own: own[0].write(x, own[1], b, e), work, self.threads, x.size)
-        left, gone = (np.sum(parts, axis=0) for parts in zip(*written, strict=True))
-        if not np.shares_memory(e, out):
-            out[:] = e.reshape(out.shape)
-        within = left + np.maximum((b * sums).sum(axis=0), 0.0)
+        tasks = [(part, means) for part, (means, _) in zip(self.parts, read, strict=True)]
+        squares_of_parts = in_threads(
+            lambda task: task[0].write(x, task[1], b, e), tasks, self.threads, x.size
+        )
+        squares, mean_squares = (np.sum(parts, axis=0) for parts in zip(*squares_of_parts, strict=True))
+        if not np.shares_memory(e, residuals):
+            residuals[:] = e.reshape(residuals.shape)
+        within = squares + np.maximum((b * sums).sum(axis=0), 0.0)
         within = within.reshape(self.n_years, n_columns).sum(axis=0)
         scale = np.sqrt(np.where(within == 0, 1.0, within))
-        return scale, np.finfo(float).eps * np.sqrt(within + gone * self.n_years) / scale
+        return scale, np.finfo(float).eps * np.sqrt(within + mean_squares * self.n_years) / scale
 
 
 def group_equations(groups: AnyIntegers, n_groups: int, weights: Array | None = None) -> Array:
@@ -179,7 +181,7 @@ def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) ->
     """The grid that rows form, or None: two effects, as many rows of each level of the first, next to each other."""
     if len(effects) != 2 or effects[0].members != 1:
         return None
-    first, other = effects
+    first, second = effects
     n_rows, n_pairs = len(first.codes), first.n_levels
     n_years = n_rows // n_pairs
     if n_pairs * n_years != n_rows or n_years < 2:
@@ -187,15 +189,15 @@ def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) ->
     pair = first.codes.reshape(n_pairs, n_years)
     if not (pair == pair[:, :1]).all():
         return None
-    codes = other.codes.reshape(n_pairs, n_years, other.members)
-    groups, n_groups = _numbered(codes[:, 0], other.size)
-    if n_groups * n_years != other.n_levels or (other.members == 2 and float(n_groups) ** 3 > MOST_FLOPS):
+    codes = second.codes.reshape(n_pairs, n_years, second.members)
+    groups, n_groups = _numbered(codes[:, 0], second.size)
+    if n_groups * n_years != second.n_levels or (second.members == 2 and float(n_groups) ** 3 > MOST_FLOPS):
         return None
     years = np.empty((n_groups, n_years), dtype=codes.dtype)
-    for member in range(other.members):
+    for member in range(second.members):
         years[groups[:, member]] = codes[:, :, member]
     # As many levels as groups x years: if each group always has the same, no two groups share one.
-    if any((years[groups[:, member]] != codes[:, :, member]).any() for member in range(other.members)):
+    if any((years[groups[:, member]] != codes[:, :, member]).any() for member in range(second.members)):
         return None
     if weights is not None:
         by_pair = weights.reshape(n_pairs, n_years)
@@ -207,6 +209,6 @@ def recognise(effects: list[Levels], weights: Array | None, threads: int = 1) ->
 
 def _numbered(codes: AnyIntegers, size: int) -> tuple[AnyIntegers, int]:
     """Codes numbered from 0 without gaps."""
-    seen = np.zeros(size, dtype=bool)
-    seen[codes] = True
-    return (np.cumsum(seen) - 1)[codes], int(seen.sum())
+    occurs = np.zeros(size, dtype=bool)
+    occurs[codes] = True
+    return (np.cumsum(occurs) - 1)[codes], int(occurs.sum())

@@ -59,19 +59,23 @@ class Run:
     def _step(self, is_open: Flags) -> None:
         applied = product(self.operator, self.kind, self.direction, self.image)
         curvature = kernels.inner(self.direction, applied)
-        on = is_open & (curvature > 0)
-        alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=on)
+        moves = is_open & (curvature > 0)
+        alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=moves)
         self.solution = tuple(b + alpha * p for b, p in zip(self.solution, self.direction, strict=True))
         self.gradient = tuple(g - alpha * a for g, a in zip(self.gradient, applied, strict=True))
         z = _precondition(self.operator, self.kind, self.gradient)
-        fresh = np.where(on, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
-        beta = np.divide(fresh, self.product, out=np.zeros_like(fresh), where=on)
+        fresh = np.where(moves, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
+        beta = np.divide(fresh, self.product, out=np.zeros_like(fresh), where=moves)
         # A column that is done keeps its own, should a lower target open it again.
-        kept = np.where(on, beta, 1.0)
-        self.direction = tuple(on * part + kept * p for part, p in zip(z, self.direction, strict=True))
-        self.image = tuple(on * g + kept * p for g, p in zip(self.gradient, self.image, strict=True))
+        retained_share = np.where(moves, beta, 1.0)
+        self.direction = tuple(
+            moves * part + retained_share * p for part, p in zip(z, self.direction, strict=True)
+        )
+        self.image = tuple(
+            moves * g + retained_share * p for g, p in zip(self.gradient, self.image, strict=True)
+        )
         # A direction without curvature lies in the null space: the column can go no further.
-        self.product = np.where(is_open & ~on, 0.0, fresh)
+        self.product = np.where(is_open & ~moves, 0.0, fresh)
         self.alphas.append(alpha)
         self.betas.append(beta)
 
@@ -81,10 +85,10 @@ class Run:
         The tridiagonal matrix has diagonal 1/alpha_j + beta_{j-1}/alpha_{j-1} and off-diagonal sqrt(beta_j)/alpha_j.
         """
         alpha, beta = np.array(self.alphas).T, np.array(self.betas).T
-        taken = alpha > 0  # a column rests while others go on
-        if not taken.any():
+        stepped = alpha > 0  # a column rests while others go on
+        if not stepped.any():
             return np.inf
-        column, length, ratio = np.nonzero(taken)[0], alpha[taken], beta[taken]
+        column, length, ratio = np.nonzero(stepped)[0], alpha[stepped], beta[stepped]
         ratio[:-1][column[1:] != column[:-1]] = 0  # the columns' matrices, one after another
         diagonal, off = 1 / length, np.sqrt(ratio[:-1]) / length[:-1]
         diagonal[1:] += ratio[:-1] / length[:-1]
@@ -117,4 +121,4 @@ def product(
 def _precondition(operator: Operator, kind: Kind, g: Coefficients) -> Coefficients:
     if kind == "sweeps":
         return kernels.sweep_back(operator, g, kernels.sweep(operator, g))
-    return tuple(operator.solve(k, part) for k, part in zip(operator.rest, g, strict=True))
+    return tuple(operator.solve(k, part) for k, part in zip(operator.in_equations, g, strict=True))

@@ -64,7 +64,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Design:
-    """What is known of the effects before any column is seen.
+    """Effects on the rows that are kept, examined before any column is read.
 
     Attributes
     ----------
@@ -118,14 +118,14 @@ def examine(effects: Sequence[Effect], *, weights: Array | None = None, singleto
             raise ValueError(f"expected weights of shape {(n_rows,)}, got {weights.shape}")
         if not (np.isfinite(weights) & (weights > 0)).all():
             raise InputError("weights must be positive and finite", remedy="leave out rows of weight zero")
-    kept, levels = _drop_singletons(levels) if singletons == "drop" else (np.ones(n_rows, bool), levels)
-    n_kept = int(kept.sum())
+    retained, levels = _drop_singletons(levels) if singletons == "drop" else (np.ones(n_rows, bool), levels)
+    n_kept = int(retained.sum())
     if n_kept == 0:
         names = ", ".join(effect.name for effect in levels)
         raise InputError(f"no row is left: each is alone in a level of {names}", remedy="use coarser effects")
     if weights is not None:
-        weights = None if (weights == weights[0]).all() else weights[kept]
-    return Design(kept, n_rows - n_kept, tuple(levels), _active(levels), weights)
+        weights = None if (weights == weights[0]).all() else weights[retained]
+    return Design(retained, n_rows - n_kept, tuple(levels), _active(levels), weights)
 
 
 def _levels(effect: Effect) -> Levels:
@@ -149,20 +149,20 @@ def _levels(effect: Effect) -> Levels:
 def _drop_singletons(effects: list[Levels]) -> tuple[Flags, list[Levels]]:
     """Rows kept when levels with one row are dropped until there are none, and the effects on them."""
     n_rows = len(effects[0].codes)
-    kept = np.ones(n_rows, bool)
+    retained = np.ones(n_rows, bool)
     counts = [effect.counts.copy() for effect in effects]
     while any((count == 1).any() for count in counts):
-        alone = np.zeros(n_rows, bool)
+        singletons = np.zeros(n_rows, bool)
         for effect, count in zip(effects, counts, strict=True):
-            alone |= (count[effect.codes] == 1).any(axis=1)
-        alone &= kept
-        kept &= ~alone
+            singletons |= (count[effect.codes] == 1).any(axis=1)
+        singletons &= retained
+        retained &= ~singletons
         for effect, count in zip(effects, counts, strict=True):
-            count -= np.bincount(effect.codes[alone].ravel(), minlength=effect.size)
-    if kept.all():
-        return kept, effects
-    return kept, [
-        Levels(effect.name, np.ascontiguousarray(effect.codes[kept]), effect.size, count)
+            count -= np.bincount(effect.codes[singletons].ravel(), minlength=effect.size)
+    if retained.all():
+        return retained, effects
+    return retained, [
+        Levels(effect.name, np.ascontiguousarray(effect.codes[retained]), effect.size, count)
         for effect, count in zip(effects, counts, strict=True)
     ]
 
@@ -170,11 +170,11 @@ def _drop_singletons(effects: list[Levels]) -> tuple[Flags, list[Levels]]:
 def _active(effects: list[Levels]) -> tuple[int, ...]:
     """Positions of effects that are not spanned, largest first, those with one level a row before the others."""
     order = sorted(range(len(effects)), key=lambda k: (-effects[k].n_levels, k))
-    chosen: list[int] = []
+    active: list[int] = []
     for k in order:
-        if not any(spans(effects[other].codes, effects[k].codes, effects[other].size) for other in chosen):
-            chosen.append(k)
-    return tuple(sorted(chosen, key=lambda k: (effects[k].members, -effects[k].n_levels, k)))
+        if not any(spans(effects[fine].codes, effects[k].codes, effects[fine].size) for fine in active):
+            active.append(k)
+    return tuple(sorted(active, key=lambda k: (effects[k].members, -effects[k].n_levels, k)))
 
 
 def spans(fine: AnyIntegers, coarse: AnyIntegers, size: int) -> bool:
@@ -237,4 +237,4 @@ def degrees_absorbed(n_levels: Sequence[int], nested: Sequence[bool] | None = No
     """
     nested = [False] * len(n_levels) if nested is None else nested
     total = sum(n_levels) - max(len(n_levels) - 1, 0)
-    return total - sum(levels - 1 for levels, inside in zip(n_levels, nested, strict=True) if inside)
+    return total - sum(levels - 1 for levels, is_nested in zip(n_levels, nested, strict=True) if is_nested)

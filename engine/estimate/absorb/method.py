@@ -1,15 +1,15 @@
 """Absorption of any number of fixed effects from many columns at once.
 
-    effects, weights --> Design: rows kept, effects that others span left out      absorb_levels
-    every pair in every year, rows of a pair together: closed form                 absorb_grid
-    projections that commute, rows in any order: one sweep                         absorb_kernels
-    equations that fall into small blocks, solved (pair + year, group x year)      absorb_direct
-    conjugate gradient with an estimate of its own error, for the rest             absorb_iterative
-    its products where few cells of a grid are missing, and on an accelerator      absorb_incomplete, absorb_device
-    regressors that the effects explain, by name                                   absorb_collinear
+    effects, weights --> Design: rows kept, effects that others span left out      levels
+    every pair in every year, rows of a pair together: closed form                 grid
+    projections that commute, rows in any order: one sweep                         row_kernels
+    equations that fall into small blocks, solved (pair + year, group x year)      direct
+    conjugate gradient with an estimate of its own error, for all others           iterative
+    its products where few cells of a grid are missing, and on an accelerator      incomplete, device
+    regressors that the effects explain, by name                                   collinear
 
-`absorb` takes them in that order; `absorb_plan` lays the effects out, `absorb_rows` reads and writes columns.
-Whether it converged is a value of the result.
+`absorb` takes them in that order: `_Absorption.of_columns` is the place where the method is chosen. `plan` lays the
+effects out, `column_rows` reads and writes columns. Whether it converged is a value of the result.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ from engine.estimate.absorb import row_kernels as kernels
 from engine.estimate.absorb.column_rows import Rows, usable_cores
 from engine.estimate.absorb.direct import Inverse
 from engine.estimate.absorb.grid import Grid
-from engine.estimate.absorb.levels import Effect, degrees_absorbed, examine, nested_in
+from engine.estimate.absorb.levels import Design, Effect, degrees_absorbed, examine
 from engine.estimate.absorb.plan import Plan
 from engine.float64 import double_precision
-
-__all__ = ["Absorbed", "Effect", "Plan", "absorb", "degrees_absorbed", "nested_in", "prepare"]
 
 Method = Literal["auto", "direct", "conjugate_gradient", "alternating"]
 
@@ -55,10 +53,10 @@ class Absorbed:
     iterations : int
         Sweeps, solutions or conjugate gradient steps; the most of any block of columns.
     error : float64 ``[n_columns]``
-        Length of what is left of the effects in the residuals, as a share of the column's length once the
-        largest effect is removed: estimated for the iterative methods, what rounding allows for closed form.
+        Length of the effects that remain in the residuals, as a share of the column's length once the
+        largest effect is removed: estimated for the iterative methods, the bound of rounding for closed form.
     method : str
-        What was done, in words.
+        The method that was used, in words.
     singletons : int
         Rows dropped.
     n_levels : tuple of int
@@ -124,33 +122,26 @@ def absorb(
     Raises
     ------
     InputError
-        Where the columns have missing values, or a method is asked for that the effects are too large for.
+        Where the columns have missing values, or the effects are too large for the method that is requested.
     """
     plan = effects if isinstance(effects, Plan) else prepare(effects, weights=weights)
     if plan is effects and weights is not None:
         raise ValueError("expected weights in the plan, got them beside it")
-    design = plan.design
-    columns = np.asarray(columns, dtype=np.float64)
-    if columns.ndim != 2 or len(columns) != len(design.kept) or columns.shape[1] == 0:
-        raise ValueError(f"expected columns [{len(design.kept)}, at least 1], got {columns.shape}")
-    if not 1e-14 <= tolerance < 1 or max_iterations < 1:
-        raise ValueError(
-            f"expected 1e-14 <= tolerance < 1 and max_iterations >= 1, got {tolerance}, {max_iterations}"
-        )
-    if design.n_singletons:
-        columns = columns[design.kept]
-    out = np.empty(columns.shape)
+    absorption, design = _Absorption(plan, method, tolerance, max_iterations), plan.design
+    columns = _on_rows_kept(columns, design)
+    residuals = np.empty(columns.shape)
     width = max(1, _BLOCK_BYTES // (8 * sum(effect.size for effect in plan.effects)))
-    rule = _Rule(plan, method, tolerance, max_iterations)
     with double_precision():  # for the arrays of an accelerator
         parts = [
-            rule.residuals(columns[:, first : first + width], out[:, first : first + width], first)
+            absorption.of_columns(
+                columns[:, first : first + width], residuals[:, first : first + width], first
+            )
             for first in range(0, columns.shape[1], width)
         ]
-    out.setflags(write=False)
+    residuals.setflags(write=False)
     n_levels = tuple(effect.n_levels for effect in design.effects)
     return Absorbed(
-        residuals=out,
+        residuals=residuals,
         kept=design.kept,
         converged=all(bool((part.error <= tolerance).all()) for part in parts),
         iterations=max(part.iterations for part in parts),
@@ -163,9 +154,17 @@ def absorb(
     )
 
 
+def _on_rows_kept(columns: Array, design: Design) -> Array:
+    """Columns on the rows that are kept; raises ValueError for a wrong shape."""
+    columns = np.asarray(columns, dtype=np.float64)
+    if columns.ndim != 2 or len(columns) != len(design.kept) or columns.shape[1] == 0:
+        raise ValueError(f"expected columns [{len(design.kept)}, at least 1], got {columns.shape}")
+    return columns[design.kept] if design.n_singletons else columns
+
+
 @dataclass(frozen=True)
 class _Part:
-    """How a block of columns was done; fields as those of Absorbed."""
+    """The outcome for a block of columns; fields as those of Absorbed."""
 
     error: Array
     iterations: int
@@ -176,16 +175,14 @@ class _Part:
 def _refuse_missing(lengths: Array, columns: Array, first: int) -> None:
     if not np.isfinite(lengths).all():
         bad = np.flatnonzero(~np.isfinite(columns).all(axis=0))
-        what = (
-            f"column {first + bad[0]} has missing or infinite values"
-            if len(bad)
-            else "squares of columns overflow"
-        )
-        raise InputError(what, remedy="drop those rows first" if len(bad) else "rescale the columns")
+        if not len(bad):
+            raise InputError("squares of columns overflow", remedy="rescale the columns")
+        problem = f"column {first + bad[0]} has missing or infinite values"
+        raise InputError(problem, remedy="drop those rows first")
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _Absorption:
     """A method with its limits, on one plan."""
 
     plan: Plan
@@ -193,20 +190,30 @@ class _Rule:
     tolerance: float
     max_iterations: int
 
-    def residuals(self, columns: Array, out: Array, first: int) -> _Part:
-        """Fill ``out`` by the method asked for, or by the first of them that does it."""
+    def __post_init__(self) -> None:
+        if not 1e-14 <= self.tolerance < 1 or self.max_iterations < 1:
+            raise ValueError(
+                f"expected 1e-14 <= tolerance < 1 and max_iterations >= 1, got {self.tolerance}, "
+                f"{self.max_iterations}"
+            )
+
+    def of_columns(self, columns: Array, residuals: Array, first: int) -> _Part:
+        """Fill ``residuals`` by the method that is requested, or by the first that applies.
+
+        ``first`` is the number of the first of these columns, for messages.
+        """
         plan, method = self.plan, self.method
         if method == "auto" and plan.grid is not None:
-            return self._closed_form(plan.grid, columns, out, first)
-        rows = self._measured(np.ascontiguousarray(columns), out, first)
+            return self._closed_form(plan.grid, columns, residuals, first)
+        rows = self._measured(np.ascontiguousarray(columns), residuals, first)
         if len(plan.effects) == 1 and plan.operator.eliminated:
             means = self._sweep(rows)
             if means is not None:
                 return means
         if method == "alternating":
             if any(
-                own is None and effect.members == 2
-                for own, effect in zip(plan.own, plan.effects, strict=True)
+                inverse is None and effect.members == 2
+                for inverse, effect in zip(plan.block_inverses, plan.effects, strict=True)
             ):
                 raise InputError(
                     f"'{plan.names[-1]}' is too large to be taken out by itself",
@@ -230,32 +237,32 @@ class _Rule:
             part = self._sweep(rows)
             if part is not None:
                 return part
-        if plan.forming_pays(rows.out.shape[1]) and plan.cheap_equations is not None:
+        if plan.forming_pays(rows.residuals.shape[1]) and plan.cheap_equations is not None:
             return self._solve(rows, plan.cheap_equations)
-        found = self._iterate(rows, "equations")
-        if (found.error <= self.tolerance).all() or plan.any_equations is None:
-            return found
+        part = self._iterate(rows, "equations")
+        if (part.error <= self.tolerance).all() or plan.any_equations is None:
+            return part
         rows.read_again()
         return self._solve(rows, plan.any_equations)
 
-    def _closed_form(self, grid: Grid, columns: Array, out: Array, first: int) -> _Part:
+    def _closed_form(self, grid: Grid, columns: Array, residuals: Array, first: int) -> _Part:
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
-            scale, error = grid.residuals(columns, out)
+            scale, error = grid.fill_residuals(columns, residuals)
         _refuse_missing(scale, columns, first)
         count = 1
         while (error > _EXACT).any() and count < _REFINEMENTS:
-            fresh, error = grid.residuals(out, out)
+            fresh, error = grid.fill_residuals(residuals, residuals)
             # A column that pair means explain but for rounding is measured by what they leave of that.
             error, count = error * np.minimum(fresh / scale, 1.0), count + 1
         return _Part(error, count, f"closed form of {' and '.join(self.plan.names)} on a grid", grid.rank)
 
-    def _measured(self, columns: Array, out: Array, first: int) -> Rows:
+    def _measured(self, columns: Array, residuals: Array, first: int) -> Rows:
         """Columns with their sums, and their length once the first effect is removed."""
         plan, dummies = self.plan, self.plan.dummies
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
             sums, squares = dummies.read(columns)
         _refuse_missing(squares, columns, first)
-        rows = Rows(dummies, columns, out, sums, squares, squares)
+        rows = Rows(dummies, columns, residuals, sums, squares, squares)
         within = squares - kernels.explained(plan.operator, 0, sums)
         if (within <= _CANCELS * squares).any():  # values far from zero: their digits go to the first effect
             rows.subtract(kernels.first_only(plan.operator, sums))
@@ -269,8 +276,8 @@ class _Rule:
         """None if the projections do not commute: a sweep is not whole then."""
         plan, sums = self.plan, rows.sums
         b = kernels.sweep(plan.operator, sums)
-        left = kernels.remaining(plan.operator, sums, b)
-        error = np.sqrt(kernels.most_explained(plan.operator, left)) / rows.scale
+        unexplained = kernels.remaining(plan.operator, sums, b)
+        error = np.sqrt(kernels.most_explained(plan.operator, unexplained)) / rows.scale
         if (error > _EXACT).any():
             return None
         rows.subtract(b)
@@ -283,12 +290,12 @@ class _Rule:
     def _solve(self, rows: Rows, equations: Inverse) -> _Part:
         operator, blocks = self.plan.operator, equations.blocks
         right = kernels.eliminate(operator, rows.sums)
-        left, b, count = right, tuple(np.zeros_like(part) for part in right), 0
+        residual, b, count = right, tuple(np.zeros_like(part) for part in right), 0
         error = np.full(len(rows.scale), np.inf)
         while (error > _EXACT).any() and count < _REFINEMENTS:
-            b = tuple(map(np.add, b, direct.solution(blocks, left)))
-            left = tuple(map(np.subtract, right, operator.reduced(b)))
-            error = direct.length(operator, blocks, left) / rows.scale
+            b = tuple(map(np.add, b, direct.solution(blocks, residual)))
+            residual = tuple(map(np.subtract, right, operator.reduced(b)))
+            error = direct.length(operator, blocks, residual) / rows.scale
             count += 1
         rows.subtract(kernels.recover(operator, rows.sums, b))
         words = f"{equations.n_equations:,} equations of {self._equations_of} solved"
@@ -304,35 +311,39 @@ class _Rule:
         if kind == "sweeps":
             words = f"conjugate gradient on symmetric sweeps through {', '.join(self.plan.names)}"
         right = iterative.right_side(operator, rows.sums, kind)
-        left, b = right, tuple(0.0 * part for part in right)
-        used, smallest, error = 0, np.inf, np.full(len(rows.scale), np.inf)
+        residual, b = right, tuple(0.0 * part for part in right)
+        steps, smallest, error = 0, np.inf, np.full(len(rows.scale), np.inf)
         while True:
-            run = iterative.start(operator, left, kind)
+            run = iterative.start(operator, residual, kind)
             gradient = np.sqrt(run.product) / rows.scale
-            before, error = error, gradient / np.sqrt(smallest) if used else gradient
-            done = (error <= self.tolerance).all() if used else not gradient.any()
-            if done or used >= self.max_iterations or (used and not error.max() < before.max() / 2):
+            previous_error, error = error, gradient / np.sqrt(smallest) if steps else gradient
+            finished = (error <= self.tolerance).all() if steps else not gradient.any()
+            if (
+                finished
+                or steps >= self.max_iterations
+                or (steps and not error.max() < previous_error.max() / 2)
+            ):
                 break
-            limit = self.max_iterations - used
+            limit = self.max_iterations - steps
             # The first target knows nothing of the design; the second knows its smallest eigenvalue.
-            goal = self.tolerance * (np.sqrt(smallest) / 2 if used else 1.0)
+            goal = self.tolerance * (np.sqrt(smallest) / 2 if steps else 1.0)
             for _ in range(4):
                 run.until(np.maximum(goal, iterative.DEEPEST * gradient) * rows.scale, limit)
                 smallest = min(smallest, run.smallest_eigenvalue())
-                needed = self.tolerance * np.sqrt(smallest) / 2
-                if needed >= goal / 2 or len(run.alphas) >= limit:
+                sharper_goal = self.tolerance * np.sqrt(smallest) / 2
+                if sharper_goal >= goal / 2 or len(run.alphas) >= limit:
                     break
-                goal = needed
-            used += max(len(run.alphas), 1)
+                goal = sharper_goal
+            steps += max(len(run.alphas), 1)
             b = tuple(old + new for old, new in zip(b, run.solution, strict=True))
-            taken = iterative.product(operator, kind, b)
-            left = tuple(part - gone for part, gone in zip(right, taken, strict=True))
+            fitted = iterative.product(operator, kind, b)
+            residual = tuple(part - fitted_part for part, fitted_part in zip(right, fitted, strict=True))
         b = tuple(np.asarray(part) for part in b)
         rows.subtract(kernels.recover(operator, rows.sums, b) if kind == "equations" else b)
-        return _Part(np.maximum(error, rows.rounding), used, words)
+        return _Part(np.maximum(error, rows.rounding), steps, words)
 
     @property
     def _equations_of(self) -> str:
         names, operator = self.plan.names, self.plan.operator
-        rest = " and ".join(names[k] for k in operator.rest) or "no other effect"
-        return f"{rest} with {names[0]} eliminated" if operator.eliminated else rest
+        effects = " and ".join(names[k] for k in operator.in_equations) or "no other effect"
+        return f"{effects} with {names[0]} eliminated" if operator.eliminated else effects

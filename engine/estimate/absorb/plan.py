@@ -9,6 +9,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
+from engine.arrays import Array
 from engine.estimate.absorb import direct
 from engine.estimate.absorb import row_kernels as kernels
 from engine.estimate.absorb.column_rows import Dummies
@@ -16,8 +17,8 @@ from engine.estimate.absorb.device import DeviceOperator
 from engine.estimate.absorb.direct import Inverse
 from engine.estimate.absorb.grid import Grid, recognise
 from engine.estimate.absorb.incomplete import Cells, GridOperator, find_cells, whole_groups
-from engine.estimate.absorb.levels import SAMPLE, Array, Design, Levels, spans
-from engine.estimate.absorb.row_kernels import Blocks, Operator, level_weights, own_equations
+from engine.estimate.absorb.levels import SAMPLE, Design, Levels, spans
+from engine.estimate.absorb.row_kernels import Blocks, Operator, diagonal_block, level_weights
 
 _CHEAP_PRODUCTS, _CHEAP_FLOPS = 4e7, 1e9  # equations that are formed and solved in less than a second
 _MANY_COLUMNS, _FEW = 12, 200  # columns, or equations, for which forming equations pays
@@ -39,7 +40,7 @@ class Plan:
 
     @cached_property
     def effects(self) -> list[Levels]:
-        """Those that are worked with, in the order of a sweep."""
+        """Effects that no other effect spans, in the order of a sweep."""
         return whole_groups([self.design.effects[k] for k in self.design.active])
 
     @property
@@ -65,19 +66,21 @@ class Plan:
 
     @cached_property
     def operator(self) -> Operator:
-        """Each effect with its own inverse; of two levels a row only the diagonal, unless all blocks are alike."""
+        """Effects with the inverse of each G_kk; of its diagonal where two levels apply to a row and blocks differ."""
         return self._operator(self._alike)
 
     @cached_property
     def exact_operator(self) -> Operator:
-        """Each effect with its own inverse, however long that takes to find."""
-        return self._operator([None if own is None else own.blocks for own in self.own])
+        """Effects with the inverse of each G_kk, however long that takes to find."""
+        return self._operator(
+            [None if inverse is None else inverse.blocks for inverse in self.block_inverses]
+        )
 
     def _operator(self, blocks: Sequence[Blocks | None]) -> Operator:
         weights = self.design.weights
         inverses = [
-            _reciprocal(level_weights(effect, weights)) if own is None else own
-            for effect, own in zip(self.effects, blocks, strict=True)
+            _reciprocal(level_weights(effect, weights)) if inverse is None else inverse
+            for effect, inverse in zip(self.effects, blocks, strict=True)
         ]
         parts = tuple(self.effects), weights, tuple(inverses)
         if jax.default_backend() != "cpu":
@@ -97,11 +100,11 @@ class Plan:
         ]
 
     @cached_property
-    def own(self) -> list[Inverse | None]:
-        """Of effects with two levels a row, their own equations; None for others, and where there are too many."""
+    def block_inverses(self) -> list[Inverse | None]:
+        """Of effects with two levels a row, the inverse of G_kk; None for others, and where it would be too large."""
         weights = self.design.weights
         return [
-            direct.invert(own_equations(effect, weights)) if effect.members == 2 else None
+            direct.invert(diagonal_block(effect, weights)) if effect.members == 2 else None
             for effect in self.effects
         ]
 
@@ -112,28 +115,29 @@ class Plan:
         Where two projections commute, levels that meet do so in proportion to their sizes; where rows are not
         repeated, all levels of the first effect that meet a level of another are then of one size.
         """
-        first, *rest = self.effects
+        first, *remaining = self.effects
         if any(
-            effect.members > 1 and own is None for effect, own in zip(self.effects, self._alike, strict=True)
+            effect.members > 1 and inverse is None
+            for effect, inverse in zip(self.effects, self._alike, strict=True)
         ):
             return False
         if first.members > 1:
-            return not rest
+            return not remaining
         return all(
             spans(effect.codes[:rows], first.counts[first.codes[:rows]], effect.size)
             for rows in (SAMPLE, None)  # a few rows mostly show that they do not
-            for effect in rest
+            for effect in remaining
         )
 
     def forming_pays(self, n_columns: int) -> bool:
         """The equations are few, or in blocks that a grid shows, or there are many columns and one other effect, whose
         levels may fall into small blocks; those of several effects hardly do.
         """
-        rest = self.effects[1:]
-        if self.cells is not None and rest[0].members == 1:
+        remaining = self.effects[1:]
+        if self.cells is not None and remaining[0].members == 1:
             return True
-        few = sum(effect.size for effect in rest) <= _FEW
-        return few or (len(rest) == 1 and rest[0].members == 1 and n_columns >= _MANY_COLUMNS)
+        few = sum(effect.size for effect in remaining) <= _FEW
+        return few or (len(remaining) == 1 and remaining[0].members == 1 and n_columns >= _MANY_COLUMNS)
 
     @cached_property
     def cheap_equations(self) -> Inverse | None:
@@ -146,10 +150,10 @@ class Plan:
     def _equations(self, most_products: float, most_flops: float) -> Inverse | None:
         """Inverse of the equations that are left once the first effect is eliminated."""
         if not self.operator.eliminated:
-            return self.own[0] if len(self.effects) == 1 else None
+            return self.block_inverses[0] if len(self.effects) == 1 else None
         if self.cells is not None and self.effects[1].members == 1 and self.cells.n_years <= kernels.SMALL:
-            first, other = self.effects
-            return direct.in_blocks(self.cells.equations(first.counts), other.counts.astype(np.float64))
+            first, second = self.effects
+            return direct.in_blocks(self.cells.equations(first.counts), second.counts.astype(np.float64))
         size = sum(effect.size for effect in self.effects[1:])
         if 0 < size <= kernels.SMALL:
             return direct.unit_columns(self.operator)

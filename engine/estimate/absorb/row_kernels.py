@@ -3,7 +3,7 @@
 For effect k with dummies B_k and weights W, levels of the effects meet in the blocks G_kl = B_k'W B_l. All work
 between reading the columns and writing their residuals is on coefficients of levels, [level, column], by sparse
 products: on a processor these take a third of the time of scattered additions in XLA, need no compilation, and
-wait for no other thread (`absorb_device` has the products for accelerators).
+wait for no other thread (`device` has the products for accelerators).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from engine.arrays import AnyIntegers
-from engine.estimate.absorb.levels import Array, Levels
+from engine.arrays import AnyIntegers, Array
+from engine.estimate.absorb.levels import Levels
 
 SMALL = 64
 """Levels of an effect whose meetings are a full matrix; equations in a block that sweeps, or products with unit
@@ -29,8 +29,14 @@ _SINGLE = 1 << 18  # multiplications of a product that BLAS does in one thread
 _FEWEST = 4  # rows or columns of a part, below which packing the other factor again costs more
 _ROOMY = 4  # entries of a full matrix, for one that is not zero
 
-Coefficients = tuple[Any, ...]
-"""``[n_levels, n_columns]`` of each effect; on the device or not."""
+LevelValues = Any
+"""``[n_levels, n_columns]`` of one effect: an array of NumPy, or of JAX where the products are done on a device."""
+
+Coefficients = tuple[LevelValues, ...]
+"""``[n_levels, n_columns]`` of each effect."""
+
+BlockMatrix = Array | sparse.csr_matrix | sparse.csc_matrix
+"""A block G_kl ``[size, size]``, or the weights of the levels ``[size, 1]`` where it is diagonal."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +77,27 @@ class Operator:
         return self.effects[0].members == 1
 
     @property
-    def rest(self) -> range:
+    def in_equations(self) -> range:
         """Effects that are left in the equations."""
         return range(1 if self.eliminated else 0, len(self.effects))
 
     @cached_property
-    def meetings(self) -> dict[tuple[int, int], Any]:
+    def cross_blocks(self) -> dict[tuple[int, int], BlockMatrix]:
         """G_kl of k and l that differ."""
-        found: dict[tuple[int, int], Any] = {}
-        for k, other in combinations(range(len(self.effects)), 2):
-            found[k, other] = meeting(self.effects[k], self.effects[other], self.weights)
-            found[other, k] = found[k, other].T
-        return found
+        blocks: dict[tuple[int, int], BlockMatrix] = {}
+        for pair in combinations(range(len(self.effects)), 2):
+            first, second = (self.effects[k] for k in pair)
+            blocks[pair] = cross_block(first, second, self.weights)
+            blocks[pair[::-1]] = blocks[pair].T
+        return blocks
 
     @cached_property
-    def own(self) -> tuple[Any, ...]:
+    def diagonal_blocks(self) -> tuple[BlockMatrix, ...]:
         """G_kk: the weights of the levels, or a matrix where two levels apply to a row."""
         return tuple(
             level_weights(effect, self.weights)[:, None]
             if effect.members == 1
-            else own_equations(effect, self.weights)
+            else diagonal_block(effect, self.weights)
             for effect in self.effects
         )
 
@@ -98,13 +105,16 @@ class Operator:
         """Coefficients where the products are done."""
         return g
 
-    def solve(self, k: int, g: Any) -> Any:
+    def solve(self, k: int, g: LevelValues) -> LevelValues:
         """Inverse of G_kk, or what stands for it, times sums."""
         return solve(self.inverses[k], g)
 
-    def couple(self, sources: Mapping[int, Any], targets: Iterable[int]) -> dict[int, Any]:
+    def couple(self, sources: Mapping[int, LevelValues], targets: Iterable[int]) -> dict[int, LevelValues]:
         """Sums over the levels of some effects of the rows that coefficients of others make: sum_l G_kl b_l."""
-        return {k: sum(self._product(k, other, b) for other, b in sources.items()) for k in targets}
+        return {
+            target: sum(self._product(target, source, b) for source, b in sources.items())
+            for target in targets
+        }
 
     def consistent(self, right: Coefficients) -> Coefficients:
         """A right side of the equations without what rounding put outside their range, where that is known."""
@@ -115,18 +125,18 @@ class Operator:
 
         ``image`` is what the inverses of those effects make p of, for operators that can use it.
         """
-        sources = dict(zip(self.rest, p, strict=True))
+        sources = dict(zip(self.in_equations, p, strict=True))
         if self.eliminated:
             sources[0] = -self.solve(0, self.couple(sources, [0])[0])
-        found = self.couple(sources, self.rest)
-        return tuple(found[k] for k in self.rest)
+        sums = self.couple(sources, self.in_equations)
+        return tuple(sums[k] for k in self.in_equations)
 
-    def _product(self, k: int, other: int, b: Array) -> Array:
-        if k == other:
-            own = self.own[k]
-            return np.asarray(own * b if isinstance(own, np.ndarray) else own @ b)
-        joint = self.meetings[k, other]
-        return full_product(joint, b) if isinstance(joint, np.ndarray) else np.asarray(joint @ b)
+    def _product(self, target: int, source: int, b: Array) -> Array:
+        if target == source:
+            block = self.diagonal_blocks[target]
+            return np.asarray(block * b if isinstance(block, np.ndarray) else block @ b)
+        block = self.cross_blocks[target, source]
+        return full_product(block, b) if isinstance(block, np.ndarray) else np.asarray(block @ b)
 
 
 def level_weights(effect: Levels, weights: Array | None) -> Array:
@@ -138,31 +148,34 @@ def level_weights(effect: Levels, weights: Array | None) -> Array:
     )
 
 
-def meeting(one: Levels, other: Levels, weights: Array | None) -> sparse.csr_matrix | Array:
+def cross_block(first: Levels, second: Levels, weights: Array | None) -> sparse.csr_matrix | Array:
     """G_kl ``[size, size]`` of two effects; where it is sparse, a cell may have several entries, which add up."""
-    shape, n_rows = (one.size, other.size), len(one.codes)
-    if one.members == 1 == other.members and other.size <= SMALL and one.size * other.size <= _ROOMY * n_rows:
-        cell = one.codes[:, 0] * np.int64(other.size) + other.codes[:, 0]
-        full = np.bincount(cell, weights, minlength=one.size * other.size)
+    shape, n_rows = (first.size, second.size), len(first.codes)
+    if (
+        first.members == 1 == second.members
+        and second.size <= SMALL
+        and first.size * second.size <= _ROOMY * n_rows
+    ):
+        cell = first.codes[:, 0] * np.int64(second.size) + second.codes[:, 0]
+        full = np.bincount(cell, weights, minlength=first.size * second.size)
         return full.reshape(shape).astype(np.float64, copy=False)
     w = np.ones(n_rows) if weights is None else weights
-    code = one.codes[:, 0]
-    if (
-        one.members == 1 and (code[1:] >= code[:-1]).all()
-    ):  # rows in the order of the levels are one matrix already
-        pointer = np.zeros(one.size + 1, np.int32)
-        np.cumsum(one.counts * other.members, out=pointer[1:])
-        return sparse.csr_matrix((np.repeat(w, other.members), other.codes.ravel(), pointer), shape)
-    rows = np.repeat(one.codes, other.members, axis=1).ravel()
-    columns = np.tile(other.codes, (1, one.members)).ravel()
-    return sparse.csr_matrix((np.repeat(w, one.members * other.members), (rows, columns)), shape)
+    code = first.codes[:, 0]
+    # rows in the order of the levels are one matrix already
+    if first.members == 1 and (code[1:] >= code[:-1]).all():
+        pointer = np.zeros(first.size + 1, np.int32)
+        np.cumsum(first.counts * second.members, out=pointer[1:])
+        return sparse.csr_matrix((np.repeat(w, second.members), second.codes.ravel(), pointer), shape)
+    rows = np.repeat(first.codes, second.members, axis=1).ravel()
+    columns = np.tile(second.codes, (1, first.members)).ravel()
+    return sparse.csr_matrix((np.repeat(w, first.members * second.members), (rows, columns)), shape)
 
 
-def own_equations(effect: Levels, weights: Array | None) -> sparse.csr_matrix:
+def diagonal_block(effect: Levels, weights: Array | None) -> sparse.csr_matrix:
     """B'WB of an effect with two levels a row: the signless Laplacian of the graph that the rows draw."""
-    one, other = effect.codes.T
-    w = np.ones(len(one)) if weights is None else weights
-    between = sparse.csr_matrix((w, (one, other)), shape=(effect.size, effect.size))
+    first_level, second_level = effect.codes.T
+    w = np.ones(len(first_level)) if weights is None else weights
+    between = sparse.csr_matrix((w, (first_level, second_level)), shape=(effect.size, effect.size))
     return sparse.csr_matrix(between + between.T + sparse.diags(level_weights(effect, weights)))
 
 
@@ -171,15 +184,15 @@ def solve(inverse: Array | Blocks, g: Array) -> Array:
     if not isinstance(inverse, Blocks):
         return inverse[:, None] * g
     padded = np.concatenate([g, np.zeros((1, g.shape[1]))])
-    out = np.zeros_like(padded)
+    product = np.zeros_like(padded)
     for positions, matrices in zip(inverse.positions, inverse.matrices, strict=True):
         if len(matrices) < len(positions):  # one matrix for all blocks: one product
             across = positions.T
             right = padded[across]
-            out[across] = (matrices[0] @ right.reshape(len(across), -1)).reshape(right.shape)
+            product[across] = (matrices[0] @ right.reshape(len(across), -1)).reshape(right.shape)
         else:
-            out[positions] = matrices @ padded[positions]
-    return out[:-1]
+            product[positions] = matrices @ padded[positions]
+    return product[:-1]
 
 
 def sweep(operator: Operator, g: Coefficients) -> Coefficients:
@@ -192,29 +205,29 @@ def sweep(operator: Operator, g: Coefficients) -> Coefficients:
 
 def sweep_back(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficients:
     """From the coefficients of a sweep, those of a sweep and its reverse: symmetric Gauss-Seidel."""
-    found = dict(enumerate(b))
+    coefficients = dict(enumerate(b))
     for k in reversed(range(len(g) - 1)):
-        others = {other: value for other, value in found.items() if other != k}
-        found[k] = operator.solve(k, g[k] - operator.couple(others, [k])[k])
-    return tuple(found.values())
+        sources = {source: value for source, value in coefficients.items() if source != k}
+        coefficients[k] = operator.solve(k, g[k] - operator.couple(sources, [k])[k])
+    return tuple(coefficients.values())
 
 
 def eliminate(operator: Operator, g: Coefficients) -> Coefficients:
     """Sums over the other effects once the first is taken out: g_B - G_BA G_AA^-1 g_A."""
     if not operator.eliminated:
         return g
-    taken = operator.couple({0: operator.solve(0, g[0])}, operator.rest)
-    return operator.consistent(tuple(g[k] - taken[k] for k in operator.rest))
+    coupled = operator.couple({0: operator.solve(0, g[0])}, operator.in_equations)
+    return operator.consistent(tuple(g[k] - coupled[k] for k in operator.in_equations))
 
 
-def recover(operator: Operator, g: Coefficients, rest: Coefficients) -> Coefficients:
+def recover(operator: Operator, g: Coefficients, b_others: Coefficients) -> Coefficients:
     """Coefficients of all effects from those of the others than the first: b_A = G_AA^-1 (g_A - G_AB b_B)."""
     if not operator.eliminated:
-        return rest
-    if not rest:
+        return b_others
+    if not b_others:
         return (operator.solve(0, g[0]),)
-    taken = operator.couple(dict(zip(operator.rest, rest, strict=True)), [0])[0]
-    return (operator.solve(0, g[0] - taken), *rest)
+    coupled = operator.couple(dict(zip(operator.in_equations, b_others, strict=True)), [0])[0]
+    return (operator.solve(0, g[0] - coupled), *b_others)
 
 
 def first_only(operator: Operator, g: Coefficients) -> Coefficients:
@@ -224,8 +237,8 @@ def first_only(operator: Operator, g: Coefficients) -> Coefficients:
 
 def remaining(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficients:
     """Sums of columns once coefficients of all effects are taken out: g - G b."""
-    taken = operator.couple(dict(enumerate(b)), range(len(g)))
-    return tuple(part - taken[k] for k, part in enumerate(g))
+    coupled = operator.couple(dict(enumerate(b)), range(len(g)))
+    return tuple(part - coupled[k] for k, part in enumerate(g))
 
 
 def inner(a: Coefficients, b: Coefficients) -> Array:
@@ -233,24 +246,24 @@ def inner(a: Coefficients, b: Coefficients) -> Array:
     return np.asarray(sum(_inner(p, q) for p, q in zip(a, b, strict=True)))
 
 
-def full_product(matrix: Array, other: Array) -> Array:
+def full_product(matrix: Array, factor: Array) -> Array:
     """Product of full matrices; a small one by parts that BLAS does in one thread, so as not to wait for others, nor
     they for it.
     """
-    (n_rows, n_inner), n_columns = matrix.shape, other.shape[1]
+    (n_rows, n_inner), n_columns = matrix.shape, factor.shape[1]
     longest = max(n_rows, n_inner, n_columns)
     step = _SINGLE * longest // max(n_rows * n_inner * n_columns, 1)
     if step < _FEWEST or step >= longest:
-        return np.asarray(matrix @ other)
+        return np.asarray(matrix @ factor)
     parts = [slice(start, start + step) for start in range(0, longest, step)]
     if longest == n_inner > n_rows:
-        return np.asarray(sum(matrix[:, part] @ other[part] for part in parts))
+        return np.asarray(sum(matrix[:, part] @ factor[part] for part in parts))
     if longest == n_rows:
-        return np.concatenate([matrix[part] @ other for part in parts])
-    return np.concatenate([matrix @ other[:, part] for part in parts], axis=1)
+        return np.concatenate([matrix[part] @ factor for part in parts])
+    return np.concatenate([matrix @ factor[:, part] for part in parts], axis=1)
 
 
-def _inner(p: Any, q: Any) -> Any:
+def _inner(p: LevelValues, q: LevelValues) -> LevelValues:
     return np.einsum("ij,ij->j", p, q) if isinstance(p, np.ndarray) else (p * q).sum(axis=0)
 
 

@@ -14,7 +14,7 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
-from engine.infer.weighted import Types, weighted_fit, weighted_sums, whole_on_device
+from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
 from engine.notes import Note, of_cell
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
@@ -32,7 +32,7 @@ _HEAVY = 16  # replicates of one task where each is a whole pipeline
 class _NodeSetting:
     """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
 
-    types: Types
+    types: TypedPairs
     cells: tuple[Tested, ...]
     here: tuple[Array, ...]
     seed: int
@@ -227,8 +227,6 @@ def _drops(result: Estimated) -> bool:
 
 def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
     """``[n_draws, n_cohorts]``: which cohorts of adopters have no city in resamples ``counts [n_draws, n_units]``."""
-    if prepared.adoption is None:
-        return np.zeros((len(counts), 0), dtype=bool)
     cohorts = np.arange(len(prepared.adoption.years) - 1)
     members = (prepared.adoption.classes[:, None] == cohorts).astype(np.float64)
     return np.asarray(counts @ members == 0)
@@ -239,7 +237,6 @@ def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, bo
     lost = int(missing.any(axis=1).sum())
     if not lost:
         return
-    assert prepared.adoption is not None
     often = missing.sum(axis=0)
     worst = int(often.argmax())
     size = int((prepared.adoption.classes == worst).sum())

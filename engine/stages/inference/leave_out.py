@@ -12,13 +12,12 @@ from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.summary import t_ratio
-from engine.infer.weighted import Types, weighted_fit, weighted_sums
+from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.estimation import Estimated
 from engine.stages.groups import labels_of
 from engine.stages.inference.draw_collector import DrawCollector
 from engine.stages.inference.pass_inputs import over_pairs, tested_of, weighted_setting
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 _GROUPS = 1024  # groups of one task
@@ -28,12 +27,12 @@ _GROUPS = 1024  # groups of one task
 class LeftOut:
     """What every block of groups gets; ``groups`` int ``[n_units]``: the group of each unit."""
 
-    types: Types
+    types: TypedPairs
     groups: Integers
     cells: tuple[Tested, ...]
 
 
-def in_pairs(types: Types, _: None) -> Integers:
+def in_pairs(types: TypedPairs, _: None) -> Integers:
     """Units that stand in a pair of the sample."""
     return types.sorted().units
 
@@ -59,11 +58,7 @@ def leave_out(
 ) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
     data = prepared.shared.data
-    units = data.panel.units if isinstance(data, CityData) else data.pairs.units
-    groups_of: tuple[str, ...] = units
-    if by != "city" and isinstance(data, CityData):
-        groups_of = labels_of(data, by, key="inference.jackknife.by")
-    labels = np.array(groups_of)
+    labels = np.array(data.units if by == "city" else labels_of(data, by, key="inference.jackknife.by"))
     over = over_pairs(machine)
     types = weighted_setting(prepared, over)
     inside = over(in_pairs, types, [None], np.union1d)

@@ -9,8 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
-from engine.infer.weighted import Types
-from engine.pairs.design import PanelDesign
+from engine.infer.weighted import TypedPairs
 from engine.pairs.features import PairFeatures, pair_features
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
@@ -56,10 +55,7 @@ def features_of(
 
 def types_of(prepared: Prepared) -> list[tuple[int, int]]:
     """Types of pairs in the sample: two classes, the smaller first."""
-    h = prepared.design.n_classes
-    allowed = (
-        prepared.design.sample.allowed if isinstance(prepared.design, PanelDesign) else np.ones((1, 1), bool)
-    )
+    h, allowed = prepared.design.n_classes, prepared.design.allowed
     return [(g, k) for g in range(h) for k in range(g, h) if allowed[g, k]]
 
 
@@ -92,11 +88,11 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
-def weighted_setting(prepared: Prepared, over: Over = in_turn) -> Types:
+def weighted_setting(prepared: Prepared, over: Over = in_turn) -> TypedPairs:
     """The pairs of a pass's sample with their types."""
     design = prepared.design
     kinds = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
     types = types_of(prepared)
     for number, (g, h) in enumerate(types):
         kinds[g, h] = kinds[h, g] = number
-    return Types(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))
+    return TypedPairs(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))

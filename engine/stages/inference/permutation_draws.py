@@ -10,13 +10,12 @@ import numpy as np
 
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import Tested
-from engine.float64 import double_precision
-from engine.infer.pair_shuffle import (
-    Shuffles,
+from engine.infer.pair_permutation import (
+    PairPermutation,
     merge_sums,
-    pair_shuffle_estimates,
-    shuffled_sums,
-    shuffles_at_once,
+    pair_block,
+    pair_permutation_estimates,
+    pair_permutation_sums,
 )
 from engine.infer.permutation import (
     OBSERVED,
@@ -26,7 +25,7 @@ from engine.infer.permutation import (
     merge_draws,
     permutation_draws,
 )
-from engine.infer.permuted_sums import Assignments, prepare
+from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import (
     all_assignments,
     inverted_interval,
@@ -35,7 +34,7 @@ from engine.infer.summary import (
     permutation_p,
 )
 from engine.notes import Note, of_cell
-from engine.pairs.design import PanelDesign
+from engine.pairs.design import PairDesign
 from engine.pairs.features import TILE
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
@@ -52,7 +51,6 @@ from engine.stages.inference.pass_inputs import (
     tested_of,
 )
 from engine.stages.inference_checks import strata_of
-from engine.stages.load_data import CityData
 from engine.stages.prepare_passes import Prepared
 
 _SHUFFLES = 500  # of pairs, for the figure that shows why they mislead
@@ -68,14 +66,12 @@ def permutation_setting(
     over: Over = in_turn,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
-    design, data = prepared.design, prepared.shared.data
-    assert isinstance(design, PanelDesign)
-    assert isinstance(data, CityData)
+    design = prepared.design
     screened = design.sample.n_kept is not None
     recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _shared_path(prepared, results) if studentise and invert else None
     spans, span = _spans_of_years(design)
-    given = Assignments(
+    sample = PermutedSample(
         pairs=features_of(prepared, every_screen=recompute, observed=observed, spans=spans, over=over),
         classes=design.classes,
         allowed=design.sample.allowed,
@@ -84,16 +80,16 @@ def permutation_setting(
         span=span,
     )
     cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
-    strata = strata_of(data, design.sample, wanted.strata)
-    return Permutation(given, strata, wanted.seed, cells, studentise)
+    strata = strata_of(prepared.shared.data, design.sample, wanted.strata)
+    return Permutation(sample, strata, wanted.seed, cells, studentise)
 
 
-def _spans_of_years(design: PanelDesign) -> tuple[Any, Integers | None]:
+def _spans_of_years(design: PairDesign) -> tuple[Any, Integers | None]:
     """Sets of years that types of pairs have rows in, and which of them each type has; None where all have one."""
     kept, h = design.kept_rows, design.n_classes
     if kept is None or (kept == kept[0, 0]).all():
         return None, None
-    allowed = design.sample.allowed
+    allowed = design.allowed
     spans, number = np.unique(kept[allowed], axis=0, return_inverse=True)
     of_type = np.zeros((h, h), dtype=np.int32)
     of_type[allowed] = number.ravel()
@@ -119,8 +115,7 @@ def _own_terms(result: Estimated) -> list[str] | None:
 
 def _exact_block(setting: Permutation, classes: Integers) -> Draws:
     """Draws of given assignments."""
-    with double_precision():
-        return draws_of(setting, prepare(setting.given), classes, np.arange(len(classes), dtype=np.int32))
+    return draws_of(setting, classes, np.arange(len(classes), dtype=np.int32))
 
 
 def draws_at_once(setting: Permutation, memory: float) -> int:
@@ -129,9 +124,9 @@ def draws_at_once(setting: Permutation, memory: float) -> int:
     A block's sums take at most a 32nd of the memory, since a process may work on several; where the table of
     statistics is not kept, but computed twice for every block, an eighth and longer blocks.
     """
-    pairs, h = setting.given.pairs, setting.given.n_classes
+    pairs, h = setting.sample.pairs, setting.sample.n_classes
     terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
-    by_type = 2 * h * h + 2 * len(setting.given.types)
+    by_type = 2 * h * h + 2 * len(setting.sample.types)
     each = 8 * (4 * terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
     kept = pairs.kept
     fitting = memory / (32 if kept else 8) / each
@@ -142,10 +137,10 @@ def permute(
     machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: DrawCollector
 ) -> None:
     setting = permutation_setting(prepared, group, wanted, over=over_pairs(machine))
-    ways = n_assignments(setting.given.classes, setting.strata)
+    ways = n_assignments(setting.sample.classes, setting.strata)
     exact, at_once = ways <= wanted.reps, draws_at_once(setting, memory_of(prepared))
     if exact:
-        every = all_assignments(setting.given.classes, setting.strata)
+        every = all_assignments(setting.sample.classes, setting.strata)
         tasks = [every[block] for block in blocks(ways, at_once)]
         draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
         draws = replace(draws, replicates=np.arange(ways, dtype=np.int32))  # each block counts from 0
@@ -157,12 +152,12 @@ def permute(
     # On the machine too: whoever made draws has the table.
     here = [np.array([OBSERVED], dtype=np.int32)]
     observed = machine.reduce(permutation_draws, setting, here, merge_draws, label="observed")
-    shuffles = Shuffles(setting.given, wanted.seed, shuffles_at_once(setting.given, _SHUFFLES))
-    tasks = blocks(_SHUFFLES, shuffles.at_once)
-    sums = machine.reduce(shuffled_sums, shuffles, tasks, merge_sums, label="pair shuffles")
+    shuffles = PairPermutation(setting.sample, wanted.seed, pair_block(setting.sample, _SHUFFLES))
+    tasks = blocks(_SHUFFLES, shuffles.block)
+    sums = machine.reduce(pair_permutation_sums, shuffles, tasks, merge_sums, label="pair shuffles")
     for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
         _permutation_rows(book, result, cell, draws, observed, number, exact)
-        shuffled = pair_shuffle_estimates(setting.given, cell, sums)
+        shuffled = pair_permutation_estimates(setting.sample, cell, sums)
         nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
         for k, position in enumerate(cell.tested):
             name = result.fit.names[position]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def balance_cities(
     *,
     units: Sequence[str],
     years: Sequence[int],
-    rule: Literal["drop", "keep"],
+    balance: Literal["drop", "keep"],
     source: str,
 ) -> tuple[tuple[DroppedCity, ...], Flags]:
     """Cities that leave and why, and the mask ``[n_units]`` of those that stay.
@@ -30,7 +30,7 @@ def balance_cities(
         Where each column that varies over time is missing in the sample years.
     units, years
         Cities of the file and years of the sample.
-    rule : {'drop', 'keep'}
+    balance : {'drop', 'keep'}
         Cities leave with any missing value, or only without a single value.
     source : str
         File, for messages.
@@ -48,20 +48,20 @@ def balance_cities(
                 where=source,
                 remedy="choose other years or another column",
             )
-    incomplete: dict[str, Any] = {name: mask.any(axis=1) for name, mask in missing.items()}
+    incomplete: dict[str, Flags] = {name: np.asarray(mask.any(axis=1)) for name, mask in missing.items()}
     leave = np.zeros(len(units), dtype=bool)
-    if rule == "drop":
+    if balance == "drop":
         leave[:] = np.any([leave, *incomplete.values()], axis=0)
     elif missing:
         leave[:] = np.all([mask.all(axis=1) for mask in missing.values()], axis=0)
     dropped = []
     for unit in map(int, np.flatnonzero(leave)):
-        lacking = [name for name, cities in incomplete.items() if cities[unit]]
-        gap = tuple(years[int(year)] for year in np.flatnonzero(missing[lacking[0]][unit]))
-        dropped.append(DroppedCity(units[unit], lacking[0], gap, len(lacking) - 1))
+        columns = [name for name, cities in incomplete.items() if cities[unit]]
+        gap = tuple(years[int(year)] for year in np.flatnonzero(missing[columns[0]][unit]))
+        dropped.append(DroppedCity(units[unit], columns[0], gap, len(columns) - 1))
     if len(units) - len(dropped) < _FEWEST_CITIES:
         raise _too_few(
-            missing if rule == "drop" else {}, len(dropped), units=units, years=years, source=source
+            missing if balance == "drop" else {}, len(dropped), units=units, years=years, source=source
         )
     return tuple(dropped), ~leave
 
@@ -69,10 +69,10 @@ def balance_cities(
 def _too_few(
     missing: Mapping[str, Flags], n_dropped: int, *, units: Sequence[str], years: Sequence[int], source: str
 ) -> InputError:
-    """What to say when no sample is left: the column, and its year, that cost most cities."""
+    """An error for a sample that is too small; it names the column, and its year, that cost most cities."""
     n_left = len(units) - n_dropped
-    left = f"{n_left} of {len(units)} cities are left" if n_left else "no city is left"
-    problem = f"{left}, at least {_FEWEST_CITIES} are needed"
+    remaining = f"{n_left} of {len(units)} cities are left" if n_left else "no city is left"
+    problem = f"{remaining}, at least {_FEWEST_CITIES} are needed"
     costs = {name: int(mask.any(axis=1).sum()) for name, mask in missing.items()}
     if not any(costs.values()):
         return InputError(problem, where=source, remedy="give data of more cities")

@@ -9,8 +9,8 @@ import pytest
 import reference
 from tolerances import BRUTE
 
-from engine.infer.draws import words
-from engine.infer.pair_shuffle import Shuffles, pair_shuffle_estimates, shuffled_sums
+from engine.infer.draws import random_bits
+from engine.infer.pair_permutation import PairPermutation, pair_permutation_estimates, pair_permutation_sums
 from engine.pairs import features
 from engine.spec.inference import PermutationTest
 from engine.stages.inference.permutation_draws import permutation_setting
@@ -27,12 +27,16 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
     treatment = {"adoption": "pilot_year", "rule": "exactly_one", "around": around}
     done = worlds.first_pass(frame, treatment=treatment)
     setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
-    given, cell = setting.given, setting.cells[0]
+    given, cell = setting.sample, setting.cells[0]
     every = np.arange(20, dtype=np.int32)
-    found = pair_shuffle_estimates(given, cell, shuffled_sums(Shuffles(given, 3, 20), every))
+    found = pair_permutation_estimates(
+        given, cell, pair_permutation_sums(PairPermutation(given, 3, 20), every)
+    )
     monkeypatch.setattr(features, "TILE", 10)
-    short = [shuffled_sums(Shuffles(given, 3, 8), block) for block in np.split(every, [8, 16])]
-    np.testing.assert_allclose(pair_shuffle_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11)
+    short = [pair_permutation_sums(PairPermutation(given, 3, 8), block) for block in np.split(every, [8, 16])]
+    np.testing.assert_allclose(
+        pair_permutation_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11
+    )
 
     adopted = worlds.observed_adoption(frame)
     long, _ = oracle.relabelled(worlds.oracle_grid(frame), adopted)
@@ -59,7 +63,7 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
     )
     long = long.set_index(oracle.PAIR).loc[sorted(set(pairs))].reset_index()
     for replicate in range(20):
-        order = np.argsort(words(3, np.array([replicate], dtype=np.int32), len(pairs))[0])
+        order = np.argsort(random_bits(3, np.array([replicate], dtype=np.int32), len(pairs))[0])
         slots = {pairs[place]: slot for slot, place in enumerate(order)}
         policy, rows = (
             np.concatenate([of_type[slots[pair]] for pair in sorted(set(pairs))])
@@ -74,8 +78,8 @@ def test_the_spread_is_that_of_the_pair_clustered_error() -> None:
     """Which is why it misleads: a permutation of cities spreads wider on the same panel."""
     done = worlds.first_pass(worlds.panel(2))
     setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
-    sums = shuffled_sums(Shuffles(setting.given, 0, 400), np.arange(400, dtype=np.int32))
-    found = pair_shuffle_estimates(setting.given, setting.cells[0], sums)
+    sums = pair_permutation_sums(PairPermutation(setting.sample, 0, 400), np.arange(400, dtype=np.int32))
+    found = pair_permutation_estimates(setting.sample, setting.cells[0], sums)
     result = done.results[0]
     pair = next(one for one in result.covariances if one.kind == "pair").std_error[-1]
     assert np.isfinite(found).all()

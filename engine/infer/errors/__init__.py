@@ -1,0 +1,55 @@
+"""Standard-error types: one file each, with its covariance, small-sample factor, degrees of freedom and note.
+
+A new type is a file and a line of `ERROR_TYPES`, which `engine.spec` reads for the names that jobs may give and
+`engine.report` for their order, so nothing here imports JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.infer.errors import dyadic, jackknife, pair, two_way
+from engine.infer.errors.error_type import ClusteredEstimate, Covariance, ErrorType
+from engine.notes import Note
+
+ERROR_TYPES = {
+    "pair": ErrorType(pair.covariance, pair.degrees_of_freedom, robust=False),
+    "city": ErrorType(two_way.covariance, two_way.degrees_of_freedom, robust=False),
+    "dyadic": ErrorType(dyadic.covariance, dyadic.degrees_of_freedom, robust=True),
+    "jackknife": ErrorType(jackknife.covariance, jackknife.degrees_of_freedom, robust=True),
+}
+"""By the code that ``model.errors`` takes. Among robust types, and among the others, the preferred one is first."""
+
+ROBUST = tuple(code for code, error in ERROR_TYPES.items() if error.robust)
+CONVENTIONAL = tuple(code for code, error in ERROR_TYPES.items() if not error.robust)
+STUDENTISING = "dyadic"
+"""The type of the t ratios of draws, and of tests of coefficients together, whatever a job prints."""
+
+
+def covariances(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array, codes: Sequence[str]
+) -> tuple[Covariance, ...]:
+    """Covariances of an estimate under some standard-error types.
+
+    Parameters
+    ----------
+    estimate : ClusteredEstimate
+    pair_meat, reciprocal_meat : float64 ``[K, K]``
+        Sum over pairs of psi psi', and over opposite directions of one dyad (zero if undirected).
+    codes : sequence of str
+        Keys of `ERROR_TYPES`.
+    """
+    return tuple(_covariance(estimate, pair_meat, reciprocal_meat, code) for code in codes)
+
+
+def _covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array, code: str
+) -> Covariance:
+    error = ERROR_TYPES[code]
+    matrix, notes = np.zeros_like(pair_meat), tuple[Note, ...]()
+    if not estimate.exact:  # else residuals are rounding, and so is every sum of them
+        matrix, notes = error.covariance(estimate, pair_meat, reciprocal_meat)
+    return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes)

@@ -1,0 +1,75 @@
+"""Dyadic-robust errors: any two pairs that share a city may correlate.
+
+    V = c (sum_c psi_c psi_c' - sum_p psi_p psi_p' - reciprocal pairs),   c = N/(N-1) (n-1)/(n-K)
+
+with psi_c the influence of the pairs of city c, and N the cities in a pair; N - 1 degrees of freedom. City sums count
+a pair with itself, and with its reciprocal of a directed table, twice. A term that the subtraction leaves without a
+positive variance has the city sums alone (`engine.infer.guard`). Sources: Fafchamps and Gubert (2007), Aronow, Samii
+and Assenova (2015), Cameron and Miller (2014).
+
+The sample and every draw have their variances from here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array, Flags
+from engine.infer.errors.error_type import ClusteredEstimate, marked_names
+from engine.infer.errors.small_sample import small_sample_factor
+from engine.infer.guard import guarded_covariances, guarded_variances
+from engine.notes import Note
+
+
+def covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
+) -> tuple[Array, tuple[Note, ...]]:
+    """City sums minus what they count twice, guarded term by term."""
+    city = estimate.city_first + estimate.city_second
+    matrix, replaced = guarded_covariances(city.T @ city, pair_meat + reciprocal_meat)
+    notes: tuple[Note, ...] = ()
+    if replaced.any():
+        notes = (Note.of("variance_not_positive", terms=marked_names(estimate, replaced)),)
+    return matrix * factor(estimate), notes
+
+
+def factor(estimate: ClusteredEstimate) -> float:
+    """Small-sample factor: cities as clusters, and parameters."""
+    return small_sample_factor(estimate.n_units, estimate.n_obs, estimate.n_parameters_city)
+
+
+def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+    """Cities less one."""
+    return estimate.n_units - 1
+
+
+def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Array) -> Array:
+    """Variances of one coefficient in many samples.
+
+    Parameters
+    ----------
+    city_squares, pair_squares, small_sample : float64 ``[n_draws]``
+        Sums of squared city and pair influences, and each sample's factor.
+    """
+    return guarded_variances(city_squares, pair_squares)[0] * small_sample
+
+
+def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array) -> tuple[Array, Flags]:
+    """Variances and covariances of one coefficient's regressions on several targets in many samples.
+
+    Parameters
+    ----------
+    city_moments, pair_moments : float64 ``[n_draws, n_targets, n_targets]``
+        Sums of products of the targets' city and pair influences; the outcome is the first target.
+    small_sample : float64 ``[n_draws]``
+
+    Returns
+    -------
+    float64 ``[n_draws, n_targets, n_targets]``
+        With them a draw's variance at every hypothesised effect, so its guard is that of the outcome for all.
+    bool ``[n_draws]``
+        Draws whose outcome has no positive variance, so that city sums stand in.
+    """
+    replaced = guarded_variances(city_moments[:, 0, 0], pair_moments[:, 0, 0])[1]
+    subtracted = np.where(replaced[:, None, None], 0.0, pair_moments)
+    return (city_moments - subtracted) * small_sample[:, None, None], replaced

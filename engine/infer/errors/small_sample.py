@@ -1,0 +1,22 @@
+"""Small-sample factors of clustered variances: the defaults of fixest."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from engine.arrays import Array
+
+Number = TypeVar("Number", float, Array)
+
+
+def cluster_factor(n_clusters: Number) -> Number:
+    """G / (G - 1); infinite or NaN for draws with a single cluster or none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return n_clusters / (n_clusters - 1)
+
+
+def small_sample_factor(n_clusters: int, n_obs: int, n_parameters: int) -> float:
+    """G / (G - 1) times (n - 1) / (n - K), with K the coefficients and the effects not nested in the clusters."""
+    return cluster_factor(n_clusters) * (n_obs - 1) / (n_obs - n_parameters)

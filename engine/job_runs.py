@@ -1,0 +1,95 @@
+"""Runs of several jobs by the command: one after the other, each with its progress and results, then their page."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import terminal
+from engine.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from engine.pipeline import Results
+    from engine.spec.cluster import Profile
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Jobs of one call of `run`, and the options that decide what it writes."""
+
+    paths: list[Path]
+    out: Path
+    store: str | None
+    fresh: bool
+    overrides: list[str]
+    lang: str
+    cluster: Path | None
+    profile: Path | None
+
+    def arguments(self) -> list[str]:
+        """Arguments of the same call for the driver's job, which starts in this folder."""
+        named = {
+            "--out": self.out,
+            "--cluster": self.cluster,
+            "--store": self.store,
+            "--profile": self.profile,
+            "--lang": self.lang,
+        }
+        options = [text for name, value in named.items() if value is not None for text in (name, str(value))]
+        sets = [text for override in self.overrides for text in ("--set", override)]
+        return [
+            *options,
+            *(["--fresh"] if self.fresh else []),
+            *sets,
+            "--",
+            *map(str, self.paths),
+        ]  # of any name
+
+
+def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
+    """Run each job, show its results, then write the page of all."""
+    from engine import pipeline
+
+    outcomes = Outcomes(options.out)
+    with pipeline.opened(workplace, out=options.out, performance=options.profile) as opened:
+        opener = terminal.announced(opened)
+        for path in options.paths:
+            start = time.perf_counter()
+            with outcomes.of(path):
+                with terminal.progress_shown() as progress:
+                    results = pipeline.run(
+                        path,
+                        out=options.out,
+                        store=options.store,
+                        fresh=options.fresh,
+                        overrides=options.overrides,
+                        progress=progress,
+                        lang=options.lang,
+                        opener=opener,
+                    )
+                show(results, time.perf_counter() - start)
+                outcomes.undrawn(results)
+    if outcomes.any_done:
+        with outcomes.of(options.out / "report.html"):
+            page = pipeline.report(options.out, draw=False, lang=options.lang, notice=outcomes.page_notice)
+            terminal.out.print(f"report: {page}")
+    outcomes.end()
+
+
+def show(results: Results, seconds: float) -> None:
+    """Warnings, table and a line on what a job did; cells with the same warning are counted."""
+    by_note: dict[str, list[str]] = {}
+    codes, texts = results.manifest["warning_codes"], results.manifest["warnings"]
+    for code, text in zip(codes, texts, strict=True):
+        note = code["values"]["note"] if code["code"] == "of_cell" else code
+        by_note.setdefault(repr(note), []).append(text)
+    for same_texts in by_note.values():
+        further = f" (and {len(same_texts) - 1} more of its cells)" if len(same_texts) > 1 else ""
+        terminal.err.print(f"warning: {same_texts[0]}{further}")
+    table = results.folder / "table.txt" if results.folder else None
+    if table:
+        terminal.out.print(table.read_text(encoding="utf-8"))
+    verb = "found finished in" if results.found else "written to"
+    terminal.out.print(f"{results.job}: {seconds:.1f} s, {verb} {results.folder}")

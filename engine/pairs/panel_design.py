@@ -1,0 +1,258 @@
+"""Pairs of a city panel: city arrays, and the rules by which a kernel makes pair columns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers
+from engine.notes import Note
+from engine.pairs.centre import deviations, standardise
+from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
+from engine.pairs.gravity import PairSample
+from engine.pairs.tiles import Over, Tile, groups, tile_edge, triangle
+
+
+@dataclass(frozen=True)
+class PairSplit:
+    """A class of pairs by the sum of a city value: low < v_i + v_j <= high.
+
+    Attributes
+    ----------
+    value : float64 ``[n_units]``
+    bounds : (float, float)
+    n_pairs : int
+        Pairs of the sample in it.
+    name : Note
+        Its name among the filters of the sample.
+    """
+
+    value: Array
+    bounds: tuple[float, float]
+    n_pairs: int
+    name: Note
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs that matching keeps, with the weights of their rows.
+
+    Attributes
+    ----------
+    code : int64 ``[n]``
+        i * n_units + j with i < j, ascending.
+    weights : float64 ``[n, n_years]``
+        Zero where a row is left out; mean one over the other rows.
+    """
+
+    code: LongIntegers
+    weights: Array
+
+    def of(self, i: Integers, j: Integers, n_units: int) -> tuple[Flags, Array]:
+        """Which of the pairs are matched, and the weights of those."""
+        code = i.astype(np.int64) * n_units + j
+        position = np.minimum(np.searchsorted(self.code, code), len(self.code) - 1)
+        matched = self.code[position] == code
+        return matched, self.weights[position[matched]]
+
+
+@dataclass(frozen=True)
+class PanelDesign:
+    """Pairs of a city panel; meets `engine.pairs.design.PairDesign`.
+
+    Attributes
+    ----------
+    sample : PairSample
+    series : float64 ``[n_units, n_years]``
+        The series whose synchronization (or variation) is the outcome; NaN where missing.
+    window : bool ``[n_years]``
+        Years that standardise the series.
+    clip : float
+        Smallest distance of two standardised values; 0 leaves infinite outcomes infinite.
+    levels : float64 ``[n_units, n_years, k]``
+        City columns of the regressors; NaN where missing.
+    kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
+        Pair-years that stay, by class; None keeps all.
+    edge : int
+        Cities along a tile's edge.
+    outcome : str
+    kinds : tuple of str
+        Rules that make pair columns of the levels, see `kernels.Rule`; empty: differences throughout.
+    weight : float64 ``[n_units, n_years]`` or None
+        City weights of outcome ``variation``.
+    split : PairSplit or None
+        Only this class of pairs.
+    matches : Matches or None
+        Only these pairs, with weights.
+    lag : int
+        Years by which columns of kind ``synchronization`` are late; the other levels come lagged.
+    """
+
+    sample: PairSample
+    series: Array
+    window: Flags
+    clip: float
+    levels: Array
+    kept_rows: Flags | None
+    edge: int
+    kinds: tuple[str, ...] = ()
+    outcome: str = "synchronization"
+    weight: Array | None = None
+    split: PairSplit | None = None
+    matches: Matches | None = None
+    lag: int = 0
+
+    directed = False
+    profile = None
+
+    @property
+    def n_units(self) -> int:
+        return self.sample.n_units
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.sample.allowed)
+
+    @property
+    def classes(self) -> Integers:
+        return self.sample.classes
+
+    @property
+    def allowed(self) -> Flags:
+        return self.sample.allowed
+
+    @property
+    def n_years(self) -> int:
+        return self.series.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        return self.levels.shape[2] + 1
+
+    @property
+    def look_ahead(self) -> bool:
+        return bool(self.window.all())
+
+    @property
+    def complete(self) -> bool:
+        """True where no city-year is missing and no filter removes or weights pair-years."""
+        whole = (self.series, self.levels, *([] if self.weight is None else [self.weight]))
+        filtered = self.kept_rows is not None or self.matches is not None
+        return not filtered and all(bool(np.isfinite(array).all()) for array in whole)
+
+    @property
+    def steps(self) -> tuple[FilterStep, ...]:
+        """Exclusion, gravity screen, split and matching, where each filters; rows still include missing ones."""
+        sample, years = self.sample, self.n_years
+        steps = []
+        if not sample.allowed.all():
+            steps.append(
+                FilterStep(Note("both_treated_excluded"), sample.n_eligible, sample.n_eligible * years)
+            )
+        if sample.n_kept is not None:
+            steps.append(FilterStep(Note("gravity_above_median"), sample.n_kept, sample.n_kept * years))
+        if self.split is not None:
+            steps.append(FilterStep(self.split.name, self.split.n_pairs, self.split.n_pairs * years))
+        if self.matches is not None:
+            n_rows = int((self.matches.weights > 0).sum())
+            steps.append(FilterStep(Note("matched"), len(self.matches.code), n_rows))
+        return tuple(steps)
+
+    def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
+        """Classes, series, levels and filters; series and levels are standardised where the layout is balanced."""
+        standardised = balanced and self.outcome == "synchronization"
+        series = standardise(self.series, self.window) if standardised else self.series
+        arrays: dict[str, AnyArray] = {"classes": self.classes, "series": series, "window": self.window}
+        arrays["levels"] = self._prepared_levels(standardised=balanced)
+        if self.weight is not None:
+            arrays["weight"] = self.weight
+        if self.kept_rows is not None:
+            arrays["kept_rows"] = self.kept_rows
+        if self.split is not None:
+            arrays |= {"split": self.split.value, "split_bounds": np.array(self.split.bounds)}
+        return arrays
+
+    def _prepared_levels(self, *, standardised: bool) -> Array:
+        """Levels as the kernels take them.
+
+        Those that are summed are without their city means, which pair effects absorb anyhow: a sum of deviations has
+        digits that a sum of large levels has not. Those whose synchronization is a column are standardised where
+        ``standardised`` says so.
+        """
+        if not {"sum", "synchronization"}.intersection(self.kinds):
+            return self.levels
+        levels = np.array(self.levels)
+        for number, kind in enumerate(self.kinds):
+            if kind == "sum":
+                levels[:, :, number] = deviations(levels[:, :, number])
+            elif kind == "synchronization" and standardised:
+                levels[:, :, number] = standardise(levels[:, :, number], self.window)
+        return levels
+
+    def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
+        outcome = [arrays["series"]] if self.outcome == "synchronization" else []
+        columns = np.moveaxis(arrays["levels"], 2, 0)
+        return [*outcome, *(columns[k] for k, kind in enumerate(self.kinds) if kind == "synchronization")]
+
+    def without_years(self, years: Flags) -> PanelDesign:
+        """The design without the rows of some years, bool ``[n_years]``."""
+        shape = (self.n_classes, self.n_classes, self.n_years)
+        kept_rows = np.ones(shape, dtype=bool) if self.kept_rows is None else self.kept_rows
+        return replace(self, kept_rows=kept_rows & ~years)
+
+    @property
+    def chunk(self) -> int:
+        return chunk_length(self.sample.n_pairs)
+
+    @property
+    def n_tiles(self) -> int:
+        return sum(len(task) for task in self.tasks())
+
+    def tasks(self) -> tuple[tuple[Tile, ...], ...]:
+        return groups(triangle(self.n_units, self.edge))
+
+    def span(self, task: tuple[Tile, ...]) -> tuple[Range, Range]:
+        """Ranges of unit positions that the first and the second unit of a task's pairs fall into."""
+        rows, cols = [tile.rows for tile in task], [tile.cols for tile in task]
+        return (rows[0][0], rows[-1][1]), (min(a for a, _ in cols), max(b for _, b in cols))
+
+    def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
+        for tile in task:
+            i, j = self.sample.pairs(tile)
+            weights = None
+            if self.matches is not None:
+                matched, weights = self.matches.of(i, j, self.n_units)
+                i, j = i[matched], j[matched]
+            for start in range(0, len(i), self.chunk):
+                part = slice(start, start + self.chunk)
+                yield Chunk(
+                    padded(i[part], self.chunk),
+                    padded(j[part], self.chunk),
+                    len(i[part]),
+                    tile.rows,
+                    tile.cols,
+                    weights=None if weights is None else padded(weights[part], self.chunk),
+                )
+
+    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+        return self.sample.list_length(every_screen=every_screen, map_reduce=map_reduce)
+
+    def pair_list(self, length: int, *, screened: bool) -> tuple[Integers, Integers, Integers]:
+        return self.sample.pair_list(length, screened=screened)
+
+    def listed_rows(
+        self, part: slice, i: Integers, j: Integers, length: int
+    ) -> tuple[Array | None, Array | None]:
+        if self.matches is None:
+            return None, None
+        matched, row_weights = self.matches.of(i, j, self.n_units)
+        weights = np.zeros((length, self.n_years))
+        weights[np.flatnonzero(matched)] = row_weights
+        return None, weights
+
+
+def panel_edge(n_units: int, n_classes: int, n_statistics: int, *, memory_bytes: float) -> int:
+    """Tile edge for a panel whose pairs have ``n_statistics`` of 8 bytes, summed by city and class."""
+    return tile_edge(n_units, memory_bytes=memory_bytes, bytes_per_unit=8.0 * n_classes * n_statistics)

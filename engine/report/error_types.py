@@ -1,0 +1,101 @@
+"""Names and looks of the standard-error types, by the code that ``model.errors`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.infer.errors import CONVENTIONAL, ROBUST
+from engine.report.language.wording import Words
+from engine.report.palette import INK, NAVY, ORANGE, SILVER, SKY
+
+
+@dataclass(frozen=True)
+class ErrorLook:
+    """Names of a standard-error type in sentences, and its mark in figures.
+
+    Attributes
+    ----------
+    label : str
+        In tables and legends.
+    adjective : str
+        Before "standard error".
+    phrase : str
+        After "significant under".
+    color, edge : str
+        Of its intervals, and of the rim of its markers.
+    marker, markersize, linewidth, linestyle
+        As matplotlib takes them.
+    caution : str
+        A sentence below every table that has the type; empty if it needs none.
+    """
+
+    label: str
+    adjective: str
+    phrase: str
+    color: str
+    edge: str
+    marker: str
+    markersize: float
+    linewidth: float = 1.3
+    linestyle: str = "-"
+    caution: str = ""
+
+
+ERROR_LOOKS = {
+    "pair": ErrorLook(
+        "pair-clustered", "pair-clustered", "pair clustering", color=NAVY, edge=NAVY, marker="o", markersize=4.5
+    ),
+    "city": ErrorLook(
+        "two-way city", "two-way city", "two-way city clustering",
+        color=ORANGE, edge=ORANGE, marker="s", markersize=4.2,
+        caution="The two-way city errors depend on the order of the cities and are there for comparison.",
+    ),
+    "dyadic": ErrorLook(
+        "dyadic-robust", "dyadic-robust", "dyadic-robust errors",
+        color=SKY, edge=INK, marker="D", markersize=5.2, linewidth=4.5,
+    ),
+    "jackknife": ErrorLook(
+        "jackknife CRV3", "jackknife", "the jackknife",
+        color=SILVER, edge=SILVER, marker="^", markersize=5.0, linestyle="--",
+    ),
+}  # fmt: skip
+
+
+def error_label(code: str, words: Words) -> str:
+    """In tables and legends; the code itself where a file of another version has a type unknown here."""
+    look = ERROR_LOOKS.get(code)
+    return words.known(look.label if look else code)
+
+
+def error_adjective(code: str, words: Words) -> str:
+    """``dyadic-robust`` and the like."""
+    look = ERROR_LOOKS.get(code)
+    return words.known(look.adjective if look else code)
+
+
+def error_phrase(code: str, words: Words) -> str:
+    """``dyadic-robust errors`` and the like."""
+    look = ERROR_LOOKS.get(code)
+    return words.known(look.phrase if look else code)
+
+
+def cautions(codes: Iterable[str]) -> list[str]:
+    """Sentences on the weaknesses of some types, in English."""
+    return [ERROR_LOOKS[code].caution for code in codes if code in ERROR_LOOKS and ERROR_LOOKS[code].caution]
+
+
+def preferred(present: Iterable[str]) -> str | None:
+    """The type whose intervals and stars are shown where there is room for one: robust types come first."""
+    codes = list(present)
+    return _first((*ROBUST, *codes), codes)
+
+
+def robust_and_conventional(present: Iterable[str]) -> tuple[str | None, str | None]:
+    """The preferred robust type among those present, and the preferred conventional one, to be compared."""
+    codes = list(present)
+    return _first(ROBUST, codes), _first(CONVENTIONAL, codes)
+
+
+def _first(order: Sequence[str], codes: Sequence[str]) -> str | None:
+    return next((code for code in order if code in codes), None)

@@ -1,0 +1,138 @@
+"""A clean pair table, and the columns that a job reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.cities.entropy import EntropyIndex
+from engine.cities.panel import CityPanel
+from engine.errors import InputError
+from engine.notes import Note
+from engine.pairs.design import FilterStep
+from engine.pairs.gravity import PairSample
+from engine.pairs.magnitude import refuse_magnitude
+from engine.pairs.pair_effects import OfColumn, PairEffect
+from engine.pairs.table import PairColumns, pair_columns
+from engine.pairs.table_design import TableDesign
+from engine.pairs.table_report import TableReport
+from engine.pairs.table_rows import TableRequest
+from engine.pairs.tiles import Over
+from engine.pairs.treatment import NEVER, Adoption
+from engine.report.language.wording import ENGLISH
+from engine.spec import Job
+from engine.spec.effects import FixedEffect
+from engine.stages.memory import memory_bytes
+from engine.stages.source import SourceTable
+from engine.tables.arithmetic import parse
+
+
+@dataclass(frozen=True)
+class PairData:
+    """A clean pair table and its validation report; meets `engine.stages.job_data.JobData`."""
+
+    source: SourceTable
+    pairs: PairColumns
+    validation: TableReport
+
+    content_hash = None
+
+    @property
+    def sources(self) -> tuple[SourceTable, ...]:
+        return (self.source,)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return self.pairs.units
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        return self.pairs.years
+
+    @property
+    def panel(self) -> CityPanel:
+        raise InputError(
+            "a pair_table job has no city columns",
+            where=self.source.name,
+            remedy="use a city panel (panel)",
+        )
+
+    @property
+    def indices(self) -> Mapping[str, EntropyIndex]:
+        return {}
+
+    @property
+    def directed(self) -> bool:
+        return self.pairs.directed
+
+    @property
+    def warnings(self) -> tuple[Note, ...]:
+        return self.validation.warnings
+
+    @property
+    def all_pairs(self) -> FilterStep:
+        return FilterStep(Note("table_pairs"), self.validation.n_pairs, self.validation.n_rows)
+
+    def lines(self) -> list[str]:
+        return self.validation.lines(ENGLISH.note)
+
+    def adoption(self, job: Job) -> Adoption:
+        return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
+
+    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: Over) -> PairSample:
+        """Every pair of units: the table itself says which of them there are."""
+        return PairSample(adoption.classes, np.ones((1, 1), dtype=bool))
+
+    def design(
+        self, job: Job, columns: Sequence[str], sample: PairSample, adoption: Adoption
+    ) -> tuple[TableDesign, None]:
+        """The table's columns; raises InputError for those of a size that squares cannot hold."""
+        keys = [(f"model.regressors: '{name}'", name) for name in columns]
+        keys.append(("outcome.column", job.outcome.column or ""))
+        for number, (key, name) in enumerate(keys):
+            refuse_magnitude(self.pairs.values[:, :, number], name, where=f"{self.source.name}: {key}")
+        pairs = self.pairs
+        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        return table.centred(), None
+
+    def column_effect(self, effect: FixedEffect) -> PairEffect:
+        return OfColumn(effect.text, self.pairs.levels[effect.column], effect.by_year)
+
+
+def read_pair_data(job: Job, source: SourceTable) -> PairData:
+    """The clean pair table of a job."""
+    block, regressors, outcome = job.table_block, job.model.regressors or [], job.outcome.column or ""
+    effects = tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column))
+    formulas = [outcome, *regressors, *([block.weight] if block.weight else [])]
+    source.refuse_broken({block.unit_i, block.unit_j, block.year, *effects, *_inputs(formulas, source)})
+    request = TableRequest(
+        unit_i=block.unit_i,
+        unit_j=block.unit_j,
+        year=block.year,
+        outcome=outcome,
+        regressors=tuple(regressors),
+        directed=block.directed,
+        years=job.years,
+        weight=block.weight,
+        effects=effects,
+        lag=job.model.lag,
+        infinite=job.outcome.infinite,
+        merge=tuple(block.merge_names),
+        missing=block.missing,
+        memory=memory_bytes(job.runtime.memory),
+    )
+    pairs, report = pair_columns(source.frame, request, source=source.label)
+    return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
+
+
+def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:
+    """Columns of a pair table that its formulas read; those that cannot be parsed are refused elsewhere."""
+    inputs = {text for text in formulas if text in source.frame}
+    for text in formulas:
+        if text not in inputs:
+            with suppress(InputError):
+                inputs |= set(parse(text).names)
+    return inputs

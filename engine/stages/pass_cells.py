@@ -1,0 +1,79 @@
+"""Cells that share one pass over the pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.spec import Cell, Job
+from engine.spec.design import Control
+from engine.spec.effects import absorbed
+from engine.stages.job_data import JobData
+
+INSTRUMENT = "instrument"  # name of its column; no control is called so
+
+
+@dataclass(frozen=True)
+class PassCells:
+    """Cells that share one pass over the pairs.
+
+    Attributes
+    ----------
+    cells : tuple of Cell
+    data : JobData
+    """
+
+    cells: tuple[Cell, ...]
+    data: JobData
+
+    @property
+    def job(self) -> Job:
+        """Any of the cells' jobs, for what they have in common."""
+        return self.cells[0].job
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Columns that any of the cells uses, in the order of the job file; the instrument last."""
+        in_use = {name for cell in self.cells for name in cell.job.used_controls}
+        names = [name for name in self.job.controls if name in in_use]
+        if any(cell.job.model.instrumented for cell in self.cells):
+            names.append(INSTRUMENT)
+        return (*(self.job.model.regressors or ()), *names)
+
+
+def control_blocks(job: Job) -> dict[str, Control]:
+    """Controls, and the instrument where a job has one, by the name of their column."""
+    return job.controls | ({INSTRUMENT: job.instrument} if job.instrument else {})
+
+
+def pass_key(job: Job) -> str:
+    """Equal for cells that differ only in what one pass can serve: controls, terms, standard-error types.
+
+    Where rows may be missing, the sample depends on the regressors, so these count too.
+    """
+    blocks = job.model_dump_json(exclude={"job", "title", "model", "treatment", "runtime"})
+    content: dict[str, object] = {}
+    treatment = job.treatment
+    if treatment is not None:
+        content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
+        drops = job.model.estimator == "event_study" and job.model.ends == "drop"
+        if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
+            # The rows, or the pairs matched, are a matter of the treatment itself.
+            content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
+            content["window"] = job.model.window if drops else None
+    content["lag"] = job.model.lag
+    if absorbed(job.model.effects):
+        content["effects"] = sorted(job.model.fixed_effects)
+    synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
+    if job.panel is None or job.panel.balance == "keep" or synchronized:
+        content["regressors"] = job.model.regressors or job.used_controls
+    return blocks + json.dumps(content, sort_keys=True)
+
+
+def group_cells(cells: Sequence[Cell], loaded: Sequence[JobData]) -> list[PassCells]:
+    """Cells by pass, in order of first appearance; ``loaded`` are the data of each cell."""
+    groups: dict[str, list[tuple[Cell, JobData]]] = {}
+    for cell, cell_data in zip(cells, loaded, strict=True):
+        groups.setdefault(pass_key(cell.job), []).append((cell, cell_data))
+    return [PassCells(tuple(cell for cell, _ in group), group[0][1]) for group in groups.values()]
