@@ -4,7 +4,7 @@
     file --> table: cells, names, arithmetic                                engine.tables
     table --> CityPanel --> city arrays, indices                            engine.cities
     tile of the pair triangle --> pair columns --> moments by city, class   engine.pairs
-    moments --> Fit --> covariances                                         engine.estimate, engine.infer
+    moments --> Estimate --> covariances                                    engine.estimate, engine.infer
     threads, processes or a cluster, fixed merge order                      engine.runtime
     frames, tables, figures, one page                                       engine.report
 

@@ -91,5 +91,5 @@ def show(results: Results, seconds: float) -> None:
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))
-    verb = "found finished in" if results.found else "written to"
+    verb = "found finished in" if results.reused else "written to"
     terminal.out.print(f"{results.job}: {seconds:.1f} s, {verb} {results.folder}")

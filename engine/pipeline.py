@@ -5,7 +5,7 @@
     estimate            two passes over the pairs -> fits, errors   engine.stages.estimation
     infer               draws, where the job asks for them          engine.stages.inference
     collect             fits -> frames, manifest                    engine.stages.frames, manifest
-    write               tables, figures, files, one page            engine.stages.output
+    write               tables, figures, files, one page            engine.stages.job_files
 
 `check` and `plan` stop before the first pass and never import JAX.
 """
@@ -42,48 +42,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """What a job found.
+    """Results of a job.
 
     Attributes
     ----------
     job, title : str
-    estimates : DataFrame
-        One row a cell, term and kind of standard error.
-    event_study : DataFrame or None
-        Event-study terms with their event year and the base year.
-    inference : DataFrame
-        Permutation, bootstrap and jackknife: one row a cell, term and method; empty where none was asked.
-    draws : DataFrame
-        Every draw of those.
-    influence : DataFrame
-        Leave-out estimates of each city or group.
-    findings : dict of str to DataFrame
-        What only some jobs have: ``instrument``, ``matching``, ``balance``, ``contrasts``, ``curve``.
+    frames : dict of str to DataFrame
+        By name, as in the Parquet files: ``estimates``, and those that the job has.
     manifest : dict
         What was run on what, counts at every filter, versions, timings.
     validation : dict
         The validation report of the data (of the first cell's panel).
     folder : Path or None
         Where the files are, if any were written.
-    found : bool
-        An earlier run had written them; nothing was computed.
+    reused : bool
+        The files of an earlier run are these results; nothing was computed.
     undrawn : tuple of str
         Figures that could not be drawn, and why; numbers and tables are there, and the next run draws again.
     """
 
     job: str
     title: str
-    estimates: pd.DataFrame
-    event_study: pd.DataFrame | None
-    inference: pd.DataFrame
-    draws: pd.DataFrame
-    influence: pd.DataFrame
-    findings: dict[str, pd.DataFrame]
+    frames: dict[str, pd.DataFrame]
     manifest: dict[str, Any]
     validation: dict[str, Any]
     folder: Path | None = None
-    found: bool = False
+    reused: bool = False
     undrawn: tuple[str, ...] = ()
+
+    @property
+    def estimates(self) -> pd.DataFrame:
+        """One row a cell, term and standard-error type."""
+        return self.frames["estimates"]
+
+    @property
+    def event_study(self) -> pd.DataFrame | None:
+        """Event-study terms with their event year and the base year."""
+        return self.frames.get("event_study")
+
+    @property
+    def inference(self) -> pd.DataFrame:
+        """Permutation, bootstrap and jackknife: one row a cell, term and method; empty where none was requested."""
+        return self.frames.get("inference", pd.DataFrame())
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """Every draw of those."""
+        return self.frames.get("draws", pd.DataFrame())
+
+    @property
+    def influence(self) -> pd.DataFrame:
+        """Leave-out estimates of each city or group."""
+        return self.frames.get("influence", pd.DataFrame())
 
 
 def run(
@@ -114,25 +124,25 @@ def run(
     cluster : path, optional
         Profile of a cluster, as those in ``cluster/``.
     store : str, optional
-        Folder, or address that fsspec knows, of finished units of work; default: ``out/<job>/.dyadid/units``.
+        Folder, or address that fsspec knows, of finished work units; default: ``out/<job>/.dyadid/units``.
     fresh : bool
         Take nothing that earlier runs left.
     overrides : sequence of str
         ``dotted.key=value``, as with ``--set``.
     progress : callable, optional
-        Told ``(pass, done, total)``.
+        Called with ``(pass, done, total)``.
     lang : str
         Of the tables and figures written: ``en`` or ``zh``.
     opener : callable, optional
-        What `opened` gave, where several jobs share a cluster; then workers, scheduler and cluster go there.
+        As `opened` gives it, where several jobs share a cluster; then workers, scheduler and cluster go there.
 
     Raises
     ------
     InputError
         Where the job file, the data or the request is wrong; nothing long has run by then.
     RunError
-        Where another run has the folder, the store cannot be written or the cluster is lost; units that were
-        finished are kept, and the next run takes them.
+        Where another run has the folder, the store cannot be written or the cluster is lost; finished work units
+        are kept, and the next run takes them.
     """
     clock = Clock()
     profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
@@ -140,33 +150,25 @@ def run(
         plan = expand(load_job(Path(job), overrides=overrides))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
-        _kept(folder, plan.loaded.job.job, store, fresh) as (units, journal),
-        nullcontext(opener) if opener else opened(profile, out=out) as machine,
+        _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
+        nullcontext(opener) if opener else opened(profile, out=out) as open_machine,
     ):
-
-        @cache
-        def here() -> Machine:
-            found = machine(progress or silent)
-            journal.told(where=found.description, dashboard=found.dashboard)
-            return replace(found, store=units, journal=journal)
-
+        machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
         with clock.stage("prepare"):
-            prepared = _prepare(plan, lambda *given: here().reduce(*given, label="screen"))
+            prepared = _prepare(plan, lambda *arguments: machine().reduce(*arguments, label="screen"))
         key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
-            return _found(plan, folder)
+            return _reused(plan, folder)
         with journal.kept(key=key):
-            where = here()
-            with _named(plan):
-                results = _estimate(plan, prepared, where, clock)
+            job_results = _estimate(plan, prepared, machine(), clock)
             if folder is None:
-                return results
-            with writing(folder), recorded() as written:
-                results = write(results, folder, lang=lang)
-        if not results.undrawn:
+                return job_results
+            with writing(folder), recorded() as hashes:
+                job_results = write(job_results, folder, lang=lang)
+        if not job_results.undrawn:
             with writing(folder):
-                mark_finished(folder, key, written)
-        return results
+                mark_finished(folder, key, hashes)
+        return job_results
 
 
 def opened(
@@ -184,43 +186,44 @@ def opened(
 
 
 @contextmanager
-def _kept(
+def _locked_store(
     folder: Path | None, job: str, address: str | None, fresh: bool
 ) -> Iterator[tuple[Store | None, Journal]]:
-    """Units and log of a run, in a folder and a store that no other run has meanwhile."""
-    with ExitStack() as held:
-        own, store = None, None
+    """Work units and log of a run, in a folder and a store that no other run has meanwhile."""
+    with ExitStack() as locks:
+        state, store = None, None
         if folder is not None:
-            own = folder / STATE
-            if held.enter_context(locked(own)):
+            state = folder / STATE
+            if locks.enter_context(locked(state)):
                 with suppress(OSError):  # left by a run that was killed; where they must stay, so be it
                     remove_parts(folder)
-            address = address or str(own / "units")
+            address = address or str(state / "units")
         if address is not None:
             store = Store(address, fresh=fresh)
-            held.enter_context(store.locked())
-        yield store, Journal(own, job)
+            locks.enter_context(store.locked())
+        yield store, Journal(state, job)
 
 
-def _found(plan: Plan, folder: Path) -> Results:
-    """What an earlier run wrote."""
+def _start(open_machine: Opener, progress: Progress, store: Store | None, journal: Journal) -> Machine:
+    """The machine, with the run's store and journal; its address goes to ``progress.json``."""
+    machine = open_machine(progress)
+    journal.told(where=machine.description, dashboard=machine.dashboard)
+    return replace(machine, store=store, journal=journal)
+
+
+def _reused(plan: Plan, folder: Path) -> Results:
+    """Results of an earlier run, read from its files."""
     from engine.stages.saved import read_job
 
     saved = read_job(folder)
-    frames = saved.frames
     return Results(
         job=plan.loaded.job.job,
         title=saved.manifest["title"],
-        estimates=frames.pop("estimates"),
-        event_study=frames.pop("event_study", None),
-        inference=frames.pop("inference", pd.DataFrame()),
-        draws=frames.pop("draws", pd.DataFrame()),
-        influence=frames.pop("influence", pd.DataFrame()),
-        findings=frames,
+        frames=saved.frames,
         manifest=saved.manifest,
         validation=saved.validation,
         folder=folder,
-        found=True,
+        reused=True,
     )
 
 
@@ -260,101 +263,84 @@ def draw(
     from engine.stages.draw import choose, make_draw
 
     plan = expand(load_job(Path(job), overrides=overrides))
-    asked = choose(plan, replicate=replicate, cell=cell, method=method)
-    prepared = next(one for one in _prepare(plan) if asked.cell in one.shared.cells)
-    with opened() as machine, _named(plan):
-        results = _estimate_pass(machine(silent), prepared)
-        return make_draw(prepared, results[prepared.shared.cells.index(asked.cell)], asked)
+    request = choose(plan, replicate=replicate, cell=cell, method=method)
+    prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.shared.cells)
+    with opened() as open_machine, _named(plan):
+        estimated_cells = _estimate_pass(open_machine(silent), prepared)
+        return make_draw(prepared, estimated_cells[prepared.shared.cells.index(request.cell)], request)
 
 
-def _prepare(plan: Plan, over: Over = in_turn) -> tuple[Prepared, ...]:
+def _prepare(plan: Plan, map_reduce: Over = in_turn) -> tuple[Prepared, ...]:
     with _named(plan):
-        return prepare_job(plan, over)
+        return prepare_job(plan, map_reduce)
 
 
 @contextmanager
 def _named(plan: Plan) -> Iterator[None]:
-    """What is wrong with data or design is told with the job file that asks for it."""
+    """Name the job file in an `InputError` on its data or design."""
     try:
         yield
     except InputError as error:
-        where = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
-        raise InputError(error.problem, where=where, remedy=error.remedy) from None
+        place = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
+        raise InputError(error.problem, where=place, remedy=error.remedy) from None
 
 
-def _estimate(plan: Plan, prepared: tuple[Prepared, ...], place: Machine, clock: Clock) -> Results:
+def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, clock: Clock) -> Results:
     from engine.report.language.wording import ENGLISH
-    from engine.stages.curve_run import curve_frame
-    from engine.stages.findings import findings
-    from engine.stages.frames import estimates_frame, event_study_frame
+    from engine.stages.frames import job_frames
     from engine.stages.inference import run_inference
     from engine.stages.manifest import code_notes, make_manifest
 
     job = plan.loaded.job
-    with clock.stage("estimate"):
-        passes = list(zip(prepared, _estimate_passes(place, prepared), strict=True))
-    with clock.stage("inference"):
-        inferred = run_inference(place, job, passes)
-    with clock.stage("collect"):
-        found = {result.cell.number: result for _, results in passes for result in results}
-        ordered = [found[cell.number] for cell in plan.cells]
-        estimates = estimates_frame(ordered, job.job)
-        events = event_study_frame(ordered, estimates)
-        curve, curve_notes = curve_frame(job.job, passes, inferred)
-    data = distinct_data(prepared)
-    return Results(
-        job=job.job,
-        title=job.title or job.job,
-        estimates=estimates,
-        event_study=events,
-        inference=inferred.rows,
-        draws=inferred.draws,
-        influence=inferred.influence,
-        findings=findings(job.job, passes, ordered) | ({"curve": curve} if len(curve) else {}),
-        manifest=make_manifest(
-            plan, prepared, ordered, clock.seconds, place, (*inferred.notes, *curve_notes, *code_notes())
-        ),
-        validation=data[0].validation.to_dict(ENGLISH.note),
-    )
+    with _named(plan):
+        with clock.stage("estimate"):
+            passes = list(zip(prepared, _estimate_passes(machine, prepared), strict=True))
+        with clock.stage("inference"):
+            inferred = run_inference(machine, job, passes)
+        with clock.stage("collect"):
+            by_number = {cell.cell.number: cell for _, cells in passes for cell in cells}
+            estimated = [by_number[cell.number] for cell in plan.cells]
+            frames, frame_notes = job_frames(job.job, passes, estimated, inferred)
+        notes = (*inferred.notes, *frame_notes, *code_notes())
+        return Results(
+            job=job.job,
+            title=job.title or job.job,
+            frames=frames,
+            manifest=make_manifest(plan, prepared, estimated, clock.seconds, machine, notes),
+            validation=distinct_data(prepared)[0].validation.to_dict(ENGLISH.note),
+        )
 
 
-def _estimate_passes(place: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:
+def _estimate_passes(machine: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:
     """Passes of a single task run side by side on this process's threads; others take all threads in turn."""
-    small = all(len(one.design.tasks()) == 1 and not one.effects for one in prepared)
-    if place.client is not None or len(prepared) == 1 or not small:
-        return [_estimate_pass(place, one) for one in prepared]
-    with ThreadPoolExecutor(place.threads) as pool:
-        return list(pool.map(partial(_estimate_pass, place), prepared))
+    small = all(len(one_pass.design.tasks()) == 1 and not one_pass.effects for one_pass in prepared)
+    if machine.client is not None or len(prepared) == 1 or not small:
+        return [_estimate_pass(machine, one_pass) for one_pass in prepared]
+    with ThreadPoolExecutor(machine.threads) as pool:
+        return list(pool.map(partial(_estimate_pass, machine), prepared))
 
 
-def _estimate_pass(place: Machine, one: Prepared) -> list[Estimated]:
+def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
     # Here and not above: check and plan never import JAX.
     from engine.stages.absorbed import estimate_absorbed
     from engine.stages.adopters import with_adopters
     from engine.stages.estimation import estimate_cells
 
-    if one.effects:
-        return with_adopters(one, estimate_absorbed(place, one))
-    shared = one.shared
-    results = estimate_cells(place, shared.cells, one.design, columns=shared.controls, terms=one.terms)
-    return with_adopters(one, results)
+    if prepared.effects:
+        return with_adopters(prepared, estimate_absorbed(machine, prepared))
+    work = prepared.shared
+    estimated = estimate_cells(
+        machine, work.cells, prepared.design, columns=work.controls, terms=prepared.terms
+    )
+    return with_adopters(prepared, estimated)
 
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
-    """Write the files of a job into its folder."""
+    """Write the files of a job into its folder, and return its results with the folder named."""
     from engine.report.language.wording import words_of
-    from engine.stages.output import write_results
+    from engine.stages.job_files import write_results
 
-    frames = {
-        "estimates": results.estimates,
-        "event_study": results.event_study,
-        "inference": results.inference,
-        "draws": results.draws,
-        "influence": results.influence,
-        **results.findings,
-    }
-    wanted = {name: frame for name, frame in frames.items() if frame is not None and len(frame)}
-    undrawn = write_results(wanted, results.manifest, results.validation, folder, words_of(lang))
+    undrawn = write_results(results.frames, results.manifest, results.validation, folder, words_of(lang))
     return replace(results, folder=folder, undrawn=undrawn)
 
 

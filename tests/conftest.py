@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,11 @@ import pytest
 from hypothesis import settings
 
 from engine import cli, terminal
+
+# No array of JAX silently changes its dtype or is broadcast along an axis that it lacks, in this process or in
+# those that tests start. JAX reads both when it is imported, which importing `engine.cli` does not do.
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 # The first example of a property compiles kernels, and the machine may be busy: time is not what is tested.
 settings.register_profile("dyadid", deadline=None)

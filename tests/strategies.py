@@ -201,7 +201,7 @@ def demeaned(data: Dyads, pair: int) -> Array:
     return out
 
 
-def pair_features(data: Dyads, pair: int, *, balanced: bool = False) -> Array:
+def pair_statistics(data: Dyads, pair: int, *, balanced: bool = False) -> Array:
     """Statistics of one pair by their definition: totals, EE, EV and VV (see `engine.pairs.moments`)."""
     observed, columns = data.observed[pair], demeaned(data, pair)
     n = int(observed.sum())

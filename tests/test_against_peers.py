@@ -51,7 +51,7 @@ def test_pairs_outcome_and_columns_row_by_row(table_1: reference.Sample) -> None
     import jax
 
     from engine.pairs.centre import standardise
-    from engine.pairs.kernels import synchronization
+    from engine.pairs.outcomes.synchronization import synchronization
 
     _, prepared = check(TABLE_1)
     design, units = prepared[0].design, np.array(prepared[0].shared.data.panel.units)

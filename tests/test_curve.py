@@ -22,8 +22,8 @@ from engine.infer.curve_significance import curve_statistics, joint_tests
 from engine.infer.draws import permuted_classes
 from engine.pairs.treatment import adoption_classes
 from engine.pipeline import check
-from engine.report.curve import curve_figure, curve_of, curve_text
-from engine.report.figures import figure_bytes
+from engine.report.figure_style import figure_bytes
+from engine.report.outputs.curve_figure import curve_figure, curve_of, curve_text
 from engine.spec import Job, choices
 from engine.stages import estimation
 from engine.stages.curve_run import CURVE
@@ -269,7 +269,7 @@ def test_the_job_tests_its_curve_jointly(drawn: engine.Results) -> None:
         one = one.set_index("cell").loc[own["cell"]]
         curves.append(literal(one["estimate"].to_numpy(), one["statistic"].to_numpy(), critical))
     assert len(curves) == 19
-    found = drawn.findings["curve"].set_index("statistic")
+    found = drawn.frames["curve"].set_index("statistic")
     assert (found["cells"] == CURVE).all()
     assert (found["reps"] == 19).all()
     for place, name in enumerate(("median", "significant", "max_t")):
@@ -282,7 +282,7 @@ def test_the_job_tests_its_curve_jointly(drawn: engine.Results) -> None:
 def test_draws_that_are_no_common_relabelling_are_not_joined(other: str, tmp_path: Path) -> None:
     cases = f"{{as approved: {{}}, after June: {{treatment.cutoff: 6, inference.permutation: {{{other}}}}}}}"
     results = small_curve(tmp_path, cases)
-    assert "curve" not in results.findings
+    assert "curve" not in results.frames
     why = "the curve has no joint test: its cells differ in reps, seed or strata of inference.permutation"
     assert why in results.manifest["warnings"]
 
@@ -307,13 +307,13 @@ def test_cells_of_other_cities_are_not_joined(tmp_path: Path) -> None:
     cases = "{all years: {}, later: {years: [2011, 2019]}}"
     source = f"panel={{source: {tmp_path / 'cities.parquet'}, options: null}}"
     results = small_curve(tmp_path, cases, source)
-    assert "curve" not in results.findings
+    assert "curve" not in results.frames
     assert "the curve has no joint test: its cells differ in their cities" in results.manifest["warnings"]
 
 
 def test_fewer_cells_are_no_curve(tmp_path: Path) -> None:
     results = small_curve(tmp_path, "{only: {}}")
-    assert "curve" not in results.findings
+    assert "curve" not in results.frames
     assert results.manifest["choices"] == {}
 
 
@@ -324,9 +324,9 @@ def test_files_of_a_curve(drawn: engine.Results) -> None:
     """A summary to read, everything to compute with, one figure instead of 20 columns."""
     folder = drawn.folder
     assert folder is not None
-    pd.testing.assert_frame_equal(pd.read_parquet(folder / "curve.parquet"), drawn.findings["curve"])
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "curve.parquet"), drawn.frames["curve"])
     text = (folder / "table.txt").read_text()
-    p = drawn.findings["curve"].set_index("statistic")["p_value"]
+    p = drawn.frames["curve"].set_index("statistic")["p_value"]
     assert "joint test: median estimate" in text
     assert f"{p['median']:.3f}" in text.split("joint test: median estimate")[1].splitlines()[0]
     assert max(map(len, text.splitlines())) < 100

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from engine import terminal
-from engine.report import figures
+from engine.report import figure_style
+from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.runtime.journal import Journal
-from engine.stages import output
+from engine.stages import job_files
 
 Command = Callable[..., tuple[int, str, str]]
 DYADID = Path(sys.executable).with_name("dyadid")
@@ -146,7 +147,7 @@ def test_a_figure_that_fails_loses_no_number_and_the_next_run_draws_it(
 
     (tmp_path / "other.yaml").write_text(f"extends: {job}\njob: other\nsweep: null\n")
     with monkeypatch.context() as patched:
-        patched.setattr(output, "figure_bytes", fail)
+        patched.setattr(job_files, "figure_bytes", fail)
         code, out, err = command("run", job.name, "other.yaml", "--out", "out")
     log = Path("out/small/.dyadid/errors.log")
     assert code == 1
@@ -163,16 +164,18 @@ def test_a_figure_that_fails_loses_no_number_and_the_next_run_draws_it(
 
 
 def test_figures_that_fail_while_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One kind of figure raises; the others are drawn."""
+    """One output raises; the others are drawn."""
+    from matplotlib.figure import Figure
 
     def fail(*_: object, **__: object) -> Any:
         raise RuntimeError("cannot lay out the axes")
         yield
 
-    monkeypatch.setattr(output, "_figures", fail)
-    monkeypatch.setattr(output, "_draw_figures", lambda *_: iter([("placebo", "Title", "text", None)]))
-    monkeypatch.setattr(output, "figure_bytes", lambda *_: b"drawn")
-    undrawn = output.write_figures({"estimates": pd.DataFrame()}, {"cells": []}, tmp_path)
+    placebo = FigureOutput("placebo", "Title", "text", Figure())
+    outputs = [Output(reads=(), figures=fail), Output(reads=(), figures=lambda _: [placebo])]
+    monkeypatch.setattr(job_files, "outputs_of", lambda _: outputs)
+    monkeypatch.setattr(job_files, "figure_bytes", lambda *_: b"drawn")
+    undrawn = job_files.write_figures(JobReport({}, {}), tmp_path)
     assert len(undrawn) == 1
     assert "cannot lay out the axes" in undrawn[0]
     assert json.loads((tmp_path / "figures.json").read_text())[0]["name"] == "placebo"
@@ -182,7 +185,7 @@ def test_figures_that_fail_while_they_are_made(tmp_path: Path, monkeypatch: pyte
 def test_titles_with_mathematics_and_control_characters_are_drawn() -> None:
     from matplotlib.figure import Figure
 
-    with figures.figure_style():
+    with figure_style.figure_style():
         figure = Figure()
         figure.subplots().set_title("$x_{ \x1b[31m \u202e $ \x00")
-    assert figures.figure_bytes(figure, "png")[:4] == b"\x89PNG"
+    assert figure_style.figure_bytes(figure, "png")[:4] == b"\x89PNG"

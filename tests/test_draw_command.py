@@ -208,7 +208,7 @@ def test_the_command_shows_cities_pairs_and_coefficients(command: Command, tmp_p
     code, out, err = command("draw", "job.yaml", "--replicate", "17", "--out", "deep/draw.csv")
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == f"small ({found.asked.cell.id}): permutation, replicate 17 of 300, seed 5".split()
+    assert lines[0] == f"small ({found.request.cell.id}): permutation, replicate 17 of 300, seed 5".split()
     told = found.cities.astype(object).where(found.cities.notna(), "never").astype(str)
     assert lines[2] == ["city", "adopts", "in", "truth", "in", "the", "draw"]
     moved = told[(told.iloc[:, 1:] != "never").any(axis=1)]

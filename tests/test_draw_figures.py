@@ -10,7 +10,7 @@ from designs import JOBS, SMALL
 
 import engine
 from engine.report.language.wording import ENGLISH, words_of
-from engine.stages import output
+from engine.report.outputs import city_influence, output, placebo_density
 from engine.stages.report import write_report
 
 FEW = [
@@ -39,14 +39,14 @@ def test_of_several_cells_the_last_is_named_in_words_that_can_be_drawn(
     sweep = "sweep={pairs.gravity.keep: [above_median, all]}"
     engine.run(JOBS / "paper" / "column6.yaml", overrides=[*FEW, sweep], out=tmp_path)
     drawn = {}
-    for name in ("placebo_figure", "influence_figure"):
-        original = getattr(output, name)
+    for module, name in ((placebo_density, "placebo_figure"), (city_influence, "influence_figure")):
+        original = getattr(module, name)
 
         def spy(*args: object, _name: str = name, _call: object = original, **options: object) -> object:
             drawn[_name] = options["title"]
             return _call(*args, **options)  # type: ignore[operator]
 
-        monkeypatch.setattr(output, name, spy)
+        monkeypatch.setattr(module, name, spy)
     monkeypatch.setattr(output, "drawable", lambda words: ENGLISH)
     write_report(tmp_path, words_of("zh"), notice=pytest.fail)
     title = "Table 1, column 6: pairs.gravity.keep=all"

@@ -80,9 +80,9 @@ def test_a_table_replaced_while_the_job_runs_is_not_taken_for_the_one_that_was_r
         first = pipeline.run(job, out=job.parent / "out")
     assert policy(first) == pytest.approx(least_squares(table(1)), abs=1e-12)
     second = pipeline.run(job, out=job.parent / "out")
-    assert not second.found
+    assert not second.reused
     assert policy(second) == pytest.approx(least_squares(table(2)), abs=1e-12)
-    assert pipeline.run(job, out=job.parent / "out").found
+    assert pipeline.run(job, out=job.parent / "out").reused
 
 
 def test_headers_of_a_builtin_table_are_part_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_frame_of_another_job_is_not_read(job: Path) -> None:
     stranger = pd.DataFrame({"cell": ["x"], "method": ["permutation"], "term": ["t"], "estimate": [1.0]})
     stranger.to_parquet(first.folder / "draws.parquet")
     again = pipeline.run(job, out=job.parent / "out")
-    assert again.found
+    assert again.reused
     assert again.draws.empty
     pipeline.report(job.parent / "out")
 
@@ -121,7 +121,7 @@ def test_a_frame_that_was_changed_is_refused_by_report_and_made_again_by_run(job
     changed.to_parquet(path, index=False)
     with pytest.raises(InputError, match=r"estimates\.parquet: is not what the run wrote"):
         pipeline.report(job.parent / "out")
-    assert not pipeline.run(job, out=job.parent / "out").found
+    assert not pipeline.run(job, out=job.parent / "out").reused
     assert path.read_bytes() == before
     path.unlink()
     with pytest.raises(InputError, match=r"estimates\.parquet: there is no such file"):
@@ -137,17 +137,17 @@ def test_every_file_of_a_finished_run_counts(job: Path, name: str, how: str) -> 
         path.unlink()
     else:
         path.write_bytes(path.read_bytes() + b" ")
-    assert not pipeline.run(job, out=job.parent / "out").found
+    assert not pipeline.run(job, out=job.parent / "out").reused
     assert path.is_file()
-    assert pipeline.run(job, out=job.parent / "out").found
+    assert pipeline.run(job, out=job.parent / "out").reused
 
 
 def test_files_of_the_user_beside_the_results_are_no_results(job: Path) -> None:
     first = pipeline.run(job, out=job.parent / "out")
     (first.folder / "notes.txt").write_text("mine")
-    assert not pipeline.run(job, out=job.parent / "out", fresh=True).found
+    assert not pipeline.run(job, out=job.parent / "out", fresh=True).reused
     (first.folder / "notes.txt").write_text("mine, again")
-    assert pipeline.run(job, out=job.parent / "out").found
+    assert pipeline.run(job, out=job.parent / "out").reused
 
 
 def test_what_was_written_is_recorded_before_anyone_can_change_it(tmp_path: Path) -> None:
@@ -180,12 +180,12 @@ def test_a_unit_under_the_name_of_another_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["matplotlib", "openpyxl"])
 def test_readers_and_painters_are_in_the_key(job: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    assert pipeline.run(job, out=job.parent / "out").found is False
+    assert pipeline.run(job, out=job.parent / "out").reused is False
     real = finished.version
     with monkeypatch.context() as patched:
         patched.setattr(finished, "version", lambda asked: "0" if asked == name else real(asked))
-        assert not pipeline.run(job, out=job.parent / "out").found
-        assert pipeline.run(job, out=job.parent / "out").found
+        assert not pipeline.run(job, out=job.parent / "out").reused
+        assert pipeline.run(job, out=job.parent / "out").reused
 
 
 @pytest.mark.parametrize("name", ["python", "scipy", "pyarrow", "numpy", "jaxlib", "pandas"])
@@ -231,7 +231,7 @@ def edit(label, done, total):
     if "# edited" not in target.read_text(encoding="utf-8"):
         target.write_text(target.read_text(encoding="utf-8") + "# edited\\n", encoding="utf-8")
 results = pipeline.run(sys.argv[1], out=sys.argv[2], progress=edit if sys.argv[3] == "edit" else None)
-print(results.found, "changed on disk during the run" in str(results.manifest["warnings"]))
+print(results.reused, "changed on disk during the run" in str(results.manifest["warnings"]))
 """
 
 

@@ -21,7 +21,7 @@ from engine.cli import main
 from engine.errors import InputError
 from engine.infer import draws, pair_permutation, permuted_influences, weighted
 from engine.infer.draws import resampled_counts
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 
 ALL = {
     "permutation": {"reps": 60, "seed": 5, "strata": ["province"]},
@@ -237,7 +237,7 @@ def test_pipeline_draws_are_panels_built_by_hand(tmp_path: Path) -> None:
 @contextmanager
 def blocks_of(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "BLOCK", size)
+        patch.setattr(pass_inputs, "BLOCK", size)
         yield
 
 

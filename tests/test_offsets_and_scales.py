@@ -222,11 +222,11 @@ def test_panels(name: str, holes: bool) -> None:
         kinds = tuple(kind for kind in KINDS if not (kind == "city" and clipped(plain)))
         same(found, plain, factor, kinds=kinds)
         for table in ("instrument", "balance"):
-            if table in plain.findings:
-                _same_findings(found.findings[table], plain.findings[table])
+            if table in plain.frames:
+                _same_unit_free(found.frames[table], plain.frames[table])
 
 
-def _same_findings(found: pd.DataFrame, plain: pd.DataFrame) -> None:
+def _same_unit_free(found: pd.DataFrame, plain: pd.DataFrame) -> None:
     """Those columns that have no units."""
     free = [
         c

@@ -147,7 +147,7 @@ def test_contrasts_of_a_split_by_literal_double_sums() -> None:
     """Covariance over classes: pairs of different classes that share a city, every product written out."""
     n = 90  # fewer cities have classes whose dyadic variance is not positive
     results = run("table2", f"panel.options.cities={n}")
-    frame = results.findings["contrasts"]
+    frame = results.frames["contrasts"]
     own = frame[(frame["split"] == "students_per_10k") & (frame["term"] == "policy")].set_index("classes")
     long = design(n).long
     table = cities(n).groupby("city")["students_per_10k"].mean()
@@ -196,7 +196,7 @@ def test_instrument_against_linearmodels_and_pyfixest() -> None:
     np.testing.assert_allclose(
         iv.loc[REGRESSORS, "std_error"], model.std_errors[REGRESSORS] * factor, rtol=PEER
     )
-    strength = run("instrument").findings["instrument"].set_index("errors")
+    strength = run("instrument").frames["instrument"].set_index("errors")
     first = ours("instrument", 0)
     for kind in ("pair", "city", "dyadic", "jackknife"):
         t = first[kind].loc["instrument", "statistic"]

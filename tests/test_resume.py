@@ -18,7 +18,7 @@ import pytest
 from engine import pipeline
 from engine.errors import RunError
 from engine.runtime.files import locked
-from engine.stages import output
+from engine.stages import job_files
 from engine.stages.finished_runs import STATE
 
 JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
@@ -41,8 +41,8 @@ def units_of(results: pipeline.Results) -> tuple[int, int]:
 
 def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
     again = pipeline.run(JOB, out=whole.folder.parent, overrides=DRAWS)
-    assert again.found
-    assert not whole.found
+    assert again.reused
+    assert not whole.reused
     assert again.manifest == json.loads(json.dumps(whole.manifest))
     for name in ("estimates", "inference", "draws"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(whole, name))
@@ -81,13 +81,13 @@ def test_it_is_found_within_two_seconds_and_without_jax(whole: pipeline.Results)
 def test_another_request_is_not(whole: pipeline.Results, tmp_path: Path, change: str) -> None:
     first = pipeline.run(JOB, out=tmp_path, overrides=DRAWS, store=str(whole.folder / STATE / "units"))
     assert units_of(first)[1] == 0
-    assert not first.found
+    assert not first.reused
     if change == "file":
         (first.folder / "table.tex").write_text("mine")
     options: dict[str, Any] = {"fresh": change == "fresh", "lang": "zh" if change == "lang" else "en"}
     more = ["inference.permutation.seed=5"] if change == "spec" else []
     again = pipeline.run(JOB, out=tmp_path, overrides=DRAWS + more, **options)
-    assert not again.found
+    assert not again.reused
     assert bytes_of(again.folder).keys() == bytes_of(whole.folder).keys()
     assert (bytes_of(again.folder) == bytes_of(whole.folder)) == (change != "spec")
 
@@ -166,7 +166,7 @@ def test_results_that_find_no_room_are_written_by_the_next_run(
         "store": str(whole.folder / STATE / "units"),
     }
     with monkeypatch.context() as patched:
-        patched.setattr(output, "write_figures", full)
+        patched.setattr(job_files, "write_figures", full)
         with pytest.raises(
             RunError, match=r"cannot write to .*: No space left on device\n  remedy: make room"
         ):

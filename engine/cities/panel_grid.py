@@ -22,13 +22,14 @@ from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, suspects
 from engine.tables.problems import Problems
+from engine.tables.unkeyed_rows import empty_cells
 from engine.tables.years import check_years, read_years
 
 _SHOWN, _LARGEST = 30, 20_000_000
 
 
-class Grid:
-    """City-years of a table, read column by column as they are asked for.
+class CityYearGrid:
+    """City-years of a table, read column by column as they are needed.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class Grid:
         with problems.collect():
             labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
         codes = labels.codes[0]
-        blank_year = self._frame[year].isna().to_numpy()
+        blank_year = empty_cells(self._frame[year])
         rows = self._frame[~((codes < 0) & blank_year)]
         with problems.collect():
             self._refuse_half_rows(codes, blank_year, city, year)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.cities.fill import Deflation, Filling
-from engine.tables.alike import Rule
 from engine.tables.missing import Code
+from engine.tables.near_duplicates import MergeRule
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PanelRequest:
     year_columns : collection of str
         Those of the static columns that hold years (adoption), which may be written as dates.
     merge_names : collection of str
-        Rules by which names that are nearly alike are one (`engine.tables.alike.Rule`).
+        Rules by which names that are nearly alike are one (`engine.tables.near_duplicates.MergeRule`).
     missing : mapping of str to list of number or str
         By column: codes that mean "missing".
     years : tuple of int, optional
@@ -53,7 +53,7 @@ class PanelRequest:
     optional: Collection[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     year_columns: Collection[str] = ()
-    merge_names: Collection[Rule] = ()
+    merge_names: Collection[MergeRule] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     years: tuple[int, int] | None = None
     deflate: Deflation | None = None

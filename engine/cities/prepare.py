@@ -23,7 +23,7 @@ from engine.arrays import AnyArray, Array, Flags
 from engine.cities.dropped_cities import balance_cities
 from engine.cities.fill import Deflation, Filling, fill_gaps, real_factor
 from engine.cities.panel import CityPanel
-from engine.cities.panel_grid import Grid
+from engine.cities.panel_grid import CityYearGrid
 from engine.cities.panel_request import PanelRequest
 from engine.cities.validation import ColumnOrigin, Preparation, Validation, validate
 from engine.errors import InputError
@@ -53,7 +53,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
         For anything wrong with the table or the request, with file, row or key and the remedy.
     """
     problems = Problems(source)
-    grid = Grid(frame, request, source=source, problems=problems)
+    grid = CityYearGrid(frame, request, source=source, problems=problems)
     values, labels = _read_columns(grid, request, problems)
     moving = [name for name in values if name not in request.static]
     warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
@@ -87,7 +87,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
 
 
 def _read_columns(
-    grid: Grid, request: PanelRequest, problems: Problems
+    grid: CityYearGrid, request: PanelRequest, problems: Problems
 ) -> tuple[dict[str, Array], dict[str, tuple[str, ...]]]:
     """Values and labels of all columns; raises one InputError for everything wrong with their cells."""
     values: dict[str, Array] = {}
@@ -108,7 +108,7 @@ def _read_columns(
     return values, labels
 
 
-def _spread(values: Array, name: str, grid: Grid) -> Array:
+def _spread(values: Array, name: str, grid: CityYearGrid) -> Array:
     """The one value of each city in all its years; raises InputError where a city has a second value."""
     observed = ~np.isnan(values)
     first = np.take_along_axis(values, np.argmax(observed, axis=1)[:, None], axis=1)
@@ -124,7 +124,7 @@ def _spread(values: Array, name: str, grid: Grid) -> Array:
     return np.broadcast_to(first, values.shape)
 
 
-def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[Note]:
+def _shadow_warnings(values: Mapping[str, Array], grid: CityYearGrid) -> list[Note]:
     """Arithmetic that reads a column of the file where a canonical column of that name is something else."""
     reached = dict.fromkeys(name for column in values for name in (column, *grid.canonical_inputs(column)))
     return [
@@ -134,7 +134,9 @@ def _shadow_warnings(values: Mapping[str, Array], grid: Grid) -> list[Note]:
     ]
 
 
-def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], grid: Grid) -> list[Note]:
+def _deflate(
+    values: dict[str, Array], deflate: Deflation, moving: list[str], grid: CityYearGrid
+) -> list[Note]:
     """Deflate in place; returns warnings."""
     key = "panel.deflate"
     for name in deflate.columns:
@@ -164,7 +166,7 @@ def _deflate(values: dict[str, Array], deflate: Deflation, moving: list[str], gr
     return _price_warnings(unpriced, concerned, deflate, moving, grid)
 
 
-def _real_factor(deflate: Deflation, grid: Grid, *, key: str) -> Array:
+def _real_factor(deflate: Deflation, grid: CityYearGrid, *, key: str) -> Array:
     """Factor ``[n_units, n_years]`` from current to constant prices; raises InputError where it is undefined."""
     level = [grid.column(name, key=key) for name in deflate.price_columns]
     with np.errstate(all="ignore"):
@@ -186,7 +188,7 @@ def _real_factor(deflate: Deflation, grid: Grid, *, key: str) -> Array:
 
 
 def _price_warnings(
-    unpriced: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: Grid
+    unpriced: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: CityYearGrid
 ) -> list[Note]:
     """City-years unpriced for want of a price, and arithmetic that may have been meant in constant prices."""
     out = []
@@ -205,7 +207,7 @@ def _price_warnings(
     return out
 
 
-def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid) -> dict[str, Flags]:
+def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: CityYearGrid) -> dict[str, Flags]:
     """Fill in place; returns which cells were filled."""
     for name in fill.columns or ():
         if not grid.known(name):
@@ -220,7 +222,10 @@ def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: Grid
 
 
 def _cut(
-    values: Mapping[str, Array], filled: Mapping[str, Flags], years: tuple[int, int] | None, grid: Grid
+    values: Mapping[str, Array],
+    filled: Mapping[str, Flags],
+    years: tuple[int, int] | None,
+    grid: CityYearGrid,
 ) -> tuple[dict[str, Array], dict[str, Flags], tuple[int, ...]]:
     """Values, filled masks and years of the sample."""
     first, last = years or (grid.years[0], grid.years[-1])
@@ -238,7 +243,7 @@ def _cut(
     )
 
 
-def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid: Grid) -> None:
+def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid: CityYearGrid) -> None:
     for name, array in values.items():
         undefined = np.isinf(array)
         if undefined.any():
@@ -254,7 +259,7 @@ def _refuse_undefined(values: Mapping[str, Array], years: tuple[int, ...], grid:
             )
 
 
-def _refuse_incomplete(panel: CityPanel, request: PanelRequest, grid: Grid) -> None:
+def _refuse_incomplete(panel: CityPanel, request: PanelRequest, grid: CityYearGrid) -> None:
     """Raises InputError where a city of the sample lacks a label or a static column, or a logarithm is undefined."""
     for name, key in request.labels.items():
         panel.label(name, key=key, source=f"{grid.source}: column '{grid.text(name)}'")
@@ -313,7 +318,7 @@ def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
             )
 
 
-def _origin(name: str, values: Array, grid: Grid) -> ColumnOrigin:
+def _origin(name: str, values: Array, grid: CityYearGrid) -> ColumnOrigin:
     n_marked = sum(grid.marks[column] for column in grid.file_inputs(name))
     return ColumnOrigin(grid.text(name), float(np.isnan(values).mean()), n_marked)
 

@@ -1,1 +1,1 @@
-"""Moments in, frozen Fit out: least squares with pair and year effects, event study."""
+"""Type sums or rows in, a frozen Estimate out; `estimators` has a file for each estimator."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, check_shape
 from engine.errors import InputError
 from engine.estimate.absorb import (
     Absorbed,
@@ -24,8 +24,10 @@ from engine.estimate.absorb import (
     prepare,
     refuse_collinear,
 )
-from engine.estimate.fit import LOOSEN, Fit, exactness, explained, solve_identified
+from engine.estimate.estimate import Estimate, exactness, explained
+from engine.estimate.fit import LOOSEN, solve_identified
 from engine.estimate.normal import inverse, lengths
+from engine.estimate.terms import Term, names_of
 from engine.pairs.pair_rows import PairRows
 
 _LEFT = 1e-22  # of a sum of squares: the square of what absorption may leave of a column, and some room
@@ -39,7 +41,7 @@ class RowProblem:
     Attributes
     ----------
     rows : PairRows
-    names : tuple of str
+    terms : tuple of Term
         Regressors.
     columns : float64 ``[n_rows, n_regressors + 1]``
         Regressors, then the outcome.
@@ -47,36 +49,43 @@ class RowProblem:
     """
 
     rows: PairRows
-    names: tuple[str, ...]
+    terms: tuple[Term, ...]
     columns: Array
     effects: tuple[Effect, ...]
+
+    def __post_init__(self) -> None:
+        check_shape("columns", self.columns, (len(self.rows.weights), len(self.terms) + 1))
+
+    def positions(self, terms: Sequence[Term]) -> list[int]:
+        """Where some regressors stand among the columns."""
+        return [self.terms.index(term) for term in terms]
 
     @property
     def weights(self) -> Array | None:
         """``[n_rows]``; None where all are one."""
         return None if (self.rows.weights == 1).all() else self.rows.weights
 
-    def only(self, kept: Flags) -> RowProblem:
+    def only(self, rows_left: Flags) -> RowProblem:
         """The same on some of the rows; the pairs keep their numbers."""
         rows = replace(
             self.rows,
-            pair=self.rows.pair[kept],
-            year=self.rows.year[kept],
-            values=self.rows.values[kept],
-            weights=self.rows.weights[kept],
+            pair=self.rows.pair[rows_left],
+            year=self.rows.year[rows_left],
+            values=self.rows.values[rows_left],
+            weights=self.rows.weights[rows_left],
         )
-        effects = tuple(Effect(effect.name, effect.codes[kept]) for effect in self.effects)
-        return RowProblem(rows, self.names, self.columns[kept], effects)
+        effects = tuple(Effect(effect.name, effect.codes[rows_left]) for effect in self.effects)
+        return RowProblem(rows, self.terms, self.columns[rows_left], effects)
 
-    def emptied(self, gone: Flags) -> RowProblem:
+    def emptied(self, removed: Flags) -> RowProblem:
         """The same with some rows made zeros in levels of their own: they say nothing, and shapes stay."""
         effects = []
         for effect in self.effects:
             codes = effect.codes.copy()
-            codes[gone] = int(codes.max()) + 1 + np.arange(codes.shape[1] if codes.ndim == 2 else 1)
+            codes[removed] = int(codes.max()) + 1 + np.arange(codes.shape[1] if codes.ndim == 2 else 1)
             effects.append(Effect(effect.name, codes))
-        columns = np.where(gone[:, None], 0.0, self.columns)
-        return RowProblem(self.rows, self.names, columns, tuple(effects))
+        columns = np.where(removed[:, None], 0.0, self.columns)
+        return RowProblem(self.rows, self.terms, columns, tuple(effects))
 
     @property
     def complete(self) -> bool:
@@ -131,46 +140,31 @@ class RowStage:
     n_parameters_city: int
 
 
-@dataclass(frozen=True)
-class RowFit:
-    """A fit with the sums over pairs that its covariances need.
-
-    Attributes
-    ----------
-    fit : Fit
-    own, reverse : float64 ``[K, K]``
-        As in `variance.covariances`.
-    """
-
-    fit: Fit
-    own: Array
-    reverse: Array
-
-
 def row_stage(problem: RowProblem) -> RowStage:
     """Take the effects out of all columns; raises InputError where no row is left."""
     if len(problem.columns) == 0:
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
-    found = _absorbed(problem, "drop")
-    rest = problem if found.kept.all() else problem.only(found.kept)
-    rows, names = rest.rows, [effect.name for effect in rest.effects]
+    absorbed = _absorbed(problem, "drop")
+    remaining = problem if absorbed.kept.all() else problem.only(absorbed.kept)
+    rows, names = remaining.rows, [effect.name for effect in remaining.effects]
     cities = np.stack([rows.first, rows.second], axis=1)
     in_pairs, in_cities = (
-        [nested_in(effect.codes, clusters) for effect in rest.effects] for clusters in (rows.pair, cities)
+        [nested_in(effect.codes, clusters) for effect in remaining.effects]
+        for clusters in (rows.pair, cities)
     )
     return RowStage(
-        problem=rest,
-        residuals=found.residuals,
+        problem=remaining,
+        residuals=absorbed.residuals,
         absorption=Absorption(
-            n_levels=dict(zip(names, found.n_levels, strict=True)),
-            singletons=found.singletons,
-            converged=found.converged,
-            iterations=found.iterations,
-            error=float(found.error.max()),
-            method=found.method,
+            n_levels=dict(zip(names, absorbed.n_levels, strict=True)),
+            singletons=absorbed.singletons,
+            converged=absorbed.converged,
+            iterations=absorbed.iterations,
+            error=float(absorbed.error.max()),
+            method=absorbed.method,
         ),
-        n_parameters=degrees_absorbed(found.n_levels, in_pairs),
-        n_parameters_city=degrees_absorbed(found.n_levels, in_cities),
+        n_parameters=degrees_absorbed(absorbed.n_levels, in_pairs),
+        n_parameters_city=degrees_absorbed(absorbed.n_levels, in_cities),
     )
 
 
@@ -180,14 +174,14 @@ def _absorbed(problem: RowProblem, singletons: str, threads: int | None = None) 
 
 
 def row_fit(
-    stage: RowStage, regressors: tuple[str, ...], *, n_units: int, directed: bool, both_treated_kept: bool
-) -> RowFit:
+    stage: RowStage, regressors: tuple[Term, ...], *, n_units: int, directed: bool, both_treated_kept: bool
+) -> Estimate:
     """Ordinary least squares of the outcome on some of the stage's regressors.
 
     Parameters
     ----------
     stage : RowStage
-    regressors : tuple of str
+    regressors : tuple of Term
     n_units : int
     directed : bool
         Pairs 2q and 2q + 1 are the two directions of a dyad.
@@ -200,45 +194,63 @@ def row_fit(
         Where a regressor is collinear with the effects or with others, by name.
     """
     problem, rows, weights = stage.problem, stage.problem.rows, stage.problem.rows.weights
-    index = [problem.names.index(name) for name in regressors]
-    x, y, outcome = stage.residuals[:, index], stage.residuals[:, -1], problem.columns[:, -1]
-    found = find_collinear(x, problem.columns[:, index], regressors, weights=weights)
-    refuse_collinear(found, problem.effects, both_treated_kept=both_treated_kept)
+    at = problem.positions(regressors)
+    x, y, outcome = stage.residuals[:, at], stage.residuals[:, -1], problem.columns[:, -1]
+    collinear = find_collinear(x, problem.columns[:, at], names_of(regressors), weights=weights)
+    refuse_collinear(collinear, problem.effects, both_treated_kept=both_treated_kept)
     weighted = x * weights[:, None]
     moments = x.T @ weighted
     size = lengths(np.diag(moments))
     bread = inverse(moments, size, size)
-    estimate: Array = bread @ (weighted.T @ y)
+    values: Array = bread @ (weighted.T @ y)
     for _ in range(2):  # the second time what the rounding of a large mean left
         outcome = outcome - weights @ outcome / weights.sum()
-    error = y - x @ estimate
-    ssr, left = float(weights @ error**2), float(weights @ y**2)
-    total = float(weights @ outcome**2)
-    exact = exactness(ssr, left, _LEFT * total, _LEFT)
+    error = y - x @ values
+    ssr, within, total = (float(weights @ column**2) for column in (error, y, outcome))
+    exact = exactness(ssr, within, _LEFT * total, _LEFT)
     if exact == "effects":
-        estimate = np.zeros_like(estimate)
+        values = np.zeros_like(values)
     psi = _sums(weighted * error[:, None], rows.pair, len(rows.i)) @ bread
-    present = np.bincount(rows.pair, minlength=len(rows.i)) > 0
     cross = psi[0::2].T @ psi[1::2] if directed else np.zeros_like(bread)
-    fit = Fit(
-        names=regressors,
-        estimate=estimate,
-        bread=bread,
+    residual = np.append(np.zeros(len(problem.terms)), 1.0)
+    weight = np.zeros((len(residual), len(at)))
+    residual[at], weight[at] = -values, bread
+    return Estimate(
+        terms=regressors,
+        values=values,
         city_first=_sums(psi, rows.i, n_units),
         city_second=_sums(psi, rows.j, n_units),
-        without_city=np.full((n_units, len(index)), np.nan),
-        n_obs=len(y),
-        n_pairs=int(present.sum()),
-        n_units=len(np.union1d(rows.i[present], rows.j[present])),
-        n_first=len(np.unique(rows.i[present])),
-        n_second=len(np.unique(rows.j[present])),
-        n_parameters=len(index) + stage.n_parameters,
-        n_parameters_city=len(index) + stage.n_parameters_city,
+        without_city=np.full((n_units, len(at)), np.nan),
+        pair_meat=psi.T @ psi,
+        reciprocal_meat=cross + cross.T,
+        residual_path=residual,
+        weight_path=weight,
+        **_counts(rows),
+        n_parameters=len(at) + stage.n_parameters,
+        n_parameters_city=len(at) + stage.n_parameters_city,
         r2=explained(ssr, total),
-        r2_within=np.nan if exact == "effects" else explained(ssr, left),
+        r2_within=np.nan if exact == "effects" else explained(ssr, within),
         exact=exact,
     )
-    return RowFit(fit, psi.T @ psi, cross + cross.T)
+
+
+def _counts(rows: PairRows) -> dict[str, int]:
+    """Sizes of the sample."""
+    present = np.bincount(rows.pair, minlength=len(rows.i)) > 0
+    first, second = np.unique(rows.i[present]), np.unique(rows.j[present])
+    return {
+        "n_obs": len(rows.pair),
+        "n_pairs": int(present.sum()),
+        "n_units": len(np.union1d(first, second)),
+        "n_first": len(first),
+        "n_second": len(second),
+    }
+
+
+def row_paths(stage: RowStage, estimate: Estimate) -> tuple[Array, Array]:
+    """Residual and weight path of every row of a stage, float64 ``[n_rows]``, ``[n_rows, K]``."""
+    weighted = stage.residuals * stage.problem.rows.weights[:, None]
+    return stage.residuals @ estimate.residual_path, weighted @ estimate.weight_path
 
 
 def _sums(values: Array, group: Any, n_groups: int) -> Array:
@@ -264,12 +276,12 @@ class LeaveOut:
     scale: Array
 
 
-def leave_out_setting(stage: RowStage, cells: Sequence[tuple[str, ...]]) -> LeaveOut:
+def leave_out_setting(stage: RowStage, cells: Sequence[tuple[Term, ...]]) -> LeaveOut:
     """The refits of some cells of a stage."""
-    names, x = stage.problem.names, stage.residuals[:, :-1]
+    x = stage.residuals[:, :-1]
     return LeaveOut(
         stage.problem,
-        tuple(tuple(names.index(name) for name in regressors) for regressors in cells),
+        tuple(tuple(stage.problem.positions(regressors)) for regressors in cells),
         np.sqrt(stage.problem.rows.weights @ x**2),
     )
 
@@ -290,31 +302,31 @@ class LeftOut:
     unconverged: int
 
 
-def leave_out_cities(setting: LeaveOut, units: Any) -> LeftOut:
+def leave_out_cities(samples: LeaveOut, units: Any) -> LeftOut:
     """Refits without each of some cities.
 
     Singletons stay: their residuals are zero. The rows of a complete sample are cut, so that the rest has its closed
     form; elsewhere they are emptied, so that kernels are compiled once and not for every city.
     """
-    problem, rows = setting.problem, setting.problem.rows
-    out = tuple(np.full((len(units), len(index)), np.nan) for index in setting.cells)
+    problem, rows = samples.problem, samples.problem.rows
+    estimates = tuple(np.full((len(units), len(regressors)), np.nan) for regressors in samples.cells)
     unconverged = 0
     for number, unit in enumerate(units):
-        gone = (rows.first == unit) | (rows.second == unit)
-        if gone.all():
+        removed = (rows.first == unit) | (rows.second == unit)
+        if removed.all():
             continue
-        rest = problem.only(~gone) if problem.complete else problem.emptied(gone)
-        found = _absorbed(rest, "keep", threads=1)  # each core has a task of its own
-        unconverged += not found.converged
-        q = found.residuals.T @ (found.residuals * rest.rows.weights[:, None])
-        for cell, index in enumerate(setting.cells):
-            at = list(index)
+        remaining = problem.only(~removed) if problem.complete else problem.emptied(removed)
+        absorbed = _absorbed(remaining, "keep", threads=1)  # each core has a task of its own
+        unconverged += not absorbed.converged
+        q = absorbed.residuals.T @ (absorbed.residuals * remaining.rows.weights[:, None])
+        for cell, regressors in enumerate(samples.cells):
+            at = list(regressors)
             a, b = q[np.ix_(at, at)], q[at, -1]
-            out[cell][number] = solve_identified(a[None], b[None], setting.scale[at])[0]
-    return LeftOut(out, unconverged)
+            estimates[cell][number] = solve_identified(a[None], b[None], samples.scale[at])[0]
+    return LeftOut(estimates, unconverged)
 
 
-def merge_left_out(one: LeftOut, other: LeftOut) -> LeftOut:
-    """The cities of one, then those of the other."""
-    both = zip(one.estimates, other.estimates, strict=True)
-    return LeftOut(tuple(np.concatenate(pair) for pair in both), one.unconverged + other.unconverged)
+def merge_left_out(before: LeftOut, after: LeftOut) -> LeftOut:
+    """The cities of one task, then those of the next."""
+    cells = zip(before.estimates, after.estimates, strict=True)
+    return LeftOut(tuple(np.concatenate(blocks) for blocks in cells), before.unconverged + after.unconverged)

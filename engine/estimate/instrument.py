@@ -19,7 +19,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from engine.estimate.fit import MomentFit, Stage, fit
+from engine.arrays import Array
+from engine.estimate.estimate import Estimate
+from engine.estimate.fit import Stage, fit
+from engine.estimate.terms import Regression, Term, column_terms
 
 Shape = Literal["interval", "outside", "line", "empty"]
 
@@ -30,15 +33,15 @@ class Instrumented:
 
     Attributes
     ----------
-    first, reduced : MomentFit
+    first, reduced : Estimate
         Of the treatment, and of the outcome, on controls and instrument (the last coefficient).
-    both : MomentFit
+    summed : Estimate
         Of their sum, whose variance gives the covariance of the two.
     """
 
-    first: MomentFit
-    reduced: MomentFit
-    both: MomentFit
+    first: Estimate
+    reduced: Estimate
+    summed: Estimate
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,41 @@ class Strength:
     high: float
 
 
-def instrumented(stage: Stage, controls: tuple[str, ...], *, treatment: str, instrument: str) -> Instrumented:
-    """First stage, reduced form, and the fit of their sum."""
-    regressors = (*controls, instrument)
-    first, reduced = fit(stage, regressors, outcome=treatment), fit(stage, regressors)
-    parts = ("estimate", "residual", "city_first", "city_second", "without_city")
-    both = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
-    return Instrumented(first, reduced, both)
+def instrumented(stage: Stage, regressors: tuple[Term, ...], treatment: Term) -> Instrumented:
+    """First stage, reduced form, and the fit of their sum, on controls and the instrument."""
+    first, reduced = fit(stage, Regression(regressors, outcome=treatment)), fit(stage, Regression(regressors))
+    parts = ("values", "residual_path", "city_first", "city_second", "without_city")
+    summed = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
+    return Instrumented(first, reduced, summed)
+
+
+def joint_estimate(regressions: Instrumented) -> Estimate:
+    """The instrument's coefficients in reduced form and first stage as two terms of one estimate."""
+    reduced, first, summed = regressions.reduced, regressions.first, regressions.summed
+    city_first, city_second, without_city = (
+        np.stack([getattr(reduced, part)[:, -1], getattr(first, part)[:, -1]], axis=1)
+        for part in ("city_first", "city_second", "without_city")
+    )
+    pair_meat, reciprocal_meat = (
+        _crossed(*(float(getattr(estimate, part)[-1, -1]) for estimate in (reduced, first, summed)))
+        for part in ("pair_meat", "reciprocal_meat")
+    )
+    return replace(
+        reduced,
+        terms=column_terms(("the reduced form", "the first stage")),
+        values=np.array([reduced.values[-1], first.values[-1]]),
+        city_first=city_first,
+        city_second=city_second,
+        without_city=without_city,
+        pair_meat=pair_meat,
+        reciprocal_meat=reciprocal_meat,
+    )
+
+
+def _crossed(reduced: float, first: float, summed: float) -> Array:
+    """Sums of products ``[2, 2]`` of two influences, from those of each and of their sum."""
+    product = (summed - reduced - first) / 2
+    return np.array([[reduced, product], [product, first]])
 
 
 def strength(

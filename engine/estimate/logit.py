@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +26,11 @@ from engine.errors import InputError
 from engine.estimate.absorb import find_collinear
 from engine.float64 import double_precision
 
+Values = TypeVar("Values", Array, jax.Array)
+
 _BLOCK = 1 << 14  # rows in one call: columns, index and weights of a block stay in cache
-_STEP = (
-    1e-8  # of standardised coefficients; Newton doubles the digits, so that the next step would be rounding
-)
+# of standardised coefficients; Newton doubles the digits, so that the next step would be rounding
+_STEP = 1e-8
 _MOST = 100
 _STRICT = 1e-9  # an index on the right side of zero by more than its rounding
 _GROWING, _STILL = 0.5, 1e-7  # change of a separated row's index in one step, and of one that has converged
@@ -71,19 +72,19 @@ class Logit:
     separated: str | None
 
 
-class Sums(NamedTuple):
+class Sums(NamedTuple, Generic[Values]):
     """Sums over rows at coefficients b: log-likelihood, its gradient and information; and ranges over rows.
 
     lowest is the smallest (2y - 1) x'b; step_low and step_high are the range of (2y - 1) x'd for the step d
     that led to b.
     """
 
-    likelihood: Any
-    gradient: Any
-    information: Any
-    lowest: Any
-    step_low: Any
-    step_high: Any
+    likelihood: Values
+    gradient: Values
+    information: Values
+    lowest: Values
+    step_low: Values
+    step_high: Values
 
 
 def logit(columns: Array, treated: Flags, *, names: Sequence[str], weights: Array | None = None) -> Logit:
@@ -113,8 +114,8 @@ def logit(columns: Array, treated: Flags, *, names: Sequence[str], weights: Arra
     _check(columns, treated, names, w)
     mean = w @ columns / w.sum()
     x = columns - mean
-    left = w @ x / w.sum()  # by the rounding of a mean far from zero
-    x, mean = x - left, mean + left
+    correction = w @ x / w.sum()  # for the rounding of a mean far from zero
+    x, mean = x - correction, mean + correction
     _refuse_collinear(x, columns, names, w)
     scale = np.sqrt(w @ x**2 / w.sum())
     x /= scale
@@ -143,15 +144,16 @@ def logit(columns: Array, treated: Flags, *, names: Sequence[str], weights: Arra
         converged=converged,
         separated=None
         if direction is None
-        else _sentence(direction, x[counted], treated[counted], names, complete=sums.lowest > _STRICT),
+        else _sentence(direction, x[counted], treated[counted], names, complete=bool(sums.lowest > _STRICT)),
     )
 
 
-def _newton(blocks: _Blocks, b: Array) -> tuple[Array, Sums, int, bool, Array | None]:
+def _newton(blocks: _Blocks, b: Array) -> tuple[Array, Sums[Array], int, bool, Array | None]:
     """Coefficients, the sums there, steps taken, whether converged, and the direction that separates, if any."""
     sums = blocks.sums(b, np.zeros_like(b))
     for iteration in range(1, _MOST + 1):
-        step, _, rank, _ = np.linalg.lstsq(sums.information, sums.gradient, rcond=1e-15)
+        solution, _, rank, _ = np.linalg.lstsq(sums.information, sums.gradient, rcond=1e-15)
+        step = np.asarray(solution, dtype=np.float64)
         if rank < len(b):  # a step that leaves a direction out could look like the last one
             return b, sums, iteration - 1, False, None
         # The sum over rows carries rounding, which must not halve the last, tiny steps.
@@ -184,14 +186,14 @@ class _Blocks:
             weight[:size] = weights[rows]
             self.blocks.append((jnp.asarray(block), jnp.asarray(sign), jnp.asarray(weight)))
 
-    def sums(self, b: Array, step: Array) -> Sums:
+    def sums(self, b: Array, step: Array) -> Sums[Array]:
         """Sums at b, added in the order of the rows."""
-        size, both = self.k + 1, jnp.asarray(np.stack([b, step]))
+        size, directions = self.k + 1, jnp.asarray(np.stack([b, step]))
         # Typed as what `_add` gives: a weakly typed infinity would compile it twice.
         far = jnp.full((), np.inf, dtype=jnp.float64)
         sums = Sums(jnp.zeros(()), jnp.zeros(size), jnp.zeros((size, size)), far, far, -far)
         for block in self.blocks:
-            sums = _add(sums, block, both)
+            sums = _add(sums, block, directions)
         return Sums(*(np.asarray(part) for part in sums))
 
     def index(self, b: Array) -> Array:
@@ -199,17 +201,19 @@ class _Blocks:
 
 
 @jax.jit
-def _add(sums: Sums, block: tuple[Any, Any, Any], both: Any) -> Sums:
-    """Add a block of rows, at coefficients and step ``both`` ``[2, k + 1]``."""
+def _add(
+    sums: Sums[jax.Array], block: tuple[jax.Array, jax.Array, jax.Array], directions: jax.Array
+) -> Sums[jax.Array]:
+    """Add a block of rows, at ``directions`` ``[2, k + 1]``: the coefficients and the step that led to them."""
     x, sign, weight = block
-    signed = (both @ x) * sign
+    signed = (directions @ x) * sign[None]
     # From exp(-|index|) alone: neither probability loses its digits near 0.
     small = jnp.exp(-jnp.abs(signed[0]))
     wrong = jnp.where(signed[0] > 0, small, 1.0) / (1.0 + small)
     spread = small / (1.0 + small) ** 2
-    products = jnp.vstack([x * (weight * spread), weight * sign * wrong]) @ x.T
+    products = jnp.vstack([x * (weight * spread)[None], weight * sign * wrong]) @ x.T
     counts = weight > 0
-    low = jnp.where(counts, signed, jnp.inf).min(axis=1)
+    low = jnp.where(counts[None], signed, jnp.inf).min(axis=1)
     return Sums(
         sums.likelihood + weight @ (jnp.minimum(signed[0], 0.0) - jnp.log1p(small)),
         sums.gradient + products[-1],
@@ -221,14 +225,16 @@ def _add(sums: Sums, block: tuple[Any, Any, Any], both: Any) -> Sums:
 
 
 def _sentence(direction: Array, x: Array, treated: Flags, names: tuple[str, ...], *, complete: bool) -> str:
-    """Which columns separate: those that do so alone, else all with a part in the direction."""
-    alone = [name for name, values in zip(names, x.T, strict=True) if _splits(values, treated)]
+    """A sentence on the columns that separate: those that do so alone, else all with a part in the direction."""
+    single = [name for name, values in zip(names, x.T, strict=True) if _splits(values, treated)]
     parts = np.abs(direction[1:])
-    by = alone or [name for name, part in zip(names, parts, strict=True) if part > _SHARE * parts.max()]
-    what = f"'{by[0]}' tells" if len(by) == 1 else f"{', '.join(by)} {'each ' if alone else 'together '}tell"
-    whom = "all rows" if complete else "part of the rows"
+    columns = single or [name for name, part in zip(names, parts, strict=True) if part > _SHARE * parts.max()]
+    tell = f"{', '.join(columns)} {'each ' if single else 'together '}tell"
+    if len(columns) == 1:
+        tell = f"'{columns[0]}' tells"
+    rows = "all rows" if complete else "part of the rows"
     kind = "complete" if complete else "quasi-complete"
-    return f"{what} treated from controls without error in {whom} ({kind} separation)"
+    return f"{tell} treated from controls without error in {rows} ({kind} separation)"
 
 
 def _splits(values: Array, treated: Flags) -> bool:
@@ -238,10 +244,10 @@ def _splits(values: Array, treated: Flags) -> bool:
 
 
 def _refuse_collinear(centred: Array, columns: Array, names: tuple[str, ...], weights: Array) -> None:
-    found = find_collinear(centred, columns, names, weights=weights)
-    if not found:
+    collinear = find_collinear(centred, columns, names, weights=weights)
+    if not collinear:
         return
-    first = found[0]
+    first = collinear[0]
     if not first.partners:
         raise InputError(f"the column '{first.name}' does not vary", where="logit", remedy="leave it out")
     raise InputError(
@@ -268,10 +274,10 @@ def _check(columns: Array, treated: Flags, names: tuple[str, ...], weights: Arra
                 where="logit",
                 remedy="drop those rows, or fill the panel (panel.fill)",
             )
-    for what, rows in (("treated", treated), ("controls", ~treated)):
+    for group, rows in (("treated", treated), ("controls", ~treated)):
         if not (rows & (weights > 0)).any():
             raise InputError(
-                f"there are no {what} among {len(columns):,} rows",
+                f"there are no {group} among {len(columns):,} rows",
                 where="logit",
                 remedy="check treatment.adoption, the years, and what pairs.exclude drops",
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, check_shape
 from engine.estimate.normal import SMALLEST, expand, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
@@ -83,6 +83,8 @@ def batch_fit(
     targets : tuple of int
         Positions in [columns | terms | outcome] of what is regressed; the outcome alone by default.
     """
+    check_shape("paths", paths, (None, layout.n_years, None))
+    check_shape("sums", sums, (None, len(paths), layout.size))
     matrix, totals = expand(layout, sums, paths[None])
     t = layout.n_years
     projected = partial_out_years(matrix, t, balanced=layout.balanced)
@@ -97,18 +99,11 @@ def batch_fit(
     bread = np.linalg.inv(np.where(identified[:, None, None], scaled, np.eye(len(index))))
     bread = bread / scale[:, :, None] / scale[:, None, :]
     slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
-    rows = [t + k for k in index]
-    residual = np.zeros((len(sums), len(aims), matrix.shape[1]))
-    residual[:, range(len(aims)), [t + k if k >= 0 else k for k in aims]] = 1.0
-    residual[:, :, rows] = -slopes
-    on_years = projected.on_years
-    fitted = slopes @ np.swapaxes(on_years[:, :, index], 1, 2)
-    residual[:, :, :t] = fitted - np.swapaxes(on_years[:, :, aims], 1, 2)
+    residual, influence = projected.paths(
+        slopes, bread[:, :, list(tested)], regressors=index, instruments=index, outcomes=aims
+    )
     residual *= identified[:, None, None]
     estimate = np.where(identified[:, None, None], slopes, np.nan)
-    influence = np.zeros((*matrix.shape[:2], len(tested)))
-    influence[:, rows] = bread[:, :, list(tested)]
-    influence[:, :t] = -on_years[:, :, index] @ bread[:, :, list(tested)]
     n_obs, n_years = totals[:, 1], (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
     if not layout.balanced:
         alone, n_years = year_singletons(matrix[:, :t, :t])

@@ -10,18 +10,12 @@ order of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from engine.arrays import Array, Flags, LongIntegers, Words
 from engine.errors import InputError
-
-MEASURES = ("mean_treated", "mean_control", "smd", "variance_ratio", "t")
-"""What `balance` has of every column, before and after."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +56,58 @@ class Matched:
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Treated rows among the sorted controls.
+class MatchOptions:
+    """How controls are chosen.
+
+    Attributes
+    ----------
+    caliper : float, optional
+        Widest distance, in standard deviations of the score: sqrt((s_1^2 + s_0^2) / 2), s_1^2 and s_0^2 the
+        variances of treated and controls in all groups together. 0.2 is Austin's.
+    replacement : bool
+        A control may be taken many times. Else treated rows choose one after another from those that remain, in
+        the order of a random word of (seed, id): drawn by lot, and the same for any order of the rows.
+    common_support : bool
+        Leave out treated rows with a score outside the range of the controls of their group.
+    seed : int
+        0 <= seed < 2^64.
+    """
+
+    caliper: float | None = None
+    replacement: bool = True
+    common_support: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _SortedRows:
+    """Treated rows, and controls sorted by group, score and id.
 
     Attributes
     ----------
     rows : int64 ``[n_treated]``
+    ids : int64 ``[n_treated]``
+    scores : float64 ``[n_treated]``
     controls : int64 ``[n_controls]``
-        Rows, sorted by group, score and id.
+        Rows, sorted.
+    control_ids : int64 ``[n_controls]``
+    control_scores : float64 ``[n_controls]``
     first : int64 ``[n_controls]``
         Place of the first control of the same group and score.
-    below : int64 ``[n_treated]``
-        Places before it hold scores up to the treated row's own, or earlier groups.
+    insertion : int64 ``[n_treated]``
+        Places before it hold scores up to that of the treated row, or earlier groups.
     start, stop : int64 ``[n_treated]``
         Places of the treated row's group.
     """
 
     rows: LongIntegers
+    ids: LongIntegers
+    scores: Array
     controls: LongIntegers
+    control_ids: LongIntegers
+    control_scores: Array
     first: LongIntegers
-    below: LongIntegers
+    insertion: LongIntegers
     start: LongIntegers
     stop: LongIntegers
 
@@ -92,33 +118,21 @@ def match(
     *,
     ids: LongIntegers,
     groups: LongIntegers | None = None,
-    caliper: float | None = None,
-    replacement: bool = True,
-    common_support: bool = True,
-    seed: int = 0,
+    options: MatchOptions = MatchOptions(),
 ) -> Matched:
     """The nearest control of each treated row: argmin |score_t - score_c|, ties to the smallest id.
 
     Parameters
     ----------
     score : float64 ``[n]``
-        What distance is measured in. Give the linear index of the logit, log(p / (1 - p)): it does not
+        Distance is a difference of scores. Give the linear index of the logit, log(p / (1 - p)): it does not
         crowd at 0 and 1 (Rosenbaum and Rubin 1985). Probabilities are matched as they are.
     treated : bool ``[n]``
     ids : int64 ``[n]``
-        What names a row, once in a group.
+        The name of a row, once in a group.
     groups : int ``[n]``, optional
         Controls are taken from the same group only: year by year.
-    caliper : float, optional
-        Widest distance, in standard deviations of the score: sqrt((s_1^2 + s_0^2) / 2), s_1^2 and s_0^2 the
-        variances of treated and controls in all groups together. 0.2 is Austin's.
-    replacement : bool
-        A control may be taken many times. Else treated rows choose one after another from what is left, in
-        the order of a random word of (seed, id): drawn by lot, and the same for any order of the rows.
-    common_support : bool
-        Leave out treated rows with a score outside the range of the controls of their group.
-    seed : int
-        0 <= seed < 2^64.
+    options : MatchOptions
 
     Raises
     ------
@@ -137,36 +151,44 @@ def match(
     if groups is not None:
         group = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     _check(score, treated, ids, group)
-    width = np.inf if caliper is None else _width(score, treated, caliper)
-    places = _sort(score, treated, ids, group)
-    if common_support:
-        on = ~_off_support(score, places)
+    width = np.inf if options.caliper is None else _width(score, treated, options.caliper)
+    sample = _sort(score, treated, ids, group)
+    on_support = np.ones(len(sample.rows), dtype=bool)
+    if options.common_support:
+        on_support = ~_off_support(sample)
+    if options.replacement:
+        place, distance = _with_replacement(sample, on_support, width)
     else:
-        on = np.ones(len(places.rows), dtype=bool)
-    take = _taken_often if replacement else _taken_once
-    place, distance = take(score, ids, places, on, width, seed)
-    found = place >= 0
-    rows, partner = places.rows[found], places.controls[place[found]]
-    if not len(rows):
+        place, distance = _without_replacement(sample, on_support, width, options.seed)
+    return _matched(len(score), sample, on_support, width, place, distance)
+
+
+def _matched(
+    n: int, sample: _SortedRows, on_support: Flags, width: float, place: LongIntegers, distance: Array
+) -> Matched:
+    """The result for ``n`` rows, from the place of each treated row's control, -1 for none."""
+    is_matched = place >= 0
+    if not is_matched.any():
         raise InputError(
-            f"none of {len(places.rows):,} treated rows finds a control",
+            f"none of {len(sample.rows):,} treated rows finds a control",
             where="matching",
             remedy="widen the caliper, allow scores off the common support, or match on fewer controls",
         )
-    weight = np.bincount(partner, minlength=len(score)).astype(np.float64)
-    used = int((weight > 0).sum())
+    rows, partner = sample.rows[is_matched], sample.controls[place[is_matched]]
+    weight = np.bincount(partner, minlength=n).astype(np.float64)
+    n_controls_used = int((weight > 0).sum())
     weight[rows] = 1.0
     return Matched(
         weight=weight,
         rows=rows,
         partner=partner,
-        distance=distance[found],
+        distance=distance[is_matched],
         width=float(width),
-        n_treated=len(places.rows),
-        n_controls=len(places.controls),
-        n_off_support=int((~on).sum()),
-        n_unmatched=int((on & ~found).sum()),
-        n_controls_used=used,
+        n_treated=len(sample.rows),
+        n_controls=len(sample.controls),
+        n_off_support=int((~on_support).sum()),
+        n_unmatched=int((on_support & ~is_matched).sum()),
+        n_controls_used=n_controls_used,
     )
 
 
@@ -185,75 +207,78 @@ def _width(score: Array, treated: Flags, caliper: float) -> float:
     return float(caliper * np.sqrt(spread))
 
 
-def _sort(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers) -> _Places:
+def _sort(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers) -> _SortedRows:
     # Group and rank of the score in one integer, so that one search serves all groups.
     values, rank = np.unique(score, return_inverse=True)
     key = group * len(values) + rank
     rows, controls = np.flatnonzero(treated), np.flatnonzero(~treated)
     controls = controls[np.lexsort((ids[controls], key[controls]))]
-    known = key[controls]
-    new = np.concatenate([[True], known[1:] != known[:-1]])
-    edges = np.searchsorted(known, np.arange(group.max() + 2) * len(values))
-    return _Places(
+    control_keys = key[controls]
+    new = np.concatenate([[True], control_keys[1:] != control_keys[:-1]])
+    edges = np.searchsorted(control_keys, np.arange(group.max() + 2) * len(values))
+    return _SortedRows(
         rows=rows,
+        ids=ids[rows],
+        scores=score[rows],
         controls=controls,
-        first=np.maximum.accumulate(np.where(new, np.arange(len(known)), 0)),
-        below=np.searchsorted(known, key[rows], side="right"),
+        control_ids=ids[controls],
+        control_scores=score[controls],
+        first=np.maximum.accumulate(np.where(new, np.arange(len(controls)), 0)),
+        insertion=np.searchsorted(control_keys, key[rows], side="right"),
         start=edges[group[rows]],
         stop=edges[group[rows] + 1],
     )
 
 
-def _off_support(score: Array, places: _Places) -> Flags:
+def _off_support(sample: _SortedRows) -> Flags:
     """Outside the range of the controls; where a group has none there is no range, and no match either."""
-    some = places.start < places.stop
-    own, sorted_scores = score[places.rows], score[places.controls]
-    lowest = sorted_scores[np.where(some, places.start, 0)]
-    highest = sorted_scores[np.where(some, places.stop, 1) - 1]
-    return some & ((own < lowest) | (own > highest))
+    has_controls = sample.start < sample.stop
+    lowest = sample.control_scores[np.where(has_controls, sample.start, 0)]
+    highest = sample.control_scores[np.where(has_controls, sample.stop, 1) - 1]
+    return has_controls & ((sample.scores < lowest) | (sample.scores > highest))
 
 
-def _taken_often(
-    score: Array, ids: LongIntegers, places: _Places, on: Flags, width: float, seed: int
-) -> tuple[LongIntegers, Array]:
+def _with_replacement(sample: _SortedRows, on_support: Flags, width: float) -> tuple[LongIntegers, Array]:
     """Place of the nearest control of each treated row, -1 for none, and its distance."""
-    own, known, names = score[places.rows], score[places.controls], ids[places.controls]
-    has_left, has_right = places.below > places.start, places.below < places.stop
-    left = places.first[np.where(has_left, places.below, 1) - 1]
-    right = np.where(has_right, places.below, 0)
-    to_left = np.where(has_left, own - known[left], np.inf)
-    to_right = np.where(has_right, known[right] - own, np.inf)
-    is_left = (to_left < to_right) | ((to_left == to_right) & (names[left] < names[right]))
-    distance = np.minimum(to_left, to_right)
-    allowed = on & (has_left | has_right) & (distance <= width)
-    return np.where(allowed, np.where(is_left, left, right), -1), distance
+    scores, control_scores, control_ids = sample.scores, sample.control_scores, sample.control_ids
+    has_lower, has_upper = sample.insertion > sample.start, sample.insertion < sample.stop
+    lower = sample.first[np.where(has_lower, sample.insertion, 1) - 1]
+    upper = np.where(has_upper, sample.insertion, 0)
+    to_lower = np.where(has_lower, scores - control_scores[lower], np.inf)
+    to_upper = np.where(has_upper, control_scores[upper] - scores, np.inf)
+    is_lower = (to_lower < to_upper) | ((to_lower == to_upper) & (control_ids[lower] < control_ids[upper]))
+    distance = np.minimum(to_lower, to_upper)
+    allowed = on_support & (has_lower | has_upper) & (distance <= width)
+    return np.where(allowed, np.where(is_lower, lower, upper), -1), distance
 
 
-def _taken_once(
-    score: Array, ids: LongIntegers, places: _Places, on: Flags, width: float, seed: int
+def _without_replacement(
+    sample: _SortedRows, on_support: Flags, width: float, seed: int
 ) -> tuple[LongIntegers, Array]:
-    """As `_taken_often`, from the controls that earlier treated rows have left."""
+    """As `_with_replacement`, from the controls that earlier treated rows have not taken."""
     # Plain lists: the loop reads single numbers, for which they are several times as fast as arrays.
-    known, names = score[places.controls].tolist(), ids[places.controls].tolist()
-    own, first = score[places.rows].tolist(), places.first.tolist()
-    below, start, stop = places.below.tolist(), places.start.tolist(), places.stop.tolist()
-    # Forests whose roots are the controls left: upward[p] leads to the next at or after p, downward[p + 1] to
+    control_scores, control_ids = sample.control_scores.tolist(), sample.control_ids.tolist()
+    scores, first = sample.scores.tolist(), sample.first.tolist()
+    insertion, start, stop = sample.insertion.tolist(), sample.start.tolist(), sample.stop.tolist()
+    # Forests whose roots are the free controls: upward[p] leads to the next at or after p, downward[p + 1] to
     # the next at or before p, plus one.
-    upward, downward = list(range(len(known) + 1)), list(range(len(known) + 1))
-    place, distance = np.full(len(own), -1), np.full(len(own), np.inf)
-    queue = np.flatnonzero(on)
-    for t in queue[np.argsort(_words(seed, ids[places.rows[queue]]))].tolist():
-        left, right = _root(downward, below[t]) - 1, _root(upward, below[t])
-        to_left = own[t] - known[left] if left >= start[t] else np.inf
-        to_right = known[right] - own[t] if right < stop[t] else np.inf
-        if to_left <= to_right and to_left < np.inf:
-            # Of equal scores the smallest id is the first that is left.
-            left = _root(upward, first[left])
-        if to_left < to_right or (to_left == to_right < np.inf and names[left] < names[right]):
-            right, to_right = left, to_left
-        if to_right <= width and to_right < np.inf:
-            place[t], distance[t] = right, to_right
-            upward[right], downward[right + 1] = right + 1, right
+    upward, downward = list(range(len(control_scores) + 1)), list(range(len(control_scores) + 1))
+    place, distance = np.full(len(scores), -1), np.full(len(scores), np.inf)
+    queue = np.flatnonzero(on_support)
+    for t in queue[np.argsort(_words(seed, sample.ids[queue]))].tolist():
+        lower, upper = _root(downward, insertion[t]) - 1, _root(upward, insertion[t])
+        to_lower = scores[t] - control_scores[lower] if lower >= start[t] else np.inf
+        to_upper = control_scores[upper] - scores[t] if upper < stop[t] else np.inf
+        if to_lower <= to_upper and to_lower < np.inf:
+            # Of equal scores the smallest id is the first that is free.
+            lower = _root(upward, first[lower])
+        if to_lower < to_upper or (to_lower == to_upper < np.inf and control_ids[lower] < control_ids[upper]):
+            nearest, gap = lower, to_lower
+        else:
+            nearest, gap = upper, to_upper
+        if gap <= width and gap < np.inf:
+            place[t], distance[t] = nearest, gap
+            upward[nearest], downward[nearest + 1] = nearest + 1, nearest
     return place, distance
 
 
@@ -284,9 +309,9 @@ def _check(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers)
             f"groups {group.shape}"
         )
     if not treated.any() or treated.all():
-        what = "controls" if treated.any() else "treated rows"
+        group_name = "controls" if treated.any() else "treated rows"
         raise InputError(
-            f"there are no {what} among {len(score):,} rows",
+            f"there are no {group_name} among {len(score):,} rows",
             where="matching",
             remedy="check treatment.adoption, the years, and what pairs.exclude drops",
         )
@@ -300,83 +325,3 @@ def _check(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers)
     order = np.lexsort((ids, group))
     if ((np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)).any():
         raise ValueError("expected every id once in a group")
-
-
-def balance(columns: Array, treated: Flags, weight: Array, *, names: Sequence[str]) -> pd.DataFrame:
-    """Means, standardised differences, variance ratios and t of every column, before and after matching.
-
-    smd = (m_1 - m_0) / sqrt((s_1^2 + s_0^2) / 2) with the variances of the unmatched sample both times, so that
-    it moves with the means alone. variance_ratio = s_1^2 / s_0^2, after matching of weighted variances
-    sum w (x - m)^2 / (sum w - 1). t is that of the treated indicator in (weighted) least squares of the column
-    on it, with n - 2 degrees of freedom, n the rows of positive weight; it treats rows as independent, which
-    pairs that share a city are not, and it falls with the size of a sample: a description, no test.
-
-    Parameters
-    ----------
-    columns : float64 ``[n, k]``
-    treated : bool ``[n]``
-    weight : float64 ``[n]``
-        Of the matched sample: `Matched.weight`. Before matching every row counts once.
-    names : sequence of str, k of them
-
-    Returns
-    -------
-    DataFrame ``[k]``
-        column, mean_treated_before, mean_control_before, smd_before, variance_ratio_before, t_before, and the
-        same with _after. NaN where a variance is zero or has one row only.
-
-    Raises
-    ------
-    InputError
-        Where the treated or the controls are absent, before or after.
-
-    References
-    ----------
-    Rosenbaum and Rubin (1985), American Statistician 39(1), for smd; pstest (Leuven and Sianesi 2003) for t and
-    the variance ratio.
-    """
-    columns, treated = np.asarray(columns, dtype=np.float64), np.asarray(treated, dtype=bool)
-    weight = np.asarray(weight, dtype=np.float64)
-    if columns.ndim != 2 or columns.shape != (len(treated), len(names)) or weight.shape != treated.shape:
-        raise ValueError(
-            f"expected columns [n, {len(names)}] and [n] treated and weights, got {columns.shape}, "
-            f"{treated.shape}, {weight.shape}"
-        )
-    out: dict[str, Any] = {"column": list(names)}
-    centre = columns.mean(axis=0)  # differences of means far from zero would keep few digits
-    columns = columns - centre
-    denominator = np.zeros(columns.shape[1])
-    for when, w in (("before", np.ones(len(treated))), ("after", weight)):
-        kept = w > 0
-        parts = [_moments(columns[rows], w[rows], centre, when) for rows in (kept & treated, kept & ~treated)]
-        (mean_1, square_1, sum_1), (mean_0, square_0, sum_0) = parts
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance_1, variance_0 = square_1 / (sum_1 - 1), square_0 / (sum_0 - 1)
-            if when == "before":
-                denominator = np.sqrt((variance_1 + variance_0) / 2)
-            error = np.sqrt((square_1 + square_0) / (kept.sum() - 2) * (1 / sum_1 + 1 / sum_0))
-            values = (
-                centre + mean_1,
-                centre + mean_0,
-                (mean_1 - mean_0) / denominator,
-                variance_1 / variance_0,
-                (mean_1 - mean_0) / error,
-            )
-        for measure, value in zip(MEASURES, values, strict=True):
-            out[f"{measure}_{when}"] = np.where(np.isfinite(value), value, np.nan)
-    return pd.DataFrame(out)
-
-
-def _moments(x: Array, w: Array, centre: Array, when: str) -> tuple[Array, Array, float]:
-    """Weighted mean, sum of squares around it, and sum of weights, of columns less a ``centre``."""
-    if not len(x):
-        raise InputError(
-            f"there are no treated rows, or no controls, {when} matching",
-            where="balance",
-            remedy="widen the caliper, or check which pairs the filters keep",
-        )
-    mean = w @ x / w.sum()
-    square = w @ (x - mean) ** 2
-    # What rounding leaves of a constant must not pass for a variance.
-    rounding = (8 * np.finfo(float).eps) ** 2 * (w @ (np.abs(x) + np.abs(centre)) ** 2)
-    return mean, np.where(square > rounding, square, 0.0), float(w.sum())

@@ -7,13 +7,15 @@ score are read off.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, check_shape
 from engine.errors import InputError
+from engine.estimate.terms import Term
 from engine.pairs.moments import CityMoments, Layout
 
 SMALLEST = 1e-10  # share of the within-pair variation that must be left of every combination of regressors
@@ -25,12 +27,12 @@ class Normal:
 
     Attributes
     ----------
-    names : tuple of str
-        Columns and terms, in order (the regressors a cell may choose from).
+    terms : tuple of Term
+        Columns and treatment terms, in order (the regressors a cell may choose from).
     n_years : int
     balanced : bool
         No pair-year is missing.
-    first, second : float64 ``[n_units, Q, Q]``, Q = n_years + len(names) + 1
+    first, second : float64 ``[n_units, Q, Q]``, Q = n_years + len(terms) + 1
         Sums over the pairs in which a city stands first (second).
     totals : float64 ``[n_units, 2, 4]``
         Pairs, observations, sum and square of the outcome's pair means, by position of the city.
@@ -40,7 +42,7 @@ class Normal:
         What was subtracted from the outcome in each year, see `moments.CityMoments`.
     """
 
-    names: tuple[str, ...]
+    terms: tuple[Term, ...]
     n_years: int
     balanced: bool
     first: Array
@@ -65,13 +67,17 @@ class Normal:
             within = within + self.profile @ years
         return float(within + mean_square - mean_sum**2 / self.weight)
 
+    def positions(self, terms: Iterable[Term]) -> tuple[int, ...]:
+        """Where some terms stand in [columns | terms]."""
+        return tuple(self.terms.index(term) for term in terms)
+
     def without_city(self) -> Array:
         """``[n_units, Q, Q]`` moments of each leave-one-city-out sample."""
         return np.asarray(self.total - self.first - self.second)
 
 
 def normal_equations(
-    moments: CityMoments, classes: Integers, *, columns: tuple[str, ...], terms: tuple[str, ...], table: Array
+    moments: CityMoments, classes: Integers, *, terms: tuple[Term, ...], table: Array
 ) -> Normal:
     """Moments over [years | columns | terms | outcome] from moments over [years | columns | outcome].
 
@@ -79,16 +85,19 @@ def normal_equations(
     ----------
     moments : CityMoments
     classes : int ``[n_units]``
-    columns, terms : tuple of str
-        Names of the regressor columns (the outcome follows them) and of the treatment terms.
+    terms : tuple of Term
+        Regressor columns (the outcome follows them), then treatment terms.
     table : float64 ``[H, H, T, r]``
         Treatment paths by the classes of the two cities.
     """
+    check_shape("classes", classes, (len(moments.first),))
+    n_classes, n_years = moments.first.shape[1], moments.layout.n_years
+    check_shape("table", table, (n_classes, n_classes, n_years, sum(term.is_treatment for term in terms)))
     paths = table[classes]
     first, totals_first = expand(moments.layout, moments.first, paths)
     second, totals_second = expand(moments.layout, moments.second, paths)
     return Normal(
-        names=(*columns, *terms),
+        terms=terms,
         n_years=moments.layout.n_years,
         balanced=moments.layout.balanced,
         first=first,
@@ -165,6 +174,41 @@ class Projected:
 
     q: Array
     on_years: Array
+
+    def paths(
+        self,
+        values: Array,
+        weights: Array,
+        *,
+        regressors: Sequence[int],
+        instruments: Sequence[int],
+        outcomes: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Coefficients that turn [years | columns | terms | outcome] of a pair into residual and weight paths.
+
+        Parameters
+        ----------
+        values : float64 ``[..., n_outcomes, K]``
+            Coefficients of the regressors.
+        weights : float64 ``[..., K, n]``
+            What turns the residualised instruments into weights.
+        regressors, instruments, outcomes : sequence of int
+            Positions in [columns | terms | outcome].
+
+        Returns
+        -------
+        float64 ``[..., n_outcomes, Q]``, ``[..., Q, n]``
+        """
+        *lead, t, size = self.on_years.shape
+        residual = np.zeros((*lead, len(outcomes), t + size))
+        residual[..., range(len(outcomes)), [t + k % size for k in outcomes]] = 1.0
+        residual[..., [t + k for k in regressors]] -= values
+        fitted = values @ np.swapaxes(self.on_years[..., regressors], -1, -2)
+        residual[..., :t] = fitted - np.swapaxes(self.on_years[..., outcomes], -1, -2)
+        weight = np.zeros((*lead, t + size, weights.shape[-1]))
+        weight[..., [t + k for k in instruments], :] = weights
+        weight[..., :t, :] = -self.on_years[..., instruments] @ weights
+        return residual, weight
 
 
 def partial_out_years(matrix: Array, n_years: int, *, balanced: bool) -> Projected:

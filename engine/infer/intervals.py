@@ -24,7 +24,7 @@ class Interval:
 
 def intervals(estimate: ClusteredEstimate, covariance: Covariance, confidence: float) -> Interval:
     """Inference of every coefficient, with the covariance's degrees of freedom."""
-    return student(estimate.estimate, covariance.std_error, covariance.dof, confidence)
+    return student(estimate.values, covariance.std_error, covariance.dof, confidence)
 
 
 def student(estimate: Array, std_error: Array, dof: Degrees, confidence: float | Array) -> Interval:

@@ -62,9 +62,9 @@ def pair_permutation_sums(permutation: PairPermutation, block: Integers) -> Arra
     sums = np.zeros((len(block), len(sample.types), pairs.width))
     with double_precision():
         for tile in pairs.tiles(n_base):
-            of_tile = labels[:, tile.at : tile.at + len(tile.i)]
-            of_tile[:, : tile.fresh - tile.at] = -1
-            added = sums_by_label(jnp.asarray(of_tile), tile.features, n_types=len(sample.types))
+            of_tile = labels[:, tile.start : tile.start + len(tile.i)]
+            of_tile[:, : tile.fresh - tile.start] = -1
+            added = sums_by_label(jnp.asarray(of_tile), tile.statistics, n_types=len(sample.types))
             sums += np.asarray(added)[: len(block)]
     return sample.in_spans(sums)
 

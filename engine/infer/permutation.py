@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit
 from engine.float64 import double_precision
 from engine.infer.draws import permuted_classes
-from engine.infer.permuted_influences import dyadic_variances
+from engine.infer.permuted_influences import variance_moments
 from engine.infer.permuted_sums import PermutedSample, type_sums
 from engine.infer.summary import t_ratio
 
@@ -44,6 +44,10 @@ class Permutation:
     seed: int
     cells: tuple[Tested, ...]
     studentise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.strata is not None:
+            check_shape("strata", self.strata, self.sample.classes.shape)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
         if not test.studentise:
             return unstudentised
         cells = tuple(zip(fits, test.cells, strict=True))
-        variances = dyadic_variances(test.sample, cells, classes, screens)
+        variances = variance_moments(test.sample, cells, classes, screens)
     statistic, inversion = [], []
     for cell, values, (moments, _), no_inversion in zip(
         test.cells, by_target, variances, unstudentised.inversion, strict=True

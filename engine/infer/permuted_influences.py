@@ -124,7 +124,7 @@ class KernelShape:
         return by_pair
 
 
-def dyadic_variances(
+def variance_moments(
     sample: PermutedSample,
     cells: tuple[tuple[BatchFit, Tested], ...],
     classes: Integers,
@@ -151,7 +151,11 @@ def dyadic_variances(
     sums = [_no_sums(sample.pairs.n_units, len(classes), shape.n_targets) for shape, _ in terms]
     for tile in sample.pairs.tiles(int(screens.max())):
         pairs = TilePairs(
-            on_all_devices(tile.features), on_all_devices(tile.i), on_all_devices(tile.j), tile.at, tile.fresh
+            on_all_devices(tile.statistics),
+            on_all_devices(tile.i),
+            on_all_devices(tile.j),
+            tile.start,
+            tile.fresh,
         )
         for position, (shape, weights) in enumerate(terms):
             sums[position] = add_influences(sums[position], pairs, draws, weights, shape=shape)
@@ -218,7 +222,7 @@ def add_influences(
     class_i, class_j = draws.classes[i], draws.classes[j]
     code = jnp.minimum(class_i, class_j) * shape.n_classes + jnp.maximum(class_i, class_j)
     is_type = [code == g * shape.n_classes + h for g, h in shape.types]
-    rank = pairs.start + jnp.arange(len(i))[:, None]
+    rank = pairs.start + jnp.arange(len(i), dtype=i.dtype)[:, None]
     in_sample = (rank >= pairs.fresh) & (rank < draws.screens[None, :])
     observed = {span: shape.in_span(pairs.features, span)[:, :1] > 0 for span in set(shape.spans)}
     in_sample &= reduce(jnp.logical_or, is_type) & shape.choose(is_type, observed)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers
-from engine.pairs.features import PairFeatures, Tile
+from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers, check_shape
+from engine.pairs.pair_statistics import PairStatistics, TableTile
 from engine.pairs.process_cache import ProcessCache
 
 _TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums
@@ -34,7 +34,7 @@ class PermutedSample:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     classes : int32 ``[n_units]``
         Observed classes; the last class is never.
     allowed : bool ``[n_classes, n_classes]``
@@ -47,12 +47,18 @@ class PermutedSample:
         Where the years of a pair depend on its type, which of the spans of ``pairs`` it has.
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     classes: Integers
     allowed: Flags
     recompute: bool
     n_ranked: int
     span: Integers | None = None
+
+    def __post_init__(self) -> None:
+        check_shape("classes", self.classes, (self.pairs.n_units,))
+        check_shape("allowed", self.allowed, (self.n_classes, self.n_classes))
+        if self.span is not None:
+            check_shape("span", self.span, self.allowed.shape)
 
     @property
     def n_classes(self) -> int:
@@ -120,15 +126,15 @@ _BASE_SUMS: ProcessCache[BaseSums] = ProcessCache()
 def base_sums(sample: PermutedSample) -> BaseSums:
     """Sums of the base screen, which a process makes once for all blocks of draws that it gets."""
     pairs = sample.pairs
-    return _BASE_SUMS.get((pairs.key, pairs.kept), lambda: _sum_base(pairs, sample.n_base))
+    return _BASE_SUMS.get((pairs.key, pairs.in_memory), lambda: _sum_base(pairs, sample.n_base))
 
 
-def _sum_base(pairs: PairFeatures, n_base: int) -> BaseSums:
+def _sum_base(pairs: PairStatistics, n_base: int) -> BaseSums:
     by_unit = np.zeros((pairs.n_units, pairs.width))
     observed = np.empty((n_base, pairs.width // pairs.layout.size), dtype=bool)
     for tile in pairs.tiles(n_base, length=_TILE):
-        part = slice(tile.fresh - tile.at, n_base - tile.at)
-        features = np.asarray(tile.features)[part]
+        part = slice(tile.fresh - tile.start, n_base - tile.start)
+        features = np.asarray(tile.statistics)[part]
         ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
         starts = np.arange(0, len(ends) + 1, 2)
         by_unit += _signed_sums(features, ends, starts, np.ones(len(ends)), pairs.n_units)
@@ -194,14 +200,14 @@ def _treated_pairs(sample: PermutedSample, classes: AnyArray) -> tuple[Array, In
     for tile in pairs.tiles(pairs.n_pairs if sample.recompute else n_base, length=_TILE):
         class_i, class_j = classes[tile.i], classes[tile.j]
         entries = np.flatnonzero(np.maximum(class_i, class_j) < n_treated)
-        entries = entries[np.searchsorted(entries, (tile.fresh - tile.at) * n_draws) :]
+        entries = entries[np.searchsorted(entries, (tile.fresh - tile.start) * n_draws) :]
         a, b = class_i.ravel()[entries], class_j.ravel()[entries]
         draw = entries % n_draws
         if sample.recompute:
-            excluded, rank = ~sample.allowed[a, b], tile.at + entries // n_draws
+            excluded, rank = ~sample.allowed[a, b], tile.start + entries // n_draws
             n_earlier += np.bincount(draw[excluded & (rank < sample.middle_rank)], minlength=n_draws)
             later.append(np.stack([rank, draw])[:, excluded & (rank >= sample.middle_rank)])
-        n_screened = np.searchsorted(entries, (n_base - tile.at) * n_draws)
+        n_screened = np.searchsorted(entries, (n_base - tile.start) * n_draws)
         if n_screened:
             low, high = np.minimum(a, b)[:n_screened], np.maximum(a, b)[:n_screened]
             targets = (draw[:n_screened] * n_treated + low) * n_treated + high
@@ -236,13 +242,13 @@ def _corrections(sample: PermutedSample, classes: AnyArray, screens: Integers) -
     low, high = min(n_base, int(screens.min())), max(n_base, int(screens.max()))
     sums, numbers = np.zeros((n_draws * n_types, sample.pairs.width)), sample.type_numbers
     for tile in sample.pairs.tiles(high, start=low):
-        rank = tile.at + np.arange(len(tile.i))[:, None]
+        rank = tile.start + np.arange(len(tile.i))[:, None]
         moved = ((rank < screens) != (rank < n_base)) & (rank >= tile.fresh)
         entries = np.flatnonzero(moved)
         pair, draw = np.divmod(entries, n_draws)
         number = numbers[classes[tile.i[pair], draw], classes[tile.j[pair], draw]]
         in_sample = number >= 0
-        sign = np.where(tile.at + pair[in_sample] >= n_base, 1.0, -1.0)
+        sign = np.where(tile.start + pair[in_sample] >= n_base, 1.0, -1.0)
         targets = (draw * n_types + number)[in_sample]
         sums += _tile_sums(
             tile, targets, _row_starts(entries[in_sample], len(tile.i), n_draws), sign, len(sums)
@@ -250,9 +256,9 @@ def _corrections(sample: PermutedSample, classes: AnyArray, screens: Integers) -
     return sums.reshape(n_draws, n_types, -1)
 
 
-def _tile_sums(tile: Tile, targets: AnyIntegers, starts: AnyIntegers, sign: Array, n_sums: int) -> Array:
+def _tile_sums(tile: TableTile, targets: AnyIntegers, starts: AnyIntegers, sign: Array, n_sums: int) -> Array:
     """`_signed_sums` of the statistics of a tile's pairs."""
-    return _signed_sums(np.asarray(tile.features), targets, starts, sign, n_sums)
+    return _signed_sums(np.asarray(tile.statistics), targets, starts, sign, n_sums)
 
 
 def _row_starts(entries: LongIntegers, n_rows: int, n_draws: int) -> LongIntegers:

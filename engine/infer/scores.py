@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, check_shape
 from engine.estimate.normal import Normal, inverse, lengths
 from engine.infer.summary import t_ratio
 
@@ -42,6 +42,8 @@ def multiplier_draws(estimate: Array, city: Array, multipliers: Array) -> tuple[
     city : float64 ``[n_units, K]``
     multipliers : float64 ``[n_draws, n_units]``
     """
+    check_shape("city", city, (None, len(estimate)))
+    check_shape("multipliers", multipliers, (None, len(city)))
     shift = multipliers @ city
     spread = np.sqrt((multipliers**2) @ (city**2))
     return estimate + shift, t_ratio(shift, spread)

@@ -20,12 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import AnyIntegers, Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.errors.small_sample import cluster_factor
-from engine.pairs.features import PairFeatures
+from engine.pairs.pair_statistics import PairStatistics
 from engine.pairs.process_cache import ProcessCache
 
 _PAIRS = 512  # pairs of one matrix product: their weights in 256 draws just fit a core's cache
@@ -76,22 +76,26 @@ class TypedPairs:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     classes : int32 ``[n_units]``
     type_numbers : int32 ``[n_classes, n_classes]``
         Type of the pairs of two classes; negative for those outside the sample.
     n_types : int
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     classes: Integers
     type_numbers: Integers
     n_types: int
 
+    def __post_init__(self) -> None:
+        check_shape("classes", self.classes, (self.pairs.n_units,))
+        check_shape("type_numbers", self.type_numbers, (len(self.type_numbers), len(self.type_numbers)))
+
     def sorted(self) -> SortedPairs:
         """The pairs by type, as this process caches them."""
         pairs = self.pairs
-        key = (pairs.key, pairs.kept, self.type_numbers.tobytes(), self.classes.tobytes())
+        key = (pairs.key, pairs.in_memory, self.type_numbers.tobytes(), self.classes.tobytes())
         return _SORTED.get(
             key,
             lambda: sort_by_type(
@@ -109,7 +113,7 @@ class SortedPairs:
 
     Attributes
     ----------
-    pairs : PairFeatures
+    pairs : PairStatistics
     pair_type : int ``[n_pairs]``
         Negative for pairs outside the sample.
     n_types : int
@@ -119,7 +123,7 @@ class SortedPairs:
         One a tile of that length, all of one shape.
     """
 
-    pairs: PairFeatures
+    pairs: PairStatistics
     pair_type: Integers
     n_types: int
     length: int
@@ -140,21 +144,21 @@ class SortedPairs:
         return np.flatnonzero(self.is_pair.any(axis=1))
 
 
-def whole_on_device(pairs: PairFeatures) -> bool:
+def whole_on_device(pairs: PairStatistics) -> bool:
     """Whether the table is one slab, so that it is brought to the device once and stays there."""
     return pairs.n_pairs <= _SLAB
 
 
-def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> SortedPairs:
+def sort_by_type(pairs: PairStatistics, pair_type: Integers, n_types: int) -> SortedPairs:
     """Order the pairs of the sample by type.
 
     ``pair_type`` int ``[n_pairs]``, negative outside the sample; pairs without statistics are put outside too.
     """
     numbers, tiles = np.array(pair_type), []
     for tile in pairs.tiles(pairs.n_pairs, length=_SLAB):
-        of_tile = numbers[tile.at : tile.at + len(tile.i)]
-        of_tile[np.asarray(tile.features)[:, 0] == 0] = -1
-        tiles.append((tile.at, tile.fresh, of_tile))
+        of_tile = numbers[tile.start : tile.start + len(tile.i)]
+        of_tile[np.asarray(tile.statistics)[:, 0] == 0] = -1
+        tiles.append((tile.start, tile.fresh, of_tile))
     length = max(1, min(_PAIRS, int(np.bincount(numbers[numbers >= 0], minlength=1).max())))
     steps: list[list[_Step]] = []
     for start, fresh, of_tile in tiles:
@@ -168,7 +172,7 @@ def sort_by_type(pairs: PairFeatures, pair_type: Integers, n_types: int) -> Sort
     return SortedPairs(pairs, numbers, n_types, min(_SLAB, len(numbers)), slabs)
 
 
-def _slab(pairs: PairFeatures, steps: list[_Step], shape: tuple[int, int]) -> Slab:
+def _slab(pairs: PairStatistics, steps: list[_Step], shape: tuple[int, int]) -> Slab:
     rows, type_number = np.zeros(shape, dtype=np.int32), np.zeros(shape[0], dtype=np.int32)
     i, j = np.full((2, *shape), pairs.n_units, dtype=np.int32)
     for position, step in enumerate(steps):
@@ -183,6 +187,7 @@ def weighted_sums(sample: SortedPairs, weights: Array) -> Array:
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
+    check_shape("weights", weights, (None, sample.pairs.n_units))
     city = _city_weights(weights)
     sums = across_devices(np.zeros((sample.n_types, sample.pairs.layout.size, len(weights))))
     for slab in _on_device(sample, transposed=True):
@@ -262,7 +267,7 @@ def _placed(sample: SortedPairs, transposed: bool) -> Iterator[DeviceSlab]:
     pairs = sample.pairs
     for slab, tile in zip(sample.slabs, pairs.tiles(pairs.n_pairs, length=sample.length), strict=True):
         features, rows, i, j, type_number = (
-            on_all_devices(part) for part in (tile.features, slab.rows, slab.i, slab.j, slab.type_number)
+            on_all_devices(part) for part in (tile.statistics, slab.rows, slab.i, slab.j, slab.type_number)
         )
         yield DeviceSlab(_by_step(features, rows, transposed), i, j, type_number)
 

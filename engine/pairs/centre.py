@@ -1,4 +1,4 @@
-"""Constants that are subtracted from columns before they are squared: effects take them out of every regression anyhow.
+"""Constants that are subtracted from columns before they are squared: every regression absorbs them.
 
 Each is subtracted twice, or is a value of the data itself: what is left carries the rounding of the deviations, not
 that of the level.
@@ -14,7 +14,7 @@ _BITS = 32  # of a year effect
 
 
 def middle_values(values: Array) -> Array:
-    """The lower median of each column of ``[n_pairs, n_years, n_columns]``; 0 where nothing is known.
+    """The lower median of each column of ``[n_pairs, n_years, n_columns]``; 0 where no value is finite.
 
     A value of the column, so that subtracting it is exact wherever the values are near to each other.
     """
@@ -25,18 +25,18 @@ def middle_values(values: Array) -> Array:
 
 
 def deviations(levels: Array) -> Array:
-    """Rows ``[n, n_years]`` without their means over the years that are known; zero where a row does not vary."""
-    known = np.isfinite(levels)
-    n = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    """Rows ``[n, n_years]`` without their means over the years that are finite; zero where a row does not vary."""
+    finite = np.isfinite(levels)
+    n = np.maximum(finite.sum(axis=1, keepdims=True), 1)
 
     def mean_of(x: Array) -> Array:
-        return np.asarray(np.where(known, x, 0.0).sum(axis=1, keepdims=True) / n)
+        return np.asarray(np.where(finite, x, 0.0).sum(axis=1, keepdims=True) / n)
 
     mean = mean_of(levels)
     centred = levels - mean
     centred = centred - mean_of(centred)
-    length = np.abs(np.where(known, centred, 0.0)).max(axis=1, keepdims=True)
-    still = known & (length <= levels.shape[1] * np.finfo(float).eps * np.abs(mean))
+    length = np.abs(np.where(finite, centred, 0.0)).max(axis=1, keepdims=True)
+    still = finite & (length <= levels.shape[1] * np.finfo(float).eps * np.abs(mean))
     return np.where(still, 0.0, centred)
 
 
@@ -51,21 +51,21 @@ def standardise(series: Array, window: Flags) -> Array:
 def year_effects(outcome: Array) -> Array:
     """Year effects ``[n_years]`` of rows ``[n, n_years]``, NaN where missing, with an effect of every row.
 
-    f = EE^+ E'y with y the deviations from row means and EE = diag(o) - sum o o' / n over rows with two known years
+    f = EE^+ E'y with y the deviations from row means and EE = diag(o) - sum o o' / n over rows with two observed years
     o; zero in years that no such row knows. Rounded to 32 bits, so that subtracting them is exact where values have
     not more digits than float64 holds beside them; what that leaves of the effects is small.
     """
-    known = np.isfinite(outcome)
-    known &= known.sum(axis=1, keepdims=True) >= 2
-    centred = np.where(known, deviations(np.where(known, outcome, np.nan)), 0.0)
-    seen = known.any(axis=0)
-    o = known[:, seen].astype(np.float64)
+    finite = np.isfinite(outcome)
+    finite &= finite.sum(axis=1, keepdims=True) >= 2
+    centred = np.where(finite, deviations(np.where(finite, outcome, np.nan)), 0.0)
+    present = finite.any(axis=0)
+    o = finite[:, present].astype(np.float64)
     equations = np.diag(o.sum(axis=0)) - (o / np.maximum(o.sum(axis=1, keepdims=True), 1.0)).T @ o
-    out = np.zeros(outcome.shape[1])
-    if seen.any():
-        out[seen] = np.linalg.lstsq(equations, centred[:, seen].sum(axis=0), rcond=1e-12)[0]
-    largest = np.abs(out).max()
+    effects = np.zeros(outcome.shape[1])
+    if present.any():
+        effects[present] = np.linalg.lstsq(equations, centred[:, present].sum(axis=0), rcond=1e-12)[0]
+    largest = np.abs(effects).max()
     if largest == 0:
-        return out
+        return effects
     unit = np.exp2(np.ceil(np.log2(largest)) - _BITS)
-    return np.asarray(np.round(out / unit) * unit)
+    return np.asarray(np.round(effects / unit) * unit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Over
 
 Range = tuple[int, int]
-Rows = TypeVar("Rows", Array, Integers)
 
 _CHUNK = 4096  # pairs a kernel call: its arrays stay in cache
 
@@ -111,7 +110,7 @@ class PairDesign(Protocol):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Rules that make pair columns of city levels, see `kernels.Rule`."""
+        """Rules that make pair columns of city levels, names in `REGRESSORS`."""
 
     @property
     def look_ahead(self) -> bool:
@@ -131,7 +130,7 @@ class PairDesign(Protocol):
         """Arrays that a kernel reads beside the pairs of a chunk."""
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        """Standardised series ``[n_units, n_years]`` of `city_arrays`; equal ones make a pair-year infinite."""
+        """Standardised series among city arrays: a pair-year in which two of a series coincide is infinite."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
@@ -158,7 +157,7 @@ class PairDesign(Protocol):
     def chunks(self, task: Any) -> Iterator[Chunk]:
         """The pairs of a task, kernel call by kernel call."""
 
-    # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.features`)
+    # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.pair_statistics`)
 
     def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
         """Pairs of the list, and those above the sample's own screen, None without one.
@@ -180,7 +179,7 @@ def chunk_length(n_pairs: int) -> int:
     return min(_CHUNK, max(2, 1 << (n_pairs - 1).bit_length()))
 
 
-def padded(values: Rows, length: int) -> Rows:
+def padded(values: AnyArray, length: int) -> AnyArray:
     """Rows of zeros appended up to a length."""
     longer = np.zeros((length, *values.shape[1:]), dtype=values.dtype)
     longer[: len(values)] = values

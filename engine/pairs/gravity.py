@@ -17,7 +17,7 @@ from operator import add
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers, LongIntegers
+from engine.arrays import Array, Flags, Integers, LongIntegers, check_shape
 from engine.cities.places import groups_at_one_place
 from engine.errors import InputError
 from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
@@ -123,6 +123,14 @@ class PairSample:
     gravity: GravityModel | None = None
     n_kept: int | None = None
     origin: Integers | None = None
+
+    def __post_init__(self) -> None:
+        check_shape("allowed", self.allowed, (len(self.allowed), len(self.allowed)))
+        if self.gravity is not None:
+            check_shape("ln_mass", self.gravity.ln_mass, (self.n_units,))
+            check_shape("unit_vector", self.gravity.unit_vector, (self.n_units, 3))
+        if self.origin is not None:
+            check_shape("origin", self.origin, (self.n_units,))
 
     @property
     def n_units(self) -> int:

@@ -1,7 +1,8 @@
-"""The two tile kernels, in JAX, float64, compiled once per shape.
+"""The tile kernels, in JAX, float64, compiled once per shape.
 
-`moments`: pair columns -> within-pair statistics -> sums by city and partner class.
+`moments`: pair columns -> pair statistics -> sums by city and partner class.
 `score_products`: pair columns -> influence of each pair on each coefficient -> sums of their products.
+`pair_statistics` and `rows`: the statistics, and the columns, of each pair.
 
 Sums run in a fixed order (scatter and leading-axis reductions, no threaded dot products over pairs), so a
 chunk gives the same bits on one thread and on many.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +20,23 @@ import numpy as np
 from jax import Array
 
 from engine.arrays import AnyArray
+from engine.pairs.design import Chunk
 from engine.pairs.moments import Layout
+from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.regressors import REGRESSORS
+from engine.pairs.standardisation import Standardisation
 from engine.pairs.within import column_products, demean, score_sums
 
-ROUNDING = 1e-12
-"""Standardised values closer than this are equal; so is a spread this small beside its mean."""
+CityArrays = dict[str, Array]
+"""City arrays of a pass by name: ``classes``, and for panels ``series``, ``window`` and ``levels``; where the design
+has them ``weight``, ``kept_rows``, ``observed`` (a treatment path by class), and ``split`` with ``split_bounds`` (a
+pair stays where its sum is within); for pair tables ``centre`` ``[m]`` and ``profile`` ``[T, m]``
+(`design.TableDesign`)."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What is fixed when a kernel is compiled.
+class KernelOptions:
+    """Static arguments of a kernel: it is compiled once for each set of them.
 
     Attributes
     ----------
@@ -42,12 +50,11 @@ class Rule:
     directed : bool
         Consecutive rows are the two directions of one dyad.
     outcome : str
-        ``synchronization`` or ``variation`` of the city series (not for pair tables).
-    kinds : tuple of str
-        Of each column of ``levels`` a: ``difference`` -|a_i - a_j|, ``sum`` a_i + a_j, or
-        ``synchronization`` of the two series.
+        Name in `OUTCOMES` (not for pair tables).
+    regressors : tuple of str
+        Name in `REGRESSORS` of each column of ``levels``; empty: differences throughout.
     lag : int
-        Years by which columns of kind ``synchronization`` are late; other levels are lagged before.
+        Years by which columns of standardised regressors are lagged; other levels are lagged before.
     """
 
     layout: Layout
@@ -57,233 +64,168 @@ class Rule:
     clip: float
     directed: bool
     outcome: str = "synchronization"
-    kinds: tuple[str, ...] = ()
+    regressors: tuple[str, ...] = ()
     lag: int = 0
 
 
-def synchronization(z_i: Array, z_j: Array, n_years: Any, *, look_ahead: bool, clip: float) -> Array:
-    """Fisher-type transform of the Cerqueira-Martins index of two standardised series.
+class PairChunk(NamedTuple):
+    """Pairs of one kernel call.
 
-    rho = 1 - (z_i - z_j)^2 / 2,  rho' = [log1p(rho / (2T - 3)) - log((z_i - z_j)^2 / 2)] / 2
-
-    The difference 1 - rho is never formed: it loses all digits for close series. Without look-ahead the index
-    has no lower bound, and the first term is left out. Values that rounding cannot tell from equal, or from
-    the lower bound, are infinite. Source: Cerqueira and Martins (2009), Cerqueira (2013).
-
-    Parameters
+    Attributes
     ----------
-    z_i, z_j : float64 ``[..., n_years]``
-    n_years : int or array broadcastable to z_i
-        Years T behind the standardisation.
-    look_ahead : bool
-        True where all years were used to standardise, so that rho >= 3 - 2T.
-    clip : float
-        |z_i - z_j| is raised to at least this, and lowered from its upper bound by as much; 0 for none.
+    i, j : int32 ``[chunk]``
+        Unit positions.
+    n : int
+        Pairs that count.
+    values : float64 ``[chunk, T, m]`` or None
+        Columns of a pair table.
+    weights : float64 ``[chunk, T]`` or None
+        Weights of the rows; not with a balanced layout.
     """
-    gap = jnp.abs(z_i - z_j)
-    if clip > 0:
-        gap = jnp.maximum(gap, clip)
-        if look_ahead:
-            gap = jnp.minimum(gap, 2.0 * jnp.sqrt(n_years - 1.0) - clip)
-    half = 0.5 * gap * gap
-    far = jnp.where(gap <= ROUNDING, jnp.inf, -0.5 * jnp.log(half))
-    if not look_ahead:
-        return far
-    # At the bound rounding decides whether log1p sees -1, a little more, or a number that has no logarithm.
-    bound = 2.0 * jnp.sqrt(n_years - 1.0)
-    near = 0.5 * jnp.log1p((1.0 - half) / (2.0 * n_years - 3.0))
-    return jnp.where(gap >= bound - ROUNDING, -jnp.inf, far + near)
+
+    i: AnyArray
+    j: AnyArray
+    n: int
+    values: AnyArray | None = None
+    weights: AnyArray | None = None
 
 
-def variation(y_i: Array, y_j: Array, w_i: Array, w_j: Array) -> Array:
-    """Weighted coefficient of variation of two values, any shape: sqrt(p_i p_j) |y_i - y_j| / (p_i y_i + p_j y_j).
-
-    With p_i = w_i / (w_i + w_j); the weighted standard deviation of two values over their weighted mean.
-    """
-    total = w_i + w_j
-    mean = (w_i * y_i + w_j * y_j) / total
-    return jnp.sqrt(w_i * w_j) / total * jnp.abs(y_i - y_j) / mean
+def arrays_of(chunk: Chunk) -> PairChunk:
+    """The part of a design's chunk that a kernel takes."""
+    return PairChunk(chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
 
 
-def _synchronized(rule: Rule, series: Array, window: Array, i: Array, j: Array) -> Array:
-    """rho' of pairs ``[chunk, n_years]``; with missing city-years, over the years both cities have.
-
-    ``series`` ``[n_units, n_years]``, standardised already where the layout is balanced.
-    """
-    if rule.layout.balanced:
-        years = float(rule.layout.n_years)
-        return synchronization(series[i], series[j], years, look_ahead=rule.look_ahead, clip=rule.clip)
-    one, other = series[i], series[j]
-    both = jnp.isfinite(one) & jnp.isfinite(other)
-    counted = both & window
-    n = counted.sum(1, keepdims=True)
-
-    def standardise(x: Array) -> Array:
-        mean = jnp.where(counted, x, 0.0).sum(1, keepdims=True) / n
-        centred = x - mean
-        centred = centred - jnp.where(counted, centred, 0.0).sum(1, keepdims=True) / n  # what rounding left
-        spread = jnp.sqrt(jnp.where(counted, centred * centred, 0.0).sum(1, keepdims=True) / n)
-        farthest = jnp.where(counted, jnp.abs(centred), 0.0).max(1, keepdims=True)
-        return jnp.where(farthest > ROUNDING * jnp.abs(mean), centred / spread, jnp.nan)  # flat: no outcome
-
-    y = synchronization(standardise(one), standardise(other), n, look_ahead=rule.look_ahead, clip=rule.clip)
-    return jnp.where(both & (n >= 3), y, jnp.nan)
+def outcome_values(options: KernelOptions, arrays: CityArrays, i: AnyArray, j: AnyArray) -> Array:
+    """Outcome of pairs ``[chunk, n_years]``; not finite where missing."""
+    series, weight = arrays["series"], arrays.get("weight")
+    w_i, w_j = (None, None) if weight is None else (weight[i], weight[j])
+    formula = OUTCOMES[options.outcome].pair_values
+    y: Array = formula(series[i], series[j], w_i, w_j, _standardisation(options, arrays))
+    return y
 
 
-def _outcome(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
-    """Outcome of pairs ``[chunk, n_years]``; NaN where missing."""
-    series = arrays["series"]
-    if rule.outcome == "variation":
-        weight = arrays["weight"]
-        return variation(series[i], series[j], weight[i], weight[j])
-    return _synchronized(rule, series, arrays["window"], i, j)
-
-
-def _regressors(rule: Rule, arrays: dict[str, Array], i: Array, j: Array) -> Array:
+def _regressor_values(options: KernelOptions, arrays: CityArrays, i: AnyArray, j: AnyArray) -> Array:
     """Pair columns of the city levels ``[chunk, n_years, k]``."""
-    levels = arrays["levels"]
-    one, other = levels[i], levels[j]
-    columns = -jnp.abs(one - other)
-    if "sum" in rule.kinds:
-        columns = jnp.where(np.array([kind == "sum" for kind in rule.kinds]), one + other, columns)
-    for number, kind in enumerate(rule.kinds):
-        if kind == "synchronization":
-            late = _synchronized(rule, levels[:, :, number], arrays["window"], i, j)
-            if rule.lag:
-                lost = jnp.full_like(late[:, : rule.lag], jnp.nan)
-                late = jnp.concatenate([lost, late[:, : -rule.lag]], axis=1)
-            columns = columns.at[:, :, number].set(late)
-    return columns
+    levels, standardisation = arrays["levels"], _standardisation(options, arrays)
+    names = options.regressors or ("neg_abs_diff",) * levels.shape[2]
+    formulas = dict.fromkeys(REGRESSORS[name].formula for name in names)
+    if len(formulas) <= 1:  # no column is moved
+        return REGRESSORS[names[0]].pair_values(levels[i], levels[j], standardisation) if names else levels[i]
+    parts, order = [], []
+    for formula in formulas:
+        columns = np.array([k for k, name in enumerate(names) if REGRESSORS[name].formula == formula])
+        kind, x = REGRESSORS[names[columns[0]]], levels[:, :, columns]
+        parts.append(kind.pair_values(x[i], x[j], standardisation))
+        order += columns.tolist()
+    return jnp.concatenate(parts, axis=2)[:, :, np.argsort(order)]
+
+
+def _standardisation(options: KernelOptions, arrays: CityArrays) -> Standardisation:
+    return Standardisation(
+        window=arrays["window"],
+        in_advance=options.layout.balanced,
+        look_ahead=options.look_ahead,
+        clip=options.clip,
+        lag=options.lag,
+    )
 
 
 def _columns(
-    rule: Rule,
-    arrays: dict[str, Array],
-    i: Array,
-    j: Array,
-    n: Array,
-    values: Array | None,
-    weights: Array | None = None,
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk
 ) -> tuple[Array, Array, Array, Array]:
     """Columns ``[chunk, T, m]`` (zero where missing), row weights ``[chunk, T]``, pair used ``[chunk]``, counts.
 
-    A row's weight is 1, or what ``weights`` says, and 0 where it is missing.
+    A row's weight is 1, or that of the chunk, and 0 where it is missing.
     """
-    inside = jnp.arange(len(i)) < n
+    i, j, n, values, weights = chunk
+    eligible = jnp.arange(len(i)) < n
     if "split" in arrays:
-        both = arrays["split"][i] + arrays["split"][j]
-        inside &= (both > arrays["split_bounds"][0]) & (both <= arrays["split_bounds"][1])
+        split_sum = arrays["split"][i] + arrays["split"][j]
+        eligible &= (split_sum > arrays["split_bounds"][0]) & (split_sum <= arrays["split_bounds"][1])
     if values is not None:
-        v = values - arrays["centre"] if "centre" in arrays else values
+        v = jnp.asarray(values - arrays["centre"][None, None] if "centre" in arrays else values)
     else:
-        parts = [_regressors(rule, arrays, i, j), _outcome(rule, arrays, i, j)[:, :, None]]
+        parts = [_regressor_values(options, arrays, i, j), outcome_values(options, arrays, i, j)[:, :, None]]
         if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
             parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
         v = jnp.concatenate(parts, axis=2)
-    finite = jnp.isfinite(v)
-    stays = inside[:, None]
+    stays = eligible[:, None]
     if "kept_rows" in arrays:
         stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
-    infinite = (jnp.isinf(v).any(2) & stays).sum()
-    if rule.layout.balanced:
-        whole = jnp.broadcast_to(inside[:, None], v.shape[:2]).astype(v.dtype)
-        counts = jnp.concatenate([jnp.array([infinite, 0, whole.sum()]), whole.sum(0)])
-        return jnp.where(inside[:, None, None], v, 0.0), whole, inside, counts
-    observed = finite.all(2) & stays
+    infinite = (jnp.isinf(v).any(2) & stays).sum().astype(v.dtype)
+    if options.layout.balanced:
+        row = jnp.broadcast_to(eligible[:, None], v.shape[:2]).astype(v.dtype)
+        counts = jnp.concatenate([jnp.array([infinite, 0, row.sum()]), row.sum(0)])
+        return jnp.where(eligible[:, None, None], v, 0.0), row, eligible, counts
+    observed = jnp.isfinite(v).all(2) & stays
     if weights is not None:
         observed &= weights > 0
     years = observed.sum(1)
-    used = years >= 2
-    observed &= used[:, None]
+    informative = years >= 2
+    observed &= informative[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
-    counts = jnp.concatenate(
-        [jnp.array([infinite, (years == 1).sum(), row.sum()]), observed.sum(0).astype(v.dtype)]
-    )
-    return jnp.where(observed[:, :, None], v, 0.0), row, used, counts
+    singletons = (years == 1).sum().astype(v.dtype)
+    counts = jnp.concatenate([jnp.array([infinite, singletons, row.sum()]), observed.sum(0).astype(v.dtype)])
+    return jnp.where(observed[:, :, None], v, 0.0), row, informative, counts
 
 
-def _deviations(rule: Rule, arrays: dict[str, Array], v: Array, row: Array) -> tuple[Array, Array, Array]:
+def _deviations(
+    options: KernelOptions, arrays: CityArrays, v: Array, row: Array
+) -> tuple[Array, Array, Array]:
     """Columns without their pair means (and the outcome without its profile), the means, sums of weights."""
-    return demean(v, row, balanced=rule.layout.balanced, profile=arrays.get("profile"))
+    return demean(v, row, balanced=options.layout.balanced, profile=arrays.get("profile"))
 
 
-def _features(
-    rule: Rule,
-    arrays: dict[str, Array],
-    i: Array,
-    j: Array,
-    n: Array,
-    values: Array | None,
-    weights: Array | None = None,
-) -> tuple[Array, Array]:
+def _pair_statistics(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> tuple[Array, Array]:
     """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
-    layout = rule.layout
-    v, row, used, counts = _columns(rule, arrays, i, j, n, values, weights)
-    demeaned, mean, years = _deviations(rule, arrays, v, row)
-    pair = used.astype(v.dtype)
+    layout, weights = options.layout, chunk.weights
+    v, row, informative, counts = _columns(options, arrays, chunk)
+    demeaned, mean, years = _deviations(options, arrays, v, row)
+    pair = informative.astype(v.dtype)
     outcome = mean[:, -1]
     rows = pair * years if weights is None else (row > 0).sum(1).astype(v.dtype)
     totals = jnp.stack([pair, rows, pair * years * outcome, pair * years * outcome**2], axis=1)
     parts = [totals]
     if not layout.balanced:
         a, b = layout.year_pairs
-        parts.append(row[:, a] * ((a == b) - row[:, b] / years[:, None]))
+        same = (a == b).astype(v.dtype)[None]
+        parts.append(row[:, a] * (same - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
-    parts.append(weighted.reshape(len(i), -1))
+    parts.append(weighted.reshape(len(v), -1))
     parts.append(column_products(weighted, demeaned, layout.column_pairs))
     return jnp.concatenate(parts, axis=1), counts
 
 
-features = partial(jax.jit, static_argnames="rule")(_features)
-"""`_features`, compiled on its own: for draws that keep the statistics of every pair."""
+pair_statistics = partial(jax.jit, static_argnames="options")(_pair_statistics)
+"""`_pair_statistics`, compiled on its own: for draws that keep the statistics of every pair."""
 
 
-@partial(jax.jit, static_argnames="rule")
-def rows(
-    rule: Rule,
-    arrays: dict[str, Array],
-    i: Array,
-    j: Array,
-    n: Array,
-    values: Array | None = None,
-    weights: Array | None = None,
-) -> tuple[Array, Array, Array]:
+@partial(jax.jit, static_argnames="options")
+def rows(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> tuple[Array, Array, Array]:
     """The columns themselves ``[chunk, T, m]``, weights of their rows ``[chunk, T]``, counts; as in `moments`."""
-    v, row, _, counts = _columns(rule, arrays, i, j, n, values, weights)
+    v, row, _, counts = _columns(options, arrays, chunk)
     return v, row, counts
 
 
-@partial(jax.jit, static_argnames="rule")
+@partial(jax.jit, static_argnames="options")
 def moments(
-    rule: Rule,
-    arrays: dict[str, Array],
-    i: Array,
-    j: Array,
-    n: Array,
+    options: KernelOptions,
+    arrays: CityArrays,
+    chunk: PairChunk,
     offset: Array,
-    values: Array | None = None,
-    weights: Array | None = None,
-    blocks: tuple[Array, Array] | None = None,
+    type_blocks: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array, Array | None]:
     """Sums of pair statistics by city and partner class, and of their products by type of pair.
 
     Parameters
     ----------
-    rule : Rule
+    options : KernelOptions
     arrays : dict
-        City arrays: ``classes``, and for panels ``series``, ``window``, ``levels``; where the design has them
-        ``weight``, ``kept_rows``, and ``split`` with ``split_bounds`` (a pair stays where its sum is within);
-        for pair tables ``centre`` ``[m]`` and ``profile`` ``[T, m]`` (`design.TableDesign`).
-    i, j : int32 ``[chunk]``
-    n : int
-        Pairs that count.
+        See `CityArrays`.
+    chunk : PairChunk
     offset : int32 ``[2]``
         Unit positions at which the rows and the columns of the tile start.
-    values : float64 ``[chunk, T, m]``, optional
-        Columns of a pair table.
-    weights : float64 ``[chunk, T]``, optional
-        Weights of the rows; not with a balanced layout.
-    blocks : int32 ``[n_blocks, length]``, int32 ``[n_blocks]``, optional
+    type_blocks : int32 ``[n_blocks, length]``, int32 ``[n_blocks]``, optional
         Positions of pairs of one type, the chunk's length standing for none, and the type; where products of
         the statistics are wanted.
 
@@ -294,37 +236,31 @@ def moments(
         Infinite outcomes, singleton pairs, sum of the weights of the rows that count, number of those by year.
     products : float64 ``[n_types, size, size]`` or None
     """
-    layout = rule.layout
-    features, counts = _features(rule, arrays, i, j, n, values, weights)
+    layout = options.layout
+    statistics, counts = _pair_statistics(options, arrays, chunk)
     classes = arrays["classes"]
-    shape = (rule.edge, rule.n_classes, layout.size)
+    shape = (options.edge, options.n_classes, layout.size)
 
-    def sums(city: Array, partner: Array) -> Array:
-        segment = city * rule.n_classes + classes[partner]
-        return jax.ops.segment_sum(features, segment, rule.edge * rule.n_classes).reshape(shape)
+    def sums(city: Array, partner: AnyArray) -> Array:
+        segment = city * options.n_classes + classes[partner]
+        return jax.ops.segment_sum(statistics, segment, options.edge * options.n_classes).reshape(shape)
 
-    # Padding has zero features, so it may fall on any row that exists.
-    row = jnp.clip(i - offset[0], 0, rule.edge - 1)
-    col = jnp.clip(j - offset[1], 0, rule.edge - 1)
+    # Padding has zero statistics, so it may fall on any row that exists.
+    row = jnp.clip(chunk.i - offset[0], 0, options.edge - 1)
+    col = jnp.clip(chunk.j - offset[1], 0, options.edge - 1)
     products = None
-    if blocks is not None:
-        members, kind = blocks
-        of_block = jnp.concatenate([features, jnp.zeros_like(features[:1])])[members]
-        each = jnp.einsum("bpf,bpg->bfg", of_block, of_block)
-        products = jax.ops.segment_sum(each, kind, rule.n_classes * (rule.n_classes + 1) // 2)
-    return sums(row, j), sums(col, i), counts, products
+    if type_blocks is not None:
+        members, block_type = type_blocks
+        of_block = jnp.concatenate([statistics, jnp.zeros_like(statistics[:1])])[members]
+        block_products = jnp.einsum("bpf,bpg->bfg", of_block, of_block)
+        n_types = options.n_classes * (options.n_classes + 1) // 2
+        products = jax.ops.segment_sum(block_products, block_type, n_types)
+    return sums(row, chunk.j), sums(col, chunk.i), counts, products
 
 
-@partial(jax.jit, static_argnames="rule")
+@partial(jax.jit, static_argnames="options")
 def score_products(
-    rule: Rule,
-    arrays: dict[str, Array],
-    i: Array,
-    j: Array,
-    n: Array,
-    cells: dict[str, Array],
-    values: Array | None = None,
-    weights: Array | None = None,
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
 ) -> tuple[Array, Array]:
     """Sums over pairs of the products of pair influences, for a block of cells.
 
@@ -333,7 +269,7 @@ def score_products(
 
     Parameters
     ----------
-    rule, arrays, i, j, n, values, weights
+    options, arrays, chunk
         As in `moments`.
     cells : dict
         ``terms`` ``[H, H, T, r]`` treatment paths by class; ``residual`` ``[T + m + r, C]`` and ``influence``
@@ -341,34 +277,34 @@ def score_products(
 
     Returns
     -------
-    own : float64 ``[C, K, K]``
+    pair_meat : float64 ``[C, K, K]``
         Sum over pairs of psi psi'.
-    reverse : float64 ``[C, K, K]``
+    reciprocal_meat : float64 ``[C, K, K]``
         Directed tables: sum over dyads of psi_ij psi_ji' and its transpose; zero otherwise.
     """
-    v, row, _, _ = _columns(rule, arrays, i, j, n, values, weights)
+    v, row, _, _ = _columns(options, arrays, chunk)
     classes = arrays["classes"]
     # Of levels far from zero the sums below would keep no digits.
-    v, _, _ = _deviations(rule, arrays, v, row)
-    columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
+    v, _, _ = _deviations(options, arrays, v, row)
+    columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
     t, n_cells = v.shape[1], cells["residual"].shape[1]
-    path = columns @ cells["residual"][t:] + cells["residual"][:t]
+    path = columns @ cells["residual"][t:] + cells["residual"][None, :t]
     path = jnp.where(row[:, :, None] > 0, path, 0.0)
-    residual, _, _ = demean(path, row, balanced=rule.layout.balanced)
-    if weights is not None:
+    residual, _, _ = demean(path, row, balanced=options.layout.balanced)
+    if chunk.weights is not None:
         residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
     moved = jnp.concatenate([residual, score_sums(columns, residual)], axis=1)
     influence = cells["influence"].reshape(len(moved[0]), n_cells, -1)
     psi = jnp.stack([moved[:, :, cell] @ influence[:, cell] for cell in range(n_cells)], axis=1)
-    own = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
-    if not rule.directed:
-        return own, jnp.zeros_like(own)
+    pair_meat = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
+    if not options.directed:
+        return pair_meat, jnp.zeros_like(pair_meat)
     there, back = psi[0::2], psi[1::2]
     cross = (there[:, :, :, None] * back[:, :, None, :]).sum(0)
-    return own, cross + jnp.swapaxes(cross, 1, 2)
+    return pair_meat, cross + jnp.swapaxes(cross, 1, 2)
 
 
-def to_device(arrays: dict[str, AnyArray]) -> dict[str, Array]:
+def to_device(arrays: dict[str, AnyArray]) -> CityArrays:
     """City arrays as device arrays, once a task."""
     return {name: jnp.asarray(value) for name, value in arrays.items()}

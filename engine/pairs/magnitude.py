@@ -18,8 +18,8 @@ def refuse_magnitude(values: Array, name: str, *, where: str) -> None:
 
     A column of zeros passes: it has no size.
     """
-    known = np.abs(values[np.isfinite(values)])
-    size = float(known.max()) if known.size else 0.0
+    sizes = np.abs(values[np.isfinite(values)])
+    size = float(sizes.max()) if sizes.size else 0.0
     if size == 0 or SMALLEST <= size <= LARGEST:
         return
     raise InputError(

@@ -23,7 +23,7 @@ _BLOCK = 128  # pairs of one type whose statistics are multiplied at a time
 
 @dataclass(frozen=True)
 class MomentPass:
-    """First pass: what every task gets.
+    """Input of every task of the first pass.
 
     Attributes
     ----------
@@ -55,62 +55,61 @@ class CellBlock:
 
 @dataclass(frozen=True)
 class ScorePass:
-    """Second pass: the first one's setting and the cells' coefficients."""
+    """Input of every task of the second pass: that of the first, and the cells' coefficients."""
 
-    setting: MomentPass
+    moment_pass: MomentPass
     cells: CellBlock
 
 
 @dataclass(frozen=True)
 class ScoreSums:
-    """Sums over pairs of influence products; ``own``, ``reverse``: float64 ``[n_cells, K, K]``."""
+    """Sums of influence products, float64 ``[n_cells, K, K]``: of each pair, and of each with its reciprocal pair."""
 
-    own: Array
-    reverse: Array
+    pair_meat: Array
+    reciprocal_meat: Array
 
 
-def kernel_rule(setting: MomentPass) -> kernels.Rule:
-    design = setting.design
-    return kernels.Rule(
-        layout=setting.layout,
+def kernel_options(moment_pass: MomentPass) -> kernels.KernelOptions:
+    design = moment_pass.design
+    return kernels.KernelOptions(
+        layout=moment_pass.layout,
         n_classes=design.n_classes,
         edge=design.edge,
         look_ahead=design.look_ahead,
         clip=design.clip,
         directed=design.directed,
         outcome=design.outcome,
-        kinds=design.kinds,
+        regressors=design.kinds,
         lag=design.lag,
     )
 
 
-def city_arrays(setting: MomentPass) -> dict[str, AnyArray]:
+def city_arrays(moment_pass: MomentPass) -> dict[str, AnyArray]:
     """Arrays that the kernels of a pass read beside the pairs."""
-    return setting.design.city_arrays(balanced=setting.balanced)
+    return moment_pass.design.city_arrays(balanced=moment_pass.balanced)
 
 
-def city_moments(setting: MomentPass, task: Any) -> CityMoments:
+def city_moments(moment_pass: MomentPass, task: Any) -> CityMoments:
     """First pass over one task: pair statistics summed by city and partner class."""
-    design, layout, rule = setting.design, setting.layout, kernel_rule(setting)
-    top, left = design.span(task)
-    first, second = (np.zeros((b - a, design.n_classes, layout.size)) for a, b in (top, left))
+    design, layout, options = moment_pass.design, moment_pass.layout, kernel_options(moment_pass)
+    spans = design.span(task)
+    first, second = (np.zeros((stop - start, design.n_classes, layout.size)) for start, stop in spans)
+    (first_at, _), (second_at, _) = spans
     counts = np.zeros(3 + design.n_years)
     n_types = design.n_classes * (design.n_classes + 1) // 2
-    products = np.zeros((n_types, layout.size, layout.size)) if setting.products else None
+    products = np.zeros((n_types, layout.size, layout.size)) if moment_pass.products else None
     with double_precision():
-        arrays = kernels.to_device(city_arrays(setting))
+        arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             blocks = None if products is None else _type_blocks(chunk, design)
-            *result, crossed = kernels.moments(
-                rule, arrays, chunk.i, chunk.j, chunk.n, offset, chunk.values, chunk.weights, blocks
-            )
-            rows, cols, more = (np.asarray(part) for part in result)
-            first[chunk.rows[0] - top[0] : chunk.rows[1] - top[0]] += rows[: chunk.rows[1] - chunk.rows[0]]
-            second[chunk.cols[0] - left[0] : chunk.cols[1] - left[0]] += cols[: chunk.cols[1] - chunk.cols[0]]
-            counts += more
+            *sums, chunk_products = kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
+            row_sums, col_sums, chunk_counts = (np.asarray(array) for array in sums)
+            _add_range(first, first_at, row_sums, chunk.rows)
+            _add_range(second, second_at, col_sums, chunk.cols)
+            counts += chunk_counts
             if products is not None:
-                products += np.asarray(crossed)
+                products += np.asarray(chunk_products)
     return CityMoments(
         layout=layout,
         first=first,
@@ -119,11 +118,17 @@ def city_moments(setting: MomentPass, task: Any) -> CityMoments:
         singletons=int(counts[1]),
         weight=float(counts[2]),
         products=products,
-        first_at=top[0],
-        second_at=left[0],
+        first_at=first_at,
+        second_at=second_at,
         profile=design.profile,
         rows_by_year=counts[3:],
     )
+
+
+def _add_range(total: Array, total_start: int, sums: Array, cities: tuple[int, int]) -> None:
+    """Add the sums of a range of cities to the total, whose first city is ``total_start``; in place."""
+    start, stop = cities
+    total[start - total_start : stop - total_start] += sums[: stop - start]
 
 
 def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
@@ -132,25 +137,25 @@ def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
     n_types = h * (h + 1) // 2
     kind = type_of(classes[chunk.i[:n]], classes[chunk.j[:n]], h)
     order, size = np.argsort(kind, kind="stable"), np.bincount(kind, minlength=n_types)
-    needed = -(-size // _BLOCK)
+    n_blocks = -(-size // _BLOCK)
     members = np.full((-(-len(chunk.i) // _BLOCK) + n_types, _BLOCK), len(chunk.i), dtype=np.int32)
-    start, before = (np.concatenate([[0], np.cumsum(count)[:-1]]) for count in (needed, size))
+    first_block, first_pair = (np.concatenate([[0], np.cumsum(count)[:-1]]) for count in (n_blocks, size))
     ranked = kind[order]
-    members.ravel()[start[ranked] * _BLOCK + np.arange(n) - before[ranked]] = order
+    members.ravel()[first_block[ranked] * _BLOCK + np.arange(n) - first_pair[ranked]] = order
     types = np.zeros(len(members), dtype=np.int32)
-    types[: needed.sum()] = np.repeat(np.arange(n_types), needed)
+    types[: n_blocks.sum()] = np.repeat(np.arange(n_types), n_blocks)
     return members, types
 
 
-def pair_rows(setting: MomentPass, task: Any) -> PairRows:
-    """The observed pair-years of one task, for effects that moments by year cannot take out."""
-    design, rule = setting.design, kernel_rule(setting)
+def pair_rows(moment_pass: MomentPass, task: Any) -> PairRows:
+    """The observed pair-years of one task, for effects that moments by year cannot absorb."""
+    design, options = moment_pass.design, kernel_options(moment_pass)
     parts = [no_rows(design.n_columns)]
     with double_precision():
-        arrays = kernels.to_device(city_arrays(setting))
+        arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
-            result = kernels.rows(rule, arrays, chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
-            columns, weights, counts = (np.asarray(part) for part in result)
+            arrays_of_rows = kernels.rows(options, arrays, kernels.arrays_of(chunk))
+            columns, weights, counts = (np.asarray(array) for array in arrays_of_rows)
             pair, year = np.nonzero(weights)
             parts.append(
                 PairRows(
@@ -167,48 +172,45 @@ def pair_rows(setting: MomentPass, task: Any) -> PairRows:
     return concatenated(parts)
 
 
-def merge_moments(one: CityMoments, other: CityMoments) -> CityMoments:
+def merge_moments(earlier: CityMoments, later: CityMoments) -> CityMoments:
     """Sum of two partial results; neither is changed."""
-    first, first_at = added(one.first, one.first_at, other.first, other.first_at)
-    second, second_at = added(one.second, one.second_at, other.second, other.second_at)
+    first, first_at = added(earlier.first, earlier.first_at, later.first, later.first_at)
+    second, second_at = added(earlier.second, earlier.second_at, later.second, later.second_at)
     return replace(
-        one,
+        earlier,
         first=first,
         second=second,
         first_at=first_at,
         second_at=second_at,
-        infinite=one.infinite + other.infinite,
-        singletons=one.singletons + other.singletons,
-        weight=one.weight + other.weight,
-        products=_both(one.products, other.products),
-        rows_by_year=_both(one.rows_by_year, other.rows_by_year),
+        infinite=earlier.infinite + later.infinite,
+        singletons=earlier.singletons + later.singletons,
+        weight=earlier.weight + later.weight,
+        products=_sum(earlier.products, later.products),
+        rows_by_year=_sum(earlier.rows_by_year, later.rows_by_year),
     )
 
 
-def _both(one: Array | None, other: Array | None) -> Array | None:
-    """Sum of what both parts have."""
-    return None if one is None or other is None else one + other
+def _sum(earlier: Array | None, later: Array | None) -> Array | None:
+    return None if earlier is None or later is None else earlier + later
 
 
-def score_sums(setting: ScorePass, task: Any) -> ScoreSums:
+def score_sums(score_pass: ScorePass, task: Any) -> ScoreSums:
     """Second pass over one task: products of pair influences, summed."""
-    first, cells = setting.setting, setting.cells
-    rule = kernel_rule(first)
+    moment_pass, cells = score_pass.moment_pass, score_pass.cells
+    options = kernel_options(moment_pass)
     n_cells = cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
-    own, reverse = np.zeros((2, n_cells, n_terms, n_terms))
+    pair_meat, reciprocal_meat = np.zeros((2, n_cells, n_terms, n_terms))
     with double_precision():
-        arrays = kernels.to_device(city_arrays(first))
+        arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells))
-        for chunk in first.design.chunks(task):
-            result = kernels.score_products(
-                rule, arrays, chunk.i, chunk.j, chunk.n, block, chunk.values, chunk.weights
-            )
-            own += np.asarray(result[0])
-            reverse += np.asarray(result[1])
-    return ScoreSums(own, reverse)
+        for chunk in moment_pass.design.chunks(task):
+            meats = kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
+            pair_meat += np.asarray(meats[0])
+            reciprocal_meat += np.asarray(meats[1])
+    return ScoreSums(pair_meat, reciprocal_meat)
 
 
-def merge_scores(one: ScoreSums, other: ScoreSums) -> ScoreSums:
+def merge_scores(earlier: ScoreSums, later: ScoreSums) -> ScoreSums:
     """Sum of two partial results; neither is changed."""
-    return ScoreSums(one.own + other.own, one.reverse + other.reverse)
+    return ScoreSums(earlier.pair_meat + later.pair_meat, earlier.reciprocal_meat + later.reciprocal_meat)

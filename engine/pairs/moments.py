@@ -14,18 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import AnyArray, Array
+from engine.arrays import AnyArray, AnyIntegers, Array
 
 Indices = tuple[AnyArray, AnyArray]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each statistic of a pair stands in its feature vector.
+    """Where each statistic of a pair stands in its vector.
 
     Attributes
     ----------
@@ -53,7 +52,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Features a pair."""
+        """Statistics of a pair."""
         return 4 + self.n_ee + self.n_ev + self.n_vv
 
     @cached_property
@@ -64,10 +63,12 @@ class Layout:
     def column_pairs(self) -> Indices:
         return np.triu_indices(self.n_columns)
 
-    def split(self, features: Array) -> tuple[Array, Array, Array, Array]:
-        """Features ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]`` and VV."""
-        lead, t, m = features.shape[:-1], self.n_years, self.n_columns
-        totals, ee_flat, ev_flat, vv_flat = np.split(features, np.cumsum([4, self.n_ee, self.n_ev]), axis=-1)
+    def split(self, statistics: Array) -> tuple[Array, Array, Array, Array]:
+        """Statistics ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]`` and VV."""
+        lead, t, m = statistics.shape[:-1], self.n_years, self.n_columns
+        totals, ee_flat, ev_flat, vv_flat = np.split(
+            statistics, np.cumsum([4, self.n_ee, self.n_ev]), axis=-1
+        )
         if self.balanced:
             ee = totals[..., 0, None, None] * (np.eye(t) - 1.0 / t)
         else:
@@ -121,16 +122,18 @@ class CityMoments:
     rows_by_year: Array | None = None
 
 
-def added(one: Array, at: int, other: Array, other_at: int) -> tuple[Array, int]:
-    """Sums of two ranges of cities that start at given ones, over the range that covers both; and its start."""
-    start, stop = min(at, other_at), max(at + len(one), other_at + len(other))
-    out = np.zeros((stop - start, *one.shape[1:]))
-    out[at - start : at - start + len(one)] = one
-    out[other_at - start : other_at - start + len(other)] += other
-    return out, start
+def added(earlier: Array, earlier_start: int, later: Array, later_start: int) -> tuple[Array, int]:
+    """Sums of two ranges of cities, each with its first city, over the range that covers both; and its first city."""
+    start = min(earlier_start, later_start)
+    stop = max(earlier_start + len(earlier), later_start + len(later))
+    sums = np.zeros((stop - start, *earlier.shape[1:]))
+    sums[earlier_start - start :][: len(earlier)] = earlier
+    sums[later_start - start :][: len(later)] += later
+    return sums, start
 
 
-def type_of(one: Any, other: Any, n_classes: int) -> Any:
+def type_of(class_i: AnyIntegers, class_j: AnyIntegers, n_classes: int) -> AnyIntegers:
     """Number of the type of pair that two classes make, whichever comes first: (0, 0), (0, 1), ... (1, 1), ..."""
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    return low * n_classes - low * (low - 1) // 2 + high - low
+    low, high = np.minimum(class_i, class_j), np.maximum(class_i, class_j)
+    number: AnyIntegers = low * n_classes - low * (low - 1) // 2 + high - low
+    return number

@@ -50,8 +50,8 @@ class PairRows:
 
 def concatenated(parts: Sequence[PairRows]) -> PairRows:
     """The rows of all parts, one part after the other."""
-    before = np.cumsum([0, *(len(part.i) for part in parts)])
-    pair = [part.pair + np.int32(shift) for part, shift in zip(parts, before, strict=False)]
+    starts = np.cumsum([0, *(len(part.i) for part in parts)])
+    pair = [part.pair + np.int32(start) for part, start in zip(parts, starts, strict=False)]
     return PairRows(
         i=np.concatenate([part.i for part in parts]),
         j=np.concatenate([part.j for part in parts]),
@@ -64,12 +64,12 @@ def concatenated(parts: Sequence[PairRows]) -> PairRows:
     )
 
 
-def merge_rows(one: PairRows, other: PairRows) -> PairRows:
-    """The rows of one, then those of the other."""
-    return concatenated((one, other))
+def merge_rows(earlier: PairRows, later: PairRows) -> PairRows:
+    """Rows of both parts, the earlier ones first."""
+    return concatenated((earlier, later))
 
 
 def no_rows(n_columns: int) -> PairRows:
-    """What rows are added to."""
-    none = np.zeros(0, dtype=np.int32)
-    return PairRows(none, none, none, none, np.zeros((0, n_columns)), np.zeros(0), 0, 0)
+    """Empty rows, to which others are added."""
+    empty = np.zeros(0, dtype=np.int32)
+    return PairRows(empty, empty, empty, empty, np.zeros((0, n_columns)), np.zeros(0), 0, 0)

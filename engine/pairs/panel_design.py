@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers
+from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers, check_shape
 from engine.notes import Note
 from engine.pairs.centre import deviations, standardise
 from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
+from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.regressors import REGRESSORS
 from engine.pairs.tiles import Over, Tile, groups, tile_edge, triangle
 
 
@@ -78,8 +80,9 @@ class PanelDesign:
     edge : int
         Cities along a tile's edge.
     outcome : str
+        Name in `OUTCOMES`.
     kinds : tuple of str
-        Rules that make pair columns of the levels, see `kernels.Rule`; empty: differences throughout.
+        Kind of regressor of each of the levels, names in `REGRESSORS`; empty: differences throughout.
     weight : float64 ``[n_units, n_years]`` or None
         City weights of outcome ``variation``.
     split : PairSplit or None
@@ -87,7 +90,7 @@ class PanelDesign:
     matches : Matches or None
         Only these pairs, with weights.
     lag : int
-        Years by which columns of kind ``synchronization`` are late; the other levels come lagged.
+        Years by which pair columns of standardised series are lagged; the other levels come lagged.
     """
 
     sample: PairSample
@@ -103,6 +106,20 @@ class PanelDesign:
     split: PairSplit | None = None
     matches: Matches | None = None
     lag: int = 0
+
+    def __post_init__(self) -> None:
+        units, years, classes = self.n_units, self.n_years, self.n_classes
+        check_shape("series", self.series, (units, years))
+        check_shape("window", self.window, (years,))
+        check_shape("levels", self.levels, (units, years, len(self.kinds) or None))
+        if self.kept_rows is not None:
+            check_shape("kept_rows", self.kept_rows, (classes, classes, years))
+        if self.weight is not None:
+            check_shape("weight", self.weight, (units, years))
+        if self.split is not None:
+            check_shape("value of the split", self.split.value, (units,))
+        if self.matches is not None:
+            check_shape("weights of the matches", self.matches.weights, (len(self.matches.code), years))
 
     directed = False
     profile = None
@@ -162,7 +179,7 @@ class PanelDesign:
 
     def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
         """Classes, series, levels and filters; series and levels are standardised where the layout is balanced."""
-        standardised = balanced and self.outcome == "synchronization"
+        standardised = balanced and OUTCOMES[self.outcome].standardised
         series = standardise(self.series, self.window) if standardised else self.series
         arrays: dict[str, AnyArray] = {"classes": self.classes, "series": series, "window": self.window}
         arrays["levels"] = self._prepared_levels(standardised=balanced)
@@ -181,20 +198,21 @@ class PanelDesign:
         digits that a sum of large levels has not. Those whose synchronization is a column are standardised where
         ``standardised`` says so.
         """
-        if not {"sum", "synchronization"}.intersection(self.kinds):
+        kinds = [REGRESSORS[name] for name in self.kinds]
+        if not any(kind.centred or kind.standardised for kind in kinds):
             return self.levels
         levels = np.array(self.levels)
-        for number, kind in enumerate(self.kinds):
-            if kind == "sum":
+        for number, kind in enumerate(kinds):
+            if kind.centred:
                 levels[:, :, number] = deviations(levels[:, :, number])
-            elif kind == "synchronization" and standardised:
+            elif kind.standardised and standardised:
                 levels[:, :, number] = standardise(levels[:, :, number], self.window)
         return levels
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
-        outcome = [arrays["series"]] if self.outcome == "synchronization" else []
+        outcome = [arrays["series"]] if OUTCOMES[self.outcome].standardised else []
         columns = np.moveaxis(arrays["levels"], 2, 0)
-        return [*outcome, *(columns[k] for k, kind in enumerate(self.kinds) if kind == "synchronization")]
+        return [*outcome, *(columns[k] for k, name in enumerate(self.kinds) if REGRESSORS[name].standardised)]
 
     def without_years(self, years: Flags) -> PanelDesign:
         """The design without the rows of some years, bool ``[n_years]``."""

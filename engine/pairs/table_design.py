@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import AnyArray, Array, Flags, Integers
+from engine.arrays import AnyArray, Array, Flags, Integers, check_shape
 from engine.errors import InputError
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.design import Chunk, Range, chunk_length, padded
@@ -47,6 +47,13 @@ class TableDesign:
     profile: Array | None = None
 
     n_classes = 1
+
+    def __post_init__(self) -> None:
+        check_shape("j", self.j, self.i.shape)
+        check_shape("values", self.values, (len(self.i), None, None))
+        if self.weights is not None:
+            check_shape("weights", self.weights, (len(self.i), self.values.shape[1]))
+
     kept_rows = None
     steps = ()
     outcome = "column"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -70,7 +69,7 @@ class TableReport:
     warnings: tuple[Note, ...]
     notes: tuple[Note, ...]
 
-    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, Any]:
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, object]:
         """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
         plain["columns"] = [
@@ -119,7 +118,7 @@ def table_column(name: str, values: Array) -> TableColumn:
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return list(value) if isinstance(value, tuple) else value

@@ -14,11 +14,11 @@ import pandas as pd
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
-from engine.tables.alike import Rule
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
+from engine.tables.near_duplicates import MergeRule
 from engine.tables.problems import FIRST_ROW, Problems
-from engine.tables.rows import without_unkeyed_rows
+from engine.tables.unkeyed_rows import without_unkeyed_rows
 from engine.tables.years import read_years
 
 MERGE_KEY = "pair_table.merge_names"
@@ -67,7 +67,7 @@ class TableRequest:
     effects: tuple[str, ...] = ()
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"
-    merge: tuple[Rule, ...] = ()
+    merge: tuple[MergeRule, ...] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     memory: float = 2e9
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-Over = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], Callable[[Any, Any], Any]], Any]
-"""``over(leaf, setting, tasks, merge)``: ``merge`` over ``leaf(setting, task)`` of all tasks, wherever they run."""
+Leaf = Callable[[Any, Any], Any]
+"""``leaf(pass_input, task)``: partial result of one task."""
+Merge = Callable[[Any, Any], Any]
+"""Sum of two partial results."""
+Over = Callable[[Leaf, Any, Sequence[Any], Merge], Any]
+"""``map_reduce(leaf, pass_input, tasks, merge)``: ``merge`` over the leaves of all tasks, wherever they run."""
 
 MAX_GROUPS = 64
 """Tasks of a pass over a grid of up to 33 million pairs."""
@@ -65,16 +69,16 @@ def groups(tiles: tuple[Tile, ...], limit: int | None = None) -> tuple[tuple[Til
     """Consecutive tiles in at most ``limit`` (`most_groups`) groups of similar pair counts; one group is one task."""
     total = sum(tile.n_pairs for tile in tiles)
     limit = limit or most_groups(total)
-    share, done = total / limit, 0
-    out: list[list[Tile]] = [[]]
+    share, n_assigned = total / limit, 0
+    tasks: list[list[Tile]] = [[]]
     for tile in tiles:
-        if out[-1] and done + tile.n_pairs / 2 > share * len(out):
-            out.append([])
-        out[-1].append(tile)
-        done += tile.n_pairs
-    return tuple(tuple(group) for group in out)
+        if tasks[-1] and n_assigned + tile.n_pairs / 2 > share * len(tasks):
+            tasks.append([])
+        tasks[-1].append(tile)
+        n_assigned += tile.n_pairs
+    return tuple(tuple(task) for task in tasks)
 
 
-def in_turn(leaf: Any, setting: Any, tasks: Sequence[Any], merge: Any) -> Any:
+def in_turn(leaf: Leaf, pass_input: Any, tasks: Sequence[Any], merge: Merge) -> Any:
     """`Over` in this process, one task after the other."""
-    return reduce(merge, (leaf(setting, task) for task in tasks))
+    return reduce(merge, (leaf(pass_input, task) for task in tasks))

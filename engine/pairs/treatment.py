@@ -1,4 +1,4 @@
-"""What makes a pair treated, as a function of the adoption years of its two units.
+"""Treatment of a pair, as a function of the adoption years of its two units.
 
 Cities fall into adoption classes g (one a cohort, and the never-treated). A pair's treatment path is a
 function of its two classes alone, so every treatment term is a table ``[class, class, year]`` and no pair
@@ -47,10 +47,13 @@ class Terms:
     names : tuple of str
     table : float64 ``[n_classes, n_classes, n_years, n_terms]``
         Value of each term in each year for a pair of each two classes; symmetric in the classes.
+    event_times : tuple of int
+        Years since adoption, of event-study terms; else empty.
     """
 
     names: tuple[str, ...]
     table: Array
+    event_times: tuple[int, ...] = ()
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
@@ -70,30 +73,30 @@ def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
 def allowed_classes(adoption: Adoption, exclude: str) -> Flags:
     """``[n_classes, n_classes]``: which pairs of classes stay; ``both_treated`` drops two ever-treated units."""
     treated = adoption.years < NEVER
-    both = treated[:, None] & treated[None, :]
-    return ~both if exclude == "both_treated" else np.ones_like(both)
+    both_treated = treated[:, None] & treated[None, :]
+    return ~both_treated if exclude == "both_treated" else np.ones_like(both_treated)
 
 
 def policy_paths(adoption: Adoption, years: Array, rule: str) -> Array:
     """``[n_classes, n_classes, n_years]`` treatment of a pair under ``exactly_one | both | either | count``."""
-    on = (years[None, :] >= adoption.years[:, None]).astype(np.float64)
-    one, other = on[:, None, :], on[None, :, :]
+    treated = (years[None, :] >= adoption.years[:, None]).astype(np.float64)
+    treated_i, treated_j = treated[:, None, :], treated[None, :, :]
     match rule:
         case "exactly_one":
-            return np.abs(one - other)
+            return np.abs(treated_i - treated_j)
         case "both":
-            return one * other
+            return treated_i * treated_j
         case "either":
-            return np.maximum(one, other)
+            return np.maximum(treated_i, treated_j)
         case "count":
-            return one + other
+            return treated_i + treated_j
     raise ValueError(f"unknown treatment rule {rule!r}")
 
 
 def pair_adoption(adoption: Adoption, rule: str) -> Array:
     """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
-    one, other = adoption.years[:, None], adoption.years[None, :]
-    return np.maximum(one, other) if rule == "both" else np.minimum(one, other)
+    year_i, year_j = adoption.years[:, None], adoption.years[None, :]
+    return np.maximum(year_i, year_j) if rule == "both" else np.minimum(year_i, year_j)
 
 
 def event_name(term: str, event_time: int) -> str:
@@ -123,9 +126,9 @@ def event_paths(
         that ``ends: drop`` removes; never-treated pairs have none).
     """
     event = years - adopted[:, :, None]  # -inf where never treated
-    shown = [time for time in range(window[0], window[1] + 1) if time != base]
+    event_times = [time for time in range(window[0], window[1] + 1) if time != base]
     ever = np.isfinite(adopted)[:, :, None]
     binned = np.where(ever, np.clip(event, *window), np.nan)
-    table = np.stack([(binned == time).astype(np.float64) for time in shown], axis=-1)
-    inside = ~ever | ((event >= window[0]) & (event <= window[1]))
-    return Terms(tuple(event_name(term, time) for time in shown), table), inside
+    table = np.stack([(binned == time).astype(np.float64) for time in event_times], axis=-1)
+    in_window = ~ever | ((event >= window[0]) & (event <= window[1]))
+    return Terms(tuple(event_name(term, time) for time in event_times), table, tuple(event_times)), in_window

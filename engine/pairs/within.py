@@ -6,11 +6,11 @@ the deviations takes that away, so that x and x + 1e12 have the same deviations 
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from engine.arrays import AnyArray
 
 _UNROLLED = 12  # columns: up to here each product is compiled on its own, which is faster to run; then a loop
 
@@ -45,30 +45,33 @@ def demean(
         return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
 
     if profile is not None:
-        v = v - jnp.where(row[:, :, None] > 0, profile, 0.0)
+        v = v - jnp.where(row[:, :, None] > 0, profile[None], 0.0)
     first = mean_of(v)
     centred = v - first[:, None]
-    rest = mean_of(centred)
-    centred = centred - rest[:, None]
-    mean = first + rest
+    correction = mean_of(centred)
+    centred = centred - correction[:, None]
+    mean = first + correction
     size = jnp.abs(mean)
     if profile is not None:
-        mean = mean + (profile.mean(0) if balanced else row @ profile / n[:, None])
-        size = size + jnp.abs(profile).max(0)
+        mean = mean + (profile.mean(0, keepdims=True) if balanced else row @ profile / n[:, None])
+        size = size + jnp.abs(profile).max(0, keepdims=True)
     observed = None if balanced else row[:, :, None] > 0
     length = jnp.abs(centred if observed is None else jnp.where(observed, centred, 0.0)).max(1)
     varies = (length > n_years * jnp.finfo(v.dtype).eps * size)[:, None]
     return jnp.where(varies if observed is None else varies & observed, centred, 0.0), mean, n
 
 
-def column_products(weighted: Array, deviations: Array, pairs: tuple[Any, Any]) -> Array:
+def column_products(weighted: Array, deviations: Array, pairs: tuple[AnyArray, AnyArray]) -> Array:
     """Sums over years of products of two columns each, ``[chunk, n_products]``, from columns ``[chunk, T, m]``."""
     # Pairs last: each product runs along contiguous pairs.
-    one, other = weighted.transpose(2, 1, 0), deviations.transpose(2, 1, 0)
-    if len(one) <= _UNROLLED:
-        return jnp.stack([(one[a] * other[b]).sum(0) for a, b in zip(*pairs, strict=True)], axis=1)
-    every = jax.lax.map(lambda a: (one[a] * other).sum(1), jnp.arange(len(one)))
-    return every[pairs].T
+    left_columns, right_columns = weighted.transpose(2, 1, 0), deviations.transpose(2, 1, 0)
+    if len(left_columns) <= _UNROLLED:
+        products = [(left_columns[a] * right_columns[b]).sum(0) for a, b in zip(*pairs, strict=True)]
+        return jnp.stack(products, axis=1)
+    all_products = jax.lax.map(
+        lambda a: (left_columns[a][None] * right_columns).sum(1), jnp.arange(len(left_columns))
+    )
+    return all_products[pairs].T
 
 
 def score_sums(columns: Array, residual: Array) -> Array:
@@ -77,5 +80,5 @@ def score_sums(columns: Array, residual: Array) -> Array:
         return jnp.stack(
             [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])], axis=1
         )
-    every = jax.lax.map(lambda column: (column[:, :, None] * residual).sum(1), jnp.moveaxis(columns, 2, 0))
-    return jnp.moveaxis(every, 0, 1)
+    scores = jax.lax.map(lambda column: (column[:, :, None] * residual).sum(1), jnp.moveaxis(columns, 2, 0))
+    return jnp.moveaxis(scores, 0, 1)

@@ -6,8 +6,8 @@ import io
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from engine.report.grid import Table
 from engine.report.markup import escape
+from engine.report.printed_table import PrintedTable
 
 _MAIN = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -44,7 +44,7 @@ _PAGE = (
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 
-def docx_bytes(tables: Sequence[Table]) -> bytes:
+def docx_bytes(tables: Sequence[PrintedTable]) -> bytes:
     """All tables, one below the other, with captions and notes; equal tables give equal bytes."""
     body = "".join(_table(panel) for table in tables for panel in table.panels())
     document = f'<w:document xmlns:w="{_MAIN}"><w:body>{body}{_PAGE}</w:body></w:document>'
@@ -64,7 +64,7 @@ def docx_bytes(tables: Sequence[Table]) -> bytes:
     return stream.getvalue()
 
 
-def _table(panel: Table) -> str:
+def _table(panel: PrintedTable) -> str:
     rows = "".join(_rows(panel))
     notes = "".join(_paragraph(note) for note in panel.notes)
     return (
@@ -74,7 +74,7 @@ def _table(panel: Table) -> str:
     )
 
 
-def _rows(panel: Table) -> Iterator[str]:
+def _rows(panel: PrintedTable) -> Iterator[str]:
     """Head and rows: a rule above and below the head, and one below the last row."""
     yield _row((panel.stub, *panel.header), top=12, bottom=6, head=True)
     for place, row in enumerate(panel.rows, start=1):
@@ -84,23 +84,23 @@ def _rows(panel: Table) -> Iterator[str]:
 
 
 def _row(texts: Sequence[str], *, top: int, bottom: int, head: bool = False) -> str:
-    rules = "".join(
+    borders = "".join(
         f'<w:{side} w:val="single" w:sz="{size}" w:space="0" w:color="000000"/>'
         for side, size in (("top", top), ("bottom", bottom))
         if size
     )
-    look = f"<w:tcPr><w:tcBorders>{rules}</w:tcBorders></w:tcPr>" if rules else ""
-    first, *others = texts
-    cells = [_paragraph(first), *(_paragraph(text, centred=True) for text in others)]
+    look = f"<w:tcPr><w:tcBorders>{borders}</w:tcBorders></w:tcPr>" if borders else ""
+    label, *entries = texts
+    cells = [_paragraph(label), *(_paragraph(entry, centred=True) for entry in entries)]
     repeated = "<w:tblHeader/>" if head else ""
     inner = "".join(f"<w:tc>{look}{cell}</w:tc>" for cell in cells)
     return f"<w:tr><w:trPr><w:cantSplit/>{repeated}</w:trPr>{inner}</w:tr>"
 
 
 def _paragraph(text: str, *, style: str = "", centred: bool = False) -> str:
-    named = f'<w:pStyle w:val="{style}"/>' if style else ""
+    styled = f'<w:pStyle w:val="{style}"/>' if style else ""
     placed = '<w:jc w:val="center"/>' if centred else ""
     lines = "<w:br/>".join(
         f'<w:t xml:space="preserve">{escape(line, quote=False)}</w:t>' for line in text.split("\n")
     )
-    return f"<w:p><w:pPr>{named}{placed}</w:pPr><w:r>{lines}</w:r></w:p>"
+    return f"<w:p><w:pPr>{styled}{placed}</w:pPr><w:r>{lines}</w:r></w:p>"

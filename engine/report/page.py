@@ -14,40 +14,42 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from engine.report.grid import Table
 from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.markup import escape
+from engine.report.number_format import number
 from engine.report.palette import css_colours
-from engine.report.tables import number
+from engine.report.printed_table import PrintedTable
 
-# Told elsewhere in the section, or too long to be of use to a reader.
+Facts = Mapping[str, Any]
+"""Plain values by name, as JSON files have them."""
+# Shown elsewhere in the section, or too long to be of use to a reader.
 _NOTES = ("warnings", "warning_codes", "notes", "note_codes")
-_TOLD = ("job", "title", "data", "more_data", "counts", "cells", "choices", "confidence", *_NOTES)
-_TOLD_OF_DATA = ("columns", "dropped", *_NOTES)
+_ELSEWHERE = ("job", "title", "data", "more_data", "counts", "cells", "choices", "confidence", *_NOTES)
+_ELSEWHERE_OF_DATA = ("columns", "dropped", *_NOTES)
 
 
 @dataclass(frozen=True)
 class JobSection:
-    """What the page says about one job.
+    """One job on the page.
 
     Attributes
     ----------
     manifest : mapping
         As in ``manifest.json``; absent keys are passed over.
-    tables : sequence of Table
+    tables : sequence of PrintedTable
     figures : sequence of (title, text instead of the picture, PNG bytes)
     reading : sequence of str
-        Sentences of ``engine.report.reading`` and ``engine.report.findings``.
+        Sentences of the outputs.
     validation : mapping, optional
         As in ``validation.json``.
     """
 
-    manifest: Mapping[str, Any]
-    tables: Sequence[Table] = ()
+    manifest: Facts
+    tables: Sequence[PrintedTable] = ()
     figures: Sequence[tuple[str, str, bytes]] = ()
     reading: Sequence[str] = ()
-    validation: Mapping[str, Any] = field(default_factory=dict)
+    validation: Facts = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -58,26 +60,26 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
     """One self-contained HTML page: no scripts, no requests, images and style inside."""
     templates = files("engine.report") / "templates"
     title = title or words("Report")
-    made = [_section(section, place, words) for place, section in enumerate(sections, start=1)]
+    parts = [_section(section, place, words) for place, section in enumerate(sections, start=1)]
     return Template((templates / "page.html").read_text(encoding="utf-8")).substitute(
         lang=words.html,
         title=escape(title),
         style=css_colours() + (templates / "page.css").read_text(encoding="utf-8"),
-        contents=_contents([one[:2] for one in made], words) if made else "",
-        sections="\n".join(html for _, _, html in made),
+        contents=_contents([(name, anchors) for name, anchors, _ in parts], words) if parts else "",
+        sections="\n".join(html for _, _, html in parts),
     )
 
 
 def _contents(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]], words: Words) -> str:
     """Links to every job, and below each to its parts."""
-    items = []
+    entries = []
     for place, (title, parts) in enumerate(sections, start=1):
         links = " ".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for name, anchor in parts)
         inner = f"\n<ul>{links}</ul>" if links else ""
-        items.append(f'<li><a href="#job-{place}">{escape(title)}</a>{inner}</li>')
-    listed = "\n".join(items)
+        entries.append(f'<li><a href="#job-{place}">{escape(title)}</a>{inner}</li>')
+    inner = "\n".join(entries)
     head = escape(words("Contents"))
-    return f'<nav aria-labelledby="contents">\n<h2 id="contents">{head}</h2>\n<ol>\n{listed}\n</ol>\n</nav>'
+    return f'<nav aria-labelledby="contents">\n<h2 id="contents">{head}</h2>\n<ol>\n{inner}\n</ol>\n</nav>'
 
 
 def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[tuple[str, str]], str]:
@@ -92,53 +94,53 @@ def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[t
         ("record", words("Record"), "\n".join(_record(section, words))),
     )
     parts = [(name, f"job-{place}-{anchor}") for anchor, name, body in bodies if body]
-    told = [
+    parts_html = [
         f'<h3 id="job-{place}-{anchor}">{escape(name)}</h3>\n{body}' for anchor, name, body in bodies if body
     ]
     html = [
         f'<section id="job-{place}" aria-labelledby="job-{place}-title">',
         f'<h2 id="job-{place}-title">{escape(title)}</h2>',
         *_origin(section.manifest, words),
-        *told,
+        *parts_html,
         "</section>",
     ]
     return title, parts, "\n".join(html)
 
 
-def _printed(table: Table, words: Words) -> str:
+def _printed(table: PrintedTable, words: Words) -> str:
     """The table, and its source for a paper below it: nothing but a click is needed to copy it."""
     source = f'<pre tabindex="0"><code>{escape(table.to_latex())}</code></pre>'
     return f"{table.to_html()}\n{_details(words('LaTeX source'), source)}"
 
 
 def _bullets(sentences: Sequence[str]) -> str:
-    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f"<ul>\n{items}\n</ul>" if items else ""
+    bullets = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>\n{bullets}\n</ul>" if bullets else ""
 
 
-def _origin(manifest: Mapping[str, Any], words: Words) -> Iterator[str]:
-    """Of every source of data: what it is, and of those that come with the engine whether it is synthetic or real."""
-    for data in (manifest.get("data") or {}, *(manifest.get("more_data") or ())):
-        kind, word, said = _source(data, words)
-        yield f'<p class="origin {kind}"><strong>{word}</strong> {escape(said)}</p>'
+def _origin(manifest: Facts, words: Words) -> Iterator[str]:
+    """A line a source of data; of those that come with the engine it says whether they are synthetic or real."""
+    for source in (manifest.get("data") or {}, *(manifest.get("more_data") or ())):
+        kind, origin, description = _source(source, words)
+        yield f'<p class="origin {kind}"><strong>{origin}</strong> {escape(description)}</p>'
     if manifest.get("job"):
         form = "Job {job}, run at {created}." if manifest.get("created") else "Job {job}."
         ran = words(form, job=manifest["job"], created=manifest.get("created"))
         yield f'<p class="quiet">{escape(ran)}</p>'
 
 
-def _source(data: Mapping[str, Any], words: Words) -> tuple[str, str, str]:
-    """Class of the line, its first words and the rest; only built-in data are known to be real."""
+def _source(source: Facts, words: Words) -> tuple[str, str, str]:
+    """Class of the line, its first words and the description; only built-in data are known to be real."""
     described = words(": ").join(
-        words.known(str(data[key])) for key in ("source", "description") if data.get(key)
+        words.known(str(source[key])) for key in ("source", "description") if source.get(key)
     )
-    if data.get("synthetic"):
+    if source.get("synthetic"):
         return "synthetic", words("Synthetic data."), described
-    if data.get("synthetic") is None or not data.get("source"):
+    if source.get("synthetic") is None or not source.get("source"):
         return "", words("Origin of the data not recorded."), described
-    if str(data["source"]).startswith("builtin:"):
+    if str(source["source"]).startswith("builtin:"):
         return "real", words("Real data."), described
-    return "", words("Your data:"), str(data["source"])
+    return "", words("Your data:"), str(source["source"])
 
 
 def _figure(figure: tuple[str, str, bytes]) -> str:
@@ -148,7 +150,7 @@ def _figure(figure: tuple[str, str, bytes]) -> str:
     return f"<figure>\n{source}\n<figcaption>{escape(title)}</figcaption>\n</figure>"
 
 
-def _counts(manifest: Mapping[str, Any], words: Words) -> str:
+def _counts(manifest: Facts, words: Words) -> str:
     """Pairs and rows left after every filter; cells with the same counts share a table."""
     groups: dict[str, list[int]] = {}
     entries = manifest.get("counts") or []
@@ -156,25 +158,25 @@ def _counts(manifest: Mapping[str, Any], words: Words) -> str:
         cell.get("cell"): cell["number"] for cell in manifest.get("cells") or [] if "number" in cell
     }
     for place, entry in enumerate(entries, start=1):
-        told = {key: value for key, value in entry.items() if key not in ("cell", "label")}
-        key = json.dumps(told, ensure_ascii=False)
+        counts = {key: value for key, value in entry.items() if key not in ("cell", "label")}
+        key = json.dumps(counts, ensure_ascii=False)
         groups.setdefault(key, []).append(numbers.get(entry.get("cell"), place))
-    said = []
+    blocks = []
     for text, columns in groups.items():
         entry = json.loads(text)
         caption = words("Pairs and rows after every filter")
         if len(entries) > 1:
             caption = words("{title}, {columns}", title=caption, columns=columns_phrase(columns, words))
         steps = entry.pop("steps", None) or [{"step": words("not recorded")}]
-        named = [_worded(step, "step", words) for step in steps]
-        said.append(_table(named, words, caption=caption))
-        more = [
-            words("{name}: {value}", name=_name(key, words), value=_shown(value, words))
+        rows = [_worded(step, "step", words) for step in steps]
+        blocks.append(_table(rows, words, caption=caption))
+        totals = [
+            words("{name}: {value}", name=_name(key, words), value=_value(value, words))
             for key, value in entry.items()
             if value
         ]
-        said.append(f'<p class="notes">{escape(words("; ").join(more))}</p>' if more else "")
-    return "\n".join(filter(None, said))
+        blocks.append(f'<p class="notes">{escape(words("; ").join(totals))}</p>' if totals else "")
+    return "\n".join(filter(None, blocks))
 
 
 def _warnings(section: JobSection, words: Words) -> list[str]:
@@ -182,14 +184,14 @@ def _warnings(section: JobSection, words: Words) -> list[str]:
     return list(dict.fromkeys(text for record in records for text in sentences(record, "warning", words)))
 
 
-def _worded(record: Mapping[str, Any], name: str, words: Words) -> dict[str, Any]:
+def _worded(record: Facts, name: str, words: Words) -> dict[str, Any]:
     """The record with the sentence of its note instead of code and values."""
     texts = {name: sentence(record, name, words)} if name in record else {}
     return {key: value for key, value in {**record, **texts}.items() if key != f"{name}_code"}
 
 
 def _record(section: JobSection, words: Words) -> Iterator[str]:
-    """What a reader opens only to check: the validation of the data, and how the numbers were made."""
+    """Parts that a reader opens only to check: the validation of the data, and how the numbers were made."""
     for name, title in (
         ("columns", words("Columns of the data")),
         ("dropped", words("Cities dropped, and why")),
@@ -199,14 +201,14 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
             rows = [dict(row) if isinstance(row, Mapping) else {"": row} for row in rows]
             rows = [_worded(row, "reason", words) for row in rows]
             yield _details(f"{title} ({len(rows)})", _table(rows, words))
-    validated = _facts(_flat(section.validation, words, told=_TOLD_OF_DATA))
+    validated = _facts(_flat(section.validation, words, hidden=_ELSEWHERE_OF_DATA))
     if validated:
         yield _details(words("Validation of the data"), _table(validated, words))
     records = (section.manifest, section.validation)
     notes = [text for record in records for text in sentences(record, "note", words)]
     if notes:
         yield _details(words("Notes on the data"), _bullets(notes))
-    facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, told=_TOLD)])
+    facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, hidden=_ELSEWHERE)])
     if facts:
         yield _details(words("How the numbers were made"), _table(facts, words))
 
@@ -219,30 +221,30 @@ def _details(title: str, body: str) -> str:
     return f"<details>\n<summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
-def _hash(manifest: Mapping[str, Any], words: Words) -> Iterator[tuple[str, str]]:
-    data = manifest.get("data") or {}
-    if data.get("sha256"):
-        yield words("data sha256"), str(data["sha256"])
+def _hash(manifest: Facts, words: Words) -> Iterator[tuple[str, str]]:
+    sha256 = (manifest.get("data") or {}).get("sha256")
+    if sha256:
+        yield words("data sha256"), str(sha256)
 
 
-def _flat(facts: Mapping[str, Any], words: Words, *, told: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _flat(facts: Facts, words: Words, *, hidden: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Key and value in words; a mapping gives one for each of its keys."""
     for key, value in facts.items():
-        if key in told:
+        if key in hidden:
             continue
         if isinstance(value, Mapping):
             for name, inner in value.items():
                 label = words("{name}: {value}", name=_name(key, words), value=name)
-                yield label, _shown(inner, words, thousands="")
+                yield label, _value(inner, words, thousands="")
         else:
-            yield _name(key, words), _shown(value, words, thousands="")
+            yield _name(key, words), _value(value, words, thousands="")
 
 
 def _name(key: str, words: Words) -> str:
     return words.known(str(key).replace("_", " "))
 
 
-def _shown(value: Any, words: Words, *, thousands: str = ",") -> str:
+def _value(value: Any, words: Words, *, thousands: str = ",") -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -252,33 +254,33 @@ def _shown(value: Any, words: Words, *, thousands: str = ",") -> str:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, Mapping):
-        shown = (f"{key} {_shown(inner, words, thousands=thousands)}" for key, inner in value.items())
-        return words(", ").join(shown)
+        entries = (f"{key} {_value(inner, words, thousands=thousands)}" for key, inner in value.items())
+        return words(", ").join(entries)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return words(", ").join(_shown(inner, words, thousands=thousands) for inner in value)
+        return words(", ").join(_value(inner, words, thousands=thousands) for inner in value)
     return str(value)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], words: Words, *, caption: str = "") -> str:
+def _table(rows: Sequence[Facts], words: Words, *, caption: str = "") -> str:
     """A plain table of records; the first key names the row."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    first, *others = keys
+    label, *columns = keys
     head = "".join(
         f'<th scope="col">{escape(_name(key, words))}</th>' if key else "<td></td>" for key in keys
     )
     lines = []
     for row in rows:
-        cells = "".join(_cell(row.get(key), words) for key in others)
-        lines.append(f'<tr><th scope="row">{escape(_shown(row.get(first), words))}</th>{cells}</tr>')
+        cells = "".join(_cell(row.get(key), words) for key in columns)
+        lines.append(f'<tr><th scope="row">{escape(_value(row.get(label), words))}</th>{cells}</tr>')
     body = "\n".join(lines)
     title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
-    label = escape(caption or words("Table"))
+    region = escape(caption or words("Table"))
     return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n<table>\n{title}'
+        f'<div class="scroll" role="region" aria-label="{region}" tabindex="0">\n<table>\n{title}'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 
 def _cell(value: Any, words: Words) -> str:
-    told = ' class="words"' if isinstance(value, str) and not value.replace(".", "").isdigit() else ""
-    return f"<td{told}>{escape(_shown(value, words))}</td>"
+    css_class = ' class="words"' if isinstance(value, str) and not value.replace(".", "").isdigit() else ""
+    return f"<td{css_class}>{escape(_value(value, words))}</td>"

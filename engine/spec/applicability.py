@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.estimate.estimators import ESTIMATORS, Estimator
+from engine.pairs.outcomes import OUTCOMES
+from engine.spec import design
 from engine.spec.job import Job
 from engine.spec.keys import Keys, set_keys
 
@@ -42,6 +45,17 @@ def _bootstrap(*kinds: str) -> Callable[[Job], bool]:
     return lambda job: job.inference.bootstrap is not None and job.inference.bootstrap.kind in kinds
 
 
+def _estimators(chosen: Callable[[Estimator], bool]) -> Condition:
+    """Jobs of the estimators that a registry line says."""
+    *names, last = (name for name, estimator in ESTIMATORS.items() if chosen(estimator))
+    text = f"estimators {', '.join(names)} and {last}" if names else f"estimator {last}"
+    return Condition(text, lambda job: chosen(job.model.registered))
+
+
+def _option(key: str) -> Condition:
+    return _estimators(lambda estimator: key in estimator.options)
+
+
 def _source(job: Job) -> str:
     block = job.panel or job.pair_table
     return block.source.lower() if block else ""
@@ -49,8 +63,13 @@ def _source(job: Job) -> str:
 
 def _standardised(job: Job) -> bool:
     columns = [*job.controls.values(), *([job.instrument] if job.instrument else [])]
-    synchronized = any(column.synchronization is not None for column in columns)
-    return job.panel is not None and (job.outcome.synchronization is not None or synchronized)
+    return job.panel is not None and (
+        job.outcome.standardised or any(column.standardised for column in columns)
+    )
+
+
+def _outcomes(names: Iterable[str]) -> str:
+    return " or ".join(f"outcome.{name}" for name in names)
 
 
 def _screened(job: Job) -> bool:
@@ -63,18 +82,16 @@ PANEL = Condition(_PANEL, lambda job: job.panel is not None)
 TABLE = Condition(_TABLE, lambda job: job.pair_table is not None)
 CONTROLLED = Condition(_PANEL, PANEL.holds, "name columns of the pair table in model.regressors")
 LISTED = Condition(_TABLE, TABLE.holds, "a panel job has controls")
-WEIGHED = Condition("outcome.variation", lambda job: job.outcome.variation is not None)
-STANDARDISED = Condition("a synchronization, as outcome or control", _standardised)
-SYNCHRONIZED = Condition("outcome.synchronization", lambda job: job.outcome.synchronization is not None)
+WEIGHED = Condition(_outcomes(design.WEIGHTED), lambda job: job.outcome.kind in design.WEIGHTED)
+STANDARDISED = Condition(f"a {' or '.join(design.STANDARDISED)}, as outcome or control", _standardised)
 CLIPPED = Condition(
-    "outcome.synchronization with infinite: clip",
-    lambda job: SYNCHRONIZED.holds(job) and job.outcome.infinite == "clip",
+    f"{_outcomes(design.STANDARDISED)} with infinite: clip",
+    lambda job: job.outcome.standardised and job.outcome.infinite == "clip",
 )
 TREATED = Condition(
     "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
 )
-EVENTS = Condition("estimator event_study", lambda job: job.model.estimator == "event_study")
-INSTRUMENTED = Condition("estimators iv, first_stage and reduced_form", lambda job: job.model.instrumented)
+INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -101,8 +118,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "pair_table": TABLE,
     "index": PANEL,
     # Outcome and pairs.
-    "outcome.synchronization": PANEL,
-    "outcome.variation": PANEL,
+    **dict.fromkeys((f"outcome.{name}" for name in OUTCOMES), PANEL),
     "outcome.weight": WEIGHED,
     "outcome.window": STANDARDISED,
     "outcome.infinite": ALWAYS,
@@ -127,7 +143,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "model.treatment": PANEL,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
-    **dict.fromkeys(("model.base", "model.window", "model.ends"), EVENTS),
+    **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),

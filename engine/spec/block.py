@@ -7,9 +7,10 @@ lengths, huge integers) are checked before any block sees them, see ``engine.spe
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from engine.tables.arithmetic import parse
 
@@ -100,3 +101,20 @@ def _free_name(name: str) -> str:
 
 
 JobName = Annotated[str, Field(pattern=JOB, max_length=80), AfterValidator(_free_name)]
+
+
+# -- keys of a registry ------------------------------------------------------------------------------------
+
+
+def formula_block(name: str, descriptions: Mapping[str, str]) -> Any:
+    """A block with a key for each name of a registry, whose value is a formula; the class to inherit from."""
+    keys: dict[str, Any] = {
+        key: (Formula | None, Field(None, description=text)) for key, text in descriptions.items()
+    }
+    return create_model(name, __base__=Block, **keys)
+
+
+def one_key(block: Block, names: Mapping[str, object]) -> str | None:
+    """The one of these keys that a block gives a value; None where it gives none of them, or several."""
+    present = [name for name in names if getattr(block, name) is not None]
+    return present[0] if len(present) == 1 else None

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 
 from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, Year
 from engine.spec.paths import Source
-from engine.tables.alike import Rule
+from engine.tables.near_duplicates import MergeRule
 
 MergeNames = Annotated[
-    Listed[Rule],
+    Listed[MergeRule],
     Field(
         description="spellings that are one name: case, zeros (2 and 02), blanks, accents, suffix (a missing 市)"
     ),

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.block import MOST_EVENT_YEARS, Block, Formula, Listed, ListedSome, Name, Year
+from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.regressors import REGRESSORS
+from engine.spec.block import (
+    MOST_EVENT_YEARS,
+    Block,
+    Formula,
+    Listed,
+    ListedSome,
+    Name,
+    Year,
+    formula_block,
+    one_key,
+)
+
+WEIGHTED = tuple(name for name, kind in OUTCOMES.items() if kind.weighted)
+STANDARDISED = tuple(name for name, kind in OUTCOMES.items() if kind.standardised)
 
 
-class Outcome(Block):
-    """The dependent variable: synchronization or variation of a city series, or a column of the pair table.
+_OutcomeKeys: Any = formula_block("OutcomeKeys", {name: kind.description for name, kind in OUTCOMES.items()})
+
+
+class Outcome(_OutcomeKeys):
+    """The dependent variable: an outcome of pairs of cities, or a column of the pair table.
 
     Exactly one of ``synchronization``, ``variation`` and ``column`` is given.
     """
 
-    synchronization: Formula | None = Field(
-        None,
-        description="city series, an index among them: Fisher-type transform of the Cerqueira-Martins index of the "
-        "two cities' series",
+    weight: Formula | None = Field(
+        None, description=f"weight of a city in the {' or '.join(WEIGHTED)}, e.g. population"
     )
-    variation: Formula | None = Field(
-        None, description="city series whose weighted coefficient of variation within the pair is the outcome"
-    )
-    weight: Formula | None = Field(None, description="weight of a city in the variation, e.g. population")
     window: Literal["full", "pre"] = Field(
         "full",
         description="years that standardise the series: all of the sample (paper), or those before the first adoption, "
@@ -41,20 +53,36 @@ class Outcome(Block):
 
     @model_validator(mode="after")
     def _one_of(self) -> Outcome:
-        if sum(series is not None for series in (self.synchronization, self.variation, self.column)) != 1:
+        if one_key(self, {**OUTCOMES, "column": None}) is None:
             raise ValueError(
-                "give exactly one of synchronization or variation (panel jobs), or column (pair_table jobs)"
+                f"give exactly one of {' or '.join(OUTCOMES)} (panel jobs), or column (pair_table jobs)"
             )
-        if (self.variation is None) != (self.weight is None):
-            raise ValueError("variation and weight go together")
-        if self.infinite == "clip" and self.synchronization is None:
-            raise ValueError("infinite: clip is for synchronization; use drop or error")
+        kind = None if self.kind is None else OUTCOMES[self.kind]
+        if (kind is not None and kind.weighted) != (self.weight is not None):
+            raise ValueError(f"{' or '.join(WEIGHTED)} and weight go together")
+        if self.infinite == "clip" and not (kind and kind.standardised):
+            raise ValueError(f"infinite: clip is for {' or '.join(STANDARDISED)}; use drop or error")
         return self
+
+    @property
+    def kind(self) -> str | None:
+        """Name of the outcome in `OUTCOMES`; None for pair tables."""
+        return one_key(self, OUTCOMES)
 
     @property
     def series(self) -> str | None:
         """Formula of the city series behind the outcome; None for pair tables."""
-        return self.synchronization or self.variation
+        return None if self.kind is None else getattr(self, self.kind)
+
+    @property
+    def name(self) -> str:
+        """Name in frames, tables and figures: ``synchronization of development``, or the column of a pair table."""
+        return str(self.column) if self.kind is None else OUTCOMES[self.kind].label(str(self.series))
+
+    @property
+    def standardised(self) -> bool:
+        """True where the series are standardised over ``window``."""
+        return self.kind in STANDARDISED
 
 
 class Gravity(Block):
@@ -133,36 +161,38 @@ class Treatment(Block):
         return self
 
 
-class Control(Block):
-    """A pair regressor made of a city column; exactly one of the keys is given."""
+_ControlKeys: Any = formula_block(
+    "ControlKeys", {name: kind.description for name, kind in REGRESSORS.items()}
+)
 
-    neg_abs_log_diff: Formula | None = Field(
-        None, description="minus the absolute difference of the logarithms of a city column"
-    )
-    neg_abs_diff: Formula | None = Field(None, description="minus the absolute difference of a city column")
-    sum: Formula | None = Field(None, description="sum of the two cities' values")
-    synchronization: Formula | None = Field(None, description="synchronization of a city series")
+
+class Control(_ControlKeys):
+    """A pair regressor made of a city column; exactly one of the keys is given."""
 
     @model_validator(mode="after")
     def _one_of(self) -> Control:
-        if sum(getattr(self, kind) is not None for kind in type(self).model_fields) != 1:
-            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        if one_key(self, REGRESSORS) is None:
+            raise ValueError(f"give exactly one of {', '.join(REGRESSORS)}")
         return self
 
     @property
-    def logged(self) -> bool:
-        return self.neg_abs_log_diff is not None
-
-    @property
-    def kind(self) -> Literal["difference", "sum", "synchronization"]:
-        """How the pair column comes of the two cities'."""
-        if self.sum is not None:
-            return "sum"
-        return "difference" if self.synchronization is None else "synchronization"
+    def kind(self) -> str:
+        """Name in `REGRESSORS`."""
+        return str(one_key(self, REGRESSORS))
 
     @property
     def formula(self) -> str:
-        return self.neg_abs_log_diff or self.neg_abs_diff or self.sum or self.synchronization or ""
+        """Formula of the city column."""
+        return str(getattr(self, self.kind))
+
+    @property
+    def logged(self) -> bool:
+        return REGRESSORS[self.kind].logged
+
+    @property
+    def standardised(self) -> bool:
+        """True where the city series are standardised, so that the pair column may be infinite."""
+        return REGRESSORS[self.kind].standardised
 
 
 class Matching(Block):

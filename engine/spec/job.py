@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
+from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
 from engine.infer.errors import ERROR_TYPES
+from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -44,18 +46,18 @@ Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 if TYPE_CHECKING:
     ErrorKind = str
+    EstimatorName = str
 else:  # pydantic reads the names, a type checker cannot
     ErrorKind = Literal[tuple(ERROR_TYPES)]
+    EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
 class Model(Block):
     """The regression: estimator, regressors, fixed effects, standard-error types."""
 
-    estimator: Literal["twfe", "event_study", "iv", "first_stage", "reduced_form"] = Field(
-        "twfe",
-        description="twfe: two-way fixed effects; event_study: a term for each year around adoption; iv: two-stage "
-        "least squares, the treatment instrumented; first_stage and reduced_form: the treatment, and the outcome, "
-        "on the instrument",
+    estimator: EstimatorName = Field(
+        next(iter(ESTIMATORS)),
+        description="; ".join(f"{name}: {each.label}" for name, each in ESTIMATORS.items() if each.label),
     )
     treatment: bool = Field(
         True, description="false: adoption determines the sample, but the treatment is no regressor"
@@ -93,14 +95,14 @@ class Model(Block):
     @model_validator(mode="after")
     def _consistent(self) -> Model:
         effects = parse_effects(self.fixed_effects)
-        if absorbed(effects) and self.instrumented:
+        if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
-        if self.estimator == "event_study" and not low <= self.base <= high:
+        if self.registered.by_event_time and not low <= self.base <= high:
             raise ValueError(f"base {self.base} lies outside the window [{low}, {high}]")
         if low >= high:
             raise ValueError(f"window [{low}, {high}] must ascend")
-        if self.estimator != "twfe" and not self.treatment:
+        if self.registered.needs_treatment and not self.treatment:
             raise ValueError(f"estimator {self.estimator} needs the treatment")
         return self
 
@@ -110,9 +112,9 @@ class Model(Block):
         return parse_effects(self.fixed_effects)
 
     @property
-    def instrumented(self) -> bool:
-        """True where the regression has the instrument."""
-        return self.estimator in ("iv", "first_stage", "reduced_form")
+    def registered(self) -> Estimator:
+        """The estimator's line in the registry."""
+        return ESTIMATORS[self.estimator]
 
 
 class Runtime(Block):
@@ -176,8 +178,9 @@ class Job(Block):
             raise ValueError("a pair_table job needs model.regressors")
         if self.outcome.column in self.model.regressors:
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
-        if self.model.estimator != "twfe":
-            raise ValueError("a pair_table job has no adoption years, so model.estimator must be twfe")
+        if self.model.registered.needs_treatment:
+            free = " or ".join(name for name, each in ESTIMATORS.items() if not each.needs_treatment)
+            raise ValueError(f"a pair_table job has no adoption years, so model.estimator must be {free}")
         if self.inference.jackknife and self.inference.jackknife.by != "city":
             raise ValueError("a pair_table job has no city columns, so inference.jackknife.by must be city")
         if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":
@@ -187,7 +190,7 @@ class Job(Block):
 
     def _check_panel(self) -> None:
         if self.outcome.series is None:
-            raise ValueError("a panel job needs outcome.synchronization or outcome.variation")
+            raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
         covariates = self.matching.covariates if self.matching else None
@@ -200,11 +203,11 @@ class Job(Block):
                 )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
-        if "instrument" in self.controls:
-            raise ValueError("a control cannot be called 'instrument', which is the instrument's name")
+        if INSTRUMENT in self.controls:
+            raise ValueError(f"a control cannot be called '{INSTRUMENT}', which is the instrument's name")
         if not self.model.treatment and not self.used_controls:
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
-        if self.model.instrumented and self.instrument is None:
+        if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
         if self.matching and not self.matched_on:
             raise ValueError("matching needs controls to match on")
@@ -213,10 +216,9 @@ class Job(Block):
     def _check_treatment(self, treatment: Treatment) -> None:
         rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
         adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-        if adopts_twice and (
-            self.model.estimator == "event_study" or treatment.around or treatment.drop_treated
-        ):
-            purpose = "an event study" if self.model.estimator == "event_study" else "years around adoption"
+        by_event_time = self.model.registered.by_event_time
+        if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
+            purpose = "an event study" if by_event_time else "years around adoption"
             raise ValueError(
                 f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
                 "use pairs.exclude: both_treated, or rule either or both"
@@ -263,7 +265,7 @@ class Job(Block):
         for name, index in self.index.items():
             for number, text in enumerate(index.entropy):
                 yield f"index.{name}.entropy[{number}]", parse(text)
-        for key in ("synchronization", "variation", "weight"):
+        for key in (*OUTCOMES, "weight"):
             text = getattr(self.outcome, key)
             if text:
                 yield f"outcome.{key}", parse(text)

@@ -28,7 +28,7 @@ def _draws(job: Job) -> int:
     """Rows that a cell adds to the draws: replicates times the terms that are drawn."""
     inference, model = job.inference, job.model
     terms = 1
-    if model.estimator == "event_study":
+    if model.registered.by_event_time:
         terms = model.window[1] - model.window[0]
     elif job.pair_table is not None:
         terms = len(model.regressors or ())

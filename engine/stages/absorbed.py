@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
-    RowFit,
     RowProblem,
     RowStage,
     leave_out_cities,
@@ -22,7 +21,9 @@ from engine.estimate.absorbed_fit import (
     row_fit,
     row_stage,
 )
-from engine.infer.errors import STUDENTISING, Covariance, covariances
+from engine.estimate.estimate import Estimate
+from engine.estimate.terms import Term, column_terms, distinct, unite_terms
+from engine.infer.errors import Covariance
 from engine.notes import Note
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
@@ -32,11 +33,10 @@ from engine.stages.estimation import (
     Estimated,
     LeftRows,
     columns_of,
+    covariances_of,
     first_pass,
-    is_treatment,
     named,
-    plain,
-    union,
+    reported,
 )
 from engine.stages.prepare_passes import Prepared
 
@@ -53,20 +53,21 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     """
     cells, design = prepared.shared.cells, prepared.design
     _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
-    table, names, chosen = union(prepared.terms)
+    table, cell_terms = unite_terms(prepared.terms)
     controls = prepared.shared.controls
-    regressors = [(*columns_of(cell, controls), *own) for cell, own in zip(cells, chosen, strict=True)]
+    every = (*column_terms(controls), *distinct(cell_terms))
     effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
     columns = _columns(rows, design.classes, table)
     with named(cells[0]):
-        stage = row_stage(RowProblem(rows, (*controls, *names), columns, effects))
+        stage = row_stage(RowProblem(rows, every, columns, effects))
     fits = []
-    for cell, wanted in zip(cells, regressors, strict=True):
+    for cell, treatment in zip(cells, cell_terms, strict=True):
+        regression = cell.job.model.registered.functions.regression(columns_of(cell, controls), treatment)
         with named(cell), _advised(cell.job):
             fits.append(
                 row_fit(
                     stage,
-                    wanted,
+                    regression.regressors,
                     n_units=design.n_units,
                     directed=design.directed,
                     both_treated_kept=cell.job.pairs.exclude == "none",
@@ -79,35 +80,38 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     return [_estimated(cell, one, sample, stage, unconverged) for cell, one in zip(cells, fits, strict=True)]
 
 
-def _estimated(cell: Cell, one: RowFit, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
-    """A cell's fit with its covariances, under the names that its job gives the terms."""
-    fit = replace(one.fit, names=tuple(plain(name) for name in one.fit.names))
-    kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
-    errors = tuple(_with_unconverged(of, unconverged) for of in covariances(fit, one.own, one.reverse, kinds))
+def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
+    """Sum over the rows of each treatment term."""
+    sums = problem.rows.weights @ problem.columns[:, :-1]
+    return {term: float(n) for term, n in zip(problem.terms, sums, strict=True) if term.is_treatment}
+
+
+def _estimated(cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
+    """A cell's reported estimate with its covariances."""
+    estimate = reported(cell, fit, _rows_of_terms(stage.problem))
+    errors, studentising = covariances_of(cell, estimate)
     return Estimated(
         cell=cell,
-        fit=fit,
-        covariances=errors[: len(cell.job.model.errors)],
+        fit=estimate,
+        covariances=tuple(_with_unconverged(covariance, unconverged) for covariance in errors),
+        studentising=studentising,
         sample=sample,
         normal=None,
-        regressors=one.fit.names,
-        own=one.own,
-        dyadic=errors[kinds.index(STUDENTISING)],
         absorption=stage.absorption,
-        in_moving_pairs=_in_moving_pairs(stage.problem, one),
+        in_moving_pairs=_in_moving_pairs(stage.problem, fit),
     )
 
 
-def _in_moving_pairs(problem: RowProblem, one: RowFit) -> Any:
+def _in_moving_pairs(problem: RowProblem, fit: Estimate) -> Flags | None:
     """``[n_units]`` cities in a pair whose treatment terms vary over its rows; None without treatment terms."""
-    terms = [problem.names.index(name) for name in one.fit.names if is_treatment(name)]
+    terms = problem.positions([term for term in fit.terms if term.is_treatment])
     if not terms:
         return None
     rows, values = problem.rows, problem.columns[:, terms]
     start = np.flatnonzero(np.diff(rows.pair, prepend=-1))  # rows of a pair are together
     spread = np.maximum.reduceat(values, start) - np.minimum.reduceat(values, start)
     moving = rows.pair[start][(spread > 0).any(axis=1)]
-    out = np.zeros(len(one.fit.city_first), dtype=bool)
+    out = np.zeros(len(fit.city_first), dtype=bool)
     out[rows.i[moving]] = out[rows.j[moving]] = True
     return out
 
@@ -136,19 +140,19 @@ def _advised(job: Job) -> Iterator[None]:
         raise InputError(error.problem, where=where, remedy=f"{error.remedy}{key}") from None
 
 
-def _with_refits(machine: Machine, stage: RowStage, fits: list[RowFit]) -> tuple[list[RowFit], int]:
+def _with_refits(machine: Machine, stage: RowStage, fits: list[Estimate]) -> tuple[list[Estimate], int]:
     """The fits with their leave-one-city-out coefficients, and how many refits did not converge.
 
     A city without rows is left out of nothing.
     """
-    setting = leave_out_setting(stage, [one.fit.names for one in fits])
+    setting = leave_out_setting(stage, [fit.terms for fit in fits])
     rows = stage.problem.rows
     cities = np.union1d(rows.first, rows.second)
     tasks = [cities[start : start + _REFITS] for start in range(0, len(cities), _REFITS)]
     found = machine.reduce(leave_out_cities, setting, tasks, merge_left_out, label="refits")
     out = []
-    for one, estimates in zip(fits, found.estimates, strict=True):
-        without = np.tile(one.fit.estimate, (len(one.fit.city_first), 1))
+    for fit, estimates in zip(fits, found.estimates, strict=True):
+        without = np.tile(fit.values, (len(fit.city_first), 1))
         without[cities] = estimates
-        out.append(replace(one, fit=replace(one.fit, without_city=without)))
+        out.append(replace(fit, without_city=without))
     return out, found.unconverged

@@ -29,7 +29,7 @@ def _count(prepared: Prepared, estimated: Estimated) -> int | None:
     if estimated.in_moving_pairs is None or job.treatment is None:
         return None
     adopts = adoption.years < NEVER
-    if job.model.estimator != "event_study":
+    if not job.model.registered.by_event_time:
         start = adoption.years + job.treatment.shift
         years = prepared.shared.data.years
         adopts = (start > years[0]) & (start <= years[-1] - job.model.lag)

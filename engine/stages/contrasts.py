@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import chdtrc, stdtr
 
 from engine.arrays import Array
-from engine.infer.errors import dyadic
+from engine.infer.errors.small_sample import city_factor
 from engine.infer.guard import semidefinite
 from engine.infer.summary import t_ratio
 from engine.stages.estimation import Estimated
@@ -50,7 +50,7 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
     names = [result.cell.job.pairs.split.pairs for result in group]  # type: ignore[union-attr]  # grouped by it
     for term in (name for name in group[0].fit.names if all(name in result.fit.names for result in group)):
         at = [result.fit.names.index(term) for result in group]
-        estimate = np.array([result.fit.estimate[k] for result, k in zip(group, at, strict=True)])
+        estimate = np.array([result.fit.values[k] for result, k in zip(group, at, strict=True)])
         covariance = _covariance(group, at)
         for a, b in itertools.combinations(range(len(group)), 2):
             difference = estimate[a] - estimate[b]
@@ -72,9 +72,9 @@ def _covariance(group: list[Estimated], at: list[int]) -> Array:
         [(result.fit.city_first + result.fit.city_second)[:, k] for result, k in zip(group, at, strict=True)],
         axis=1,
     )
-    own = np.array([result.dyadic.matrix[k, k] for result, k in zip(group, at, strict=True)])
+    own = np.array([result.studentising.matrix[k, k] for result, k in zip(group, at, strict=True)])
     sums = city.T @ city
-    factor = np.array([dyadic.factor(result.fit) for result in group])
+    factor = np.array([city_factor(result.fit) for result in group])
     out = sums * np.sqrt(np.outer(factor, factor))
     np.fill_diagonal(out, own)
     return semidefinite(out)

@@ -76,7 +76,7 @@ def _joint_tests(
         for value in ("estimate", "statistic")
     )
     level = np.array([0.5 + estimated.cell.job.model.confidence / 2 for estimated in cells])
-    critical = stdtrit(np.array([estimated.dyadic.dof for estimated in cells]), level)
+    critical = stdtrit(np.array([estimated.studentising.dof for estimated in cells]), level)
     return joint_tests(coefficient, t_ratio, critical, estimates, t_ratios, exact=exact)
 
 

@@ -11,8 +11,8 @@ from engine.runtime.files import output_folder, write_text, write_with
 _JOB = """# {description}
 job: {name}_from_file
 panel: {{source: {name}.parquet}}
-{rest}"""
-_REST = {
+{blocks}"""
+_BLOCKS = {
     "euro": """title: "The euro and business cycles"
 years: [1952, 2019]
 outcome: {synchronization: gdp_growth}
@@ -36,18 +36,18 @@ treatment: {adoption: pilot_year, rule: exactly_one}
 def write_demo_data(folder: Path) -> list[Path]:
     """Write ``<name>.parquet``, ``<name>.csv`` and ``<name>.yaml`` of every built-in data set."""
     output_folder(folder, where="demo-data DIR")
-    written: list[Path] = []
+    paths: list[Path] = []
     for name in builtin.NAMES:
         frame = builtin.load(name)
-        rest = _REST[name]
+        blocks = _BLOCKS[name]
         panel = "panel: {source: %s.parquet}" % name  # noqa: UP031
-        text = _JOB.format(description=builtin.describe(name), name=name, rest=rest)
+        text = _JOB.format(description=builtin.describe(name), name=name, blocks=blocks)
         if name == "euro":
             with_growth = f"panel: {{source: {name}.parquet, columns: {{gdp_growth: growth(gdp_real)}}}}"
             text = text.replace(panel, with_growth)
-        written += [
+        paths += [
             write_with(folder / f"{name}.parquet", partial(frame.to_parquet, index=False)),
             write_with(folder / f"{name}.csv", partial(frame.to_csv, index=False)),
             write_text(folder / f"{name}.yaml", text),
         ]
-    return written
+    return paths

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from engine.infer.summary import n_assignments
 from engine.pairs.moments import Layout
-from engine.spec import Job
+from engine.spec.block import Block
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.stages.inference_checks import strata_codes
 from engine.stages.prepare_passes import Prepared
@@ -28,6 +28,7 @@ _PER_PIPELINE = 0.02
 """Of one draw of the pipeline beside its pass: a panel, its index and its design are made anew."""
 
 Cell = TypeVar("Cell")
+AnyBlock = TypeVar("AnyBlock", bound=Block)
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,21 @@ class DrawCount:
     exact: bool = False
 
 
-def by_block(cells: Iterable[Cell], kind: str, job_of: Callable[[Cell], Job]) -> list[tuple[Any, list[Cell]]]:
-    """Cells that ask for the same inference, with their block: they share draws.
+def by_block(
+    cells: Iterable[Cell], block_of: Callable[[Cell], AnyBlock | None]
+) -> list[tuple[AnyBlock, list[Cell]]]:
+    """Cells that request the same inference, with their block: they share draws.
 
     Parameters
     ----------
     cells : iterable
-        Cells of a pass, or what was estimated of them.
-    kind : str
-        ``permutation``, ``bootstrap`` or ``jackknife``.
-    job_of : callable
-        The job of one of the cells.
+        Cells of a pass, or their estimates.
+    block_of : callable
+        The permutation, bootstrap or jackknife of a cell's job; None where it has none.
     """
-    groups: dict[str, tuple[Any, list[Cell]]] = {}
+    groups: dict[str, tuple[AnyBlock, list[Cell]]] = {}
     for cell in cells:
-        block = getattr(job_of(cell).inference, kind)
+        block = block_of(cell)
         if block is not None:
             content = json.dumps(block.model_dump(exclude={"terms"}), sort_keys=True)
             groups.setdefault(content, (block, []))[1].append(cell)
@@ -79,8 +80,8 @@ def by_block(cells: Iterable[Cell], kind: str, job_of: Callable[[Cell], Job]) ->
 def draw_counts(prepared: Prepared) -> list[DrawCount]:
     """The draws of a pass, one entry for every block of inference that differs."""
     cells = prepared.shared.cells
-    permuted = by_block(cells, "permutation", lambda cell: cell.job)
-    resampled = by_block(cells, "bootstrap", lambda cell: cell.job)
+    permuted = by_block(cells, lambda cell: cell.job.inference.permutation)
+    resampled = by_block(cells, lambda cell: cell.job.inference.bootstrap)
     return [
         *(_permutations(prepared, block, len(group)) for block, group in permuted),
         *(_bootstraps(prepared, block, len(group)) for block, group in resampled),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
-from engine.estimate.fit import LOOSEN, Fit, MomentFit, stage
+from engine.estimate.estimate import Estimate
+from engine.estimate.estimators import INSTRUMENT
+from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented, Strength
 from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
+from engine.estimate.row_counts import term_rows
+from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import STUDENTISING, Covariance, covariances
 from engine.notes import Note
 from engine.pairs.design import PairDesign
@@ -34,11 +38,10 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
-from engine.stages.instrument import behind, fit_cell, strengths
+from engine.stages.instrument import strengths
 
 Found = TypeVar("Found", CityMoments, PairRows)
 
-_MARK = "\x1f"  # between the number of a set of terms and a term's name; no name in a job file has it
 _CELLS = 16  # cells whose influences one second pass holds at a time
 _UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
 
@@ -68,15 +71,12 @@ class Estimated:
 
     Attributes
     ----------
+    fit : Estimate
+    studentising : Covariance
+        Dyadic-robust, whatever kinds the cell prints.
     sample : LeftRows
     normal : Normal or None
         None where effects were absorbed row by row.
-    regressors : tuple of str
-        The fit's names as `normal` has them.
-    own : float64 ``[K, K]``
-        Sum over pairs of influence products.
-    dyadic : Covariance
-        Dyadic-robust, whatever kinds the cell prints.
     absorption : Absorption or None
         How effects beyond pair and year were taken out.
     instrument : (Instrumented, dict of str to Strength, tuple of str) or None
@@ -88,22 +88,15 @@ class Estimated:
     """
 
     cell: Cell
-    fit: Fit
+    fit: Estimate
     covariances: tuple[Covariance, ...]
+    studentising: Covariance
     sample: LeftRows
     normal: Normal | None
-    regressors: tuple[str, ...]
-    own: Array
-    dyadic: Covariance
     absorption: Absorption | None = None
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
-
-    @property
-    def treatment_terms(self) -> tuple[bool, ...]:
-        """Which of the fit's terms are treatment terms."""
-        return tuple(is_treatment(name) for name in self.regressors)
 
 
 def estimate_cells(
@@ -120,7 +113,7 @@ def estimate_cells(
     ----------
     machine : Machine
     cells : tuple of Cell
-    design : PanelDesign or TableDesign
+    design : PairDesign
     columns : tuple of str
         Names of the design's regressor columns.
     terms : tuple of Terms
@@ -132,43 +125,67 @@ def estimate_cells(
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
     setting, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
-    table, names, chosen = union(terms)
-    normal = normal_equations(moments, design.classes, columns=columns, terms=names, table=table)
-    shared = stage(normal)
-    fits, instrumented = [], []
-    for cell, own in zip(cells, chosen, strict=True):
+    table, cell_terms = unite_terms(terms)
+    every = (*column_terms(columns), *distinct(cell_terms))
+    normal = normal_equations(moments, design.classes, terms=every, table=table)
+    projected = stage(normal)
+    estimates: list[Estimate] = []
+    for cell, treatment in zip(cells, cell_terms, strict=True):
         with named(cell):
-            fits.append(fit_cell(shared, cell, columns_of(cell, columns), own))
-            instrumented.append(behind(shared, cell, columns_of(cell, columns), own))
-    more = [one for found in instrumented if found for one in (found.reduced, found.first, found.both)]
-    products = _products(machine, setting, moments, [*fits, *more], table)
-    rest = iter(products[len(fits) :])
-    strong = [
-        (found, *strengths(cell, found, [next(rest), next(rest), next(rest)])) if found else None
-        for cell, found in zip(cells, instrumented, strict=True)
-    ]
-    out = []
-    for cell, one, (outer, reverse), instrument in zip(
-        cells, fits, products[: len(fits)], strong, strict=True
-    ):
-        kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
-        told = replace(one, names=tuple(plain(name) for name in one.names))
-        errors = covariances(told, outer, reverse, kinds)
-        out.append(
-            Estimated(
-                cell,
-                told,
-                errors[: len(cell.job.model.errors)],
-                sample,
-                normal,
-                one.names,
-                outer,
-                errors[kinds.index(STUDENTISING)],
-                instrument=instrument,
-                in_moving_pairs=_in_moving_pairs(normal, one.names),
-            )
-        )
-    return out
+            estimates += _estimates(projected, cell, columns_of(cell, columns), treatment)
+    rows: dict[Term, float] = {}
+    if any(cell.job.model.registered.functions.combination for cell in cells):
+        with named(cells[0]):
+            rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
+    with_meat = iter(_with_meat(machine, setting, moments, estimates, table))
+    return [_result(cell, with_meat, sample, normal, rows) for cell in cells]
+
+
+def _result(
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, rows: Mapping[Term, float]
+) -> Estimated:
+    """A cell's result, from the next of the estimates in the order of `_estimates`."""
+    regressed = next(estimates)
+    fit, instrument = reported(cell, regressed, rows), None
+    if cell.job.model.registered.functions.instrument_regressions is not None:
+        regressions = Instrumented(next(estimates), next(estimates), next(estimates))
+        instrument = (regressions, *strengths(cell, regressions))
+    moving = _in_moving_pairs(normal, regressed.terms)
+    errors, studentising = covariances_of(cell, fit)
+    return Estimated(
+        cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
+    )
+
+
+def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:
+    """The coefficients that a cell's estimator reports, from those of its regression and the rows of its terms."""
+    combination, treatment = cell.job.model.registered.functions.combination, cell.job.treatment
+    if combination is None or treatment is None:
+        return fit
+    columns = tuple(term for term in fit.terms if not term.is_treatment)
+    paths = tuple(term for term in fit.terms if term.is_treatment)
+    terms, weights = combination(treatment.name, paths, np.array([rows[term] for term in paths]))
+    return fit.combined((*columns, *terms), block_diag(np.eye(len(columns)), weights))
+
+
+def _estimates(
+    projected: Stage, cell: Cell, columns: tuple[Term, ...], treatment: tuple[Term, ...]
+) -> list[Estimate]:
+    """A cell's estimate, and those of the regressions behind its instrument where it has one."""
+    functions = cell.job.model.registered.functions
+    regression = functions.regression(columns, treatment)
+    estimates = [fit(projected, regression)]
+    if functions.instrument_regressions is not None:
+        behind = functions.instrument_regressions(projected, regression)
+        estimates += [behind.first, behind.reduced, behind.summed]
+    return estimates
+
+
+def covariances_of(cell: Cell, fit: Estimate) -> tuple[tuple[Covariance, ...], Covariance]:
+    """Covariances under the kinds that the cell prints, and the dyadic one whatever they are."""
+    kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
+    errors = covariances(fit, fit.pair_meat, fit.reciprocal_meat, kinds)
+    return errors[: len(cell.job.model.errors)], errors[kinds.index(STUDENTISING)]
 
 
 def _moments(
@@ -208,12 +225,14 @@ def named(cell: Cell) -> Iterator[None]:
         yield
     except InputError as error:
         where = f"cell '{cell.label}': {error.where}" if error.where else f"cell '{cell.label}'"
-        raise InputError(plain(error.problem), where=where, remedy=plain(error.remedy or "")) from None
+        raise InputError(error.problem, where=where, remedy=error.remedy) from None
 
 
-def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Regressor columns of a cell, of those of its design."""
-    return tuple(cell.job.model.regressors or cell.job.used_controls) if columns else ()
+def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[Term, ...]:
+    """Regressor columns of a cell, of those of its design; the instrument last."""
+    instrument = (INSTRUMENT,) if cell.job.model.registered.uses_instrument else ()
+    names = (*(cell.job.model.regressors or cell.job.used_controls), *instrument)
+    return column_terms(names) if columns else ()
 
 
 def first_pass(
@@ -246,78 +265,49 @@ def first_pass(
     return setting, found
 
 
-def union(terms: tuple[Terms, ...]) -> tuple[Array, tuple[str, ...], list[tuple[str, ...]]]:
-    """All distinct terms in one table; names get the number of their set, so that two sets may share a name."""
-    sets: list[Terms] = []
-    chosen: list[tuple[str, ...]] = []
-    for own in terms:
-        known = [n for n, other in enumerate(sets) if _same(own, other)]
-        number = known[0] if known else len(sets)
-        if not known:
-            sets.append(own)
-        chosen.append(tuple(f"{number}{_MARK}{name}" for name in own.names))
-    names = tuple(f"{number}{_MARK}{name}" for number, own in enumerate(sets) for name in own.names)
-    return np.concatenate([own.table for own in sets], axis=-1), names, chosen
-
-
-def _same(one: Terms, other: Terms) -> bool:
-    return one.names == other.names and np.array_equal(one.table, other.table)
-
-
-def is_treatment(name: str) -> bool:
-    """Whether a name is one that `union` gave."""
-    return _MARK in name
-
-
-def _in_moving_pairs(normal: Normal, names: tuple[str, ...]) -> Flags | None:
+def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
     """Cities in a pair whose treatment terms vary: a path that moves leaves half or more within its pair."""
-    terms = [normal.n_years + normal.names.index(name) for name in names if is_treatment(name)]
+    treatment = normal.positions(term for term in fitted if term.is_treatment)
+    terms = [normal.n_years + position for position in treatment]
     if not terms:
         return None
     within = (normal.first + normal.second)[:, terms, terms]
     return np.asarray((within > 1e-6).any(axis=1))
 
 
-def plain(text: str) -> str:
-    """A name or message without the numbers that `union` put before terms."""
-    return re.sub(rf"\d+{_MARK}", "", text)
-
-
-def _products(
-    machine: Machine, setting: MomentPass, moments: CityMoments, fits: list[MomentFit], table: Array
-) -> list[tuple[Array, Array]]:
-    """Sums over pairs of influence products ``[K, K]`` for each cell: a second pass, unless the first has them."""
-    out: list[tuple[Array, Array]] = []
-    for start in range(0, len(fits), _CELLS):
-        block = fits[start : start + _CELLS]
-        widest = max(len(one.names) for one in block)
-        residual = np.stack([one.residual for one in block], axis=1)
-        influence = np.zeros((len(residual), len(block), widest))
-        for number, one in enumerate(block):
-            influence[:, number, : len(one.names)] = one.influence
+def _with_meat(
+    machine: Machine, setting: MomentPass, moments: CityMoments, estimates: list[Estimate], table: Array
+) -> list[Estimate]:
+    """The estimates with their pair meat: a second pass over the pairs, unless the first has the products."""
+    done: list[Estimate] = []
+    for start in range(0, len(estimates), _CELLS):
+        block = estimates[start : start + _CELLS]
+        residual = np.stack([estimate.residual_path for estimate in block], axis=1)
+        widest = max(len(estimate.terms) for estimate in block)
+        weight = np.zeros((len(residual), len(block), widest))
+        for number, estimate in enumerate(block):
+            weight[:, number, : len(estimate.terms)] = estimate.weight_path
         if moments.products is not None:
-            own = influence_products(
-                moments.layout, moments.products, residual.T, influence.swapaxes(0, 1), _by_type(table)
+            pair_meat = influence_products(
+                moments.layout, moments.products, residual.T, weight.swapaxes(0, 1), _by_type(table)
             )
-            out += [
-                (one[:k, :k], np.zeros((k, k)))
-                for one, k in zip(own, (len(fit.names) for fit in block), strict=True)
-            ]
-            continue
-        order = _kernel_order(len(residual), table.shape[-1])
-        cells = CellBlock(table, residual[order], influence[order].reshape(len(residual), -1))
-        sums = machine.reduce(
-            score_sums,
-            ScorePass(setting, cells),
-            setting.design.tasks(),
-            merge_scores,
-            label="scores",
-            units=_UNITS,
-        )
-        for number, one in enumerate(block):
-            k = len(one.names)
-            out.append((sums.own[number, :k, :k], sums.reverse[number, :k, :k]))
-    return out
+            reciprocal_meat = np.zeros_like(pair_meat)
+        else:
+            order = _kernel_order(len(residual), table.shape[-1])
+            cells = CellBlock(table, residual[order], weight[order].reshape(len(residual), -1))
+            sums = machine.reduce(
+                score_sums,
+                ScorePass(setting, cells),
+                setting.design.tasks(),
+                merge_scores,
+                label="scores",
+                units=_UNITS,
+            )
+            pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
+        for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
+            k = len(estimate.terms)
+            done.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+    return done
 
 
 def _by_type(table: Array) -> Array:

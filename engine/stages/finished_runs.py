@@ -21,12 +21,12 @@ _READERS_AND_PAINTERS = ("openpyxl", "matplotlib")
 
 
 def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
-    """What is asked of which code and data; equal keys ask for equal files."""
-    sources = [(source.name, source.sha256) for data in distinct_data(prepared) for source in data.sources]
+    """Hash of the request, the code and the data; equal keys stand for equal files."""
+    sources = [(source.name, source.sha256) for panel in distinct_data(prepared) for source in panel.sources]
     loaded = plan.loaded
-    asked = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
+    request = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
     tools = [(name, version(name)) for name in _READERS_AND_PAINTERS]
-    return fingerprint(code_version(), tools, asked, sources, lang)
+    return fingerprint(code_version(), tools, request, sources, lang)
 
 
 def is_finished(folder: Path, key: str) -> bool:
@@ -39,21 +39,21 @@ def is_finished(folder: Path, key: str) -> bool:
         return False
 
 
-def mark_finished(folder: Path, key: str, written: Mapping[Path, str]) -> None:
-    """Say that the folder holds what was asked.
+def mark_finished(folder: Path, key: str, hashes: Mapping[Path, str]) -> None:
+    """Mark the folder as holding the results of a request.
 
     Parameters
     ----------
     folder : Path
     key : str
         As `request_key` gives it.
-    written : mapping of Path to str
-        sha256 of every file that the run wrote there. Whatever else lies in the folder is none of its results.
+    hashes : mapping of Path to str
+        sha256 of every file that the run wrote there. Other files in the folder are none of its results.
 
-    Where the files of this package changed since the process began, nothing is said: the key stands for other code.
+    Where the files of this package changed since the process began, there is no mark: the key stands for other code.
     """
     (folder / STATE / _MARK).unlink(missing_ok=True)
     if source_changed():
         return
-    files = {path.name: sha256 for path, sha256 in sorted(written.items()) if path.parent == folder}
+    files = {path.name: sha256 for path, sha256 in sorted(hashes.items()) if path.parent == folder}
     write_text(folder / STATE / _MARK, json.dumps({"key": key, "files": files}, indent=1))

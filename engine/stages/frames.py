@@ -1,4 +1,4 @@
-"""Results as frames, with the columns that the Parquet files have."""
+"""Frames of a job, by name: estimates, and what else its cells have."""
 
 from __future__ import annotations
 
@@ -9,86 +9,159 @@ import numpy as np
 import pandas as pd
 
 from engine.infer.intervals import student
+from engine.notes import Note
 from engine.pairs.treatment import event_name
+from engine.report.outputs.event_study_plot import EVENT_COLUMNS
+from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
 from engine.spec import Job
+from engine.stages.contrasts import contrasts_frame
+from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
+from engine.stages.inference import Inferred
+from engine.stages.instrument import instrument_frame
+from engine.stages.prepare_passes import Prepared
 
-ESTIMATES = (
-    "job", "cell", "outcome", "estimator", "term", "errors", "estimate", "std_error", "statistic", "p_value",
-    "conf_low", "conf_high", "dof", "n_obs", "n_pairs", "n_units", "r2", "r2_within",
-    "n_adopters",
-)  # fmt: skip
-EVENTS = ("job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high")
+Passes = Sequence[tuple[Prepared, list[Estimated]]]
+
+
+def job_frames(
+    job: str, passes: Passes, estimated_cells: Sequence[Estimated], inferred: Inferred
+) -> tuple[dict[str, pd.DataFrame], tuple[Note, ...]]:
+    """Estimates, and every other frame that has rows; and notes on those that could not be made.
+
+    Parameters
+    ----------
+    job : str
+    passes : sequence of (Prepared, list of Estimated)
+    estimated_cells : sequence of Estimated
+        Of all passes, in the order of the job's cells.
+    inferred : Inferred
+    """
+    estimates = estimates_frame(estimated_cells, job)
+    instruments = [
+        (estimated.cell, estimated.instrument[1], estimated.instrument[0])
+        for estimated in estimated_cells
+        if estimated.instrument
+    ]
+    curve, notes = curve_frame(job, passes, inferred)
+    frames = {
+        "event_study": event_study_frame(estimated_cells, estimates),
+        "inference": inferred.rows,
+        "draws": inferred.draws,
+        "influence": inferred.influence,
+        "instrument": instrument_frame(job, instruments),
+        **matching_frames(job, passes),
+        "contrasts": contrasts_frame(estimated_cells, job),
+        "curve": curve,
+    }
+    return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
+
+
+def matching_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
+    """Logit and counts of each matched sample, and its covariates before and after; none without matching."""
+    reports = [
+        (estimated.cell.id, prepared.matching)
+        for prepared, estimated_cells in passes
+        for estimated in estimated_cells
+        if prepared.matching
+    ]
+    if not reports:
+        return {}
+    scores = [report.scores.assign(job=job, cell=cell, **report.counts) for cell, report in reports]
+    balance = [report.balance.assign(job=job, cell=cell) for cell, report in reports]
+    return {
+        "matching": pd.concat(scores, ignore_index=True),
+        "balance": pd.concat(balance, ignore_index=True),
+    }
 
 
 def outcome_name(job: Job) -> str:
-    """``synchronization of development``, ``variation of gdp``, or the outcome column of a pair table."""
-    outcome = job.outcome
-    if job.model.estimator == "first_stage" and job.treatment is not None:
+    """Name of the dependent variable: the outcome, or the treatment where the estimator puts it there."""
+    if job.model.registered.treatment_as_outcome and job.treatment is not None:
         return job.treatment.name
-    if outcome.series is None:
-        return str(outcome.column)
-    return f"{'synchronization' if outcome.synchronization else 'variation'} of {outcome.series}"
+    return job.outcome.name
 
 
-def estimates_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
-    """One row a cell, term and kind of error, in the order of the tables; one more column a sweep key."""
-    parts: dict[str, Any] = {name: [] for name in ESTIMATES}
-    keys: dict[str, list[Any]] = {name: [] for name in (results[0].cell.keys if results else {})}
+def estimates_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
+    """One row a cell, term and standard-error type, in the order of the tables; one more column a sweep key."""
+    columns: dict[str, list[Any]] = {name: [] for name in ESTIMATE_COLUMNS}
+    keys: dict[str, list[Any]] = {
+        name: [] for name in (estimated_cells[0].cell.keys if estimated_cells else {})
+    }
     confidence: list[float] = []
-    for result in results:
-        cell, fit = result.cell, result.fit
-        k, kinds = len(fit.names), len(result.covariances)
-        rows = {
-            "job": job,
-            "cell": cell.id,
-            "outcome": outcome_name(cell.job),
-            "estimator": cell.job.model.estimator,
-            "n_obs": fit.n_obs,
-            "n_pairs": fit.n_pairs,
-            "n_units": fit.n_units,
-            "r2": fit.r2,
-            "r2_within": fit.r2_within,
-        }
-        for name, value in rows.items():
-            parts[name] += [value] * (k * kinds)
-        parts["term"] += [name for name in fit.names for _ in range(kinds)]
-        parts["estimate"] += np.repeat(fit.estimate, kinds).tolist()
-        parts["std_error"] += np.stack([one.std_error for one in result.covariances], axis=1).ravel().tolist()
-        parts["errors"] += [covariance.kind for covariance in result.covariances] * k
-        known = np.nan if result.n_adopters is None else float(result.n_adopters)
-        adopters = [known if is_term else np.nan for is_term in result.treatment_terms]
-        parts["n_adopters"] += np.repeat(adopters, kinds).tolist()
-        parts["dof"] += (
-            np.stack([of.dof_of_coefficients for of in result.covariances], axis=1).ravel().tolist()
-        )
-        confidence += [cell.job.model.confidence] * (k * kinds)
+    for estimated in estimated_cells:
+        n_rows = len(estimated.fit.names) * len(estimated.covariances)
+        for name, value in _cell_values(estimated, job).items():
+            columns[name] += [value] * n_rows
+        for name, values in _term_values(estimated).items():
+            columns[name] += values
+        confidence += [estimated.cell.job.model.confidence] * n_rows
         for name in keys:
-            keys[name] += [cell.keys.get(name, "")] * (k * kinds)
-    estimate, error, dof = (np.array(parts[name]) for name in ("estimate", "std_error", "dof"))
-    found = student(estimate, error, dof, np.array(confidence))
-    parts |= {"statistic": found.statistic, "p_value": found.p_value}
-    parts |= {"conf_low": found.low, "conf_high": found.high}
-    return pd.DataFrame({**parts, **keys})
+            keys[name] += [estimated.cell.keys.get(name, "")] * n_rows
+    estimate, error, dof = (np.array(columns[name]) for name in ("estimate", "std_error", "dof"))
+    tests = student(estimate, error, dof, np.array(confidence))
+    return pd.DataFrame(
+        {
+            **columns,
+            "statistic": tests.statistic,
+            "p_value": tests.p_value,
+            "conf_low": tests.low,
+            "conf_high": tests.high,
+            **keys,
+        }
+    )
 
 
-def event_study_frame(results: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame | None:
-    """Rows of event-study terms with their event year, and the base year at zero; None where there are none."""
+def _cell_values(estimated: Estimated, job: str) -> dict[str, Any]:
+    """Values that all rows of a cell share."""
+    cell, fit = estimated.cell, estimated.fit
+    return {
+        "job": job,
+        "cell": cell.id,
+        "outcome": outcome_name(cell.job),
+        "estimator": cell.job.model.estimator,
+        "n_obs": fit.n_obs,
+        "n_pairs": fit.n_pairs,
+        "n_units": fit.n_units,
+        "r2": fit.r2,
+        "r2_within": fit.r2_within,
+    }
+
+
+def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
+    """Values of a cell's rows: the standard-error types of the first term, those of the second, and so on."""
+    fit, covariances = estimated.fit, estimated.covariances
+    n_types = len(covariances)
+    n_adopters = np.nan if estimated.n_adopters is None else float(estimated.n_adopters)
+    adopters = [n_adopters if term.is_treatment else np.nan for term in fit.terms]
+    std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
+    dof = np.stack([covariance.dof_of_coefficients for covariance in covariances], axis=1)
+    return {
+        "term": [name for name in fit.names for _ in covariances],
+        "errors": [covariance.kind for covariance in covariances] * len(fit.names),
+        "estimate": np.repeat(fit.values, n_types).tolist(),
+        "std_error": std_errors.ravel().tolist(),
+        "dof": dof.ravel().tolist(),
+        "n_adopters": np.repeat(adopters, n_types).tolist(),
+    }
+
+
+def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
+    """Rows of event-study terms with their event year, and the base year at zero; empty where there are none."""
     parts: list[pd.DataFrame] = []
-    for result in results:
-        cell = result.cell
-        if cell.job.model.estimator != "event_study" or cell.job.treatment is None:
+    for estimated in estimated_cells:
+        cell = estimated.cell
+        if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        low, high = cell.job.model.window
-        times = {event_name(cell.job.treatment.name, time): time for time in range(low, high + 1)}
-        own = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
-        base = own.drop_duplicates("errors").copy()
-        base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+        base_name, base_time = event_name(cell.job.treatment.name, cell.job.model.base), cell.job.model.base
+        times = {term.name: term.event_time for term in estimated.fit.terms if term.is_treatment}
+        effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
+        base = effects.drop_duplicates("errors").copy()
+        base["term"] = base_name
         base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
-        both = pd.concat([own, base])
-        both["event_time"] = both["term"].map(times)
-        parts.append(both.sort_values(["event_time"], kind="stable"))
-    if not parts:
-        return None
-    keys = [name for name in estimates.columns if name not in ESTIMATES]
-    return pd.concat(parts, ignore_index=True)[[*EVENTS, *keys]]
+        with_base = pd.concat([effects, base])
+        with_base["event_time"] = with_base["term"].map({**times, base_name: base_time})
+        parts.append(with_base.sort_values(["event_time"], kind="stable"))
+    keys = [name for name in estimates.columns if name not in ESTIMATE_COLUMNS]
+    names = [*EVENT_COLUMNS, *keys]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)

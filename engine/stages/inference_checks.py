@@ -1,12 +1,10 @@
-"""What the ``inference`` block asks of a pass, checked before any work: terms, strata, rows, kinds of table."""
+"""Validation of the ``inference`` block against a pass, before any work: terms, strata, rows, direction of tables."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from engine.arrays import Integers
+from engine.arrays import AnyIntegers, Integers
 from engine.errors import InputError
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
@@ -20,10 +18,10 @@ from engine.stages.pass_cells import PassCells
 
 def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
     """Raise InputError for what no draw could answer."""
-    for cell, own in zip(pass_cells.cells, terms, strict=True):
+    for cell, cell_terms in zip(pass_cells.cells, terms, strict=True):
         permutation = cell.job.inference.permutation
         if permutation is not None:
-            _refuse_permutation(cell, permutation, own, pass_cells.data)
+            _refuse_permutation(cell, permutation, cell_terms, pass_cells.data)
         jackknife = cell.job.inference.jackknife
         if jackknife is not None and jackknife.by != "city":
             labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
@@ -42,8 +40,8 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
 def _refuse_draws(cell: Cell) -> None:
     """Draws other than of city scores are contractions of moments that have pair and year effects only."""
     inference = cell.job.inference
-    asked = {"permutation": inference.permutation, "jackknife": inference.jackknife}
-    keys = [f"inference.{key}" for key, block in asked.items() if block is not None]
+    blocks = {"permutation": inference.permutation, "jackknife": inference.jackknife}
+    keys = [f"inference.{key}" for key, block in blocks.items() if block is not None]
     if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
         keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
     if keys:
@@ -58,64 +56,66 @@ def _refuse_draws(cell: Cell) -> None:
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
     """No draw refits an instrument, or matches anew."""
     job = cell.job
-    asked = [name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None]
+    requested = [
+        name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None
+    ]
     weighted = job.pair_table is not None and job.pair_table.weight is not None
-    for given, where, what in (
-        (job.model.instrumented, "model.estimator", f"estimator {job.model.estimator}"),
+    for is_case, key, case in (
+        (not job.model.registered.draws, "model.estimator", f"estimator {job.model.estimator}"),
         (job.matching is not None, "matching", "a matched sample"),
         (weighted, "pair_table.weight", "weighted rows"),
     ):
-        if given and asked:
+        if is_case and requested:
             raise InputError(
-                f"inference.{asked[0]} is not defined for {what}",
-                where=f"cell '{cell.label}': {where}",
+                f"inference.{requested[0]} is not defined for {case}",
+                where=f"cell '{cell.label}': {key}",
                 remedy="take inference out of this job; model.errors has dyadic and jackknife errors",
             )
 
 
-def _refuse_permutation(cell: Cell, wanted: PermutationTest, terms: Terms, data: JobData) -> None:
+def _refuse_permutation(cell: Cell, block: PermutationTest, terms: Terms, job_data: JobData) -> None:
     job = cell.job
     if not job.model.treatment:
         raise InputError(
-            f"cell '{cell.label}' has no treatment that inference.permutation could deal anew",
+            f"cell '{cell.label}' has no treatment that inference.permutation could reassign",
             where="model.treatment",
             remedy="take the permutation out of this job",
         )
-    known = (*job.used_controls, *terms.names)
-    unknown = [name for name in wanted.terms or () if name not in known]
+    names = (*job.used_controls, *terms.names)
+    unknown = [name for name in block.terms or () if name not in names]
     if unknown:
         raise InputError(
             f"'{unknown[0]}' is no term of cell '{cell.label}'",
             where="inference.permutation.terms",
-            remedy=f"its terms are {', '.join(known)}",
+            remedy=f"its terms are {', '.join(names)}",
         )
-    strata_codes(data, wanted.strata)
+    strata_codes(job_data, block.strata)
 
 
-def strata_of(data: JobData, sample: PairSample, strata: list[str]) -> Integers | None:
-    """The strata within which adoption is dealt anew to the cities of a sample.
+def strata_of(job_data: JobData, sample: PairSample, strata: list[str]) -> Integers | None:
+    """The strata within which adoption is randomly reassigned among the cities of a sample.
 
-    Cities whose gravity mass is missing form no pair of the sample: adoption is dealt among them apart, so that every
-    draw has as many treated cities among the others as happened.
+    Cities whose gravity mass is missing form no pair of the sample: adoption is reassigned among them apart, so that
+    every draw has as many treated cities among the others as happened.
     """
-    codes, has_force = strata_codes(data, strata), sample.has_force
+    codes, has_force = strata_codes(job_data, strata), sample.has_force
     if sample.n_kept is None or has_force.all():
         return codes
     codes = np.zeros(len(has_force), dtype=np.int32) if codes is None else codes
     return np.unique(2 * codes + ~has_force, return_inverse=True)[1].astype(np.int32)
 
 
-def strata_codes(data: JobData, strata: list[str]) -> Integers | None:
+def strata_codes(job_data: JobData, strata: list[str]) -> Integers | None:
     """One code a city for every combination of the strata; ``column:k`` cuts numbers into k classes of equal size."""
     if not strata:
         return None
-    combined = [_classes_of(data, name) for name in strata]
+    combined = [_classes_of(job_data, name) for name in strata]
     return np.unique(np.stack(combined, axis=1), axis=0, return_inverse=True)[1].ravel().astype(np.int32)
 
 
-def _classes_of(data: JobData, name: str) -> Any:
+def _classes_of(job_data: JobData, name: str) -> AnyIntegers:
     column, colon, number = name.partition(":")
-    labels = labels_of(data, column, key="inference.permutation.strata")
+    labels = labels_of(job_data, column, key="inference.permutation.strata")
     if not colon:
         return np.unique(labels, return_inverse=True)[1]
     try:

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
 
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
-from engine.report.adopters import FEW
+from engine.report.few_adopters import FEW
 from engine.report.language.wording import ENGLISH
 from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
@@ -35,7 +34,7 @@ def make_manifest(
     seconds: Mapping[str, float],
     place: Machine,
     notes: Sequence[Note],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
     job, loaded = plan.loaded.job, distinct_data(prepared)
     steps = {
@@ -71,7 +70,7 @@ def make_manifest(
     }
 
 
-def _circumstances(place: Machine) -> dict[str, Any]:
+def _circumstances(place: Machine) -> dict[str, object]:
     """Memory, devices, workers and versions: what may differ between runs of one job on the same data."""
     import jax
 
@@ -113,7 +112,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
     notes = []
     for prepared_pass in prepared:
         outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
-        if outcome.synchronization:
+        if outcome.standardised:
             early = outcome.window == "pre"
             notes.append(
                 Note.of(
@@ -125,14 +124,14 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
     return distinct(notes)
 
 
-def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, Any]]:
+def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, object]]:
     """Every further table, each once: joined to the first panel, or of another cell."""
     sources = [source for job_data in loaded for source in job_data.sources]
     entries = [_source_entry(source) for source in sources]
     return [entry for number, entry in enumerate(entries) if entry not in entries[:number]][1:]
 
 
-def _source_entry(source: SourceTable) -> dict[str, Any]:
+def _source_entry(source: SourceTable) -> dict[str, object]:
     return {
         "source": source.name,
         "description": source.description,
@@ -161,18 +160,18 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     return warnings
 
 
-def _cell_entry(estimated: Estimated) -> dict[str, Any]:
+def _cell_entry(estimated: Estimated) -> dict[str, object]:
     cell, model = estimated.cell, estimated.cell.job.model
-    entry: dict[str, Any] = {"cell": cell.id, "number": cell.number, "label": cell.label}
+    entry: dict[str, object] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
-    if model.estimator == "event_study":
+    if model.registered.by_event_time:
         entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
     return entry
 
 
-def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, Any]:
+def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, object]:
     last = FilterStep(Note("in_regression"), estimated.fit.n_pairs, estimated.fit.n_obs)
     entries = [
         {**note_record("step", step.step, ENGLISH.note), "pairs": step.pairs, "rows": step.rows}

@@ -11,9 +11,11 @@ import pandas as pd
 from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.estimate.matching import Matched, balance, match
+from engine.estimate.covariate_balance import balance
+from engine.estimate.matching import Matched, MatchOptions, match
 from engine.pairs.gravity import PairSample
 from engine.pairs.panel_design import Matches
+from engine.pairs.regressors import REGRESSORS
 from engine.pairs.treatment import Adoption, policy_paths
 from engine.spec import Job
 from engine.spec.design import Matching
@@ -106,10 +108,12 @@ def match_pairs(
         is_treated,
         ids=candidates.ids[complete],
         groups=None if candidates.groups is None else candidates.groups[complete],
-        caliper=matching.caliper,
-        replacement=matching.replacement,
-        common_support=matching.common_support,
-        seed=matching.seed,
+        options=MatchOptions(
+            caliper=matching.caliper,
+            replacement=matching.replacement,
+            common_support=matching.common_support,
+            seed=matching.seed,
+        ),
     )
     if not len(matched.rows):
         raise InputError("no treated pair finds a partner", where="matching", remedy="widen the caliper")
@@ -164,11 +168,11 @@ def _report(scores: Logit, balanced: pd.DataFrame, matched: Matched) -> MatchRep
 
 def _pair_column(job: Job, name: str, level: Array, i: Integers, j: Integers) -> Array:
     """``[n_pairs, n_years]`` of a control."""
-    kind = job.controls[name].kind
-    if kind == "synchronization":
+    kind = REGRESSORS[job.controls[name].kind]
+    if kind.standardised:
         raise InputError(
-            f"'{name}' is a synchronization, which matching does not take",
+            f"'{name}' is a {kind.name}, which matching does not take",
             where="matching.covariates",
             remedy="name controls that are differences or sums",
         )
-    return np.asarray(level[i] + level[j] if kind == "sum" else -np.abs(level[i] - level[j]))
+    return np.asarray(kind.pair_values(level[i], level[j]))

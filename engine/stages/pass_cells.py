@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.estimate.estimators import INSTRUMENT
 from engine.spec import Cell, Job
 from engine.spec.design import Control
 from engine.spec.effects import absorbed
 from engine.stages.job_data import JobData
-
-INSTRUMENT = "instrument"  # name of its column; no control is called so
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class PassCells:
         """Columns that any of the cells uses, in the order of the job file; the instrument last."""
         in_use = {name for cell in self.cells for name in cell.job.used_controls}
         names = [name for name in self.job.controls if name in in_use]
-        if any(cell.job.model.instrumented for cell in self.cells):
+        if any(cell.job.model.registered.uses_instrument for cell in self.cells):
             names.append(INSTRUMENT)
         return (*(self.job.model.regressors or ()), *names)
 
@@ -57,16 +56,18 @@ def pass_key(job: Job) -> str:
     treatment = job.treatment
     if treatment is not None:
         content["adoption"] = [treatment.adoption, treatment.month, treatment.cutoff]
-        drops = job.model.estimator == "event_study" and job.model.ends == "drop"
+        estimator = job.model.registered
+        drops = estimator.own_rows or (estimator.by_event_time and job.model.ends == "drop")
         if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
             # The rows, or the pairs matched, are a matter of the treatment itself.
             content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
             content["window"] = job.model.window if drops else None
+            content["estimator"] = estimator.name if estimator.own_rows else None
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)
-    synchronized = any(job.controls[name].kind == "synchronization" for name in job.used_controls)
-    if job.panel is None or job.panel.balance == "keep" or synchronized:
+    may_be_infinite = any(job.controls[name].standardised for name in job.used_controls)
+    if job.panel is None or job.panel.balance == "keep" or may_be_infinite:
         content["regressors"] = job.model.regressors or job.used_controls
     return blocks + json.dumps(content, sort_keys=True)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.outputs.output import JobReport
+from engine.report.outputs.registry import report_sentences, report_tables
 from engine.report.page import JobSection, report_page
 from engine.runtime.files import write_bytes, write_text
-from engine.stages.output import job_tables, reading_sentences, write_figures, write_tables
+from engine.stages.job_files import write_figures, write_tables
 from engine.stages.saved import SavedJob, saved_jobs
 
 PAGE, DOCX = "report.html", "tables.docx"
@@ -39,54 +41,54 @@ def write_report(
             raise InputError(
                 f"there is a folder called {name}", where=str(folder), remedy="rename it: a file goes there"
             )
-    jobs = saved_jobs(folder, notice)
-    drawn: list[tuple[SavedJob, JobSection]] = []
+    sections: list[JobSection] = []
     problems: list[InputError] = []
-    for job in jobs:
-        with _reported(job.folder, problems):
+    for job in saved_jobs(folder, notice):
+        with _problems_collected(job.folder, problems):
             if draw:
                 _draw_again(job, words, notice)
-            drawn.append((job, _section(job, words)))
-    if not drawn:
+            sections.append(_section(job, words))
+    if not sections:
         raise problems[0]
     for problem in problems:
         notice(problem)
-    page = report_page([section for _, section in drawn], title=words("dyadid report"), words=words)
+    page = report_page(sections, title=words("dyadid report"), words=words)
     path = write_text(folder / PAGE, page)
     if docx:
-        write_bytes(folder / DOCX, docx_bytes([table for _, section in drawn for table in section.tables]))
+        write_bytes(folder / DOCX, docx_bytes([table for section in sections for table in section.tables]))
     return path
 
 
 @contextmanager
-def _reported(folder: Path, problems: list[InputError]) -> Iterator[None]:
-    """What is wrong with a job is noted, with its folder where the error names only a frame."""
+def _problems_collected(folder: Path, problems: list[InputError]) -> Iterator[None]:
+    """Collect an `InputError` on a job, with the job's folder where the error names only a frame."""
     try:
         yield
     except InputError as error:
-        where = error.where or ""
-        if not where.startswith(str(folder)):
-            where = f"{folder}: {where}" if where else str(folder)
-        problems.append(InputError(error.problem, where=where, remedy=error.remedy))
+        place = error.where or ""
+        if not place.startswith(str(folder)):
+            place = f"{folder}: {place}" if place else str(folder)
+        problems.append(InputError(error.problem, where=place, remedy=error.remedy))
 
 
 def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]) -> None:
+    report = JobReport(job.frames, job.manifest, words)
     with readable(job.folder / "manifest.json", remedy="run the job again"):
-        job_tables(job.frames, job.manifest, words)  # before anything is written
-    write_tables(job.frames, job.manifest, job.folder, words)
-    for problem in write_figures(job.frames, job.manifest, job.folder, words):
+        report_tables(report)  # before anything is written
+    write_tables(report, job.folder)
+    for problem in write_figures(report, job.folder):
         notice(RunError(f"{job.folder}: {problem}"))
 
 
 def _section(job: SavedJob, words: Words) -> JobSection:
     """The job on the page; frames and manifest that do not fit each other end in an `InputError`."""
-    figures: Sequence[tuple[str, str, bytes]] = job.figures()
+    figures, report = job.figures(), JobReport(job.frames, job.manifest, words)
     with readable(job.folder, remedy="run the job again"):
         section = JobSection(
             manifest=job.manifest,
-            tables=[table for _, table in job_tables(job.frames, job.manifest, words)],
+            tables=[file.table for file in report_tables(report)],
             figures=figures,
-            reading=reading_sentences(job.frames, job.manifest, words),
+            reading=report_sentences(report),
             validation=job.validation,
         )
         report_page([section], words=words)

@@ -1,4 +1,4 @@
-"""What ``dyadid status`` and ``dyadid logs`` tell of runs in an output folder, wherever they run."""
+"""State and logs of the runs in an output folder, for ``dyadid status`` and ``dyadid logs``."""
 
 from __future__ import annotations
 
@@ -16,61 +16,63 @@ from engine.stages.submit import DRIVER, submitted
 _TAIL = 40  # lines of a driver's output
 
 
-def status_lines(out: Path) -> Iterator[str]:
+def status_lines(folder: Path) -> Iterator[str]:
     """The driver in the queue, if one was submitted, and how far each job is."""
-    driver, jobs, record = submitted(out), _jobs(out), out / STATE / DRIVER
+    driver, jobs, record = submitted(folder), _jobs(folder), folder / STATE / DRIVER
     if driver is None and not jobs and not record.exists():
         raise InputError(
-            "no run has begun here", where=str(out), remedy="name the folder that --out of `dyadid run` named"
+            "no run has begun here",
+            where=str(folder),
+            remedy="name the folder that --out of `dyadid run` named",
         )
     if driver is not None:
-        said = queue_line(driver.kind, driver.job_id) or "no longer in the queue"
-        yield f"driver: {driver.kind} job {driver.job_id}, submitted {driver.submitted}: {said}"
+        state = queue_line(driver.kind, driver.job_id) or "no longer in the queue"
+        yield f"driver: {driver.kind} job {driver.job_id}, submitted {driver.submitted}: {state}"
     elif record.exists():
         yield f"driver: its record {record} is damaged; ask the batch system"
-    for state in jobs:
-        yield _progress(state)
+    for job in jobs:
+        yield _progress(job)
 
 
-def running(out: Path) -> bool:
+def running(folder: Path) -> bool:
     """Whether a driver waits or runs, or any job is at work."""
-    driver = submitted(out)
+    driver = submitted(folder)
     waiting = driver is not None and bool(queue_line(driver.kind, driver.job_id))
-    return waiting or any(is_locked(state) for state in _jobs(out))
+    return waiting or any(is_locked(state) for state in _jobs(folder))
 
 
-def log_lines(out: Path, *, after: str = "") -> Iterator[tuple[str, str]]:
+def log_lines(folder: Path, *, after: str = "") -> Iterator[tuple[str, str]]:
     """Time and text of every event of every job that came after a time (ISO), the earliest first."""
     events = []
-    for state in _jobs(out):
+    for state in _jobs(folder):
         for line in read_lines(state / LOG).splitlines():
             event = as_record(line)
             if {"time", "event"} <= set(event):  # else the line that is just being written, or a damaged one
                 events.append((str(event.pop("time")), str(event.pop("event")), state.parent.name, event))
-    for time, name, job, facts in sorted(events, key=lambda one: one[0]):
+    for time, name, job, facts in sorted(events, key=lambda event: event[0]):
         if time > after:
-            told = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in (None, ""))
-            yield time, f"{time[:19]}  {job}  {name}" + (f": {told}" if told else "")
+            details = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in (None, ""))
+            yield time, f"{time[:19]}  {job}  {name}" + (f": {details}" if details else "")
 
 
-def output_lines(out: Path) -> Iterator[str]:
+def output_lines(folder: Path) -> Iterator[str]:
     """The end of the submitted driver's output, and where workers' logs are."""
-    driver = submitted(out)
+    driver = submitted(folder)
     if driver is not None:
         for path in sorted(Path(driver.logs).glob("*")):
             text = read_lines(path).splitlines()
             if text:
                 yield f"{path}:"
                 yield from (f"  {line}" for line in text[-_TAIL:])
-    logs = sorted((out / STATE / "workers").glob("*"))
+    logs = sorted((folder / STATE / "workers").glob("*"))
     if logs:
         yield f"logs of workers: {len(logs)} files in {logs[0].parent}"
 
 
-def _jobs(out: Path) -> list[Path]:
+def _jobs(folder: Path) -> list[Path]:
     """State folders of the jobs of an output folder, or of the one job whose folder it is."""
-    found = sorted(out.glob(f"*/{STATE}/{PROGRESS}")) + sorted(out.glob(f"{STATE}/{PROGRESS}"))
-    return [path.parent for path in found]
+    records = sorted(folder.glob(f"*/{STATE}/{PROGRESS}")) + sorted(folder.glob(f"{STATE}/{PROGRESS}"))
+    return [path.parent for path in records]
 
 
 def _progress(state: Path) -> str:
@@ -85,9 +87,9 @@ def _progress(state: Path) -> str:
         word = "stopped without a word; run it again to do the rest"
     parts = [f"{name}: {word}"]
     if word == "running":
-        done, total = record.get("done"), record.get("total")
-        if isinstance(done, int) and isinstance(total, int) and total and "label" in text:
-            parts.append(f"{text['label']} {done:,} of {total:,}")
+        n_done, total = record.get("done"), record.get("total")
+        if isinstance(n_done, int) and isinstance(total, int) and total and "label" in text:
+            parts.append(f"{text['label']} {n_done:,} of {total:,}")
         parts += [text[key] for key in ("where", "dashboard") if key in text]
     start, last = _moment(text.get("started")), _moment(text.get("updated"))
     if start is not None and last is not None:

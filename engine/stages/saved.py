@@ -8,39 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from engine.errors import InputError, readable
-from engine.stages.output import MANIFEST
+from engine.report.outputs.registry import STORED_FRAMES
+from engine.stages.job_files import MANIFEST
 from engine.stages.stored_frames import read_frames
+
+Content = TypeVar("Content", dict[str, Any], list[Any])
 
 _REMEDY = "run the job again"
 _MOST_JSON = 200_000_000  # bytes of a JSON file; a manifest of ten thousand cells has some 20 million
-_TEXT, _NUMBERS = "text", "numbers"
-# Columns that tables, figures and page read, by frame.
-_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "estimates": {
-        _TEXT: "job cell outcome estimator term errors",
-        _NUMBERS: "estimate std_error statistic p_value conf_low conf_high dof n_obs n_pairs n_units r2 r2_within",
-    },
-    "event_study": {_TEXT: "cell term errors", _NUMBERS: "event_time estimate std_error conf_low conf_high"},
-    "inference": {
-        _TEXT: "cell term method",
-        _NUMBERS: "reps statistic p_value conf_low conf_high mc_error",
-    },
-    "draws": {_TEXT: "cell method term", _NUMBERS: "replicate estimate statistic"},
-    "influence": {_TEXT: "cell term", _NUMBERS: "estimate shift"},
-    "instrument": {
-        _TEXT: "cell errors ar_shape",
-        _NUMBERS: "first_stage reduced_form f_statistic ar_p_value ar_low ar_high",
-    },
-    "matching": {_TEXT: "cell column", _NUMBERS: "coefficient std_error"},
-    "balance": {_TEXT: "cell column", _NUMBERS: "smd_before smd_after"},
-    "contrasts": {_TEXT: "split term classes", _NUMBERS: "difference std_error statistic dof p_value"},
-    "curve": {_TEXT: "term statistic", _NUMBERS: "observed p_value reps"},
-}
 _OF_CELL: Mapping[str, type | tuple[type, ...]] = {"cell": str, "number": int, "label": str}
 _OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
     "title": str,
@@ -155,7 +135,7 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _read_json(path: Path, kind: type) -> Any:
+def _read_json(path: Path, kind: type[Content]) -> Content:
     with readable(path, remedy=_REMEDY):
         if _regular(path).stat().st_size > _MOST_JSON:
             raise InputError(f"the file is larger than {_MOST_JSON:,} bytes", where=str(path), remedy=_REMEDY)
@@ -187,7 +167,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         raise InputError("cells or confidence are impossible: it is damaged", where=str(path), remedy=_REMEDY)
 
 
-def _check_types(path: Path, entry: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+def _check_types(path: Path, entry: object, types: Mapping[str, type | tuple[type, ...]]) -> None:
     if not isinstance(entry, Mapping):
         raise InputError(
             f"holds {str(entry)[:40]!r} where a mapping belongs", where=str(path), remedy=_REMEDY
@@ -207,15 +187,15 @@ def _check_frame(path: Path, name: str, frame: pd.DataFrame) -> None:
         texts = {
             column: frame[column].unique() for column in frame if frame[column].dtype.kind not in "biufM"
         }
-    columns = {kind: names.split() for kind, names in _COLUMNS[name].items()}
-    missing = [column for names in columns.values() for column in names if column not in frame]
+    stored = STORED_FRAMES[name]
+    missing = [column for column in (*stored.text, *stored.numbers) if column not in frame]
     if missing:
         raise InputError(f"the column '{missing[0]}' is missing", where=str(path), remedy=_REMEDY)
     if frame.empty:
         raise InputError("there are no rows", where=str(path), remedy=_REMEDY)
-    for column in columns[_NUMBERS]:
+    for column in stored.numbers:
         if not all(cell is None or isinstance(cell, Real) for cell in texts.get(column, ())):
             raise InputError(f"the column '{column}' does not hold numbers", where=str(path), remedy=_REMEDY)
-    for column in columns[_TEXT]:
+    for column in stored.text:
         if not all(isinstance(cell, str) for cell in texts.get(column, (None,))):
             raise InputError(f"the column '{column}' does not hold text", where=str(path), remedy=_REMEDY)

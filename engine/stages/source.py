@@ -15,8 +15,8 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.spec.data import TableFile
 from engine.tables.arithmetic import parse
-from engine.tables.headers import Layout
-from engine.tables.read import Table, read_file, refuse_broken
+from engine.tables.headers import FileLayout
+from engine.tables.read import FileTable, read_file, refuse_broken
 
 Option = int | float | bool
 
@@ -35,7 +35,7 @@ class SourceTable:
     description : str
         One line on the data.
     synthetic : bool
-    table : Table or None
+    table : FileTable or None
         The file as read; None for a builtin.
     """
 
@@ -43,7 +43,7 @@ class SourceTable:
     frame: pd.DataFrame
     description: str
     synthetic: bool
-    table: Table | None = None
+    table: FileTable | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -70,7 +70,7 @@ class SourceTable:
 def read_source(block: TableFile, options: Mapping[str, Option], *, key: str) -> SourceTable:
     """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``."""
     skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
-    layout = Layout(block.sheet, block.encoding, block.header, skip_rows, key)
+    layout = FileLayout(block.sheet, block.encoding, block.header, skip_rows, key)
     if block.source.startswith(_BUILTIN):
         _refuse_layout(layout)
         name = block.source.removeprefix(_BUILTIN)
@@ -105,7 +105,7 @@ def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
     return read
 
 
-def _refuse_layout(layout: Layout) -> None:
+def _refuse_layout(layout: FileLayout) -> None:
     for key in ("sheet", "encoding", "header", "skip_rows"):
         if getattr(layout, key) is not None:
             raise InputError(

@@ -12,38 +12,36 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError, readable
+from engine.report.outputs.registry import STORED_FRAMES
 from engine.runtime.files import recorded, write_with
 
-FRAMES = (
-    "estimates", "event_study", "inference", "draws", "influence", "instrument", "matching", "balance",
-    "contrasts", "curve",
-)  # fmt: skip
 _REMEDY = "run the job again, it writes the file anew"
 
 
 def write_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, str]:
     """``<name>.parquet`` of each, and the sha256 of each; those of an earlier run that are not there now go."""
-    with recorded() as written:
-        for name in FRAMES:
-            if name in frames:
-                write_with(folder / f"{name}.parquet", partial(frames[name].to_parquet, index=False))
-            else:
-                (folder / f"{name}.parquet").unlink(missing_ok=True)
-    return {path.stem: sha256 for path, sha256 in written.items()}
+    with recorded() as hashes:
+        for name, frame in frames.items():
+            write_with(folder / f"{name}.parquet", partial(frame.to_parquet, index=False))
+    for name in STORED_FRAMES.keys() - frames.keys():
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
+    return {path.stem: sha256 for path, sha256 in hashes.items()}
 
 
 def read_frames(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The frames that the run of this manifest wrote; whatever else lies beside them is none of its results.
+    """The frames that the run of this manifest wrote; other files beside them are none of its results.
 
     Raises
     ------
     InputError
         Naming a frame that is gone or is another than the run wrote.
     """
-    listed = manifest.get("frames")
-    if not isinstance(listed, Mapping):
+    hashes = manifest.get("frames")
+    if not isinstance(hashes, Mapping):
         raise InputError("the manifest lists no frames", where=str(folder / "manifest.json"), remedy=_REMEDY)
-    return {name: _frame(folder / f"{name}.parquet", listed[name]) for name in FRAMES if name in listed}
+    return {
+        name: _frame(folder / f"{name}.parquet", hashes[name]) for name in STORED_FRAMES if name in hashes
+    }
 
 
 def _frame(path: Path, sha256: object) -> pd.DataFrame:

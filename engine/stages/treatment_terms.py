@@ -10,14 +10,13 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.estimate.estimator import PairTiming
 from engine.pairs.treatment import (
     Adoption,
     Terms,
     adoption_classes,
     allowed_classes,
-    event_paths,
     pair_adoption,
-    policy_paths,
 )
 from engine.spec import Job
 
@@ -55,14 +54,14 @@ def effective_years(panel: CityPanel, job: Job) -> Array:
 def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flags | None:
     """``[n_classes, n_classes, n_years]`` pair-years that stay; None where all do.
 
-    The rules that remove some: a lag its first years, ``ends: drop`` of an event study, ``around`` and
-    ``drop_treated`` of the treatment.
+    A lag removes its first years; estimators, and ``around`` and ``drop_treated`` of the treatment, remove others.
     """
     treatment, model, years = job.treatment_block, job.model, np.array(sample_years)
     kept = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
     kept[:, :, : model.lag] = False
-    if model.estimator == "event_study" and model.ends == "drop":
-        kept &= _events(job, years, adoption)[1]
+    of_estimator = model.registered.functions.kept_rows
+    if of_estimator is not None:
+        kept &= of_estimator(timing_of(job, sample_years, adoption))
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         since = years - pair_adoption(_shifted(adoption, job), treatment.rule)[:, :, None]
@@ -86,47 +85,26 @@ def _lagged(terms: Terms, lag: int) -> Terms:
     return replace(terms, table=table)
 
 
-def _events(job: Job, years: Array, adoption: Adoption) -> tuple[Terms, Flags]:
+def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> PairTiming:
+    """Adoption of the pairs of a cell, as a false timing has it where there is one."""
     treatment = job.treatment_block
-    adopted = pair_adoption(_shifted(adoption, job), treatment.rule)
-    return event_paths(adopted, years, term=treatment.name, base=job.model.base, window=job.model.window)
+    size = np.bincount(adoption.classes, minlength=len(adoption.years))
+    some_pair = np.outer(size, size) - np.diag(size) > 0
+    return PairTiming(
+        adoption=_shifted(adoption, job),
+        exists=allowed_classes(adoption, job.pairs.exclude) & some_pair,
+        years=np.array(sample_years, dtype=np.float64),
+        rule=treatment.rule,
+        term=treatment.name,
+        base=job.model.base,
+        window=job.model.window,
+        ends=job.model.ends,
+    )
 
 
 def treatment_terms(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Terms:
-    """The treatment terms of one cell.
-
-    Raises
-    ------
-    InputError
-        Where no pair of the sample's classes changes treatment, or an event year is never seen.
-    """
-    treatment, years = job.treatment, np.array(sample_years)
-    if treatment is None or not job.model.treatment:
-        return Terms((), np.zeros((*[len(adoption.years)] * 2, len(years), 0)))
-    allowed = allowed_classes(adoption, job.pairs.exclude)
-    size = np.bincount(adoption.classes, minlength=len(adoption.years))
-    exists = allowed & (np.outer(size, size) - np.diag(size) > 0)
-    if job.model.estimator == "event_study":
-        terms, _ = _events(job, years, adoption)
-        _refuse_unseen(terms, exists, job)
-        return _lagged(terms, job.model.lag)
-    path = policy_paths(_shifted(adoption, job), years, treatment.rule)
-    if not (exists & (np.ptp(path, axis=2) > 0)).any():
-        raise InputError(
-            f"rule {treatment.rule}: no pair changes treatment within "
-            f"{years[0]} to {years[-1]}, so the treatment has no variation",
-            where="treatment",
-            remedy="check treatment.adoption, treatment.rule and pairs.exclude",
-        )
-    return _lagged(Terms((treatment.name,), path[..., None]), job.model.lag)
-
-
-def _refuse_unseen(terms: Terms, exists: Flags, job: Job) -> None:
-    observed = np.any(terms.table * exists[:, :, None, None], axis=(0, 1, 2))
-    if not observed.all():
-        unseen = [name for name, occurs in zip(terms.names, observed, strict=True) if not occurs]
-        raise InputError(
-            f"no pair of the sample is ever observed at {', '.join(unseen)}",
-            where="model.window",
-            remedy="narrow the window to event years that occur",
-        )
+    """The treatment terms of one cell; raises InputError where its estimator finds none in the sample."""
+    if job.treatment is None or not job.model.treatment:
+        return Terms((), np.zeros((*[len(adoption.years)] * 2, len(sample_years), 0)))
+    paths = job.model.registered.functions.paths(timing_of(job, sample_years, adoption))
+    return _lagged(paths, job.model.lag)

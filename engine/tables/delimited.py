@@ -15,7 +15,7 @@ from engine.notes import Note
 from engine.tables import limits
 from engine.tables.encodings import to_utf8
 from engine.tables.file_bytes import FileBytes, decompressed
-from engine.tables.headers import Layout, column_names, row_index
+from engine.tables.headers import FileLayout, column_names, row_index
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -34,7 +34,7 @@ if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
 
 
 def read_delimited(
-    file: FileBytes, ending: str, layout: Layout, *, compressed: bool
+    file: FileBytes, ending: str, layout: FileLayout, *, compressed: bool
 ) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """The table of a text file, and notes on it; ``index + FIRST_ROW`` numbers the rows of the file."""
     content = decompressed(file) if compressed else file.content
@@ -52,7 +52,7 @@ def read_delimited(
     return frame.set_axis(names, axis=1), notes
 
 
-def _separator(text: bytes, separator: str | None, layout: Layout, *, source: str) -> str:
+def _separator(text: bytes, separator: str | None, layout: FileLayout, *, source: str) -> str:
     """Separator of the columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
     lines = _rows(text[:_HEAD])
     row = layout.header_row
@@ -106,7 +106,7 @@ def _fits(lines: list[bytes], candidate: str, separator: str) -> bool:
     return len({count for count, _ in counts}) == 1 and (counts[0][1] == 0 or len({c for _, c in counts}) > 1)
 
 
-def _header(text: bytes, separator: str, layout: Layout, *, source: str) -> list[object]:
+def _header(text: bytes, separator: str, layout: FileLayout, *, source: str) -> list[object]:
     # the header is read by itself because pandas would rename the second of two equal names
     skipped = layout.header_row - 1
     try:
@@ -118,7 +118,7 @@ def _header(text: bytes, separator: str, layout: Layout, *, source: str) -> list
     return list(frame.iloc[0])
 
 
-def _body(text: bytes, separator: str, layout: Layout, *, source: str) -> pd.DataFrame:
+def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd.DataFrame:
     rows_above = range(layout.header_row - 1)
     skipped = [*rows_above, *(number - 1 for number in sorted(layout.skipped))]
     try:
@@ -143,7 +143,9 @@ def _body(text: bytes, separator: str, layout: Layout, *, source: str) -> pd.Dat
         raise InputError("the file is empty", where=source) from None
 
 
-def short_rows(text: bytes, separator: str, n_columns: int, layout: Layout, *, name: str) -> tuple[Note, ...]:
+def short_rows(
+    text: bytes, separator: str, n_columns: int, layout: FileLayout, *, name: str
+) -> tuple[Note, ...]:
     """A note of rows that end before the last column: their other cells are read as missing."""
     whole = text.rstrip(b"\r\n")
     n_lines = max(whole.count(b"\n"), whole.count(b"\r")) + 1

@@ -1,4 +1,4 @@
-"""The text of a file as UTF-8: which encoding it has, and where a guess would be a wrong one."""
+"""The text of a file as UTF-8: its encoding is recognised, or refused where it would be a guess."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.errors import InputError
-from engine.tables.headers import Layout
+from engine.tables.headers import FileLayout
 
 _PART = 16 * 2**20  # bytes decoded at a time
 _NO_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf_7"})
@@ -23,7 +23,7 @@ _ODD_SHARE = 0.6  # of characters that Chinese text hardly has; 衢州 and 亳�
 _OTHERS = "cp1252 (Western European), cp1250, cp1251 (Cyrillic), big5, shift_jis, euc_kr or utf-16"
 
 
-def to_utf8(content: bytes, layout: Layout, *, source: str) -> bytes:
+def to_utf8(content: bytes, layout: FileLayout, *, source: str) -> bytes:
     """The text in UTF-8, without a byte-order mark.
 
     Without a stated encoding UTF-8 is tried, then GB18030. Nearly any bytes are GB18030, so that its text is
@@ -44,7 +44,7 @@ def to_utf8(content: bytes, layout: Layout, *, source: str) -> bytes:
     return text
 
 
-def _stated(content: bytes, layout: Layout, *, source: str) -> bytes:
+def _stated(content: bytes, layout: FileLayout, *, source: str) -> bytes:
     encoding = layout.encoding or ""
     if not _is_text_encoding(encoding):
         raise InputError(
@@ -90,7 +90,7 @@ def _utf8(content: bytes) -> bytes | None:
     return content.removeprefix(_BOM)
 
 
-def _gb18030(content: bytes, layout: Layout, *, source: str) -> bytes:
+def _gb18030(content: bytes, layout: FileLayout, *, source: str) -> bytes:
     try:
         text = b"".join(part.encode("utf-8") for part in _decoded(content, "gb18030"))
     except UnicodeError:
@@ -103,7 +103,7 @@ def _gb18030(content: bytes, layout: Layout, *, source: str) -> bytes:
     western = _as_western(word.encode("gb18030"))
     western_reading = f" and '{western}' in cp1252" if western else ""
     raise InputError(
-        f"the encoding is not clear: '{word}' is what stands there in GB18030{western_reading}",
+        f"the encoding is not clear: the text reads '{word}' in GB18030{western_reading}",
         where=source,
         remedy=f"state {layout.named('encoding')}: {'cp1252' if western else _OTHERS}, or gb18030 if that is "
         "right; or save the file as UTF-8",
@@ -145,7 +145,7 @@ def _as_western(content: bytes) -> str | None:
     return text if 0 < len(foreign) <= plain and all(sign.isalpha() for sign in foreign) else None
 
 
-def _stated_wrongly(content: bytes, layout: Layout) -> str:
+def _stated_wrongly(content: bytes, layout: FileLayout) -> str:
     """Remedy for a stated encoding that does not fit: without the key, UTF-8 and GB18030 are recognised."""
     try:
         to_utf8(content, replace(layout, encoding=None), source="")
@@ -156,7 +156,7 @@ def _stated_wrongly(content: bytes, layout: Layout) -> str:
     )
 
 
-def _remedy(content: bytes, layout: Layout) -> str:
+def _remedy(content: bytes, layout: FileLayout) -> str:
     key = layout.named("encoding")
     if content.startswith(_UTF_16):
         return f"state {key}: utf-16, which Excel calls 'Unicode text', or save the file as UTF-8"
@@ -167,11 +167,11 @@ def _remedy(content: bytes, layout: Layout) -> str:
     return f"state {key}: {_OTHERS} (Excel's 'Unicode text' is utf-16); or save the file as UTF-8"
 
 
-def _refuse_nul(content: bytes, text: bytes, layout: Layout, *, source: str) -> None:
+def _refuse_nul(content: bytes, text: bytes, layout: FileLayout, *, source: str) -> None:
     row = text.count(b"\n", 0, text.index(b"\0")) + 1
     wide = content.count(b"\0") > len(content) // 8
     raise InputError(
-        "a NUL character stands in the text",
+        "the text contains a NUL character",
         where=f"{source}: row {row}",
         remedy=f"state {layout.named('encoding')}: utf-16-le"
         if wide

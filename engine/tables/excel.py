@@ -13,8 +13,8 @@ from engine.errors import InputError
 from engine.tables import limits
 from engine.tables.cell_values import FIRST_ROW
 from engine.tables.file_bytes import FileBytes
-from engine.tables.headers import Layout, refuse_twice
-from engine.tables.xlsx_cells import Cells, Value, column_letters, read_cells
+from engine.tables.headers import FileLayout, refuse_twice
+from engine.tables.xlsx_cells import SheetCells, Value, column_letters, read_cells
 from engine.tables.xlsx_package import Package, Sheet, open_package
 
 _EXACT = 2**53  # integers below it are exact in floating point
@@ -41,7 +41,7 @@ class ExcelTable:
     broken: dict[str, str]
 
 
-def read_excel(file: FileBytes, layout: Layout) -> ExcelTable:
+def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
     """The sheet that is named, or else the first that holds a table.
 
     Raises
@@ -87,7 +87,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def _is_table(cells: Cells, layout: Layout) -> bool:
+def _is_table(cells: SheetCells, layout: FileLayout) -> bool:
     """True where the header row has two cells or more, and there is a row of two cells below it."""
     headers = [rows for rows in cells.columns.values() if layout.header_row in rows]
     body = [row for rows in headers for row in rows if _is_body(row, layout)]
@@ -95,7 +95,7 @@ def _is_table(cells: Cells, layout: Layout) -> bool:
 
 
 def _from_cells(
-    cells: Cells, sheet: Sheet, layout: Layout, file: FileBytes, further_sheets: tuple[str, ...]
+    cells: SheetCells, sheet: Sheet, layout: FileLayout, file: FileBytes, further_sheets: tuple[str, ...]
 ) -> ExcelTable:
     header_row = layout.header_row
     if not cells.columns:
@@ -128,7 +128,7 @@ def _from_cells(
     return ExcelTable(frame, sheet.name, further_sheets, broken)
 
 
-def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, source: str) -> None:
+def _refuse_title(cells: SheetCells, sheet: Sheet, layout: FileLayout, *, source: str) -> None:
     """Raises InputError where the header row has one cell, as a title has, and a row below has more."""
     row = layout.header_row
     if sum(row in column for column in cells.columns.values()) > 1:
@@ -143,7 +143,7 @@ def _refuse_title(cells: Cells, sheet: Sheet, layout: Layout, *, source: str) ->
         )
 
 
-def _is_body(row: int, layout: Layout) -> bool:
+def _is_body(row: int, layout: FileLayout) -> bool:
     return row > layout.header_row and row not in layout.skipped
 
 

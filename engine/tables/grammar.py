@@ -205,7 +205,7 @@ class _Parser:
         if character.isalnum():
             return self.error(f"'{character}'", "put a name that begins with a digit in backticks")
         if not character.isprintable():
-            return self.error(f"the character U+{ord(character):04X}", "take it out")
+            return self.error(f"the character U+{ord(character):04X}", "remove it")
         return self.error(f"'{character}'", f"put a name with '{character}' in backticks; {self.allowed}")
 
     def misplaced(self) -> InputError:

@@ -15,7 +15,7 @@ from engine.tables.cell_values import FIRST_ROW
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """How a file is to be read, as the user states it; None where nothing is stated.
 
     Attributes
@@ -86,7 +86,7 @@ def refuse_twice(names: Sequence[str], *, source: str, numbers: Sequence[int] | 
         numbers = range(1, len(names) + 1) if numbers is None else numbers
         places = [str(number) for number, name in zip(numbers, names, strict=True) if name == repeated[0]]
         raise InputError(
-            f"the header '{repeated[0]}' stands over columns {', '.join(places)}",
+            f"the header '{repeated[0]}' is repeated in columns {', '.join(places)}",
             where=source,
             remedy="rename all but one",
         )
@@ -115,7 +115,7 @@ def _blank(column: pd.Series) -> Flags:
     return blank
 
 
-def row_index(layout: Layout, n_rows: int) -> pd.Index:
+def row_index(layout: FileLayout, n_rows: int) -> pd.Index:
     """Index of the data rows of a text, such that ``index + FIRST_ROW`` is the number of a row in the file."""
     first = layout.header_row + 1
     numbers = np.arange(first, first + n_rows + len(layout.skipped))

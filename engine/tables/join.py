@@ -11,8 +11,8 @@ from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables import cell_values as cells
-from engine.tables.alike import Rule, near_duplicates
 from engine.tables.labels import read_labels
+from engine.tables.near_duplicates import MergeRule, near_duplicates
 from engine.tables.years import read_years
 
 _KEYS = ("city", "year")
@@ -27,7 +27,7 @@ def join(
     city: str,
     year: str,
     missing: float | None,
-    merge: Collection[Rule] = (),
+    merge: Collection[MergeRule] = (),
 ) -> pd.DataFrame:
     """The panel with the columns of another table.
 
@@ -85,10 +85,10 @@ def _refuse_columns(frame: pd.DataFrame, table: pd.DataFrame, *, source: str, ci
 
 
 def _city_names(
-    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[Rule]
+    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[MergeRule]
 ) -> tuple[pd.Index, pd.Index]:
     """Normalised and merged city of every row of the panel, "" where it has none, and of every row of the table."""
-    read_labels([panel_cities], source="panel.source")  # so that its faults are not laid at the table
+    read_labels([panel_cities], source="panel.source")  # so that its errors do not name the table
     labels = read_labels([panel_cities, table["city"]], source=source, merge=merge)
     panel_codes, codes = labels.codes
     _refuse_nameless(table, codes, source)
@@ -126,7 +126,7 @@ def join_notes(
     source: str,
     city: str,
     last: int,
-    merge: Collection[Rule] = (),
+    merge: Collection[MergeRule] = (),
 ) -> list[Note]:
     """Notes on the rows of another table that find no place in the panel.
 
@@ -178,7 +178,7 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
 
 
 def _readable_years(column: pd.Series) -> Array:
-    """Years of the panel, NaN where a cell has none; what is wrong with them is told when the panel is read."""
+    """Years of the panel, NaN where a cell has none; errors in them are raised when the panel is read."""
     try:
         return read_years(column, source="", optional=True)[0]
     except InputError:

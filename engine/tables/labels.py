@@ -4,7 +4,7 @@ Names are always normalised (`normalize`): Unicode NFKC, so that full-width and 
 accents composed or not, are the same; edges stripped; inner blanks of every kind one blank; characters
 without width (byte-order mark, zero-width joiner, direction marks) dropped. Names that are still nearly the
 same (case, leading zeros, blanks, accents, a missing 市) are never joined in silence: `Labels.warnings`
-lists them, and ``merge`` joins those that the user names (`engine.tables.alike.Rule`).
+lists them, and ``merge`` joins those that the user names (`engine.tables.near_duplicates.MergeRule`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pandas as pd
 from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
-from engine.tables.alike import RULES, Rule, merge_names, near_duplicates
+from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
 EXCEL_ERRORS = frozenset(
@@ -76,7 +76,7 @@ class Labels:
         if not groups:
             return []
         spelled = [f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.merge_rules)})" for group in groups]
-        rules = [rule for rule in RULES if any(rule in group.merge_rules for group in groups)]
+        rules = [rule for rule in MERGE_RULES if any(rule in group.merge_rules for group in groups)]
         groups_shown = shortened(spelled, _SHOWN)
         return [
             Note.of(
@@ -89,7 +89,7 @@ def _spellings(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return shortened([f"{visible(old)} = '{new}'" for old, new in pairs], _SHOWN)
 
 
-def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[Rule] = ()) -> Labels:
+def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[MergeRule] = ()) -> Labels:
     """Names of units out of the columns of a table that hold them.
 
     Parameters
@@ -202,7 +202,7 @@ def _refuse_unnameable(
         (
             lambda text: any(map(_control, text)),
             "the name {} holds a control character",
-            "take it out; it does not show on a screen",
+            "remove it; it does not show on a screen",
         ),
         (
             lambda text: text.strip() in EXCEL_ERRORS,

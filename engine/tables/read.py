@@ -14,7 +14,7 @@ from engine.notes import Note, and_more
 from engine.tables.delimited import SEPARATORS, read_delimited
 from engine.tables.excel import ExcelTable, read_excel
 from engine.tables.file_bytes import FileBytes, read_bytes, shown
-from engine.tables.headers import Layout, without_blank_rows
+from engine.tables.headers import FileLayout, without_blank_rows
 from engine.tables.parquet import read_parquet
 
 _EXCEL = (".xlsx", ".xlsm")
@@ -28,7 +28,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True)
-class Table:
+class FileTable:
     """A table as it was read.
 
     Attributes
@@ -55,7 +55,7 @@ class Table:
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_file(path: Path, layout: Layout | None = None) -> Table:
+def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
     """Read a table as it stands: headers stripped, blank rows left out, nothing but empty cells made missing.
 
     Cells like ``NA`` or ``-`` stay text, because they are missing in a number column only
@@ -65,7 +65,7 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
     ----------
     path : Path
         ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``) or ``.xlsx``.
-    layout : Layout, optional
+    layout : FileLayout, optional
         Sheet, encoding, header row and rows to skip, where the user states them.
 
     Raises
@@ -73,7 +73,7 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
     InputError
         For whatever is wrong with the file: no exception of a library leaves this function.
     """
-    layout = layout or Layout()
+    layout = layout or FileLayout()
     ending = _ending(path)
     _refuse_misplaced(path, ending, layout)
     file = read_bytes(path)
@@ -93,7 +93,7 @@ def read_file(path: Path, layout: Layout | None = None) -> Table:
 
 def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
     """The frame of `read_file`."""
-    return read_file(path, Layout(sheet=sheet, encoding=encoding)).frame
+    return read_file(path, FileLayout(sheet=sheet, encoding=encoding)).frame
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -110,7 +110,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table.frame[list(columns)].dropna(how="all")
 
 
-def refuse_broken(table: Table, columns: Iterable[str], *, source: str) -> None:
+def refuse_broken(table: FileTable, columns: Iterable[str], *, source: str) -> None:
     """Raises InputError where one of these columns has a cell in error or a formula without a value."""
     for name in columns:
         if name in table.broken:
@@ -128,7 +128,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
+def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
     notes: tuple[Note, ...] = ()
     label, sheet, broken = file.label, None, {}
     if ending == ".parquet":
@@ -141,10 +141,10 @@ def _parse(file: FileBytes, ending: str, layout: Layout) -> Table:
             notes = (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
-    return Table(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
+    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
 
 
-def _sheet_note(name: str, excel: ExcelTable, layout: Layout) -> Note:
+def _sheet_note(name: str, excel: ExcelTable, layout: FileLayout) -> Note:
     others = [str(sheet) for sheet in excel.further_sheets]
     more, key = and_more(len(others) - _SHOWN), layout.named("sheet")
     return Note.of("sheet_chosen", file=name, sheet=excel.sheet, others=others[:_SHOWN], more=more, key=key)
@@ -172,11 +172,11 @@ def _ending(path: Path) -> str:
     return ending
 
 
-def _refuse_misplaced(path: Path, ending: str, layout: Layout) -> None:
+def _refuse_misplaced(path: Path, ending: str, layout: FileLayout) -> None:
     """Raises InputError for a statement about the file that files of its kind have no place for."""
     if layout.sheet is not None and ending not in _EXCEL:
         raise InputError(
-            f"sheet '{layout.sheet}' is asked for, but only Excel files have sheets", where=shown(path)
+            f"sheet '{layout.sheet}' is requested, but only Excel files have sheets", where=shown(path)
         )
     if layout.encoding is not None and ending not in SEPARATORS:
         raise InputError(
@@ -187,6 +187,6 @@ def _refuse_misplaced(path: Path, ending: str, layout: Layout) -> None:
         raise InputError(
             "header or skip_rows is given, but the columns of Parquet have names of their own",
             where=shown(path),
-            remedy="take it out",
+            remedy="remove it",
         )
     layout.check(shown(path))

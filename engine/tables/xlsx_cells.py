@@ -20,7 +20,7 @@ _AT_A_TIME = 10_000  # cells between two looks at the limit
 
 
 @dataclass
-class Cells:
+class SheetCells:
     """Filled cells of a sheet.
 
     Attributes
@@ -35,7 +35,7 @@ class Cells:
     broken: dict[int, dict[int, str]] = field(default_factory=dict)
 
 
-def read_cells(package: Package, sheet: Sheet) -> Cells:
+def read_cells(package: Package, sheet: Sheet) -> SheetCells:
     """The filled cells of a worksheet; raises InputError beyond the limits, Damaged for what is no worksheet."""
     package.estimate_cells(sheet.part)
     reader = _SheetReader(package, sheet)
@@ -60,7 +60,7 @@ class _SheetReader:
     """Handlers of an XML parser that gather cells."""
 
     def __init__(self, package: Package, sheet: Sheet) -> None:
-        self.cells = Cells()
+        self.cells = SheetCells()
         self.uncounted = 0
         self._package, self._sheet = package, sheet
         self._in_rows = self._in_cell = self._formula = False
@@ -145,7 +145,7 @@ class _SheetReader:
             return
         column = self.cells.columns.setdefault(self._column, {})
         if self._row in column:
-            raise Damaged(f"{self._here()} stands there twice")
+            raise Damaged(f"{self._here()} occurs twice")
         column[self._row] = value
 
     def _problem(self, text: str) -> str | None:

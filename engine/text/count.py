@@ -169,7 +169,7 @@ def _pieces(sentence: str) -> Iterator[str]:
 def _tokenizer(terms: tuple[str, ...]) -> _Tokenizer:
     """jieba with its own words and the terms, each of which stays one word.
 
-    Its compounds that contain a term (试点工作) are taken out, so that they fall into their parts. Short terms
+    Its compounds that contain a term (试点工作) are removed, so that they fall into their parts. Short terms
     are added first: the frequency jieba gives a word exceeds that of its parts as known by then. Long terms get
     probability one, so that no neighbour can break them. The hidden Markov model for unknown words is left
     off: it joins single characters only, which no term is.

@@ -1,4 +1,4 @@
-"""Where any of many terms stands in a text, in time that does not grow with their number."""
+"""The places of many terms in a text, in time that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class TermIndex:
                     break
 
     def anywhere(self, text: str) -> bool:
-        """Whether any term stands in the text."""
+        """Whether the text has any term."""
         return next(self.places(text), None) is not None

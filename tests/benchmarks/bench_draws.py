@@ -36,8 +36,8 @@ from engine.pipeline import check
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
-from engine.stages.inference.pass_inputs import blocks, memory_of, tested_of, weighted_setting
-from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
+from engine.stages.inference.pass_inputs import blocks, memory_of, tested_of, typed_pairs
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_test
 
 PEER_DRAWS = 3
 
@@ -53,16 +53,16 @@ class World:
             Machine(), cells, design, columns=self.prepared.shared.controls, terms=self.prepared.terms
         )[0]
         wanted = PermutationTest(reps=1, seed=7)
-        self.full = permutation_setting(self.prepared, [self.result], wanted)
-        self.no_interval = permutation_setting(self.prepared, [self.result], wanted, invert=False)
-        self.plain = permutation_setting(self.prepared, [self.result], wanted, studentise=False)
-        self.weighted = weighted_setting(self.prepared).sorted()
+        self.full = permutation_test(self.prepared, [self.result], wanted)
+        self.no_interval = permutation_test(self.prepared, [self.result], wanted, invert=False)
+        self.plain = permutation_test(self.prepared, [self.result], wanted, studentise=False)
+        self.weighted = typed_pairs(self.prepared).sorted()
         self.cell = tested_of(self.prepared, self.result, None)
         self.frame, self.force = self._frame()
 
     def _frame(self) -> tuple[pd.DataFrame, np.ndarray]:
         from engine.pairs.centre import standardise
-        from engine.pairs.kernels import synchronization
+        from engine.pairs.outcomes.synchronization import synchronization
 
         design = self.prepared.design
         i, j = np.triu_indices(design.n_units, 1)
@@ -119,8 +119,8 @@ def main() -> None:
                 weighted_fit(world.weighted, resampled_counts(7, block, 254), world.cell, studentise=False)
 
     def wild() -> None:
-        normal, names = world.result.normal, list(world.result.normal.names)
-        regressors = tuple(names.index(name) for name in world.result.regressors)
+        normal = world.result.normal
+        regressors = normal.positions(world.result.fit.terms)
         signs = multipliers(7, np.arange(9999, dtype=np.int32), 254, "rademacher")
         wild_statistics(normal, regressors, len(regressors) - 1, signs)
 

@@ -35,9 +35,9 @@ from engine.pipeline import check
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
-from engine.stages.inference.bootstrap import _node_block, _NodeSetting
-from engine.stages.inference.pass_inputs import BLOCK, features_of, tested_of, weighted_setting
-from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.inference.bootstrap import NodeInput, node_draws
+from engine.stages.inference.pass_inputs import BLOCK, features_of, tested_of, typed_pairs
+from engine.stages.inference.permutation_draws import permutation_test
 from engine.stages.prepare_passes import Prepared
 
 CITIES, LAST_YEAR = 600, 2023
@@ -90,16 +90,16 @@ def measured() -> Costs:
     rng = np.random.default_rng(0)
     rows = design.n_years + design.n_columns + 1
     cells = CellBlock(prepared.terms[0].table, rng.normal(size=(rows, 6)), rng.normal(size=(rows, 36)))
-    setting = permutation_setting(prepared, [result], PermutationTest(reps=BLOCK, seed=7))
+    setting = permutation_test(prepared, [result], PermutationTest(reps=BLOCK, seed=7))
     pairs = setting.sample.pairs
-    read = replace(setting, sample=replace(setting.sample, pairs=replace(pairs, kept=False)))
+    read = replace(setting, sample=replace(setting.sample, pairs=replace(pairs, in_memory=False)))
     block, few = np.arange(BLOCK, dtype=np.int32), np.arange(8, dtype=np.int32)
-    types = weighted_setting(prepared)
+    types = typed_pairs(prepared)
     cell = tested_of(prepared, result, None)
-    node = _NodeSetting(types, (cell,), (np.zeros(1),), 7)
+    node = NodeInput(types, (cell,), (np.zeros(1),), 7)
     wide, narrow = (cpu(lambda part=part: permutation_draws(read, part), 2) for part in (block, few))
     each = (wide - narrow) / (len(block) - len(few))
-    drawn = cpu(lambda: _node_block(node, block), 2)
+    drawn = cpu(lambda: node_draws(node, block), 2)
     forget_all()
     large = features_of(at_size(LARGE), every_screen=True)
     tracemalloc.start()

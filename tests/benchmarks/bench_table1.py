@@ -35,7 +35,7 @@ def pair_frame(overrides: Sequence[str] = (), controls: Sequence[str] = CONTROLS
     import jax.numpy as jnp
 
     from engine.pairs.centre import standardise
-    from engine.pairs.kernels import synchronization
+    from engine.pairs.outcomes.synchronization import synchronization
 
     _, (prepared,) = check(JOB, overrides=overrides)
     design = prepared.design

@@ -33,7 +33,7 @@ from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import estimate_cells
 from engine.stages.inference.pass_inputs import blocks, memory_of
-from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_test
 
 EFFICIENCY = 0.85
 
@@ -62,7 +62,7 @@ def main() -> None:
         columns=prepared.shared.controls,
         terms=prepared.terms,
     )[0]
-    setting = permutation_setting(prepared, [result], PermutationTest(reps=options.draws, seed=7))
+    setting = permutation_test(prepared, [result], PermutationTest(reps=options.draws, seed=7))
     tasks = blocks(options.draws, min(draws_at_once(setting, memory_of(prepared)), options.draws // 8))
 
     def sweep(client: Client) -> tuple[float, float, Any]:

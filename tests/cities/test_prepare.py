@@ -161,8 +161,9 @@ def test_city_names_are_stripped_and_codes_are_text() -> None:
     assert ready(table(city=codes), "x")[0].units == ("110000", "330100", "370200", "440100")
 
 
-def test_blank_rows_are_passed_over_and_reported() -> None:
-    frame = pd.concat([table().iloc[:3], pd.DataFrame([{}, {}]), table().iloc[3:]])
+@pytest.mark.parametrize("cells", [{}, {"city": " ", "year": "\u3000"}], ids=["empty", "spaces"])
+def test_blank_rows_are_passed_over_and_reported(cells: dict[str, str]) -> None:
+    frame = pd.concat([table().iloc[:3], pd.DataFrame([cells, cells]), table().iloc[3:]])
     panel, validation = ready(frame, "x")
     np.testing.assert_array_equal(panel.values["x"], grid(table(), "x"))
     assert "2 rows without city and year were passed over" in english(validation.notes)

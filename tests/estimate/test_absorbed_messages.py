@@ -15,15 +15,13 @@ from strategies import city_panel, run_panel
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate import absorbed_fit
-from engine.stages.estimation import plain
 
 ABSORBED = {"fixed_effects": ["pair", "year", "province x year"], "errors": ["pair", "dyadic", "jackknife"]}
 
 
 def everything(found: Any) -> str:
     """All text that a user may meet in the results."""
-    frames = [found.estimates, found.inference, found.draws, *found.findings.values()]
-    return json.dumps(found.manifest) + "".join(frame.to_csv() for frame in frames)
+    return json.dumps(found.manifest) + "".join(frame.to_csv() for frame in found.frames.values())
 
 
 def test_notes_name_terms_as_the_job_does() -> None:
@@ -49,13 +47,6 @@ def test_event_years_and_errors_too() -> None:
         run_panel(panel({0: 2013, 1: 2014}), **{**BLOCKS, "model": effects})
     assert "'policy'" in str(caught.value)
     assert "\x1f" not in str(caught.value)
-
-
-def test_names_with_numbers_and_bars_stay() -> None:
-    assert (
-        plain("0\x1fpolicy is collinear with 12\x1fpolicy[+1], 3|x")
-        == "policy is collinear with policy[+1], 3|x"
-    )
 
 
 def test_refits_that_do_not_converge_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,15 @@ from hypothesis import given
 from strategies import Dyads, compiled, dummies, dyads, long_rows, residualised, seeds
 
 from engine.errors import InputError
-from engine.estimate.fit import Fit, Stage, fit, stage
+from engine.estimate.estimate import Estimate
+from engine.estimate.fit import Stage, fit, stage
 from engine.estimate.normal import normal_equations
+from engine.estimate.terms import Regression, Term
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, merge_moments, score_sums
 from engine.pairs.table_design import TableDesign
 
-NAMES = ("x", "w")
+X, W = Term("x"), Term("w")
+NAMES = (X, W)
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # least squares on some 30 dummies keeps eleven digits
 
 
@@ -26,11 +29,11 @@ def stage_of(data: Dyads) -> tuple[MomentPass, Stage]:
     setting = MomentPass(design, design.complete)
     moments = reduce(merge_moments, (city_moments(setting, task) for task in design.tasks()))
     none = np.zeros((1, 1, design.n_years, 0))
-    return setting, stage(normal_equations(moments, design.classes, columns=NAMES, terms=(), table=none))
+    return setting, stage(normal_equations(moments, design.classes, terms=NAMES, table=none))
 
 
-def fitted(data: Dyads, names: tuple[str, ...] = NAMES) -> Fit:
-    return fit(stage_of(data)[1], names)
+def fitted(data: Dyads, terms: tuple[Term, ...] = NAMES) -> Estimate:
+    return fit(stage_of(data)[1], Regression(terms))
 
 
 def blocks(seed: int) -> Dyads:
@@ -84,10 +87,11 @@ def test_against_least_squares_on_dummies(world: str, seed: int) -> None:
     pair, year, x, y = long_rows(data)
     effects = of_full_rank(np.hstack([dummies(pair), dummies(year)]))
     full, bare = sm.OLS(y, np.hstack([x, effects])).fit(), sm.OLS(y, effects).fit()
-    np.testing.assert_allclose(found.estimate, full.params[:2], **CLOSE)
+    np.testing.assert_allclose(found.values, full.params[:2], **CLOSE)
     np.testing.assert_allclose(found.r2, 1 - full.ssr / full.centered_tss, **CLOSE)
     np.testing.assert_allclose(found.r2_within, 1 - full.ssr / bare.ssr, **CLOSE)
-    np.testing.assert_allclose(found.bread, full.normalized_cov_params[:2, :2], **CLOSE)
+    n_years = data.values.shape[1]
+    np.testing.assert_allclose(found.weight_path[n_years:-1], full.normalized_cov_params[:2, :2], **CLOSE)
     counts = (found.n_obs, found.n_pairs, found.n_parameters)
     assert counts == (len(y), len(np.unique(pair)), 2 + len(np.unique(year)))
 
@@ -98,19 +102,21 @@ def test_against_least_squares_on_dummies(world: str, seed: int) -> None:
 def test_influences_are_bread_times_scores(world: str, seed: int) -> None:
     data = WORLDS[world](seed)
     setting, shared = stage_of(data)
-    found = fit(shared, NAMES)
+    found = fit(shared, Regression(NAMES))
     pair, year, x, y = long_rows(data)
     left, outcome = residualised(pair, year, x), residualised(pair, year, y[:, None])[:, 0]
-    rows = left * (outcome - left @ found.estimate)[:, None]
+    rows = left * (outcome - left @ found.values)[:, None]
     psi = np.zeros((len(data.i), 2))
     np.add.at(psi, pair, rows @ np.linalg.inv(left.T @ left))
     for side, position in ((found.city_first, data.i), (found.city_second, data.j)):
         expected = np.zeros((data.n_units, 2))
         np.add.at(expected, position, psi)
         np.testing.assert_allclose(side, expected, rtol=1e-9, atol=1e-12)  # scores cancel over the pairs
-    order = np.r_[0 : len(found.residual)]  # no terms: the kernel's order is the fit's
-    block = CellBlock(np.zeros((1, 1, data.values.shape[1], 0)), found.residual[order, None], found.influence)
-    own = sum(score_sums(ScorePass(setting, block), task).own[0] for task in setting.design.tasks())
+    order = np.r_[0 : len(found.residual_path)]  # no terms: the kernel's order is the fit's
+    block = CellBlock(
+        np.zeros((1, 1, data.values.shape[1], 0)), found.residual_path[order, None], found.weight_path
+    )
+    own = sum(score_sums(ScorePass(setting, block), task).pair_meat[0] for task in setting.design.tasks())
     np.testing.assert_allclose(own, psi.T @ psi, rtol=1e-9, atol=1e-13)
 
 
@@ -132,8 +138,8 @@ def test_a_cell_with_fewer_regressors_is_the_same_from_a_common_stage() -> None:
     data = dyads(11)
     alone = Dyads(data.i, data.j, data.values[:, :, [1, 1, 2]], data.n_units)
     alone.values[data.observed == 0] = np.nan  # the same rows
-    found, expected = fitted(data, ("w",)), fitted(alone, ("x",))
-    for name in ("estimate", "bread", "city_first", "city_second", "without_city", "r2", "r2_within"):
+    found, expected = fitted(data, (W,)), fitted(alone, (X,))
+    for name in ("values", "city_first", "city_second", "without_city", "r2", "r2_within"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), **CLOSE)
     assert found.n_parameters == expected.n_parameters
 
@@ -141,8 +147,9 @@ def test_a_cell_with_fewer_regressors_is_the_same_from_a_common_stage() -> None:
 def test_order_of_the_regressors() -> None:
     data = dyads(12)
     one, other = fitted(data), fitted(data, NAMES[::-1])
-    np.testing.assert_allclose(other.estimate, one.estimate[::-1], **CLOSE)
-    np.testing.assert_allclose(other.bread, one.bread[::-1, ::-1], **CLOSE)
+    np.testing.assert_allclose(other.values, one.values[::-1], **CLOSE)
+    years_only = np.s_[: data.values.shape[1]]
+    np.testing.assert_allclose(other.weight_path[years_only], one.weight_path[years_only, ::-1], **CLOSE)
     np.testing.assert_allclose(other.city_second, one.city_second[:, ::-1], **CLOSE)
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from engine.errors import InputError
 from engine.estimate import matching as module
-from engine.estimate.matching import Matched, match
+from engine.estimate.matching import Matched, MatchOptions, match
 
 MASK = 2**64 - 1
 
@@ -92,7 +92,9 @@ def quadratic(
 
 
 def matched(world: World, **settings: Any) -> Matched:
-    return match(world.score, world.treated, ids=world.ids, groups=world.groups, **settings)
+    return match(
+        world.score, world.treated, ids=world.ids, groups=world.groups, options=MatchOptions(**settings)
+    )
 
 
 @settings(max_examples=300)
@@ -152,7 +154,7 @@ def test_distances_are_those_of_a_tree() -> None:
     """Ten thousand rows, where a quadratic search is slow: scipy's k-d tree."""
     rng = np.random.default_rng(0)
     score, treated = rng.normal(size=10_000), rng.random(10_000) < 0.4
-    own = match(score, treated, ids=np.arange(10_000), common_support=False)
+    own = match(score, treated, ids=np.arange(10_000), options=MatchOptions(common_support=False))
     distance, place = KDTree(score[~treated, None]).query(score[treated, None])
     np.testing.assert_array_equal(own.rows, np.flatnonzero(treated))
     np.testing.assert_array_equal(own.partner, np.flatnonzero(~treated)[place])
@@ -183,11 +185,12 @@ def test_groups_are_matched_as_if_alone() -> None:
     score, treated = np.round(rng.normal(size=n), 1), rng.random(n) < 0.3
     pair, year = np.tile(np.arange(90), 10), np.repeat(np.arange(2010, 2020), 90)
     for replacement in (True, False):
-        whole = match(score, treated, ids=pair, groups=year, replacement=replacement)
+        options = MatchOptions(replacement=replacement)
+        whole = match(score, treated, ids=pair, groups=year, options=options)
         weight = np.zeros(n)
         for one in range(2010, 2020):
             rows = year == one
-            weight[rows] = match(score[rows], treated[rows], ids=pair[rows], replacement=replacement).weight
+            weight[rows] = match(score[rows], treated[rows], ids=pair[rows], options=options).weight
         np.testing.assert_array_equal(whole.weight, weight)
 
 
@@ -209,7 +212,7 @@ def test_ties_go_to_the_smallest_id_on_either_side() -> None:
         ids = np.array([9, 5, 6, 7, 8])
         ids[smallest] = -1
         for replacement in (True, False):
-            own = match(score, treated, ids=ids, replacement=replacement)
+            own = match(score, treated, ids=ids, options=MatchOptions(replacement=replacement))
             np.testing.assert_array_equal(own.partner, [smallest])
 
 
@@ -217,13 +220,13 @@ def test_a_caliper_includes_its_width() -> None:
     # Both variances are 4, so that half a standard deviation is the distance of all neighbours.
     score = np.array([0.0, 2.0, 4.0, 1.0, 3.0, 5.0])
     treated = np.arange(6) < 3
-    own = match(score, treated, ids=np.arange(6), caliper=0.5, common_support=False)
+    own = match(score, treated, ids=np.arange(6), options=MatchOptions(caliper=0.5, common_support=False))
     assert own.width == 1.0
     np.testing.assert_array_equal(own.partner, [3, 3, 4])
     with pytest.raises(
         InputError, match="none of 3 treated rows finds a control\n  remedy: widen the caliper"
     ):
-        match(score, treated, ids=np.arange(6), caliper=0.4999, common_support=False)
+        match(score, treated, ids=np.arange(6), options=MatchOptions(caliper=0.4999, common_support=False))
 
 
 # -- the draw ----------------------------------------------------------------------------------------------
@@ -245,7 +248,8 @@ def test_the_lot_is_fair_and_the_seed_decides_it() -> None:
     score, treated = np.array([0.0, 0.0, 0.0]), np.array([True, True, False])
 
     def winner(seed: int) -> int:
-        return int(match(score, treated, ids=np.arange(3), replacement=False, seed=seed).rows[0])
+        options = MatchOptions(replacement=False, seed=seed)
+        return int(match(score, treated, ids=np.arange(3), options=options).rows[0])
 
     winners = [winner(seed) for seed in range(2000)]
     assert winners == [winner(seed) for seed in range(2000)]
@@ -273,7 +277,7 @@ def test_bad_input_is_refused(change: Callable[..., None], settings: dict[str, A
     score, treated = np.arange(6.0), np.array([True, False, False, False, True, False])
     change(score, treated)
     with pytest.raises(InputError, match=said) as error:
-        match(score, treated, ids=np.arange(6), **settings)
+        match(score, treated, ids=np.arange(6), options=MatchOptions(**settings))
     assert error.value.remedy
 
 
@@ -282,7 +286,9 @@ def test_ids_and_shapes_are_checked() -> None:
     with pytest.raises(ValueError, match="every id once in a group"):
         match(score, treated, ids=np.array([0, 1, 1, 2]))
     years = np.array([1, 1, 2, 2])
-    own = match(score, treated, ids=np.array([0, 1, 1, 2]), groups=years, common_support=False)
+    own = match(
+        score, treated, ids=np.array([0, 1, 1, 2]), groups=years, options=MatchOptions(common_support=False)
+    )
     np.testing.assert_array_equal(own.partner, [1, 3])
     with pytest.raises(ValueError, match="expected arrays of one length"):
         match(score, treated, ids=np.arange(3))

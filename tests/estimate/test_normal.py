@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import Dyads, demeaned, dyads, long_rows, pair_features, residualised, seeds
+from strategies import Dyads, demeaned, dyads, long_rows, pair_statistics, residualised, seeds
 
 from engine.errors import InputError
 from engine.estimate.normal import Normal, collinear, normal_equations, partial_out_years, refuse_collinear
+from engine.estimate.terms import column_terms
 from engine.pairs.moments import CityMoments, Layout
 
 H, R = 3, 2  # classes, treatment terms
@@ -33,11 +34,11 @@ def normal_of(data: Dyads, table: np.ndarray, *, balanced: bool) -> Normal:
     layout = Layout(n_years, n_columns, balanced)
     first, second = np.zeros((2, data.n_units, H, layout.size))
     for pair, (i, j) in enumerate(zip(data.i, data.j, strict=True)):
-        features = pair_features(data, pair, balanced=balanced)
+        features = pair_statistics(data, pair, balanced=balanced)
         first[i, classes[j]] += features
         second[j, classes[i]] += features
     moments = CityMoments(layout, first, second, 0, 0, float(np.isfinite(data.values).all(axis=2).sum()))
-    return normal_equations(moments, classes, columns=("x", "w"), terms=("d", "e"), table=table)
+    return normal_equations(moments, classes, terms=column_terms("xwde"), table=table)
 
 
 def literal_matrices(data: Dyads, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,12 +92,11 @@ def test_without_terms() -> None:
     none = np.zeros((H, H, data.values.shape[1], 0))
     moments = normal_of(data, paths(5, data.values.shape[1]), balanced=False)
     layout = Layout(*data.values.shape[1:], balanced=False)
-    sums = np.array([sum(pair_features(data, pair) for pair in range(len(data.i)))])
+    sums = np.array([sum(pair_statistics(data, pair) for pair in range(len(data.i)))])
     bare = normal_equations(
         CityMoments(layout, sums[:, None], 0 * sums[:, None], 0, 0, float("nan")),
         np.zeros(1, np.int32),
-        columns=("x", "w"),
-        terms=(),
+        terms=column_terms("xw"),
         table=none[:1, :1],
     )
     keep = np.r_[0 : layout.n_years + 2, -1]

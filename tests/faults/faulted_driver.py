@@ -17,13 +17,13 @@ import distributed  # noqa: F401
 import jax  # noqa: F401
 import matplotlib.figure  # noqa: F401
 
-import engine.report.placebo
+import engine.report.outputs.registry
 import engine.stages.curve_run
 import engine.stages.estimation
-import engine.stages.findings
+import engine.stages.frames
 import engine.stages.inference
+import engine.stages.job_files
 import engine.stages.manifest
-import engine.stages.output
 from engine import cli
 
 
@@ -35,7 +35,7 @@ def drive(arguments: Sequence[str], environment: Mapping[str, str], said: Path, 
     for path, descriptor in ((said, 1), (errors, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
     sys.modules["__main__"] = ModuleType("__main__")  # workers shall not import what started the campaign
-    engine.stages.output.figure_bytes = lambda figure, kind: kind.encode()
+    engine.stages.job_files.figure_bytes = lambda figure, kind: kind.encode()
     sys.argv = ["dyadid", *arguments]
     try:
         cli.main()

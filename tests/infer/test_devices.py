@@ -15,7 +15,7 @@ import numpy as np
 from engine.infer import permuted_influences
 from engine.infer.devices import across_devices, on_all_devices
 from engine.infer.permutation import drawn_classes, permutation_draws
-from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.inference.permutation_draws import permutation_test
 
 BLOCKS = (np.arange(24, dtype=np.int32), np.arange(24, 31, dtype=np.int32))
 """Six draws a device; then seven, which four devices do not divide."""
@@ -49,7 +49,7 @@ def draws() -> dict[str, np.ndarray[Any, Any]]:
         done = worlds.first_pass(frame, inference={"permutation": {"reps": 20}}, **blocks)
         wanted = done.results[0].cell.job.inference.permutation
         assert wanted is not None
-        setting = permutation_setting(done.prepared, done.results, wanted)
+        setting = permutation_test(done.prepared, done.results, wanted)
         for number, block in enumerate(BLOCKS):
             own, key = permutation_draws(setting, block), f"{name}, block {number}, "
             found[key + "classes"] = drawn_classes(setting, block)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 from sentences import english
-from test_variance import fit_of, sums
+from test_errors import fit_of, sums
 
-from engine.estimate.fit import Fit
+from engine.estimate.estimate import Estimate
+from engine.estimate.instrument import Instrumented
+from engine.estimate.terms import Term
 from engine.infer.errors import covariances
 from engine.stages.instrument import strengths
 
@@ -21,7 +23,7 @@ PAIRS = list(combinations(range(6), 2))
 KINDS = ("pair", "city", "dyadic", "jackknife")
 
 
-def world(seed: int) -> tuple[Fit, Fit, Fit, list[Any], np.ndarray]:
+def world(seed: int) -> tuple[Estimate, Estimate, Estimate, list[Any], np.ndarray]:
     """Reduced form, first stage and their sum with independent pair influences, and the sums of their products."""
     rng = np.random.default_rng(seed)
     psi = rng.normal(size=(len(PAIRS), 2)) @ np.array([[1.0, 0.3], [0.0, 1.0]])
@@ -35,7 +37,11 @@ def world(seed: int) -> tuple[Fit, Fit, Fit, list[Any], np.ndarray]:
     estimate = np.array([1.0, 3.0, 4.0])
     fits = [
         fit_of(
-            PAIRS, both[:, [k]], estimate=estimate[[k]], without_city=without[:, [k]], names=("instrument",)
+            PAIRS,
+            both[:, [k]],
+            values=estimate[[k]],
+            without_city=without[:, [k]],
+            terms=(Term("instrument"),),
         )
         for k in range(3)
     ]
@@ -45,8 +51,13 @@ def world(seed: int) -> tuple[Fit, Fit, Fit, list[Any], np.ndarray]:
 def found_of(seed: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     reduced, first, both, products, _ = world(seed)
     cell: Any = SimpleNamespace(job=SimpleNamespace(model=SimpleNamespace(errors=KINDS, confidence=0.95)))
-    behind: Any = SimpleNamespace(reduced=reduced, first=first, both=both)
-    return strengths(cell, behind, products)
+    fits = (
+        dataclasses.replace(fit, pair_meat=pair_meat, reciprocal_meat=reciprocal)
+        for fit, (pair_meat, reciprocal) in zip(
+            (first, reduced, both), (products[k] for k in (1, 0, 2)), strict=True
+        )
+    )
+    return strengths(cell, Instrumented(*fits))
 
 
 def omega(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +131,6 @@ def test_f_and_p_are_those_of_the_two_regressions_alone(seed: int) -> None:
             if shown is not None:
                 assert shown[covariance.kind] == pytest.approx(covariance.matrix[0, 0], rel=1e-9)
                 continue
-            ratio = fit.estimate[0] / covariance.std_error[0]
+            ratio = fit.values[0] / covariance.std_error[0]
             expected = 2 * student.sf(abs(ratio), covariance.dof)
             assert found[covariance.kind].ar_p == pytest.approx(expected, rel=1e-9)

@@ -16,7 +16,7 @@ import pytest
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import weighted_fit
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 
 REPS = 24  # six a device
 
@@ -25,9 +25,9 @@ def draws() -> dict[str, np.ndarray[Any, Any]]:
     done = worlds.first_pass(worlds.panel(holes=True))
     counts = resampled_counts(11, np.arange(REPS, dtype=np.int32), len(done.units))
     with jax.enable_x64(True):
-        cell = shared.tested_of(done.prepared, done.results[0], None)
+        cell = pass_inputs.tested_of(done.prepared, done.results[0], None)
         _, estimate, variance = weighted_fit(
-            shared.weighted_setting(done.prepared).sorted(), counts, cell, studentise=True
+            pass_inputs.typed_pairs(done.prepared).sorted(), counts, cell, studentise=True
         )
     return {"counts": counts, "estimate": estimate, "variance": variance}
 

@@ -12,7 +12,7 @@ import pytest
 
 import engine
 from engine.infer import weighted
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 
 stage = import_module("engine.stages.inference.bootstrap")  # its package shows the function of that name
 
@@ -28,14 +28,14 @@ def test_a_table_that_does_not_fit_is_computed_when_read(
 
     made, at_once = [], []
     monkeypatch.setattr(weighted, "_SLAB", 16)
-    for module in (shared, stage):
+    for module in (pass_inputs, stage):
         monkeypatch.setattr(module, "memory_of", lambda prepared: 1.0)  # bytes
-    setting, size = stage.weighted_setting, stage.draws_at_once
-    monkeypatch.setattr(stage, "weighted_setting", lambda *given: made.append(setting(*given)) or made[-1])
+    setting, size = stage.typed_pairs, stage.draws_at_once
+    monkeypatch.setattr(stage, "typed_pairs", lambda *given: made.append(setting(*given)) or made[-1])
     monkeypatch.setattr(stage, "draws_at_once", lambda *given: at_once.append(size(*given)) or at_once[-1])
     small = engine.run(path)
 
-    assert not made[0].pairs.kept
+    assert not made[0].pairs.in_memory
     assert len(made[0].sorted().slabs) > 1
     assert at_once == [8]
     for name in ("inference", "draws", "influence"):  # 1e-11: issue 3, line 6
@@ -48,10 +48,10 @@ def test_blocks_fit_the_memory(memory: float, draws: int) -> None:
     """City arrays and five times the sums by type a draw, in a 16th of the memory; a power of two."""
     done = worlds.first_pass(worlds.panel())
     setting, cell = (
-        shared.weighted_setting(done.prepared),
-        shared.tested_of(done.prepared, done.results[0], None),
+        pass_inputs.typed_pairs(done.prepared),
+        pass_inputs.tested_of(done.prepared, done.results[0], None),
     )
-    node = stage._NodeSetting(setting, (cell,), (np.zeros(1),), 0)
+    node = stage.NodeInput(setting, (cell,), (np.zeros(1),), 0)
     assert stage.draws_at_once(node, memory) == draws
     if 8 < draws < 256:
         held = 8 * (6 * 16 + 5 * setting.n_types * setting.pairs.layout.size)

@@ -11,9 +11,9 @@ from tolerances import BRUTE
 
 from engine.infer.draws import random_bits
 from engine.infer.pair_permutation import PairPermutation, pair_permutation_estimates, pair_permutation_sums
-from engine.pairs import features
+from engine.pairs import pair_statistics
 from engine.spec.inference import PermutationTest
-from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.inference.permutation_draws import permutation_test
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
     frame = worlds.panel(holes=holes)
     treatment = {"adoption": "pilot_year", "rule": "exactly_one", "around": around}
     done = worlds.first_pass(frame, treatment=treatment)
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(reps=1))
     given, cell = setting.sample, setting.cells[0]
     every = np.arange(20, dtype=np.int32)
     found = pair_permutation_estimates(
         given, cell, pair_permutation_sums(PairPermutation(given, 3, 20), every)
     )
-    monkeypatch.setattr(features, "TILE", 10)
+    monkeypatch.setattr(pair_statistics, "TILE", 10)
     short = [pair_permutation_sums(PairPermutation(given, 3, 8), block) for block in np.split(every, [8, 16])]
     np.testing.assert_allclose(
         pair_permutation_estimates(given, cell, np.concatenate(short)), found, rtol=1e-11
@@ -77,7 +77,7 @@ def test_each_shuffle_is_a_refit(holes: bool, around: int | None, monkeypatch: p
 def test_the_spread_is_that_of_the_pair_clustered_error() -> None:
     """Which is why it misleads: a permutation of cities spreads wider on the same panel."""
     done = worlds.first_pass(worlds.panel(2))
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=1))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(reps=1))
     sums = pair_permutation_sums(PairPermutation(setting.sample, 0, 400), np.arange(400, dtype=np.int32))
     found = pair_permutation_estimates(setting.sample, setting.cells[0], sums)
     result = done.results[0]

@@ -18,11 +18,11 @@ from tolerances import BRUTE
 from engine.infer import permutation
 from engine.infer import permuted_sums as cubes
 from engine.infer.permutation import OBSERVED, Draws, Permutation, drawn_classes, permutation_draws
-from engine.pairs import features
+from engine.pairs import pair_statistics
 from engine.pairs.process_cache import forget_all
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import pass_inputs as shared
-from engine.stages.inference.permutation_draws import draws_at_once, permutation_setting
+from engine.stages.inference import pass_inputs
+from engine.stages.inference.permutation_draws import draws_at_once, permutation_test
 
 DRAWS = np.arange(OBSERVED, 20, dtype=np.int32)
 """What happened, and twenty draws."""
@@ -74,7 +74,7 @@ def world(name: str) -> tuple[pd.DataFrame, worlds.Pass, Permutation]:
     done = worlds.first_pass(frame, **blocks)
     wanted = done.results[0].cell.job.inference.permutation
     assert wanted is not None
-    return frame, done, permutation_setting(done.prepared, done.results, wanted)
+    return frame, done, permutation_test(done.prepared, done.results, wanted)
 
 
 @cache
@@ -130,18 +130,18 @@ def test_the_observed_assignment_gives_the_table(name: str) -> None:
     draws, result = engine_draws(name), done.results[0]
     tested = list(setting.cells[0].tested)
     np.testing.assert_array_equal(drawn_classes(setting, DRAWS)[0], done.prepared.adoption.classes)
-    error = result.dyadic.std_error[tested]
+    error = result.studentising.std_error[tested]
     np.testing.assert_allclose(
-        draws.estimate[0][0], result.fit.estimate[tested], rtol=0, atol=BRUTE * error.min()
+        draws.estimate[0][0], result.fit.values[tested], rtol=0, atol=BRUTE * error.min()
     )
-    if not result.dyadic.notes:
-        t = result.fit.estimate[tested] / error
+    if not result.studentising.notes:
+        t = result.fit.values[tested] / error
         np.testing.assert_allclose(draws.statistic[0][0], t, rtol=BRUTE, atol=BRUTE)
 
 
 def test_most_tables_of_these_worlds_have_positive_covariances() -> None:
     """The comparison above is not an empty one."""
-    clean = [name for name in CASES if not world(name)[1].results[0].dyadic.notes]
+    clean = [name for name in CASES if not world(name)[1].results[0].studentising.notes]
     assert len(clean) >= len(CASES) // 2
 
 
@@ -180,7 +180,7 @@ def swept() -> worlds.Pass:
 
 def test_cells_of_a_sweep_share_draws_and_have_their_own_regressions() -> None:
     done = swept()
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=20))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(reps=20))
     draws = permutation_draws(setting, DRAWS)
     everything = worlds.oracle_grid(worlds.panel())
     for number, controls in enumerate([[], ["edu"], ["dense", "edu"]]):
@@ -219,7 +219,7 @@ def test_any_blocks_give_the_same_draws(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["balanced", "event study, missing", "either, missing", "window, either"])
 def test_any_tiles_of_the_table_give_the_same_statistics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "TILE", 17)  # neither divides the table: the last tile overlaps
+    monkeypatch.setattr(pair_statistics, "TILE", 17)  # neither divides the table: the last tile overlaps
     monkeypatch.setattr(cubes, "_TILE", 23)
     forget_all()
     close(permutation_draws(world(name)[2], DRAWS), engine_draws(name))
@@ -233,16 +233,16 @@ def test_a_table_that_memory_does_not_hold_is_computed_again(
     done, kept = world(name)[1:]
     wanted = done.results[0].cell.job.inference.permutation
     assert wanted is not None
-    monkeypatch.setattr(shared, "memory_of", lambda _: 1e4)
-    setting = permutation_setting(done.prepared, done.results, wanted)
-    assert setting.sample.pairs.features is None
-    assert kept.sample.pairs.features is not None
+    monkeypatch.setattr(pass_inputs, "memory_of", lambda _: 1e4)
+    setting = permutation_test(done.prepared, done.results, wanted)
+    assert setting.sample.pairs.table is None
+    assert kept.sample.pairs.table is not None
     n_pairs = len(kept.sample.pairs.i)
     for length in (7, 64, n_pairs):
         for tile in setting.sample.pairs.tiles(n_pairs, length=length):
-            own = kept.sample.pairs.features[tile.at : tile.at + length]
+            own = kept.sample.pairs.table[tile.start : tile.start + length]
             # A logarithm's last bit depends on its place in a vector: some units of rounding of sums below 100.
-            np.testing.assert_allclose(tile.features, own, rtol=1e-13, atol=1e-13)
+            np.testing.assert_allclose(tile.statistics, own, rtol=1e-13, atol=1e-13)
     close(permutation_draws(setting, DRAWS), engine_draws(name))
 
 
@@ -251,12 +251,12 @@ def test_blocks_of_draws_fit_the_memory() -> None:
     setting = world("balanced")[2]
     sizes = [draws_at_once(setting, memory) for memory in (1e6, 1e8, 3e8, 1e12)]
     assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[-1]) == (8, shared.BLOCK)
+    assert (sizes[0], sizes[-1]) == (8, pass_inputs.BLOCK)
     assert all(size.bit_count() == 1 for size in sizes)
     recomputed = replace(
-        setting, sample=replace(setting.sample, pairs=replace(setting.sample.pairs, kept=False))
+        setting, sample=replace(setting.sample, pairs=replace(setting.sample.pairs, in_memory=False))
     )
-    assert draws_at_once(recomputed, 1e12) == 4 * shared.BLOCK
+    assert draws_at_once(recomputed, 1e12) == 4 * pass_inputs.BLOCK
     assert draws_at_once(replace(setting, studentise=False), 1e8) >= draws_at_once(setting, 1e8)
 
 
@@ -280,7 +280,7 @@ def test_draws_without_variation_are_missing_and_say_so() -> None:
         latitude=np.where(far, -frame["latitude"], frame["latitude"]),
     )
     done = worlds.first_pass(frame)
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=40, seed=4))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(reps=40, seed=4))
     replicates = np.arange(40, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
     remote = [done.units.index(f"city{k:02d}") for k in (3, 5, 7)]
@@ -305,7 +305,7 @@ def test_a_year_that_some_draws_lose_altogether() -> None:
     keepers = frame["city"].isin(["city00", "city01", "city02"])
     frame.loc[(frame["year"] == 2017) & ~keepers, "output"] = np.nan
     done = worlds.first_pass(frame)
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(reps=60))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(reps=60))
     replicates = np.arange(60, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
     everything, gone = worlds.oracle_grid(frame), 0

@@ -44,7 +44,7 @@ def test_multiplier_draws_by_formula(name: str, kind: str) -> None:
     done, long, regressors = world(name)
     signs = multipliers(1, REPS, len(done.units), kind)
     result = done.results[0].fit
-    found, statistic = multiplier_draws(result.estimate, result.city_first + result.city_second, signs)
+    found, statistic = multiplier_draws(result.values, result.city_first + result.city_second, signs)
     fit = reference.estimate(long, regressors)
     psi = oracle.city_influences(fit)
     for row, drawn in enumerate(signs):
@@ -61,7 +61,7 @@ def test_what_each_scheme_estimates(name: str) -> None:
     done, long, regressors = world(name)
     result = done.results[0]
     city = result.fit.city_first + result.fit.city_second
-    found = decomposition(city, result.own)
+    found = decomposition(city, result.fit.pair_meat)
     fit = reference.estimate(long, regressors)
     psi = fit.scores[regressors].to_numpy() @ fit.bread
     np.testing.assert_allclose(found.node, (oracle.city_influences(fit) ** 2).sum().to_numpy(), rtol=BRUTE)
@@ -79,8 +79,7 @@ def test_what_each_scheme_estimates(name: str) -> None:
 def engine_wild(name: str, term: str, signs: np.ndarray) -> tuple[float, np.ndarray]:
     done, _, regressors = world(name)
     result = done.results[0]
-    names = list(result.normal.names)
-    index = tuple(names.index(own) for own in result.regressors)
+    index = result.normal.positions(result.fit.terms)
     assert list(result.fit.names) == regressors
     return wild_statistics(result.normal, index, regressors.index(term), signs)
 

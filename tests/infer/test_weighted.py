@@ -17,10 +17,10 @@ from tolerances import BRUTE
 from engine.infer import weighted as module
 from engine.infer.draws import resampled_counts
 from engine.infer.weighted import sort_by_type, weighted_fit, weighted_sums
-from engine.pairs.features import pair_features
+from engine.pairs.pair_statistics import pair_statistics
 from engine.pairs.process_cache import forget_all
 from engine.pairs.table_design import TableDesign
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 
 REPS = np.arange(20, dtype=np.int32)
 
@@ -58,9 +58,9 @@ def bootstrap(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     done = world(name)[0]
     counts = resampled_counts(11, REPS, len(done.units))
     with jax.enable_x64(True):
-        cell = shared.tested_of(done.prepared, done.results[0], None)
+        cell = pass_inputs.tested_of(done.prepared, done.results[0], None)
         _, estimate, variance = weighted_fit(
-            shared.weighted_setting(done.prepared).sorted(), counts, cell, studentise=True
+            pass_inputs.typed_pairs(done.prepared).sorted(), counts, cell, studentise=True
         )
     return counts, estimate, variance
 
@@ -101,16 +101,16 @@ def test_weights_of_one_are_the_sample() -> None:
         done = world(name)[0]
         result = done.results[0]
         with jax.enable_x64(True):
-            cell = shared.tested_of(done.prepared, result, None)
+            cell = pass_inputs.tested_of(done.prepared, result, None)
             ones = np.ones((2, len(done.units)))
             _, estimate, variance = weighted_fit(
-                shared.weighted_setting(done.prepared).sorted(), ones, cell, studentise=True
+                pass_inputs.typed_pairs(done.prepared).sorted(), ones, cell, studentise=True
             )
-        positions, error = list(cell.tested), result.dyadic.std_error[list(cell.tested)]
+        positions, error = list(cell.tested), result.studentising.std_error[list(cell.tested)]
         np.testing.assert_allclose(
-            estimate[0], result.fit.estimate[positions], rtol=0, atol=BRUTE * error.min()
+            estimate[0], result.fit.values[positions], rtol=0, atol=BRUTE * error.min()
         )
-        if not result.dyadic.notes:
+        if not result.studentising.notes:
             np.testing.assert_allclose(np.sqrt(variance[0]), error, rtol=BRUTE)
 
 
@@ -124,9 +124,9 @@ def test_weights_of_zero_leave_cities_out(name: str) -> None:
     ]
     weights = np.array([[float(unit not in group) for unit in done.units] for group in groups])
     with jax.enable_x64(True):
-        cell = shared.tested_of(done.prepared, done.results[0], None)
+        cell = pass_inputs.tested_of(done.prepared, done.results[0], None)
         _, estimate, _ = weighted_fit(
-            shared.weighted_setting(done.prepared).sorted(), weights, cell, studentise=False
+            pass_inputs.typed_pairs(done.prepared).sorted(), weights, cell, studentise=False
         )
     for row, group in enumerate(groups):
         rest = long[~long["city_i"].isin(group) & ~long["city_j"].isin(group)]
@@ -141,7 +141,7 @@ def test_weights_of_zero_leave_cities_out(name: str) -> None:
         estimate[own],
         result.fit.without_city[:, list(cell.tested)],
         rtol=BRUTE,
-        atol=BRUTE * result.dyadic.std_error.min(),
+        atol=BRUTE * result.studentising.std_error.min(),
     )
 
 
@@ -156,8 +156,8 @@ def test_any_cut_of_the_pairs_and_any_block_give_the_same(
     monkeypatch.setattr(module, "_SLAB", slab)
     forget_all()
     with jax.enable_x64(True):
-        cell = shared.tested_of(done.prepared, done.results[0], None)
-        setting = shared.weighted_setting(done.prepared).sorted()
+        cell = pass_inputs.tested_of(done.prepared, done.results[0], None)
+        setting = pass_inputs.typed_pairs(done.prepared).sorted()
         n_pairs = len(setting.pairs.i)
         assert len(setting.slabs) == -(-n_pairs // slab)
         assert all(one.rows.shape[1] <= step for one in setting.slabs)
@@ -175,26 +175,26 @@ def test_sums_by_type_are_sums_over_pairs(step: int, slab: int, monkeypatch: pyt
     monkeypatch.setattr(module, "_SLAB", slab)
     data = dyads(2, n_units=7)
     design = TableDesign(data.i, data.j, data.values, 7, False)
-    pairs = pair_features(design, every_screen=False, memory_bytes=1e9)
+    pairs = pair_statistics(design, every_screen=False, memory_bytes=1e9)
     rng = np.random.default_rng(0)
     kind, weights = rng.integers(-1, 3, len(pairs.i)), rng.normal(size=(4, 7))
     setting = sort_by_type(pairs, kind, 3)
     with jax.enable_x64(True):
         found = weighted_sums(setting, weights)
-    assert pairs.features is not None
+    assert pairs.table is not None
     expected, units = np.zeros((4, 3, pairs.layout.size)), set()
     for p, (i, j) in enumerate(zip(pairs.i, pairs.j, strict=True)):
-        units |= {int(i), int(j)} if kind[p] >= 0 and pairs.features[p, 0] else set()
+        units |= {int(i), int(j)} if kind[p] >= 0 and pairs.table[p, 0] else set()
         for draw in range(4):
             if kind[p] >= 0:
-                expected[draw, kind[p]] += weights[draw, i] * weights[draw, j] * pairs.features[p]
+                expected[draw, kind[p]] += weights[draw, i] * weights[draw, j] * pairs.table[p]
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)  # sums of twenty products
     assert setting.units.tolist() == sorted(units)
 
 
 def test_a_table_without_pairs_of_the_sample_gives_zeros() -> None:
     data = dyads(2, n_units=7)
-    pairs = pair_features(
+    pairs = pair_statistics(
         TableDesign(data.i, data.j, data.values, 7, False), every_screen=False, memory_bytes=1e9
     )
     with jax.enable_x64(True):

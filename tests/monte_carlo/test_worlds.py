@@ -158,7 +158,7 @@ def test_coefficient_and_errors_are_the_references(design: str) -> None:
     expected = reference.estimate(long_of(design, 7, 0.07), ["policy"])
     literal = [expected.pair(), expected.two_way(), expected.dyadic()]
     se = np.sqrt([one[0, 0] for one in literal])
-    np.testing.assert_allclose(found.estimate, expected.coefficients, rtol=0, atol=BRUTE * se.min())
+    np.testing.assert_allclose(found.values, expected.coefficients, rtol=0, atol=BRUTE * se.min())
     np.testing.assert_allclose([one.std_error[0] for one in errors[:3]], se, rtol=BRUTE)
 
 
@@ -173,8 +173,8 @@ def test_draws_are_literal_permutations_and_resamples() -> None:
     found, errors = trial.estimated(panel)
     draws = trial.permuted(panel, 8, invert=True)
     assert draws.replicates[0] == OBSERVED
-    np.testing.assert_allclose(draws.estimate[0][0], found.estimate, rtol=BRUTE)
-    np.testing.assert_allclose(draws.statistic[0][0], found.estimate / errors[2].std_error, rtol=BRUTE)
+    np.testing.assert_allclose(draws.estimate[0][0], found.values, rtol=BRUTE)
+    np.testing.assert_allclose(draws.statistic[0][0], found.values / errors[2].std_error, rtol=BRUTE)
     np.testing.assert_allclose(
         draws.estimate[0], trial.permuted(panel, 8, invert=False).estimate[0], rtol=1e-11
     )
@@ -184,12 +184,12 @@ def test_draws_are_literal_permutations_and_resamples() -> None:
     b, t, error = oracle.studentised(long, ["policy"], ["policy"])
     np.testing.assert_allclose(draws.estimate[0][1], b, rtol=0, atol=BRUTE * error[0])
     np.testing.assert_allclose(draws.statistic[0][1], t, rtol=BRUTE)
-    drawn, statistic = trial.bootstrapped(panel, 8, float(found.estimate[0]))
+    drawn, statistic = trial.bootstrapped(panel, 8, float(found.values[0]))
     (counts,) = resampled_counts(8, first, worlds.N_CITIES).astype(int)
     long = oracle.resampled(long_of("V2", 8, 0.07), dict(zip(NAMES, counts, strict=True)))
     b, _, error = oracle.studentised(long, ["policy"], ["policy"])
     np.testing.assert_allclose(drawn[0], b[0], rtol=0, atol=BRUTE * error[0])
-    np.testing.assert_allclose(statistic[0], (b[0] - found.estimate[0]) / error[0], rtol=BRUTE)
+    np.testing.assert_allclose(statistic[0], (b[0] - found.values[0]) / error[0], rtol=BRUTE)
 
 
 @pytest.mark.parametrize("design", worlds.DESIGNS)

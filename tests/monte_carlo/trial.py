@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import worlds
 
-from engine.estimate.fit import Fit, fit, stage
+from engine.estimate.estimate import Estimate
+from engine.estimate.fit import fit, stage
 from engine.estimate.many_samples import Tested
 from engine.estimate.normal import normal_equations
+from engine.estimate.terms import Regression, Term
 from engine.infer.draws import resampled_counts
 from engine.infer.errors import Covariance, covariances
 from engine.infer.intervals import intervals
@@ -18,8 +20,8 @@ from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_d
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
 from engine.infer.weighted import sort_by_type, weighted_fit
-from engine.pairs.features import PairFeatures, pair_features
 from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
 
@@ -35,18 +37,19 @@ _REPLICATES = np.arange(OBSERVED, REPS, dtype=np.int32)
 _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
 
-def estimated(panel: worlds.Panel) -> tuple[Fit, tuple[Covariance, ...]]:
+def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     """Coefficient of treatment with pair and year effects, and its four kinds of error."""
     kept = panel.eligible
     values = np.stack([panel.treated[kept], panel.outcome[kept]], axis=2)
     design = TableDesign(worlds.FIRST[kept], worlds.SECOND[kept], values, worlds.N_CITIES, directed=False)
     setting, (task,) = MomentPass(design, balanced=True), design.tasks()
     moments = city_moments(setting, task)
-    normal = normal_equations(moments, design.classes, columns=("policy",), terms=(), table=_NO_TERMS)
-    found = fit(stage(normal), ("policy",))
-    block = CellBlock(_NO_TERMS, found.residual[:, None], found.influence)
+    policy = Term("policy")
+    normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
+    found = fit(stage(normal), Regression((policy,)))
+    block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     products = score_sums(ScorePass(setting, block), task)
-    return found, covariances(found, products.own[0], products.reverse[0], KINDS)
+    return found, covariances(found, products.pair_meat[0], products.reciprocal_meat[0], KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:
@@ -81,7 +84,7 @@ def confidence_intervals(design: str, number: int) -> Array:
     for one in errors:
         interval = intervals(found, one, CONFIDENCE)
         ends.append((interval.low[0], interval.high[0]))
-    here, error = float(found.estimate[0]), float(errors[KINDS.index("dyadic")].std_error[0])
+    here, error = float(found.values[0]), float(errors[KINDS.index("dyadic")].std_error[0])
     draws = permuted(panel, number, invert=True)
     known, inversion = draws.estimate[0][1:, 0], draws.inversion[0][1:]
     ends.append(inverted_interval(here, error, known, inversion, confidence=CONFIDENCE))
@@ -110,12 +113,12 @@ def bootstrapped(panel: worlds.Panel, seed: int, here: float) -> tuple[Array, Ar
         return estimate[:, 0], ((estimate - here) / np.sqrt(variance))[:, 0]
 
 
-def _features(panel: worlds.Panel, *, observed: bool) -> PairFeatures:
+def _features(panel: worlds.Panel, *, observed: bool) -> PairStatistics:
     columns = [panel.treated, panel.outcome] if observed else [panel.outcome]
     every = TableDesign(
         worlds.FIRST, worlds.SECOND, np.stack(columns, axis=2), worlds.N_CITIES, directed=False
     )
-    return pair_features(every, every_screen=False, memory_bytes=1e9)
+    return pair_statistics(every, every_screen=False, memory_bytes=1e9)
 
 
 def _tested(panel: worlds.Panel, types: list[tuple[int, int]], *, observed: bool) -> Tested:

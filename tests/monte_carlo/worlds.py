@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from engine.pairs.centre import standardise
-from engine.pairs.kernels import synchronization
+from engine.pairs.outcomes.synchronization import synchronization
 from engine.pairs.treatment import NEVER, Adoption, allowed_classes, policy_paths
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import compiled, dyads, pair_features, seeds
+from strategies import compiled, dyads, pair_statistics, seeds
 
 from engine.pairs import kernels
 from engine.pairs.centre import standardise
@@ -26,6 +26,7 @@ from engine.pairs.map_reduce import (
     score_sums,
 )
 from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.outcomes.synchronization import synchronization
 from engine.pairs.panel_design import PanelDesign
 from engine.pairs.table_design import TableDesign
 
@@ -36,7 +37,7 @@ def transform(
     z_i: np.ndarray, z_j: np.ndarray, n_years: int = T, *, look_ahead: bool = True, clip: float = 0.0
 ) -> np.ndarray:
     with jax.enable_x64(True):
-        found = kernels.synchronization(z_i, z_j, n_years, look_ahead=look_ahead, clip=clip)
+        found = synchronization(z_i, z_j, n_years, look_ahead=look_ahead, clip=clip)
     return np.asarray(found)
 
 
@@ -60,11 +61,13 @@ def outcomes(design: PanelDesign, *, balanced: bool) -> np.ndarray:
     """``[pair, year]`` as the kernels see it, pairs in order."""
     i, j = (np.array(side, np.int32) for side in zip(*combinations(range(design.n_units), 2), strict=True))
     layout = Layout(design.n_years, design.n_columns, balanced)
-    rule = kernels.Rule(layout, 2, design.edge, bool(design.window.all()), design.clip, directed=False)
+    options = kernels.KernelOptions(
+        layout, 2, design.edge, bool(design.window.all()), design.clip, directed=False
+    )
     z = standardise(design.series, design.window) if balanced else design.series
     with jax.enable_x64(True):
         arrays = kernels.to_device({"series": z, "window": design.window})
-        return np.asarray(jax.jit(kernels._outcome, static_argnums=0)(rule, arrays, i, j))
+        return np.asarray(jax.jit(kernels.outcome_values, static_argnums=0)(options, arrays, i, j))
 
 
 def passed(design: PanelDesign | TableDesign, *, balanced: bool) -> CityMoments:
@@ -255,7 +258,7 @@ def test_moments_against_literal_sums(seed: int) -> None:
     found = passed(TableDesign(data.i, data.j, data.values, data.n_units, directed=False), balanced=False)
     first, second = np.zeros((2, *found.first.shape))
     for pair in range(len(data.i)):
-        features = pair_features(data, pair)
+        features = pair_statistics(data, pair)
         first[data.i[pair], 0] += features
         second[data.j[pair], 0] += features
     np.testing.assert_allclose(found.first, first, rtol=1e-13, atol=1e-13)  # sums of some 30 terms of size 1

@@ -16,8 +16,8 @@ from engine.infer.draws import resampled_counts
 from engine.infer.permutation import OBSERVED, drawn_classes, permutation_draws
 from engine.infer.weighted import weighted_fit
 from engine.spec.inference import PermutationTest
-from engine.stages.inference import pass_inputs as shared
-from engine.stages.inference.permutation_draws import permutation_setting
+from engine.stages.inference import pass_inputs
+from engine.stages.inference.permutation_draws import permutation_test
 
 pytestmark = [
     pytest.mark.realdata,
@@ -49,7 +49,7 @@ def adoption(cities: pd.DataFrame) -> dict[str, float]:
 
 
 def test_permutations(done: Pass, everything: oracle.Grid) -> None:
-    setting = permutation_setting(done.prepared, done.results, PermutationTest(seed=3))
+    setting = permutation_test(done.prepared, done.results, PermutationTest(seed=3))
     replicates = np.arange(OBSERVED, 20, dtype=np.int32)
     draws = permutation_draws(setting, replicates)
     for row, classes in enumerate(drawn_classes(setting, replicates)):
@@ -64,9 +64,9 @@ def test_resamples(done: Pass, everything: oracle.Grid, cities: pd.DataFrame) ->
     counts = resampled_counts(3, np.arange(20, dtype=np.int32), len(done.units))
     long, _ = oracle.relabelled(everything, adoption(cities))
     with jax.enable_x64(True):
-        cell = shared.tested_of(done.prepared, done.results[0], None)
+        cell = pass_inputs.tested_of(done.prepared, done.results[0], None)
         _, estimate, variance = weighted_fit(
-            shared.weighted_setting(done.prepared).sorted(), counts, cell, studentise=True
+            pass_inputs.typed_pairs(done.prepared).sorted(), counts, cell, studentise=True
         )
     for row, drawn in enumerate(counts.astype(int)):
         literal = oracle.resampled(long, done.by_city(drawn))

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.estimate.matching import balance
-from engine.report.balance import balance_figure, balance_table, balance_text
-from engine.report.figures import figure_bytes
-from engine.report.tables import number
+from engine.estimate.covariate_balance import balance
+from engine.report.figure_style import figure_bytes
+from engine.report.number_format import number
+from engine.report.outputs.covariate_balance import balance_figure, balance_table, balance_text
 
 NAMES = ("edu", "open", "tech")
 ROUNDING = 1e-10
@@ -119,7 +119,7 @@ def test_empty_arms_and_shapes_are_refused() -> None:
 
 def test_the_table_holds_every_number_of_the_frame() -> None:
     own = frame(variance_ratio_after=[1.0, np.nan, 2.0])
-    table = balance_table(own, title="Table 3. Balance", notes=("More.",))
+    table = balance_table(own, title="Table 3. Balance")
     header, *rows = csv.reader(io.StringIO(table.to_csv()))
     assert header == ["term", "row", "Treated", "Controls", "SMD", "Variance ratio", "t"]
     assert [row[1] for row in rows] == [f"{name}, {when}" for name in NAMES for when in ("before", "after")]
@@ -134,7 +134,6 @@ def test_the_table_holds_every_number_of_the_frame() -> None:
     assert text.startswith("Table 3. Balance\n")
     for value in own["smd_after"]:
         assert number(value) in text
-    assert "More." in text
 
 
 # -- figure ------------------------------------------------------------------------------------------------
@@ -186,7 +185,8 @@ def test_frames_without_differences_are_refused() -> None:
 
 def test_neither_jax_nor_matplotlib_is_imported_for_numbers() -> None:
     code = (
-        "import sys, numpy as np, engine.report.balance as b, engine.estimate.matching as m\n"
+        "import sys, numpy as np\n"
+        "import engine.report.outputs.covariate_balance as b, engine.estimate.covariate_balance as m\n"
         "b.balance_text(m.balance(np.arange(8.0)[:, None], np.arange(8) % 2 > 0, np.ones(8), names=['x']))\n"
         "assert 'matplotlib' not in sys.modules and 'jax' not in sys.modules"
     )

@@ -15,7 +15,8 @@ import pytest
 
 from engine import pipeline
 from engine.errors import InputError
-from engine.stages.saved import _COLUMNS, read_job, saved_jobs
+from engine.report.outputs.registry import STORED_FRAMES
+from engine.stages.saved import read_job, saved_jobs
 
 Command = Callable[..., tuple[int, str, str]]
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -180,7 +181,7 @@ def test_every_column_that_is_checked_is_one_that_runs_write(whole: Path) -> Non
     frames = read_job(whole / "first").frames | read_job(whole / "second").frames
     assert set(frames) == {"estimates", "event_study", "inference", "draws", "influence"}
     for name, table in frames.items():
-        assert set(" ".join(_COLUMNS[name].values()).split()) <= set(table.columns)
+        assert {*STORED_FRAMES[name].text, *STORED_FRAMES[name].numbers} <= set(table.columns)
 
 
 def test_an_empty_folder_and_none(tmp_path: Path, command: Command) -> None:

@@ -15,7 +15,7 @@ from strategies import pair_table, run_panel, run_table
 
 from engine.estimate.fit import exactness, explained
 from engine.infer.intervals import student
-from engine.report.tables import regression_table
+from engine.report.outputs.regression_table import regression_table
 
 KINDS = ["pair", "city", "dyadic", "jackknife"]
 OUTCOMES = {
@@ -96,8 +96,8 @@ def test_figures_and_tables_label_the_outcome_that_was_explained(tmp_path: Any) 
     """Not every outcome is a synchronization: axis and tables say which it is, in both languages."""
     from report_frames import event_study
 
-    from engine.report.figures import event_study_figure
     from engine.report.language.wording import words_of
+    from engine.report.outputs.event_study_plot import event_study_figure
 
     for outcome, lang, expected in (
         ("variation of gdp", "en", "Effect on variation of gdp"),
@@ -111,7 +111,8 @@ def test_figures_and_tables_label_the_outcome_that_was_explained(tmp_path: Any) 
 
 
 def test_an_event_study_of_variation_is_drawn_as_one(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.stages import output
+    from engine.report.outputs import event_study_plot
+    from engine.report.outputs.output import JobReport
 
     frame = panel({0: 2013, 1: 2014, 2: 2015, 3: 2014}).assign(gdp=lambda d: np.exp(d["output"] / 10))
     model = {"estimator": "event_study", "window": [-2, 2], "errors": ["pair", "dyadic"]}
@@ -123,9 +124,8 @@ def test_an_event_study_of_variation_is_drawn_as_one(tmp_path: Any, monkeypatch:
         asked.append(given["outcome"])
         return SimpleNamespace()
 
-    monkeypatch.setattr(output, "event_study_figure", drawn)
-    frames = {"estimates": found.estimates, "event_study": found.event_study}
-    list(output._figures(frames, found.manifest, output.ENGLISH))
+    monkeypatch.setattr(event_study_plot, "event_study_figure", drawn)
+    list(event_study_plot.EVENT_STUDY_PLOT.figures(JobReport(found.frames, found.manifest)))
     assert asked == ["variation of gdp"]
 
 

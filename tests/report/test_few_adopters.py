@@ -11,8 +11,8 @@ from strategies import run_panel
 
 import engine
 from engine.report.language.wording import words_of
-from engine.report.reading import reading
-from engine.report.tables import regression_table
+from engine.report.outputs.error_comparison import error_sentences
+from engine.report.outputs.regression_table import regression_table
 
 
 def adopters_of(found: engine.Results, term: str = "policy") -> float:
@@ -106,13 +106,13 @@ def test_four_adopters_and_results_of_earlier_versions_keep_their_stars() -> Non
 
 
 def test_the_reading_does_not_call_it_significant() -> None:
-    said = reading(rows([2, 2]), main="policy")
+    said = error_sentences(rows([2, 2]), main="policy")
     assert said[0] == (
         "With 2 cities adopting no standard error tells whether policy matters in columns (1) and (2); the studentised "
         "permutation test (inference.permutation) does."
     )
     assert not any("policy" in sentence and "significant" in sentence for sentence in said)
-    assert reading(rows([2]).query("errors == 'pair'"), main="policy")[0].startswith("With 2 cities")
+    assert error_sentences(rows([2]).query("errors == 'pair'"), main="policy")[0].startswith("With 2 cities")
 
 
 def test_event_years_are_one_term_in_the_note() -> None:

@@ -17,16 +17,13 @@ from report_frames import event_study, sweep, undefined
 from test_balance import frame as balance_frame
 
 from engine.errors import InputError
-from engine.report.balance import balance_figure
-from engine.report.figures import (
-    coefficient_figure,
-    coefficient_text,
-    event_study_figure,
-    event_study_text,
-    figure_bytes,
-)
-from engine.report.placebo import influence_figure, placebo_figure
-from engine.report.tables import number
+from engine.report.figure_style import figure_bytes
+from engine.report.number_format import number
+from engine.report.outputs.city_influence import influence_figure
+from engine.report.outputs.coefficient_plot import coefficient_figure, coefficient_text
+from engine.report.outputs.covariate_balance import balance_figure
+from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_study_text
+from engine.report.outputs.placebo_density import Placebo, placebo_figure
 
 
 def bars(axes):
@@ -73,7 +70,7 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
 
 @pytest.mark.parametrize(("binned", "ends"), [(True, ("≤ −3", "≥ 2")), (False, ("−3", "2"))])
 def test_end_labels_say_whether_they_are_binned(binned, ends):
-    (axes,) = event_study_figure(event_study(), title="T", binned=binned).axes
+    (axes,) = event_study_figure(event_study(), title="T", event_years=EventYears(binned=binned)).axes
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels == [ends[0], "−2", "−1", "0", "1", ends[1]]
 
@@ -170,8 +167,8 @@ def test_a_long_title_stays_inside_its_figure():
     draws = np.linspace(-1, 1, 50)
     for figure in (
         influence_figure(left_out, term="policy", title=long, subtitle="S"),
-        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S", pair_draws=draws / 2),
-        placebo_figure(draws, 0.3, 0.2, term="policy", title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, draws, draws / 2), title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, draws), title=long, subtitle="S"),
         balance_figure(balance_frame(), title=long, subtitle="S"),
     ):
         canvas = FigureCanvasAgg(figure)
@@ -185,10 +182,11 @@ def test_a_long_title_stays_inside_its_figure():
 
 def test_figures_leave_the_global_state_of_matplotlib_alone():
     code = (
-        "import sys, engine.report.figures as f; assert 'matplotlib' not in sys.modules\n"
+        "import sys, engine.report.figure_style as f, engine.report.outputs.coefficient_plot as c\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "import matplotlib; before = matplotlib.rcParams.copy()\n"
         "from report_frames import sweep\n"
-        "f.figure_bytes(f.coefficient_figure(sweep(2), 'policy', title='T'), 'pdf')\n"
+        "f.figure_bytes(c.coefficient_figure(sweep(2), 'policy', title='T'), 'pdf')\n"
         "assert matplotlib.rcParams.copy() == before; assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'jax' not in sys.modules"
     )

@@ -18,12 +18,13 @@ import engine.report
 from engine.cities import builtin
 from engine.errors import InputError
 from engine.notes import Note, and_more, distinct, note_record, notes_record, of_cell, read_note, shortened
-from engine.report.figures import coefficient_text, event_study_text
 from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, columns_phrase, words_of
+from engine.report.outputs.coefficient_plot import coefficient_text
+from engine.report.outputs.error_comparison import error_sentences
+from engine.report.outputs.event_study_plot import event_study_text
+from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
-from engine.report.reading import reading
-from engine.report.tables import regression_table
 
 ZH = words_of("zh")
 ENGINE = Path(engine.report.__file__).parents[1]
@@ -52,7 +53,7 @@ def places(form):
 
 def fixed_texts():
     """Every literal handed to ``words(...)``, whatever the words are called, or put into ``form`` first."""
-    texts = {text for _, call in calls("words", "inside", "self") for text in literals(call.args[0])}
+    texts = {text for _, call in calls("words", "figure_words", "self") for text in literals(call.args[0])}
     for path in sorted(ENGINE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "form":
@@ -290,7 +291,7 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     validation = {"dropped": [{"city": "甲", **note_record("reason", reason, ENGLISH.note)}]}
     section = JobSection(
         manifest=manifest, tables=[table], figures=[("图", coefficient_text(frame, "policy", ZH), b"")],
-        reading=reading(frame, words=ZH), validation=validation,
+        reading=error_sentences(frame, words=ZH), validation=validation,
     )  # fmt: skip
     page = report_page([section], words=ZH)
     assert '<html lang="zh-CN">' in page
@@ -318,7 +319,9 @@ def test_numbers_are_the_same_in_both_languages():
     for english, chinese in zip(in_english.rows, in_chinese.rows, strict=True):
         if english.kind != "setting":
             assert english.entries == chinese.entries
-    figures = [re.findall(r"\d[\d.]*", " ".join(reading(frame, words=words))) for words in (ENGLISH, ZH)]
+    figures = [
+        re.findall(r"\d[\d.]*", " ".join(error_sentences(frame, words=words))) for words in (ENGLISH, ZH)
+    ]
     assert sorted(figures[0]) == sorted(figures[1])
 
 

@@ -13,9 +13,9 @@ from report_frames import coefficient_rows, event_estimates, sweep, undefined
 
 from engine.errors import InputError
 from engine.report.language.wording import columns_phrase, words_of
+from engine.report.outputs.error_comparison import error_sentences
+from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
-from engine.report.reading import reading
-from engine.report.tables import regression_table
 
 STEPS = [
     {"step": "all pairs", "pairs": 32131, "rows": 321310},
@@ -63,7 +63,7 @@ def section(**changes):
     table = regression_table(frame, title="Table 1")
     whole = {
         "manifest": MANIFEST, "tables": [table], "figures": [("Figure", 'alt "text"', b"\x89PNG1")],
-        "reading": reading(frame),
+        "reading": error_sentences(frame),
         "validation": {
             "columns": [{"column": "gdp", "minimum": 3400.5, "n_filled": 3}],
             "dropped": [{"city": "三沙市", "reason": "gdp missing in 2012"}],
@@ -193,7 +193,7 @@ def test_every_text_colour_has_contrast_in_light_and_dark():
 
 
 def test_reading_of_one_column():
-    assert reading(sweep(1)) == [
+    assert error_sentences(sweep(1)) == [
         "The dyadic-robust standard error of policy is 4.0 times the pair-clustered one; significant at 5% under "
         "pair clustering and two-way city clustering only."
     ]
@@ -202,7 +202,7 @@ def test_reading_of_one_column():
 def test_reading_groups_columns_and_skips_undisputed_controls():
     frame = pd.concat([sweep(3), pd.DataFrame(coefficient_rows("c3", "policy", 0.9, 0.02))])
     frame = pd.concat([frame, pd.DataFrame(coefficient_rows("c4", "policy", 0.001, 0.03))])
-    assert reading(frame) == [
+    assert error_sentences(frame) == [
         "The dyadic-robust standard error of policy is 4.0 times the pair-clustered one; significant at 5% under "
         "pair clustering and two-way city clustering only in columns (1) to (3); significant at 5% under every kind "
         "of error in column (4); not significant at 5% under any kind of error in column (5)."
@@ -216,7 +216,7 @@ def test_reading_tells_disputed_controls_and_ranges():
     frame.loc[
         (frame["cell"] == "c1") & (frame["term"] == "policy") & (frame["errors"] == "dyadic"), "std_error"
     ] = 0.06
-    said = reading(frame)
+    said = error_sentences(frame)
     assert said[0].startswith(
         "The dyadic-robust standard error of policy is 4.0 to 5.1 times the pair-clustered one;"
     )
@@ -229,7 +229,7 @@ def test_reading_tells_disputed_controls_and_ranges():
 def test_reading_starts_with_the_main_term_even_if_nobody_disputes_it():
     frame = sweep(2).query("term != 'policy' or cell == 'c1'")
     frame.loc[frame["term"] == "policy", "p_value"] = 0.5
-    assert reading(frame.iloc[::-1], main="policy") == [
+    assert error_sentences(frame.iloc[::-1], main="policy") == [
         "The dyadic-robust standard error of policy is 4.0 times the pair-clustered one; not significant at 5% under "
         "any kind of error."
     ]
@@ -237,12 +237,12 @@ def test_reading_starts_with_the_main_term_even_if_nobody_disputes_it():
 
 def test_reading_says_what_is_undefined():
     frame = sweep(2)
-    said = reading(undefined(frame, (frame["errors"] == "dyadic") & (frame["cell"] == "c1")))
+    said = error_sentences(undefined(frame, (frame["errors"] == "dyadic") & (frame["cell"] == "c1")))
     assert said[1] == "The dyadic-robust standard error of policy is undefined in column (2)."
 
 
 def test_reading_counts_event_years():
-    assert reading(event_estimates((-3, -2, 0, 1, 2, 8))) == [
+    assert error_sentences(event_estimates((-3, -2, 0, 1, 2, 8))) == [
         "The dyadic-robust standard error of policy by event year is 4.0 times the pair-clustered one.",
         "Of 2 event years before adoption, significant at 5%: 0 under pair clustering, 0 under two-way city "
         "clustering, 0 under dyadic-robust errors and 0 under the jackknife.",
@@ -252,14 +252,14 @@ def test_reading_counts_event_years():
 
 
 def test_reading_of_one_kind_says_nothing_and_of_other_kinds_compares_them():
-    assert reading(sweep(2, kinds={"dyadic": 4.0})) == []
-    said = reading(sweep(1, kinds={"city": 2.5, "jackknife": 5.0}))
+    assert error_sentences(sweep(2, kinds={"dyadic": 4.0})) == []
+    said = error_sentences(sweep(1, kinds={"city": 2.5, "jackknife": 5.0}))
     assert said == [
         "The jackknife standard error of policy is 2.0 times the two-way city one; significant at 5% under two-way "
         "city clustering only."
     ]
     with pytest.raises(InputError, match="there are no rows"):
-        reading(sweep(1).iloc[:0])
+        error_sentences(sweep(1).iloc[:0])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from report_frames import WIDER, coefficient_rows, event_estimates, sweep, undef
 
 from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS
-from engine.report.tables import number, ordered_terms, regression_table
+from engine.report.number_format import number
+from engine.report.outputs.regression_table import ordered_terms, regression_table
 
 
 def printed(text):

@@ -15,8 +15,8 @@ from sentences import english
 
 from engine.errors import InputError
 from engine.notes import Note
-from engine.tables.alike import RULES, near_duplicates
 from engine.tables.labels import normalize, read_labels
+from engine.tables.near_duplicates import MERGE_RULES, near_duplicates
 
 letters = st.text(alphabet="abcXYZ0129é南昌市 ", min_size=1, max_size=8).filter(lambda text: text.strip())
 BLANKS = [" ", "\u3000", "\u00a0", "\t", "\n", "\u2009", "  "]
@@ -87,7 +87,7 @@ def test_near_duplicates_are_found_with_the_rules_that_merge_them(names: tuple[s
     [group] = near_duplicates(names)
     assert (set(group.names), group.merge_rules) == (set(names), NEAR[names])
     assert len(read_labels([pd.Series(names)], source="", merge=group.merge_rules).names) == 1
-    fewer = [rule for rule in RULES if rule not in group.merge_rules]
+    fewer = [rule for rule in MERGE_RULES if rule not in group.merge_rules]
     assert len(read_labels([pd.Series(names)], source="", merge=fewer).names) == 2
 
 

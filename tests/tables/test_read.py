@@ -14,7 +14,7 @@ import pytest
 from engine.errors import InputError
 from engine.tables import limits
 from engine.tables.cell_values import FIRST_ROW
-from engine.tables.headers import Layout
+from engine.tables.headers import FileLayout
 from engine.tables.read import file_hash, read_columns, read_file, read_table
 
 FRAME = pd.DataFrame(
@@ -103,7 +103,7 @@ def test_blank_lines_are_no_rows_and_the_others_keep_their_numbers(tmp_path: Pat
         (
             "a.csv",
             b"city,x,y, x\nA,1,2,3\n",
-            r"a\.csv: the header 'x' stands over columns 2, 4\n  remedy: rename",
+            r"a\.csv: the header 'x' is repeated in columns 2, 4\n  remedy: rename",
         ),
         ("a.csv", b"city,x\nA,1\nB,2,3\n", r"a\.csv: cannot be read .*line 3.*\n  remedy: give every row"),
         ("a.csv", b"city,x\nA,1,7\nB,2,3\n", r"a\.csv: cannot be read .*\n  remedy: give every row"),
@@ -189,19 +189,19 @@ def test_header_and_skipped_rows_of_a_text(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.csv", '"a title,\nof two lines"\n\ncity,gdp\n名称,亿元\nA,1\n\nB,2\nC,3\n'.encode()
     )
-    by_count = read_file(path, Layout(header=3, skip_rows=1)).frame
+    by_count = read_file(path, FileLayout(header=3, skip_rows=1)).frame
     assert by_count.to_dict("list") == {"city": ["A", "B", "C"], "gdp": [1, 2, 3]}
     assert (by_count.index + FIRST_ROW).tolist() == [5, 7, 8]
     assert pd.api.types.is_numeric_dtype(by_count["gdp"])  # the row of units is not there
-    by_number = read_file(path, Layout(header=3, skip_rows=(4, 7))).frame
+    by_number = read_file(path, FileLayout(header=3, skip_rows=(4, 7))).frame
     assert by_number["city"].tolist() == ["A", "C"]
     assert (by_number.index + FIRST_ROW).tolist() == [5, 8]
     with pytest.raises(InputError, match="skip_rows names row 3, but the header is row 3"):
-        read_file(path, Layout(header=3, skip_rows=(3,)))
+        read_file(path, FileLayout(header=3, skip_rows=(3,)))
     with pytest.raises(InputError, match=r"row 2.* is blank\n  remedy: state panel\.header"):
-        read_file(path, Layout(header=2, key="panel"))
+        read_file(path, FileLayout(header=2, key="panel"))
     with pytest.raises(InputError, match=r"row 90.* is blank"):
-        read_file(path, Layout(header=90))
+        read_file(path, FileLayout(header=90))
 
 
 def test_columns_that_a_list_lacks_are_told_with_those_it_has(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from sentences import english
 from engine.errors import InputError
 from engine.tables import limits
 from engine.tables.cell_values import FIRST_ROW
-from engine.tables.headers import Layout
-from engine.tables.read import Table, read_file, read_table, refuse_broken
+from engine.tables.headers import FileLayout
+from engine.tables.read import FileTable, read_file, read_table, refuse_broken
 from engine.tables.xlsx_cells import column_letters
 from engine.tables.xlsx_package import is_date_format
 
@@ -125,17 +125,17 @@ def _bytes(path: Path, content: bytes) -> object:
 def test_the_first_sheet_with_a_table_is_read_and_the_others_are_told(tmp_path: Path) -> None:
     note = [["About these data"], ["They are made up"]]
     path = workbook(tmp_path / "a.xlsx", README=note, Leer=[], data=ROWS, codes=[["k", "v"], [1, 2]])
-    table = read_file(path, Layout(key="panel.join[0]"))
+    table = read_file(path, FileLayout(key="panel.join[0]"))
     assert table.frame["city"].tolist() == ["A", "B", "C"]
     assert english(table.notes) == (
         "a.xlsx: the sheet 'data' was read; the workbook also has README, Leer, codes (panel.join[0].sheet names "
         "another)",
     )
     assert table.label.endswith("a.xlsx (sheet 'data')")
-    named = read_file(path, Layout(sheet="codes"))
+    named = read_file(path, FileLayout(sheet="codes"))
     assert (named.frame.to_dict("list"), named.notes) == ({"k": [1], "v": [2]}, ())
     with pytest.raises(InputError, match=r"no sheet 'x'\n  remedy: the file has README, Leer, data, codes"):
-        read_file(path, Layout(sheet="x"))
+        read_file(path, FileLayout(sheet="x"))
     assert read_file(workbook(path, data=ROWS)).notes == ()  # one sheet: nothing to tell
 
 
@@ -144,18 +144,18 @@ def test_no_sheet_with_a_table(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"its sheets are README, title\n  remedy: state panel\.sheet, and panel\.header"
     ):
-        read_file(path, Layout(key="panel"))
-    table = read_file(path, Layout(header=3))
+        read_file(path, FileLayout(key="panel"))
+    table = read_file(path, FileLayout(header=3))
     assert table.frame["city"].tolist() == ["A", "B", "C"]
     assert (table.frame.index + FIRST_ROW).tolist() == [4, 5, 6]
     with pytest.raises(InputError, match="row 2 of sheet 'title', which should be the header, is blank"):
-        read_file(path, Layout(sheet="title", header=2))
+        read_file(path, FileLayout(sheet="title", header=2))
 
 
 def test_a_title_above_the_headers_is_told(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", s=[["Cities of China"], [], *ROWS])
     with pytest.raises(InputError, match=r"is row 1 a title\?\n  remedy: state panel\.header, .* e\.g\. 3"):
-        read_file(path, Layout(key="panel"))
+        read_file(path, FileLayout(key="panel"))
     assert read_table(workbook(path, s=[["x"], [1], [2]]))["x"].tolist() == [1, 2]
 
 
@@ -174,20 +174,20 @@ def test_charts_hidden_sheets_and_macros_never_break_reading(tmp_path: Path) -> 
     assert table.frame["year"].tolist() == [2010, 2011, 2012]
     assert "the sheet 'Sheet' was read; the workbook also has old" in english(table.notes)[0]
     with pytest.raises(InputError, match="'picture' is a chart or macro"):
-        read_file(tmp_path / "a.xlsx", Layout(sheet="picture"))
+        read_file(tmp_path / "a.xlsx", FileLayout(sheet="picture"))
 
 
 def test_skipped_rows_and_rows_of_the_file(tmp_path: Path) -> None:
     rows = [["a title"], ["city", "x"], ["name", "yuan"], ["A", 1], [], ["B", 2], ["C", 3]]
     path = workbook(tmp_path / "a.xlsx", s=rows)
-    read = read_file(path, Layout(header=2, skip_rows=1)).frame
+    read = read_file(path, FileLayout(header=2, skip_rows=1)).frame
     assert (read["x"].tolist(), read["x"].dtype.kind) == ([1, 2, 3], "i")
     assert (read.index + FIRST_ROW).tolist() == [4, 6, 7]
-    read = read_file(path, Layout(header=2, skip_rows=(3, 6))).frame
+    read = read_file(path, FileLayout(header=2, skip_rows=(3, 6))).frame
     assert read["city"].tolist() == ["A", "C"]
 
 
-def broken(table: Table, column: str) -> str:
+def broken(table: FileTable, column: str) -> str:
     with pytest.raises(InputError) as refused:
         refuse_broken(table, [column], source="a.xlsx")
     return str(refused.value)
@@ -273,7 +273,7 @@ def test_shared_texts_readings_prefixes_and_cells_without_reference(tmp_path: Pa
         ('<row r="1"><c r="A2"><v>1</v></c></row>', "has a cell 'A2' in row 1"),
         (
             '<row r="1"><c r="A1"><v>1</v></c><c r="A1"><v>2</v></c></row>',
-            "cell A1 of sheet 's' stands there twice",
+            "cell A1 of sheet 's' occurs twice",
         ),
         ('<row r="1"><c r="A1"><v>abc</v></c></row>', "cell A1 of sheet 's' holds 'abc' as a number"),
         ('<row r="1"><c r="A1"><v>1_0</v></c></row>', "holds '1_0' as a number"),

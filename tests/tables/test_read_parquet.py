@@ -15,7 +15,7 @@ from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.headers import Layout
+from engine.tables.headers import FileLayout
 from engine.tables.read import read_file, read_table
 
 
@@ -111,7 +111,7 @@ def test_many_equal_cells_in_few_bytes_are_bounded(tmp_path: Path) -> None:
 
 def test_what_only_text_and_excel_have(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "a.parquet")
-    for layout in (Layout(header=1), Layout(skip_rows=1)):
+    for layout in (FileLayout(header=1), FileLayout(skip_rows=1)):
         with pytest.raises(InputError, match="columns of Parquet have names"):
             read_file(tmp_path / "a.parquet", layout)
 

@@ -12,7 +12,7 @@ from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.headers import Layout
+from engine.tables.headers import FileLayout
 from engine.tables.read import read_file, read_table
 
 WESTERN = "city,x\nSão Paulo,1\nMálaga,2\nMünchen,3\nCONCEIÇÃO,4\nParis,5\n"
@@ -28,7 +28,7 @@ def write(path: Path, content: bytes) -> Path:
 def test_western_text_is_not_taken_for_chinese(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / "a.csv", WESTERN.encode(encoding))
     with pytest.raises(InputError, match=r"panel\.join\[1\]\.encoding: cp1252"):
-        read_file(path, Layout(key="panel.join[1]"))
+        read_file(path, FileLayout(key="panel.join[1]"))
     assert read_table(path, encoding=encoding)["city"].tolist()[:2] == ["São Paulo", "Málaga"]
 
 
@@ -38,7 +38,7 @@ def test_utf8_that_is_stated_to_be_western_is_refused(tmp_path: Path, encoding: 
     with pytest.raises(
         InputError, match=rf"the text is UTF-8, not {encoding}\n  remedy: take panel\.encoding out"
     ):
-        read_file(path, Layout(encoding=encoding, key="panel"))
+        read_file(path, FileLayout(encoding=encoding, key="panel"))
     plain = write(tmp_path / "b.csv", b"city,x\nA,1\n")
     assert read_table(plain, encoding=encoding)["x"].tolist() == [1]
 
@@ -75,9 +75,7 @@ def test_chinese_text_is_read_without_a_word(tmp_path: Path, text: str) -> None:
 
 def test_rare_characters_are_read_where_the_encoding_is_stated(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "city,x\n堃,1\n".encode("gb18030"))
-    with pytest.raises(
-        InputError, match=r"'堃' is what stands there in GB18030.*\n.*or gb18030 if that is right"
-    ):
+    with pytest.raises(InputError, match=r"the text reads '堃' in GB18030.*\n.*or gb18030 if that is right"):
         read_table(path)
     assert read_table(path, encoding="gb18030")["city"].tolist() == ["堃"]
 
@@ -91,22 +89,22 @@ def test_names_that_are_no_encoding(tmp_path: Path, encoding: str) -> None:
     with pytest.raises(
         InputError, match=r"unknown encoding .*\n  remedy: use e\.g\. .* as pair_table\.encoding"
     ):
-        read_file(path, Layout(encoding=encoding, key="pair_table"))
+        read_file(path, FileLayout(encoding=encoding, key="pair_table"))
 
 
 def test_utf_16_is_told_by_its_mark_and_by_its_nul_bytes(tmp_path: Path) -> None:
     marked = write(tmp_path / "a.csv", "city,x\n杭州,1\n".encode("utf-16"))
     with pytest.raises(InputError, match=r"state pair_table\.encoding: utf-16"):
-        read_file(marked, Layout(key="pair_table"))
+        read_file(marked, FileLayout(key="pair_table"))
     bare = write(tmp_path / "b.csv", "city,x\nA,1\n".encode("utf-16-le"))
-    with pytest.raises(InputError, match=r"NUL character .*\n  remedy: state encoding: utf-16-le"):
+    with pytest.raises(InputError, match=r"contains a NUL character\n  remedy: state encoding: utf-16-le"):
         read_table(bare)
     assert read_table(bare, encoding="utf-16-le")["x"].tolist() == [1]
 
 
 def test_nul_characters_are_refused_with_their_row(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "city,x\n杭州,1\n宁\0波,2\n".encode())
-    with pytest.raises(InputError, match=r"a\.csv: row 3: a NUL character"):
+    with pytest.raises(InputError, match=r"a\.csv: row 3: the text contains a NUL character"):
         read_table(path)
 
 
@@ -162,14 +160,16 @@ def test_rows_that_end_early_within_the_file_are_as_excel_writes_them(tmp_path: 
 
 def test_rows_that_end_early_are_noted_with_the_first_of_them(tmp_path: Path) -> None:
     text = 'title\ncity,x,y\nunit,km\nA,1,2\n\nB,3\n"C, D",4,5\n"E\nF",6\nG,7,8\n'
-    table = read_file(write(tmp_path / "a.csv", text.encode()), Layout(header=2, skip_rows=[3], key="panel"))
+    table = read_file(
+        write(tmp_path / "a.csv", text.encode()), FileLayout(header=2, skip_rows=[3], key="panel")
+    )
     (note,) = english(table.notes)
     assert note == (
         "a.csv: 2 rows have fewer cells than the header, first row 6 with 2 of 3; what they lack is missing"
     )
     assert table.frame["y"].isna().tolist() == [False, True, False, True, False]
     whole = 'city,x,y\nA,1,2\n\n"B, C",3,\n,,\n'
-    assert read_file(write(tmp_path / "b.csv", whole.encode()), Layout(key="panel")).notes == ()
+    assert read_file(write(tmp_path / "b.csv", whole.encode()), FileLayout(key="panel")).notes == ()
 
 
 def test_sparse_files_are_bounded(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ complete grids, dense normal equations, conjugate gradients, alternating project
 from engine.estimate.absorb.collinear import Collinear, find_collinear, refuse_collinear
 from engine.estimate.absorb.levels import Effect, degrees_absorbed, nested_in
 from engine.estimate.absorb.method import Absorbed, absorb, prepare
-from engine.estimate.absorb.plan import Plan
+from engine.estimate.absorb.plan import AbsorptionPlan
 
 __all__ = [
     "Absorbed",
+    "AbsorptionPlan",
     "Collinear",
     "Effect",
-    "Plan",
     "absorb",
     "degrees_absorbed",
     "find_collinear",

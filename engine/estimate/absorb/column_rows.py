@@ -32,7 +32,7 @@ _WORTH = 1 << 18  # numbers for which threads are worth waking
 
 
 @dataclass(frozen=True)
-class Block:
+class RowBlock:
     """Rows that follow one another, and their dummies.
 
     Attributes
@@ -86,7 +86,7 @@ class Dummies:
     threads: int = 1
 
     @cached_property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[RowBlock]:
         first, *remaining = self.effects
         n_rows, codes = len(first.codes), first.codes[:, 0]
         ordered = first.members == 1 and bool((codes[1:] >= codes[:-1]).all())
@@ -94,7 +94,7 @@ class Dummies:
             sum(effect.members for effect in self.effects),
             sum(effect.size for effect in remaining),
         )
-        blocks: list[Block] = []
+        blocks: list[RowBlock] = []
         entries, pointer = np.ones(0), np.zeros(0, np.int32)
         for rows in in_parts(n_rows, n_rows) if ordered else [slice(0, n_rows)]:
             levels = slice(int(codes[rows][0]), int(codes[rows][-1]) + 1) if ordered else slice(0, first.size)
@@ -106,13 +106,13 @@ class Dummies:
             if len(entries) != index.size:  # blocks of one length share what does not differ
                 entries, pointer = np.ones(index.size), np.arange(0, index.size + 1, members, dtype=np.int32)
             plain = sparse.csr_matrix((entries, index.ravel(), pointer), (n_block, n_levels + width))
-            blocks.append(Block(rows, levels, plain, None if self.weights is None else self.weights[rows]))
+            blocks.append(RowBlock(rows, levels, plain, None if self.weights is None else self.weights[rows]))
         return blocks
 
     def read(self, values: Array) -> tuple[Coefficients, Array]:
         """Sums of columns over the levels of each effect, and of their squares over all rows."""
 
-        def read(block: Block) -> tuple[Array, Array]:
+        def read(block: RowBlock) -> tuple[Array, Array]:
             block_rows = values[block.rows]
             return block.weighted @ block_rows, block.squares(block_rows)
 
@@ -131,7 +131,7 @@ class Dummies:
         """Fill ``residuals`` with columns less the effects at these coefficients; the two may be one array."""
         first, b_others = b[0], np.concatenate([np.empty((0, values.shape[1])), *b[1:]])
 
-        def subtract(block: Block) -> None:
+        def subtract(block: RowBlock) -> None:
             fitted = block.plain @ np.concatenate([first[block.levels], b_others])
             np.subtract(values[block.rows], fitted, out=residuals[block.rows])
 

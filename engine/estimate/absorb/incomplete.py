@@ -19,8 +19,8 @@ from scipy import sparse
 
 from engine.arrays import AnyIntegers, Array
 from engine.estimate.absorb.direct import MOST_FLOPS, generalised_inverses
-from engine.estimate.absorb.grid import group_equations
 from engine.estimate.absorb.levels import Levels
+from engine.estimate.absorb.pair_year_grid import group_equations
 from engine.estimate.absorb.row_kernels import Blocks, Coefficients, Operator, full_product
 
 _MOST_MISSING = 0.5  # cells, as a share of rows
@@ -28,7 +28,7 @@ _SEVERAL = 5  # columns for which it pays to make one matrix of three products
 
 
 @dataclass(frozen=True)
-class Cells:
+class GridCells:
     """Where rows stand on a grid, of two effects: the level of group g in year t is g T + t.
 
     Attributes
@@ -115,7 +115,7 @@ class Cells:
 class GridOperator(Operator):
     """An operator of two effects that knows where its rows stand."""
 
-    cells: Cells
+    cells: GridCells
 
     def solve(self, k: int, g: Array) -> Array:
         inverse, (n_groups, n_years) = self.inverses[k], (len(self.cells.group_equations), self.cells.n_years)
@@ -123,7 +123,7 @@ class GridOperator(Operator):
             isinstance(inverse, Blocks)
             and inverse.positions[0].shape == (n_years, n_groups)
             and len(inverse.matrices[0]) == 1
-        ):  # that of `Cells.inverse`: no level has to be looked up
+        ):  # that of `GridCells.inverse`: no level has to be looked up
             return full_product(inverse.matrices[0][0], g.reshape(n_groups, -1)).reshape(g.shape)
         return super().solve(k, g)
 
@@ -196,7 +196,7 @@ def whole_groups(effects: list[Levels]) -> list[Levels]:
     ]
 
 
-def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
+def find_cells(effects: list[Levels], weights: Array | None) -> GridCells | None:
     """Where rows stand, or None: two effects in whole groups without weights, no cell twice, few of them missing.
 
     Some pair must have all years, and levels be coded group x years + year.
@@ -231,7 +231,7 @@ def find_cells(effects: list[Levels], weights: Array | None) -> Cells | None:
     levels = groups[of_cell] * np.int32(n_years) + years[:, None]
     incomplete_pairs = np.flatnonzero((first.counts > 0) & (first.counts < n_years))
     cell = np.arange(len(of_cell), dtype=np.int32)
-    return Cells(
+    return GridCells(
         n_years,
         _ones((first.counts > 0) * second.members, groups[present].ravel(), n_groups),
         _ones(np.full(len(cell), second.members), levels.ravel(), n_groups * n_years),

@@ -26,9 +26,9 @@ from engine.estimate.absorb import direct, iterative
 from engine.estimate.absorb import row_kernels as kernels
 from engine.estimate.absorb.column_rows import Rows, usable_cores
 from engine.estimate.absorb.direct import Inverse
-from engine.estimate.absorb.grid import Grid
 from engine.estimate.absorb.levels import Design, Effect, degrees_absorbed, examine
-from engine.estimate.absorb.plan import Plan
+from engine.estimate.absorb.pair_year_grid import PairYearGrid
+from engine.estimate.absorb.plan import AbsorptionPlan
 from engine.float64 import double_precision
 
 Method = Literal["auto", "direct", "conjugate_gradient", "alternating"]
@@ -85,17 +85,17 @@ def prepare(
     weights: Array | None = None,
     singletons: str = "drop",
     threads: int | None = None,
-) -> Plan:
+) -> AbsorptionPlan:
     """A plan that serves any number of calls of `absorb`; arguments as those of `absorb_levels.examine`.
 
     ``threads`` work on rows at once, if left out as many as this process has cores. They change no number.
     """
-    return Plan(examine(effects, weights=weights, singletons=singletons), threads or usable_cores())
+    return AbsorptionPlan(examine(effects, weights=weights, singletons=singletons), threads or usable_cores())
 
 
 def absorb(
     columns: Array,
-    effects: Sequence[Effect] | Plan,
+    effects: Sequence[Effect] | AbsorptionPlan,
     *,
     weights: Array | None = None,
     method: Method = "auto",
@@ -108,7 +108,7 @@ def absorb(
     ----------
     columns : float64 ``[n_rows, n_columns]``
         No missing values.
-    effects : sequence of Effect, or Plan
+    effects : sequence of Effect, or AbsorptionPlan
         A plan comes with its weights.
     weights : float64 ``[n_rows]``, optional
     method : ``auto``, ``direct``, ``conjugate_gradient`` or ``alternating``
@@ -124,7 +124,7 @@ def absorb(
     InputError
         Where the columns have missing values, or the effects are too large for the method that is requested.
     """
-    plan = effects if isinstance(effects, Plan) else prepare(effects, weights=weights)
+    plan = effects if isinstance(effects, AbsorptionPlan) else prepare(effects, weights=weights)
     if plan is effects and weights is not None:
         raise ValueError("expected weights in the plan, got them beside it")
     absorption, design = _Absorption(plan, method, tolerance, max_iterations), plan.design
@@ -185,7 +185,7 @@ def _refuse_missing(lengths: Array, columns: Array, first: int) -> None:
 class _Absorption:
     """A method with its limits, on one plan."""
 
-    plan: Plan
+    plan: AbsorptionPlan
     method: Method
     tolerance: float
     max_iterations: int
@@ -216,7 +216,7 @@ class _Absorption:
                 for inverse, effect in zip(plan.block_inverses, plan.effects, strict=True)
             ):
                 raise InputError(
-                    f"'{plan.names[-1]}' is too large to be taken out by itself",
+                    f"'{plan.names[-1]}' is too large to be absorbed by itself",
                     remedy="use the method conjugate_gradient",
                 )
             return self._iterate(rows, "sweeps")
@@ -245,7 +245,7 @@ class _Absorption:
         rows.read_again()
         return self._solve(rows, plan.any_equations)
 
-    def _closed_form(self, grid: Grid, columns: Array, residuals: Array, first: int) -> _Part:
+    def _closed_form(self, grid: PairYearGrid, columns: Array, residuals: Array, first: int) -> _Part:
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are refused in the next line
             scale, error = grid.fill_residuals(columns, residuals)
         _refuse_missing(scale, columns, first)

@@ -15,9 +15,9 @@ from engine.estimate.absorb import row_kernels as kernels
 from engine.estimate.absorb.column_rows import Dummies
 from engine.estimate.absorb.device import DeviceOperator
 from engine.estimate.absorb.direct import Inverse
-from engine.estimate.absorb.grid import Grid, recognise
-from engine.estimate.absorb.incomplete import Cells, GridOperator, find_cells, whole_groups
+from engine.estimate.absorb.incomplete import GridCells, GridOperator, find_cells, whole_groups
 from engine.estimate.absorb.levels import SAMPLE, Design, Levels, spans
+from engine.estimate.absorb.pair_year_grid import PairYearGrid, recognise
 from engine.estimate.absorb.row_kernels import Blocks, Operator, diagonal_block, level_weights
 
 _CHEAP_PRODUCTS, _CHEAP_FLOPS = 4e7, 1e9  # equations that are formed and solved in less than a second
@@ -25,7 +25,7 @@ _MANY_COLUMNS, _FEW = 12, 200  # columns, or equations, for which forming equati
 
 
 @dataclass(frozen=True)
-class Plan:
+class AbsorptionPlan:
     """Effects on their rows, and what the methods need of them, each computed when first needed.
 
     Attributes
@@ -53,12 +53,12 @@ class Plan:
         return Dummies(tuple(self.effects), self.design.weights, self.threads)
 
     @cached_property
-    def grid(self) -> Grid | None:
+    def grid(self) -> PairYearGrid | None:
         """Closed form, if the rows form a grid."""
         return recognise(self.effects, self.design.weights, self.threads)
 
     @cached_property
-    def cells(self) -> Cells | None:
+    def cells(self) -> GridCells | None:
         """Where rows stand on a grid, if some of it is missing."""
         if self.grid is not None or (len(self.effects) == 2 and self.effects[1].size <= kernels.SMALL):
             return None  # of few levels each meeting is counted

@@ -46,7 +46,7 @@ class Blocks:
     Attributes
     ----------
     positions : tuple of int ``[n_blocks, size]``
-        Levels of each block; the number of levels stands for a place not used.
+        Levels of each block; the number of levels marks a place not used.
     matrices : tuple of float64 ``[n_blocks or 1, size, size]``
         Inverse of each block, or the one that all share.
     """
@@ -73,7 +73,7 @@ class Operator:
 
     @property
     def eliminated(self) -> bool:
-        """The first effect has one level a row, so that it can be taken out of the equations exactly."""
+        """The first effect has one level a row, so that it can be eliminated from the equations exactly."""
         return self.effects[0].members == 1
 
     @property
@@ -106,7 +106,7 @@ class Operator:
         return g
 
     def solve(self, k: int, g: LevelValues) -> LevelValues:
-        """Inverse of G_kk, or what stands for it, times sums."""
+        """Inverse of G_kk, or an approximation of it, times sums."""
         return solve(self.inverses[k], g)
 
     def couple(self, sources: Mapping[int, LevelValues], targets: Iterable[int]) -> dict[int, LevelValues]:
@@ -213,7 +213,7 @@ def sweep_back(operator: Operator, g: Coefficients, b: Coefficients) -> Coeffici
 
 
 def eliminate(operator: Operator, g: Coefficients) -> Coefficients:
-    """Sums over the other effects once the first is taken out: g_B - G_BA G_AA^-1 g_A."""
+    """Sums over the other effects once the first is eliminated: g_B - G_BA G_AA^-1 g_A."""
     if not operator.eliminated:
         return g
     coupled = operator.couple({0: operator.solve(0, g[0])}, operator.in_equations)
@@ -236,7 +236,7 @@ def first_only(operator: Operator, g: Coefficients) -> Coefficients:
 
 
 def remaining(operator: Operator, g: Coefficients, b: Coefficients) -> Coefficients:
-    """Sums of columns once coefficients of all effects are taken out: g - G b."""
+    """Sums of columns once all effects are removed at these coefficients: g - G b."""
     coupled = operator.couple(dict(enumerate(b)), range(len(g)))
     return tuple(part - coupled[k] for k, part in enumerate(g))
 

@@ -15,11 +15,11 @@ from engine.infer.errors import dyadic, jackknife, pair, two_way
 from engine.infer.errors.error_type import ClusteredEstimate, Covariance, ErrorType
 from engine.notes import Note
 
-ERROR_TYPES = {
-    "pair": ErrorType(pair.covariance, pair.degrees_of_freedom, robust=False),
-    "city": ErrorType(two_way.covariance, two_way.degrees_of_freedom, robust=False),
-    "dyadic": ErrorType(dyadic.covariance, dyadic.degrees_of_freedom, robust=True),
-    "jackknife": ErrorType(jackknife.covariance, jackknife.degrees_of_freedom, robust=True),
+ERROR_TYPES: dict[str, ErrorType] = {
+    "pair": pair.ERROR,
+    "city": two_way.ERROR,
+    "dyadic": dyadic.ERROR,
+    "jackknife": jackknife.ERROR,
 }
 """By the code that ``model.errors`` takes. Among robust types, and among the others, the preferred one is first."""
 

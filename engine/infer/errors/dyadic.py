@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, marked_names
-from engine.infer.errors.small_sample import small_sample_factor
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
+from engine.infer.errors.small_sample import city_factor
 from engine.infer.guard import guarded_covariances, guarded_variances
 from engine.notes import Note
 
@@ -30,12 +30,7 @@ def covariance(
     notes: tuple[Note, ...] = ()
     if replaced.any():
         notes = (Note.of("variance_not_positive", terms=marked_names(estimate, replaced)),)
-    return matrix * factor(estimate), notes
-
-
-def factor(estimate: ClusteredEstimate) -> float:
-    """Small-sample factor: cities as clusters, and parameters."""
-    return small_sample_factor(estimate.n_units, estimate.n_obs, estimate.n_parameters_city)
+    return matrix * city_factor(estimate), notes
 
 
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
@@ -73,3 +68,6 @@ def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array)
     replaced = guarded_variances(city_moments[:, 0, 0], pair_moments[:, 0, 0])[1]
     subtracted = np.where(replaced[:, None, None], 0.0, pair_moments)
     return (city_moments - subtracted) * small_sample[:, None, None], replaced
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True)

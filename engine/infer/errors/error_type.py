@@ -22,7 +22,7 @@ class ClusteredEstimate(Protocol):
     ----------
     names : tuple of str
         Coefficients, K of them.
-    estimate : float64 ``[K]``
+    values : float64 ``[K]``
     city_first, city_second : float64 ``[n_units, K]``
         Influence of the pairs in which a city stands first (second).
     without_city : float64 ``[n_units, K]``
@@ -38,7 +38,7 @@ class ClusteredEstimate(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
     @property
-    def estimate(self) -> Array: ...
+    def values(self) -> Array: ...
     @property
     def city_first(self) -> Array: ...
     @property

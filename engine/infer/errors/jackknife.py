@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, marked_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
 from engine.notes import Note
 
 
@@ -18,7 +18,7 @@ def covariance(
     estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
 ) -> tuple[Array, tuple[Note, ...]]:
     """Outer products of the leave-one-city-out steps; NaN for what one of the samples does not identify."""
-    steps = estimate.without_city - estimate.estimate
+    steps = estimate.without_city - estimate.values
     undefined = np.isnan(steps)
     notes: tuple[Note, ...] = ()
     if undefined.any():
@@ -36,3 +36,6 @@ def leave_out_covariance(steps: Array, n_groups: int) -> Array:
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
     """Cities less one."""
     return estimate.n_units - 1
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True)

@@ -8,7 +8,7 @@ with psi_p the influence of pair p (bread times score, summed over years).
 from __future__ import annotations
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.notes import Note
 
@@ -23,3 +23,6 @@ def covariance(
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
     """Pairs less one."""
     return estimate.n_pairs - 1
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=False)

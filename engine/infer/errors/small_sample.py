@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from engine.arrays import Array
+from engine.infer.errors.error_type import ClusteredEstimate
 
 Number = TypeVar("Number", float, Array)
 
@@ -20,3 +21,8 @@ def cluster_factor(n_clusters: Number) -> Number:
 def small_sample_factor(n_clusters: int, n_obs: int, n_parameters: int) -> float:
     """G / (G - 1) times (n - 1) / (n - K), with K the coefficients and the effects not nested in the clusters."""
     return cluster_factor(n_clusters) * (n_obs - 1) / (n_obs - n_parameters)
+
+
+def city_factor(estimate: ClusteredEstimate) -> float:
+    """The factor where cities are the clusters."""
+    return small_sample_factor(estimate.n_units, estimate.n_obs, estimate.n_parameters_city)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, marked_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.notes import Note
 
@@ -51,3 +51,6 @@ def _clipped(matrix: Array, negative: Flags) -> Array:
     rescaled = ~negative & (moved > 0)
     scale = np.sqrt(np.divide(variances, moved, out=np.ones_like(moved), where=rescaled))
     return clipped * np.outer(scale, scale)
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=False)

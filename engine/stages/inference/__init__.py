@@ -22,29 +22,26 @@ __all__ = ["Inferred", "run_inference"]
 
 
 def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, list[Estimated]]]) -> Inferred:
-    """All inference that the cells ask for, pass by pass."""
-    book = DrawCollector(job.job, [], [], [], [])
-    for prepared, every in passes:
-        results = [result for result in every if not result.fit.exact]
-        book.notes += [
-            of_cell(result.cell.label, Note("fit_exact_no_draws"))
-            for result in every
-            if result.fit.exact and any(block is not None for _, block in result.cell.job.inference)
+    """All inference that the cells request, pass by pass."""
+    collector = DrawCollector(job.job)
+    for prepared, cells in passes:
+        collector.notes += [
+            of_cell(cell.cell.label, Note("fit_exact_no_draws"))
+            for cell in cells
+            if cell.fit.exact and any(block is not None for _, block in cell.cell.job.inference)
         ]
-        for wanted, group in by_block(results, "permutation", _job):
-            permute(machine, prepared, group, wanted, book)
-        for wanted, group in by_block(results, "bootstrap", _job):
-            bootstrap(machine, prepared, group, wanted, book)
-        for wanted, group in by_block(results, "jackknife", _job):
-            leave_out(machine, prepared, group, wanted.by, book)
+        inexact = [cell for cell in cells if not cell.fit.exact]
+        for block, group in by_block(inexact, lambda cell: cell.cell.job.inference.permutation):
+            permute(machine, prepared, group, block, collector)
+        for scheme, group in by_block(inexact, lambda cell: cell.cell.job.inference.bootstrap):
+            bootstrap(machine, prepared, group, scheme, collector)
+        for jackknife, group in by_block(inexact, lambda cell: cell.cell.job.inference.jackknife):
+            leave_out(machine, prepared, group, jackknife.by, collector)
     machine.everywhere(forget_all)  # the next job needs the memory
+    draws, influence = collector.draws, collector.influence
     return Inferred(
-        pd.DataFrame(book.rows, columns=list(INFERENCE)),
-        pd.concat(book.draws, ignore_index=True) if book.draws else pd.DataFrame(columns=list(DRAWS)),
-        pd.concat(book.influence, ignore_index=True) if book.influence else pd.DataFrame(),
-        tuple(distinct(book.notes)),
+        pd.DataFrame(collector.rows, columns=list(INFERENCE)),
+        pd.concat(draws, ignore_index=True) if draws else pd.DataFrame(columns=list(DRAWS)),
+        pd.concat(influence, ignore_index=True) if influence else pd.DataFrame(),
+        tuple(distinct(collector.notes)),
     )
-
-
-def _job(result: Estimated) -> Job:
-    return result.cell.job

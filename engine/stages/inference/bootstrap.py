@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.arrays import Array, Flags, Integers
+from engine.errors import InputError
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
+from engine.infer.errors import STUDENTISING
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
@@ -19,210 +21,260 @@ from engine.notes import Note, of_cell
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 from engine.stages.inference.draw_collector import DrawCollector
-from engine.stages.inference.full_pipeline import PipelineSetting, pipeline_draws
-from engine.stages.inference.pass_inputs import blocks, memory_of, over_pairs, tested_of, weighted_setting
+from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
+from engine.stages.inference.pass_inputs import blocks, memory_of, over_pairs, tested_of, typed_pairs
 from engine.stages.prepare_passes import Prepared
 
 _HEAVY = 16  # replicates of one task where each is a whole pipeline
 
 
 @dataclass(frozen=True)
-class _NodeSetting:
-    """What every block of node draws gets; ``here``: the sample's own estimates of each cell's coefficients."""
+class NodeInput:
+    """Pairs and regressions of every block of node draws; ``estimates``: the sample's own, ``[n_tested]`` a cell."""
 
     types: TypedPairs
     cells: tuple[Tested, ...]
-    here: tuple[Array, ...]
+    estimates: tuple[Array, ...]
     seed: int
 
 
-def _node_block(setting: _NodeSetting, replicates: Integers) -> Draws:
-    weighted = setting.types.sorted()
-    counts = resampled_counts(setting.seed, replicates, weighted.pairs.n_units)
+@dataclass(frozen=True)
+class TermDraws:
+    """Draws of one coefficient.
+
+    Attributes
+    ----------
+    cell : Estimated
+    position : int
+        Of the coefficient in the cell's fit.
+    scheme : Bootstrap
+    estimate, statistic : float64 ``[reps]``
+        NaN where a draw does not identify it, or is dropped.
+    """
+
+    cell: Estimated
+    position: int
+    scheme: Bootstrap
+    estimate: Array
+    statistic: Array
+
+    @property
+    def term(self) -> str:
+        return self.cell.fit.names[self.position]
+
+
+def node_draws(pass_input: NodeInput, replicates: Integers) -> Draws:
+    """Estimates on resampled cities, and their t ratios around those of the sample."""
+    pairs = pass_input.types.sorted()
+    counts = resampled_counts(pass_input.seed, replicates, pairs.pairs.n_units)
     estimates, statistics = [], []
     with double_precision():
-        sums = weighted_sums(weighted, counts)
-        for cell, here in zip(setting.cells, setting.here, strict=True):
-            _, estimate, variance = weighted_fit(weighted, counts, cell, studentise=True, sums=sums)
+        sums = weighted_sums(pairs, counts)
+        for cell, full in zip(pass_input.cells, pass_input.estimates, strict=True):
+            _, estimate, variance = weighted_fit(pairs, counts, cell, studentise=True, sums=sums)
             estimates.append(estimate)
-            statistics.append(t_ratio(estimate - here, np.sqrt(variance)))
-    none = (np.full((len(replicates), 4), np.nan),) * len(setting.cells)
-    return Draws(replicates, tuple(estimates), tuple(statistics), (0,) * len(setting.cells), none)
+            statistics.append(t_ratio(estimate - full, np.sqrt(variance)))
+    return Draws.without_inversion(replicates, tuple(estimates), tuple(statistics))
 
 
 def bootstrap(
-    machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Bootstrap, book: DrawCollector
+    machine: Machine,
+    prepared: Prepared,
+    cells: list[Estimated],
+    scheme: Bootstrap,
+    collector: DrawCollector,
 ) -> None:
-    """Draws, intervals and what the scheme estimates, for cells that share a pass and a setting."""
-    cells = tuple(tested_of(prepared, result, None) for result in group)
-    replicates = np.arange(wanted.reps, dtype=np.int32)
-    draws = _spread(machine, prepared, group, cells, wanted)
-    missing = np.zeros((wanted.reps, 0), dtype=bool)
-    if wanted.kind in ("node", "pipeline"):
-        drawn = (
-            resampled_counts(wanted.seed, block, prepared.design.n_units) for block in blocks(wanted.reps)
-        )
-        missing = np.concatenate([_missing_cohorts(prepared, counts) for counts in drawn])
-    for number, (result, cell) in enumerate(zip(group, cells, strict=True)):
-        fit, positions = result.fit, list(cell.tested)
-        city = (fit.city_first + fit.city_second)[:, positions]
-        lost = np.zeros(wanted.reps, dtype=bool)
-        if draws is not None:
-            estimate, statistic = draws.estimate[number], draws.statistic[number]
-            if _drops(result):
-                lost = np.asarray(missing.any(axis=1))
-                estimate, statistic = (np.where(lost[:, None], np.nan, x) for x in (estimate, statistic))
-                _note_lost_cohorts(prepared, wanted, missing, book)
-        else:
-            signs = multipliers(wanted.seed, replicates, len(city), wanted.weights)
-            if wanted.kind == "wild":
-                _wild_rows(book, result, positions, signs, replicates)
-                continue
-            estimate, statistic = multiplier_draws(fit.estimate[positions], city, signs)
-        parts = decomposition(city, result.own[np.ix_(positions, positions)])
-        for k in range(len(positions)):
-            # The sample's error must be of the kind that studentises the draws.
-            error = (
-                np.sqrt(parts.node[k])
-                if wanted.kind == "multiplier"
-                else result.dyadic.std_error[positions[k]]
+    """Draws, intervals and the targets of the scheme, for cells that share a pass and a scheme."""
+    tested = tuple(tested_of(prepared, cell, None) for cell in cells)
+    if scheme.kind == "wild":
+        for cell, regression in zip(cells, tested, strict=True):
+            _wild_rows(collector, cell, list(regression.tested), scheme)
+        return
+    draws = _draws(machine, prepared, cells, tested, scheme)
+    missing = _missing_in_draws(prepared, scheme)
+    for cell, regression, estimate, statistic in zip(
+        cells, tested, draws.estimate, draws.statistic, strict=True
+    ):
+        dropped = missing.any(axis=1) & _drops(cell)
+        if dropped.any():
+            _note_dropped(prepared, scheme, missing, collector)
+        for k, position in enumerate(regression.tested):
+            kept_estimate, kept_statistic = (
+                np.where(dropped, np.nan, values[:, k]) for values in (estimate, statistic)
             )
-            _interval_row(
-                book, result, positions[k], wanted, replicates, estimate[:, k], statistic[:, k], float(error)
-            )
-            unknown = int((np.isnan(estimate[:, k]) & ~lost).sum())
-            if unknown:
-                note = Note.of("bootstrap_unidentified", count=unknown, term=fit.names[positions[k]])
-                book.notes.append(of_cell(result.cell.label, note))
-            _decomposition_rows(
-                book, result, positions[k], estimate[:, k], float(parts.node[k]), float(parts.pair[k])
-            )
+            term = TermDraws(cell, position, scheme, kept_estimate, kept_statistic)
+            _term_rows(collector, term, int((np.isnan(term.estimate) & ~dropped).sum()))
 
 
-def _spread(
-    machine: Machine, prepared: Prepared, group: list[Estimated], cells: tuple[Tested, ...], wanted: Bootstrap
-) -> Draws | None:
-    """Draws that need the machine; None for other kinds."""
-    if wanted.kind == "pipeline":
+def _draws(
+    machine: Machine,
+    prepared: Prepared,
+    cells: list[Estimated],
+    tested: tuple[Tested, ...],
+    scheme: Bootstrap,
+) -> Draws:
+    """Draws of all cells; those of city scores are made here, others on the machine."""
+    if scheme.kind == "multiplier":
+        return _multiplier_draws(cells, tested, scheme)
+    if scheme.kind == "pipeline":
         names = tuple(
-            tuple(result.fit.names[k] for k in cell.tested) for result, cell in zip(group, cells, strict=True)
+            tuple(cell.fit.names[k] for k in regression.tested)
+            for cell, regression in zip(cells, tested, strict=True)
         )
-        given = replace(prepared.shared, cells=tuple(result.cell for result in group))
+        pass_cells = replace(prepared.shared, cells=tuple(cell.cell for cell in cells))
         few = [
-            part for block in blocks(wanted.reps) for part in np.array_split(block, -(-len(block) // _HEAVY))
+            part for block in blocks(scheme.reps) for part in np.array_split(block, -(-len(block) // _HEAVY))
         ]
-        setting = PipelineSetting(given, names, wanted.seed)
-        return machine.reduce(pipeline_draws, setting, few, merge_draws, label="bootstrap")
-    if wanted.kind != "node":
-        return None
-    here = tuple(result.fit.estimate[list(cell.tested)] for result, cell in zip(group, cells, strict=True))
-    node = _NodeSetting(weighted_setting(prepared, over_pairs(machine)), cells, here, wanted.seed)
-    tasks = blocks(wanted.reps, draws_at_once(node, memory_of(prepared)))
-    return machine.reduce(_node_block, node, tasks, merge_draws, label="bootstrap")
+        pipeline = PipelineInput(pass_cells, names, scheme.seed)
+        return machine.reduce(pipeline_draws, pipeline, few, merge_draws, label="bootstrap")
+    estimates = tuple(
+        cell.fit.values[list(regression.tested)] for cell, regression in zip(cells, tested, strict=True)
+    )
+    node = NodeInput(typed_pairs(prepared, over_pairs(machine)), tested, estimates, scheme.seed)
+    tasks = blocks(scheme.reps, draws_at_once(node, memory_of(prepared)))
+    return machine.reduce(node_draws, node, tasks, merge_draws, label="bootstrap")
 
 
-def draws_at_once(setting: _NodeSetting, memory: float) -> int:
+def _multiplier_draws(cells: list[Estimated], tested: tuple[Tested, ...], scheme: Bootstrap) -> Draws:
+    replicates = np.arange(scheme.reps, dtype=np.int32)
+    by_cell = []
+    for cell, regression in zip(cells, tested, strict=True):
+        positions = list(regression.tested)
+        city = _city_influence(cell, positions)
+        signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
+        by_cell.append(multiplier_draws(cell.fit.values[positions], city, signs))
+    estimates, statistics = zip(*by_cell, strict=True)
+    return Draws.without_inversion(replicates, estimates, statistics)
+
+
+def draws_at_once(pass_input: NodeInput, memory: float) -> int:
     """Draws of one task: a power of two, so that the devices of a process share them equally.
 
     What a block holds is at most a 16th of the memory beside a table that is kept and an eighth without one, since
     a process may work on several. A table that is not on the device as a whole is brought there, or computed, for
     every block, so its blocks are longer.
     """
-    pairs = setting.types.pairs
-    terms = max(len(cell.tested) for cell in setting.cells)
-    by_type = setting.types.n_types * pairs.layout.size
-    each = 8 * (6 * pairs.n_units + (3 + 2 * terms) * by_type)
-    fitting = memory / (16 if pairs.kept else 8) / each
-    return 1 << int(math.log2(min(max(fitting, 8.0), (1 if whole_on_device(pairs) else 8) * shared.BLOCK)))
+    pairs = pass_input.types.pairs
+    n_terms = max(len(cell.tested) for cell in pass_input.cells)
+    by_type = pass_input.types.n_types * pairs.layout.size
+    bytes_per_draw = 8 * (6 * pairs.n_units + (3 + 2 * n_terms) * by_type)
+    fitting = memory / (16 if pairs.in_memory else 8) / bytes_per_draw
+    largest = (1 if whole_on_device(pairs) else 8) * pass_inputs.BLOCK
+    return 1 << int(math.log2(min(max(fitting, 8.0), largest)))
 
 
-def _interval_row(
-    book: DrawCollector,
-    result: Estimated,
-    position: int,
-    wanted: Bootstrap,
-    replicates: Integers,
-    estimate: Array,
-    statistic: Array,
-    error: float,
-) -> None:
-    """One interval. Without errors of the draws (kind pipeline) percentile_t falls back to percentile."""
-    name, here = result.fit.names[position], float(result.fit.estimate[position])
-    known, studentised = np.isfinite(estimate), np.isfinite(statistic).any()
-    kind = wanted.interval if studentised or wanted.interval == "basic" else "percentile"
-    low, high = bootstrap_interval(
-        here, error, estimate, statistic, kind=kind, confidence=result.cell.job.model.confidence
+def _city_influence(cell: Estimated, positions: list[int]) -> Array:
+    """Influence ``[n_units, n_tested]`` of the pairs of each city."""
+    return (cell.fit.city_first + cell.fit.city_second)[:, positions]
+
+
+def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) -> None:
+    """Rows and draws of one coefficient, and a note on draws that do not identify it."""
+    cell, position = draws.cell, draws.position
+    targets = decomposition(_city_influence(cell, [position]), cell.fit.pair_meat[[position]][:, [position]])
+    node, pair = float(targets.node[0]), float(targets.pair[0])
+    # The sample's error must be of the type that studentises the draws.
+    multiplier = draws.scheme.kind == "multiplier"
+    _interval_row(
+        collector, draws, math.sqrt(node) if multiplier else float(cell.studentising.std_error[position])
     )
-    ratio = float(t_ratio(here, error))
-    p = permutation_p(ratio, statistic) if studentised else permutation_p(here, estimate - here)
-    book.row(
-        result.cell.id,
-        name,
-        wanted.kind,
-        reps=int(known.sum()),
+    if n_unidentified:
+        note = Note.of("bootstrap_unidentified", count=n_unidentified, term=draws.term)
+        collector.notes.append(of_cell(cell.cell.label, note))
+    _decomposition_rows(collector, draws, node, pair)
+
+
+def _interval_row(collector: DrawCollector, draws: TermDraws, error: float) -> None:
+    """One interval. Without errors of the draws (kind pipeline) percentile_t falls back to percentile."""
+    cell, scheme, estimate, statistic = draws.cell, draws.scheme, draws.estimate, draws.statistic
+    full = float(cell.fit.values[draws.position])
+    studentised = np.isfinite(statistic).any()
+    kind = scheme.interval if studentised or scheme.interval == "basic" else "percentile"
+    low, high = bootstrap_interval(
+        full, error, estimate, statistic, kind=kind, confidence=cell.cell.job.model.confidence
+    )
+    ratio = float(t_ratio(full, error))
+    p = permutation_p(ratio, statistic) if studentised else permutation_p(full, estimate - full)
+    collector.row(
+        cell.cell.id,
+        draws.term,
+        scheme.kind,
+        reps=int(np.isfinite(estimate).sum()),
         statistic=ratio,
         p_value=p.value,
         conf_low=low,
         conf_high=high,
         mc_error=p.error,
     )
-    book.draw(result.cell.id, wanted.kind, replicates, name, estimate, statistic)
+    replicates = np.arange(scheme.reps, dtype=np.int32)
+    collector.draw(cell.cell.id, scheme.kind, replicates, draws.term, estimate, statistic)
 
 
-def _decomposition_rows(
-    book: DrawCollector, result: Estimated, position: int, estimate: Array, node: float, pair: float
-) -> None:
-    """Standard errors that each scheme targets, and what the draws gave: rows ``target_se_*``, value in statistic.
+def _decomposition_rows(collector: DrawCollector, draws: TermDraws, node: float, pair: float) -> None:
+    """Standard errors that each scheme targets, and the draws' own: rows ``target_se_*``, value in statistic.
 
     ``target_se_dyadic`` is the dyadic-robust error of the table, with its small-sample factor and its guard.
     """
-    name = result.fit.names[position]
-    known = estimate[np.isfinite(estimate)]
-    spread = float(known.std()) if len(known) else np.nan
-    for what, value in (
+    identified = draws.estimate[np.isfinite(draws.estimate)]
+    spread = float(identified.std()) if len(identified) else np.nan
+    for method, error in (
         ("bootstrap_se", spread),
         ("bootstrap_se_less_pair", float(np.sqrt(np.maximum(spread**2 - 2 * pair, 0.0)))),
-        ("target_se_node_plus_pair", float(np.sqrt(node + pair))),
-        ("target_se_node", float(np.sqrt(node))),
-        ("target_se_dyadic", float(result.dyadic.std_error[position])),
+        ("target_se_node_plus_pair", math.sqrt(node + pair)),
+        ("target_se_node", math.sqrt(node)),
+        (f"target_se_{STUDENTISING}", float(draws.cell.studentising.std_error[draws.position])),
     ):
-        book.row(result.cell.id, name, what, reps=len(known), statistic=value)
+        collector.row(draws.cell.cell.id, draws.term, method, reps=len(identified), statistic=error)
 
 
-def _wild_rows(
-    book: DrawCollector, result: Estimated, positions: list[int], signs: Array, replicates: Integers
-) -> None:
-    fit = result.fit
-    assert result.normal is not None
-    names = list(result.normal.names)
-    regressors = tuple(names.index(name) for name in result.regressors)
-    for k in positions:
-        observed, drawn = wild_statistics(result.normal, regressors, k, signs)
-        p = permutation_p(observed, drawn)
-        book.row(
-            result.cell.id,
-            fit.names[k],
-            "wild",
-            reps=p.draws,
-            statistic=observed,
-            p_value=p.value,
-            mc_error=p.error,
+def wild_draws(cell: Estimated, positions: list[int], signs: Array) -> list[tuple[float, Array]]:
+    """Observed t ratio and those ``[n_draws]`` of the wild cluster bootstrap, of some coefficients.
+
+    Raises
+    ------
+    InputError
+        Effects were absorbed row by row, so there are no moments to draw from.
+    """
+    if cell.normal is None:
+        raise InputError(
+            "the wild bootstrap has pair and year effects only", where="inference.bootstrap.kind"
         )
-        book.draw(result.cell.id, "wild", replicates, fit.names[k], np.full(len(drawn), np.nan), drawn)
+    regressors = cell.normal.positions(cell.fit.terms)
+    return [wild_statistics(cell.normal, regressors, position, signs) for position in positions]
 
 
-def dropped_draws(prepared: Prepared, result: Estimated, counts: Array) -> Flags:
+def _wild_rows(collector: DrawCollector, cell: Estimated, positions: list[int], scheme: Bootstrap) -> None:
+    replicates = np.arange(scheme.reps, dtype=np.int32)
+    signs = multipliers(scheme.seed, replicates, len(cell.fit.city_first), scheme.weights)
+    for position, (observed, drawn) in zip(positions, wild_draws(cell, positions, signs), strict=True):
+        term, p = cell.fit.names[position], permutation_p(observed, drawn)
+        collector.row(
+            cell.cell.id, term, "wild", reps=p.draws, statistic=observed, p_value=p.value, mc_error=p.error
+        )
+        collector.draw(cell.cell.id, "wild", replicates, term, np.full(len(drawn), np.nan), drawn)
+
+
+def dropped_draws(prepared: Prepared, cell: Estimated, counts: Array) -> Flags:
     """Which resamples do not count for a cell, because a cohort has no city in them; bool ``[n_draws]``.
 
-    An event study keeps them: its event years pool cohorts, and what a draw cannot identify is left out of it.
+    An event study keeps them: its event years pool cohorts, and a coefficient that a draw does not identify is
+    missing from it.
     """
-    return np.asarray(_missing_cohorts(prepared, counts).any(axis=1) & _drops(result))
+    return np.asarray(_missing_cohorts(prepared, counts).any(axis=1) & _drops(cell))
 
 
-def _drops(result: Estimated) -> bool:
-    return result.cell.job.model.estimator != "event_study"
+def _drops(cell: Estimated) -> bool:
+    return cell.cell.job.model.estimator != "event_study"
+
+
+def _missing_in_draws(prepared: Prepared, scheme: Bootstrap) -> Flags:
+    """``[reps, n_cohorts]``: `_missing_cohorts` of all draws; no cohort is missing where cities are not resampled."""
+    if scheme.kind not in ("node", "pipeline"):
+        return np.zeros((scheme.reps, 0), dtype=bool)
+    counts = (resampled_counts(scheme.seed, block, prepared.design.n_units) for block in blocks(scheme.reps))
+    return np.concatenate([_missing_cohorts(prepared, of_block) for of_block in counts])
 
 
 def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
@@ -232,16 +284,14 @@ def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
     return np.asarray(counts @ members == 0)
 
 
-def _note_lost_cohorts(prepared: Prepared, wanted: Bootstrap, missing: Flags, book: DrawCollector) -> None:
-    """How many draws were dropped, for want of which cohort, and what that does to the rest."""
-    lost = int(missing.any(axis=1).sum())
-    if not lost:
-        return
-    often = missing.sum(axis=0)
-    worst = int(often.argmax())
-    size = int((prepared.adoption.classes == worst).sum())
+def _note_dropped(prepared: Prepared, scheme: Bootstrap, missing: Flags, collector: DrawCollector) -> None:
+    """Note how many draws were dropped, for want of which cohort, and what their intervals hold given."""
+    n_dropped, draws_without = int(missing.any(axis=1).sum()), missing.sum(axis=0)
+    rarest = int(draws_without.argmax())
+    size = int((prepared.adoption.classes == rarest).sum())
     note = Note.of(
-        "cohorts_not_drawn", kind=wanted.kind, lost=lost, total=wanted.reps, share=100 * lost / wanted.reps,
-        year=int(prepared.adoption.years[worst]), size=size, count=int(often[worst]),
+        "cohorts_not_drawn", kind=scheme.kind, lost=n_dropped, total=scheme.reps,
+        share=100 * n_dropped / scheme.reps, year=int(prepared.adoption.years[rarest]), size=size,
+        count=int(draws_without[rarest]),
     )  # fmt: skip
-    book.notes.append(note)
+    collector.notes.append(note)

@@ -1,9 +1,8 @@
-"""Where inference writes down what it finds."""
+"""Rows, draws, influences and notes of the ``inference`` block, collected for its frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ DRAWS = ("cell", "method", "replicate", "term", "estimate", "statistic")
 
 @dataclass(frozen=True)
 class Inferred:
-    """Frames of the inference block; empty where nothing was asked.
+    """Frames of the inference block; empty where a job requests none.
 
     Attributes
     ----------
@@ -40,26 +39,22 @@ class Inferred:
 
 @dataclass
 class DrawCollector:
-    """Collects rows, draws, influences and notes."""
+    """Rows, draws, influences and notes of a job, in the order in which they are made."""
 
     job: str
-    rows: list[dict[str, Any]]
-    draws: list[pd.DataFrame]
-    influence: list[pd.DataFrame]
-    notes: list[Note]
+    rows: list[dict[str, object]] = field(default_factory=list)
+    draws: list[pd.DataFrame] = field(default_factory=list)
+    influence: list[pd.DataFrame] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
-    def row(self, cell: str, term: str, method: str, **values: Any) -> None:
-        empty = {
-            "statistic": np.nan,
-            "p_value": np.nan,
-            "conf_low": np.nan,
-            "conf_high": np.nan,
-            "mc_error": np.nan,
-        }
-        self.rows.append({"job": self.job, "cell": cell, "term": term, "method": method, **empty, **values})
+    def row(self, cell: str, term: str, method: str, **values: float) -> None:
+        """Add a row of ``inference.parquet``; columns that are not among the values are missing."""
+        missing = dict.fromkeys(INFERENCE[5:], np.nan)
+        self.rows.append({"job": self.job, "cell": cell, "term": term, "method": method, **missing, **values})
 
     def draw(
         self, cell: str, method: str, replicates: Integers, term: str, estimate: Array, statistic: Array
     ) -> None:
+        """Add the draws of one term of a cell."""
         table = {"cell": cell, "method": method, "replicate": replicates, "term": term}
         self.draws.append(pd.DataFrame({**table, "estimate": estimate, "statistic": statistic}))

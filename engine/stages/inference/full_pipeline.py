@@ -6,15 +6,15 @@ Not a contraction: each draw is a new panel. Copies of one city form no pair.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import AnyIntegers, Array, Integers
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.fit import fit, stage
 from engine.estimate.normal import normal_equations
+from engine.estimate.terms import column_terms, terms_of_set
 from engine.infer.draws import resampled_counts
 from engine.infer.permutation import Draws
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
@@ -29,63 +29,63 @@ from engine.stages.treatment_terms import effective_years, treatment_terms
 
 
 @dataclass(frozen=True)
-class PipelineSetting:
-    """What every draw starts from.
+class PipelineInput:
+    """Input of every draw.
 
     Attributes
     ----------
-    shared : PassCells
+    pass_cells : PassCells
         The cells and the clean panel, its indices still to be computed anew.
     tested : tuple of tuple of str
-        Names of the coefficients wanted of each cell.
+        Names of the tested coefficients of each cell.
     seed : int
     """
 
-    shared: PassCells
+    pass_cells: PassCells
     tested: tuple[tuple[str, ...], ...]
     seed: int
 
 
-def pipeline_draws(setting: PipelineSetting, replicates: Integers) -> Draws:
+def pipeline_draws(pass_input: PipelineInput, replicates: Integers) -> Draws:
     """Estimates of every cell on resampled cities; NaN where a draw does not identify a regression."""
-    panel = setting.shared.data.panel
-    counts = resampled_counts(setting.seed, replicates, panel.n_units).astype(np.int64)
-    rows = [_one_draw(setting, panel, np.repeat(np.arange(len(row)), row)) for row in counts]
-    estimates = tuple(np.stack([row[k] for row in rows]) for k in range(len(setting.tested)))
-    missing = tuple(np.full_like(one, np.nan) for one in estimates)
-    nothing = (np.full((len(replicates), 4), np.nan),) * len(estimates)
-    return Draws(replicates, estimates, missing, (0,) * len(estimates), nothing)
+    panel = pass_input.pass_cells.data.panel
+    counts = resampled_counts(pass_input.seed, replicates, panel.n_units).astype(np.int64)
+    rows = [_one_draw(pass_input, panel, np.repeat(np.arange(len(row)), row)) for row in counts]
+    estimates = tuple(np.stack([row[k] for row in rows]) for k in range(len(pass_input.tested)))
+    return Draws.without_inversion(replicates, estimates)
 
 
-def _one_draw(setting: PipelineSetting, panel: CityPanel, origin: Any) -> list[Array]:
-    job = setting.shared.job
+def _one_draw(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers) -> list[Array]:
+    """Estimates on the panel whose city k is city ``origin[k]`` of the sample."""
+    job = pass_input.pass_cells.job
     try:
-        return _estimates(setting, _resampled(panel, job, origin), origin)
+        return _estimates(pass_input, _resampled(panel, job, origin), origin)
     except InputError:  # a cohort is gone, or a regressor is collinear in this draw
-        return [np.full(len(names), np.nan) for names in setting.tested]
+        return [np.full(len(names), np.nan) for names in pass_input.tested]
 
 
-def _resampled(panel: CityPanel, job: Job, origin: Any) -> CityPanel:
+def _resampled(panel: CityPanel, job: Job, origin: AnyIntegers) -> CityPanel:
     values = {name: column[origin] for name, column in panel.values.items() if name not in job.index}
     units = tuple(f"{panel.units[k]}#{number}" for number, k in enumerate(origin))
     resampled = CityPanel(units, panel.years, values)
     return with_indices(resampled, job, "resampled panel")[0]
 
 
-def _estimates(setting: PipelineSetting, panel: CityPanel, origin: Any) -> list[Array]:
-    shared = setting.shared
-    job = shared.job
+def _estimates(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers) -> list[Array]:
+    pass_cells = pass_input.pass_cells
+    job, controls = pass_cells.job, pass_cells.controls
     adoption = adoption_classes(effective_years(panel, job), panel.years[-1])
-    terms = [treatment_terms(cell.job, panel.years, adoption) for cell in shared.cells]
     sample = build_sample(panel, job, adoption, origin=origin.astype(np.int32))
-    design = panel_design(panel, job, shared.controls, sample, adoption)
-    complete = MomentPass(design, design.complete)
-    moments = in_turn(city_moments, complete, design.tasks(), merge_moments)
-    out = []
-    for cell, own, names in zip(shared.cells, terms, setting.tested, strict=True):
+    design = panel_design(panel, job, controls, sample, adoption)
+    moments = in_turn(city_moments, MomentPass(design, design.complete), design.tasks(), merge_moments)
+    estimates = []
+    for cell, names in zip(pass_cells.cells, pass_input.tested, strict=True):
+        paths = treatment_terms(cell.job, panel.years, adoption)
+        treatment = terms_of_set(paths)
         normal = normal_equations(
-            moments, design.classes, columns=shared.controls, terms=own.names, table=own.table
+            moments, design.classes, terms=(*column_terms(controls), *treatment), table=paths.table
         )
-        found = fit(stage(normal), (*cell.job.used_controls, *own.names))
-        out.append(found.estimate[[found.names.index(name) for name in names]])
-    return out
+        regression = cell.job.model.registered.functions.regression
+        cell_fit = fit(stage(normal), regression(column_terms(cell.job.used_controls), treatment))
+        estimates.append(cell_fit.values[[cell_fit.names.index(name) for name in names]])
+    return estimates

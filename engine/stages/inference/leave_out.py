@@ -6,86 +6,92 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
-from engine.arrays import Array, Integers
+from engine.arrays import AnyArray, Array, Integers
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
-from engine.infer.summary import t_ratio
+from engine.infer.errors.jackknife import leave_out_covariance
+from engine.infer.intervals import student
 from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums
 from engine.runtime.execute import Machine
 from engine.stages.estimation import Estimated
 from engine.stages.groups import labels_of
 from engine.stages.inference.draw_collector import DrawCollector
-from engine.stages.inference.pass_inputs import over_pairs, tested_of, weighted_setting
+from engine.stages.inference.pass_inputs import over_pairs, tested_of, typed_pairs
 from engine.stages.prepare_passes import Prepared
 
 _GROUPS = 1024  # groups of one task
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """What every block of groups gets; ``groups`` int ``[n_units]``: the group of each unit."""
+class LeaveOutInput:
+    """Pairs and regressions of every block of groups; ``groups`` int ``[n_units]``: the group of each unit."""
 
     types: TypedPairs
     groups: Integers
     cells: tuple[Tested, ...]
 
 
-def in_pairs(types: TypedPairs, _: None) -> Integers:
+def units_in_pairs(types: TypedPairs, _: None) -> Integers:
     """Units that stand in a pair of the sample."""
     return types.sorted().units
 
 
-def left_out(setting: LeftOut, block: Integers) -> tuple[Array, ...]:
+def leave_out_estimates(pass_input: LeaveOutInput, block: Integers) -> tuple[Array, ...]:
     """Estimates ``[n_groups, n_tested]`` of each cell without the units of each of some groups."""
-    weighted = setting.types.sorted()
-    weights = (setting.groups[None, :] != block[:, None]).astype(np.float64)
+    pairs = pass_input.types.sorted()
+    weights = (pass_input.groups[None, :] != block[:, None]).astype(np.float64)
     with double_precision():
-        sums = weighted_sums(weighted, weights)
+        sums = weighted_sums(pairs, weights)
         return tuple(
-            weighted_fit(weighted, weights, cell, studentise=False, sums=sums)[1] for cell in setting.cells
+            weighted_fit(pairs, weights, cell, studentise=False, sums=sums)[1] for cell in pass_input.cells
         )
 
 
-def merge_left_out(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+def merge_estimates(first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
     """Estimates of two blocks, in order."""
-    return tuple(np.concatenate(pair) for pair in zip(one, other, strict=True))
+    return tuple(np.concatenate(blocks) for blocks in zip(first, second, strict=True))
 
 
 def leave_out(
-    machine: Machine, prepared: Prepared, group: list[Estimated], by: str, book: DrawCollector
+    machine: Machine, prepared: Prepared, cells: list[Estimated], column: str, collector: DrawCollector
 ) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
-    data = prepared.shared.data
-    labels = np.array(data.units if by == "city" else labels_of(data, by, key="inference.jackknife.by"))
-    over = over_pairs(machine)
-    types = weighted_setting(prepared, over)
-    inside = over(in_pairs, types, [None], np.union1d)
-    every, numbers = np.unique(labels, return_inverse=True)
-    of_sample = np.unique(numbers[inside]).astype(np.int32)  # a city without a pair is left out of nothing
-    groups = every[of_sample]
-    cells = tuple(tested_of(prepared, result, None) for result in group)
-    setting = LeftOut(types, numbers.astype(np.int32), cells)
-    blocks = np.split(of_sample, range(_GROUPS, len(of_sample), _GROUPS))
-    found = machine.reduce(left_out, setting, blocks, merge_left_out, label="left out")
-    for result, cell, estimate in zip(group, cells, found, strict=True):
-        for k, position in enumerate(cell.tested):
-            here, name = float(result.fit.estimate[position]), result.fit.names[position]
-            shift = estimate[:, k] - here
-            dof = len(groups) - 1
-            error = float(np.sqrt(dof / len(groups) * (shift**2).sum()))
-            ratio = float(t_ratio(here, error))
-            margin = float(stdtrit(dof, 0.5 + result.cell.job.model.confidence / 2)) * error
-            book.row(
-                result.cell.id,
-                name,
-                f"jackknife_{by}",
-                reps=len(groups),
-                statistic=ratio,
-                p_value=float(2 * stdtr(dof, -abs(ratio))),
-                conf_low=here - margin,
-                conf_high=here + margin,
-            )
-            table = {"cell": result.cell.id, "term": name, "left_out": groups, "estimate": estimate[:, k]}
-            book.influence.append(pd.DataFrame({**table, "shift": shift}))
+    job_data = prepared.shared.data
+    labels = np.array(
+        job_data.units if column == "city" else labels_of(job_data, column, key="inference.jackknife.by")
+    )
+    map_reduce = over_pairs(machine)
+    types = typed_pairs(prepared, map_reduce)
+    units = map_reduce(units_in_pairs, types, [None], np.union1d)
+    names, numbers = np.unique(labels, return_inverse=True)
+    in_sample = np.unique(numbers[units]).astype(np.int32)  # a city without a pair is left out of nothing
+    tested = tuple(tested_of(prepared, cell, None) for cell in cells)
+    pass_input = LeaveOutInput(types, numbers.astype(np.int32), tested)
+    blocks = np.split(in_sample, range(_GROUPS, len(in_sample), _GROUPS))
+    estimates = machine.reduce(leave_out_estimates, pass_input, blocks, merge_estimates, label="left out")
+    for cell, regression, of_cell in zip(cells, tested, estimates, strict=True):
+        for k, position in enumerate(regression.tested):
+            _rows(collector, cell, position, column, names[in_sample], of_cell[:, k])
+
+
+def _rows(
+    collector: DrawCollector, cell: Estimated, position: int, column: str, groups: AnyArray, estimates: Array
+) -> None:
+    """Jackknife inference of one coefficient, and its estimates ``[n_groups]`` without each group."""
+    full, term = cell.fit.values[position], cell.fit.names[position]
+    shift = estimates - full
+    error = np.sqrt(np.diag(leave_out_covariance(shift[:, None], len(groups))))[0]
+    interval = student(full, error, len(groups) - 1, cell.cell.job.model.confidence)
+    collector.row(
+        cell.cell.id,
+        term,
+        f"jackknife_{column}",
+        reps=len(groups),
+        statistic=float(interval.statistic),
+        p_value=float(interval.p_value),
+        conf_low=float(interval.low),
+        conf_high=float(interval.high),
+    )
+    table = {"cell": cell.cell.id, "term": term, "left_out": groups, "estimate": estimates}
+    collector.influence.append(pd.DataFrame({**table, "shift": shift}))

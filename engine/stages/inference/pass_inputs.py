@@ -1,16 +1,15 @@
-"""What every kind of inference needs of a pass: its pairs, their types, the coefficients in question."""
+"""Inputs of every scheme of inference: the pairs of a pass, their types, and the tested coefficients."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import TypedPairs
-from engine.pairs.features import PairFeatures, pair_features
+from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.tiles import Over, in_turn
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
@@ -30,7 +29,9 @@ def memory_of(prepared: Prepared) -> float:
 def over_pairs(machine: Machine) -> Over:
     """Passes over the pairs that only count, on the machine: no store keeps what is sooner counted again."""
     counting = replace(machine, store=None)
-    return lambda leaf, setting, tasks, merge: counting.reduce(leaf, setting, tasks, merge, label="pairs")
+    return lambda leaf, pass_input, tasks, merge: counting.reduce(
+        leaf, pass_input, tasks, merge, label="pairs"
+    )
 
 
 def features_of(
@@ -38,18 +39,18 @@ def features_of(
     *,
     every_screen: bool,
     observed: Array | None = None,
-    spans: Any = None,
-    over: Over = in_turn,
-) -> PairFeatures:
+    spans: Flags | None = None,
+    map_reduce: Over = in_turn,
+) -> PairStatistics:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
-    return pair_features(
+    return pair_statistics(
         prepared.design,
         every_screen=every_screen,
         memory_bytes=memory_of(prepared) * 0.75,
         observed=observed,
         spans=spans,
         key=fingerprint(prepared.design, every_screen, observed, spans),
-        over=over,
+        over=map_reduce,
     )
 
 
@@ -59,24 +60,24 @@ def types_of(prepared: Prepared) -> list[tuple[int, int]]:
     return [(g, k) for g in range(h) for k in range(g, h) if allowed[g, k]]
 
 
-def terms_of(prepared: Prepared, result: Estimated) -> Terms:
+def terms_of(prepared: Prepared, estimated: Estimated) -> Terms:
     """Treatment terms of a cell."""
-    return prepared.terms[prepared.shared.cells.index(result.cell)]
+    return prepared.terms[prepared.shared.cells.index(estimated.cell)]
 
 
 def tested_of(
-    prepared: Prepared, result: Estimated, names: list[str] | None, *, observed: bool = False
+    prepared: Prepared, estimated: Estimated, names: list[str] | None, *, observed: bool = False
 ) -> Tested:
     """The regression of a cell over [columns | its own terms], and the coefficients to test.
 
     With ``observed`` the treatment that happened is the last of the columns.
     """
-    terms, controls = terms_of(prepared, result), prepared.shared.controls
-    every = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
-    wanted = names or list(terms.names) or list(result.fit.names)
+    terms, controls = terms_of(prepared, estimated), prepared.shared.controls
+    columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
+    tested = names or list(terms.names) or list(estimated.fit.names)
     return Tested(
-        regressors=tuple(every.index(name) for name in result.fit.names),
-        tested=tuple(result.fit.names.index(name) for name in wanted),
+        regressors=tuple(columns.index(name) for name in estimated.fit.names),
+        tested=tuple(estimated.fit.names.index(name) for name in tested),
         paths=np.stack([terms.table[g, h] for g, h in types_of(prepared)]),
         observed=len(controls) if observed else None,
     )
@@ -88,11 +89,13 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
-def weighted_setting(prepared: Prepared, over: Over = in_turn) -> TypedPairs:
+def typed_pairs(prepared: Prepared, map_reduce: Over = in_turn) -> TypedPairs:
     """The pairs of a pass's sample with their types."""
     design = prepared.design
-    kinds = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
+    numbers = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)
     types = types_of(prepared)
     for number, (g, h) in enumerate(types):
-        kinds[g, h] = kinds[h, g] = number
-    return TypedPairs(features_of(prepared, every_screen=False, over=over), design.classes, kinds, len(types))
+        numbers[g, h] = numbers[h, g] = number
+    return TypedPairs(
+        features_of(prepared, every_screen=False, map_reduce=map_reduce), design.classes, numbers, len(types)
+    )

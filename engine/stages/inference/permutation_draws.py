@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.pair_permutation import (
     PairPermutation,
@@ -35,12 +34,12 @@ from engine.infer.summary import (
 )
 from engine.notes import Note, of_cell
 from engine.pairs.design import PairDesign
-from engine.pairs.features import TILE
+from engine.pairs.pair_statistics import TILE
 from engine.pairs.tiles import Over, in_turn
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import Estimated
-from engine.stages.inference import pass_inputs as shared
+from engine.stages.inference import pass_inputs
 from engine.stages.inference.draw_collector import DrawCollector
 from engine.stages.inference.pass_inputs import (
     blocks,
@@ -53,168 +52,212 @@ from engine.stages.inference.pass_inputs import (
 from engine.stages.inference_checks import strata_of
 from engine.stages.prepare_passes import Prepared
 
-_SHUFFLES = 500  # of pairs, for the figure that shows why they mislead
+_PAIR_REPS = 500  # pair-level permutations, for the figure that shows why they are invalid
 
 
-def permutation_setting(
+@dataclass(frozen=True)
+class CellDraws:
+    """Draws of the tested coefficients of one cell.
+
+    Attributes
+    ----------
+    cell : Estimated
+    regression : Tested
+    draws : Draws
+    observed : Draws
+        Of the assignment that happened.
+    number : int
+        Position of the cell in both.
+    exact : bool
+        The draws are all assignments.
+    """
+
+    cell: Estimated
+    regression: Tested
+    draws: Draws
+    observed: Draws
+    number: int
+    exact: bool
+
+    @property
+    def terms(self) -> list[str]:
+        return [self.cell.fit.names[k] for k in self.regression.tested]
+
+
+def permutation_test(
     prepared: Prepared,
-    results: list[Estimated],
-    wanted: PermutationTest,
+    cells: list[Estimated],
+    block: PermutationTest,
     *,
     studentise: bool = True,
     invert: bool = True,
-    over: Over = in_turn,
+    map_reduce: Over = in_turn,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
     design = prepared.design
     screened = design.sample.n_kept is not None
-    recompute = wanted.screen == "recomputed" and screened and not design.sample.allowed.all()
-    observed = _shared_path(prepared, results) if studentise and invert else None
+    recompute = block.screen == "recomputed" and screened and not design.sample.allowed.all()
+    observed = _common_path(prepared, cells) if studentise and invert else None
     spans, span = _spans_of_years(design)
     sample = PermutedSample(
-        pairs=features_of(prepared, every_screen=recompute, observed=observed, spans=spans, over=over),
+        pairs=features_of(
+            prepared, every_screen=recompute, observed=observed, spans=spans, map_reduce=map_reduce
+        ),
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
         n_ranked=design.sample.n_ranked,
         span=span,
     )
-    cells = tuple(tested_of(prepared, r, _own_terms(r), observed=observed is not None) for r in results)
-    strata = strata_of(prepared.shared.data, design.sample, wanted.strata)
-    return Permutation(sample, strata, wanted.seed, cells, studentise)
+    tested = tuple(
+        tested_of(prepared, cell, _requested_terms(cell), observed=observed is not None) for cell in cells
+    )
+    strata = strata_of(prepared.shared.data, design.sample, block.strata)
+    return Permutation(sample, strata, block.seed, tested, studentise)
 
 
-def _spans_of_years(design: PairDesign) -> tuple[Any, Integers | None]:
+def _spans_of_years(design: PairDesign) -> tuple[Flags | None, Integers | None]:
     """Sets of years that types of pairs have rows in, and which of them each type has; None where all have one."""
-    kept, h = design.kept_rows, design.n_classes
-    if kept is None or (kept == kept[0, 0]).all():
+    rows, h = design.kept_rows, design.n_classes
+    if rows is None or (rows == rows[0, 0]).all():
         return None, None
     allowed = design.allowed
-    spans, number = np.unique(kept[allowed], axis=0, return_inverse=True)
+    spans, number = np.unique(rows[allowed], axis=0, return_inverse=True)
     of_type = np.zeros((h, h), dtype=np.int32)
     of_type[allowed] = number.ravel()
     return spans, of_type
 
 
-def _shared_path(prepared: Prepared, results: list[Estimated]) -> Array | None:
+def _common_path(prepared: Prepared, cells: list[Estimated]) -> Array | None:
     """The treatment path by classes where all cells have the same single treatment term, else None.
 
     Only then can the test be inverted into an interval: under a reassignment pairs of two treated cities enter
     the sample, and the effect they are taken to have is that of the cell's own rule.
     """
-    first = terms_of(prepared, results[0])
-    tables = [terms_of(prepared, result).table for result in results]
-    same = all(np.array_equal(table, first.table) for table in tables)
-    return first.table[..., 0] if same and len(first.names) == 1 else None
+    first = terms_of(prepared, cells[0])
+    tables = [terms_of(prepared, cell).table for cell in cells]
+    is_common = all(np.array_equal(table, first.table) for table in tables)
+    return first.table[..., 0] if is_common and len(first.names) == 1 else None
 
 
-def _own_terms(result: Estimated) -> list[str] | None:
-    wanted = result.cell.job.inference.permutation
-    return wanted.terms if wanted else None
+def _requested_terms(cell: Estimated) -> list[str] | None:
+    block = cell.cell.job.inference.permutation
+    return block.terms if block else None
 
 
-def _exact_block(setting: Permutation, classes: Integers) -> Draws:
-    """Draws of given assignments."""
-    return draws_of(setting, classes, np.arange(len(classes), dtype=np.int32))
+def _exact_block(test: Permutation, classes: Integers) -> Draws:
+    """Draws of some assignments."""
+    return draws_of(test, classes, np.arange(len(classes), dtype=np.int32))
 
 
-def draws_at_once(setting: Permutation, memory: float) -> int:
+def draws_at_once(test: Permutation, memory: float) -> int:
     """Draws of one task: a power of two, so that the devices of a process share them equally.
 
     A block's sums take at most a 32nd of the memory, since a process may work on several; where the table of
     statistics is not kept, but computed twice for every block, an eighth and longer blocks.
     """
-    pairs, h = setting.sample.pairs, setting.sample.n_classes
-    terms = sum(len(cell.tested) for cell in setting.cells) if setting.studentise else 0
-    by_type = 2 * h * h + 2 * len(setting.sample.types)
-    each = 8 * (4 * terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
-    kept = pairs.kept
-    fitting = memory / (32 if kept else 8) / each
-    return 1 << int(math.log2(min(max(fitting, 8.0), shared.BLOCK if kept else 4 * shared.BLOCK)))
+    pairs, h = test.sample.pairs, test.sample.n_classes
+    n_terms = sum(len(cell.tested) for cell in test.cells) if test.studentise else 0
+    by_type = 2 * h * h + 2 * len(test.sample.types)
+    bytes_per_draw = 8 * (4 * n_terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
+    fitting = memory / (32 if pairs.in_memory else 8) / bytes_per_draw
+    largest = pass_inputs.BLOCK * (1 if pairs.in_memory else 4)
+    return 1 << int(math.log2(min(max(fitting, 8.0), largest)))
 
 
 def permute(
-    machine: Machine, prepared: Prepared, group: list[Estimated], wanted: Any, book: DrawCollector
+    machine: Machine,
+    prepared: Prepared,
+    cells: list[Estimated],
+    block: PermutationTest,
+    collector: DrawCollector,
 ) -> None:
-    setting = permutation_setting(prepared, group, wanted, over=over_pairs(machine))
-    ways = n_assignments(setting.sample.classes, setting.strata)
-    exact, at_once = ways <= wanted.reps, draws_at_once(setting, memory_of(prepared))
+    """Permutations of adoption among the cities, and pair-level ones beside them, for cells that share a pass."""
+    test = permutation_test(prepared, cells, block, map_reduce=over_pairs(machine))
+    draws, exact = _draws(machine, test, block.reps, draws_at_once(test, memory_of(prepared)))
     if exact:
-        every = all_assignments(setting.sample.classes, setting.strata)
-        tasks = [every[block] for block in blocks(ways, at_once)]
-        draws = machine.reduce(_exact_block, setting, tasks, merge_draws, label="permutations")
-        draws = replace(draws, replicates=np.arange(ways, dtype=np.int32))  # each block counts from 0
-        book.notes.append(Note.of("permutations_enumerated", count=ways))
-    else:
-        draws = machine.reduce(
-            permutation_draws, setting, blocks(wanted.reps, at_once), merge_draws, label="permutations"
-        )
+        n_draws = len(draws.replicates)
+        collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
     # On the machine too: whoever made draws has the table.
-    here = [np.array([OBSERVED], dtype=np.int32)]
-    observed = machine.reduce(permutation_draws, setting, here, merge_draws, label="observed")
-    shuffles = PairPermutation(setting.sample, wanted.seed, pair_block(setting.sample, _SHUFFLES))
-    tasks = blocks(_SHUFFLES, shuffles.block)
-    sums = machine.reduce(pair_permutation_sums, shuffles, tasks, merge_sums, label="pair shuffles")
-    for number, (result, cell) in enumerate(zip(group, setting.cells, strict=True)):
-        _permutation_rows(book, result, cell, draws, observed, number, exact)
-        shuffled = pair_permutation_estimates(setting.sample, cell, sums)
-        nothing, replicates = np.full(_SHUFFLES, np.nan), np.arange(_SHUFFLES, dtype=np.int32)
-        for k, position in enumerate(cell.tested):
-            name = result.fit.names[position]
-            book.draw(result.cell.id, "pair_shuffle", replicates, name, shuffled[:, k], nothing)
+    replicates = [np.array([OBSERVED], dtype=np.int32)]
+    observed = machine.reduce(permutation_draws, test, replicates, merge_draws, label="observed")
+    of_pairs = PairPermutation(test.sample, block.seed, pair_block(test.sample, _PAIR_REPS))
+    tasks = blocks(_PAIR_REPS, of_pairs.block)
+    sums = machine.reduce(pair_permutation_sums, of_pairs, tasks, merge_sums, label="pair permutations")
+    for number, (cell, regression) in enumerate(zip(cells, test.cells, strict=True)):
+        cell_draws = CellDraws(cell, regression, draws, observed, number, exact)
+        _term_rows(collector, cell_draws)
+        _joint_row(collector, cell_draws)
+        _notes(collector, cell_draws)
+        estimates = pair_permutation_estimates(test.sample, regression, sums)
+        for term, estimate in zip(cell_draws.terms, estimates.T, strict=True):
+            no_statistic, of_draws = np.full(_PAIR_REPS, np.nan), np.arange(_PAIR_REPS, dtype=np.int32)
+            collector.draw(cell.cell.id, "pair_shuffle", of_draws, term, estimate, no_statistic)
 
 
-def _permutation_rows(
-    book: DrawCollector,
-    result: Estimated,
-    cell: Tested,
-    draws: Draws,
-    observed: Draws,
-    number: int,
-    exact: bool,
-) -> None:
-    names = [result.fit.names[k] for k in cell.tested]
+def _draws(machine: Machine, test: Permutation, reps: int, at_once: int) -> tuple[Draws, bool]:
+    """Draws of a test, and whether they are all assignments: they are where there are no more than ``reps``."""
+    n_ways = n_assignments(test.sample.classes, test.strata)
+    if n_ways > reps:
+        tasks = blocks(reps, at_once)
+        return machine.reduce(permutation_draws, test, tasks, merge_draws, label="permutations"), False
+    assignments = all_assignments(test.sample.classes, test.strata)
+    tasks = [assignments[of_task] for of_task in blocks(n_ways, at_once)]
+    draws = machine.reduce(_exact_block, test, tasks, merge_draws, label="permutations")
+    return replace(draws, replicates=np.arange(n_ways, dtype=np.int32)), True  # each block counts from 0
+
+
+def _term_rows(collector: DrawCollector, of_cell: CellDraws) -> None:
+    """Tests by t ratio and by coefficient of each tested term, and its draws."""
+    cell, draws, number, exact = of_cell.cell, of_cell.draws, of_cell.number, of_cell.exact
     estimate, statistic = draws.estimate[number], draws.statistic[number]
-    here_b, here_t = observed.estimate[number][0], observed.statistic[number][0]
-    low, high = np.nan, np.nan
-    if cell.observed is not None and len(names) == 1:
-        low, high = inverted_interval(
-            float(here_b[0]), float(here_b[0] / here_t[0]), estimate[:, 0], draws.inversion[number],
-            confidence=result.cell.job.model.confidence, exact=exact,
+    observed = of_cell.observed
+    low, high = _interval(of_cell)
+    for k, term in enumerate(of_cell.terms):
+        t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
+        p = permutation_p(t, statistic[:, k], exact=exact)
+        collector.row(
+            cell.cell.id, term, "permutation", reps=p.draws, statistic=t, p_value=p.value,
+            conf_low=low, conf_high=high, mc_error=p.error,
         )  # fmt: skip
-    for k, name in enumerate(names):
-        for method, value, values in (
-            ("permutation", here_t[k], statistic[:, k]),
-            ("permutation_coefficient", here_b[k], estimate[:, k]),
-        ):
-            p = permutation_p(float(value), values, exact=exact)
-            ends = (low, high) if method == "permutation" else (np.nan, np.nan)
-            book.row(
-                result.cell.id,
-                name,
-                method,
-                reps=p.draws,
-                statistic=value,
-                p_value=p.value,
-                conf_low=ends[0],
-                conf_high=ends[1],
-                mc_error=p.error,
-            )
-        book.draw(result.cell.id, "permutation", draws.replicates, name, estimate[:, k], statistic[:, k])
-    if len(names) > 1:
-        p = max_statistic_p(here_t, statistic, exact=exact)
-        book.row(
-            result.cell.id,
-            "joint",
-            "permutation_max_t",
-            reps=p.draws,
-            statistic=float(np.abs(here_t).max()),
-            p_value=p.value,
+        p = permutation_p(b, estimate[:, k], exact=exact)
+        collector.row(
+            cell.cell.id, term, "permutation_coefficient", reps=p.draws, statistic=b, p_value=p.value,
             mc_error=p.error,
-        )
-    lost = int(np.isnan(estimate).any(axis=1).sum())
-    if lost:
-        book.notes.append(of_cell(result.cell.label, Note.of("permutations_unidentified", count=lost)))
-    if draws.fallback[number]:
-        note = Note.of("permutations_not_positive", count=int(draws.fallback[number]))
-        book.notes.append(of_cell(result.cell.label, note))
+        )  # fmt: skip
+        collector.draw(cell.cell.id, "permutation", draws.replicates, term, estimate[:, k], statistic[:, k])
+
+
+def _interval(of_cell: CellDraws) -> tuple[float, float]:
+    """The inverted test of a single tested term; NaN where it cannot be inverted."""
+    number, draws = of_cell.number, of_cell.draws
+    if of_cell.regression.observed is None or len(of_cell.terms) > 1:
+        return np.nan, np.nan
+    b, t = of_cell.observed.estimate[number][0, 0], of_cell.observed.statistic[number][0, 0]
+    return inverted_interval(
+        float(b), float(b / t), draws.estimate[number][:, 0], draws.inversion[number],
+        confidence=of_cell.cell.cell.job.model.confidence, exact=of_cell.exact,
+    )  # fmt: skip
+
+
+def _joint_row(collector: DrawCollector, of_cell: CellDraws) -> None:
+    """The joint test of several terms by the largest absolute t ratio."""
+    if len(of_cell.terms) < 2:
+        return
+    observed = of_cell.observed.statistic[of_cell.number][0]
+    p = max_statistic_p(observed, of_cell.draws.statistic[of_cell.number], exact=of_cell.exact)
+    collector.row(
+        of_cell.cell.cell.id, "joint", "permutation_max_t", reps=p.draws,
+        statistic=float(np.abs(observed).max()), p_value=p.value, mc_error=p.error,
+    )  # fmt: skip
+
+
+def _notes(collector: DrawCollector, cell_draws: CellDraws) -> None:
+    """Notes on draws without an estimate, and on those whose dyadic variance was not positive."""
+    label, number = cell_draws.cell.cell.label, cell_draws.number
+    n_unidentified = int(np.isnan(cell_draws.draws.estimate[number]).any(axis=1).sum())
+    if n_unidentified:
+        collector.notes.append(of_cell(label, Note.of("permutations_unidentified", count=n_unidentified)))
+    n_replaced = int(cell_draws.draws.fallback[number])
+    if n_replaced:
+        collector.notes.append(of_cell(label, Note.of("permutations_not_positive", count=n_replaced)))

@@ -1,0 +1,116 @@
+"""The `Estimate` that inference and reports read, whoever made it: type sums, rows with absorbed effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.estimate.terms import Term, names_of
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Coefficients of one regression, and how every pair and every city moves them.
+
+    With r_pt = db/dy_pt the weight path of a pair and e_pt its residual path, a pair's influence is
+    psi_p = sum_t r_pt e_pt, ``[K]``.
+
+    Attributes
+    ----------
+    terms : tuple of Term
+        K of them.
+    values : float64 ``[K]``
+    city_first, city_second : float64 ``[n_units, K]``
+        Influence of the pairs in which a city stands first (second).
+    without_city : float64 ``[n_units, K]``
+        Coefficients of the leave-one-city-out samples; NaN where one is not identified, or none was made.
+    pair_meat, reciprocal_meat : float64 ``[K, K]``
+        Sums over pairs of psi_p psi_p', and of psi_p psi_q' with q the opposite direction of p's dyad (zero where
+        pairs have none). NaN until a second pass over the pairs has summed them.
+    residual_path, weight_path : float64 ``[Q]``, ``[Q, K]``
+        Coefficients that turn the columns of a pair into e_p and r_p. Of type sums the columns are
+        [years | columns | terms | outcome], demeaned within the pair; of rows [regressors | outcome] without the
+        absorbed effects (`absorbed_fit.row_paths`).
+    n_obs, n_pairs, n_units, n_first, n_second : int
+        Observations, pairs, cities in them, cities that stand first, second.
+    n_parameters, n_parameters_city : int
+        Coefficients and effects that are not nested in pairs, or in cities: K + T where the effects are pair
+        and year; pair effects are nested in every cluster.
+    r2, r2_within : float
+        As fixest defines them; NaN where there is nothing to explain.
+    exact : str
+        ``effects`` where they leave nothing of the outcome (a constant one, say), ``regressors`` where those leave
+        nothing: residuals are rounding, and so would be every error. Empty for a proper regression.
+    """
+
+    terms: tuple[Term, ...]
+    values: Array
+    city_first: Array
+    city_second: Array
+    without_city: Array
+    pair_meat: Array
+    reciprocal_meat: Array
+    residual_path: Array
+    weight_path: Array
+    n_obs: int
+    n_pairs: int
+    n_units: int
+    n_first: int
+    n_second: int
+    n_parameters: int
+    n_parameters_city: int
+    r2: float
+    r2_within: float
+    exact: str = field(default="", kw_only=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms, as tables print them."""
+        return names_of(self.terms)
+
+    @property
+    def city_influence(self) -> Array:
+        """``[n_units, K]`` influence of all pairs of a city."""
+        return self.city_first + self.city_second
+
+    def combined(self, terms: tuple[Term, ...], weights: Array) -> Estimate:
+        """Linear combinations of the coefficients, ``weights`` ``[n_combinations, K]`` taken as fixed."""
+        unknown = np.isnan(self.without_city)
+        without_city = np.where(unknown, 0.0, self.without_city) @ weights.T
+        without_city[unknown.astype(np.float64) @ (weights != 0).T > 0] = np.nan
+        return replace(
+            self,
+            terms=terms,
+            values=weights @ self.values,
+            city_first=self.city_first @ weights.T,
+            city_second=self.city_second @ weights.T,
+            without_city=without_city,
+            pair_meat=weights @ self.pair_meat @ weights.T,
+            reciprocal_meat=weights @ self.reciprocal_meat @ weights.T,
+            weight_path=self.weight_path @ weights.T,
+        )
+
+
+def exactness(ssr: float, left: float, nothing: float, share: float) -> str:
+    """`Estimate.exact`, from what effects leave of the outcome and what regressors leave of that (sums of squares).
+
+    Parameters
+    ----------
+    ssr, left : float
+    nothing : float
+        Rounding of ``left``.
+    share : float
+        Rounding of ``ssr``, of ``left``.
+    """
+    if not (np.isfinite(left) and np.isfinite(ssr)):
+        return ""
+    if left <= nothing:
+        return "effects"
+    return "regressors" if abs(ssr) <= share * left else ""
+
+
+def explained(ssr: float, total: float) -> float:
+    """R2; 1 where rounding leaves less than nothing unexplained, NaN where there is nothing to explain."""
+    return 1.0 - max(ssr, 0.0) / total if total > 0 else float("nan")

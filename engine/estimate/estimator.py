@@ -1,0 +1,82 @@
+"""The functions that make an estimator, and the adoption of pairs that its treatment paths are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.arrays import Array, Flags
+from engine.estimate.fit import Stage
+from engine.estimate.instrument import Instrumented
+from engine.estimate.terms import Regression, Term
+from engine.pairs.treatment import Adoption, Terms, pair_adoption
+
+
+@dataclass(frozen=True)
+class PairTiming:
+    """When the pairs of a sample become treated, and how event years are shown.
+
+    Attributes
+    ----------
+    adoption : Adoption
+        Of the cities; a false timing has moved its years.
+    exists : bool ``[n_classes, n_classes]``
+        Classes of which the sample may have pairs.
+    years : float64 ``[T]``
+    rule : str
+        ``exactly_one | both | either | count``.
+    term : str
+        Name of the treatment.
+    base : int
+        Omitted event year.
+    window : (int, int)
+        First and last event year.
+    ends : str
+        ``bin | drop``: event years outside the window join its ends, or their rows are dropped.
+    """
+
+    adoption: Adoption
+    exists: Flags
+    years: Array
+    rule: str
+    term: str
+    base: int = -1
+    window: tuple[int, int] = (-5, 3)
+    ends: str = "bin"
+
+    @property
+    def adopted(self) -> Array:
+        """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
+        return pair_adoption(self.adoption, self.rule)
+
+    def no_terms(self) -> Terms:
+        """Terms of a regression without treatment."""
+        return Terms((), np.zeros((*self.exists.shape, len(self.years), 0)))
+
+
+@dataclass(frozen=True)
+class EstimatorFunctions:
+    """An estimator's file in one value.
+
+    Attributes
+    ----------
+    paths : callable
+        Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none.
+    regression : callable
+        The regression on the cell's columns (the instrument last, where there is one) and treatment terms.
+    kept_rows : callable or None
+        ``[n_classes, n_classes, T]`` pair-years that the estimator is defined on; None where it is on all.
+    combination : callable or None
+        From the treatment's name, its terms and the rows in which each is on: the terms that are reported, and their
+        weights ``[n_reported, n_terms]`` on those of the regression. None where these are reported themselves.
+    instrument_regressions : callable or None
+        The regressions behind an instrument, of a regression by two-stage least squares.
+    """
+
+    paths: Callable[[PairTiming], Terms]
+    regression: Callable[[tuple[Term, ...], tuple[Term, ...]], Regression]
+    kept_rows: Callable[[PairTiming], Flags] | None = None
+    combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
+    instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

@@ -1,0 +1,99 @@
+"""The estimators: a line each here, and a file of that name with the regression it runs.
+
+Job files, plans, frames and reports read these lines, so that this file imports nothing: an estimator's functions
+are loaded where they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.estimate.estimator import EstimatorFunctions
+
+INSTRUMENT = "instrument"
+"""Name of the instrument's column; no control is called so."""
+EVENT_OPTIONS = ("base", "window", "ends")
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """An estimator as a job file knows it.
+
+    Attributes
+    ----------
+    name : str
+        In ``model.estimator``, and of the file beside this one.
+    label : str
+        For the key reference; empty where the name says it all.
+    options : tuple of str
+        Keys of ``model`` that belong to estimators like this one.
+    uses_instrument : bool
+        It needs the job's instrument.
+    needs_treatment : bool
+        It cannot run with ``model.treatment: false``, nor on a pair table.
+    absorbs : bool
+        It takes effects beyond pair and year.
+    by_event_time : bool
+        Its coefficients are those of event years.
+    own_rows : bool
+        It leaves out pair-years that others keep, whatever ``model.ends`` says.
+    draws : bool
+        Permutations and bootstraps can run it again.
+    treatment_as_outcome : bool
+        The treatment is regressed.
+    """
+
+    name: str
+    label: str = ""
+    options: tuple[str, ...] = ()
+    uses_instrument: bool = False
+    needs_treatment: bool = True
+    absorbs: bool = True
+    by_event_time: bool = False
+    own_rows: bool = False
+    draws: bool = True
+    treatment_as_outcome: bool = False
+
+    @property
+    def functions(self) -> EstimatorFunctions:
+        """The functions of the estimator's file."""
+        functions: EstimatorFunctions = import_module(f"{__name__}.{self.name}").FUNCTIONS
+        return functions
+
+
+def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) -> Estimator:
+    return Estimator(
+        name,
+        label,
+        uses_instrument=True,
+        absorbs=False,
+        draws=False,
+        treatment_as_outcome=treatment_as_outcome,
+    )
+
+
+ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
+    {
+        estimator.name: estimator
+        for estimator in (
+            Estimator("twfe", needs_treatment=False),
+            Estimator("event_study", options=EVENT_OPTIONS, by_event_time=True),
+            Estimator(
+                "sun_abraham",
+                "event study by cohort, averaged by the cohorts' rows",
+                options=EVENT_OPTIONS,
+                by_event_time=True,
+                own_rows=True,
+                draws=False,
+            ),
+            _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
+            _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
+            _instrumental("reduced_form", "the outcome on the instrument"),
+        )
+    }
+)

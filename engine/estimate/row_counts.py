@@ -1,0 +1,47 @@
+"""Rows in which each treatment term is on, counted from type sums: the weights of estimators that average terms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array, Integers
+from engine.errors import InputError
+from engine.pairs.moments import CityMoments, Layout
+
+
+def term_rows(moments: CityMoments, classes: Integers, table: Array) -> Array:
+    """``[r]`` sum over the rows of each treatment term.
+
+    Statistics are demeaned within pairs, so that rows are known where all pairs of a type have the same years.
+
+    Parameters
+    ----------
+    moments : CityMoments
+    classes : int ``[n_units]``
+    table : float64 ``[H, H, T, r]``
+
+    Raises
+    ------
+    InputError
+        Where pairs of one type differ in their years.
+    """
+    sums = np.zeros((*table.shape[:2], moments.layout.size))
+    np.add.at(sums, classes, moments.first)
+    return np.asarray(np.einsum("ght,ghtr->r", _rows_by_year(moments.layout, sums), table))
+
+
+def _rows_by_year(layout: Layout, sums: Array) -> Array:
+    """``[H, H, T]`` rows of the pairs of two classes in each year."""
+    totals, ee, _, _ = layout.split(sums)
+    n_pairs, n_rows = totals[..., 0], totals[..., 1]
+    n_years = np.where(n_pairs > 0, n_rows / np.where(n_pairs > 0, n_pairs, 1.0), layout.n_years)
+    # Of a pair with n years, EE has 1 - 1/n on the diagonal in each of them.
+    rows = np.diagonal(ee, axis1=-2, axis2=-1) / (1.0 - 1.0 / n_years[..., None])
+    observed = np.abs(rows) > 1e-6
+    if not np.allclose(rows, observed * n_pairs[..., None], rtol=0, atol=1e-6):
+        raise InputError(
+            "pairs of the same adoption years differ in their observed years, so that terms have no known weights",
+            where="model.estimator",
+            remedy="use cities without missing years (panel.balance: drop)",
+        )
+    return np.asarray(observed * n_pairs[..., None])

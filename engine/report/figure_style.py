@@ -1,0 +1,151 @@
+"""The look of all figures, and their files.
+
+Matplotlib is imported inside the functions, since most runs draw nothing; the object-oriented interface
+keeps its global state alone, and metadata carry no time, so equal numbers give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.report.language.wording import ENGLISH, Words
+from engine.report.palette import GREY, GRID, INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "SimHei",
+    "Arial Unicode MS",
+)
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.labelcolor": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.unicode_minus": True,
+    "text.parse_math": False,
+}
+
+
+def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200) -> bytes:
+    """The figure as a PDF or PNG file; equal figures give equal bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.text import Text
+
+    stream = io.BytesIO()
+    characters = "".join(text.get_text() for text in figure.findobj(Text))
+    # Chinese fonts come as OpenType with PostScript outlines, which may not be embedded as Type 42.
+    fonttype = 3 if max(characters, default=" ") >= "\u2e80" else 42
+    with figure_style({"pdf.fonttype": fonttype}), _missing_glyphs_logged():
+        if form == "pdf":
+            metadata = {"CreationDate": None, "Creator": None, "Producer": None}
+            FigureCanvasPdf(figure).print_figure(stream, format="pdf", metadata=metadata)
+        else:
+            FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Figure, Axes]:
+    """A figure of ``size`` inches, and its axes, with title and grid."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    axes = figure.add_subplot()
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3)
+    heading(axes, title=title, subtitle=subtitle, width=size[0])
+    return figure, axes
+
+
+def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
+    """Title, in lines that fit a figure ``width`` inches wide, and subtitle, above the axes."""
+    anchor: dict[str, Any] = {
+        "xy": (0, 1),
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "va": "bottom",
+    }
+    if subtitle:
+        axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=GREY, **anchor)
+    if title:
+        height = 25 if subtitle else 9
+        axes.annotate(
+            in_lines(title, width), xytext=(0, height), fontsize=11, fontweight="bold", color=INK, **anchor
+        )
+
+
+def in_lines(title: str, width: float, subtitle: str = "") -> str:
+    """A title in lines that fit into ``width`` inches, and the subtitle below."""
+    lines = textwrap.fill(title, int(width * 10))
+    return f"{lines}\n{subtitle}" if subtitle else lines
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """The legend of the axes, below the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 2 else 1)
+
+
+def drawable(words: Words) -> Words:
+    """These words where a font that can draw them is installed, else English ones."""
+    from matplotlib.font_manager import fontManager
+
+    return words if words == ENGLISH or set(_CHINESE) & set(fontManager.get_font_names()) else ENGLISH
+
+
+@contextmanager
+def figure_style(options: dict[Any, Any] | None = None) -> Iterator[None]:
+    """The look of all figures, with a Chinese font where one is installed."""
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    family = ["DejaVu Sans", *(name for name in _CHINESE if name in installed)]
+    with matplotlib.rc_context({**_STYLE, **(options or {}), "font.family": family}):
+        yield
+
+
+@contextmanager
+def _missing_glyphs_logged() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing = [warning for warning in caught if "missing from" in str(warning.message)]
+    for warning in caught:
+        if "constrained_layout not applied" in str(warning.message):  # long labels: drawn anyhow
+            logging.getLogger(__name__).debug("%s", warning.message)
+        elif warning not in missing:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if missing:
+        logging.getLogger(__name__).warning(
+            "no installed font can draw some characters of the figure; install one, e.g. Noto Sans CJK"
+        )

@@ -1,0 +1,88 @@
+"""The influence of single cities: how far the estimate moves when one is left out, as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from engine.report.figure_style import figure_style, in_lines
+from engine.report.language.wording import ENGLISH, Words
+from engine.report.number_format import number
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.palette import GREY, SKY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_FRAME = StoredFrame("influence", text=("cell", "term"), numbers=("estimate", "shift"))
+
+
+def influence_figure(
+    influence: pd.DataFrame,
+    *,
+    term: str,
+    title: str,
+    subtitle: str = "",
+    count: int = 15,
+    words: Words = ENGLISH,
+) -> Figure:
+    """Shifts of the estimate when a city, or a group, is left out: the largest ones, sorted.
+
+    Parameters
+    ----------
+    influence : DataFrame
+        Rows of one cell and term of ``influence.parquet``.
+    count : int
+        How many of the largest shifts are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    rows = influence[np.isfinite(influence["shift"])]
+    rows = rows.reindex(rows["shift"].abs().sort_values(ascending=False).index).head(count)
+    rows = rows.sort_values("shift")
+    with figure_style():
+        figure = Figure(figsize=(5.6, 0.9 + 0.24 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(range(len(rows)), rows["shift"], color=SKY, height=0.7)
+        axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.set_xlabel(words("Shift of the coefficient of {term} when left out", term=term))
+        axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
+    return figure
+
+
+def influence_text(influence: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
+    """The figure in words: the five largest shifts."""
+    rows = influence.reindex(influence["shift"].abs().sort_values(ascending=False).index).head(5)
+    parts = [f"{row.left_out}: {number(float(row.shift))}" for row in rows.itertuples()]  # type: ignore[arg-type]
+    return words(
+        "Largest shifts of the coefficient of {term} when one is left out: {shifts}.",
+        term=term,
+        shifts=words("; ").join(parts),
+    )
+
+
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
+    """Of the last cell that has them."""
+    influence = report.frames[_FRAME.name]
+    cell = influence["cell"].iloc[-1]
+    rows = influence[influence["cell"] == cell]
+    term = term_in_doubt(rows["term"])
+    rows = rows[rows["term"] == term]
+    form, title = "{title}: influence", report.cell_title(cell)
+    figure = influence_figure(
+        rows,
+        term=term,
+        title=report.figure_words(form, title=title),
+        subtitle=report.subtitle,
+        words=report.figure_words,
+    )
+    text = influence_text(rows, term, report.words)
+    yield FigureOutput("influence", report.words(form, title=title), text, figure)
+
+
+CITY_INFLUENCE = Output(reads=(_FRAME.name,), stores=_FRAME, figures=_figures)

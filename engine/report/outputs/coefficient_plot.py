@@ -1,0 +1,119 @@
+"""The main coefficient over the cells of a job as a figure, every confidence interval side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from engine.arrays import Array
+from engine.errors import InputError
+from engine.report.error_types import ERROR_LOOKS, ErrorLook, error_label
+from engine.report.figure_style import canvas, figure_style, legend
+from engine.report.language.wording import ENGLISH, Words
+from engine.report.outputs.output import FigureOutput, JobReport, Output
+from engine.report.outputs.regression_table import check_estimates
+from engine.report.outputs.specification_curve import curve_term
+from engine.report.outputs.spoken_estimates import spoken_estimates
+from engine.report.palette import GREY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def coefficient_figure(
+    estimates: pd.DataFrame,
+    term: str,
+    *,
+    title: str,
+    subtitle: str = "",
+    confidence: float = 0.95,
+    words: Words = ENGLISH,
+) -> Figure:
+    """One coefficient over the cells of a sweep, the confidence intervals of all standard-error types side by side.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Rows of one job of ``estimates.parquet``.
+    term : str
+        The coefficient shown; the column of a cell without it stays empty.
+
+    Raises
+    ------
+    InputError
+        The estimates are not those of one job, or none is of ``term``.
+    """
+    rows = _rows_of(estimates, term)
+    columns = {cell: column for column, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
+    codes = [code for code in ERROR_LOOKS if (rows["errors"] == code).any()]
+    with figure_style():
+        width = float(np.clip(0.72 * len(columns) + 1.6, 5.2, 12.0))
+        figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        for rank, code in enumerate(codes):
+            of_type = rows[rows["errors"] == code]
+            offset = (rank - (len(codes) - 1) / 2) * 0.6 / max(len(codes), 2)
+            x = of_type["cell"].map(columns).to_numpy(float) + offset
+            _draw_markers(axes, of_type, x, look=ERROR_LOOKS[code], label=error_label(code, words))
+        step = -(-len(columns) // 40)
+        ticks = list(columns.values())[::step]
+        axes.set_xticks(ticks, [f"({column})" for column in ticks])
+        axes.set_xlim(0.4, len(columns) + 0.6)
+        ylabel = words("Coefficient of {term}, {level} interval", term=term, level=f"{confidence:.0%}")
+        axes.set(xlabel=words("Column of the table"), ylabel=ylabel)
+        legend(figure, axes)
+    return figure
+
+
+def _draw_markers(axes: Axes, rows: pd.DataFrame, x: Array, *, look: ErrorLook, label: str) -> None:
+    estimate, low, high = (rows[name].to_numpy(float) for name in ("estimate", "conf_low", "conf_high"))
+    axes.vlines(x, low, high, color=look.color, linewidth=look.linewidth, linestyle=look.linestyle, zorder=2)
+    point: dict[str, Any] = {"marker": look.marker, "markersize": look.markersize, "color": look.color}
+    point |= {"markeredgecolor": look.edge, "markeredgewidth": 0.8}
+    point |= {"linestyle": "none", "zorder": 4}
+    defined = np.isfinite(low) & np.isfinite(high)
+    axes.plot(x[defined], estimate[defined], label=label, **point)
+    # Hollow: there is an estimate, but no interval to go with it.
+    axes.plot(x[~defined], estimate[~defined], markerfacecolor="white", **point)
+
+
+def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
+    """The figure in words for those who cannot see it: every column with its dyadic-robust interval."""
+    rows = _rows_of(estimates, term)
+    cells = dict.fromkeys(estimates["cell"])
+    columns = {cell: words("column {names}", names=column) for column, cell in enumerate(cells, start=1)}
+    spoken = spoken_estimates(rows, [columns[cell] for cell in rows["cell"]], words)
+    return words("Coefficient of {term}; {estimates}", term=term, estimates=spoken)
+
+
+def _rows_of(estimates: pd.DataFrame, term: str) -> pd.DataFrame:
+    check_estimates(estimates)
+    rows = estimates[estimates["term"] == term]
+    if rows.empty:
+        terms = ", ".join(dict.fromkeys(estimates["term"]))
+        raise InputError(f"there is no term '{term}'", where="estimates", remedy=f"name one of: {terms}")
+    return rows
+
+
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
+    """None for a single cell, and where the specification curve shows the same."""
+    estimates, term = report.frames["estimates"], report.main_term
+    if term is None or curve_term(report) is not None:
+        return
+    figure = coefficient_figure(
+        estimates,
+        term,
+        title=report.title,
+        subtitle=report.subtitle,
+        confidence=report.confidence,
+        words=report.figure_words,
+    )
+    text = coefficient_text(estimates, term, report.words)
+    yield FigureOutput("coefficients", f"{report.title}: {term}", text, figure)
+
+
+COEFFICIENT_PLOT = Output(reads=("estimates",), figures=_figures)

@@ -1,0 +1,183 @@
+"""The event study as a figure: effects by year since adoption, with a robust and a conventional interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from engine.report.error_types import error_label, robust_and_conventional
+from engine.report.figure_style import canvas, figure_style, in_lines, legend
+from engine.report.language.wording import ENGLISH, Words
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
+from engine.report.outputs.spoken_estimates import spoken_estimates
+from engine.report.palette import GREY, INK, NAVY, SKY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+_FRAME = StoredFrame(
+    "event_study",
+    text=("cell", "term", "errors"),
+    numbers=("event_time", "estimate", "std_error", "conf_low", "conf_high"),
+)
+EVENT_COLUMNS = (
+    "job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high",
+)  # fmt: skip
+"""Of an event study; of a sweep it has one more a key."""
+
+
+@dataclass(frozen=True)
+class EventYears:
+    """Meaning of the event years of a cell.
+
+    Attributes
+    ----------
+    base : int
+        The omitted event year, drawn hollow at zero.
+    binned : bool
+        Whether the first and last event year hold all earlier and later ones; they are then labelled so.
+    """
+
+    base: int = -1
+    binned: bool = True
+
+
+def event_study_figure(
+    event_study: pd.DataFrame,
+    *,
+    title: str,
+    subtitle: str = "",
+    event_years: EventYears = EventYears(),
+    outcome: str = "",
+    confidence: float = 0.95,
+    words: Words = ENGLISH,
+) -> Figure:
+    """Event-study estimates with a wide dyadic-robust bar and a thin pair-clustered line on it.
+
+    Where one of the two types is absent the jackknife stands in for the dyadic errors, the two-way city
+    errors for the pair-clustered ones.
+
+    Parameters
+    ----------
+    event_study : DataFrame
+        Rows of one cell of ``event_study.parquet``, the base period included or not.
+    event_years : EventYears
+    outcome : str
+        Name of the outcome, as in ``estimates.parquet``, for the label of the effects.
+    confidence : float
+        The level of the intervals, for the legend.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or the rows are of several cells.
+    """
+    _check_event_study(event_study)
+    base = event_years.base
+    years = sorted({base, *map(int, event_study["event_time"])})
+    effects = event_study[event_study["event_time"] != base]
+    with figure_style():
+        figure, axes = canvas((6.3, 3.9), title=title, subtitle=subtitle)
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        _draw_intervals(axes, effects, confidence, words)
+        _draw_points(axes, effects, base, words)
+        axes.set_xticks(years, _event_labels(years, binned=event_years.binned))
+        axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
+        effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
+        axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
+        legend(figure, axes)
+    return figure
+
+
+def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words: Words) -> None:
+    """The robust interval as a wide bar, and the conventional one as a thin line on it."""
+    codes = robust_and_conventional(effects["errors"])
+    for code, width, color in zip(codes, (9.0, 1.6), (SKY, NAVY), strict=True):
+        if code:
+            label = words(
+                "{level} interval, {kind}", level=f"{confidence:.0%}", kind=error_label(code, words)
+            )
+            _intervals(axes, effects[effects["errors"] == code], width=width, color=color, label=label)
+
+
+def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, label: str) -> None:
+    defined = rows[np.isfinite(rows["conf_low"]) & np.isfinite(rows["conf_high"])]
+    x, low, high = (defined[name].to_numpy(float) for name in ("event_time", "conf_low", "conf_high"))
+    axes.vlines(x, low, high, linewidth=width, color=color, label=label, zorder=3 - width / 10)
+    for year, estimate in rows.drop(defined.index)[["event_time", "estimate"]].to_numpy(float):
+        # A point without an interval would read as a very precise one.
+        axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=GREY)
+
+
+def _draw_points(axes: Axes, effects: pd.DataFrame, base: int, words: Words) -> None:
+    """Estimates, and the base year hollow at zero."""
+    points = effects.drop_duplicates("event_time")
+    dot: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
+    axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
+    label = words("base year ({year})", year=_signed(base))
+    axes.plot([base], [0.0], **dot, markerfacecolor="white", markersize=6, label=label)
+
+
+def _event_labels(years: Sequence[int], *, binned: bool) -> list[str]:
+    labels = [_signed(year) for year in years]
+    if binned:
+        labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
+    return labels
+
+
+def _signed(year: int) -> str:
+    return str(year).replace("-", "\N{MINUS SIGN}")
+
+
+def event_study_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
+    """The figure in words for those who cannot see it: every event year with its dyadic-robust interval."""
+    _check_event_study(event_study)
+    rows = event_study.sort_values("event_time", kind="stable")
+    names = [words("year {year}", year=year) for year in rows["event_time"]]
+    return words("Event study; {estimates}", estimates=spoken_estimates(rows, names, words))
+
+
+def _check_event_study(event_study: pd.DataFrame) -> None:
+    columns = ("cell", "event_time", "errors", "estimate", "conf_low", "conf_high")
+    missing = [name for name in columns if name not in event_study.columns]
+    remedy = "run the job again with this version: dyadid run JOB"
+    if missing:
+        raise InputError(f"the column '{missing[0]}' is missing", where="event_study", remedy=remedy)
+    if event_study.empty:
+        raise InputError("there are no rows", where="event_study", remedy=remedy)
+    if event_study.duplicated(["event_time", "errors"]).any() or event_study["cell"].nunique() > 1:
+        raise InputError(
+            "the rows are of several cells", where="event_study", remedy="draw one figure for each cell"
+        )
+
+
+def _figures(report: JobReport) -> Iterator[FigureOutput]:
+    """One a cell that has an event study."""
+    estimates, event_study = report.frames["estimates"], report.frames[_FRAME.name]
+    cells = [cell for cell in report.manifest["cells"] if _FRAME.name in cell]
+    for cell in cells:
+        rows, design = event_study[event_study["cell"] == cell["cell"]], cell[_FRAME.name]
+        only = len(cells) == 1
+        title = report.title if only else f"{report.title}: {cell['label']}"
+        figure = event_study_figure(
+            rows,
+            title=title,
+            subtitle=report.subtitle,
+            event_years=EventYears(design["base"], design["ends"] == "bin"),
+            outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
+            confidence=report.confidence,
+            words=report.figure_words,
+        )
+        name = _FRAME.name if only else f"{_FRAME.name}_{cell['number']}"
+        yield FigureOutput(name, title, event_study_text(rows, report.words), figure)
+
+
+EVENT_STUDY_PLOT = Output(reads=("estimates", _FRAME.name), stores=_FRAME, figures=_figures)

@@ -1,0 +1,57 @@
+"""Inference by draws as a table: permutation, bootstrap and leave-out jackknife."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.report.number_format import number
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
+
+_FRAME = StoredFrame(
+    "inference",
+    text=("cell", "term", "method"),
+    numbers=("reps", "statistic", "p_value", "conf_low", "conf_high", "mc_error"),
+)
+
+
+def inference_table(report: JobReport) -> PrintedTable:
+    """One row a cell, term and method."""
+    words = report.words
+    rows = []
+    for record in report.frames[_FRAME.name].to_dict("records"):
+        low, high = record["conf_low"], record["conf_high"]
+        interval = f"[{number(low)}, {number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
+        entries = (
+            Entry(f"{record['reps']:,}", record["reps"]),
+            number_entry(record["statistic"]),
+            number_entry(record["p_value"]),
+            Entry(interval, interval),
+            number_entry(record["mc_error"]),
+        )
+        method = words.known(str(record["method"]).replace("_", " "))
+        label = f"({report.columns[record['cell']]}) {record['term']}: {method}"
+        rows.append(Row("fit", label, entries, term=str(record["term"])))
+    return PrintedTable(
+        title=words("Inference by draws"),
+        header=(
+            words("Draws"),
+            words("Statistic"),
+            words("p"),
+            words("Interval"),
+            words("Monte Carlo error of p"),
+        ),
+        rows=tuple(rows),
+        notes=(),
+        stub=words("Column, term, method"),
+        words=words,
+    )
+
+
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table_inference", inference_table(report))
+
+
+INFERENCE_BY_DRAWS = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)

@@ -1,0 +1,187 @@
+"""An output of a job, and the frames, manifest and language that it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from engine.report.figure_style import drawable
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
+from engine.report.printed_table import PrintedTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Manifest = Mapping[str, Any]
+"""As in ``manifest.json``."""
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """A finished job to be reported: its frames, its manifest, and the language.
+
+    Attributes
+    ----------
+    frames : mapping of str to DataFrame
+        By name, as in ``<name>.parquet``.
+    manifest : mapping
+    words : Words
+        Of tables, captions and sentences; a figure has `figure_words`.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    manifest: Manifest
+    words: Words = ENGLISH
+
+    @property
+    def title(self) -> str:
+        return str(self.manifest["title"])
+
+    @property
+    def treatment(self) -> str | None:
+        """Name of the term that is told first."""
+        return self.manifest["treatment"]  # type: ignore[no-any-return]
+
+    @property
+    def confidence(self) -> float:
+        return float(self.manifest["confidence"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data are generated."""
+        sources = (self.manifest["data"], *self.manifest["more_data"])
+        return any(source["synthetic"] for source in sources)
+
+    @cached_property
+    def figure_words(self) -> Words:
+        """The language that the installed fonts can draw."""
+        return drawable(self.words)
+
+    @property
+    def subtitle(self) -> str:
+        """Of every figure."""
+        return self.figure_words("Synthetic data") if self.synthetic else ""
+
+    @cached_property
+    def columns(self) -> dict[Hashable, int]:
+        """Column of the coefficient table, by cell."""
+        return {cell["cell"]: cell["number"] for cell in self.manifest["cells"]}
+
+    def column_phrase(self, cell: Hashable) -> str:
+        """``column (2)``; empty for a job of one column."""
+        return columns_phrase([self.columns[cell]], self.words) if len(self.columns) > 1 else ""
+
+    def cell_title(self, cell: Hashable) -> str:
+        """The job's title, with the cell's label where there are several cells."""
+        labels = {entry["cell"]: entry["label"] for entry in self.manifest["cells"]}
+        return f"{self.title}: {labels[cell]}" if len(labels) > 1 else self.title
+
+    @cached_property
+    def main_term(self) -> str | None:
+        """Term to compare over cells: the treatment, or the last of most cells; None for a single cell."""
+        cells = [cell["cell"] for cell in self.manifest["cells"] if "event_study" not in cell]
+        if len(cells) < 2:
+            return None
+        estimates = self.frames["estimates"]
+        rows = estimates[estimates["cell"].isin(cells)]
+        if self.treatment in set(rows["term"]):
+            return self.treatment
+        return str(rows.groupby("cell", sort=False)["term"].last().mode().iloc[0])
+
+
+def term_in_doubt(terms: pd.Series) -> str:
+    """The first term, but of an event study the year of adoption: the years before it have no effect to doubt."""
+    names = list(dict.fromkeys(terms))
+    return next((name for name in names if name.endswith("[+0]")), names[0])
+
+
+@dataclass(frozen=True)
+class TableOutput:
+    """A table and the name of its files.
+
+    Attributes
+    ----------
+    name : str
+        ``table``, or ``table_`` and more.
+    table : PrintedTable
+    csv : callable, optional
+        Content of ``<name>.csv`` where the printed table is only a summary; default its rows, unrounded.
+    """
+
+    name: str
+    table: PrintedTable
+    csv: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True)
+class FigureOutput:
+    """A figure, the name of its files, its caption, and its content in words."""
+
+    name: str
+    title: str
+    text: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class StoredFrame:
+    """A frame that a job leaves as ``<name>.parquet``, and the columns that reports read.
+
+    Attributes
+    ----------
+    name : str
+    text, numbers : tuple of str
+        Columns that hold text, and numbers.
+    """
+
+    name: str
+    text: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+def _no_tables(report: JobReport) -> Iterable[TableOutput]:
+    return ()
+
+
+def _no_figures(report: JobReport) -> Iterable[FigureOutput]:
+    return ()
+
+
+def _no_sentences(report: JobReport) -> Iterable[str]:
+    return ()
+
+
+def _never(report: JobReport) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of jobs.
+
+    Attributes
+    ----------
+    reads : tuple of str
+        Frames without which it is not made.
+    stores : StoredFrame, optional
+        The frame that it adds to a job's folder.
+    tables, figures, sentences : callable
+        Of a report; figures come one by one, so that those made before a failure are kept.
+    stands_alone : callable
+        Whether its tables and sentences replace those of all other outputs in a report.
+    """
+
+    reads: tuple[str, ...]
+    stores: StoredFrame | None = None
+    tables: Callable[[JobReport], Iterable[TableOutput]] = _no_tables
+    figures: Callable[[JobReport], Iterable[FigureOutput]] = _no_figures
+    sentences: Callable[[JobReport], Iterable[str]] = _no_sentences
+    stands_alone: Callable[[JobReport], bool] = _never
+
+    def is_of(self, report: JobReport) -> bool:
+        """Whether the job has what the output is made from."""
+        return all(name in report.frames for name in self.reads)

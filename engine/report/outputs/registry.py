@@ -1,0 +1,54 @@
+"""All outputs, in the order of files and page."""
+
+from __future__ import annotations
+
+from engine.report.outputs.city_influence import CITY_INFLUENCE
+from engine.report.outputs.class_contrasts import CLASS_CONTRASTS
+from engine.report.outputs.coefficient_plot import COEFFICIENT_PLOT
+from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
+from engine.report.outputs.error_comparison import ERROR_COMPARISON
+from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
+from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
+from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
+from engine.report.outputs.output import JobReport, Output, TableOutput
+from engine.report.outputs.placebo_density import PLACEBO_DENSITY
+from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
+from engine.report.outputs.regression_table import REGRESSION_TABLE
+from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
+
+OUTPUTS = (
+    REGRESSION_TABLE,
+    ERROR_COMPARISON,
+    EVENT_STUDY_PLOT,
+    SPECIFICATION_CURVE,
+    COEFFICIENT_PLOT,
+    INSTRUMENT_STRENGTH,
+    CLASS_CONTRASTS,
+    PROPENSITY_MATCHING,
+    COVARIATE_BALANCE,
+    INFERENCE_BY_DRAWS,
+    PLACEBO_DENSITY,
+    CITY_INFLUENCE,
+)
+STORED_FRAMES = {output.stores.name: output.stores for output in OUTPUTS if output.stores is not None}
+"""Frames of a job's folder, by name."""
+
+
+def outputs_of(report: JobReport) -> list[Output]:
+    """The outputs that a job has."""
+    return [output for output in OUTPUTS if output.is_of(report)]
+
+
+def report_tables(report: JobReport) -> list[TableOutput]:
+    """Tables of a job; the first is that of the coefficients."""
+    return [table for output in _tabulated(report) for table in output.tables(report)]
+
+
+def report_sentences(report: JobReport) -> list[str]:
+    """The tables of a job in words."""
+    return [sentence for output in _tabulated(report) for sentence in output.sentences(report)]
+
+
+def _tabulated(report: JobReport) -> list[Output]:
+    outputs = outputs_of(report)
+    return [output for output in outputs if output.stands_alone(report)] or outputs

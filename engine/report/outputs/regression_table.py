@@ -1,0 +1,327 @@
+"""The regression table in the form economists print: one column a cell, one row a standard-error type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from engine.errors import InputError
+from engine.pairs.outcomes import OUTCOMES
+from engine.report.error_types import cautions, error_label, preferred
+from engine.report.few_adopters import adopter_notes, with_tests_withheld
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
+from engine.report.number_format import number
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
+
+Record = Mapping[Hashable, Any]
+"""A row of the estimates, by column."""
+
+_IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
+_NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
+_COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
+_FITS = {"R²": "r2", "Within R²": "r2_within"}
+_FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
+_RESULTS = (*_FRAME.text, *_FRAME.numbers)
+ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters")
+"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last."""
+_STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
+# A setting takes up to four lines of a column; a longer one is spelled out below the table.
+_LINE, _LINES = 13, 4
+_EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
+
+
+def regression_table(
+    estimates: pd.DataFrame,
+    *,
+    title: str,
+    main: str | None = None,
+    synthetic: bool = False,
+    effects: Mapping[Hashable, Sequence[str]] | None = None,
+    notes: Sequence[str] = (),
+    words: Words = ENGLISH,
+) -> PrintedTable:
+    """Estimates of one job as a table, a column a cell in order of appearance.
+
+    Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
+    the first type that all cells have; without such a type no stars are printed. The note says which. A term of
+    fewer than four adopting cities has none.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        One row a cell, term and standard-error type, as in ``estimates.parquet``; columns beyond the standard
+        ones are sweep keys.
+    title : str
+    main : str, optional
+        The term printed first, alone or as event years: the treatment.
+    synthetic : bool
+        Whether the data are generated; the notes then say so.
+    effects : mapping of cell to sequence of str, optional
+        Fixed effects; pair and year effects are always there, year effects maybe within others.
+    notes : sequence of str
+        Further notes, printed last.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or two rows share cell, term and standard-error type.
+    """
+    sheet = _sheet(estimates, main)
+    choice_rows, abbreviations = _choice_rows(sheet, words)
+    origin = [words("Synthetic data: generated, not observed.")] if synthetic else []
+    columns = {cell: column for column, cell in enumerate(sheet.cells, start=1)}
+    return PrintedTable(
+        title=title,
+        header=tuple(f"({column})" for column in columns.values()),
+        rows=(
+            *_coefficient_rows(sheet, words),
+            *choice_rows,
+            *_effect_rows(sheet, effects or {}, words),
+            *_size_rows(sheet, words),
+        ),
+        notes=(
+            *_notes(sheet, words),
+            *abbreviations,
+            *origin,
+            *adopter_notes(estimates, columns, words),
+            *notes,
+        ),
+        words=words,
+    )
+
+
+def check_estimates(estimates: pd.DataFrame) -> None:
+    """Refuse a frame that is not the estimates of one job.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or two rows share cell, term and standard-error type.
+    """
+    missing = [name for name in _RESULTS if name not in estimates.columns]
+    remedy = "run the job again with this version: dyadid run JOB"
+    if missing:
+        raise InputError(f"the column '{missing[0]}' is missing", where="estimates", remedy=remedy)
+    if estimates.empty:
+        raise InputError("there are no rows", where="estimates", remedy=remedy)
+    key = ["cell", "term", "errors"]
+    repeated = estimates.duplicated(key)
+    if repeated.any():
+        cell, term, code = estimates.loc[repeated, key].iloc[0]
+        raise InputError(
+            f"there are two rows for cell {cell}, term {term}, errors {code}",
+            where="estimates",
+            remedy="make one table for each job",
+        )
+
+
+def ordered_terms(terms: Sequence[str] | pd.Series, *, main: str | None = None) -> list[str]:
+    """The main term, then event years (``policy[-5]``) together and ascending, then the rest as they appear."""
+    groups: dict[str, dict[str, int]] = {}
+    timed = set()
+    for term in dict.fromkeys(terms):
+        event = re.fullmatch(r"(.*)\[([+-]?\d+)\]", term)
+        name, time = (event[1], int(event[2])) if event else (term, 0)
+        groups.setdefault(name, {})[term] = time
+        timed |= {name} if event else set()
+    names = sorted(groups, key=lambda name: (name != main, name not in timed))
+    return [term for name in names for term in sorted(groups[name], key=groups[name].__getitem__)]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Estimates by cell, term and standard-error type, with what is common to the table."""
+
+    cells: tuple[Hashable, ...]
+    terms: tuple[str, ...]
+    error_codes: tuple[str, ...]
+    starred: str | None
+    records: Mapping[tuple[Hashable, str, str], Record]
+    first_records: Mapping[Hashable, Record]
+    sweep_keys: tuple[str, ...]
+
+    def values(self, name: str) -> list[Any]:
+        """Of one column of the frame, by cell."""
+        return [self.first_records[cell][name] for cell in self.cells]
+
+
+def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
+    check_estimates(estimates)
+    records: dict[tuple[Hashable, str, str], Record] = {}
+    first_records: dict[Hashable, Record] = {}
+    cell_codes: dict[Hashable, set[str]] = {}
+    for record in with_tests_withheld(estimates).to_dict("records"):
+        cell, code = record["cell"], record["errors"]
+        records[cell, record["term"], code] = record
+        first_records.setdefault(cell, record)
+        cell_codes.setdefault(cell, set()).add(code)
+    codes = tuple(dict.fromkeys(estimates["errors"]))
+    return _Sheet(
+        cells=tuple(first_records),
+        terms=tuple(ordered_terms(estimates["term"], main=main)),
+        error_codes=codes,
+        starred=preferred(code for code in codes if all(code in present for present in cell_codes.values())),
+        records=records,
+        first_records=first_records,
+        sweep_keys=tuple(name for name in estimates.columns if name not in ESTIMATE_COLUMNS),
+    )
+
+
+def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
+    for term in sheet.terms:
+        yield Row("coefficient", term, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
+        for code in sheet.error_codes:
+            records = [sheet.records.get((cell, term, code)) for cell in sheet.cells]
+            if any(records):
+                yield Row("error", error_label(code, words), tuple(map(_error, records)), term)
+
+
+def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
+    records = (sheet.records.get((cell, term, code)) for code in sheet.error_codes)
+    record = next(filter(None, records), None)
+    if record is None:
+        return Entry()
+    starred = sheet.records.get((cell, term, sheet.starred or ""))
+    stars = next((mark for level, mark in _STARS if starred and starred["p_value"] < level), "")
+    return Entry(number(record["estimate"]) + stars, record["estimate"])
+
+
+def _error(record: Record | None) -> Entry:
+    if record is None:
+        return Entry()
+    if not isfinite(record["std_error"]):
+        return Entry("(n/a)")
+    return Entry(f"({number(record['std_error'])})", record["std_error"])
+
+
+def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
+    """Rows for the choices in which cells differ, and notes that spell out values too long for a column."""
+    rows, notes = [], []
+    for key, name in _choice_names(sheet).items():
+        values = ["" if pd.isna(value) else str(value) for value in sheet.values(key)]
+        if key == "outcome":
+            name, values = _without_common_outcome(name, values)
+        printed = {value: _wrapped(_setting(key, value, words)) for value in dict.fromkeys(values)}
+        long = [value for value in printed if printed[value].count("\n") >= _LINES]
+        marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
+        entries = (Entry(marks.get(value, printed[value]), value) for value in values)
+        label = words.known(name)
+        rows.append(Row("setting", label, tuple(entries)))
+        if marks:
+            legend = words(", ").join(
+                f"{mark} {_setting(key, value, words)}" for value, mark in marks.items()
+            )
+            notes.append(words("{name}: {values}.", name=label, values=legend))
+    return rows, notes
+
+
+def _without_common_outcome(name: str, labels: list[str]) -> tuple[str, list[str]]:
+    """Name and entries of the row of outcomes: where all are one outcome, its name and the series."""
+    for kind in OUTCOMES.values():
+        label = kind.label("")
+        if all(text.startswith(label) for text in labels):
+            return label.strip(), [text.removeprefix(label) for text in labels]
+    return name, labels
+
+
+def _choice_names(sheet: _Sheet) -> dict[str, str]:
+    """Names by key: the last part of the key where no other key ends in it."""
+    ends = [key.rpartition(".")[2] for key in sheet.sweep_keys]
+    names = {
+        key: end if ends.count(end) == 1 else key for key, end in zip(sheet.sweep_keys, ends, strict=True)
+    }
+    swept = [sheet.values(key) for key in sheet.sweep_keys]
+    for key in ("outcome", "estimator"):
+        values = sheet.values(key)
+        if len(set(values)) > 1 and values not in swept:
+            names[key] = key
+    return names
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
+    lines = [""]
+    for part in re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text):
+        width = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
+        if width > _LINE and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
+    standard = ("pair", "year")
+    absorbed = [(*standard, *effects.get(cell, ())) for cell in sheet.cells]
+    for name in dict.fromkeys(name for names in absorbed for name in names):
+        answers = [words("Yes") if name in names else words("No") for names in absorbed]
+        label = words.known(name.capitalize()) if name in standard else name
+        entries = tuple(Entry(answer, answer) for answer in answers)
+        yield Row("setting", words("{name} FE", name=label), entries)
+
+
+def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
+    for label, name in _COUNTS.items():
+        counts = [int(count) for count in sheet.values(name)]
+        yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
+    for label, name in _FITS.items():
+        yield Row("fit", words.known(label), tuple(map(number_entry, sheet.values(name))))
+
+
+def _setting(key: str, value: str, words: Words) -> str:
+    return words.outcome(value) if key == "outcome" else words.known(value)
+
+
+def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
+    outcomes: dict[str, list[int]] = {}
+    for column, outcome in enumerate(sheet.values("outcome"), start=1):
+        outcomes.setdefault(words.outcome(str(outcome)), []).append(column)
+    if len(outcomes) == 1:
+        yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
+    else:
+        form = "{what} in {columns}"
+        parts = (
+            words(form, what=name, columns=columns_phrase(columns, words))
+            for name, columns in outcomes.items()
+        )
+        yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
+    yield words("Standard errors in parentheses, one row for each kind.")
+    if sheet.starred:
+        label = error_label(sheet.starred, words)
+        yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
+    else:
+        yield words("No stars: the columns have no kind of error in common.")
+    yield from (words(caution) for caution in cautions(sheet.error_codes))
+    if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
+        yield words("(n/a): this kind of error is undefined here.")
+    zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]
+    if any(not r2 < _EXACT for r2 in zeros):
+        yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")
+    if any(r2 < _EXACT for r2 in zeros):
+        yield words(
+            "A two-way city error of zero stands for a negative variance: it is no error, and has no t ratio."
+        )
+
+
+def table_of(report: JobReport) -> PrintedTable:
+    """The regression table of a job."""
+    return regression_table(
+        report.frames[_FRAME.name],
+        title=report.title,
+        main=report.treatment,
+        synthetic=report.synthetic,
+        effects={cell["cell"]: cell.get("fixed_effects", []) for cell in report.manifest["cells"]},
+        words=report.words,
+    )
+
+
+def _tables(report: JobReport) -> Iterator[TableOutput]:
+    yield TableOutput("table", table_of(report))
+
+
+REGRESSION_TABLE = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)

@@ -1,0 +1,265 @@
+"""A printed table as a value, and its forms as text, LaTeX, HTML and CSV: pure functions to strings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
+from math import ceil, isfinite
+from typing import Literal
+
+from engine.characters import spreadsheet_cell, visible
+from engine.report.language.wording import ENGLISH, Words
+from engine.report.markup import escape
+from engine.report.number_format import number
+
+Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
+
+# A rule is drawn where the block changes.
+_BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "words": 1, "count": 2, "fit": 2}
+# Choices with longer lines take the whole column; shorter ones are printed under the digits.
+_LONG = 9
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": "$<$",
+        ">": "$>$",
+        "|": "$|$",
+        "²": "$^2$",
+        "χ": r"$\chi$",
+        "∞": r"$\infty$",
+        # After a line break LaTeX reads a bracket or an asterisk as an option of the break.
+        "[": "{[}",
+        "]": "{]}",
+        "*": "{*}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One column of one row: as printed, a line break where it may take several lines, and plain."""
+
+    text: str = ""
+    value: float | int | str | None = None
+
+
+def number_entry(value: float | None) -> Entry:
+    """A number; empty where it is not defined."""
+    return Entry() if value is None or not isfinite(value) else Entry(number(value), value)
+
+
+def bracketed_entry(value: float | None) -> Entry:
+    """The same in brackets, as standard errors are printed."""
+    entry = number_entry(value)
+    return replace(entry, text=f"({entry.text})") if entry.text else entry
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row; ``term`` is the coefficient it belongs to, empty below the coefficients."""
+
+    kind: Kind
+    label: str
+    entries: tuple[Entry, ...]
+    term: str = ""
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A printed table; ``header`` names the columns of ``Row.entries``, ``stub`` that of the labels."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    stub: str = ""
+    words: Words = ENGLISH
+
+    def panels(self, columns: int = 8) -> tuple[PrintedTable, ...]:
+        """Panels of about equal width and at most ``columns`` columns; rows empty in a panel are left out."""
+        total = len(self.header)
+        width = ceil(total / ceil(total / columns))
+        return tuple(self._panel(start, min(start + width, total)) for start in range(0, total, width))
+
+    def _panel(self, start: int, stop: int) -> PrintedTable:
+        cut = (replace(row, entries=row.entries[start:stop]) for row in self.rows)
+        rows = tuple(row for row in cut if any(entry.text for entry in row.entries))
+        header = self.header[start:stop]
+        if header == self.header:
+            return replace(self, rows=rows)
+        form = "{title}, columns {first} to {last}" if len(header) > 1 else "{title}, column {first}"
+        title = self.words(form, title=self.title, first=header[0], last=header[-1])
+        return replace(self, title=title, header=header, rows=rows)
+
+    def to_text(self) -> str:
+        """The table for a terminal, decimals aligned; a Chinese character takes two places."""
+        return "\n\n".join(_text(panel) for panel in self._visible().panels()) + "\n"
+
+    def to_latex(self) -> str:
+        """The table for a paper: booktabs and threeparttable, one float a panel."""
+        packages = "% needs \\usepackage{booktabs,threeparttable}; Chinese text needs XeLaTeX or LuaLaTeX\n"
+        return packages + "\n".join(_latex(panel) for panel in self._visible().panels())
+
+    def to_html(self, *, standalone: bool = False) -> str:
+        """The table as a fragment of a page, or as a page of its own."""
+        body = "\n".join(_html(panel) for panel in self.panels())
+        if not standalone:
+            return body
+        head = f'<head>\n<meta charset="utf-8">\n<title>{escape(self.title)}</title>\n</head>'
+        return f'<!doctype html>\n<html lang="{self.words.html}">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
+
+    def to_csv(self) -> str:
+        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell.
+
+        Text that a spreadsheet would take for a formula has an apostrophe before it (`spreadsheet_cell`).
+        """
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["term", "row", *map(spreadsheet_cell, self.header)])
+        for row in self.rows:
+            name = {"coefficient": "estimate", "error": f"std_error {row.label}"}.get(row.kind, row.label)
+            cells = [row.term, name, *(entry.value for entry in row.entries)]
+            writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+        return stream.getvalue()
+
+    def _visible(self) -> PrintedTable:
+        """The table with control characters of names and titles written out, each on one line."""
+
+        def line(text: str) -> str:
+            return visible(text).replace("\n", " ")
+
+        rows = (
+            replace(
+                row,
+                label=line(row.label),
+                entries=tuple(replace(entry, text=visible(entry.text)) for entry in row.entries),
+            )
+            for row in self.rows
+        )
+        return replace(
+            self,
+            title=line(self.title),
+            header=tuple(map(line, self.header)),
+            rows=tuple(rows),
+            notes=tuple(map(line, self.notes)),
+        )
+
+
+def _blocks(panel: PrintedTable) -> list[list[Row]]:
+    lines = (line for row in panel.rows for line in _lines(row))
+    return [list(rows) for _, rows in groupby(lines, key=lambda row: _BLOCK[row.kind])]
+
+
+def _lines(row: Row) -> list[Row]:
+    """The row, and one more without a label for every further line of its entries."""
+    split = [entry.text.split("\n") for entry in row.entries]
+    lines = zip_longest(*split, fillvalue="")
+    long = row.kind == "setting" and max(len(text) for texts in split for text in texts) > _LONG
+    kind: Kind = "words" if long else row.kind
+    rows = [replace(row, kind=kind, entries=tuple(Entry(text) for text in line)) for line in lines]
+    return [rows[0], *(replace(line, label="") for line in rows[1:])]
+
+
+def _text(panel: PrintedTable) -> str:
+    labels = max(_places(panel.stub), *(_places(_text_label(row)) for row in panel.rows))
+    blocks = [[(_text_label(row), _hung_entries(row)) for row in rows] for rows in _blocks(panel)]
+    header = [_hung(name) for name in panel.header]
+    columns = zip(header, *(texts for block in blocks for _, texts in block), strict=True)
+    widths = [2 + max(map(_places, column)) for column in columns]
+    if all(name.startswith("(") for name in panel.header):  # numbered columns are of one width
+        widths = [max(widths)] * len(widths)
+    dashes = "-" * (labels + sum(widths))
+
+    def line(label: str, texts: Sequence[str]) -> str:
+        padded = [" " * (width - _places(text)) + text for width, text in zip(widths, texts, strict=True)]
+        return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
+
+    lines = [panel.title, dashes, line(panel.stub, header)]
+    for block in blocks:
+        lines += [dashes, *(line(label, texts) for label, texts in block)]
+    notes = (textwrap.fill(note, max(len(dashes), 72)) for note in panel.notes)
+    return "\n".join([*lines, dashes, *notes])
+
+
+def _hung_entries(row: Row) -> list[str]:
+    texts = [entry.text for entry in row.entries]
+    return texts if row.kind == "words" else [_hung(text) for text in texts]
+
+
+def _text_label(row: Row) -> str:
+    return f"  {row.label}" if row.kind == "error" else row.label
+
+
+def _hung(text: str) -> str:
+    # Stars and brackets hang to the right of the digits, so that decimals stand under decimals.
+    stem = text.rstrip("*)")
+    return stem + text[len(stem) :].ljust(3)
+
+
+def _places(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _latex(panel: PrintedTable) -> str:
+    def line(row: Row) -> str:
+        label = row.label.translate(_LATEX)
+        cells = [_latex_entry(row, entry) for entry in row.entries]
+        return " & ".join([rf"\quad {label}" if row.kind == "error" else label, *cells])
+
+    body = " \\\\\n\\midrule\n".join(" \\\\\n".join(map(line, block)) for block in _blocks(panel))
+    # LaTeX numbers its tables itself.
+    caption = re.sub(r"^Table\s+\w+[.:]\s*", "", panel.title).translate(_LATEX)
+    header = " & ".join(name.translate(_LATEX) for name in (panel.stub, *panel.header))
+    notes = "\n".join(f"\\item {note.translate(_LATEX)}" for note in panel.notes)
+    return (
+        "\\begin{table}[htbp]\n\\centering\n\\begin{threeparttable}\n"
+        f"\\caption{{{caption}}}\n"
+        f"\\begin{{tabular}}{{@{{}}l*{{{len(panel.header)}}}{{c}}@{{}}}}\n\\toprule\n"
+        f"{header} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+        f"\\begin{{tablenotes}}\\footnotesize\n{notes}\n\\end{{tablenotes}}\n"
+        "\\end{threeparttable}\n\\end{table}\n"
+    )
+
+
+def _latex_entry(row: Row, entry: Entry) -> str:
+    if row.kind != "coefficient":
+        return entry.text.translate(_LATEX)
+    digits = entry.text.rstrip("*")
+    stars = entry.text[len(digits) :]
+    return digits.replace("-", "$-$") + (f"$^{{{stars}}}$" if stars else "")
+
+
+def _html(panel: PrintedTable) -> str:
+    def line(row: Row) -> str:
+        cells = "".join(f"<td>{_html_entry(row, entry)}</td>" for entry in row.entries)
+        return f'<tr class="{row.kind}"><th scope="row">{escape(row.label)}</th>{cells}</tr>'
+
+    title = escape(panel.title)
+    header = "".join(f'<th scope="col">{escape(name)}</th>' for name in panel.header)
+    stub = f'<th scope="col">{escape(panel.stub)}</th>' if panel.stub else "<td></td>"
+    blocks = (list(rows) for _, rows in groupby(panel.rows, key=lambda row: _BLOCK[row.kind]))
+    bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in blocks)
+    notes = " ".join(escape(note) for note in panel.notes)
+    return (
+        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table class="regression">\n'
+        f"<caption>{title}</caption>\n<thead><tr>{stub}{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
+        f'<p class="notes">{notes}</p>'
+    )
+
+
+def _html_entry(row: Row, entry: Entry) -> str:
+    text = entry.text.replace("-", "\N{MINUS SIGN}") if row.kind == "coefficient" else entry.text
+    if "\n" in text:
+        return "<br>".join(map(escape, text.split("\n")))
+    stem = text.rstrip("*)") if row.kind in ("coefficient", "error") else text
+    tail = text[len(stem) :]
+    return escape(stem) + (f'<span class="hang">{tail}</span>' if tail else "")
