@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+NoteRecord: TypeAlias = Mapping[str, Any]
+"""A note, or an entry with one, as a JSON file has it."""
 Value: TypeAlias = "str | int | float | Note | Sequence[Value]"
 
 
@@ -65,12 +67,12 @@ def notes_record(name: str, notes: Iterable[Note], worded: Callable[[Note], str]
     return {f"{name}s": [worded(note) for note in notes], f"{name}_codes": [asdict(note) for note in notes]}
 
 
-def read_note(stored: Mapping[str, Any]) -> Note:
+def read_note(stored: NoteRecord) -> Note:
     """A note as a JSON file has it."""
     return Note(stored["code"], {name: _read_value(value) for name, value in stored["values"].items()})
 
 
-def _read_value(stored: Any) -> Value:
+def _read_value(stored: Value | NoteRecord) -> Value:
     if isinstance(stored, Mapping):
         return read_note(stored)
     return [_read_value(element) for element in stored] if isinstance(stored, list) else stored

@@ -184,7 +184,7 @@ def _warnings(section: JobSection, words: Words) -> list[str]:
     return list(dict.fromkeys(text for record in records for text in sentences(record, "warning", words)))
 
 
-def _worded(record: Facts, name: str, words: Words) -> dict[str, Any]:
+def _worded(record: Facts, name: str, words: Words) -> Facts:
     """The record with the sentence of its note instead of code and values."""
     texts = {name: sentence(record, name, words)} if name in record else {}
     return {key: value for key, value in {**record, **texts}.items() if key != f"{name}_code"}

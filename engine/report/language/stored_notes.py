@@ -6,14 +6,11 @@ sentences alone, and a newer one may have codes that this one does not know: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from engine.notes import read_note
+from engine.notes import NoteRecord, read_note
 from engine.report.language.wording import Words
 
 
-def sentences(record: Mapping[str, Any], name: str, words: Words) -> list[str]:
+def sentences(record: NoteRecord, name: str, words: Words) -> list[str]:
     """Sentences of the notes that a file lists under ``names``."""
     texts = record.get(f"{name}s") or []
     codes = record.get(f"{name}_codes") or []
@@ -22,12 +19,12 @@ def sentences(record: Mapping[str, Any], name: str, words: Words) -> list[str]:
     return [_sentence(code, text, words) for code, text in zip(codes, texts, strict=True)]
 
 
-def sentence(record: Mapping[str, Any], name: str, words: Words) -> str:
+def sentence(record: NoteRecord, name: str, words: Words) -> str:
     """The sentence of the note that a file has under ``name``."""
     return _sentence(record.get(f"{name}_code"), record.get(name, ""), words)
 
 
-def _sentence(code: Mapping[str, Any] | None, text: object, words: Words) -> str:
+def _sentence(code: NoteRecord | None, text: object, words: Words) -> str:
     if code is None or code["code"] not in words.sentences:
         return str(text)
     return words.note(read_note(code))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from string import Formatter
-from typing import Any
 
 from engine.errors import InputError
 from engine.notes import Note
@@ -40,7 +39,7 @@ class Words:
 
     lang: str
 
-    def __call__(self, text: str, /, **values: Any) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         """The fixed text in this language, its places filled; English where the language lacks it."""
         form = self.fixed.get(text, text)
         return form.format(**values) if values else form
@@ -95,7 +94,7 @@ class _SentenceFormatter(Formatter):
 
     words: Words
 
-    def format_field(self, value: Any, spec: str) -> str:
+    def format_field(self, value: object, spec: str) -> str:
         if isinstance(value, Note):
             return self.words.note(value)
         if isinstance(value, list | tuple):
