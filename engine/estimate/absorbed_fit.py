@@ -121,7 +121,7 @@ class Absorption:
 
 @dataclass(frozen=True)
 class RowStage:
-    """What the cells of one pass share.
+    """Columns without the absorbed effects, which the cells of one pass share.
 
     Attributes
     ----------
@@ -260,7 +260,7 @@ def _sums(values: Array, group: Any, n_groups: int) -> Array:
 
 @dataclass(frozen=True)
 class LeaveOut:
-    """What every leave-one-city-out refit gets.
+    """Input of every leave-one-city-out refit.
 
     Attributes
     ----------

@@ -28,7 +28,7 @@ _LEFT = 1e-13  # of a sum of squares: what subtraction may leave of one that is 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the cells of one pass share: moments, and both projections off the years.
+    """Moments and both projections off the years, which the cells of one pass share.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ class Instrumented:
 
 @dataclass(frozen=True)
 class Strength:
-    """What one kind of error says about the instrument.
+    """Strength of the instrument under one standard-error type.
 
     Attributes
     ----------

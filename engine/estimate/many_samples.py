@@ -47,15 +47,16 @@ class BatchFit:
         where not identified.
     influence : float64 ``[n_samples, Q, n_tested]``
         Coefficients that turn them into the residualised regressors times the bread, for tested ones.
-    factor : float64 ``[n_samples]``
-        (n - 1) / (n - K), K counting coefficients and year effects, n without rows alone in a year.
+    n_obs, n_parameters : float64 ``[n_samples]``
+        Observations without rows alone in a year; coefficients and year effects.
     identified : bool ``[n_samples]``
     """
 
     estimate: Array
     residual: Array
     influence: Array
-    factor: Array
+    n_obs: Array
+    n_parameters: Array
     identified: Flags
 
 
@@ -108,8 +109,7 @@ def batch_fit(
     if not layout.balanced:
         alone, n_years = year_singletons(matrix[:, :t, :t])
         n_obs = n_obs - alone
-    factor = (n_obs - 1) / (n_obs - len(index) - n_years)
-    return BatchFit(estimate, residual, influence, factor, identified)
+    return BatchFit(estimate, residual, influence, n_obs, len(index) + n_years, identified)
 
 
 def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
@@ -197,7 +197,7 @@ def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, A
 
 
 def path_statistics(layout: Layout, paths: Array) -> Array:
-    """What turns a pair's statistics into those that its treatment path d adds, float64 ``[n_types, size, n_own]``.
+    """Matrices that turn a pair's statistics into those that its path d adds, float64 ``[n_types, size, n_own]``.
 
     [d'EE, d'EV by term, d'EE d by two terms], for layouts that are not balanced.
     """

@@ -19,7 +19,7 @@ from engine.arrays import AnyArray, Array, Integers
 from engine.estimate.many_samples import BatchFit, Tested, feature_weights, path_statistics, split_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_moments
-from engine.infer.errors.small_sample import cluster_factor
+from engine.infer.errors.small_sample import small_sample_factor
 from engine.infer.permuted_sums import PermutedSample
 from engine.pairs.moments import Layout
 
@@ -170,7 +170,7 @@ def _moments(fit: BatchFit, sums: DyadicSums) -> tuple[Array, int]:
     """Dyadic moments ``[n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums."""
     cities, degree = np.stack(sums.cities), np.asarray(sums.degree)
     pair_moments = np.asarray(sums.products).transpose(2, 0, 1)
-    factor = fit.factor * cluster_factor((degree > 0).sum(axis=0))
+    factor = small_sample_factor((degree > 0).sum(axis=0), fit.n_obs, fit.n_parameters)
     matrix, replaced = drawn_moments(np.einsum("and,bnd->dab", cities, cities), pair_moments, factor)
     return matrix, int((replaced & fit.identified).sum())
 

@@ -24,7 +24,7 @@ from engine.arrays import AnyIntegers, Array, Flags, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
-from engine.infer.errors.small_sample import cluster_factor
+from engine.infer.errors.small_sample import small_sample_factor
 from engine.pairs.pair_statistics import PairStatistics
 from engine.pairs.process_cache import ProcessCache
 
@@ -221,7 +221,7 @@ def _variances(sample: SortedPairs, weights: Array, fit: BatchFit, cell: Tested)
     psi_weights = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
     city = _city_weights(weights)
     copies = np.where(weights > 0, weights, 1.0).T
-    factor = fit.factor * cluster_factor(_cities(sample, weights))
+    factor = small_sample_factor(_cities(sample, weights), fit.n_obs, fit.n_parameters)
     variances = np.empty((n_draws, len(cell.tested)))
     for term in range(len(cell.tested)):
         of_term = across_devices(np.ascontiguousarray(psi_weights[:, term].transpose(1, 2, 0)))

@@ -1,4 +1,4 @@
-"""What a process makes once, from a setting that was sent to it, and keeps for the next task.
+"""Cache of values that a process makes once, from a pass input that was sent to it, for its next tasks.
 
 One value of each kind at a time, so that what a process holds does not grow with the passes that it serves.
 """

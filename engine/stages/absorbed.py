@@ -131,7 +131,7 @@ def _columns(rows: PairRows, classes: Any, table: Array) -> Array:
 
 @contextmanager
 def _advised(job: Job) -> Iterator[None]:
-    """What the effects explain is told with the keys that decide it."""
+    """Refusals of regressors that the effects explain name the keys that decide it."""
     try:
         yield
     except InputError as error:

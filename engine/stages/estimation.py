@@ -220,7 +220,7 @@ def _moments(
 
 @contextmanager
 def named(cell: Cell) -> Iterator[None]:
-    """What is wrong with a regression is told with its cell."""
+    """Errors of a regression name its cell."""
     try:
         yield
     except InputError as error:

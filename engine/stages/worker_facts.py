@@ -1,4 +1,4 @@
-"""What a worker must have in common with the driver, so that both compute the same numbers."""
+"""Facts that a worker and the driver must share, so that both compute the same numbers."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from engine.estimate.fit import fit, stage
 from engine.estimate.normal import normal_equations
 from engine.estimate.terms import Regression, column_terms
 from engine.float64 import double_precision
-from engine.pairs.design import TableDesign
 from engine.pairs.map_reduce import MomentPass, city_moments
 from engine.pairs.pair_rows import PairRows
+from engine.pairs.table_design import TableDesign
 
 TERMS = column_terms("xw")
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}

@@ -13,7 +13,7 @@ from engine.infer.errors import CONVENTIONAL, ERROR_TYPES, ROBUST, STUDENTISING
 from engine.infer.errors.dyadic import drawn_moments, drawn_variances
 from engine.infer.errors.error_type import Covariance
 from engine.infer.errors.jackknife import leave_out_covariance
-from engine.infer.errors.small_sample import cluster_factor, small_sample_factor
+from engine.infer.errors.small_sample import small_sample_factor
 from engine.infer.intervals import student
 from engine.report.error_types import ERROR_LOOKS, preferred, robust_and_conventional
 from engine.spec.job import ErrorKind
@@ -56,9 +56,9 @@ def test_degrees_of_freedom_may_be_one_a_coefficient() -> None:
 
 def test_factors() -> None:
     assert small_sample_factor(5, 101, 11) == pytest.approx(5 / 4 * 100 / 90)
-    factors = cluster_factor(np.array([0, 1, 2, 11]))
+    factors = small_sample_factor(np.array([0.0, 1.0, 2.0, 11.0]), np.full(4, 101.0), np.full(4, 11.0))
     assert not np.isfinite(factors[1])
-    np.testing.assert_allclose(factors[2:], [2.0, 1.1])
+    np.testing.assert_allclose(factors[2:], [2.0 / 0.9, 1.1 / 0.9])
 
 
 def test_leave_out_covariance_is_the_scaled_sum_of_squared_steps() -> None:

@@ -12,15 +12,13 @@ from engine.infer.errors.error_type import ClusteredEstimate
 Number = TypeVar("Number", float, Array)
 
 
-def cluster_factor(n_clusters: Number) -> Number:
-    """G / (G - 1); infinite or NaN for draws with a single cluster or none."""
+def small_sample_factor(n_clusters: Number, n_obs: Number, n_parameters: Number) -> Number:
+    """G / (G - 1) times (n - 1) / (n - K), with K the coefficients and the effects not nested in the clusters.
+
+    Of one sample, or ``[n_draws]``; infinite or NaN for draws with a single cluster or none.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return n_clusters / (n_clusters - 1)
-
-
-def small_sample_factor(n_clusters: int, n_obs: int, n_parameters: int) -> float:
-    """G / (G - 1) times (n - 1) / (n - K), with K the coefficients and the effects not nested in the clusters."""
-    return cluster_factor(n_clusters) * (n_obs - 1) / (n_obs - n_parameters)
+        return n_clusters / (n_clusters - 1) * (n_obs - 1) / (n_obs - n_parameters)
 
 
 def city_factor(estimate: ClusteredEstimate) -> float:

@@ -266,7 +266,7 @@ def dropped_draws(prepared: Prepared, cell: Estimated, counts: Array) -> Flags:
 
 
 def _drops(cell: Estimated) -> bool:
-    return cell.cell.job.model.estimator != "event_study"
+    return not cell.cell.job.model.registered.by_event_time
 
 
 def _missing_in_draws(prepared: Prepared, scheme: Bootstrap) -> Flags:
