@@ -104,7 +104,7 @@ def run(
     overrides: Sets = None,
 ) -> None:
     """Run job files, or what is left of them, and write tables, figures and Parquet files."""
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
 
     words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
@@ -265,11 +265,12 @@ def policy_text(
     ] = "pilots",
 ) -> None:
     """Count policy instruments in documents and write an index of each kind by city and year."""
+    from engine.report.language.wording import ENGLISH
     from engine.stages.policy_text import write_policy_text
 
     indices = write_policy_text(folder, out=out, dictionary=dictionary, panel=panel, pool=weights_over)
     for note in indices.notes:
-        terminal.err.print(f"warning: {note}")
+        terminal.err.print(f"warning: {ENGLISH.note(note)}")
     terminal.out.print(f"policy-text: {indices.line}, written to {out}")
 
 

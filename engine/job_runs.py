@@ -79,15 +79,15 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
 
 
 def show(results: Results, seconds: float) -> None:
-    """Warnings, table and a line on what a job did; cells of which the same is to be said are counted."""
-    labels = [f"{cell['label']}: " for cell in results.manifest["cells"]]
-    by_text: dict[str, list[str]] = {}
-    for warning in results.manifest["warnings"]:
-        label = next((label for label in labels if warning.startswith(label)), "")
-        by_text.setdefault(warning.removeprefix(label), []).append(warning)
-    for jobs in by_text.values():
-        more = f" (and {len(jobs) - 1} more of its cells)" if len(jobs) > 1 else ""
-        terminal.err.print(f"warning: {jobs[0]}{more}")
+    """Warnings, table and a line on what a job did; cells with the same warning are counted."""
+    by_note: dict[str, list[str]] = {}
+    codes, texts = results.manifest["warning_codes"], results.manifest["warnings"]
+    for code, text in zip(codes, texts, strict=True):
+        note = code["values"]["note"] if code["code"] == "of_cell" else code
+        by_note.setdefault(repr(note), []).append(text)
+    for same_texts in by_note.values():
+        further = f" (and {len(same_texts) - 1} more of its cells)" if len(same_texts) > 1 else ""
+        terminal.err.print(f"warning: {same_texts[0]}{further}")
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))

@@ -286,6 +286,7 @@ def _named(plan: Plan) -> Iterator[None]:
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, clock: Clock) -> Results:
+    from engine.report.language.wording import ENGLISH
     from engine.stages.frames import job_frames
     from engine.stages.inference import run_inference
     from engine.stages.manifest import code_notes, make_manifest
@@ -306,7 +307,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
             title=job.title or job.job,
             frames=frames,
             manifest=make_manifest(plan, prepared, estimated, clock.seconds, machine, notes),
-            validation=distinct_data(prepared)[0].validation.to_dict(),
+            validation=distinct_data(prepared)[0].validation.to_dict(ENGLISH.note),
         )
 
 
@@ -336,7 +337,7 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
     """Write the files of a job into its folder, and return its results with the folder named."""
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
     from engine.stages.job_files import write_results
 
     undrawn = write_results(results.frames, results.manifest, results.validation, folder, words_of(lang))
@@ -368,7 +369,7 @@ def report(
 
     Raises `InputError` where no job of the folder can be reported.
     """
-    from engine.report.words import words_of
+    from engine.report.language.wording import words_of
     from engine.stages.report import write_report
 
     problems: list[Exception] = []

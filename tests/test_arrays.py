@@ -17,6 +17,7 @@ from engine.infer.permutation import Permutation
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.scores import multiplier_draws
 from engine.infer.weighted import TypedPairs, weighted_sums
+from engine.notes import Note
 from engine.pairs.gravity import GravityModel, PairSample
 from engine.pairs.moments import CityMoments, Layout
 from engine.pairs.pair_rows import no_rows
@@ -87,7 +88,7 @@ DOORS: dict[str, Any] = {
     "levels ": lambda: design(kinds=("sum", "neg_abs_diff")),
     "kept_rows": lambda: design(kept_rows=np.ones((H, H, 1), dtype=bool)),
     "weight": lambda: design(weight=zeros(N, 1)),
-    "value of the split": lambda: design(split=PairSplit(zeros(N - 1), (0.0, 1.0), 3, "")),
+    "value of the split": lambda: design(split=PairSplit(zeros(N - 1), (0.0, 1.0), 3, Note("matched"))),
     "weights of the matches": lambda: design(matches=Matches(np.arange(3), zeros(3, 1))),
     "j": lambda: table(j=CLASSES[:1]),
     "values": lambda: table(values=zeros(N - 1, T, 2)),

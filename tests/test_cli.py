@@ -23,6 +23,8 @@ import engine
 from engine import interrupts, job_runs, pipeline, terminal
 from engine.cities import builtin
 from engine.errors import InputError, RunError
+from engine.notes import Note, notes_record, of_cell
+from engine.report.language.wording import ENGLISH
 from engine.spec import load_job
 from engine.tables.read import read_table
 
@@ -129,17 +131,18 @@ def test_run_writes_what_python_gives(euro: Any) -> None:
 
 
 def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    exact = Note("effects_exact")
     warnings = [
-        "panel: 2 cities were dropped",
-        *(f"x={n}: y: the fit is exact" for n in range(5)),
-        "x=1: other",
+        Note.of("cities_dropped", count=2, total=9, cities=["A", "B"], more=[]),
+        *(of_cell(f"x={number}", exact) for number in range(5)),
+        of_cell("x=1", Note.of("few_adopters", count=3)),
     ]
-    manifest = {"cells": [{"label": f"x={n}"} for n in range(5)], "warnings": warnings}
-    job_runs.show(SimpleNamespace(job="a", folder=None, found=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
+    manifest = notes_record("warning", warnings, lambda note: ENGLISH.note(note)[:40])
+    job_runs.show(SimpleNamespace(job="a", folder=None, reused=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
     assert [" ".join(text.split()) for text in capsys.readouterr().err.split("warning: ")[1:]] == [
-        "panel: 2 cities were dropped",
-        "x=0: y: the fit is exact (and 4 more of its cells)",
-        "x=1: other",
+        "2 of 9 cities were dropped: A; B",
+        "x=0: fixed effects explain the outcome e (and 4 more of its cells)",
+        "x=1: adopting cities in the sample: 3; w",
     ]
 
 

@@ -9,8 +9,8 @@ import pytest
 from designs import JOBS, SMALL
 
 import engine
+from engine.report.language.wording import ENGLISH, words_of
 from engine.report.outputs import city_influence, output, placebo_density
-from engine.report.words import ENGLISH, words_of
 from engine.stages.report import write_report
 
 FEW = [

@@ -15,6 +15,7 @@ import pytest
 import reference
 from designs import CONTROLS, JOBS, SMALL, sample
 from peers import against_brute_force, against_pyfixest, cell
+from sentences import english
 
 import engine
 from engine.cities import builtin
@@ -155,7 +156,7 @@ def test_a_table_that_ends_before_the_sample_is_told(tmp_path: Path) -> None:
     _, (one,) = check(job, overrides=["panel.options.last_year=2021", "years=[2010, 2021]"])
     (joined,) = one.shared.data.joined
     assert (joined.name, joined.synthetic) == ("builtin:policy_demo", True)
-    assert one.shared.data.validation.warnings[0] == (
+    assert english(one.shared.data.validation.warnings)[0] == (
         "builtin:policy_demo ends in 2019, the sample in 2021: the years between have no row of it"
     )
 

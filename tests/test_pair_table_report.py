@@ -106,7 +106,8 @@ def test_validation_and_manifest_hold_the_report(tmp_path: Path) -> None:
     assert "infinite or undefined outcome 'y'" in manifest["warnings"][0]
     steps = manifest["counts"][0]["steps"]
     assert steps[0] == {
-        "step": "pairs of the table", "pairs": validation["n_pairs"], "rows": len(frame)
+        "step": "pairs of the table", "step_code": {"code": "table_pairs", "values": {}},
+        "pairs": validation["n_pairs"], "rows": len(frame),
     }  # fmt: skip
     assert steps[-1]["rows"] <= validation["n_used"]
 

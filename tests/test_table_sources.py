@@ -8,6 +8,7 @@ import openpyxl
 import pandas as pd
 import pytest
 from bad_data import PANEL, cities, trade
+from sentences import english
 
 from engine.cities import builtin
 from engine.errors import InputError
@@ -67,7 +68,7 @@ def test_which_sheet_was_read_is_a_warning_and_part_of_check(tmp_path: Path) -> 
     told = "cities.xlsx: the sheet 'data' was read; the workbook also has more (panel.sheet names another)"
     data = load(tmp_path, PANEL.replace("cities.csv", "cities.xlsx"))
     assert isinstance(data, CityData)
-    assert data.validation.warnings[0] == told
+    assert english(data.validation.warnings)[0] == told
     plan = expand(load_job(tmp_path / "job.yaml"))
     assert told in "\n".join(check_lines(plan, prepare_job(plan)))
     with pytest.raises(InputError, match=r"cities\.xlsx \(sheet 'data'\)"):

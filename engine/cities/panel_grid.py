@@ -16,6 +16,7 @@ import pandas as pd
 from engine.arrays import Array, Flags, LongIntegers
 from engine.cities.panel_request import PanelRequest
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
@@ -54,7 +55,7 @@ class CityYearGrid:
         Rows with neither city nor year, which are passed over.
     marks : dict of str to int
         Cells that said "missing" in words, by column of the file.
-    notes, warnings : list of str
+    notes, warnings : list of Note
         How names and years were read, and what looks wrong in them.
     """
 
@@ -65,8 +66,8 @@ class CityYearGrid:
         self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
         self._merge_names, self._year_columns = request.merge_names, request.year_columns
         self.marks: dict[str, int] = {}
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
+        self.notes: list[Note] = []
+        self.warnings: list[Note] = []
         self._files: dict[str, Array] = {}
         self._canonical: dict[str, Array] = {}
         self._missing_codes = {
@@ -100,8 +101,8 @@ class CityYearGrid:
             years, notes = read_years(rows[year], source=self.source)
         problems.raise_any()
         self._lay_rows(rows, codes[~((codes < 0) & blank_year)], years.astype(np.int64), labels.names)
-        self.notes += notes + labels.notes(source=self.source, what=f"column '{city}'")
-        self.warnings += labels.warnings(source=self.source, what="cities", key="panel.merge_names")
+        self.notes += notes + labels.notes(source=self.source, place=Note.of("column", column=city))
+        self.warnings += labels.warnings(source=self.source, names=Note("cities"), key="panel.merge_names")
 
     def _refuse_half_rows(self, codes: LongIntegers, no_year: Flags, city: str, year: str) -> None:
         no_city = codes < 0
@@ -203,9 +204,9 @@ class CityYearGrid:
         labels = read_labels([self._frame[column]], source=self.source, merge=self._merge_names)
         codes, texts = labels.codes[0], labels.names
         if not pd.api.types.is_numeric_dtype(self._frame[column].dtype):
-            what = f"labels in column '{column}'"
-            self.notes += labels.notes(source=self.source, what=what)
-            self.warnings += labels.warnings(source=self.source, what=what, key="panel.merge_names")
+            names = Note.of("labels_of_column", column=column)
+            self.notes += labels.notes(source=self.source, place=names)
+            self.warnings += labels.warnings(source=self.source, names=names, key="panel.merge_names")
         labelled = codes >= 0
         of_unit = np.full(len(self.units), -1, dtype=np.int64)
         of_unit[self._codes[labelled]] = codes[labelled]
@@ -280,11 +281,12 @@ class CityYearGrid:
         for code, mask in suspects(values, declared=declared).items():
             row = int(np.argmax(mask))
             owner = f" ({self._owners[row]})" if self._owners else ""
-            self.warnings.append(
-                f"column '{column}' is {code:g} in {mask.sum()} of {len(values)} rows, first in row "
-                f"{self._row_number(row)}{owner}, far from all other values: if that means missing, list it under "
-                "panel.missing"
-            )
+            place = f"{self._row_number(row)}{owner}"
+            note = Note.of(
+                "missing_code", column=column, value=float(code), count=int(mask.sum()), total=len(values), row=place,
+                key="panel.missing",
+            )  # fmt: skip
+            self.warnings.append(note)
 
     def _evaluate(self, name: str, expression: Expression, trail: tuple[str, ...]) -> Array:
         key = f"panel.columns.{name}"

@@ -27,6 +27,7 @@ from engine.cities.panel_grid import CityYearGrid
 from engine.cities.panel_request import PanelRequest
 from engine.cities.validation import ColumnOrigin, Preparation, Validation, validate
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables.arithmetic import parse
 from engine.tables.problems import Problems
 
@@ -80,10 +81,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
         dropped=dropped,
         static=tuple(request.static),
         warnings=tuple(warnings),
-        notes=(
-            *grid.notes,
-            *([f"{grid.n_blank} rows without city and year were passed over"] * bool(grid.n_blank)),
-        ),
+        notes=(*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)),
     )
     return panel, validate(panel, preparation)
 
@@ -126,11 +124,11 @@ def _spread(values: Array, name: str, grid: CityYearGrid) -> Array:
     return np.broadcast_to(first, values.shape)
 
 
-def _shadow_warnings(values: Mapping[str, Array], grid: CityYearGrid) -> list[str]:
+def _shadow_warnings(values: Mapping[str, Array], grid: CityYearGrid) -> list[Note]:
     """Arithmetic that reads a column of the file where a canonical column of that name is something else."""
     reached = dict.fromkeys(name for column in values for name in (column, *grid.canonical_inputs(column)))
     return [
-        f"{name} reads column '{operand}' of the file, not the canonical {operand} ({grid.text(operand)})"
+        Note.of("column_shadowed", column=name, other=operand, expression=grid.text(operand))
         for name in reached
         for operand in grid.shadowed(name)
     ]
@@ -138,7 +136,7 @@ def _shadow_warnings(values: Mapping[str, Array], grid: CityYearGrid) -> list[st
 
 def _deflate(
     values: dict[str, Array], deflate: Deflation, moving: list[str], grid: CityYearGrid
-) -> list[str]:
+) -> list[Note]:
     """Deflate in place; returns warnings."""
     key = "panel.deflate"
     for name in deflate.columns:
@@ -191,24 +189,21 @@ def _real_factor(deflate: Deflation, grid: CityYearGrid, *, key: str) -> Array:
 
 def _price_warnings(
     unpriced: Flags, concerned: list[str], deflate: Deflation, moving: list[str], grid: CityYearGrid
-) -> list[str]:
-    """City-years lost for want of a price, and arithmetic that may have been meant in constant prices."""
+) -> list[Note]:
+    """City-years unpriced for want of a price, and arithmetic that may have been meant in constant prices."""
     out = []
     if unpriced.any():
         cities = [grid.units[unit] for unit in np.flatnonzero(unpriced.any(axis=1))]
-        more = ", ..." if len(cities) > _SHOWN else ""
+        shown, year = shortened(cities, _SHOWN), deflate.base_year
         out.append(
-            f"{unpriced.sum()} of {unpriced.size} city-years have no price level of their year or of "
-            f"{deflate.base_year}, so that deflated columns are missing there: "
-            f"{', '.join(cities[:_SHOWN])}{more}"
+            Note.of(
+                "prices_missing", count=int(unpriced.sum()), total=unpriced.size, base_year=year, cities=shown
+            )
         )
     for name in moving:
         current = sorted(grid.canonical_inputs(name) & set(concerned))
         if name not in concerned and current:
-            out.append(
-                f"{name} is computed from {current[0]} in current prices; if constant prices are "
-                f"meant, list {name} under panel.deflate.columns"
-            )
+            out.append(Note.of("current_prices", column=name, input=current[0]))
     return out
 
 
@@ -291,7 +286,7 @@ def _refuse_unknown(
             )
 
 
-def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[str]:
+def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[Note]:
     """Years of adoption so far from the sample that they may be mistyped."""
     out = []
     for name in year_columns:
@@ -299,10 +294,11 @@ def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[str]:
         far = (year > panel.years[-1] + _FAR) | (year < panel.years[0] - _FAR)
         if far.any():
             unit = int(np.argmax(far))
-            out.append(
-                f"{name} of {panel.units[unit]} is {year[unit]:.0f}, more than {_FAR} years from the sample "
-                f"({far.sum()} such in all): is it mistyped?"
-            )
+            note = Note.of(
+                "adoption_far", column=name, city=panel.units[unit], year=int(year[unit]), distance=_FAR,
+                count=int(far.sum()),
+            )  # fmt: skip
+            out.append(note)
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
+from engine.notes import Note, note_record, notes_record, shortened
 
 JUMP = 20.0  # a factor between two years that smells of a changed unit
 _SHOWN, _LISTED = 3, 20
@@ -56,11 +57,10 @@ class DroppedCity:
     n_more_columns: int
 
     @property
-    def reason(self) -> str:
-        """In words: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
-        plural = "s" if self.n_more_columns > 1 else ""
-        more = f" (and {self.n_more_columns} more column{plural})" if self.n_more_columns else ""
-        return f"{self.column} missing in {year_ranges(self.years)}{more}"
+    def reason(self) -> Note:
+        """Note: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
+        more = [Note.of("more_columns", count=self.n_more_columns)] * bool(self.n_more_columns)
+        return Note.of("column_missing", column=self.column, years=year_ranges(self.years), more=more)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Preparation:
     dropped : tuple of DroppedCity
     static : tuple of str
         Columns that are constant in a city by nature.
-    warnings, notes : tuple of str
+    warnings, notes : tuple of Note
         Of the preparation.
     """
 
@@ -96,8 +96,8 @@ class Preparation:
     origins: Mapping[str, ColumnOrigin]
     dropped: tuple[DroppedCity, ...] = ()
     static: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Validation:
     dropped : tuple of DroppedCity
     filled : mapping of str to mapping of str to tuple of int
         Column to city to the years that were interpolated.
-    warnings, notes : tuple of str
+    warnings, notes : tuple of Note
         What should be looked at, and what is worth knowing.
     """
 
@@ -140,16 +140,19 @@ class Validation:
     same_place: tuple[tuple[str, ...], ...]
     dropped: tuple[DroppedCity, ...]
     filled: Mapping[str, Mapping[str, tuple[int, ...]]]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Note, ...]
+    notes: tuple[Note, ...]
     n_duplicates: int = 0
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None."""
-        dropped = [{**asdict(city), "reason": city.reason} for city in self.dropped]
-        return {name: _plain(value) for name, value in {**asdict(self), "dropped": dropped}.items()}
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, object]:
+        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
+        dropped = [{**asdict(city), **note_record("reason", city.reason, worded)} for city in self.dropped]
+        plain = {name: _plain(value) for name, value in {**asdict(self), "dropped": dropped}.items()}
+        return (
+            plain | notes_record("warning", self.warnings, worded) | notes_record("note", self.notes, worded)
+        )
 
-    def lines(self) -> list[str]:
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
         lines = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
@@ -165,10 +168,10 @@ class Validation:
             )
         if self.dropped:
             lines += ["", f"dropped cities ({len(self.dropped)}):"]
-            lines += [f"  {city.city}: {city.reason}" for city in self.dropped[:_LISTED]]
+            lines += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
             lines += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
-        lines += [f"warning: {text}" for text in self.warnings]
-        return lines + [f"note: {text}" for text in self.notes]
+        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
+        return lines + [f"note: {worded(note)}" for note in self.notes]
 
 
 def validate(panel: CityPanel, preparation: Preparation) -> Validation:
@@ -183,7 +186,7 @@ def validate(panel: CityPanel, preparation: Preparation) -> Validation:
     """
     checks = _check_series(panel, preparation.static)
     same_place = _same_place(panel)
-    places = [f"{' and '.join(group)} are at one place (equal coordinates)" for group in same_place]
+    places = [Note.of("one_place", cities=group) for group in same_place]
     return Validation(
         source=preparation.source,
         years=(panel.years[0], panel.years[-1]),
@@ -206,8 +209,8 @@ class _SeriesChecks:
 
     identical: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     constant: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def _check_series(panel: CityPanel, static: Sequence[str]) -> _SeriesChecks:
@@ -218,25 +221,21 @@ def _check_series(panel: CityPanel, static: Sequence[str]) -> _SeriesChecks:
         values = panel.values[name]
         moving = _varies(values)
         if not moving.any():
-            notes.append(f"{name} does not vary over time in any city")
+            notes.append(Note.of("constant_everywhere", column=name))
             continue
         if _equal_rows(values):
-            notes.append(f"{name} is the same in every city")
+            notes.append(Note.of("equal_everywhere", column=name))
             continue
         still = tuple(panel.units[i] for i in np.flatnonzero(~moving & ~np.isnan(values).all(axis=1)))
         if still:
             checks.constant[name] = still
-            warnings.append(f"{name} does not vary over time in {_some(still, 'city', 'cities')}")
+            cities = shortened(still, _SHOWN)
+            warnings.append(Note.of("constant_cities", column=name, count=len(still), cities=cities))
         groups = _identical(values, moving, panel.units)
         if groups:
             checks.identical[name] = groups
-            cities = [
-                " = ".join(group[:_SHOWN]) + (" = ..." if len(group) > _SHOWN else "") for group in groups
-            ]
-            warnings.append(
-                f"{name} has identical series in {_some(cities, 'group of cities', 'groups of cities')}: "
-                "their synchronization in it is infinite"
-            )
+            equal = shortened([" = ".join(shortened(group, _SHOWN)) for group in groups], _SHOWN)
+            warnings.append(Note.of("identical_series", column=name, count=len(groups), groups=equal))
         warnings.extend(_jumps(name, values, panel))
     return checks
 
@@ -288,7 +287,7 @@ def _identical(values: Array, moving: Flags, units: Sequence[str]) -> tuple[tupl
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
+def _jumps(name: str, values: Array, panel: CityPanel) -> list[Note]:
     """Year-to-year factors above `JUMP` in columns without negative values (a rate may do what it likes)."""
     if np.fmin.reduce(values, axis=None) < 0:
         return []
@@ -299,11 +298,11 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[str]:
     if not count:
         return []
     unit, year = np.argwhere(jump)[0]
-    return [
-        f"{name} changes by more than a factor of {JUMP:g} within a year {count} time{'s' * (count > 1)}, "
-        f"first in {panel.units[unit]} from {earlier[unit, year]:g} in {panel.years[year]} to "
-        f"{later[unit, year]:g} in {panel.years[year + 1]}: is the unit the same?"
-    ]
+    note = Note.of(
+        "jumps", column=name, factor=JUMP, count=count, city=panel.units[unit], year=panel.years[year],
+        next_year=panel.years[year + 1], before=float(earlier[unit, year]), after=float(later[unit, year]),
+    )  # fmt: skip
+    return [note]
 
 
 def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
@@ -318,12 +317,6 @@ def _filled(mask: Flags, panel: CityPanel) -> dict[str, tuple[int, ...]]:
         panel.units[unit]: tuple(panel.years[year] for year in np.flatnonzero(mask[unit]))
         for unit in np.flatnonzero(mask.any(axis=1))
     }
-
-
-def _some(names: Sequence[str], singular: str, plural: str) -> str:
-    """``5 cities (A, B, C, ...)``."""
-    dots = ", ..." if len(names) > _SHOWN else ""
-    return f"{len(names)} {singular if len(names) == 1 else plural} ({', '.join(names[:_SHOWN])}{dots})"
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from engine.arrays import AnyArray, Array, Flags, Integers
+from engine.notes import Note
 from engine.pairs.gravity import PairSample
 from engine.pairs.tiles import Over
 
@@ -50,9 +51,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FilterStep:
-    """One filter of the sample: its name, and the pairs and pair-years that passed it."""
+    """One filter of the sample: a note that names it, and the pairs and pair-years that passed it."""
 
-    step: str
+    step: Note
     pairs: int
     rows: int
 

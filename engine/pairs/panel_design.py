@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers, check_shape
+from engine.notes import Note
 from engine.pairs.centre import deviations, standardise
 from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
@@ -26,14 +27,14 @@ class PairSplit:
     bounds : (float, float)
     n_pairs : int
         Pairs of the sample in it.
-    name : str
+    name : Note
         Its name among the filters of the sample.
     """
 
     value: Array
     bounds: tuple[float, float]
     n_pairs: int
-    name: str
+    name: Note
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,15 @@ class PanelDesign:
         steps = []
         if not sample.allowed.all():
             steps.append(
-                FilterStep("both-treated pairs excluded", sample.n_eligible, sample.n_eligible * years)
+                FilterStep(Note("both_treated_excluded"), sample.n_eligible, sample.n_eligible * years)
             )
         if sample.n_kept is not None:
-            steps.append(FilterStep("gravity above its median", sample.n_kept, sample.n_kept * years))
+            steps.append(FilterStep(Note("gravity_above_median"), sample.n_kept, sample.n_kept * years))
         if self.split is not None:
             steps.append(FilterStep(self.split.name, self.split.n_pairs, self.split.n_pairs * years))
         if self.matches is not None:
             n_rows = int((self.matches.weights > 0).sum())
-            steps.append(FilterStep("matched", len(self.matches.code), n_rows))
+            steps.append(FilterStep(Note("matched"), len(self.matches.code), n_rows))
         return tuple(steps)
 
     def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:

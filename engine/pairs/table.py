@@ -10,16 +10,12 @@ import pandas as pd
 
 from engine.arrays import Array, Integers, LongIntegers
 from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.moments import Layout
 from engine.pairs.table_report import (
     TableColumn,
     TableReport,
-    blank_note,
-    infinite_warning,
-    lacking_warning,
-    lag_note,
     table_column,
-    weightless_note,
 )
 from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
 from engine.pairs.table_values import TableValues, columns_read
@@ -182,12 +178,11 @@ def _labels(column: pd.Series, request: TableRequest, source: str) -> Labels:
     return replace(labels, codes=(np.where(is_level[labels.codes[0]], labels.codes[0], -1),))
 
 
-def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[str]:
+def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[Note]:
     for name, of_column in labels.items():
         if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
-            yield from of_column.warnings(
-                source=rows.source, what=f"labels in column '{name}'", key=MERGE_KEY
-            )
+            names = Note.of("labels_of_column", column=name)
+            yield from of_column.warnings(source=rows.source, names=names, key=MERGE_KEY)
 
 
 def _refuse_infinite(
@@ -235,7 +230,7 @@ def _report(
     sample: _Sample,
     earlier: LongIntegers,
     columns: list[TableColumn],
-    warnings: list[str],
+    warnings: list[Note],
     request: TableRequest,
 ) -> TableReport:
     rows, sample_rows = sample.rows, sample.sample_rows
@@ -261,36 +256,44 @@ def _report(
         warnings=(
             *_lost_rows(sample, request),
             *warnings,
-            *labels.warnings(source=source, what="units", key=MERGE_KEY),
+            *labels.warnings(source=source, names=Note("units"), key=MERGE_KEY),
         ),
-        notes=(*_notes(sample, earlier, request), *rows.notes, *labels.notes(source=source, what="units")),
+        notes=(
+            *_notes(sample, earlier, request),
+            *rows.notes,
+            *labels.notes(source=source, place=Note("units")),
+        ),
     )
 
 
-def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[str]:
+def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[Note]:
     """Rows that leave for another reason than a missing value, which the columns count."""
     total = len(sample.sample_rows)
     infinite = np.isinf(sample.columns[:, -1])
     if infinite.any():
         row = sample.rows.number(int(sample.sample_rows[np.argmax(infinite)]))
-        yield infinite_warning(int(infinite.sum()), total, outcome=request.outcome, row=row)
+        count = int(infinite.sum())
+        yield Note.of("rows_infinite", count=count, total=total, outcome=request.outcome, row=row)
     for name, codes in sample.levels.items():
         if (codes < 0).any():
-            yield lacking_warning(int((codes < 0).sum()), total, column=name, key="model.fixed_effects")
-    if sample.weight is not None and np.isnan(sample.weight).any():
-        missing = int(np.isnan(sample.weight).sum())
-        yield lacking_warning(missing, total, column=request.weight or "", key="pair_table.weight")
+            count = int((codes < 0).sum())
+            yield Note.of(
+                "rows_without_value", count=count, total=total, column=name, key="model.fixed_effects"
+            )
+    if request.weight is not None and sample.weight is not None and np.isnan(sample.weight).any():
+        count, key = int(np.isnan(sample.weight).sum()), "pair_table.weight"
+        yield Note.of("rows_without_value", count=count, total=total, column=request.weight, key=key)
 
 
-def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Iterator[str]:
+def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Iterator[Note]:
     """Rows that are passed over, or leave because the job says so."""
     total = len(sample.sample_rows)
     if sample.rows.n_blank:
-        yield blank_note(sample.rows.n_blank)
+        yield Note.of("blank_unit_rows", count=sample.rows.n_blank)
     if (earlier < 0).any():
-        yield lag_note(int((earlier < 0).sum()), total, lag=request.lag)
+        yield Note.of("rows_without_lag", count=int((earlier < 0).sum()), total=total, lag=request.lag)
     if sample.weight is not None and (sample.weight == 0).any():
-        yield weightless_note(int((sample.weight == 0).sum()), total)
+        yield Note.of("rows_weight_zero", count=int((sample.weight == 0).sum()), total=total)
 
 
 def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from engine.arrays import Array
+from engine.notes import Note, notes_record
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TableReport:
         Years by which the regressors are lagged.
     columns : tuple of TableColumn
         Regressors as they stand before any lag, the outcome, the weight.
-    warnings, notes : tuple of str
+    warnings, notes : tuple of Note
         What should be looked at, and what is worth knowing.
     """
 
@@ -64,18 +66,20 @@ class TableReport:
     directed: bool
     lag: int
     columns: tuple[TableColumn, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Note, ...]
+    notes: tuple[Note, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None."""
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, object]:
+        """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
         plain["columns"] = [
             {key: _plain(value) for key, value in asdict(column).items()} for column in self.columns
         ]
-        return plain
+        return (
+            plain | notes_record("warning", self.warnings, worded) | notes_record("note", self.notes, worded)
+        )
 
-    def lines(self) -> list[str]:
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
         pairs = "directed pairs" if self.directed else "pairs"
@@ -95,8 +99,8 @@ class TableReport:
                 + "".join(f"{value:>12.5g}" for value in values)
                 + f"{column.n_missing:>12,}{column.n_infinite:>12,}"
             )
-        lines += [f"warning: {text}" for text in self.warnings]
-        return lines + [f"note: {text}" for text in self.notes]
+        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
+        return lines + [f"note: {worded(note)}" for note in self.notes]
 
 
 def table_column(name: str, values: Array) -> TableColumn:
@@ -112,37 +116,6 @@ def table_column(name: str, values: Array) -> TableColumn:
         n_missing=int(np.isnan(values).sum()),
         n_infinite=int(np.isinf(values).sum()),
     )
-
-
-def blank_note(count: int) -> str:
-    """Of rows with neither units nor year."""
-    return f"{count:,} row{'s' * (count > 1)} without units and year passed over"
-
-
-def infinite_warning(count: int, total: int, *, outcome: str, row: int) -> str:
-    """Of rows that leave because their outcome is infinite; ``row`` is the first, as the file numbers it."""
-    return (
-        f"{count:,} of {total:,} rows have an infinite or undefined outcome '{outcome}' (as the "
-        f"logarithm of zero is), the first of them row {row}, and are left out"
-    )
-
-
-def lag_note(count: int, total: int, *, lag: int) -> str:
-    """Of rows that leave because their pair has no row ``lag`` years before."""
-    return (
-        f"{count:,} of {total:,} rows have no row of the same pair {lag} year{'s' * (lag > 1)} before and are "
-        f"left out, since model.lag is {lag}"
-    )
-
-
-def lacking_warning(count: int, total: int, *, column: str, key: str) -> str:
-    """Of rows that leave because a fixed effect or weight is missing."""
-    return f"{count:,} of {total:,} rows have no '{column}', which {key} names, and are left out"
-
-
-def weightless_note(count: int, total: int) -> str:
-    """Of rows whose weight is zero."""
-    return f"{count:,} of {total:,} rows have weight zero and are left out"
 
 
 def _plain(value: object) -> object:

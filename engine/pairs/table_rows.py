@@ -13,6 +13,7 @@ import pandas as pd
 
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
 from engine.tables.near_duplicates import MergeRule
@@ -103,7 +104,7 @@ class TableRows:
     directed : bool
     n_blank : int
         Rows with neither units nor year, which are not among them.
-    notes : tuple of str
+    notes : tuple of Note
         How years were read.
     """
 
@@ -113,7 +114,7 @@ class TableRows:
     year: LongIntegers
     directed: bool
     n_blank: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -162,7 +163,7 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     frame, n_blank = without_unkeyed_rows(frame, list(request.keys.values()))
     if frame.empty:
         raise InputError("the table has no rows", where=source)
-    years, labels, notes = np.zeros(0), Labels((), ()), list[str]()
+    years, labels, notes = np.zeros(0), Labels((), ()), list[Note]()
     with problems.collect():
         years, notes = read_years(
             frame[request.year], source=source, missing=request.missing.get(request.year, ())

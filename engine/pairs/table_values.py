@@ -9,6 +9,7 @@ import pandas as pd
 
 from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.table_rows import TableRows, require_column
 from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
@@ -61,12 +62,18 @@ class TableValues:
             return self._by_pair(expression, inputs)
         return expression.evaluate_over(inputs, (len(self._rows.year),))
 
-    def code_warnings(self) -> list[str]:
+    def code_warnings(self) -> list[Note]:
         """Values in the columns read so far that look like codes for missing ones."""
         return [
-            f"column '{name}' is {code:g} in {suspect.sum()} of {len(values)} rows, first in row "
-            f"{self._rows.number(int(np.argmax(suspect)))}, far from all other values: if that means missing, list it "
-            "under pair_table.missing"
+            Note.of(
+                "missing_code",
+                column=name,
+                value=float(code),
+                count=int(suspect.sum()),
+                total=len(values),
+                row=self._rows.number(int(np.argmax(suspect))),
+                key="pair_table.missing",
+            )
             for name, values in self._columns.items()
             for code, suspect in suspects(values, declared=self._missing.get(name, ())).items()
         ]

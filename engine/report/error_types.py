@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.infer.errors import CONVENTIONAL, ROBUST
+from engine.report.language.wording import Words
 from engine.report.palette import INK, NAVY, ORANGE, SILVER, SKY
-from engine.report.words import Words
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
 
-from engine.report.words import ENGLISH, Words, columns_phrase
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 
 FEW = 4
 """Fewer adopting cities than this, and no standard error holds.

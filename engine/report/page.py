@@ -14,28 +14,19 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from engine.report.language.stored_notes import sentence, sentences
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.markup import escape
 from engine.report.number_format import number
 from engine.report.palette import css_colours
 from engine.report.printed_table import PrintedTable
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 Facts = Mapping[str, Any]
 """Plain values by name, as JSON files have them."""
 # Shown elsewhere in the section, or too long to be of use to a reader.
-_ELSEWHERE = (
-    "job",
-    "title",
-    "data",
-    "more_data",
-    "counts",
-    "cells",
-    "choices",
-    "warnings",
-    "notes",
-    "confidence",
-)
-_ELSEWHERE_OF_DATA = ("columns", "dropped", "warnings", "notes")
+_NOTES = ("warnings", "warning_codes", "notes", "note_codes")
+_ELSEWHERE = ("job", "title", "data", "more_data", "counts", "cells", "choices", "confidence", *_NOTES)
+_ELSEWHERE_OF_DATA = ("columns", "dropped", *_NOTES)
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[t
         ("tables", words("Tables"), "\n".join(_printed(table, words) for table in section.tables)),
         ("reading", words("Reading"), _bullets(section.reading)),
         ("figures", words("Figures"), "\n".join(map(_figure, section.figures))),
-        ("warnings", words("Warnings"), _bullets([words.known(text) for text in _warnings(section)])),
+        ("warnings", words("Warnings"), _bullets(_warnings(section, words))),
         ("record", words("Record"), "\n".join(_record(section, words))),
     )
     parts = [(name, f"job-{place}-{anchor}") for anchor, name, body in bodies if body]
@@ -176,8 +167,8 @@ def _counts(manifest: Facts, words: Words) -> str:
         caption = words("Pairs and rows after every filter")
         if len(entries) > 1:
             caption = words("{title}, {columns}", title=caption, columns=columns_phrase(columns, words))
-        steps = entry.pop("steps", None) or [{"step": "not recorded"}]
-        rows = [{**step, "step": words.known(str(step.get("step", "")))} for step in steps]
+        steps = entry.pop("steps", None) or [{"step": words("not recorded")}]
+        rows = [_worded(step, "step", words) for step in steps]
         blocks.append(_table(rows, words, caption=caption))
         totals = [
             words("{name}: {value}", name=_name(key, words), value=_value(value, words))
@@ -188,9 +179,15 @@ def _counts(manifest: Facts, words: Words) -> str:
     return "\n".join(filter(None, blocks))
 
 
-def _warnings(section: JobSection) -> list[str]:
-    warnings = (*(section.manifest.get("warnings") or ()), *(section.validation.get("warnings") or ()))
-    return list(dict.fromkeys(map(str, warnings)))
+def _warnings(section: JobSection, words: Words) -> list[str]:
+    records = (section.manifest, section.validation)
+    return list(dict.fromkeys(text for record in records for text in sentences(record, "warning", words)))
+
+
+def _worded(record: Facts, name: str, words: Words) -> Facts:
+    """The record with the sentence of its note instead of code and values."""
+    texts = {name: sentence(record, name, words)} if name in record else {}
+    return {key: value for key, value in {**record, **texts}.items() if key != f"{name}_code"}
 
 
 def _record(section: JobSection, words: Words) -> Iterator[str]:
@@ -202,14 +199,15 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
         rows = section.validation.get(name) or []
         if rows:
             rows = [dict(row) if isinstance(row, Mapping) else {"": row} for row in rows]
-            rows = [{**row, "reason": words.known(row["reason"])} if "reason" in row else row for row in rows]
+            rows = [_worded(row, "reason", words) for row in rows]
             yield _details(f"{title} ({len(rows)})", _table(rows, words))
     validated = _facts(_flat(section.validation, words, hidden=_ELSEWHERE_OF_DATA))
     if validated:
         yield _details(words("Validation of the data"), _table(validated, words))
-    notes = [*(section.manifest.get("notes") or ()), *(section.validation.get("notes") or ())]
+    records = (section.manifest, section.validation)
+    notes = [text for record in records for text in sentences(record, "note", words)]
     if notes:
-        yield _details(words("Notes on the data"), _bullets([words.known(str(note)) for note in notes]))
+        yield _details(words("Notes on the data"), _bullets(notes))
     facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, hidden=_ELSEWHERE)])
     if facts:
         yield _details(words("How the numbers were made"), _table(facts, words))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.report.words import Words
+from engine.report.language.wording import Words
 
 LEVEL = 0.05
 """Sentences and figures call significant what is so at this level."""

@@ -14,9 +14,9 @@ from math import ceil, isfinite
 from typing import Literal
 
 from engine.characters import spreadsheet_cell, visible
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.markup import escape
 from engine.report.number_format import number
-from engine.report.words import ENGLISH, Words
 
 Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
 

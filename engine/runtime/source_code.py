@@ -18,7 +18,7 @@ from pathlib import Path
 NUMERIC_PACKAGES = ("dyadid", "jax", "jaxlib", "numpy", "scipy", "pandas", "pyarrow")
 """Distributions whose version numbers may move a result."""
 _ROOT = Path(__file__).parents[1]
-_KINDS = (".py", ".csv", ".css", ".html")  # code, built-in tables, and what the page is made of
+_KINDS = (".py", ".csv", ".css", ".html", ".toml")  # code, built-in tables, page and languages
 
 
 class _Snapshot:

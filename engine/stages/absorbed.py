@@ -24,6 +24,7 @@ from engine.estimate.absorbed_fit import (
 from engine.estimate.estimate import Estimate
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import Covariance
+from engine.notes import Note
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
@@ -119,8 +120,7 @@ def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
     """Jackknife errors say of how many of their samples the effects were not absorbed to the tolerance."""
     if covariance.kind != "jackknife" or not unconverged:
         return covariance
-    note = f"{unconverged:,} leave-one-city-out samples did not converge to the tolerance"
-    return replace(covariance, note="; ".join(filter(None, [covariance.note, note])))
+    return replace(covariance, notes=(*covariance.notes, Note.of("leave_out_unconverged", count=unconverged)))
 
 
 def _columns(rows: PairRows, classes: Any, table: Array) -> Array:

@@ -15,12 +15,14 @@ from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
+from engine.notes import Note, and_more
 from engine.pairs.design import FilterStep
 from engine.pairs.gravity import PairSample, check_degrees, unit_vectors
 from engine.pairs.pair_effects import OfBothEnds, OfDistance, OfLabelPairs, PairEffect
 from engine.pairs.panel_design import PanelDesign
 from engine.pairs.tiles import Over
 from engine.pairs.treatment import Adoption
+from engine.report.language.wording import ENGLISH
 from engine.spec import Job
 from engine.spec.data import Fill, Join
 from engine.spec.effects import FixedEffect
@@ -77,24 +79,23 @@ class CityData:
         return self.panel.content_hash
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         """Dropped cities first."""
         dropped = self.validation.dropped
         if not dropped:
             return self.validation.warnings
-        examples = "; ".join(f"{city.city} ({city.reason})" for city in dropped[:_SHOWN])
-        further = f" and {len(dropped) - _SHOWN} more" if len(dropped) > _SHOWN else ""
-        n_read = self.validation.n_cities_read
-        return (
-            f"{len(dropped)} of {n_read} cities were dropped: {examples}{further}",
-            *self.validation.warnings,
-        )
+        cities = [Note.of("dropped_city", city=city.city, reason=city.reason) for city in dropped[:_SHOWN]]
+        note = Note.of(
+            "cities_dropped", count=len(dropped), total=self.validation.n_cities_read, cities=cities,
+            more=and_more(len(dropped) - _SHOWN),
+        )  # fmt: skip
+        return (note, *self.validation.warnings)
 
     @property
     def all_pairs(self) -> FilterStep:
         n_units = self.panel.n_units
         n_pairs = n_units * (n_units - 1) // 2
-        return FilterStep(f"all pairs of {n_units} units", n_pairs, n_pairs * self.panel.n_years)
+        return FilterStep(Note.of("all_pairs", count=n_units), n_pairs, n_pairs * self.panel.n_years)
 
     def lines(self) -> list[str]:
         weights = {
@@ -102,7 +103,7 @@ class CityData:
             for name, index in self.indices.items()
         }
         described = [f"index {name}: {text}" for name, text in weights.items()]
-        return [self.source.description, *self.validation.lines(), *described]
+        return [self.source.description, *self.validation.lines(ENGLISH.note), *described]
 
     def adoption(self, job: Job) -> Adoption:
         return adoption_of(self.panel, job, source=self.source.name)

@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from engine.arrays import Integers
 from engine.infer.curve_significance import JointTest, joint_tests
 from engine.infer.summary import n_assignments
+from engine.notes import Note
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import Estimated
 from engine.stages.inference.draw_collector import Inferred
@@ -25,7 +26,7 @@ CURVE = 20
 COLUMNS = ("job", "term", "statistic", "observed", "p_value", "mc_error", "reps", "cells")
 
 
-def curve_frame(job: str, passes: Passes, inferred: Inferred) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def curve_frame(job: str, passes: Passes, inferred: Inferred) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """Joint permutation tests of the treatment's estimates over all cells, and notes for the reader.
 
     No rows for jobs of fewer than `CURVE` cells, and for those whose cells do not all permute the treatment.
@@ -40,9 +41,9 @@ def curve_frame(job: str, passes: Passes, inferred: Inferred) -> tuple[pd.DataFr
     rows = rows[rows["term"] == treatment.name]
     if {estimated.cell.id for estimated in cells} != set(draws["cell"]):
         return no_rows, ()
-    problem = _incomparable(passes)
-    if problem:
-        return no_rows, (f"the curve has no joint test: {problem}",)
+    reason = _incomparable(passes)
+    if reason is not None:
+        return no_rows, (Note.of("curve_untested", reason=reason),)
     tests = _joint_tests(cells, draws, rows, exact=_exact(passes))
     table = [
         (
@@ -85,8 +86,8 @@ def _permutations(passes: Passes) -> list[PermutationTest]:
     return [block for block in blocks if block is not None]
 
 
-def _incomparable(passes: Passes) -> str:
-    """Why a replicate is not one relabelling in all passes; empty where it is.
+def _incomparable(passes: Passes) -> Note | None:
+    """Why a replicate is not one relabelling in all passes; None where it is.
 
     Words are keyed by seed, replicate and the city's place, and the cities take the sorted adoption classes in the
     order of their words. With the same cities, seed and strata the order is the same in every pass; classes that
@@ -94,22 +95,22 @@ def _incomparable(passes: Passes) -> str:
     """
     blocks = [block.model_dump(exclude={"terms", "screen"}) for block in _permutations(passes)]
     if any(block != blocks[0] for block in blocks):
-        return "its cells differ in reps, seed or strata of inference.permutation"
+        return Note("cells_differ_in_permutation")
     prepared = [prepared_pass for prepared_pass, _ in passes]
     if len({prepared_pass.shared.data.units for prepared_pass in prepared}) > 1:
-        return "its cells differ in their cities"
+        return Note("cells_differ_in_cities")
     strata = [_strata(prepared_pass, blocks[0]["strata"]) for prepared_pass in prepared]
     if any(not np.array_equal(codes, strata[0]) for codes in strata):
-        return "its cells differ in the strata of their cities, or in which of them have a gravity force"
+        return Note("cells_differ_in_strata")
     exact = _exact(passes)
     reference = prepared[0].adoption.classes
     for classes in (prepared_pass.adoption.classes for prepared_pass in prepared[1:]):
         pairs = np.unique(np.stack([reference, classes], axis=1), axis=0)
         if (np.diff(pairs[:, 1]) < 0).any():
-            return "its cells date adoption in different orders of the cities"
+            return Note("cells_differ_in_order")
         if exact and not np.array_equal(reference, classes):
-            return "its assignments are enumerated, and its cells differ in their cohorts"
-    return ""
+            return Note("cells_differ_in_cohorts")
+    return None
 
 
 def _exact(passes: Passes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.pairs.moments import Layout
+from engine.report.language.wording import ENGLISH
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -30,7 +31,7 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         if len(group.adoption.years) > 1:
             yield "adoption: " + ", ".join(f"{year}: {n}" for year, n in group.adoption.counts().items())
         for step in group.steps:
-            yield f"{step.step}: {step.pairs:,} pairs, {step.rows:,} rows"
+            yield f"{ENGLISH.note(step.step)}: {step.pairs:,} pairs, {step.rows:,} rows"
     yield "ok"
 
 

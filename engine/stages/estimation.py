@@ -22,6 +22,7 @@ from engine.estimate.normal import Normal, normal_equations
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import STUDENTISING, Covariance, covariances
+from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -93,7 +94,7 @@ class Estimated:
     sample: LeftRows
     normal: Normal | None
     absorption: Absorption | None = None
-    instrument: tuple[Instrumented, dict[str, Strength], tuple[str, ...]] | None = None
+    instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engine.infer.intervals import student
+from engine.notes import Note
 from engine.pairs.treatment import event_name
 from engine.report.outputs.event_study_plot import EVENT_COLUMNS
 from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
@@ -25,7 +26,7 @@ Passes = Sequence[tuple[Prepared, list[Estimated]]]
 
 def job_frames(
     job: str, passes: Passes, estimated_cells: Sequence[Estimated], inferred: Inferred
-) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+) -> tuple[dict[str, pd.DataFrame], tuple[Note, ...]]:
     """Estimates, and every other frame that has rows; and notes on those that could not be made.
 
     Parameters

@@ -8,6 +8,7 @@ import pandas as pd
 from engine.estimate.instrument import Instrumented, Strength, joint_estimate, strength
 from engine.infer.errors import covariances
 from engine.infer.guard import semidefinite
+from engine.notes import Note
 from engine.spec import Cell
 
 INSTRUMENT_COLUMNS = (
@@ -16,7 +17,7 @@ INSTRUMENT_COLUMNS = (
 )  # fmt: skip
 
 
-def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength], tuple[str, ...]]:
+def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength], tuple[Note, ...]]:
     """The instrument's strength under each kind of error that the cell prints, and what a reader should know.
 
     The instrument's coefficients in reduced form and first stage are two terms of one joint covariance, so that a
@@ -25,8 +26,8 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
     """
     model, joint = cell.job.model, joint_estimate(regressions)
     out: dict[str, Strength] = {}
-    errors = covariances(joint, joint.pair_meat, joint.reciprocal_meat, tuple(model.errors))
-    for covariance in errors:
+    kinds = covariances(joint, joint.pair_meat, joint.reciprocal_meat, tuple(model.errors))
+    for covariance in kinds:
         known = np.isfinite(covariance.matrix).all()
         matrix = semidefinite(covariance.matrix) if known else covariance.matrix
         out[covariance.kind] = strength(
@@ -36,7 +37,11 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
             dof=covariance.smallest_dof,
             confidence=model.confidence,
         )
-    return out, tuple(f"{one.kind}: instrument: {one.note}" for one in errors if one.note)
+    return out, tuple(
+        Note.of("of_errors", errors=covariance.kind, notes=[Note.of("of_instrument", note=note)])
+        for covariance in kinds
+        for note in covariance.notes
+    )
 
 
 def instrument_frame(job: str, found: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.cities.entropy import EntropyIndex
 from engine.cities.panel import CityPanel
+from engine.notes import Note
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.pair_effects import PairEffect
@@ -22,11 +23,11 @@ class DataReport(Protocol):
     """The validation report of a table."""
 
     @property
-    def warnings(self) -> tuple[str, ...]: ...
+    def warnings(self) -> tuple[Note, ...]: ...
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self, worded: Callable[[Note], str]) -> dict[str, Any]: ...
 
-    def lines(self) -> list[str]: ...
+    def lines(self, worded: Callable[[Note], str]) -> list[str]: ...
 
 
 class JobData(Protocol):
@@ -64,7 +65,7 @@ class JobData(Protocol):
     def directed(self) -> bool: ...
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         """All that a reader of the results must know about the data."""
 
     @property

@@ -11,9 +11,9 @@ import pandas as pd
 
 from engine.errors import described
 from engine.report.figure_style import figure_bytes
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import FigureOutput, JobReport
 from engine.report.outputs.registry import outputs_of, report_tables
-from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
 from engine.runtime.tracebacks import keep_traceback
 from engine.stages.finished_runs import STATE

@@ -5,14 +5,16 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 
+from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
+from engine.report.language.wording import ENGLISH
 from engine.runtime.execute import Machine
 from engine.runtime.source_code import source_changed
 from engine.spec import Plan, choices, spec_hash
@@ -25,27 +27,23 @@ from engine.stages.source import SourceTable
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 
 
-_EXACT = {
-    "effects": "fixed effects explain the outcome entirely (a constant one, say): no coefficient, no R2 within",
-    "regressors": "regressors and fixed effects explain the outcome entirely: standard errors are zero, t undefined",
-}
-
-
 def make_manifest(
     plan: Plan,
     prepared: tuple[Prepared, ...],
     cells: Sequence[Estimated],
     seconds: Mapping[str, float],
     place: Machine,
-    notes: Sequence[str],
+    notes: Sequence[Note],
 ) -> dict[str, object]:
     """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
     job, loaded = plan.loaded.job, distinct_data(prepared)
     steps = {
         cell.number: prepared_pass.steps for prepared_pass in prepared for cell in prepared_pass.shared.cells
     }
-    warnings = [text for job_data in loaded for text in job_data.warnings]
-    warnings += [text for estimated in cells for text in _cell_warnings(estimated)]
+    warnings = [warning for job_data in loaded for warning in job_data.warnings]
+    for estimated in cells:
+        warnings += [of_cell(estimated.cell.label, note) for note in _cell_notes(estimated)]
+        warnings += _absorption_warnings(estimated)  # of all cells of a pass; it names its effects
     indices = loaded[0].indices.items()
     return {
         "job": job.job,
@@ -65,8 +63,8 @@ def make_manifest(
         "indices": {
             name: dict(zip(index.names, index.weights.tolist(), strict=True)) for name, index in indices
         },
-        "notes": _span_notes(prepared),
-        "warnings": list(dict.fromkeys([*warnings, *notes])),
+        **notes_record("note", _span_notes(prepared), ENGLISH.note),
+        **notes_record("warning", distinct([*warnings, *notes]), ENGLISH.note),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         **_circumstances(place),
     }
@@ -86,38 +84,22 @@ def _circumstances(place: Machine) -> dict[str, object]:
     }
 
 
-def _cell_warnings(estimated: Estimated) -> list[str]:
-    """Warnings of the estimates of one cell; those of its standard-error types first."""
-    label = estimated.cell.label
-    warnings = [
-        f"{label}: {covariance.kind}: {covariance.note}"
-        for covariance in estimated.covariances
-        if covariance.note
-    ]
+def _cell_notes(estimated: Estimated) -> Iterator[Note]:
+    """Notes on a cell's errors, its fit, the number of its adopters and its instrument."""
+    for covariance in estimated.covariances:
+        if covariance.notes:
+            yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
     if estimated.fit.exact:
-        warnings.append(f"{label}: {_EXACT[estimated.fit.exact]}")
+        yield Note("effects_exact" if estimated.fit.exact == "effects" else "regressors_exact")
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
-        warnings.append(_adopter_warning(estimated))
-    warnings += [f"{label}: {note}" for note in (estimated.instrument or ((), {}, ()))[2]]
-    return [*warnings, *_absorption_warnings(estimated)]  # of all cells of a pass; it names its effects
+        yield Note.of("few_adopters", count=estimated.n_adopters)
+    if estimated.instrument is not None:
+        yield from estimated.instrument[2]
 
 
-def _adopter_warning(estimated: Estimated) -> str:
-    """The number is what a reader must know before any standard error."""
-    return (
-        f"{estimated.cell.label}: adopting cities in the sample: {estimated.n_adopters}; with fewer than four no "
-        "kind of standard error is reliable, and stars are withheld; the studentised permutation test "
-        "(inference.permutation) holds"
-    )
-
-
-def code_notes() -> list[str]:
+def code_notes() -> list[Note]:
     """A warning where the results may come from a mixture of old and new code."""
-    if not source_changed():
-        return []
-    return [
-        "the code of dyadid changed on disk during the run: run it again; none of its work is kept for that"
-    ]
+    return [Note("code_changed")] if source_changed() else []
 
 
 @lru_cache
@@ -125,19 +107,21 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def _span_notes(prepared: tuple[Prepared, ...]) -> list[str]:
+def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
     """Over which years each outcome is standardised: with more years, earlier results are others too."""
     notes = []
     for prepared_pass in prepared:
         outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
         if outcome.standardised:
-            first, last = years[0], years[-1]
-            early = " before the first adoption" if outcome.window == "pre" else ""
+            early = outcome.window == "pre"
             notes.append(
-                f"standardised over the years {first} to {last}{early}: results of other spans are recomputed from "
-                "the data, not appended to these, and not comparable with them row by row"
+                Note.of(
+                    "standardised_before_adoption" if early else "standardised",
+                    first=years[0],
+                    last=years[-1],
+                )
             )
-    return list(dict.fromkeys(notes))
+    return distinct(notes)
 
 
 def _more_sources(loaded: Sequence[JobData]) -> list[dict[str, object]]:
@@ -162,18 +146,16 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def _absorption_warnings(estimated: Estimated) -> list[str]:
+def _absorption_warnings(estimated: Estimated) -> list[Note]:
     """Rows alone in a level of an effect, and effects that the iteration did not absorb to the tolerance."""
     absorption, warnings = estimated.absorption, []
     if estimated.sample.singletons:
-        effects = ", ".join(absorption.n_levels if absorption else ("pair", "year"))
-        warnings.append(
-            f"{estimated.sample.singletons:,} rows were alone in a level of {effects} and are left out"
-        )
+        effects = list(absorption.n_levels if absorption else ("pair", "year"))
+        warnings.append(Note.of("rows_alone", count=estimated.sample.singletons, effects=effects))
     if absorption is not None and not absorption.converged:
+        effects, error = list(absorption.n_levels), float(absorption.error)
         warnings.append(
-            f"{', '.join(absorption.n_levels)} were not taken out to the tolerance: {absorption.error:.1e} of a column "
-            f"is left after {absorption.iterations:,} iterations"
+            Note.of("effects_not_absorbed", effects=effects, error=error, iterations=absorption.iterations)
         )
     return warnings
 
@@ -190,8 +172,11 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
 
 
 def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, object]:
-    entries = [{"step": step.step, "pairs": step.pairs, "rows": step.rows} for step in steps]
-    entries.append({"step": "in the regression", "pairs": estimated.fit.n_pairs, "rows": estimated.fit.n_obs})
+    last = FilterStep(Note("in_regression"), estimated.fit.n_pairs, estimated.fit.n_obs)
+    entries = [
+        {**note_record("step", step.step, ENGLISH.note), "pairs": step.pairs, "rows": step.rows}
+        for step in (*steps, last)
+    ]
     return {
         "cell": estimated.cell.id,
         "label": estimated.cell.label,

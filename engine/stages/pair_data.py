@@ -11,6 +11,7 @@ import numpy as np
 from engine.cities.entropy import EntropyIndex
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.design import FilterStep
 from engine.pairs.gravity import PairSample
 from engine.pairs.magnitude import refuse_magnitude
@@ -21,6 +22,7 @@ from engine.pairs.table_report import TableReport
 from engine.pairs.table_rows import TableRequest
 from engine.pairs.tiles import Over
 from engine.pairs.treatment import NEVER, Adoption
+from engine.report.language.wording import ENGLISH
 from engine.spec import Job
 from engine.spec.effects import FixedEffect
 from engine.stages.memory import memory_bytes
@@ -67,15 +69,15 @@ class PairData:
         return self.pairs.directed
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         return self.validation.warnings
 
     @property
     def all_pairs(self) -> FilterStep:
-        return FilterStep("pairs of the table", self.validation.n_pairs, self.validation.n_rows)
+        return FilterStep(Note("table_pairs"), self.validation.n_pairs, self.validation.n_rows)
 
     def lines(self) -> list[str]:
-        return self.validation.lines()
+        return self.validation.lines(ENGLISH.note)
 
     def adoption(self, job: Job) -> Adoption:
         return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.cities import builtin
 from engine.errors import InputError
+from engine.notes import Note
 from engine.runtime.files import output_folder, write_text, write_with
 from engine.stages.csv_files import csv_text
 from engine.tables.read import read_file, refuse_broken
@@ -26,7 +27,7 @@ class PolicyTextFiles:
     """Files written; ``notes`` are for readers of the indices, ``line`` sums up the work."""
 
     files: tuple[Path, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     line: str
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.registry import report_sentences, report_tables
 from engine.report.page import JobSection, report_page
-from engine.report.words import ENGLISH, Words
 from engine.runtime.files import write_bytes, write_text
 from engine.stages.job_files import write_figures, write_tables
 from engine.stages.saved import SavedJob, saved_jobs

@@ -7,6 +7,7 @@ import numpy as np
 from engine.arrays import AnyArray, Array
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.gravity import GravityModel, PairSample, check_places, unit_vectors
 from engine.pairs.panel_design import PairSplit
 from engine.pairs.tiles import Over, in_turn
@@ -126,4 +127,4 @@ def build_split(panel: CityPanel, job: Job, sample: PairSample) -> PairSplit | N
             where="pairs.split",
             remedy="check the column, the rule and the year",
         )
-    return PairSplit(value, bounds, n_pairs, f"{split.pairs} in {split.by}")
+    return PairSplit(value, bounds, n_pairs, Note.of("split_class", part=split.pairs, column=split.by))

@@ -31,7 +31,8 @@ _OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
     "confidence": (int, float),
     "frames": dict,
 }
-_IF_THERE: Mapping[str, type] = {"counts": list, "warnings": list, "notes": list, "choices": dict}
+_LISTS = ("counts", "warnings", "warning_codes", "notes", "note_codes")
+_IF_THERE: Mapping[str, type] = {**dict.fromkeys(_LISTS, list), "choices": dict}
 _IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.cities import builtin
 from engine.errors import InputError
+from engine.notes import Note
 from engine.spec.data import TableFile
 from engine.tables.arithmetic import parse
 from engine.tables.headers import FileLayout
@@ -56,7 +57,7 @@ class SourceTable:
         return self.name if sheet is None else f"{self.name} (sheet '{sheet}')"
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Note, ...]:
         """Remarks on how the file was read, for readers of the results."""
         return self.table.notes if self.table is not None else ()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables import limits
 from engine.tables.encodings import to_utf8
 from engine.tables.file_bytes import FileBytes, decompressed
@@ -34,7 +35,7 @@ if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
 
 def read_delimited(
     file: FileBytes, ending: str, layout: FileLayout, *, compressed: bool
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """The table of a text file, and notes on it; ``index + FIRST_ROW`` numbers the rows of the file."""
     content = decompressed(file) if compressed else file.content
     text = to_utf8(content, layout, source=file.label).rstrip(b"\x1a")  # DOS ends texts so
@@ -144,7 +145,7 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
 
 def short_rows(
     text: bytes, separator: str, n_columns: int, layout: FileLayout, *, name: str
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """A note of rows that end before the last column: their other cells are read as missing."""
     whole = text.rstrip(b"\r\n")
     n_lines = max(whole.count(b"\n"), whole.count(b"\r")) + 1
@@ -159,10 +160,7 @@ def short_rows(
     if not short:
         return ()
     row, n_cells = short[0]
-    return (
-        f"{name}: {len(short)} rows have fewer cells than the header, first row {row} with {n_cells} of {n_columns}; "
-        "what they lack is missing",
-    )
+    return (Note.of("short_rows", file=name, count=len(short), row=row, cells=n_cells, columns=n_columns),)
 
 
 def _refuse_cut(text: bytes, separator: str, n_columns: int, *, source: str) -> None:

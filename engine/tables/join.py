@@ -9,6 +9,7 @@ import pandas as pd
 
 from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables import cell_values as cells
 from engine.tables.labels import read_labels
 from engine.tables.near_duplicates import MergeRule, near_duplicates
@@ -126,7 +127,7 @@ def join_notes(
     city: str,
     last: int,
     merge: Collection[MergeRule] = (),
-) -> list[str]:
+) -> list[Note]:
     """Notes on the rows of another table that find no place in the panel.
 
     Parameters
@@ -142,12 +143,13 @@ def join_notes(
     strangers = [labels.names[code] for code in sorted(codes - panel_codes)]
     notes = _near_misses(strangers, [labels.names[code] for code in panel_codes], source)
     if strangers:
-        shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
-        notes.append(f"{source}: {len(strangers)} of its {len(units)} cities are not in the panel: {shown}")
+        cities, count = shortened(strangers, _SHOWN), len(strangers)
+        note = Note.of("cities_not_in_panel", source=source, count=count, total=len(units), cities=cities)
+        notes.append(note)
     if "year" in table:
         end = int(cells.years(table["year"], source=source).max())
         if end < last:
-            notes.append(f"{source} ends in {end}, the sample in {last}: the years between have no row of it")
+            notes.append(Note.of("table_ends_early", source=source, end=end, last=last))
     return notes
 
 
@@ -161,7 +163,7 @@ def _refuse_nameless(table: pd.DataFrame, codes: LongIntegers, source: str) -> N
         )
 
 
-def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) -> list[str]:
+def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) -> list[Note]:
     """A note on cities of the table that the panel spells nearly alike, which is why they find no place."""
     groups = [
         group
@@ -170,13 +172,9 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
     ]
     if not groups:
         return []
-    shown = "; ".join(" = ".join(group.names) for group in groups[:_SHOWN])
-    more = "; ..." if len(groups) > _SHOWN else ""
-    rules = ", ".join(dict.fromkeys(merge_rule for group in groups for merge_rule in group.merge_rules))
-    return [
-        f"{source}: cities that are spelled nearly as in the panel but find no row of it: {shown}{more}; spell "
-        f"them alike, or set panel.merge_names: [{rules}]"
-    ]
+    spelled = shortened([" = ".join(group.names) for group in groups], _SHOWN)
+    rules = list(dict.fromkeys(rule for group in groups for rule in group.merge_rules))
+    return [Note.of("cities_nearly_joined", source=source, groups=spelled, rules=rules)]
 
 
 def _readable_years(column: pd.Series) -> Array:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from engine.arrays import LongIntegers
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
@@ -54,35 +55,38 @@ class Labels:
     normalized: tuple[tuple[str, str], ...] = ()
     merged: tuple[tuple[str, str], ...] = ()
 
-    def notes(self, *, source: str, what: str) -> list[str]:
-        """Spellings that were normalised or merged; ``what`` is the column, or e.g. ``names of units``."""
+    def notes(self, *, source: str, place: Note) -> list[Note]:
+        """Spellings that were normalised or merged; ``place`` is the column, or the kind of unit."""
         notes = []
-        for pairs, done in ((self.normalized, "normalised"), (self.merged, "merged")):
-            if pairs:
-                shown = ", ".join(f"{visible(old)} = '{new}'" for old, new in pairs[:_SHOWN])
-                more = ", ..." if len(pairs) > _SHOWN else ""
-                notes.append(f"{source}: spellings in {what} that were {done}: {len(pairs)} ({shown}{more})")
+        if self.normalized:
+            count, spellings = len(self.normalized), _spellings(self.normalized)
+            notes.append(
+                Note.of("spellings_normalised", source=source, place=place, count=count, spellings=spellings)
+            )
+        if self.merged:
+            count, spellings = len(self.merged), _spellings(self.merged)
+            notes.append(
+                Note.of("spellings_merged", source=source, place=place, count=count, spellings=spellings)
+            )
         return notes
 
-    def warnings(self, *, source: str, what: str, key: str) -> list[str]:
-        """Names that are nearly the same, in words; ``key`` is the job key that merges them."""
+    def warnings(self, *, source: str, names: Note, key: str) -> list[Note]:
+        """Names that are nearly the same; ``names`` is their kind, ``key`` the job key that merges them."""
         groups = near_duplicates(self.names)
         if not groups:
             return []
-        shown = "; ".join(
-            f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.merge_rules)})"
-            for group in groups[:_SHOWN]
-        )
-        more = "; ..." if len(groups) > _SHOWN else ""
-        rules = ", ".join(
-            merge_rule
-            for merge_rule in MERGE_RULES
-            if any(merge_rule in group.merge_rules for group in groups)
-        )
+        spelled = [f"{' = '.join(group.names[:_SHOWN])} ({', '.join(group.merge_rules)})" for group in groups]
+        rules = [rule for rule in MERGE_RULES if any(rule in group.merge_rules for group in groups)]
+        groups_shown = shortened(spelled, _SHOWN)
         return [
-            f"{source}: {what} that are spelled nearly alike and count as different: {shown}{more}; if they are "
-            f"the same, spell them alike or set {key}: [{rules}]"
+            Note.of(
+                "names_nearly_alike", source=source, names=names, groups=groups_shown, key=key, rules=rules
+            )
         ]
+
+
+def _spellings(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return shortened([f"{visible(old)} = '{new}'" for old, new in pairs], _SHOWN)
 
 
 def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[MergeRule] = ()) -> Labels:

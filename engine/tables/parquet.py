@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables import limits
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import column_names
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _UNNAMED_INDEX = "__index_level_"  # pandas stores an index without a name so
 
 
-def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """The table and what a reader of the results must know of it.
 
     The metadata of pandas are not trusted with types: those of the columns hold.
@@ -50,7 +51,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
         if values is not None and _is_text(schema.types[place]):
             values = _expanded(values, name, source=file.label)
         if values is None:
-            notes.append(f"{file.path.name}: column '{name}' holds bytes that are no text and is left out")
+            notes.append(Note.of("bytes_column", file=file.path.name, column=name))
         else:
             columns[name] = values
     ordered = [*(name for name in index if name in columns), *(name for name in columns if name not in index)]

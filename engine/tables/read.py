@@ -10,13 +10,15 @@ from pathlib import Path
 import pandas as pd
 
 from engine.errors import InputError, readable
+from engine.notes import Note, and_more
 from engine.tables.delimited import SEPARATORS, read_delimited
-from engine.tables.excel import read_excel
+from engine.tables.excel import ExcelTable, read_excel
 from engine.tables.file_bytes import FileBytes, read_bytes, shown
 from engine.tables.headers import FileLayout, without_blank_rows
 from engine.tables.parquet import read_parquet
 
 _EXCEL = (".xlsx", ".xlsm")
+_SHOWN = 40  # names of sheets or columns
 _READABLE = ".parquet, .csv, .tsv, .txt (also with .gz) and .xlsx"
 _REMEDIES = {
     ".parquet": "write the file again; it is damaged or not Parquet",
@@ -39,7 +41,7 @@ class FileTable:
         File, and sheet where there are several, for messages.
     sheet : str or None
         The sheet that was read, where there are several and none was named.
-    notes : tuple of str
+    notes : tuple of Note
         What a reader of the results must know, e.g. which of several sheets was read.
     broken : mapping of str to str
         Columns with cells that hold an error or a formula without a value: the first such cell, in words.
@@ -49,7 +51,7 @@ class FileTable:
     sha256: str
     label: str
     sheet: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,7 +129,7 @@ def file_hash(path: Path) -> str:
 
 
 def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     label, sheet, broken = file.label, None, {}
     if ending == ".parquet":
         frame, notes = read_parquet(file)
@@ -136,19 +138,21 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
         frame, broken = excel.frame, excel.broken
         if excel.further_sheets:
             label, sheet = f"{label} (sheet '{excel.sheet}')", excel.sheet
-            further_sheets = _shortened(excel.further_sheets)
-            notes = (
-                f"{file.path.name}: the sheet '{excel.sheet}' was read; the workbook also has {further_sheets} "
-                f"({layout.named('sheet')} names another)",
-            )
+            notes = (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
     return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
 
 
+def _sheet_note(name: str, excel: ExcelTable, layout: FileLayout) -> Note:
+    others = [str(sheet) for sheet in excel.further_sheets]
+    more, key = and_more(len(others) - _SHOWN), layout.named("sheet")
+    return Note.of("sheet_chosen", file=name, sheet=excel.sheet, others=others[:_SHOWN], more=more, key=key)
+
+
 def _shortened(names: Iterable[object]) -> str:
     texts = [str(name) for name in names]
-    return ", ".join(texts[:40]) + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
+    return ", ".join(texts[:_SHOWN]) + (f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")
 
 
 def _ending(path: Path) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from engine.arrays import AnyArray, Array, Flags, LongIntegers
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables.missing import Code, numeric_codes, says_missing
 from engine.tables.problems import Problems, other_rows, row_place
 
@@ -35,7 +36,7 @@ def read_years(
     owners: Sequence[str] | None = None,
     optional: bool = False,
     missing: Collection[Code] = (),
-) -> tuple[Array, list[str]]:
+) -> tuple[Array, list[Note]]:
     """Whole years ``[n_rows]`` as float64, and notes of how cells were read.
 
     Parameters
@@ -189,12 +190,10 @@ def _shown(cell: object) -> str:
 
 def _notes(
     column: pd.Series, kinds: AnyArray, years: Array, texts: Sequence[str], codes: LongIntegers, source: str
-) -> list[str]:
+) -> list[Note]:
     dates = np.flatnonzero(kinds == "date")
     if not len(dates):
         return []
     first = int(dates[0])
-    return [
-        f"{source}: column '{column.name}' holds dates, of which the year is read: "
-        f"'{texts[codes[first]]}' as {years[first]:g}"
-    ]
+    year, date = int(years[first]), texts[codes[first]]
+    return [Note.of("dates_read", source=source, column=str(column.name), date=date, year=year)]

@@ -8,6 +8,7 @@ from typing import IO
 from xml.etree import ElementTree
 
 from engine.errors import InputError
+from engine.notes import Note
 
 _BODY = "word/document.xml"
 _OLE = b"\xd0\xcf\x11\xe0"  # how files of the old Office, and encrypted ones of the new, begin
@@ -16,7 +17,7 @@ _MOST_ELEMENTS = 3_000_000
 _CHUNK = 1 << 16
 
 
-def read_docx(path: Path) -> tuple[str, list[str]]:
+def read_docx(path: Path) -> tuple[str, list[Note]]:
     """Text of the body in reading order, and no notes; a paragraph and a table cell end with an empty line.
 
     Raises

@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from engine.errors import InputError, readable
+from engine.notes import Note
 from engine.text.docx_text import read_docx
 from engine.text.pdf_text import read_pdf
 
@@ -23,7 +24,7 @@ _GAP = re.compile(f"(?<=[{_HAN}，、（《“]) (?=[{_HAN}，、。）》”])"
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def extract(path: Path) -> tuple[str, list[str]]:
+def extract(path: Path) -> tuple[str, list[Note]]:
     """Cleaned text of a file, and notes on what could not be read of it.
 
     Text files are UTF-8 or GB18030 (UTF-16 where its mark says so). Of .docx, the body with its tables and
@@ -96,7 +97,7 @@ def clean(text: str) -> str:
     return "\n".join(_GAP.sub("", _BLANK.sub(" ", paragraph)) for paragraph in paragraphs)
 
 
-def _text(path: Path) -> tuple[str, list[str]]:
+def _text(path: Path) -> tuple[str, list[Note]]:
     content = path.read_bytes()
     marked = [encoding for mark, encoding in _MARKS.items() if content.startswith(mark)]
     for encoding in marked or ["utf-8", "gb18030"]:

@@ -12,6 +12,7 @@ import pandas as pd
 from engine.arrays import Array, Flags
 from engine.cities.entropy import entropy_index
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables import cell_values as cells
 from engine.text.dictionary import KINDS
 
@@ -34,13 +35,13 @@ class PolicyIndices:
     weights : DataFrame
         kind, instrument, count, weight: a row an instrument. ``count`` is the sum over documents; weights of
         a kind sum to one, or are all 0 where nothing of the kind differs between city-years.
-    notes : tuple of str
+    notes : tuple of Note
         What a reader of the indices must know.
     """
 
     indices: pd.DataFrame
     weights: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def policy_indices(
@@ -90,10 +91,11 @@ def policy_indices(
             weights[varies] = entropy.weights
             columns[kind] = np.where(pooled, entropy.index, 0.0)
         else:
-            notes.append(f"no {kind} instrument differs between {pooled.sum()} city-years: the index is 0")
+            notes.append(Note.of("instruments_equal", kind=kind, count=int(pooled.sum())))
         flat = [str(instruments["instrument"][k]) for k in members if k not in varies]
         if flat and len(varies):
-            notes.append(f"{kind}: no weight for {', '.join(flat)}: the same in {pooled.sum()} city-years")
+            count = int(pooled.sum())
+            notes.append(Note.of("instruments_without_weight", kind=kind, instruments=flat, count=count))
     total = counts.groupby(["kind", "instrument"], sort=False)["count"].sum().to_numpy()
     return PolicyIndices(
         indices=pd.DataFrame(
@@ -196,11 +198,10 @@ def _stock(
     return flow.cumsum(axis=1), documents.cumsum(axis=1) > 0
 
 
-def _late(counts: pd.DataFrame, last: int) -> list[str]:
+def _late(counts: pd.DataFrame, last: int) -> list[Note]:
     files = sorted(set(counts["file"][counts["year"] > last]))
-    more = ", ..." if len(files) > _SHOWN else ""
-    shown = ", ".join(files[:_SHOWN]) + more
-    return [f"{len(files)} documents from after {last} count in no year: {shown}"] if files else []
+    shown = shortened(files, _SHOWN)
+    return [Note.of("documents_too_late", count=len(files), last=int(last), files=shown)] if files else []
 
 
 def _refuse_strangers(cities: pd.Series, sample_cities: Iterable[str], source: str, sample: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.text.optional import library
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _MOST_PAGES = 5_000
 _MOST_PAGE_BYTES = 10_000_000  # of one page's instructions, unpacked
 
 
-def read_pdf(path: Path) -> tuple[str, list[str]]:
+def read_pdf(path: Path) -> tuple[str, list[Note]]:
     """Lines of all pages, and a note on pages without text.
 
     Raises
@@ -52,7 +53,7 @@ def read_pdf(path: Path) -> tuple[str, list[str]]:
             where=str(path),
             remedy="run character recognition (OCR) on it, or save its text as .txt",
         )
-    notes = [f"{path.name}: no text on page {', '.join(silent)} of {len(pages)}: scanned?"] if silent else []
+    notes = [Note.of("pages_without_text", file=path.name, pages=silent, count=len(pages))] if silent else []
     lines = [line for page in pages for line in _without_page_number(page)]
     return "\n".join(lines), notes
 

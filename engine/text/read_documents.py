@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables import cell_values as cells
 from engine.tables.read import read_columns
 from engine.text.extract import extract
@@ -50,7 +51,7 @@ class Document:
     text: str
 
 
-def read_documents(folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+def read_documents(folder: Path) -> tuple[tuple[Document, ...], tuple[Note, ...]]:
     """Documents of a folder, in the order of its ``documents.csv``, and notes on what could not be read.
 
     ``documents.csv`` has the columns file, city, year, title and source, and a row a document; a document of
@@ -64,7 +65,7 @@ def read_documents(folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]
         (`engine.text.extract.extract`), and the same text twice for a city.
     """
     table = _list(folder)
-    texts, notes, size = {}, list[str](), 0
+    texts, notes, size = {}, list[Note](), 0
     for file in dict.fromkeys(table["file"]):
         texts[file], file_notes = extract(folder / file)
         notes += file_notes

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentences import english
 
 from engine.cities.fill import Deflation, Filling
 from engine.cities.panel import CityPanel
@@ -86,7 +87,7 @@ def test_arithmetic_reads_the_file_first_and_says_where_that_matters() -> None:
     panel, validation = ready(table(), "x", "rate", columns=columns)
     np.testing.assert_array_equal(panel.values["x"], 1000 * grid(table(), "x"))
     np.testing.assert_array_equal(panel.values["rate"], np.full((4, 5), 0.5))
-    assert "rate reads column 'x' of the file, not the canonical x (x * 1000)" in validation.warnings
+    assert "rate reads column 'x' of the file, not the canonical x (x * 1000)" in english(validation.warnings)
 
 
 def test_lags_are_taken_before_the_years_are_cut() -> None:
@@ -165,7 +166,7 @@ def test_blank_rows_are_passed_over_and_reported(cells: dict[str, str]) -> None:
     frame = pd.concat([table().iloc[:3], pd.DataFrame([cells, cells]), table().iloc[3:]])
     panel, validation = ready(frame, "x")
     np.testing.assert_array_equal(panel.values["x"], grid(table(), "x"))
-    assert "2 rows without city and year were passed over" in validation.notes
+    assert "2 rows without city and year were passed over" in english(validation.notes)
     frame["x"] = frame["x"].astype(object)
     frame.iloc[5, 2] = "bad"
     with pytest.raises(InputError, match=r"row 7, column 'x'"):  # as the file counts, blank rows included
@@ -198,7 +199,8 @@ def test_arithmetic_reads_current_prices_and_says_so() -> None:
     )
     np.testing.assert_array_equal(panel.values["share"], np.full((4, 5), 0.5))
     assert any(
-        text.startswith("share is computed from money in current prices") for text in validation.warnings
+        text.startswith("share is computed from money in current prices")
+        for text in english(validation.warnings)
     )
 
 
@@ -207,10 +209,10 @@ def test_a_city_without_base_price_loses_its_place_with_a_reason() -> None:
     price[5] = np.nan  # B in 2010
     panel, validation = ready(table(p=price), "x", deflate=Deflation(["x"], 2010, price_index="p"))
     assert panel.units == ("A", "C", "D")
-    assert validation.dropped[0].reason == "x missing in 2010-2014"
+    assert english([validation.dropped[0].reason]) == ("x missing in 2010-2014",)
     assert any(
         "5 of 20 city-years have no price level" in text and text.endswith(": B")
-        for text in validation.warnings
+        for text in english(validation.warnings)
     )
 
 
@@ -268,7 +270,7 @@ def test_balance() -> None:
     panel, validation = ready(table(x=x), "y", "x")
     assert panel.units == ("A", "C", "D")
     np.testing.assert_array_equal(panel.values["x"], grid(table(), "x")[[0, 2, 3]])
-    assert [(city.city, city.reason) for city in validation.dropped] == [
+    assert [(city.city, *english([city.reason])) for city in validation.dropped] == [
         ("B", "x missing in 2011-2012, 2014")
     ]
     kept, validation = ready(table(x=x), "y", "x", balance="keep")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sentences import english
 
 from engine.cities import panel_grid as grid
 from engine.cities.fill import Deflation, Filling
@@ -61,7 +62,7 @@ def test_spellings_of_one_city_are_one_city_and_noted() -> None:
     panel, validation = ready(frame, "x")
     assert panel.units == ("A", "B", "C", "D")
     np.testing.assert_array_equal(panel.values["x"], ready(table(), "x")[0].values["x"])
-    [note] = validation.notes
+    [note] = english(validation.notes)
     assert "p.csv: spellings in column 'city' that were normalised: 2" in note
 
 
@@ -75,12 +76,12 @@ def test_near_names_are_warned_of_and_merged_by_key() -> None:
     frame = cells("city", {3: "a", 4: "a"})
     panel, validation = ready(frame, "x", balance="keep")
     assert panel.units == ("A", "B", "C", "D", "a")
-    assert any("A = a (case)" in text for text in validation.warnings)
+    assert any("A = a (case)" in text for text in english(validation.warnings))
     panel, validation = ready(frame, "x", merge_names=["case"])
     assert panel.units == ("A", "B", "C", "D")
     np.testing.assert_array_equal(panel.values["x"], ready(table(), "x")[0].values["x"])
-    assert validation.notes == ("p.csv: spellings in column 'city' that were merged: 1 ('a' = 'A')",)
-    assert not any("nearly alike" in text for text in validation.warnings)
+    assert english(validation.notes) == ("p.csv: spellings in column 'city' that were merged: 1 ('a' = 'A')",)
+    assert not any("nearly alike" in text for text in english(validation.warnings))
 
 
 # -- years -------------------------------------------------------------------------------------------------
@@ -96,7 +97,9 @@ def test_years_in_other_dress(written: str) -> None:
     assert panel.years == expected.years
     for name in ("x", "pilot"):
         np.testing.assert_array_equal(panel.values[name], expected.values[name])
-    assert len([note for note in validation.notes if "holds dates" in note]) == (0 if "年" in written else 2)
+    assert len([note for note in english(validation.notes) if "holds dates" in note]) == (
+        0 if "年" in written else 2
+    )
 
 
 def test_an_excel_column_of_dates() -> None:
@@ -124,7 +127,7 @@ def test_an_adoption_year_may_be_declared_missing_or_computed() -> None:
 def test_an_adoption_year_far_from_the_sample_is_warned_of() -> None:
     _, validation = ready(cells("pilot", dict.fromkeys(range(10, 15), 2105)), "x", "pilot")
     assert "pilot of C is 2105, more than 50 years from the sample (1 such in all): is it mistyped?" in (
-        validation.warnings
+        english(validation.warnings)
     )
 
 
@@ -136,11 +139,11 @@ def test_codes_are_warned_of_until_they_are_declared() -> None:
     _, validation = ready(frame, "x")
     assert any(
         "column 'x' is -999 in 2 of 20 rows, first in row 8 (B), far from all other values" in text
-        for text in validation.warnings
+        for text in english(validation.warnings)
     )
     panel, validation = ready(frame, "x", missing={"x": [-999]}, balance="keep")
     assert np.isnan(panel.values["x"][1, 1:3]).all()
-    assert not any("-999" in text for text in validation.warnings)
+    assert not any("-999" in text for text in english(validation.warnings))
     assert validation.columns[0].n_marked == 2
     panel, _ = ready(frame, "z", columns={"z": "`x`"}, missing={"z": [-999]}, balance="keep")
     assert np.isnan(panel.values["z"][1, 1:3]).all()
@@ -171,7 +174,8 @@ def test_near_labels_are_warned_of() -> None:
     region = ["江西"] * 10 + ["江西省"] * 10
     _, validation = ready(table(region=region), "x", labels={"region": "model.fixed_effects"})
     assert any(
-        "labels in column 'region' that are spelled nearly alike" in text for text in validation.warnings
+        "labels in column 'region' that are spelled nearly alike" in text
+        for text in english(validation.warnings)
     )
     panel, _ = ready(
         table(region=region), "x", labels={"region": "model.fixed_effects"}, merge_names=["suffix"]

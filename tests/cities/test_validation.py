@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import english
 
 from engine.cities.panel import CityPanel
 from engine.cities.validation import ColumnOrigin, DroppedCity, Preparation, Validation, validate, year_ranges
+from engine.notes import Note
+from engine.report.language.wording import ENGLISH
 
 UNITS, YEARS = ("A", "B", "C", "D", "E"), (2010, 2011, 2012, 2013)
 
@@ -62,7 +65,7 @@ def test_identical_series_are_grouped() -> None:
     x[1, 2] = x[3, 2] = np.nan
     validation = looked_over(x=x, y=noise(1))
     assert validation.identical == {"x": (("B", "D"), ("C", "E"))}
-    assert validation.warnings == (
+    assert english(validation.warnings) == (
         "x has identical series in 2 groups of cities (B = D, C = E): "
         "their synchronization in it is infinite",
     )
@@ -78,7 +81,10 @@ def test_national_and_timeless_columns_are_notes() -> None:
     validation = looked_over(
         rate=np.tile(noise()[0], (5, 1)), rank=np.repeat([[1.0], [1], [2], [1], [4]], 4, axis=1)
     )
-    assert validation.notes == ("rate is the same in every city", "rank does not vary over time in any city")
+    assert english(validation.notes) == (
+        "rate is the same in every city",
+        "rank does not vary over time in any city",
+    )
     assert validation.warnings == ()
 
 
@@ -88,14 +94,14 @@ def test_a_series_that_stands_still_is_a_warning() -> None:
     x[3] = np.nan
     validation = looked_over(x=x)
     assert validation.constant == {"x": ("B",)}
-    assert validation.warnings == ("x does not vary over time in 1 city (B)",)
+    assert english(validation.warnings) == ("x does not vary over time in 1 city (B)",)
 
 
 @pytest.mark.parametrize("factor", [1e4, 1e-4])
 def test_a_changed_unit_is_suspected(factor: float) -> None:
     x = noise()
     x[2, 3] *= factor
-    (warning,) = looked_over(x=x).warnings
+    (warning,) = english(looked_over(x=x).warnings)
     assert warning.startswith("x changes by more than a factor of 20 within a year 1 time, first in C from ")
     assert "in 2012 to" in warning
     assert looked_over(x=np.where(np.arange(4) == 0, -1, x)).warnings == ()  # a rate may change its sign
@@ -107,16 +113,20 @@ def test_cities_at_one_place() -> None:
     latitude[2] = latitude[0]
     validation = looked_over(x=noise(), latitude=latitude, longitude=longitude)
     assert validation.same_place == (("B", "E"),)
-    assert validation.warnings == ("B and E are at one place (equal coordinates)",)
+    assert english(validation.warnings) == ("B and E are at one place (equal coordinates)",)
 
 
 def test_as_json_and_as_text() -> None:
     dropped = (DroppedCity("F", "x", (2010, 2011, 2013), 2), DroppedCity("G", "x", (2012,), 0))
     panel = CityPanel(UNITS, YEARS, {"x": noise(), "pilot_year": np.full((5, 4), np.nan)})
     validation = report(
-        panel, dropped=dropped, static=["pilot_year"], warnings=["look here"], notes=["by the way"]
+        panel,
+        dropped=dropped,
+        static=["pilot_year"],
+        warnings=[Note("matched")],
+        notes=[Note.of("all_pairs", count=5)],
     )
-    plain = json.loads(json.dumps(validation.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(validation.to_dict(ENGLISH.note), allow_nan=False))
     assert plain["columns"][1]["minimum"] is None
     assert plain["columns"][0]["maximum"] == noise().max()
     assert plain["dropped"][0] == {
@@ -125,19 +135,29 @@ def test_as_json_and_as_text() -> None:
         "years": [2010, 2011, 2013],
         "n_more_columns": 2,
         "reason": "x missing in 2010-2011, 2013 (and 2 more columns)",
+        "reason_code": {
+            "code": "column_missing",
+            "values": {
+                "column": "x",
+                "years": "2010-2011, 2013",
+                "more": [{"code": "more_columns", "values": {"count": 2}}],
+            },
+        },
     }
-    lines = validation.lines()
+    assert (plain["warnings"], plain["warning_codes"]) == (["matched"], [{"code": "matched", "values": {}}])
+    assert plain["note_codes"] == [{"code": "all_pairs", "values": {"count": 5}}]
+    lines = validation.lines(ENGLISH.note)
     assert lines[0] == "panel.csv: 5 of 7 cities, 2010 to 2013"
     assert "  G: x missing in 2012" in lines
-    assert lines[-2:] == ["warning: look here", "note: by the way"]
+    assert lines[-2:] == ["warning: matched", "note: all pairs of 5 units"]
     assert len({len(line) for line in lines[2:5]}) == 1  # header and rows line up
 
 
 def test_a_long_list_of_dropped_cities_is_cut_in_the_terminal_only() -> None:
     dropped = [DroppedCity(f"city {number}", "x", (2012,), 0) for number in range(50)]
     validation = report(CityPanel(UNITS, YEARS, {"x": noise()}), dropped=dropped)
-    assert "  and 30 more" in validation.lines()
-    assert len(validation.to_dict()["dropped"]) == 50
+    assert "  and 30 more" in validation.lines(ENGLISH.note)
+    assert len(validation.to_dict(ENGLISH.note)["dropped"]) == 50
 
 
 @given(st.sets(st.integers(1990, 2020)))

@@ -17,6 +17,7 @@ from engine.estimate.estimate import Estimate
 from engine.estimate.terms import column_terms
 from engine.infer.errors import Covariance, covariances
 from engine.infer.intervals import intervals
+from engine.notes import Note
 
 EXACT = {"rtol": 1e-11, "atol": 1e-13}  # differences of sums of some hundred products
 
@@ -101,9 +102,9 @@ def test_pair_two_way_and_dyadic_in_loops(directed: bool, seed: int) -> None:
             np.testing.assert_allclose(
                 found[kind].matrix, meat * clusters / (clusters - 1) * parameters, **EXACT
             )
-            assert found[kind].note == ""
+            assert found[kind].notes == ()
         else:
-            assert "negative" in found[kind].note or "not positive" in found[kind].note
+            assert found[kind].notes[0].code in ("variance_negative", "variance_not_positive")
 
 
 def test_the_loops_above_mostly_meet_positive_matrices() -> None:
@@ -111,7 +112,7 @@ def test_the_loops_above_mostly_meet_positive_matrices() -> None:
     clean = 0
     for seed in range(40):
         pairs, psi = random_pairs(seed, directed=False)
-        clean += all(one.note == "" for one in of(fit_of(pairs, psi), pairs, psi).values())
+        clean += all(one.notes == () for one in of(fit_of(pairs, psi), pairs, psi).values())
     assert clean >= 30
 
 
@@ -127,7 +128,7 @@ def test_jackknife_in_loops(seed: int) -> None:
     n = fit.n_units
     found = of(fit, pairs, psi)["jackknife"]
     np.testing.assert_allclose(found.matrix, expected * (n - 1) / n, **EXACT)
-    assert (found.dof, found.note) == (n - 1, "")
+    assert (found.dof, found.notes) == (n - 1, ())
 
 
 def test_jackknife_says_which_coefficients_it_loses() -> None:
@@ -137,7 +138,7 @@ def test_jackknife_says_which_coefficients_it_loses() -> None:
     without[[2, 5], 1] = np.nan
     fit = fit_of(pairs, psi, without_city=without)
     found = of(fit, pairs, psi)["jackknife"]
-    assert found.note == "2 leave-one-city-out samples do not identify x1"
+    assert found.notes == (Note.of("leave_out_unidentified", count=2, terms=["x1"]),)
     expected = 9 * (1 - fit.values[0]) ** 2 * (fit.n_units - 1) / fit.n_units
     np.testing.assert_allclose(found.matrix, [[expected, np.nan], [np.nan, np.nan]], rtol=1e-14)
 
@@ -214,9 +215,7 @@ def test_a_negative_two_way_variance_clips_negative_eigenvalues_and_leaves_the_o
     back = np.diag([1.0, np.sqrt(18 / (top * vector[1] ** 2))])
     expected = factor * top * back @ np.outer(vector, vector) @ back
     np.testing.assert_allclose(found.matrix, expected, rtol=1e-13)
-    assert found.note.startswith(
-        "the variance is negative for x0; negative eigenvalues of the covariance are set"
-    )
+    assert found.notes == (Note.of("variance_negative", terms=["x0"]),)
 
 
 def test_an_indefinite_covariance_of_positive_variances_is_kept() -> None:
@@ -226,7 +225,7 @@ def test_an_indefinite_covariance_of_positive_variances_is_kept() -> None:
     found = of(fit, FOUR, psi)["dyadic"]
     factor = 4 / 3 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
     np.testing.assert_allclose(found.matrix, factor * np.array([[24.0, 25.0], [25.0, 22.0]]), rtol=1e-14)
-    assert found.note == ""
+    assert found.notes == ()
 
 
 def test_a_negative_dyadic_variance_shows_the_city_sums_of_its_term_alone() -> None:
@@ -236,9 +235,7 @@ def test_a_negative_dyadic_variance_shows_the_city_sums_of_its_term_alone() -> N
     found = of(fit, FOUR, psi)["dyadic"]
     factor = 4 / 3 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
     np.testing.assert_allclose(found.matrix, factor * np.diag([6.0, 23.0]), rtol=1e-14)
-    assert found.note == (
-        "the variance is not positive for x0; the city sums without the subtraction are shown there, and there alone"
-    )
+    assert found.notes == (Note.of("variance_not_positive", terms=["x0"]),)
 
 
 @pytest.mark.parametrize("left", [0.0, 2e-6])
@@ -253,7 +250,7 @@ def test_city_sums_stand_in_for_a_dyadic_variance_that_is_not_positive(left: flo
     found = of(fit, pairs, psi)["dyadic"]
     factor = 5 / 4 * (fit.n_obs - 1) / (fit.n_obs - fit.n_parameters)
     np.testing.assert_allclose(found.matrix, [[((psi**2).sum() + left**2) * factor]], rtol=1e-14)
-    assert found.note.startswith("the variance is not positive for x0; the city sums")
+    assert found.notes == (Note.of("variance_not_positive", terms=["x0"]),)
 
 
 def test_two_way_needs_two_clusters_each_way() -> None:
@@ -262,7 +259,7 @@ def test_two_way_needs_two_clusters_each_way() -> None:
     fit = fit_of(pairs, psi)
     found = of(fit, pairs, psi)["city"]
     np.testing.assert_array_equal(found.matrix, [[np.nan]])
-    assert found.note.startswith("one city stands first, or second, in every pair")
+    assert found.notes == (Note("one_city_in_every_pair"),)
     assert np.isnan([getattr(intervals(fit, found, 0.95), name) for name in ("p_value", "low", "high")]).all()
 
 

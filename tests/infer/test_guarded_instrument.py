@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import t as student
+from sentences import english
 from test_errors import fit_of, sums
 
 from engine.estimate.estimate import Estimate
@@ -106,7 +107,11 @@ def test_the_set_of_effects_that_are_not_rejected(seed: int) -> None:
     named = [
         name for name, replaced in zip(("the reduced form", "the first stage"), bad, strict=True) if replaced
     ]
-    said = [note for note in notes if note.startswith("dyadic: instrument: the variance is not positive for")]
+    said = [
+        text
+        for text in english(notes)
+        if text.startswith("dyadic: instrument: the variance is not positive for")
+    ]
     assert len(said) == bool(named)
     assert all(name in said[0] for name in named)
 

@@ -134,14 +134,14 @@ def test_the_observed_assignment_gives_the_table(name: str) -> None:
     np.testing.assert_allclose(
         draws.estimate[0][0], result.fit.values[tested], rtol=0, atol=BRUTE * error.min()
     )
-    if not result.dyadic.note:
+    if not result.studentising.notes:
         t = result.fit.values[tested] / error
         np.testing.assert_allclose(draws.statistic[0][0], t, rtol=BRUTE, atol=BRUTE)
 
 
 def test_most_tables_of_these_worlds_have_positive_covariances() -> None:
     """The comparison above is not an empty one."""
-    clean = [name for name in CASES if not world(name)[1].results[0].studentising.note]
+    clean = [name for name in CASES if not world(name)[1].results[0].studentising.notes]
     assert len(clean) >= len(CASES) // 2
 
 

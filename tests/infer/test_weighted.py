@@ -110,7 +110,7 @@ def test_weights_of_one_are_the_sample() -> None:
         np.testing.assert_allclose(
             estimate[0], result.fit.values[positions], rtol=0, atol=BRUTE * error.min()
         )
-        if not result.studentising.note:
+        if not result.studentising.notes:
             np.testing.assert_allclose(np.sqrt(variance[0]), error, rtol=BRUTE)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.gravity import GravityModel, PairSample
 from engine.pairs.panel_design import Matches, PairSplit, PanelDesign
@@ -78,24 +79,24 @@ def test_a_table_refuses_the_pairs_of_a_sample_by_name() -> None:
 def test_the_steps_of_a_panel_are_the_filters_that_it_applies() -> None:
     design = panel_design()
     assert [(step.step, step.pairs, step.rows) for step in design.steps] == [
-        ("both-treated pairs excluded", 14, 14 * T)
+        (Note("both_treated_excluded"), 14, 14 * T)
     ]
     everyone = replace(design, sample=replace(design.sample, allowed=np.ones((2, 2), bool)))
     assert everyone.steps == ()
     corners = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, -1, 0], [0.6, 0.8, 0]], float)
     screened = replace(everyone.sample, gravity=GravityModel(np.arange(6.0), corners)).screened()
-    weights = np.array([[0.0, 2.0, 1.0, 1.0]])
+    weights, low = np.array([[0.0, 2.0, 1.0, 1.0]]), Note.of("split_class", part="low", column="size")
     filtered = replace(
         everyone,
         sample=screened,
-        split=PairSplit(np.zeros(N), (-1.0, 1.0), 5, "low in size"),
+        split=PairSplit(np.zeros(N), (-1.0, 1.0), 5, low),
         matches=Matches(np.array([1]), weights),
     )
     assert screened.n_kept is not None
     assert [(step.step, step.pairs, step.rows) for step in filtered.steps] == [
-        ("gravity above its median", screened.n_kept, screened.n_kept * T),
-        ("low in size", 5, 5 * T),
-        ("matched", 1, 3),
+        (Note("gravity_above_median"), screened.n_kept, screened.n_kept * T),
+        (low, 5, 5 * T),
+        (Note("matched"), 1, 3),
     ]
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import reference
 from peers import against_brute_force, against_pyfixest, cell
+from sentences import english
 from test_real_panel import DATA, HERE, cleaned, yearbook
 
 import engine
@@ -80,7 +81,7 @@ def test_the_join_tells_who_is_missing() -> None:
     data = one.shared.data
     absent = sorted(set(pilots.adoption()["city"]) - set(pd.read_parquet(DATA)["city"]))
     told = f"builtin:pilots: {len(absent)} of its 163 cities are not in the panel: {', '.join(absent)}"
-    assert told in data.validation.warnings
+    assert told in english(data.validation.warnings)
     assert [(table.name, table.synthetic) for table in data.joined] == [("builtin:pilots", False)]
 
 

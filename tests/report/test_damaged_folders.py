@@ -65,6 +65,8 @@ def frame(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     change(pd.read_parquet(path)).to_parquet(path, index=False)
 
 
+CODES = {"warnings": ["x"], "warning_codes": [{"code": "all_pairs", "values": {}}]}
+NUMBERS = {"warnings": ["x"], "warning_codes": [7]}
 DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "no manifest but a folder": ("manifest.json", replace_by_folder),
     "manifest a loop of links": ("manifest.json", lambda p: replace_by_link(p, p.name)),
@@ -85,6 +87,9 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "more data of numbers": ("manifest.json", lambda p: rewrite(p, lambda m: m.update(more_data=[1]))),
     "counts a number": ("manifest.json", lambda p: rewrite(p, lambda m: m.update(counts=7))),
     "warnings a number": ("manifest.json", lambda p: rewrite(p, lambda m: m.update(warnings=7))),
+    "warning codes a number": ("manifest.json", lambda p: rewrite(p, lambda m: m.update(warning_codes=7))),
+    "warning codes of numbers": ("", lambda p: rewrite(p / "manifest.json", lambda m: m.update(NUMBERS))),
+    "a note without its values": ("", lambda p: rewrite(p / "manifest.json", lambda m: m.update(CODES))),
     "no estimates": ("estimates.parquet", lambda p: p.unlink()),
     "estimates a folder": ("estimates.parquet", replace_by_folder),
     "estimates text": ("estimates.parquet", lambda p: p.write_text("estimate,1\n")),

@@ -96,8 +96,8 @@ def test_figures_and_tables_label_the_outcome_that_was_explained(tmp_path: Any) 
     """Not every outcome is a synchronization: axis and tables say which it is, in both languages."""
     from report_frames import event_study
 
+    from engine.report.language.wording import words_of
     from engine.report.outputs.event_study_plot import event_study_figure
-    from engine.report.words import words_of
 
     for outcome, lang, expected in (
         ("variation of gdp", "en", "Effect on variation of gdp"),

@@ -10,9 +10,9 @@ from report_frames import coefficient_rows
 from strategies import run_panel
 
 import engine
+from engine.report.language.wording import words_of
 from engine.report.outputs.error_comparison import error_sentences
 from engine.report.outputs.regression_table import regression_table
-from engine.report.words import words_of
 
 
 def adopters_of(found: engine.Results, term: str = "policy") -> float:

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from engine.pairs.outcomes import OUTCOMES
+from engine.report.language.wording import words_of
 from engine.report.outputs.event_study_plot import event_study_figure
 from engine.report.outputs.regression_table import _without_common_outcome
-from engine.report.words import words_of
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
@@ -22,7 +22,7 @@ def test_an_event_study_is_of_the_outcome_that_the_job_names(name: str) -> None:
     label = OUTCOMES[name].label("gdp")
     figure = event_study_figure(rows, title="", outcome=label)
     assert f"Effect on {name} of gdp" in {axes.get_ylabel() for axes in figure.axes}
-    chinese = words_of("zh").known(label)
+    chinese = words_of("zh").outcome(label)
     assert name not in chinese
     assert "gdp" in chinese
 

@@ -12,11 +12,10 @@ import pytest
 from report_frames import coefficient_rows, event_estimates, sweep, undefined
 
 from engine.errors import InputError
-from engine.report.chinese import CHINESE
+from engine.report.language.wording import columns_phrase, words_of
 from engine.report.outputs.error_comparison import error_sentences
 from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
-from engine.report.words import columns_phrase, words_of
 
 STEPS = [
     {"step": "all pairs", "pairs": 32131, "rows": 321310},
@@ -129,7 +128,7 @@ def test_origin_is_said_in_words(source, synthetic, words):
     zh = report_page(
         [JobSection(manifest={"data": {"source": source, "synthetic": synthetic}})], words=words_of("zh")
     )
-    assert f"<strong>{CHINESE[words]}</strong>" in zh
+    assert f"<strong>{words_of('zh').fixed[words]}</strong>" in zh
 
 
 def test_every_source_of_data_gets_its_badge():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.spec import expand, load_job
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
@@ -38,7 +39,7 @@ def test_a_pair_table_has_one_class_that_never_adopts(prepared: Prepared) -> Non
     assert prepared.adoption.counts() == {"never": 3}
     assert prepared.terms[0].names == ()
     assert prepared.terms[0].table.shape == (1, 1, 4, 0)
-    assert [(step.step, step.pairs, step.rows) for step in prepared.steps] == [("pairs of the table", 3, 12)]
+    assert [(step.step, step.pairs, step.rows) for step in prepared.steps] == [(Note("table_pairs"), 3, 12)]
 
 
 def test_a_pair_table_refuses_city_columns_by_name(prepared: Prepared) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables.join import join, join_notes
@@ -99,15 +100,15 @@ def test_what_finds_no_place_is_told() -> None:
     told = {"source": "b.csv", "city": "city", "last": 2011}
     assert join_notes(FRAME, OTHER, **told) == []
     assert join_notes(FRAME, OTHER.assign(year=2011), **told) == []
-    assert join_notes(FRAME, OTHER.assign(city=["a", "z"], year=2010), **told) == [
+    assert english(join_notes(FRAME, OTHER.assign(city=["a", "z"], year=2010), **told)) == (
         "b.csv: 1 of its 2 cities are not in the panel: z",
         "b.csv ends in 2010, the sample in 2011: the years between have no row of it",
-    ]
+    )
     many = pd.DataFrame({"city": [f"z{k:02d}" for k in range(12)]})
     shown = ", ".join(many["city"][:10])
-    assert join_notes(FRAME, many, **told) == [
-        f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ..."
-    ]
+    assert english(join_notes(FRAME, many, **told)) == (
+        f"b.csv: 12 of its 12 cities are not in the panel: {shown}, ...",
+    )
 
 
 def test_cities_are_matched_as_they_are_normalised_and_merged() -> None:
@@ -123,7 +124,7 @@ def test_near_misses_are_told_with_the_key() -> None:
     frame = pd.DataFrame({"city": ["南昌市", "赣州市"], "year": 2010})
     other = pd.DataFrame({"city": ["南昌", "赣州市"], "z": [1.0, 2.0]})
     notes = join_notes(frame, other, source="b.csv", city="city", last=2010)
-    assert notes[0] == (
+    assert english(notes)[0] == (
         "b.csv: cities that are spelled nearly as in the panel but find no row of it: 南昌 = 南昌市; spell them "
         "alike, or set panel.merge_names: [suffix]"
     )

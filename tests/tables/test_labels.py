@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import english
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables.labels import normalize, read_labels
 from engine.tables.near_duplicates import MERGE_RULES, near_duplicates
 
@@ -114,9 +116,9 @@ def test_what_was_changed_is_noted_and_near_names_are_warned_of() -> None:
     column = pd.Series([" a ", "Ｂ", "b", "x\u200by"], name="c")
     labels = read_labels([column], source="a.csv", merge=[])
     assert labels.normalized == (("x\u200by", "xy"), ("Ｂ", "B"))
-    [note] = labels.notes(source="a.csv", what="column 'c'")
+    [note] = english(labels.notes(source="a.csv", place=Note.of("column", column="c")))
     assert note == "a.csv: spellings in column 'c' that were normalised: 2 ('x<U+200B>y' = 'xy', 'Ｂ' = 'B')"
-    [warning] = labels.warnings(source="a.csv", what="cities", key="panel.merge_names")
+    [warning] = english(labels.warnings(source="a.csv", names=Note("cities"), key="panel.merge_names"))
     assert "B = b (case)" in warning
     assert warning.endswith("set panel.merge_names: [case]")
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl.chart import LineChart
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
@@ -126,7 +127,7 @@ def test_the_first_sheet_with_a_table_is_read_and_the_others_are_told(tmp_path: 
     path = workbook(tmp_path / "a.xlsx", README=note, Leer=[], data=ROWS, codes=[["k", "v"], [1, 2]])
     table = read_file(path, FileLayout(key="panel.join[0]"))
     assert table.frame["city"].tolist() == ["A", "B", "C"]
-    assert table.notes == (
+    assert english(table.notes) == (
         "a.xlsx: the sheet 'data' was read; the workbook also has README, Leer, codes (panel.join[0].sheet names "
         "another)",
     )
@@ -171,7 +172,7 @@ def test_charts_hidden_sheets_and_macros_never_break_reading(tmp_path: Path) -> 
     book.save(tmp_path / "a.xlsx")
     table = read_file(tmp_path / "a.xlsx")
     assert table.frame["year"].tolist() == [2010, 2011, 2012]
-    assert "the sheet 'Sheet' was read; the workbook also has old" in table.notes[0]
+    assert "the sheet 'Sheet' was read; the workbook also has old" in english(table.notes)[0]
     with pytest.raises(InputError, match="'picture' is a chart or macro"):
         read_file(tmp_path / "a.xlsx", FileLayout(sheet="picture"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
@@ -162,7 +163,7 @@ def test_rows_that_end_early_are_noted_with_the_first_of_them(tmp_path: Path) ->
     table = read_file(
         write(tmp_path / "a.csv", text.encode()), FileLayout(header=2, skip_rows=[3], key="panel")
     )
-    (note,) = table.notes
+    (note,) = english(table.notes)
     assert note == (
         "a.csv: 2 rows have fewer cells than the header, first row 6 with 2 of 3; what they lack is missing"
     )

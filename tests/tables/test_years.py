@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables.years import read_years
@@ -33,7 +34,7 @@ WRITTEN = [
 def test_the_year_of_a_date_in_text(dates: list[datetime.date], written: str) -> None:
     years, notes = read_years(pd.Series([day.strftime(written) for day in dates], name="t"), source="a.csv")
     np.testing.assert_array_equal(years, [day.year for day in dates])
-    assert "column 't' holds dates, of which the year is read" in notes[0]
+    assert "column 't' holds dates, of which the year is read" in english(notes)[0]
 
 
 @pytest.mark.parametrize(

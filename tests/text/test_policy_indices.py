@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_corpus import COUNTS, DICTIONARY, OWNERS
+from sentences import english
 
 from engine.errors import InputError
 from engine.text.index import merge_into, policy_indices
@@ -77,7 +78,7 @@ def test_indices_of_the_corpus_by_hand_over_pilots() -> None:
         rtol=ROUNDING,
         atol=0,
     )
-    assert result.notes == (NO_FINANCE.format(5),)
+    assert english(result.notes) == (NO_FINANCE.format(5),)
 
 
 def test_indices_of_the_corpus_by_hand_over_all_city_years() -> None:
@@ -92,7 +93,7 @@ def test_indices_of_the_corpus_by_hand_over_all_city_years() -> None:
     np.testing.assert_allclose(
         result.indices["demand"], [pilots, pilots, 1, 0, pilots / 2, pilots / 2, 0, 0, 0], rtol=ROUNDING
     )
-    assert result.notes == (NO_FINANCE.format(9),)
+    assert english(result.notes) == (NO_FINANCE.format(9),)
 
 
 INSTRUMENTS = [
@@ -165,12 +166,12 @@ def test_a_kind_that_says_nothing_is_zero_and_noted() -> None:
     result = policy_indices(counts, cities=["Alpha", "Beta"], years=[2015, 2016, 2017])
     assert (result.indices["demand"] == 0).all()
     assert (result.weights.query("kind == 'demand'")["weight"] == 0).all()
-    assert result.notes[-1] == "no demand instrument differs between 5 city-years: the index is 0"
+    assert english(result.notes)[-1] == "no demand instrument differs between 5 city-years: the index is 0"
 
 
 def test_documents_from_after_the_sample_are_noted() -> None:
     result = policy_indices(CORPUS, cities=["Alpha", "Beta"], years=[2015, 2016])
-    assert result.notes[0] == "1 documents from after 2016 count in no year: b.txt"
+    assert english(result.notes)[0] == "1 documents from after 2016 count in no year: b.txt"
     assert (result.indices.query("city == 'Alpha'")["environment"] == 0).all()
 
 

@@ -13,6 +13,7 @@ import docx as python_docx
 import pypdf
 import pytest
 import text_files
+from sentences import english
 
 from engine.errors import InputError
 from engine.text.extract import clean, extract
@@ -71,7 +72,7 @@ def test_what_a_file_says(tmp_path: Path, name: str, content: bytes, text: str) 
 def test_a_page_without_text_is_noted(tmp_path: Path) -> None:
     (tmp_path / "half.pdf").write_bytes(text_files.pdf([[], ["建设信息平台。"], []]))
     text, notes = extract(tmp_path / "half.pdf")
-    assert (text, notes) == ("建设信息平台。", ["half.pdf: no text on page 1, 3 of 3: scanned?"])
+    assert (text, english(notes)) == ("建设信息平台。", ("half.pdf: no text on page 1, 3 of 3: scanned?",))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.infer.errors import dyadic, jackknife, pair, two_way
 from engine.infer.errors.error_type import ClusteredEstimate, Covariance, ErrorType
+from engine.notes import Note
 
 ERROR_TYPES: dict[str, ErrorType] = {
     "pair": pair.ERROR,
@@ -48,7 +49,7 @@ def _covariance(
     estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array, code: str
 ) -> Covariance:
     error = ERROR_TYPES[code]
-    matrix, note = np.zeros_like(pair_meat), ""
+    matrix, notes = np.zeros_like(pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
-        matrix, note = error.covariance(estimate, pair_meat, reciprocal_meat)
-    return Covariance(code, matrix, error.degrees_of_freedom(estimate), note)
+        matrix, notes = error.covariance(estimate, pair_meat, reciprocal_meat)
+    return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes)

@@ -15,22 +15,22 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, listed_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
 from engine.infer.errors.small_sample import city_factor
 from engine.infer.guard import guarded_covariances, guarded_variances
+from engine.notes import Note
 
 
-def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
+def covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
+) -> tuple[Array, tuple[Note, ...]]:
     """City sums minus what they count twice, guarded term by term."""
     city = estimate.city_first + estimate.city_second
     matrix, replaced = guarded_covariances(city.T @ city, pair_meat + reciprocal_meat)
-    note = ""
+    notes: tuple[Note, ...] = ()
     if replaced.any():
-        note = (
-            f"the variance is not positive for {listed_names(estimate, replaced)}; the city sums without the "
-            "subtraction are shown there, and there alone"
-        )
-    return matrix * city_factor(estimate), note
+        notes = (Note.of("variance_not_positive", terms=marked_names(estimate, replaced)),)
+    return matrix * city_factor(estimate), notes
 
 
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:

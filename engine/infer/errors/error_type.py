@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.arrays import AnyArray, Array, Flags
+from engine.notes import Note
 
 Degrees = int | Array
 """Degrees of freedom of the t distribution: one number for all coefficients, or ``[K]``."""
@@ -73,14 +74,14 @@ class Covariance:
     matrix : float64 ``[K, K]``
         NaN in rows of coefficients that have no error.
     dof : int, or float64 ``[K]``
-    note : str
-        A warning for readers; empty if there is none.
+    notes : tuple of Note
+        Warnings for readers.
     """
 
     kind: str
     matrix: Array
     dof: Degrees
-    note: str = ""
+    notes: tuple[Note, ...] = ()
 
     @property
     def std_error(self) -> Array:
@@ -106,7 +107,7 @@ class ErrorType:
     ----------
     covariance : callable
         From an estimate, its pair meat and its reciprocal-pair meat ``[K, K]`` to the covariance ``[K, K]``, its
-        small-sample factor included, and a note.
+        small-sample factor included, and notes.
     degrees_of_freedom : callable
         Of an estimate.
     robust : bool
@@ -114,11 +115,11 @@ class ErrorType:
         anti-conservative where such pairs depend on each other.
     """
 
-    covariance: Callable[[ClusteredEstimate, Array, Array], tuple[Array, str]]
+    covariance: Callable[[ClusteredEstimate, Array, Array], tuple[Array, tuple[Note, ...]]]
     degrees_of_freedom: Callable[[ClusteredEstimate], Degrees]
     robust: bool
 
 
-def listed_names(estimate: ClusteredEstimate, marked: Flags) -> str:
+def marked_names(estimate: ClusteredEstimate, marked: Flags) -> list[str]:
     """Names of the coefficients marked in ``[K]``, for a note."""
-    return ", ".join(name for name, is_marked in zip(estimate.names, marked, strict=True) if is_marked)
+    return [name for name, is_marked in zip(estimate.names, marked, strict=True) if is_marked]

@@ -10,19 +10,22 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, listed_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
+from engine.notes import Note
 
 
-def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
+def covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
+) -> tuple[Array, tuple[Note, ...]]:
     """Outer products of the leave-one-city-out steps; NaN for what one of the samples does not identify."""
     steps = estimate.without_city - estimate.values
     undefined = np.isnan(steps)
-    note = ""
+    notes: tuple[Note, ...] = ()
     if undefined.any():
         n_samples = int(undefined.any(axis=1).sum())
-        terms = listed_names(estimate, np.asarray(undefined.any(axis=0)))
-        note = f"{n_samples} leave-one-city-out samples do not identify {terms}"
-    return leave_out_covariance(steps, estimate.n_units), note
+        terms = marked_names(estimate, np.asarray(undefined.any(axis=0)))
+        notes = (Note.of("leave_out_unidentified", count=n_samples, terms=terms),)
+    return leave_out_covariance(steps, estimate.n_units), notes
 
 
 def leave_out_covariance(steps: Array, n_groups: int) -> Array:

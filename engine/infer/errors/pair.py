@@ -10,11 +10,14 @@ from __future__ import annotations
 from engine.arrays import Array
 from engine.infer.errors.error_type import ClusteredEstimate, ErrorType
 from engine.infer.errors.small_sample import small_sample_factor
+from engine.notes import Note
 
 
-def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
+def covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
+) -> tuple[Array, tuple[Note, ...]]:
     """The pair meat and its factor."""
-    return pair_meat * small_sample_factor(estimate.n_pairs, estimate.n_obs, estimate.n_parameters), ""
+    return pair_meat * small_sample_factor(estimate.n_pairs, estimate.n_obs, estimate.n_parameters), ()
 
 
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:

@@ -12,27 +12,26 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, listed_names
+from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
 from engine.infer.errors.small_sample import small_sample_factor
+from engine.notes import Note
 
 
-def covariance(estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array) -> tuple[Array, str]:
+def covariance(
+    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
+) -> tuple[Array, tuple[Note, ...]]:
     """V_first + V_second - V_pair, mended where a variance is negative."""
     n_clusters = _fewest_clusters(estimate)
     if n_clusters < 2:
-        note = "one city stands first, or second, in every pair: two-way errors need two clusters each way"
-        return np.full_like(pair_meat, np.nan), note
+        return np.full_like(pair_meat, np.nan), (Note("one_city_in_every_pair"),)
     first, second = estimate.city_first, estimate.city_second
     factor = small_sample_factor(n_clusters, estimate.n_obs, estimate.n_parameters_city)
     matrix = (first.T @ first + second.T @ second - pair_meat) * factor
     negative = np.diag(matrix) < 0
     if not negative.any():
-        return matrix, ""
-    note = (
-        f"the variance is negative for {listed_names(estimate, negative)}; negative eigenvalues of the covariance are "
-        "set to zero, and the other terms keep their own variances"
-    )
-    return _clipped(matrix, negative), note
+        return matrix, ()
+    note = Note.of("variance_negative", terms=marked_names(estimate, negative))
+    return _clipped(matrix, negative), (note,)
 
 
 def degrees_of_freedom(estimate: ClusteredEstimate) -> int:

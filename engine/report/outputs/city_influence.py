@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from engine.report.figure_style import figure_style, in_lines
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
 from engine.report.palette import GREY, SKY
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from engine.report.language.wording import Words
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import LEVEL
 from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
-from engine.report.words import Words
 
 _FRAME = StoredFrame(
     "contrasts",

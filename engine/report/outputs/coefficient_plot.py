@@ -12,12 +12,12 @@ from engine.arrays import Array
 from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS, ErrorLook, error_label
 from engine.report.figure_style import canvas, figure_style, legend
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.outputs.specification_curve import curve_term
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

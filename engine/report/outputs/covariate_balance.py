@@ -11,12 +11,12 @@ import pandas as pd
 from engine.errors import InputError
 from engine.estimate.covariate_balance import MEASURES
 from engine.report.figure_style import figure_style, in_lines
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
 from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE
 from engine.report.phrases import in_columns
 from engine.report.printed_table import PrintedTable, Row, number_entry
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

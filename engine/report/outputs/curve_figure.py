@@ -17,11 +17,11 @@ from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS, error_label, preferred
 from engine.report.few_adopters import with_tests_withheld
 from engine.report.figure_style import figure_style, heading
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.palette import FADED, GREY, GRID, INK, NAVY
 from engine.report.phrases import LEVEL
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

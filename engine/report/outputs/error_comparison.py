@@ -9,10 +9,10 @@ import pandas as pd
 
 from engine.report.error_types import error_adjective, error_phrase, robust_and_conventional
 from engine.report.few_adopters import adopter_sentences, has_few_adopters
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.outputs.output import JobReport, Output
 from engine.report.outputs.regression_table import check_estimates, ordered_terms
 from engine.report.phrases import LEVEL, in_columns
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 
 def error_sentences(estimates: pd.DataFrame, *, main: str | None = None, words: Words = ENGLISH) -> list[str]:

@@ -12,10 +12,10 @@ import pandas as pd
 from engine.errors import InputError
 from engine.report.error_types import error_label, robust_and_conventional
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY, INK, NAVY, SKY
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def event_study_figure(
         _draw_points(axes, effects, base, words)
         axes.set_xticks(years, _event_labels(years, binned=event_years.binned))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        effect = words("Effect on {outcome}", outcome=words.known(outcome)) if outcome else words("Effect")
+        effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
         axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
         legend(figure, axes)
     return figure

@@ -9,11 +9,11 @@ import pandas as pd
 
 from engine.infer.errors import CONVENTIONAL, ROBUST
 from engine.report.error_types import error_adjective, error_label
+from engine.report.language.wording import Words
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import in_columns
 from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
-from engine.report.words import Words
 
 _FRAME = StoredFrame(
     "instrument",

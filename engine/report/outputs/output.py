@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.report.figure_style import drawable
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.printed_table import PrintedTable
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

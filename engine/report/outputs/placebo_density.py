@@ -10,10 +10,10 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.report.figure_style import figure_style, in_lines
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
 from engine.report.palette import GREY, INK, ORANGE, SKY
-from engine.report.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

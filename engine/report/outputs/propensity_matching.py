@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from engine.report.language.wording import Words
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import in_columns
 from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
-from engine.report.words import Words
 
 _FRAME = StoredFrame("matching", text=("cell", "column"), numbers=("coefficient", "std_error"))
 _BALANCE = "balance"

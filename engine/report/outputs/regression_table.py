@@ -14,10 +14,10 @@ from engine.errors import InputError
 from engine.pairs.outcomes import OUTCOMES
 from engine.report.error_types import cautions, error_label, preferred
 from engine.report.few_adopters import adopter_notes, with_tests_withheld
+from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
-from engine.report.words import ENGLISH, Words, columns_phrase
 
 Record = Mapping[Hashable, Any]
 """A row of the estimates, by column."""
@@ -207,14 +207,16 @@ def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
         values = ["" if pd.isna(value) else str(value) for value in sheet.values(key)]
         if key == "outcome":
             name, values = _without_common_outcome(name, values)
-        printed = {value: _wrapped(words.known(value)) for value in dict.fromkeys(values)}
+        printed = {value: _wrapped(_setting(key, value, words)) for value in dict.fromkeys(values)}
         long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
         entries = (Entry(marks.get(value, printed[value]), value) for value in values)
         label = words.known(name)
         rows.append(Row("setting", label, tuple(entries)))
         if marks:
-            legend = words(", ").join(f"{mark} {words.known(value)}" for value, mark in marks.items())
+            legend = words(", ").join(
+                f"{mark} {_setting(key, value, words)}" for value, mark in marks.items()
+            )
             notes.append(words("{name}: {values}.", name=label, values=legend))
     return rows, notes
 
@@ -271,10 +273,14 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         yield Row("fit", words.known(label), tuple(map(number_entry, sheet.values(name))))
 
 
+def _setting(key: str, value: str, words: Words) -> str:
+    return words.outcome(value) if key == "outcome" else words.known(value)
+
+
 def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     outcomes: dict[str, list[int]] = {}
     for column, outcome in enumerate(sheet.values("outcome"), start=1):
-        outcomes.setdefault(words.known(str(outcome)), []).append(column)
+        outcomes.setdefault(words.outcome(str(outcome)), []).append(column)
     if len(outcomes) == 1:
         yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:

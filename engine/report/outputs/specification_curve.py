@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from engine.report.error_types import error_label
+from engine.report.language.wording import Words
 from engine.report.number_format import number
 from engine.report.outputs.curve_figure import Curve, curve_figure, curve_of, curve_text
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
 from engine.report.outputs.regression_table import table_of
 from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
-from engine.report.words import Words
 
 _FRAME = StoredFrame("curve", text=("term", "statistic"), numbers=("observed", "p_value", "reps"))
 _TESTS = {

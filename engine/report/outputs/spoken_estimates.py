@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from engine.report.error_types import error_label, preferred
+from engine.report.language.wording import Words
 from engine.report.number_format import number
-from engine.report.words import Words
 
 
 def spoken_estimates(rows: pd.DataFrame, names: Sequence[str], words: Words) -> str:

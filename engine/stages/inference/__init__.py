@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from engine.notes import Note, distinct, of_cell
 from engine.pairs.process_cache import forget_all
 from engine.runtime.execute import Machine
 from engine.spec import Job
@@ -25,7 +26,7 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
     collector = DrawCollector(job.job)
     for prepared, cells in passes:
         collector.notes += [
-            f"{cell.cell.label}: no draws: the fit is exact, so there is no error to draw"
+            of_cell(cell.cell.label, Note("fit_exact_no_draws"))
             for cell in cells
             if cell.fit.exact and any(block is not None for _, block in cell.cell.job.inference)
         ]
@@ -42,5 +43,5 @@ def run_inference(machine: Machine, job: Job, passes: Sequence[tuple[Prepared, l
         pd.DataFrame(collector.rows, columns=list(INFERENCE)),
         pd.concat(draws, ignore_index=True) if draws else pd.DataFrame(columns=list(DRAWS)),
         pd.concat(influence, ignore_index=True) if influence else pd.DataFrame(),
-        tuple(dict.fromkeys(collector.notes)),
+        tuple(distinct(collector.notes)),
     )

@@ -17,6 +17,7 @@ from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
 from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
+from engine.notes import Note, of_cell
 from engine.runtime.execute import Machine
 from engine.spec.inference import Bootstrap
 from engine.stages.estimation import Estimated
@@ -180,9 +181,8 @@ def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) 
         collector, draws, math.sqrt(node) if multiplier else float(cell.studentising.std_error[position])
     )
     if n_unidentified:
-        collector.notes.append(
-            f"{cell.cell.label}: {n_unidentified} bootstrap draws do not identify '{draws.term}' and are left out"
-        )
+        note = Note.of("bootstrap_unidentified", count=n_unidentified, term=draws.term)
+        collector.notes.append(of_cell(cell.cell.label, note))
     _decomposition_rows(collector, draws, node, pair)
 
 
@@ -289,10 +289,9 @@ def _note_dropped(prepared: Prepared, scheme: Bootstrap, missing: Flags, collect
     n_dropped, draws_without = int(missing.any(axis=1).sum()), missing.sum(axis=0)
     rarest = int(draws_without.argmax())
     size = int((prepared.adoption.classes == rarest).sum())
-    cities = "1 city" if size == 1 else f"{size} cities"
-    share = 100 * n_dropped / scheme.reps
-    collector.notes.append(
-        f"{scheme.kind} bootstrap: {n_dropped:,} of {scheme.reps:,} draws ({share:.0f}%) have no city of "
-        f"some adoption cohort and are left out, so its errors and intervals hold given that every cohort is drawn; "
-        f"{prepared.adoption.years[rarest]:.0f} ({cities}) is missing from {int(draws_without[rarest]):,}"
-    )
+    note = Note.of(
+        "cohorts_not_drawn", kind=scheme.kind, lost=n_dropped, total=scheme.reps,
+        share=100 * n_dropped / scheme.reps, year=int(prepared.adoption.years[rarest]), size=size,
+        count=int(draws_without[rarest]),
+    )  # fmt: skip
+    collector.notes.append(note)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.arrays import Array, Integers
+from engine.notes import Note
 
 INFERENCE = (
     "job", "cell", "term", "method", "reps", "statistic", "p_value", "conf_low", "conf_high", "mc_error",
@@ -27,13 +28,13 @@ class Inferred:
         ``draws.parquet``.
     influence : DataFrame
         Leave-out estimates: ``cell, term, left_out, estimate, shift``.
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     rows: pd.DataFrame
     draws: pd.DataFrame
     influence: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class DrawCollector:
     rows: list[dict[str, object]] = field(default_factory=list)
     draws: list[pd.DataFrame] = field(default_factory=list)
     influence: list[pd.DataFrame] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def row(self, cell: str, term: str, method: str, **values: float) -> None:
         """Add a row of ``inference.parquet``; columns that are not among the values are missing."""

@@ -32,6 +32,7 @@ from engine.infer.summary import (
     n_assignments,
     permutation_p,
 )
+from engine.notes import Note, of_cell
 from engine.pairs.design import PairDesign
 from engine.pairs.pair_statistics import TILE
 from engine.pairs.tiles import Over, in_turn
@@ -176,9 +177,7 @@ def permute(
     draws, exact = _draws(machine, test, block.reps, draws_at_once(test, memory_of(prepared)))
     if exact:
         n_draws = len(draws.replicates)
-        collector.notes.append(
-            f"permutation: all {n_draws:,} assignments were enumerated, so p-values are exact"
-        )
+        collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
     # On the machine too: whoever made draws has the table.
     replicates = [np.array([OBSERVED], dtype=np.int32)]
     observed = machine.reduce(permutation_draws, test, replicates, merge_draws, label="observed")
@@ -253,17 +252,12 @@ def _joint_row(collector: DrawCollector, of_cell: CellDraws) -> None:
     )  # fmt: skip
 
 
-def _notes(collector: DrawCollector, of_cell: CellDraws) -> None:
+def _notes(collector: DrawCollector, cell_draws: CellDraws) -> None:
     """Notes on draws without an estimate, and on those whose dyadic variance was not positive."""
-    label, number = of_cell.cell.cell.label, of_cell.number
-    n_unidentified = int(np.isnan(of_cell.draws.estimate[number]).any(axis=1).sum())
+    label, number = cell_draws.cell.cell.label, cell_draws.number
+    n_unidentified = int(np.isnan(cell_draws.draws.estimate[number]).any(axis=1).sum())
     if n_unidentified:
-        collector.notes.append(
-            f"{label}: {n_unidentified} permutations do not identify the regression and are left out"
-        )
-    n_replaced = of_cell.draws.fallback[number]
+        collector.notes.append(of_cell(label, Note.of("permutations_unidentified", count=n_unidentified)))
+    n_replaced = int(cell_draws.draws.fallback[number])
     if n_replaced:
-        collector.notes.append(
-            f"{label}: in {n_replaced} permutations the dyadic variance was not positive; "
-            "city sums without the subtraction studentise them"
-        )
+        collector.notes.append(of_cell(label, Note.of("permutations_not_positive", count=n_replaced)))

@@ -1,0 +1,147 @@
+"""Fixed words of tables, figures and page, and sentences of notes, in English or in Chinese.
+
+The English of a fixed word is written where it is used and is its own key: ``words("Pairs")``. A `Note` has its
+sentence in every language by its code. Both stand in one file a language, ``english.toml`` and ``chinese.toml``.
+What comes from job files and data stays as it is.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from string import Formatter
+
+from engine.errors import InputError
+from engine.notes import Note
+
+LANGUAGES = {"en": "english", "zh": "chinese"}
+"""File of each language by its code."""
+
+
+@lru_cache
+def _entries(lang: str) -> dict[str, dict[str, str]]:
+    text = (files("engine.report.language") / f"{LANGUAGES[lang]}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one language.
+
+    Attributes
+    ----------
+    lang : str
+        ``en`` or ``zh``.
+    """
+
+    lang: str
+
+    def __call__(self, text: str, /, **values: object) -> str:
+        """The fixed text in this language, its places filled; English where the language lacks it."""
+        form = self.fixed.get(text, text)
+        return form.format(**values) if values else form
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """Fixed words by their English; empty for English."""
+        return _entries(self.lang).get("words", {})
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """Sentences of notes by code."""
+        return _entries(self.lang)["notes"]
+
+    def known(self, text: str) -> str:
+        """A word out of a job's files, translated if the language has it, else as it is."""
+        return self.fixed.get(text, text)
+
+    def outcome(self, label: str) -> str:
+        """An outcome as frames name it: ``synchronization of`` or ``variation of`` a series, or a column."""
+        name, _, series = label.partition(" of ")
+        form = f"{name} of {{series}}"
+        return self(form, series=series) if form in self.fixed else label
+
+    def in_context(self, text: str, context: str) -> str:
+        """A word as this context has it, ``dyadic`` among ``errors``, say."""
+        return self.fixed.get(f"{context}:{text}", self.known(text))
+
+    def note(self, note: Note) -> str:
+        """The sentence of a note; KeyError for a code that this version does not know."""
+        return self._formatter.vformat(self.sentences[note.code], (), note.values)
+
+    def listed(self, names: Sequence[str]) -> str:
+        """``a, b and c``."""
+        if len(names) == 1:
+            return names[0]
+        return self("{names} and {last}", names=self(", ").join(names[:-1]), last=names[-1])
+
+    @property
+    def html(self) -> str:
+        """The language tag of a page."""
+        return {"zh": "zh-CN"}.get(self.lang, self.lang)
+
+    @cached_property
+    def _formatter(self) -> _SentenceFormatter:
+        return _SentenceFormatter(self)
+
+
+@dataclass
+class _SentenceFormatter(Formatter):
+    """Fills the places of a sentence: see the head of ``english.toml``."""
+
+    words: Words
+
+    def format_field(self, value: object, spec: str) -> str:
+        if isinstance(value, Note):
+            return self.words.note(value)
+        if isinstance(value, list | tuple):
+            return (spec or self.words(", ")).join(self.format_field(element, "") for element in value)
+        if isinstance(value, str):
+            return self.words.in_context(value, spec) if spec else value
+        if "|" in spec:
+            singular, plural = spec.split("|")
+            return singular if value == 1 else plural
+        return format(value, spec)
+
+
+ENGLISH = Words("en")
+
+
+def words_of(lang: str) -> Words:
+    """The words of a language.
+
+    Raises
+    ------
+    InputError
+        For one that is not there.
+    """
+    if lang not in LANGUAGES:
+        raise InputError(
+            f"there are no words in '{lang}'", where="--lang", remedy=f"take one of {', '.join(LANGUAGES)}"
+        )
+    return Words(lang)
+
+
+def columns_phrase(numbers: Sequence[int], words: Words = ENGLISH) -> str:
+    """Numbers of columns in words, runs shortened.
+
+    >>> columns_phrase([1, 2, 3, 6]), columns_phrase([4])
+    ('columns (1) to (3) and (6)', 'column (4)')
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    names: list[str] = []
+    for run in runs:
+        if len(run) > 2:
+            names.append(words("{first} to {last}", first=f"({run[0]})", last=f"({run[-1]})"))
+        else:
+            names += [f"({number})" for number in run]
+    form = "columns {names}" if len(numbers) > 1 else "column {names}"
+    return words(form, names=words.listed(names))
