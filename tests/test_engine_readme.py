@@ -42,12 +42,8 @@ def frames() -> dict[str, list[pd.DataFrame]]:
     by_name: dict[str, list[pd.DataFrame]] = {}
     for job, overrides in JOBS.items():
         results = engine.run(ROOT / "jobs" / job, overrides=[*SMALL, *overrides])
-        named = {
-            name: getattr(results, name)
-            for name in ("estimates", "event_study", "inference", "draws", "influence")
-        }
-        for name, frame in {**named, **results.findings}.items():
-            if frame is not None and len(frame):
+        for name, frame in results.frames.items():
+            if len(frame):
                 by_name.setdefault(name, []).append(frame)
     return by_name
 
