@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import AbstractContextManager
 
-import jax
 
-double_precision = partial(jax.enable_x64, True)
-"""Context manager: arrays made and functions compiled within it are float64. Nothing is set outside of it."""
+def double_precision() -> AbstractContextManager[None]:
+    """Arrays made and functions compiled within it are float64; nothing is set outside of it."""
+    import jax  # where a finished run is reused, nothing computes and JAX is not loaded
+
+    return jax.enable_x64(True)

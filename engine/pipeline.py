@@ -83,12 +83,16 @@ class Results:
     @property
     def inference(self) -> pd.DataFrame:
         """Permutation, bootstrap and jackknife: one row a cell, term and method; empty where none was requested."""
-        return self.frames.get("inference", pd.DataFrame())
+        from engine.stages.inference.draw_collector import INFERENCE
+
+        return self.frames.get("inference", pd.DataFrame(columns=list(INFERENCE)))
 
     @property
     def draws(self) -> pd.DataFrame:
         """Every draw of those."""
-        return self.frames.get("draws", pd.DataFrame())
+        from engine.stages.inference.draw_collector import DRAWS
+
+        return self.frames.get("draws", pd.DataFrame(columns=list(DRAWS)))
 
     @property
     def influence(self) -> pd.DataFrame:

@@ -94,6 +94,6 @@ def test_a_job_asks_the_machine_for_its_screen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_groups_without_an_eligible_pair_have_no_span() -> None:
-    sample = PairSample(np.zeros(3, np.int32), np.zeros((1, 1), bool), world(0).gravity)
+    sample = PairSample(np.zeros(27, np.int32), np.zeros((1, 1), bool), world(0).gravity)
     span = gravity.force_span(gravity.Between(sample), sample.parts()[0])
     np.testing.assert_array_equal(gravity.merge_spans(span, np.array([1.0, 2.0])), [1.0, 2.0])

@@ -57,7 +57,7 @@ class TypeSums:
         layout, (n_types, t, r) = self.layout, self.paths.shape
         m, start = layout.n_columns, 4 + layout.n_ee
         if layout.balanced:
-            ee = self.n_pairs[:, None, None] * (np.eye(t) - 1.0 / t)
+            ee = self.n_pairs[:, None, None] * (np.eye(t) - 1.0 / t)[None]
         else:
             ee = self.sums[:, 4:start][:, _square(t, layout.year_pairs)]
         ev = self.sums[:, start : start + layout.n_ev].reshape(n_types, t, m)

@@ -92,7 +92,7 @@ def normal_equations(
     """
     check_shape("classes", classes, (len(moments.first),))
     n_classes, n_years = moments.first.shape[1], moments.layout.n_years
-    check_shape("table", table, (n_classes, n_classes, n_years, sum(term.is_treatment for term in terms)))
+    check_shape("table", table, (n_classes, n_classes, n_years, len(terms) + 1 - moments.layout.n_columns))
     paths = table[classes]
     first, totals_first = expand(moments.layout, moments.first, paths)
     second, totals_second = expand(moments.layout, moments.second, paths)

@@ -196,7 +196,7 @@ def test_draws_are_literal_permutations_and_resamples() -> None:
 def test_an_effect_moves_the_coefficient_and_leaves_the_errors(design: str) -> None:
     plain, moved = (trial.estimated(worlds.panel(design, 9, effect=effect)) for effect in (0.0, 0.07))
     size = plain[1][0].std_error[0]
-    np.testing.assert_allclose(moved[0].estimate, plain[0].estimate + 0.07, rtol=0, atol=BRUTE * size)
+    np.testing.assert_allclose(moved[0].values, plain[0].values + 0.07, rtol=0, atol=BRUTE * size)
     for one, other in zip(plain[1], moved[1], strict=True):
         np.testing.assert_allclose(one.matrix, other.matrix, rtol=BRUTE)
 

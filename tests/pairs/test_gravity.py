@@ -142,7 +142,7 @@ def test_without_gravity_nothing_is_screened() -> None:
 
 
 def test_no_eligible_pair_is_refused() -> None:
-    sample = PairSample(np.zeros(3, np.int32), np.zeros((1, 1), bool), world(0).gravity)
+    sample = PairSample(np.zeros(27, np.int32), np.zeros((1, 1), bool), world(0).gravity)
     with pytest.raises(InputError, match=r"no pair is left after pairs\.exclude"):
         sample.screened()
 

@@ -61,18 +61,18 @@ class Run:
         curvature = kernels.inner(self.direction, applied)
         moves = is_open & (curvature > 0)
         alpha = np.divide(self.product, curvature, out=np.zeros_like(curvature), where=moves)
-        self.solution = tuple(b + alpha * p for b, p in zip(self.solution, self.direction, strict=True))
-        self.gradient = tuple(g - alpha * a for g, a in zip(self.gradient, applied, strict=True))
+        self.solution = tuple(b + alpha[None] * p for b, p in zip(self.solution, self.direction, strict=True))
+        self.gradient = tuple(g - alpha[None] * a for g, a in zip(self.gradient, applied, strict=True))
         z = _precondition(self.operator, self.kind, self.gradient)
         fresh = np.where(moves, np.maximum(kernels.inner(self.gradient, z), 0.0), self.product)
         beta = np.divide(fresh, self.product, out=np.zeros_like(fresh), where=moves)
         # A column that is done keeps its own, should a lower target open it again.
-        retained_share = np.where(moves, beta, 1.0)
+        retained_share, moved = np.where(moves, beta, 1.0)[None], moves.astype(np.float64)[None]
         self.direction = tuple(
-            moves * part + retained_share * p for part, p in zip(z, self.direction, strict=True)
+            moved * part + retained_share * p for part, p in zip(z, self.direction, strict=True)
         )
         self.image = tuple(
-            moves * g + retained_share * p for g, p in zip(self.gradient, self.image, strict=True)
+            moved * g + retained_share * p for g, p in zip(self.gradient, self.image, strict=True)
         )
         # A direction without curvature lies in the null space: the column can go no further.
         self.product = np.where(is_open & ~moves, 0.0, fresh)
