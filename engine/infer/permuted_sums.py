@@ -11,7 +11,7 @@ units (a small share of all pairs):
 Where the draw's own screen differs from the base screen, the pairs between the two thresholds are added or
 subtracted, by type. The table is read tile by tile, once for all draws of a block: what few pairs of a tile a
 draw needs are the entries of a sparse matrix, and their sums its product with the tile. Source: the
-contraction identities of the README, "How it computes".
+contraction identities of engine/README.md, "How it computes".
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Model(Block):
 
     estimator: EstimatorName = Field(
         next(iter(ESTIMATORS)),
-        description="; ".join(f"{name}: {each.label}" for name, each in ESTIMATORS.items() if each.label),
+        description="; ".join(f"{name}: {each.label}" for name, each in ESTIMATORS.items()),
     )
     treatment: bool = Field(
         True, description="false: adoption determines the sample, but the treatment is no regressor"

@@ -49,7 +49,7 @@ class Estimator:
     """
 
     name: str
-    label: str = ""
+    label: str
     options: tuple[str, ...] = ()
     uses_instrument: bool = False
     needs_treatment: bool = True
@@ -81,8 +81,13 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
     {
         estimator.name: estimator
         for estimator in (
-            Estimator("twfe", needs_treatment=False),
-            Estimator("event_study", options=EVENT_OPTIONS, by_event_time=True),
+            Estimator("twfe", "two-way fixed effects", needs_treatment=False),
+            Estimator(
+                "event_study",
+                "a term for each year around adoption",
+                options=EVENT_OPTIONS,
+                by_event_time=True,
+            ),
             Estimator(
                 "sun_abraham",
                 "event study by cohort, averaged by the cohorts' rows",
