@@ -197,8 +197,9 @@ def _range(node: Node) -> str:
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     if least == -9999 or (least is None and above is None):
         return ""
-    low = f"above {above}" if least is None else f"from {least}"
-    high = f"to {most:,}" if most is not None else f"below {'2^64' if below == 2**64 else below}"
+    # Versions of pydantic write a limit as it was given, or as the field's type has it (0 or 0.0).
+    low = f"above {above:g}" if least is None else f"from {least}"
+    high = f"to {most:,}" if most is not None else f"below {'2^64' if below == 2**64 else format(below, 'g')}"
     return f" {low} {high}"
 
 

@@ -110,6 +110,10 @@ def test_without_never_treated_pairs_the_last_cohort_is_the_reference() -> None:
     check(done, expected, 2)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, np.__version__.split(".")[:2])) < (2, 1),
+    reason="pyfixest's saturated estimator needs numpy 2.1",
+)
 def test_against_pyfixest() -> None:
     """Values, and errors by pair: the package weights by shares, takes them as fixed, and has no controls."""
     peer = pytest.importorskip("pyfixest", reason="pyfixest (PyPI) is not installed")
