@@ -197,10 +197,16 @@ def _range(node: Node) -> str:
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     if least == -9999 or (least is None and above is None):
         return ""
-    # Versions of pydantic write a limit as it was given, or as the field's type has it (0 or 0.0).
-    low = f"above {above:g}" if least is None else f"from {least}"
-    high = f"to {most:,}" if most is not None else f"below {'2^64' if below == 2**64 else format(below, 'g')}"
+    low = f"above {_limit(above)}" if least is None else f"from {least}"
+    high = (
+        f"to {_limit(most)}" if most is not None else f"below {'2^64' if below == 2**64 else _limit(below)}"
+    )
     return f" {low} {high}"
+
+
+def _limit(number: float) -> str:
+    """A whole number without a point: versions of pydantic give limits as written, or as the field's type has them."""
+    return f"{int(number) if number == int(number) else number:,}"
 
 
 # -- text ----------------------------------------------------------------------------------------------------
