@@ -193,20 +193,19 @@ def _mapping(node: Node, sections: Mapping[str, Section]) -> str:
 
 def _range(node: Node) -> str:
     """Return the limits of a number; empty for those of a year, which no year reaches."""
-    least, most = node.get("minimum"), node.get("maximum")
-    above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    least, above = node.get("minimum"), node.get("exclusiveMinimum")
     if least == -9999 or (least is None and above is None):
         return ""
-    low = f"above {_limit(above)}" if least is None else f"from {least}"
+    low = f"above {_limit(node['exclusiveMinimum'])}" if least is None else f"from {_limit(node['minimum'])}"
     high = (
-        f"to {_limit(most)}" if most is not None else f"below {'2^64' if below == 2**64 else _limit(below)}"
+        f"to {_limit(node['maximum'])}" if "maximum" in node else f"below {_limit(node['exclusiveMaximum'])}"
     )
     return f" {low} {high}"
 
 
 def _limit(number: float) -> str:
     """A whole number without a point: versions of pydantic give limits as written, or as the field's type has them."""
-    return f"{int(number) if number == int(number) else number:,}"
+    return "2^64" if number == 2**64 else f"{int(number) if number == int(number) else number:,}"
 
 
 # -- text ----------------------------------------------------------------------------------------------------
