@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, Covariance, Degrees
+from engine.estimate.estimate import Estimate
+from engine.infer.errors.error_type import Covariance, Degrees
 from engine.infer.summary import t_ratio
 
 
@@ -22,7 +23,7 @@ class Interval:
     high: Array
 
 
-def intervals(estimate: ClusteredEstimate, covariance: Covariance, confidence: float) -> Interval:
+def intervals(estimate: Estimate, covariance: Covariance, confidence: float) -> Interval:
     """Inference of every coefficient, with the covariance's degrees of freedom."""
     return student(estimate.values, covariance.std_error, covariance.dof, confidence)
 

@@ -69,7 +69,7 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
 def _covariance(group: list[Estimated], at: list[int]) -> Array:
     """Covariance of one coefficient over the classes, each with its own variance; positive semidefinite."""
     city = np.stack(
-        [(result.fit.city_first + result.fit.city_second)[:, k] for result, k in zip(group, at, strict=True)],
+        [result.fit.city_influence[:, k] for result, k in zip(group, at, strict=True)],
         axis=1,
     )
     own = np.array([result.studentising.matrix[k, k] for result, k in zip(group, at, strict=True)])

@@ -238,7 +238,7 @@ def _multiplied(
 ) -> tuple[Array, pd.DataFrame]:
     """The multiplier of each city, and the estimates from its multiplied score."""
     fit, positions = cell.fit, list(tested_of(prepared, cell, None).tested)
-    city = (fit.city_first + fit.city_second)[:, positions]
+    city = fit.city_influence[:, positions]
     replicates = np.array([request.replicate], dtype=np.int32)
     signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
     terms, in_truth = [fit.names[k] for k in positions], fit.values[positions]

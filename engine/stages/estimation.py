@@ -184,7 +184,7 @@ def _estimates(
 def covariances_of(cell: Cell, fit: Estimate) -> tuple[tuple[Covariance, ...], Covariance]:
     """Covariances under the kinds that the cell prints, and the dyadic one whatever they are."""
     kinds = tuple(dict.fromkeys([*cell.job.model.errors, STUDENTISING]))
-    errors = covariances(fit, fit.pair_meat, fit.reciprocal_meat, kinds)
+    errors = covariances(fit, kinds)
     return errors[: len(cell.job.model.errors)], errors[kinds.index(STUDENTISING)]
 
 

@@ -26,7 +26,7 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
     """
     model, joint = cell.job.model, joint_estimate(regressions)
     out: dict[str, Strength] = {}
-    kinds = covariances(joint, joint.pair_meat, joint.reciprocal_meat, tuple(model.errors))
+    kinds = covariances(joint, model.errors)
     for covariance in kinds:
         known = np.isfinite(covariance.matrix).all()
         matrix = semidefinite(covariance.matrix) if known else covariance.matrix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, permutations, product
 from typing import Any
 
@@ -61,8 +62,13 @@ def sums(pairs: list[Pair], psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return own, sum(back, np.zeros_like(own))
 
 
+def with_meat(fit: Estimate, pairs: list[Pair], psi: np.ndarray) -> Estimate:
+    pair_meat, reciprocal_meat = sums(pairs, psi)
+    return replace(fit, pair_meat=pair_meat, reciprocal_meat=reciprocal_meat)
+
+
 def of(fit: Estimate, pairs: list[Pair], psi: np.ndarray) -> dict[str, Covariance]:
-    return {one.kind: one for one in covariances(fit, *sums(pairs, psi), KINDS)}
+    return {one.kind: one for one in covariances(with_meat(fit, pairs, psi), KINDS)}
 
 
 def over_pairs(pairs: list[Pair], psi: np.ndarray, linked: Any) -> np.ndarray:

@@ -121,11 +121,13 @@ def test_f_and_p_are_those_of_the_two_regressions_alone(seed: int) -> None:
     """Two numbers for one thing would be a fault: each variance is that of its own cell."""
     reduced, first, _, products, _ = world(seed)
     found, _ = found_of(seed)
-    for fit, own, shown in (
+    for fit, meat, shown in (
         (first, products[1], {kind: 9.0 / one.f for kind, one in found.items()}),
         (reduced, products[0], None),
     ):
-        for covariance in covariances(dataclasses.replace(fit), *own, KINDS):
+        for covariance in covariances(
+            dataclasses.replace(fit, pair_meat=meat[0], reciprocal_meat=meat[1]), KINDS
+        ):
             if covariance.kind == "city" and covariance.matrix[0, 0] <= 0:
                 continue  # a negative two-way variance is clipped to what its neighbours leave of it
             if shown is not None:

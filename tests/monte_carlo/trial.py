@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -49,7 +50,8 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     found = fit(stage(normal), Regression((policy,)))
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     products = score_sums(ScorePass(setting, block), task)
-    return found, covariances(found, products.pair_meat[0], products.reciprocal_meat[0], KINDS)
+    found = replace(found, pair_meat=products.pair_meat[0], reciprocal_meat=products.reciprocal_meat[0])
+    return found, covariances(found, KINDS)
 
 
 def permuted(panel: worlds.Panel, seed: int, *, invert: bool) -> Draws:

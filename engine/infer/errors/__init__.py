@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.arrays import Array
+from engine.estimate.estimate import Estimate
 from engine.infer.errors import dyadic, jackknife, pair, two_way
-from engine.infer.errors.error_type import ClusteredEstimate, Covariance, ErrorType
+from engine.infer.errors.error_type import Covariance, ErrorType
 from engine.notes import Note
 
 ERROR_TYPES: dict[str, ErrorType] = {
@@ -29,27 +29,14 @@ STUDENTISING = "dyadic"
 """The type of the t ratios of draws, and of tests of coefficients together, whatever a job prints."""
 
 
-def covariances(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array, codes: Sequence[str]
-) -> tuple[Covariance, ...]:
-    """Covariances of an estimate under some standard-error types.
-
-    Parameters
-    ----------
-    estimate : ClusteredEstimate
-    pair_meat, reciprocal_meat : float64 ``[K, K]``
-        Sum over pairs of psi psi', and over opposite directions of one dyad (zero if undirected).
-    codes : sequence of str
-        Keys of `ERROR_TYPES`.
-    """
-    return tuple(_covariance(estimate, pair_meat, reciprocal_meat, code) for code in codes)
+def covariances(estimate: Estimate, codes: Sequence[str]) -> tuple[Covariance, ...]:
+    """Covariances of an estimate, its pair meat summed, under some standard-error types (keys of `ERROR_TYPES`)."""
+    return tuple(_covariance(estimate, code) for code in codes)
 
 
-def _covariance(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array, code: str
-) -> Covariance:
+def _covariance(estimate: Estimate, code: str) -> Covariance:
     error = ERROR_TYPES[code]
-    matrix, notes = np.zeros_like(pair_meat), tuple[Note, ...]()
+    matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
-        matrix, notes = error.covariance(estimate, pair_meat, reciprocal_meat)
+        matrix, notes = error.covariance(estimate)
     return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes)

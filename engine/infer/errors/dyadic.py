@@ -15,25 +15,24 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
+from engine.estimate.estimate import Estimate
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.errors.small_sample import city_factor
 from engine.infer.guard import guarded_covariances, guarded_variances
 from engine.notes import Note
 
 
-def covariance(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
-) -> tuple[Array, tuple[Note, ...]]:
+def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """City sums minus what they count twice, guarded term by term."""
-    city = estimate.city_first + estimate.city_second
-    matrix, replaced = guarded_covariances(city.T @ city, pair_meat + reciprocal_meat)
+    city = estimate.city_influence
+    matrix, replaced = guarded_covariances(city.T @ city, estimate.pair_meat + estimate.reciprocal_meat)
     notes: tuple[Note, ...] = ()
     if replaced.any():
         notes = (Note.of("variance_not_positive", terms=marked_names(estimate, replaced)),)
     return matrix * city_factor(estimate), notes
 
 
-def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+def degrees_of_freedom(estimate: Estimate) -> int:
     """Cities less one."""
     return estimate.n_units - 1
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
+from engine.estimate.estimate import Estimate
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.notes import Note
 
 
-def covariance(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
-) -> tuple[Array, tuple[Note, ...]]:
+def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Outer products of the leave-one-city-out steps; NaN for what one of the samples does not identify."""
     steps = estimate.without_city - estimate.values
     undefined = np.isnan(steps)
@@ -33,7 +32,7 @@ def leave_out_covariance(steps: Array, n_groups: int) -> Array:
     return (n_groups - 1) / n_groups * (steps.T @ steps)
 
 
-def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+def degrees_of_freedom(estimate: Estimate) -> int:
     """Cities less one."""
     return estimate.n_units - 1
 

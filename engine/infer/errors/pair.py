@@ -8,19 +8,20 @@ with psi_p the influence of pair p (bread times score, summed over years).
 from __future__ import annotations
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType
+from engine.estimate.estimate import Estimate
+from engine.infer.errors.error_type import ErrorType
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.notes import Note
 
 
-def covariance(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
-) -> tuple[Array, tuple[Note, ...]]:
+def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """The pair meat and its factor."""
-    return pair_meat * small_sample_factor(estimate.n_pairs, estimate.n_obs, estimate.n_parameters), ()
+    return estimate.pair_meat * small_sample_factor(
+        estimate.n_pairs, estimate.n_obs, estimate.n_parameters
+    ), ()
 
 
-def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+def degrees_of_freedom(estimate: Estimate) -> int:
     """Pairs less one."""
     return estimate.n_pairs - 1
 

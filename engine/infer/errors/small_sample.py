@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.errors.error_type import ClusteredEstimate
+from engine.estimate.estimate import Estimate
 
 Number = TypeVar("Number", float, Array)
 
@@ -21,6 +21,6 @@ def small_sample_factor(n_clusters: Number, n_obs: Number, n_parameters: Number)
         return n_clusters / (n_clusters - 1) * (n_obs - 1) / (n_obs - n_parameters)
 
 
-def city_factor(estimate: ClusteredEstimate) -> float:
+def city_factor(estimate: Estimate) -> float:
     """The factor where cities are the clusters."""
     return small_sample_factor(estimate.n_units, estimate.n_obs, estimate.n_parameters_city)

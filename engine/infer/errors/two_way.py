@@ -12,21 +12,20 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.infer.errors.error_type import ClusteredEstimate, ErrorType, marked_names
+from engine.estimate.estimate import Estimate
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.notes import Note
 
 
-def covariance(
-    estimate: ClusteredEstimate, pair_meat: Array, reciprocal_meat: Array
-) -> tuple[Array, tuple[Note, ...]]:
+def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """V_first + V_second - V_pair, mended where a variance is negative."""
     n_clusters = _fewest_clusters(estimate)
     if n_clusters < 2:
-        return np.full_like(pair_meat, np.nan), (Note("one_city_in_every_pair"),)
+        return np.full_like(estimate.pair_meat, np.nan), (Note("one_city_in_every_pair"),)
     first, second = estimate.city_first, estimate.city_second
     factor = small_sample_factor(n_clusters, estimate.n_obs, estimate.n_parameters_city)
-    matrix = (first.T @ first + second.T @ second - pair_meat) * factor
+    matrix = (first.T @ first + second.T @ second - estimate.pair_meat) * factor
     negative = np.diag(matrix) < 0
     if not negative.any():
         return matrix, ()
@@ -34,12 +33,12 @@ def covariance(
     return _clipped(matrix, negative), (note,)
 
 
-def degrees_of_freedom(estimate: ClusteredEstimate) -> int:
+def degrees_of_freedom(estimate: Estimate) -> int:
     """The smaller number of clusters less one; 0 where it is one."""
     return _fewest_clusters(estimate) - 1
 
 
-def _fewest_clusters(estimate: ClusteredEstimate) -> int:
+def _fewest_clusters(estimate: Estimate) -> int:
     return min(estimate.n_first, estimate.n_second)
 
 

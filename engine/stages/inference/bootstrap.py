@@ -167,7 +167,7 @@ def draws_at_once(pass_input: NodeInput, memory: float) -> int:
 
 def _city_influence(cell: Estimated, positions: list[int]) -> Array:
     """Influence ``[n_units, n_tested]`` of the pairs of each city."""
-    return (cell.fit.city_first + cell.fit.city_second)[:, positions]
+    return cell.fit.city_influence[:, positions]
 
 
 def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) -> None:
