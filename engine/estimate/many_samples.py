@@ -107,8 +107,8 @@ def batch_fit(
     estimate = np.where(identified[:, None, None], slopes, np.nan)
     n_obs, n_years = totals[:, 1], (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
     if not layout.balanced:
-        alone, n_years = year_singletons(matrix[:, :t, :t])
-        n_obs = n_obs - alone
+        n_singletons, n_years = year_singletons(matrix[:, :t, :t])
+        n_obs = n_obs - n_singletons
     return BatchFit(estimate, residual, influence, n_obs, len(index) + n_years, identified)
 
 
@@ -148,8 +148,8 @@ def influence_products(
     weights = _weights(layout, residual[:, None], influence, paths)[:, :, 0]
     out = np.zeros((len(residual), influence.shape[2], influence.shape[2]))
     for number, of_type in enumerate(products):
-        own = weights[:, :, number]
-        out += (own @ of_type) @ np.swapaxes(own, 1, 2)
+        type_weights = weights[:, :, number]
+        out += (type_weights @ of_type) @ np.swapaxes(type_weights, 1, 2)
     return out
 
 
@@ -174,26 +174,26 @@ def split_weights(layout: Layout, fit: BatchFit, paths: Array) -> tuple[Array, A
     float64 ``[n_samples, n_tested, n_targets, n_types, n_own]``
     """
     t, m, r = layout.n_years, layout.n_columns, paths.shape[-1]
-    none = np.zeros((1, t, r))
-    b = _fold(fit.residual, t, m, none)[:, None, :, 0]
-    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, none)[:, :, None, 0]
+    no_paths = np.zeros((1, t, r))
+    b = _fold(fit.residual, t, m, no_paths)[:, None, :, 0]
+    g = _fold(np.swapaxes(fit.influence, 1, 2), t, m, no_paths)[:, :, None, 0]
     first = _products(layout, b[..., None, :], g[..., None, :])[..., 0, :]
     terms = slice(t + m - 1, t + m - 1 + r)
     rho = fit.residual[:, None, :, terms]
     kappa = np.swapaxes(fit.influence, 1, 2)[:, :, None, terms]
     # (b + rho d)' Z'Z (g + kappa d) less b' Z'Z g: d' Z'Z meets this, and d' Z'Z d what follows.
     columns = rho[..., :, None] * g[..., None, :] + kappa[..., :, None] * b[..., None, :]
-    twice = rho[..., :, None] * kappa[..., None, :]
+    path_products = rho[..., :, None] * kappa[..., None, :]
     lead = columns.shape[:-2]
     if layout.balanced:
         moved = paths - paths.mean(axis=1, keepdims=True)  # EE d = pairs (d - mean d)
         within = np.einsum("ztr,zts->zrs", moved, moved)
         pairs = np.einsum("...rt,ztr->...z", columns[..., :t], moved)
-        pairs = pairs + np.einsum("...rs,zrs->...z", twice, within)
+        pairs = pairs + np.einsum("...rs,zrs->...z", path_products, within)
         wide = np.broadcast_to(columns[..., None, :, t:].reshape(*lead, 1, r * m), (*pairs.shape, r * m))
         return first, np.concatenate([pairs[..., None], wide], axis=-1)
-    own = np.concatenate([columns.reshape(*lead, -1), twice.reshape(*lead, -1)], axis=-1)
-    return first, np.broadcast_to(own[..., None, :], (*lead, len(paths), own.shape[-1]))
+    of_path = np.concatenate([columns.reshape(*lead, -1), path_products.reshape(*lead, -1)], axis=-1)
+    return first, np.broadcast_to(of_path[..., None, :], (*lead, len(paths), of_path.shape[-1]))
 
 
 def path_statistics(layout: Layout, paths: Array) -> Array:
@@ -203,14 +203,17 @@ def path_statistics(layout: Layout, paths: Array) -> Array:
     """
     n_types, t, r = paths.shape
     m, ev = layout.n_columns, 4 + layout.n_ee
-    columns, twice = np.zeros((n_types, layout.size, r, t + m)), np.zeros((n_types, layout.size, r, r))
+    columns, path_products = (
+        np.zeros((n_types, layout.size, r, t + m)),
+        np.zeros((n_types, layout.size, r, r)),
+    )
     for number, (k, n) in enumerate(zip(*layout.year_pairs, strict=True), start=4):
-        for one, other in {(k, n), (n, k)}:
-            columns[:, number, :, other] += paths[:, one]
-            twice[:, number] += paths[:, one, :, None] * paths[:, other, None, :]
+        for first, second in {(k, n), (n, k)}:
+            columns[:, number, :, second] += paths[:, first]
+            path_products[:, number] += paths[:, first, :, None] * paths[:, second, None, :]
     for k in range(m):
         columns[:, ev + k : ev + layout.n_ev : m, :, t + k] = paths
-    flat = [part.reshape(n_types, layout.size, -1) for part in (columns, twice)]
+    flat = [part.reshape(n_types, layout.size, -1) for part in (columns, path_products)]
     return np.concatenate(flat, axis=-1)
 
 
@@ -238,6 +241,6 @@ def _fold(coefficients: Array, t: int, m: int, paths: Array) -> Array:
     """``[samples, L, Q]`` on [years | columns | terms | outcome] to ``[samples, L, types, T + m]`` on a pair's own."""
     terms = coefficients[..., t + m - 1 : t + m - 1 + paths.shape[-1]]
     years = coefficients[..., None, :t] + np.einsum("slr,ztr->slzt", terms, paths)
-    own = np.concatenate([coefficients[..., t : t + m - 1], coefficients[..., -1:]], axis=-1)
-    wide = np.broadcast_to(own[..., None, :], (*years.shape[:3], m))
+    pair_columns = np.concatenate([coefficients[..., t : t + m - 1], coefficients[..., -1:]], axis=-1)
+    wide = np.broadcast_to(pair_columns[..., None, :], (*years.shape[:3], m))
     return np.concatenate([years, wide], axis=-1)

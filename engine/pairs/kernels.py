@@ -188,8 +188,8 @@ def _pair_statistics(options: KernelOptions, arrays: CityArrays, chunk: PairChun
     parts = [totals]
     if not layout.balanced:
         a, b = layout.year_pairs
-        same = (a == b).astype(v.dtype)[None]
-        parts.append(row[:, a] * (same - row[:, b] / years[:, None]))
+        is_diagonal = (a == b).astype(v.dtype)[None]
+        parts.append(row[:, a] * (is_diagonal - row[:, b] / years[:, None]))
     weighted = demeaned if weights is None else row[:, :, None] * demeaned
     parts.append(weighted.reshape(len(v), -1))
     parts.append(column_products(weighted, demeaned, layout.column_pairs))

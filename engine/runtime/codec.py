@@ -85,6 +85,6 @@ def _nested(node: object, arrays: list[AnyArray], kind: Any) -> object:
     if "tuple" in node:
         inner = get_args(kind)
         kinds = [inner[0]] * len(node["tuple"]) if inner[1:] in ((), (...,)) else inner
-        return tuple(_nested(item, arrays, one) for item, one in zip(node["tuple"], kinds, strict=True))
+        return tuple(_nested(element, arrays, one) for element, one in zip(node["tuple"], kinds, strict=True))
     hints = get_type_hints(kind)
-    return kind(**{name: _nested(item, arrays, hints[name]) for name, item in node["fields"].items()})
+    return kind(**{name: _nested(element, arrays, hints[name]) for name, element in node["fields"].items()})

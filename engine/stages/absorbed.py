@@ -55,11 +55,11 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
     table, cell_terms = unite_terms(prepared.terms)
     controls = prepared.shared.controls
-    every = (*column_terms(controls), *distinct(cell_terms))
+    all_terms = (*column_terms(controls), *distinct(cell_terms))
     effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
     columns = _columns(rows, design.classes, table)
     with named(cells[0]):
-        stage = row_stage(RowProblem(rows, every, columns, effects))
+        stage = row_stage(RowProblem(rows, all_terms, columns, effects))
     fits = []
     for cell, treatment in zip(cells, cell_terms, strict=True):
         regression = cell.job.model.registered.functions.regression(columns_of(cell, controls), treatment)
@@ -77,7 +77,10 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     if any("jackknife" in cell.job.model.errors for cell in cells):
         fits, unconverged = _with_refits(machine, stage, fits)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
-    return [_estimated(cell, one, sample, stage, unconverged) for cell, one in zip(cells, fits, strict=True)]
+    return [
+        _estimated(cell, estimate, sample, stage, unconverged)
+        for cell, estimate in zip(cells, fits, strict=True)
+    ]
 
 
 def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
@@ -145,14 +148,14 @@ def _with_refits(machine: Machine, stage: RowStage, fits: list[Estimate]) -> tup
 
     A city without rows is left out of nothing.
     """
-    setting = leave_out_setting(stage, [fit.terms for fit in fits])
+    refits = leave_out_setting(stage, [fit.terms for fit in fits])
     rows = stage.problem.rows
     cities = np.union1d(rows.first, rows.second)
     tasks = [cities[start : start + _REFITS] for start in range(0, len(cities), _REFITS)]
-    found = machine.reduce(leave_out_cities, setting, tasks, merge_left_out, label="refits")
+    left_out = machine.reduce(leave_out_cities, refits, tasks, merge_left_out, label="refits")
     out = []
-    for fit, estimates in zip(fits, found.estimates, strict=True):
+    for fit, estimates in zip(fits, left_out.estimates, strict=True):
         without = np.tile(fit.values, (len(fit.city_first), 1))
         without[cities] = estimates
         out.append(replace(fit, without_city=without))
-    return out, found.unconverged
+    return out, left_out.unconverged

@@ -31,9 +31,9 @@ def contrasts_frame(results: Sequence[Estimated], job: str) -> pd.DataFrame:
     smaller class; ``all equal`` with a Wald chi-squared test.
     """
     groups: dict[str, list[Estimated]] = {}
-    for result in results:
-        if result.cell.job.pairs.split is not None:
-            groups.setdefault(_without_class(result), []).append(result)
+    for estimated in results:
+        if estimated.cell.job.pairs.split is not None:
+            groups.setdefault(_without_class(estimated), []).append(estimated)
     rows = [row for group in groups.values() if len(group) > 1 for row in _rows(group)]
     return pd.DataFrame([(job, *row) for row in rows], columns=list(CONTRASTS))
 
@@ -66,15 +66,17 @@ def _rows(group: list[Estimated]) -> Iterator[tuple[Any, ...]]:
         yield split.by, term, "all equal", np.nan, np.nan, wald, rank, float(chdtrc(rank, wald))
 
 
-def _covariance(group: list[Estimated], at: list[int]) -> Array:
+def _covariance(group: list[Estimated], positions: list[int]) -> Array:
     """Covariance of one coefficient over the classes, each with its own variance; positive semidefinite."""
     city = np.stack(
-        [result.fit.city_influence[:, k] for result, k in zip(group, at, strict=True)],
+        [estimated.fit.city_influence[:, k] for estimated, k in zip(group, positions, strict=True)],
         axis=1,
     )
-    own = np.array([result.studentising.matrix[k, k] for result, k in zip(group, at, strict=True)])
+    variances = np.array(
+        [estimated.studentising.matrix[k, k] for estimated, k in zip(group, positions, strict=True)]
+    )
     sums = city.T @ city
-    factor = np.array([city_factor(result.fit) for result in group])
+    factor = np.array([city_factor(estimated.fit) for estimated in group])
     out = sums * np.sqrt(np.outer(factor, factor))
-    np.fill_diagonal(out, own)
+    np.fill_diagonal(out, variances)
     return semidefinite(out)

@@ -124,10 +124,10 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    setting, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
+    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
     table, cell_terms = unite_terms(terms)
-    every = (*column_terms(columns), *distinct(cell_terms))
-    normal = normal_equations(moments, design.classes, terms=every, table=table)
+    all_terms = (*column_terms(columns), *distinct(cell_terms))
+    normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
     projected = stage(normal)
     estimates: list[Estimate] = []
     for cell, treatment in zip(cells, cell_terms, strict=True):
@@ -137,7 +137,7 @@ def estimate_cells(
     if any(cell.job.model.registered.functions.combination for cell in cells):
         with named(cells[0]):
             rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
-    with_meat = iter(_with_meat(machine, setting, moments, estimates, table))
+    with_meat = iter(_with_meat(machine, pass_input, moments, estimates, table))
     return [_result(cell, with_meat, sample, normal, rows) for cell in cells]
 
 
@@ -198,24 +198,24 @@ def _moments(
     """
     first: CityMoments | None = None
     while True:
-        setting, moments = first_pass(
+        pass_input, moments = first_pass(
             machine, design, cell, city_moments, merge_moments, label="moments", products=products
         )
         first = first or moments
         assert first.rows_by_year is not None
         assert moments.rows_by_year is not None
-        alone = moments.rows_by_year == 1
-        if not alone.any():
+        is_singleton_year = moments.rows_by_year == 1
+        if not is_singleton_year.any():
             n_observed = first.rows_by_year.sum() + first.singletons
-            left = int(n_observed - moments.rows_by_year.sum())
-            return setting, moments, LeftRows(first.infinite, first.singletons, left)
-        if alone.all() or moments.rows_by_year[~alone].sum() == 0:
+            n_left_out = int(n_observed - moments.rows_by_year.sum())
+            return pass_input, moments, LeftRows(first.infinite, first.singletons, n_left_out)
+        if is_singleton_year.all() or moments.rows_by_year[~is_singleton_year].sum() == 0:
             raise InputError(
                 "no row is left: each is alone in its pair or in its year",
                 where=f"cell '{cell.label}'",
                 remedy=LOOSEN,
             )
-        design = design.without_years(alone)
+        design = design.without_years(is_singleton_year)
 
 
 @contextmanager
@@ -249,20 +249,20 @@ def first_pass(
 
     ``products``: sum products of statistics too, where the layout is compact and the table undirected.
     """
-    tasks, rule = design.tasks(), cell.job.outcome.infinite
+    tasks, infinite = design.tasks(), cell.job.outcome.infinite
     for balanced in [True, False] if design.complete else [False]:
-        setting = MomentPass(design, balanced, products and balanced and not design.directed)
-        found = machine.reduce(leaf, setting, tasks, merge, label=label, units=_UNITS)
-        if found.infinite and rule == "error":
+        pass_input = MomentPass(design, balanced, products and balanced and not design.directed)
+        sums = machine.reduce(leaf, pass_input, tasks, merge, label=label, units=_UNITS)
+        if sums.infinite and infinite == "error":
             raise InputError(
-                f"the outcome is infinite in {found.infinite:,} pair-years",
+                f"the outcome is infinite in {sums.infinite:,} pair-years",
                 where="outcome",
                 remedy="two cities have equal standardised values (see identical series in the validation report); "
                 "use outcome.infinite: drop or clip",
             )
-        if not found.infinite:
+        if not sums.infinite:
             break
-    return setting, found
+    return pass_input, sums
 
 
 def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
@@ -276,10 +276,10 @@ def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
 
 
 def _with_meat(
-    machine: Machine, setting: MomentPass, moments: CityMoments, estimates: list[Estimate], table: Array
+    machine: Machine, pass_input: MomentPass, moments: CityMoments, estimates: list[Estimate], table: Array
 ) -> list[Estimate]:
     """The estimates with their pair meat: a second pass over the pairs, unless the first has the products."""
-    done: list[Estimate] = []
+    with_meat: list[Estimate] = []
     for start in range(0, len(estimates), _CELLS):
         block = estimates[start : start + _CELLS]
         residual = np.stack([estimate.residual_path for estimate in block], axis=1)
@@ -297,8 +297,8 @@ def _with_meat(
             cells = CellBlock(table, residual[order], weight[order].reshape(len(residual), -1))
             sums = machine.reduce(
                 score_sums,
-                ScorePass(setting, cells),
-                setting.design.tasks(),
+                ScorePass(pass_input, cells),
+                pass_input.design.tasks(),
                 merge_scores,
                 label="scores",
                 units=_UNITS,
@@ -306,8 +306,8 @@ def _with_meat(
             pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
         for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
             k = len(estimate.terms)
-            done.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
-    return done
+            with_meat.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+    return with_meat
 
 
 def _by_type(table: Array) -> Array:

@@ -25,26 +25,26 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
     variance of a combination, never negative.
     """
     model, joint = cell.job.model, joint_estimate(regressions)
-    out: dict[str, Strength] = {}
+    by_errors: dict[str, Strength] = {}
     kinds = covariances(joint, model.errors)
     for covariance in kinds:
-        known = np.isfinite(covariance.matrix).all()
-        matrix = semidefinite(covariance.matrix) if known else covariance.matrix
-        out[covariance.kind] = strength(
+        is_defined = np.isfinite(covariance.matrix).all()
+        matrix = semidefinite(covariance.matrix) if is_defined else covariance.matrix
+        by_errors[covariance.kind] = strength(
             float(joint.values[0]),
             float(joint.values[1]),
             (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix.sum())),
             dof=covariance.smallest_dof,
             confidence=model.confidence,
         )
-    return out, tuple(
+    return by_errors, tuple(
         Note.of("of_errors", errors=covariance.kind, notes=[Note.of("of_instrument", note=note)])
         for covariance in kinds
         for note in covariance.notes
     )
 
 
-def instrument_frame(job: str, found: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:
+def instrument_frame(job: str, cells: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:
     """One row an ``iv`` cell and kind of error, ``INSTRUMENT_COLUMNS``."""
     rows = [
         (
@@ -53,13 +53,13 @@ def instrument_frame(job: str, found: list[tuple[Cell, dict[str, Strength], Inst
             kind,
             float(regressions.first.values[-1]),
             float(regressions.reduced.values[-1]),
-            one.f,
-            one.ar_p,
-            one.shape,
-            one.low,
-            one.high,
+            strength_of.f,
+            strength_of.ar_p,
+            strength_of.shape,
+            strength_of.low,
+            strength_of.high,
         )
-        for cell, by_kind, regressions in found
-        for kind, one in by_kind.items()
+        for cell, by_kind, regressions in cells
+        for kind, strength_of in by_kind.items()
     ]
     return pd.DataFrame(rows, columns=list(INSTRUMENT_COLUMNS))

@@ -57,18 +57,18 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
     A lag removes its first years; estimators, and ``around`` and ``drop_treated`` of the treatment, remove others.
     """
     treatment, model, years = job.treatment_block, job.model, np.array(sample_years)
-    kept = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
-    kept[:, :, : model.lag] = False
+    in_sample = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
+    in_sample[:, :, : model.lag] = False
     of_estimator = model.registered.functions.kept_rows
     if of_estimator is not None:
-        kept &= of_estimator(timing_of(job, sample_years, adoption))
+        in_sample &= of_estimator(timing_of(job, sample_years, adoption))
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         since = years - pair_adoption(_shifted(adoption, job), treatment.rule)[:, :, None]
-        kept &= ~np.isfinite(adopted) | (np.abs(since) <= treatment.around)
+        in_sample &= ~np.isfinite(adopted) | (np.abs(since) <= treatment.around)
     if treatment.drop_treated:
-        kept &= years < adopted
-    return None if kept.all() else kept
+        in_sample &= years < adopted
+    return None if in_sample.all() else in_sample
 
 
 def _shifted(adoption: Adoption, job: Job) -> Adoption:
