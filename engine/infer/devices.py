@@ -3,6 +3,7 @@
     across_devices(array, axis)   split along the axis of the draws (the last one by default)
     on_all_devices(array)         a copy on each
     sum_in_order(values)          over the first axis, in an order that no number of threads changes
+    accelerator_bytes()           memory of an accelerator; None where there is none
 
 The first two take numpy or JAX arrays and give JAX arrays that any jitted function takes together; call them under
 float64. On one device they are `jnp.asarray`. Draws that the devices do not divide are copied to each, so nothing
@@ -50,6 +51,14 @@ def sum_in_order(values: jax.Array) -> jax.Array:
     """
     first = jnp.zeros(len(values), dtype=np.int32)
     return jnp.zeros((1, *values.shape[1:]), values.dtype).at[first].add(values)[0]
+
+
+def accelerator_bytes() -> float | None:
+    """Memory that the smallest accelerator lends to JAX; None where JAX computes on the processor."""
+    if jax.default_backend() == "cpu":
+        return None
+    limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in jax.local_devices()]
+    return float(min(limits))
 
 
 def _mesh(devices: list[jax.Device]) -> Mesh:

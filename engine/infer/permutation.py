@@ -14,9 +14,10 @@ import numpy as np
 from engine.arrays import Array, Integers, check_shape
 from engine.estimate.many_samples import BatchFit, Tested, batch_fit
 from engine.float64 import double_precision
+from engine.infer import permuted_influences, permuted_rows, permuted_sums
 from engine.infer.draws import permuted_classes
-from engine.infer.permuted_influences import variance_moments
-from engine.infer.permuted_sums import PermutedSample, type_sums
+from engine.infer.partner_rows import rows_fit
+from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import t_ratio
 
 OBSERVED = -1
@@ -99,7 +100,8 @@ def permutation_draws(test: Permutation, replicates: Integers) -> Draws:
 def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draws:
     """As `permutation_draws`, for the classes ``[n_draws, n_units]`` of some assignments."""
     with double_precision():
-        sums, screens = type_sums(test.sample, classes)
+        by_rows = rows_fit(test.sample.pairs)  # on an accelerator
+        sums, screens = (permuted_rows if by_rows else permuted_sums).type_sums(test.sample, classes)
         fits = [_fit(test, cell, sums) for cell in test.cells]
         by_target = [
             fit.estimate[:, :, list(cell.tested)] for fit, cell in zip(fits, test.cells, strict=True)
@@ -108,7 +110,8 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
         if not test.studentise:
             return unstudentised
         cells = tuple(zip(fits, test.cells, strict=True))
-        variances = variance_moments(test.sample, cells, classes, screens)
+        room = permuted_rows if by_rows else permuted_influences
+        variances = room.variance_moments(test.sample, cells, classes, screens)
     statistic, inversion = [], []
     for cell, values, (moments, _), no_inversion in zip(
         test.cells, by_target, variances, unstudentised.inversion, strict=True

@@ -167,11 +167,22 @@ def variance_moments(
 
 
 def _moments(fit: BatchFit, sums: DyadicSums) -> tuple[Array, int]:
-    """Dyadic moments ``[n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums."""
     cities, degree = np.stack(sums.cities), np.asarray(sums.degree)
-    pair_moments = np.asarray(sums.products).transpose(2, 0, 1)
-    factor = small_sample_factor((degree > 0).sum(axis=0), fit.n_obs, fit.n_parameters)
-    matrix, replaced = drawn_moments(np.einsum("and,bnd->dab", cities, cities), pair_moments, factor)
+    city_moments = np.einsum("and,bnd->dab", cities, cities)
+    return dyadic_moments(
+        fit, city_moments, np.asarray(sums.products).transpose(2, 0, 1), (degree > 0).sum(axis=0)
+    )
+
+
+def dyadic_moments(
+    fit: BatchFit, city_moments: Array, pair_moments: Array, n_cities: AnyArray
+) -> tuple[Array, int]:
+    """Dyadic moments ``[n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums.
+
+    ``city_moments`` and ``pair_moments`` as in `drawn_moments`; ``n_cities`` ``[n_draws]`` with a pair.
+    """
+    factor = small_sample_factor(n_cities.astype(np.float64), fit.n_obs, fit.n_parameters)
+    matrix, replaced = drawn_moments(city_moments, pair_moments, factor)
     return matrix, int((replaced & fit.identified).sum())
 
 

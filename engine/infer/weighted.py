@@ -25,6 +25,8 @@ from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_we
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.errors.small_sample import small_sample_factor
+from engine.infer.partner_rows import rows_fit
+from engine.infer.weighted_rows import WeightedRows
 from engine.pairs.pair_statistics import PairStatistics
 from engine.pairs.process_cache import ProcessCache
 
@@ -92,6 +94,12 @@ class TypedPairs:
         check_shape("classes", self.classes, (self.pairs.n_units,))
         check_shape("type_numbers", self.type_numbers, (len(self.type_numbers), len(self.type_numbers)))
 
+    def ready(self) -> SortedPairs | WeightedRows:
+        """The pairs as draws take them: sorted by type, or on an accelerator as rows of partners."""
+        if rows_fit(self.pairs):
+            return WeightedRows(self.pairs, self.classes, self.type_numbers, self.n_types)
+        return self.sorted()
+
     def sorted(self) -> SortedPairs:
         """The pairs by type, as this process caches them."""
         pairs = self.pairs
@@ -143,6 +151,36 @@ class SortedPairs:
         """Units that stand in a pair of the sample, ascending."""
         return np.flatnonzero(self.is_pair.any(axis=1))
 
+    def type_sums(self, weights: Array) -> Array:
+        """See `weighted_sums`."""
+        city = _city_weights(weights)
+        sums = across_devices(np.zeros((self.n_types, self.pairs.layout.size, len(weights))))
+        for slab in _on_device(self, transposed=True):
+            sums = _add_products(sums, slab, city)
+        return np.ascontiguousarray(np.asarray(sums).transpose(2, 0, 1))
+
+    def influence_squares(self, weights: Array, psi_weights: Array) -> tuple[Array, Array, Array]:
+        """Squared influences of cities and of pairs, and cities that stand in a pair: copies count as cities.
+
+        ``psi_weights`` ``[n_samples, n_types, size]``: what turns a pair's statistics into its influence.
+
+        Returns
+        -------
+        city_squares : float64 ``[n_samples]``
+            Sum over i of w_i (sum_j w_j psi_ij)^2.
+        pair_squares : float64 ``[n_samples]``
+            Sum over pairs of w_i w_j psi^2.
+        n_cities : float64 ``[n_samples]``
+        """
+        city, n_draws = _city_weights(weights), len(weights)
+        of_term = across_devices(np.ascontiguousarray(psi_weights.transpose(1, 2, 0)))
+        sums = across_devices(np.zeros((self.pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
+        for slab in _on_device(self, transposed=False):
+            sums = _add_influences(sums, slab, city, of_term)
+        city_sums, pair_squares = (np.asarray(part) for part in sums)
+        copies = np.where(weights > 0, weights, 1.0).T
+        return (city_sums[:-1] ** 2 / copies).sum(axis=0), pair_squares, _cities(self, weights)
+
 
 def whole_on_device(pairs: PairStatistics) -> bool:
     """Whether the table is one slab, so that it is brought to the device once and stays there."""
@@ -182,21 +220,22 @@ def _slab(pairs: PairStatistics, steps: list[_Step], shape: tuple[int, int]) -> 
     return Slab(rows, i, j, type_number)
 
 
-def weighted_sums(sample: SortedPairs, weights: Array) -> Array:
+def weighted_sums(sample: SortedPairs | WeightedRows, weights: Array) -> Array:
     """Sums of pair statistics by type, ``[n_samples, n_types, size]`` (call under float64).
 
     ``weights`` float64 ``[n_samples, n_units]``.
     """
     check_shape("weights", weights, (None, sample.pairs.n_units))
-    city = _city_weights(weights)
-    sums = across_devices(np.zeros((sample.n_types, sample.pairs.layout.size, len(weights))))
-    for slab in _on_device(sample, transposed=True):
-        sums = _add_products(sums, slab, city)
-    return np.ascontiguousarray(np.asarray(sums).transpose(2, 0, 1))
+    return sample.type_sums(weights)
 
 
 def weighted_fit(
-    sample: SortedPairs, weights: Array, cell: Tested, *, studentise: bool, sums: Array | None = None
+    sample: SortedPairs | WeightedRows,
+    weights: Array,
+    cell: Tested,
+    *,
+    studentise: bool,
+    sums: Array | None = None,
 ) -> tuple[BatchFit, Array, Array]:
     """Fit of a regression in every sample, estimates and dyadic-robust variances of its tested coefficients.
 
@@ -215,21 +254,15 @@ def weighted_fit(
     return fit, estimate, variance
 
 
-def _variances(sample: SortedPairs, weights: Array, fit: BatchFit, cell: Tested) -> Array:
-    """Dyadic-robust variances: city sums sum_i w_i (sum_j w_j psi_ij)^2, pair sums sum_p w_i w_j psi_p^2."""
-    pairs, n_draws = sample.pairs, len(weights)
-    psi_weights = feature_weights(pairs.layout, fit, cell.paths)[:, :, 0]  # [samples, tested, types, size]
-    city = _city_weights(weights)
-    copies = np.where(weights > 0, weights, 1.0).T
-    factor = small_sample_factor(_cities(sample, weights), fit.n_obs, fit.n_parameters)
-    variances = np.empty((n_draws, len(cell.tested)))
+def _variances(sample: SortedPairs | WeightedRows, weights: Array, fit: BatchFit, cell: Tested) -> Array:
+    """Dyadic-robust variances ``[n_samples, n_tested]``."""
+    psi_weights = feature_weights(sample.pairs.layout, fit, cell.paths)[
+        :, :, 0
+    ]  # [samples, tested, types, size]
+    variances = np.empty((len(weights), len(cell.tested)))
     for term in range(len(cell.tested)):
-        of_term = across_devices(np.ascontiguousarray(psi_weights[:, term].transpose(1, 2, 0)))
-        sums = across_devices(np.zeros((pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
-        for slab in _on_device(sample, transposed=False):
-            sums = _add_influences(sums, slab, city, of_term)
-        city_sums, pair_squares = (np.asarray(part) for part in sums)
-        city_squares = (city_sums[:-1] ** 2 / copies).sum(axis=0)
+        city_squares, pair_squares, n_cities = sample.influence_squares(weights, psi_weights[:, term])
+        factor = small_sample_factor(n_cities, fit.n_obs, fit.n_parameters)
         variances[:, term] = drawn_variances(city_squares, pair_squares, factor)
     return variances
 

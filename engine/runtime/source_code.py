@@ -11,14 +11,26 @@ import hashlib
 import os
 import platform
 import threading
+import tomllib
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 NUMERIC_PACKAGES = ("dyadid", "jax", "jaxlib", "numpy", "scipy", "pandas", "pyarrow")
 """Distributions whose version numbers may move a result."""
 _ROOT = Path(__file__).parents[1]
 _KINDS = (".py", ".csv", ".css", ".html", ".toml")  # code, built-in tables, page and languages
+
+
+def package_version(name: str) -> str:
+    """Version of a distribution; of this one, where it runs uninstalled, that of its checkout."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name != "dyadid":
+            raise
+        with (_ROOT.parent / "pyproject.toml").open("rb") as file:
+            return str(tomllib.load(file)["project"]["version"])
 
 
 class _Snapshot:
@@ -80,7 +92,7 @@ def source_changed() -> bool:
 @lru_cache
 def code_version() -> str:
     """Digest of this package's files and of the versions of Python and the packages that make its numbers."""
-    versions = [f"{name} {version(name)}" for name in NUMERIC_PACKAGES]
+    versions = [f"{name} {package_version(name)}" for name in NUMERIC_PACKAGES]
     python = ".".join(platform.python_version_tuple()[:2])
     text = "\n".join([source_digest(), f"Python {python}", *versions])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from engine.runtime.files import file_hash, write_text
 from engine.runtime.fingerprint import fingerprint
-from engine.runtime.source_code import code_version, source_changed
+from engine.runtime.source_code import code_version, package_version, source_changed
 from engine.spec import Plan, spec_hash
 from engine.stages.prepare_passes import Prepared, distinct_data
 
@@ -25,7 +24,7 @@ def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
     sources = [(source.name, source.sha256) for panel in distinct_data(prepared) for source in panel.sources]
     loaded = plan.loaded
     request = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
-    tools = [(name, version(name)) for name in _READERS_AND_PAINTERS]
+    tools = [(name, package_version(name)) for name in _READERS_AND_PAINTERS]
     return fingerprint(code_version(), tools, request, sources, lang)
 
 

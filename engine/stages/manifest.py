@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
 
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
 from engine.report.language.wording import ENGLISH
 from engine.runtime.execute import Machine
-from engine.runtime.source_code import source_changed
+from engine.runtime.source_code import package_version, source_changed
 from engine.spec import Plan, choices, spec_hash
 from engine.stages.curve_run import CURVE
 from engine.stages.estimation import Estimated
@@ -104,7 +103,7 @@ def code_notes() -> list[Note]:
 
 @lru_cache
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    return {name: package_version(name) for name in _PACKAGES}
 
 
 def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 
 from engine.float64 import double_precision
-from engine.runtime.source_code import NUMERIC_PACKAGES, source_digest
+from engine.runtime.source_code import NUMERIC_PACKAGES, package_version, source_digest
 
 _PACKAGES = (*NUMERIC_PACKAGES, "dask", "distributed")
 
@@ -19,7 +18,7 @@ def worker_facts() -> dict[str, str]:
         precise = float(jax.numpy.asarray(1.0) + 2.0**-52) > 1.0
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        **{name: version(name) for name in _PACKAGES},
+        **{name: package_version(name) for name in _PACKAGES},
         "source": source_digest()[:12],
         "float64": str(precise),
     }

@@ -13,6 +13,7 @@ from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.errors import STUDENTISING
+from engine.infer.partner_rows import DRAWS_AT_ONCE, rows_fit
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
@@ -67,7 +68,7 @@ class TermDraws:
 
 def node_draws(pass_input: NodeInput, replicates: Integers) -> Draws:
     """Estimates on resampled cities, and their t ratios around those of the sample."""
-    pairs = pass_input.types.sorted()
+    pairs = pass_input.types.ready()
     counts = resampled_counts(pass_input.seed, replicates, pairs.pairs.n_units)
     estimates, statistics = [], []
     with double_precision():
@@ -157,6 +158,8 @@ def draws_at_once(pass_input: NodeInput, memory: float) -> int:
     every block, so its blocks are longer.
     """
     pairs = pass_input.types.pairs
+    if rows_fit(pairs):
+        return DRAWS_AT_ONCE
     n_terms = max(len(cell.tested) for cell in pass_input.cells)
     by_type = pass_input.types.n_types * pairs.layout.size
     bytes_per_draw = 8 * (6 * pairs.n_units + (3 + 2 * n_terms) * by_type)

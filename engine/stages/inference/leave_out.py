@@ -39,7 +39,7 @@ def units_in_pairs(types: TypedPairs, _: None) -> Integers:
 
 def leave_out_estimates(pass_input: LeaveOutInput, block: Integers) -> tuple[Array, ...]:
     """Estimates ``[n_groups, n_tested]`` of each cell without the units of each of some groups."""
-    pairs = pass_input.types.sorted()
+    pairs = pass_input.types.ready()
     weights = (pass_input.groups[None, :] != block[:, None]).astype(np.float64)
     with double_precision():
         sums = weighted_sums(pairs, weights)

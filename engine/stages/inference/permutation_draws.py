@@ -16,6 +16,7 @@ from engine.infer.pair_permutation import (
     pair_permutation_estimates,
     pair_permutation_sums,
 )
+from engine.infer.partner_rows import DRAWS_AT_ONCE, rows_fit
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
@@ -154,9 +155,12 @@ def draws_at_once(test: Permutation, memory: float) -> int:
     """Draws of one task: a power of two, so that the devices of a process share them equally.
 
     A block's sums take at most a 32nd of the memory, since a process may work on several; where the table of
-    statistics is not kept, but computed twice for every block, an eighth and longer blocks.
+    statistics is not kept, but computed twice for every block, an eighth and longer blocks. An accelerator has
+    memory of its own.
     """
     pairs, h = test.sample.pairs, test.sample.n_classes
+    if rows_fit(pairs):
+        return DRAWS_AT_ONCE
     n_terms = sum(len(cell.tested) for cell in test.cells) if test.studentise else 0
     by_type = 2 * h * h + 2 * len(test.sample.types)
     bytes_per_draw = 8 * (4 * n_terms * pairs.n_units + by_type * pairs.width + 12 * TILE)

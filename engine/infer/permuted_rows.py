@@ -1,0 +1,74 @@
+"""Permutations on an accelerator: what `permuted_sums` and `permuted_influences` give, from rows of partners."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+
+from engine.arrays import Array, Integers
+from engine.estimate.many_samples import BatchFit, Tested, feature_weights
+from engine.infer.devices import across_devices
+from engine.infer.partner_rows import (
+    PairTypes,
+    RowDraws,
+    RowSums,
+    draws_last,
+    find_screens,
+    partner_rows,
+    row_influences,
+    row_type_sums,
+)
+from engine.infer.permuted_influences import dyadic_moments
+from engine.infer.permuted_sums import PermutedSample
+
+
+def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integers]:
+    """As `permuted_sums.type_sums`."""
+    pairs, on_devices = sample.pairs, _classes(classes)
+    if sample.recompute:
+        screens = find_screens(pairs, sample.allowed, sample.middle_rank, on_devices)
+    else:
+        screens = across_devices(np.full(len(classes), sample.n_base, dtype=np.int32))
+    draws = RowDraws(on_devices, screens)
+    sums = row_type_sums(partner_rows(pairs), draws, types=_types(sample))
+    return sample.in_spans(np.asarray(sums)), np.asarray(screens)
+
+
+def variance_moments(
+    sample: PermutedSample,
+    cells: tuple[tuple[BatchFit, Tested], ...],
+    classes: Integers,
+    screens: Integers,
+) -> list[tuple[Array, int]]:
+    """As `permuted_influences.variance_moments`."""
+    rows, types = partner_rows(sample.pairs), _types(sample)
+    draws = RowDraws(_classes(classes), across_devices(screens))
+    variances = []
+    for fit, cell in cells:
+        by_term = []
+        for k in range(len(cell.tested)):
+            fit_of_term = replace(fit, influence=fit.influence[:, :, k : k + 1])
+            weights = draws_last(feature_weights(sample.pairs.layout, fit_of_term, cell.paths)[:, 0])
+            moments = _moments(row_influences(rows, draws, weights, types=types))
+            by_term.append(dyadic_moments(fit, *(np.asarray(part) for part in moments)))
+        matrices, n_replaced = zip(*by_term, strict=True)
+        variances.append((np.stack(matrices, axis=1), sum(n_replaced)))
+    return variances
+
+
+@partial(jax.jit)
+def _moments(sums: RowSums) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """City moments and pair moments ``[n_draws, n_targets, n_targets]``, cities with a pair ``[n_draws]``."""
+    city_moments = (sums.cities[:, None] * sums.cities[None]).sum(2).transpose(2, 0, 1)
+    return city_moments, sums.products.transpose(2, 0, 1), (sums.degree > 0).sum(0, dtype=np.int32)
+
+
+def _classes(classes: Integers) -> jax.Array:
+    return across_devices(np.ascontiguousarray(classes.T.astype(np.int8)))
+
+
+def _types(sample: PermutedSample) -> PairTypes:
+    return PairTypes(tuple(sample.types), sample.n_classes, sample.spans, sample.pairs.layout.size)
