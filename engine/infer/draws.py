@@ -6,11 +6,15 @@ is the key, replicate and city are the counter.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import Array, Integers, Words
+from engine.float64 import double_precision
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -44,12 +48,15 @@ def random_bits(seed: int, replicates: Integers, n_units: int) -> Words:
     -------
     uint64 ``[n_draws, n_units]``
     """
-    key = np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32)
     counter = np.empty((len(replicates), n_units, 2), dtype=np.uint32)
     counter[..., 0] = np.asarray(replicates, dtype=np.uint32)[:, None]
     counter[..., 1] = np.arange(n_units, dtype=np.uint32)
-    pair = np.asarray(_threefry(jnp.asarray(key), jnp.asarray(counter)))
+    pair = np.asarray(_threefry(_key(seed), jnp.asarray(counter)))
     return pair[..., 0].astype(np.uint64) << np.uint64(32) | pair[..., 1].astype(np.uint64)
+
+
+def _key(seed: int) -> jax.Array:
+    return jnp.asarray(np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32))
 
 
 def permuted_classes(
@@ -71,18 +78,52 @@ def permuted_classes(
     """
     n = len(classes)
     stratum = np.zeros(n, dtype=np.int32) if strata is None else strata
-    # The unit's number in the low bits breaks ties; the stratum in the high bits keeps strata together.
-    bits = np.uint64(max(1, (n - 1).bit_length()))
-    high = np.uint64(64 - max(1, int(stratum.max()).bit_length()))
-    key = (random_bits(seed, replicates, n) >> (np.uint64(64) - high)) >> bits << bits | np.arange(
-        n, dtype=np.uint64
-    )
-    key |= stratum.astype(np.uint64) << high
-    order = np.argsort(key, axis=1)
     slots = classes[np.lexsort((classes, stratum))]
+    keys = SortKeys(max(1, (n - 1).bit_length()), 64 - max(1, int(stratum.max()).bit_length()))
+    if jax.default_backend() != "cpu":
+        with double_precision():
+            return np.asarray(_permuted_there(_key(seed), jnp.asarray(replicates), stratum, slots, keys=keys))
+    order = np.argsort(keys.of(random_bits(seed, replicates, n), stratum.astype(np.uint64)), axis=1)
     permuted = np.empty((len(replicates), n), dtype=np.int32)
     np.put_along_axis(permuted, order, np.broadcast_to(slots, permuted.shape), axis=1)
     return permuted
+
+
+class SortKeys(NamedTuple):
+    """Words by which units are sorted: stratum, random bits, number of the unit, from the highest bit to the lowest.
+
+    Attributes
+    ----------
+    low : int
+        Bits of the number, which breaks ties.
+    high : int
+        Where the stratum starts: it keeps strata together.
+    """
+
+    low: int
+    high: int
+
+    def of(self, bits: Any, stratum: Any) -> Any:
+        """Words ``[n_draws, n_units]`` of numpy or JAX from random bits; ``stratum`` uint64 ``[n_units]``."""
+        low = np.uint64(self.low)
+        number = np.arange(len(stratum), dtype=np.uint64)
+        random = (bits >> np.uint64(64 - self.high)) >> low << low
+        return random | number[None] | (stratum << np.uint64(self.high))[None]
+
+
+@partial(jax.jit, static_argnames="keys")
+def _permuted_there(
+    key: jax.Array, replicates: jax.Array, stratum: jax.Array, slots: jax.Array, *, keys: SortKeys
+) -> jax.Array:
+    """`permuted_classes` on an accelerator."""
+    n_draws, n = len(replicates), len(slots)
+    unit = jnp.broadcast_to(jnp.arange(n, dtype=np.uint32), (n_draws, n))
+    replicate = jnp.broadcast_to(replicates.astype(np.uint32)[:, None], (n_draws, n))
+    words = _threefry(key, jnp.stack([replicate, unit], axis=-1)).astype(np.uint64)
+    bits = words[..., 0] << np.uint64(32) | words[..., 1]
+    order = jnp.argsort(keys.of(bits, stratum.astype(np.uint64)), axis=1)
+    draw = jnp.arange(n_draws, dtype=order.dtype)[:, None]
+    return jnp.zeros((n_draws, n), slots.dtype).at[draw, order].set(slots[None])
 
 
 def resampled_counts(seed: int, replicates: Integers, n_units: int) -> Array:

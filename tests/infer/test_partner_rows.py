@@ -11,7 +11,7 @@ import pytest
 
 from engine.infer import partner_rows as module
 from engine.infer import permuted_influences, permuted_rows, permuted_sums
-from engine.infer.draws import resampled_counts
+from engine.infer.draws import permuted_classes, resampled_counts
 from engine.infer.permutation import Permutation, drawn_classes, permutation_draws
 from engine.infer.weighted import weighted_fit, weighted_sums
 from engine.infer.weighted_rows import WeightedRows
@@ -113,3 +113,15 @@ def test_a_draw_is_the_same_bits_in_every_run(monkeypatch: pytest.MonkeyPatch) -
 def test_a_processor_has_no_rows() -> None:
     """Where JAX computes on the processor, it touches the pairs that a draw needs."""
     assert jax.default_backend() != "cpu" or not module.rows_fit(_test_of("screened").sample.pairs)
+
+
+@pytest.mark.parametrize("n_strata", [0, 1, 3, 40])
+def test_an_accelerator_permutes_as_the_processor_does(
+    n_strata: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = np.random.default_rng(2).integers(0, 5, 97).astype(np.int32)
+    strata = np.random.default_rng(3).integers(0, n_strata, 97).astype(np.int32) if n_strata else None
+    replicates = np.arange(1000, 1040, dtype=np.int32)
+    expected = permuted_classes(2**63 + 5, replicates, classes, strata)
+    monkeypatch.setattr("engine.infer.draws.jax.default_backend", lambda: "gpu")
+    np.testing.assert_array_equal(permuted_classes(2**63 + 5, replicates, classes, strata), expected)
