@@ -73,3 +73,13 @@ def test_nothing_is_compiled_twice(name: str, compilations: list[str]) -> None:
     compilations.clear()
     COMPUTATIONS[name]()
     assert compilations == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["whole panel", "panel with holes", "Table 1", "effects beyond pair and year", "matching", "random job 5"],
+)
+def test_a_second_run_is_the_same_bits(name: str) -> None:
+    first, second = COMPUTATIONS[name](), COMPUTATIONS[name]()
+    for key, values in first.items():
+        np.testing.assert_array_equal(second[key], values, err_msg=key)
