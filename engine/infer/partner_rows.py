@@ -281,12 +281,12 @@ def row_influences(rows: PartnerRows, draws: RowDraws, weights: jax.Array, *, ty
                 of_partners = of_partners.at[target].add(jnp.where(other_class[:, None], added, 0.0).sum(0))
             row_degree = row_degree + counted.sum(1, dtype=np.int32)
             partner_degree = partner_degree + (counted & other_class[:, None]).sum(0, dtype=np.int32)
-            half = jnp.where(other_class, 1.0, 0.5)[:, None]
+            half = jnp.where(other_class, 1.0, 0.5)
             for a in range(n_targets):
                 for b in range(a, n_targets):
-                    product = (influences[a] * influences[b] * pair_copies * half).sum((0, 1))
+                    product = (influences[a] * influences[b] * pair_copies).sum(1)  # along rows, as above
                     for place in {(a, b), (b, a)}:
-                        products = products.at[place].add(product)
+                        products = products.at[place].add((half * product).sum(0))
         return RowSums(of_partners, partner_degree, products), (of_rows, row_degree)
 
     n = rows.n_units

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.arrays import Array, Integers
 from engine.estimate.many_samples import BatchFit, Tested, feature_weights
-from engine.infer.devices import across_devices
+from engine.infer.devices import across_devices, to_host
 from engine.infer.partner_rows import (
     PairTypes,
     RowDraws,
@@ -34,7 +34,7 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
         screens = across_devices(np.full(len(classes), sample.n_base, dtype=np.int32))
     draws = RowDraws(on_devices, screens)
     sums = row_type_sums(partner_rows(pairs), draws, types=_types(sample))
-    return sample.in_spans(np.asarray(sums)), np.asarray(screens)
+    return sample.in_spans(to_host(sums)), to_host(screens)
 
 
 def variance_moments(
@@ -53,7 +53,7 @@ def variance_moments(
             fit_of_term = replace(fit, influence=fit.influence[:, :, k : k + 1])
             weights = draws_last(feature_weights(sample.pairs.layout, fit_of_term, cell.paths)[:, 0])
             moments = _moments(row_influences(rows, draws, weights, types=types))
-            by_term.append(dyadic_moments(fit, *(np.asarray(part) for part in moments)))
+            by_term.append(dyadic_moments(fit, *(to_host(part) for part in moments)))
         matrices, n_replaced = zip(*by_term, strict=True)
         variances.append((np.stack(matrices, axis=1), sum(n_replaced)))
     return variances

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import Array, Integers
-from engine.infer.devices import across_devices, on_all_devices
+from engine.infer.devices import across_devices, on_all_devices, to_host
 from engine.infer.partner_rows import (
     PairTypes,
     PartnerRows,
@@ -47,13 +47,13 @@ class WeightedRows:
 
     def type_sums(self, weights: Array) -> Array:
         """As `weighted.SortedPairs.type_sums`."""
-        return np.asarray(row_type_sums(partner_rows(self.pairs), self._draws(weights), types=self._types))
+        return to_host(row_type_sums(partner_rows(self.pairs), self._draws(weights), types=self._types))
 
     def influence_squares(self, weights: Array, psi_weights: Array) -> tuple[Array, Array, Array]:
         """As `weighted.SortedPairs.influence_squares`."""
         rows, draws = partner_rows(self.pairs), self._draws(weights)
         squares = _squares(rows, draws, draws_last(psi_weights[:, None]), types=self._types)
-        city_squares, pair_squares, n_cities = (np.asarray(part) for part in squares)
+        city_squares, pair_squares, n_cities = (to_host(part) for part in squares)
         return city_squares, pair_squares, n_cities
 
 

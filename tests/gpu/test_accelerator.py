@@ -77,7 +77,14 @@ def test_nothing_is_compiled_twice(name: str, compilations: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["whole panel", "panel with holes", "Table 1", "effects beyond pair and year", "matching", "random job 5"],
+    [
+        "whole panel",
+        "panel with holes",
+        "Table 1",
+        "effects beyond pair and year",
+        "matching",
+        "random job 5",
+    ],
 )
 def test_a_second_run_is_the_same_bits(name: str) -> None:
     first, second = COMPUTATIONS[name](), COMPUTATIONS[name]()
