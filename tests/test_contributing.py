@@ -56,7 +56,7 @@ def test_each_test_marker_is_explained() -> None:
     declared = re.findall(
         r'^    "(\w+): ', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert declared == re.findall(r"^\| `(slow|cluster|realdata)` \|", TEXT, re.MULTILINE)
+    assert declared == re.findall(r"^\| `(slow|cluster|gpu|realdata)` \|", TEXT, re.MULTILINE)
 
 
 def test_the_change_log_has_one_line_an_entry() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,9 +182,9 @@ def test_a_unit_under_the_name_of_another_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["matplotlib", "openpyxl"])
 def test_readers_and_painters_are_in_the_key(job: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert pipeline.run(job, out=job.parent / "out").reused is False
-    real = finished.version
+    real = finished.package_version
     with monkeypatch.context() as patched:
-        patched.setattr(finished, "version", lambda asked: "0" if asked == name else real(asked))
+        patched.setattr(finished, "package_version", lambda asked: "0" if asked == name else real(asked))
         assert not pipeline.run(job, out=job.parent / "out").reused
         assert pipeline.run(job, out=job.parent / "out").reused
 
@@ -198,6 +199,19 @@ def test_what_makes_numbers_is_in_the_version_of_the_code(monkeypatch: pytest.Mo
     else:
         monkeypatch.setattr(source_code, "version", lambda asked: "0" if asked == name else real(asked))
     assert code_version() != before
+
+
+def test_a_checkout_that_is_not_installed_has_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it runs on a machine that has the packages and nothing of ours; any other package must be there."""
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    installed = source_code.package_version("dyadid")
+    monkeypatch.setattr(source_code, "version", missing)
+    assert source_code.package_version("dyadid") == installed
+    with pytest.raises(PackageNotFoundError):
+        source_code.package_version("numpy")
 
 
 def test_a_package_is_what_it_was_when_it_was_looked_at(tmp_path: Path) -> None:

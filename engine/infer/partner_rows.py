@@ -145,18 +145,19 @@ def partner_rows(pairs: PairStatistics) -> PartnerRows:
 
 
 def _make_rows(pairs: PairStatistics) -> PartnerRows:
-    n = pairs.n_units
-    n_rows = max(1, min(n, _ROWS // n))
-    n_steps = -(-n // n_rows)
-    statistics = on_all_devices(np.zeros((n_steps * n_rows, n, pairs.width)))
+    n_units = pairs.n_units
+    n_rows = max(1, min(n_units, _ROWS // n_units))
+    n_steps = -(-n_units // n_rows)
+    statistics = on_all_devices(np.zeros((n_steps * n_rows, n_units, pairs.width)))
     for tile in pairs.tiles(pairs.n_pairs, length=_TILE):
         ends = on_all_devices(tile.i), on_all_devices(tile.j)
         statistics = _place(statistics, *ends, on_all_devices(tile.statistics))
-    rank = np.full((n_steps * n_rows, n), pairs.n_pairs, dtype=np.int32)
+    rank = np.full((n_steps * n_rows, n_units), pairs.n_pairs, dtype=np.int32)
     order = np.arange(pairs.n_pairs, dtype=np.int32)
     rank[pairs.i, pairs.j] = rank[pairs.j, pairs.i] = order
     return PartnerRows(
-        statistics.reshape(n_steps, n_rows, n, pairs.width), on_all_devices(rank.reshape(n_steps, n_rows, n))
+        statistics.reshape(n_steps, n_rows, n_units, pairs.width),
+        on_all_devices(rank.reshape(n_steps, n_rows, n_units)),
     )
 
 
@@ -234,7 +235,7 @@ def row_type_sums(rows: PartnerRows, draws: RowDraws, *, types: PairTypes) -> ja
 
 
 def _steps(rows: PartnerRows, draws: RowDraws) -> tuple[jax.Array, ...]:
-    """What a step of a pass has of its own."""
+    """The arrays that a scan over the units visits, a few of them at a time."""
     steps = rows.statistics, rows.rank, rows.by_step(draws.classes)
     return steps if draws.copies is None else (*steps, rows.by_step(draws.copies))
 
@@ -282,24 +283,28 @@ def row_influences(rows: PartnerRows, draws: RowDraws, weights: jax.Array, *, ty
             row_degree = row_degree + counted.sum(1, dtype=np.int32)
             partner_degree = partner_degree + (counted & other_class[:, None]).sum(0, dtype=np.int32)
             half = jnp.where(other_class, 1.0, 0.5)
-            for a in range(n_targets):
-                for b in range(a, n_targets):
-                    product = (influences[a] * influences[b] * pair_copies).sum(1)  # along rows, as above
-                    for place in {(a, b), (b, a)}:
+            for left in range(n_targets):
+                for right in range(left, n_targets):
+                    product = (influences[left] * influences[right] * pair_copies).sum(
+                        1
+                    )  # along rows, as above
+                    for place in {(left, right), (right, left)}:
                         products = products.at[place].add((half * product).sum(0))
         return RowSums(of_partners, partner_degree, products), (of_rows, row_degree)
 
-    n = rows.n_units
+    n_units = rows.n_units
     start = RowSums(
-        jnp.zeros((n_targets, n, n_draws)),
-        jnp.zeros((n, n_draws), dtype=np.int32),
+        jnp.zeros((n_targets, n_units, n_draws)),
+        jnp.zeros((n_units, n_draws), dtype=np.int32),
         jnp.zeros((n_targets, n_targets, n_draws)),
     )
     if draws.classes.shape[1] != n_draws:  # the same in all draws
-        draws = draws._replace(classes=jnp.broadcast_to(draws.classes, (n, n_draws)))
+        draws = draws._replace(classes=jnp.broadcast_to(draws.classes, (n_units, n_draws)))
     sums, (of_rows, row_degree) = jax.lax.scan(add, start, _steps(rows, draws))
-    of_rows = jnp.moveaxis(of_rows, 1, 0).reshape(n_targets, -1, n_draws)[:, :n]
-    return RowSums(sums.cities + of_rows, sums.degree + row_degree.reshape(-1, n_draws)[:n], sums.products)
+    of_rows = jnp.moveaxis(of_rows, 1, 0).reshape(n_targets, -1, n_draws)[:, :n_units]
+    return RowSums(
+        sums.cities + of_rows, sums.degree + row_degree.reshape(-1, n_draws)[:n_units], sums.products
+    )
 
 
 def _in_spans(weights: jax.Array, types: PairTypes, width: int) -> jax.Array:

@@ -169,12 +169,12 @@ def variance_moments(
 def _moments(fit: BatchFit, sums: DyadicSums) -> tuple[Array, int]:
     cities, degree = np.stack(sums.cities), np.asarray(sums.degree)
     city_moments = np.einsum("and,bnd->dab", cities, cities)
-    return dyadic_moments(
+    return studentising_moments(
         fit, city_moments, np.asarray(sums.products).transpose(2, 0, 1), (degree > 0).sum(axis=0)
     )
 
 
-def dyadic_moments(
+def studentising_moments(
     fit: BatchFit, city_moments: Array, pair_moments: Array, n_cities: AnyArray
 ) -> tuple[Array, int]:
     """Dyadic moments ``[n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums.

@@ -21,7 +21,7 @@ from engine.infer.partner_rows import (
     row_influences,
     row_type_sums,
 )
-from engine.infer.permuted_influences import dyadic_moments
+from engine.infer.permuted_influences import studentising_moments
 from engine.infer.permuted_sums import PermutedSample
 
 
@@ -49,11 +49,11 @@ def variance_moments(
     variances = []
     for fit, cell in cells:
         by_term = []
-        for k in range(len(cell.tested)):
-            fit_of_term = replace(fit, influence=fit.influence[:, :, k : k + 1])
+        for position in range(len(cell.tested)):
+            fit_of_term = replace(fit, influence=fit.influence[:, :, position : position + 1])
             weights = draws_last(feature_weights(sample.pairs.layout, fit_of_term, cell.paths)[:, 0])
             moments = _moments(row_influences(rows, draws, weights, types=types))
-            by_term.append(dyadic_moments(fit, *(to_host(part) for part in moments)))
+            by_term.append(studentising_moments(fit, *(to_host(part) for part in moments)))
         matrices, n_replaced = zip(*by_term, strict=True)
         variances.append((np.stack(matrices, axis=1), sum(n_replaced)))
     return variances

@@ -44,7 +44,7 @@ from engine.stages.inference.permutation_draws import draws_at_once, permutation
 
 JOB = Path(__file__).parents[2] / "jobs" / "table1_baseline.yaml"
 MATRIX, YEARS, COLUMNS = 8192, 10, 10
-AT_LEAST = {"permutations, 2,850 units": 4.0, "node draws, 2,850 units": 4.0}
+AT_LEAST = {"permutations, 2,850 units": 20.0, "node draws, 2,850 units": 20.0}
 PAPER, COUNTY = (254, 2019), (2850, 2023)
 
 
@@ -210,7 +210,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     if here == "cpu":
-        sys.exit(f"JAX sees no accelerator: its devices are {jax.devices()}")
+        print(f"not run: JAX sees no accelerator, its devices are {jax.devices()}")
+        return
     device, limits = jax.devices()[0].device_kind, rates()
     print(f"{len(jax.local_devices())} x {device}, JAX {jax.__version__}, {os.cpu_count()} cores")
     print("; ".join(f"{name} {rate:.3g}" for name, rate in limits.items()), flush=True)

@@ -111,6 +111,7 @@ def text(found: Simulated) -> str:
     length = _rows({one: found.length(one) for one in worlds.DESIGNS}, None)
     cohorts = ", ".join(f"{n} in {year:.0f}" for year, n in worlds.COHORTS.items())
     designs = "\n".join(f"- **{name}**: {what}." for name, what in worlds.DESIGNS.items())
+    without = sum(int(np.isnan(values).any(axis=1).sum()) for values in found.p_values.values())
     error = 100 * np.sqrt(LEVEL * (1 - LEVEL) / panels)
     return f"""\
 # Size and coverage where the truth is known
@@ -120,7 +121,8 @@ Written by `python tests/monte_carlo/simulate.py`; `test_size.py` runs it again 
 {panels:,} panels a design for the size and as many others for the coverage, of {worlds.N_CITIES} cities and \
 {len(worlds.YEARS)} years. {sum(worlds.COHORTS.values())} cities, dealt
 at random, adopt: {cohorts}. Pairs of two adopters are excluded; there are no controls
-and no gravity screen. {trial.REPS} permutations and {trial.REPS} node-bootstrap draws a panel.
+and no gravity screen. {trial.REPS} permutations and {trial.REPS} node-bootstrap draws a panel. A panel whose two-way
+variance is negative has no p-value there and counts as no rejection: {without} of all.
 
 {designs}
 
