@@ -231,6 +231,7 @@ def row_fit(
         r2=explained(ssr, total),
         r2_within=np.nan if exact == "effects" else explained(ssr, within),
         exact=exact,
+        interaction=None,
     )
 
 

@@ -11,6 +11,28 @@ from engine.estimate.terms import Term, names_of
 
 
 @dataclass(frozen=True)
+class Interaction:
+    """Sums over the pairs of what city-year effects leave of them, and how evenly the weights spread over cities.
+
+    With r_pt the weight path and w_pt the residual path without its city-year effects, phi_p = sum_t r_pt w_pt,
+    a_ct = sum of r_pt over the pairs of c, kappa_p = sum_t r_pt^2 and w_c = sum of kappa_p over those.
+
+    Attributes
+    ----------
+    matrix : float64 ``[K, K]``
+        Sum of phi_p phi_p' times n / (n - rank).
+    adopting_cities : float64 ``[K]``
+        (sum_c gamma_c)^2 / sum_c gamma_c^2, gamma_c = sum_t a_ct^2.
+    weighted_cities : float64 ``[K]``
+        (sum_p kappa_p)^2 / (sum_c w_c^2 - sum_p kappa_p^2).
+    """
+
+    matrix: Array
+    adopting_cities: Array
+    weighted_cities: Array
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Coefficients of one regression, and how every pair and every city moves them.
 
@@ -43,6 +65,8 @@ class Estimate:
     exact : str
         ``effects`` where they leave nothing of the outcome (a constant one, say), ``regressors`` where those leave
         nothing: residuals are rounding, and so would be every error. Empty for a proper regression.
+    interaction : Interaction or None
+        None until a pass over the pairs has summed it.
     """
 
     terms: tuple[Term, ...]
@@ -64,6 +88,7 @@ class Estimate:
     r2: float
     r2_within: float
     exact: str = field(default="", kw_only=True)
+    interaction: Interaction | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

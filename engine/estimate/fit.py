@@ -108,6 +108,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         r2=explained(ssr, np.nan if regression.outcome else normal.outcome_variation),
         r2_within=np.nan if exact == "effects" else explained(ssr, float(q[y, y])),
         exact=exact,
+        interaction=None,
     )
 
 

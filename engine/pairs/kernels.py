@@ -305,6 +305,58 @@ def score_products(
     return pair_meat, cross + jnp.swapaxes(cross, 1, 2)
 
 
+@partial(jax.jit, static_argnames="options")
+def observed_rows(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
+    """Rows of pairs that count, bool ``[chunk, T]``."""
+    return _columns(options, arrays, chunk)[1] > 0
+
+
+@partial(jax.jit, static_argnames="options")
+def interaction_sums(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array]:
+    """Sums over pairs of what city-year effects leave of their influences, for a block of cells.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`; rows without weights.
+    cells : dict
+        As in `score_products`, with ``city_years`` ``[n_units, T, C]``, effects of the cells' residuals; of directed
+        tables those of second cities follow, and phi and kappa are those of dyads.
+
+    Returns
+    -------
+    float64 ``[C, K, K]``
+        Sum of phi phi' with phi = sum_t r_t (e_t - a_it - a_jt).
+    float64 ``[C, K]``
+        Sum of kappa^2 with kappa = sum_t r_t^2.
+    """
+    v, row, _, _ = _columns(options, arrays, chunk)
+    classes, i, j = arrays["classes"], chunk.i, chunk.j
+    v, _, _ = _deviations(options, arrays, v, row)
+    columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
+    n_years, n_cells = v.shape[1], cells["residual"].shape[1]
+
+    def demeaned(coefficients: Array) -> Array:
+        path = columns @ coefficients[n_years:] + coefficients[None, :n_years]
+        return demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)[0]
+
+    city_years = cells["city_years"]
+    effects = city_years[i] + city_years[j + (len(city_years) - len(classes))]
+    left = jnp.where(row[:, :, None] > 0, demeaned(cells["residual"]) - effects, 0.0)
+    by_cell = cells["influence"].reshape(len(cells["influence"]), n_cells, -1)
+    products, squares = [], []
+    for cell in range(n_cells):
+        weight = demeaned(by_cell[:, cell])
+        phi, kappa = (weight * left[:, :, cell, None]).sum(1), (weight * weight).sum(1)
+        if options.directed:
+            phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
+        products.append((phi[:, :, None] * phi[:, None, :]).sum(0))
+        squares.append((kappa * kappa).sum(0))
+    return jnp.stack(products), jnp.stack(squares)
+
+
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:
     """City arrays as device arrays, once a task."""
     return {name: jnp.asarray(value) for name, value in arrays.items()}

@@ -214,3 +214,79 @@ def score_sums(score_pass: ScorePass, task: Any) -> ScoreSums:
 def merge_scores(earlier: ScoreSums, later: ScoreSums) -> ScoreSums:
     """Sum of two partial results; neither is changed."""
     return ScoreSums(earlier.pair_meat + later.pair_meat, earlier.reciprocal_meat + later.reciprocal_meat)
+
+
+@dataclass(frozen=True)
+class InteractionPass:
+    """Input of every task of the pass after the second: effects ``[n_units, T, n_cells]`` of cities in years."""
+
+    score_pass: ScorePass
+    city_years: Array
+
+
+@dataclass(frozen=True)
+class InteractionSums:
+    """See `kernels.interaction_sums`: float64 ``[n_cells, K, K]`` and ``[n_cells, K]``."""
+
+    products: Array
+    kappa_squares: Array
+
+
+def interaction_sums(interaction_pass: InteractionPass, task: Any) -> InteractionSums:
+    """Sums over the pairs of one task."""
+    moment_pass, cells = interaction_pass.score_pass.moment_pass, interaction_pass.score_pass.cells
+    options = kernel_options(moment_pass)
+    n_cells = cells.residual.shape[1]
+    n_terms = cells.influence.shape[1] // n_cells
+    products, squares = np.zeros((n_cells, n_terms, n_terms)), np.zeros((n_cells, n_terms))
+    with double_precision():
+        arrays = kernels.to_device(city_arrays(moment_pass))
+        block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
+        for chunk in moment_pass.design.chunks(task):
+            sums = kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
+            products += np.asarray(sums[0])
+            squares += np.asarray(sums[1])
+    return InteractionSums(products, squares)
+
+
+def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> InteractionSums:
+    """Sum of two partial results; neither is changed."""
+    return InteractionSums(earlier.products + later.products, earlier.kappa_squares + later.kappa_squares)
+
+
+@dataclass(frozen=True)
+class PairGraph:
+    """Pairs of a sample, and the years in which each has a row.
+
+    Attributes
+    ----------
+    i, j : int32 ``[n_pairs]``
+    observed : bool ``[n_pairs, n_years]`` or None
+        None where every pair has every year.
+    """
+
+    i: Integers
+    j: Integers
+    observed: AnyArray | None
+
+
+def pair_graph(moment_pass: MomentPass, task: Any) -> PairGraph:
+    """The pairs of one task that count."""
+    options, design = kernel_options(moment_pass), moment_pass.design
+    parts = []
+    with double_precision():
+        arrays = kernels.to_device(city_arrays(moment_pass))
+        for chunk in design.chunks(task):
+            rows = np.asarray(kernels.observed_rows(options, arrays, kernels.arrays_of(chunk)))
+            counted = rows.any(axis=1)
+            parts.append((chunk.i[counted], chunk.j[counted], rows[counted]))
+    i, j, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return PairGraph(i, j, None if moment_pass.balanced else rows)
+
+
+def merge_graphs(earlier: PairGraph, later: PairGraph) -> PairGraph:
+    """The pairs of two parts, in order."""
+    observed = None
+    if earlier.observed is not None and later.observed is not None:
+        observed = np.concatenate([earlier.observed, later.observed])
+    return PairGraph(np.concatenate([earlier.i, later.i]), np.concatenate([earlier.j, later.j]), observed)

@@ -51,6 +51,10 @@ ERROR_LOOKS = {
         color=ORANGE, edge=ORANGE, marker="s", markersize=4.2,
         caution="The two-way city errors depend on the order of the cities and are there for comparison.",
     ),
+    "dyadic_cr2": ErrorLook(
+        "dyadic CR2", "dyadic CR2", "dyadic CR2 errors",
+        color=SKY, edge=NAVY, marker="P", markersize=5.6, linewidth=3.0,
+    ),
     "dyadic": ErrorLook(
         "dyadic-robust", "dyadic-robust", "dyadic-robust errors",
         color=SKY, edge=INK, marker="D", markersize=5.2, linewidth=4.5,

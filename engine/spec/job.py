@@ -79,7 +79,7 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        list(ERROR_TYPES),
+        [code for code, error in ERROR_TYPES.items() if not error.of_interaction],
         description="standard-error types, in the order of the rows of a table",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
@@ -169,7 +169,20 @@ class Job(Block):
             raise ValueError(f"years [{self.years[0]}, {self.years[1]}] must ascend")
         self._check_pair_table() if self.pair_table else self._check_panel()
         refuse_foreign(self.model.effects, table=self.pair_table is not None)
+        self._check_errors()
         return self
+
+    def _check_errors(self) -> None:
+        table = self.pair_table
+        beyond = {
+            "an instrument": self.model.registered.uses_instrument,
+            "matching": self.matching is not None,
+            "weights": table is not None and table.weight is not None,
+        }
+        refused = [what for what, present in beyond.items() if present]
+        for code in self.model.errors:
+            if ERROR_TYPES[code].of_interaction and refused:
+                raise ValueError(f"model.errors {code} is not there yet for {' and '.join(refused)}")
 
     def _check_pair_table(self) -> None:
         if self.outcome.column is None:

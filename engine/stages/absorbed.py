@@ -21,10 +21,12 @@ from engine.estimate.absorbed_fit import (
     row_fit,
     row_stage,
 )
+from engine.estimate.city_years import row_interaction
 from engine.estimate.estimate import Estimate
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import Covariance
+from engine.infer.errors import ERROR_TYPES, Covariance
 from engine.notes import Note
+from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
@@ -74,11 +76,11 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
                 )
             )
     unconverged = 0
-    if any("jackknife" in cell.job.model.errors for cell in cells):
+    if any(ERROR_TYPES[code].of_refits for cell in cells for code in cell.job.model.errors):
         fits, unconverged = _with_refits(machine, stage, fits)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
-        _estimated(cell, estimate, sample, stage, unconverged)
+        _estimated(cell, estimate, sample, stage, unconverged, design)
         for cell, estimate in zip(cells, fits, strict=True)
     ]
 
@@ -89,9 +91,14 @@ def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
     return {term: float(n) for term, n in zip(problem.terms, sums, strict=True) if term.is_treatment}
 
 
-def _estimated(cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int) -> Estimated:
+def _estimated(
+    cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int, design: PairDesign
+) -> Estimated:
     """A cell's reported estimate with its covariances."""
     estimate = reported(cell, fit, _rows_of_terms(stage.problem))
+    if any(ERROR_TYPES[code].of_interaction for code in cell.job.model.errors):
+        of_pairs = row_interaction(stage, estimate, n_years=design.n_years, directed=design.directed)
+        estimate = replace(estimate, interaction=of_pairs)
     errors, studentising = covariances_of(cell, estimate)
     return Estimated(
         cell=cell,

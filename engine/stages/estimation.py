@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from engine.arrays import Array, Flags
+from engine.arrays import Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented, Strength
-from engine.estimate.many_samples import influence_products
 from engine.estimate.normal import Normal, normal_equations
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import STUDENTISING, Covariance, covariances
+from engine.infer.errors import ERROR_TYPES, STUDENTISING, Covariance, covariances
 from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import (
-    CellBlock,
     MomentPass,
-    ScorePass,
     city_moments,
     merge_moments,
-    merge_scores,
-    score_sums,
 )
 from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
@@ -39,11 +34,9 @@ from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
 from engine.stages.instrument import strengths
+from engine.stages.pair_sums import CELLS, UNITS, PassSums, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)
-
-_CELLS = 16  # cells whose influences one second pass holds at a time
-_UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
 
 
 @dataclass(frozen=True)
@@ -124,33 +117,39 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > _CELLS)
+    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
     projected = stage(normal)
-    estimates: list[Estimate] = []
-    for cell, treatment in zip(cells, cell_terms, strict=True):
-        with named(cell):
-            estimates += _estimates(projected, cell, columns_of(cell, columns), treatment)
     rows: dict[Term, float] = {}
     if any(cell.job.model.registered.functions.combination for cell in cells):
         with named(cells[0]):
             rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
-    with_meat = iter(_with_meat(machine, pass_input, moments, estimates, table))
-    return [_result(cell, with_meat, sample, normal, rows) for cell in cells]
+    estimates: list[Estimate] = []
+    in_moving_pairs: list[Flags | None] = []
+    for cell, treatment in zip(cells, cell_terms, strict=True):
+        with named(cell):
+            regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
+            estimates += [reported(cell, regressed, rows), *behind]
+            in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
+    passes = PassSums(machine, pass_input, moments, normal, table)
+    of_interaction = any(ERROR_TYPES[code].of_interaction for cell in cells for code in cell.job.model.errors)
+    summed = iter(with_sums(passes, estimates, of_interaction=of_interaction))
+    return [
+        _result(cell, summed, sample, normal, moving)
+        for cell, moving in zip(cells, in_moving_pairs, strict=True)
+    ]
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, rows: Mapping[Term, float]
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, moving: Flags | None
 ) -> Estimated:
     """A cell's result, from the next of the estimates in the order of `_estimates`."""
-    regressed = next(estimates)
-    fit, instrument = reported(cell, regressed, rows), None
+    fit, instrument = next(estimates), None
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
-    moving = _in_moving_pairs(normal, regressed.terms)
     errors, studentising = covariances_of(cell, fit)
     return Estimated(
         cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
@@ -252,7 +251,7 @@ def first_pass(
     tasks, infinite = design.tasks(), cell.job.outcome.infinite
     for balanced in [True, False] if design.complete else [False]:
         pass_input = MomentPass(design, balanced, products and balanced and not design.directed)
-        sums = machine.reduce(leaf, pass_input, tasks, merge, label=label, units=_UNITS)
+        sums = machine.reduce(leaf, pass_input, tasks, merge, label=label, units=UNITS)
         if sums.infinite and infinite == "error":
             raise InputError(
                 f"the outcome is infinite in {sums.infinite:,} pair-years",
@@ -273,49 +272,3 @@ def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
         return None
     within = (normal.first + normal.second)[:, terms, terms]
     return np.asarray((within > 1e-6).any(axis=1))
-
-
-def _with_meat(
-    machine: Machine, pass_input: MomentPass, moments: CityMoments, estimates: list[Estimate], table: Array
-) -> list[Estimate]:
-    """The estimates with their pair meat: a second pass over the pairs, unless the first has the products."""
-    with_meat: list[Estimate] = []
-    for start in range(0, len(estimates), _CELLS):
-        block = estimates[start : start + _CELLS]
-        residual = np.stack([estimate.residual_path for estimate in block], axis=1)
-        widest = max(len(estimate.terms) for estimate in block)
-        weight = np.zeros((len(residual), len(block), widest))
-        for number, estimate in enumerate(block):
-            weight[:, number, : len(estimate.terms)] = estimate.weight_path
-        if moments.products is not None:
-            pair_meat = influence_products(
-                moments.layout, moments.products, residual.T, weight.swapaxes(0, 1), _by_type(table)
-            )
-            reciprocal_meat = np.zeros_like(pair_meat)
-        else:
-            order = _kernel_order(len(residual), table.shape[-1])
-            cells = CellBlock(table, residual[order], weight[order].reshape(len(residual), -1))
-            sums = machine.reduce(
-                score_sums,
-                ScorePass(pass_input, cells),
-                pass_input.design.tasks(),
-                merge_scores,
-                label="scores",
-                units=_UNITS,
-            )
-            pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
-        for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
-            k = len(estimate.terms)
-            with_meat.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
-    return with_meat
-
-
-def _by_type(table: Array) -> Array:
-    """Treatment paths ``[H, H, T, r]`` by class as ``[n_types, T, r]``, in the order of `type_of`."""
-    return np.asarray(table[np.triu_indices(len(table))])
-
-
-def _kernel_order(size: int, n_terms: int) -> Array:
-    """From [years | columns | terms | outcome] to the kernel's [years | columns | outcome | terms]."""
-    outcome, terms = size - 1, np.arange(size - 1 - n_terms, size - 1)
-    return np.concatenate([np.arange(size - 1 - n_terms), [outcome], terms])

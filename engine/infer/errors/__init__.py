@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.estimate.estimate import Estimate
-from engine.infer.errors import dyadic, jackknife, pair, two_way
+from engine.infer.errors import dyadic, dyadic_cr2, jackknife, pair, two_way
 from engine.infer.errors.error_type import Covariance, ErrorType
 from engine.notes import Note
 
 ERROR_TYPES: dict[str, ErrorType] = {
     "pair": pair.ERROR,
     "city": two_way.ERROR,
+    "dyadic_cr2": dyadic_cr2.ERROR,
     "dyadic": dyadic.ERROR,
     "jackknife": jackknife.ERROR,
 }

@@ -64,11 +64,17 @@ class ErrorType:
     robust : bool
         Allows for dependence between any two pairs that share a city; else the type is conventional, and
         anti-conservative where such pairs depend on each other.
+    of_refits : bool
+        Reads the leave-one-city-out values, which take refits where rows are absorbed.
+    of_interaction : bool
+        Reads `Estimate.interaction`, for which the pairs are visited once more.
     """
 
     covariance: Callable[[Estimate], tuple[Array, tuple[Note, ...]]]
     degrees_of_freedom: Callable[[Estimate], Degrees]
     robust: bool
+    of_refits: bool = False
+    of_interaction: bool = False
 
 
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:

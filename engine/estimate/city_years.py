@@ -1,0 +1,187 @@
+"""City-year effects of residuals, on the graph of each year's pairs: what cities leave of them is the pairs' own.
+
+With E_ct the sum of the residuals of the pairs of city c in year t, least squares of the residuals on a_it + a_jt is
+
+    (Deg_t + Adj_t) alpha_t = E_t
+
+with the degrees and the adjacency of the cities that the pairs of the year connect. A bipartite component of the graph
+leaves one number free (what one side gains the other loses), which no residual shows. In directed tables a city has
+one effect where it stands first and another where it stands second, so that there are twice as many, and pairs are
+dyads: their two directions together. Source: `dyadic_cr2`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.sparse.csgraph import connected_components
+
+from engine.arrays import AnyArray, Array, check_shape
+from engine.estimate.absorbed_fit import RowStage, row_paths
+from engine.estimate.estimate import Estimate, Interaction
+from engine.estimate.normal import Normal
+from engine.pairs.map_reduce import PairGraph
+
+_NOTHING = 1e-16
+
+
+@dataclass(frozen=True)
+class CityYears:
+    """Equations of the city-year effects of a sample.
+
+    Attributes
+    ----------
+    graph : PairGraph
+        Of a directed table with second cities numbered on, from the number of cities.
+    n_units, n_years : int
+        Cities, twice as many for a directed table.
+    """
+
+    graph: PairGraph
+    n_units: int
+    n_years: int
+
+    @classmethod
+    def of(cls, graph: PairGraph, n_units: int, n_years: int, *, directed: bool) -> CityYears:
+        """Those of pairs of ``n_units`` cities."""
+        if directed:
+            graph, n_units = replace(graph, j=graph.j + np.int32(n_units)), 2 * n_units
+        return cls(graph, n_units, n_years)
+
+    @cached_property
+    def _years(self) -> list[tuple[AnyArray, AnyArray]]:
+        """Pairs of each year; one entry where all years have the same."""
+        graph = self.graph
+        if graph.observed is None:
+            return [(graph.i, graph.j)]
+        return [(graph.i[flags], graph.j[flags]) for flags in graph.observed.T]
+
+    @cached_property
+    def rank(self) -> int:
+        """Of all effects together: city-years with a row, less one for each bipartite component."""
+        of_years = [_rank(*ends, self.n_units) for ends in self._years]
+        return sum(of_years) * (self.n_years if len(of_years) == 1 else 1)
+
+    def solve(self, sums: Array) -> Array:
+        """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
+        check_shape("sums", sums, (self.n_units, self.n_years, None))
+        if len(self._years) == 1:
+            return _solve(*self._years[0], sums.reshape(self.n_units, -1)).reshape(sums.shape)
+        return np.stack([_solve(*ends, sums[:, year]) for year, ends in enumerate(self._years)], axis=1)
+
+
+def _equations(i: AnyArray, j: AnyArray, n_units: int) -> Array:
+    """Deg + Adj ``[n_units, n_units]``; one on the diagonal of cities without a pair."""
+    matrix = np.zeros((n_units, n_units))
+    np.add.at(matrix, (i, j), 1.0)
+    matrix += matrix.T
+    degree = matrix.sum(axis=1)
+    matrix[np.diag_indices(n_units)] += np.where(degree > 0, degree, 1.0)
+    return matrix
+
+
+def _solve(i: AnyArray, j: AnyArray, sums: Array) -> Array:
+    matrix = _equations(i, j, len(sums))
+    for side in _bipartite_sides(i, j, len(sums)):  # what is free is set to zero
+        matrix += np.outer(side, side)
+    return np.asarray(linalg.solve(matrix, sums, assume_a="pos"))
+
+
+def _rank(i: AnyArray, j: AnyArray, n_units: int) -> int:
+    return len(np.union1d(i, j)) - len(_bipartite_sides(i, j, n_units))
+
+
+def _bipartite_sides(i: AnyArray, j: AnyArray, n_units: int) -> list[Array]:
+    """Of each bipartite component with a pair, 1 on one side and -1 on the other, ``[n_units]``.
+
+    In the double cover, where each city stands twice and each pair joins copies of different kind, the two copies of a
+    city are connected unless its component is bipartite.
+    """
+    ends = np.concatenate([i, j + n_units]), np.concatenate([j + n_units, i])
+    ends = np.concatenate([ends[0], i + n_units, j]), np.concatenate([ends[1], j, i + n_units])
+    cover = sparse.coo_array((np.ones(len(ends[0])), ends), shape=(2 * n_units, 2 * n_units))
+    component = connected_components(cover, directed=False)[1]
+    first, second = component[:n_units], component[n_units:]
+    has_pair = np.zeros(n_units, dtype=bool)
+    has_pair[i] = has_pair[j] = True
+    sides = []
+    for number in np.unique(np.minimum(first, second)[has_pair & (first != second)]):
+        sides.append((first == number) * 1.0 - (second == number) * 1.0)
+    return sides
+
+
+def interaction(
+    normal: Normal, estimate: Estimate, products: Array, kappa_squares: Array, city_years: CityYears
+) -> Interaction:
+    """`Interaction` of an estimate from type sums, from sums over its pairs (`map_reduce.interaction_sums`).
+
+    ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``.
+    """
+    both = normal.first + normal.second
+    weight_sums = both[:, : normal.n_years] @ estimate.weight_path  # [n_units, T, K]
+    kappa = np.einsum("qk,cqr,rk->ck", estimate.weight_path, both, estimate.weight_path, optimize=True)
+    return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares)
+
+
+def residual_sums(normal: Normal, estimate: Estimate, *, directed: bool) -> Array:
+    """Sums of the residuals of each city's pairs by year, ``[n_units, T]``; twice as many rows where directed."""
+    sides = [side[:, : normal.n_years] @ estimate.residual_path for side in (normal.first, normal.second)]
+    return np.concatenate(sides) if directed else sides[0] + sides[1]
+
+
+def row_interaction(stage: RowStage, estimate: Estimate, *, n_years: int, directed: bool) -> Interaction:
+    """`Interaction` of an estimate from rows without weights, `row_paths` of its stage."""
+    rows, n_units = stage.problem.rows, len(estimate.city_first)
+    residual, weight = row_paths(stage, estimate)
+    observed = np.zeros((len(rows.i), n_years), dtype=bool)
+    observed[rows.pair, rows.year] = True
+    city_years = CityYears.of(PairGraph(rows.i, rows.j, observed), n_units, n_years, directed=directed)
+    first = rows.first * n_years + rows.year
+    second = (rows.second + (n_units if directed else 0)) * n_years + rows.year
+
+    def by_city_year(values: Array) -> Array:
+        size = city_years.n_units * n_years
+        sums = [np.bincount(first, column, size) + np.bincount(second, column, size) for column in values.T]
+        return np.stack(sums, axis=1).reshape(city_years.n_units, n_years, -1)
+
+    def by_pair(values: Array) -> Array:
+        of_pairs = [np.bincount(rows.pair, column, len(rows.i)) for column in values.T]
+        sums: Array = np.stack(of_pairs, axis=1).astype(np.float64)
+        return sums[0::2] + sums[1::2] if directed else sums
+
+    effects = city_years.solve(by_city_year(residual[:, None])).ravel()
+    phi = by_pair(weight * (residual - effects[first] - effects[second])[:, None])
+    weight_sums, kappa = by_city_year(weight), by_city_year(weight**2).sum(axis=1)
+    if directed:
+        weight_sums, kappa = (sums[:n_units] + sums[n_units:] for sums in (weight_sums, kappa))
+    kappa_squares = (by_pair(weight**2) ** 2).sum(axis=0)
+    return _interaction(estimate, city_years, phi.T @ phi, weight_sums, kappa, kappa_squares)
+
+
+def _interaction(
+    estimate: Estimate,
+    city_years: CityYears,
+    products: Array,
+    weight_sums: Array,
+    kappa: Array,
+    kappa_squares: Array,
+) -> Interaction:
+    """From sums over pairs, and the cities' sums ``[n_units, T, K]`` of weights and ``[n_units, K]`` of kappa."""
+    gamma = (weight_sums**2).sum(axis=1)
+    # Where city x year is among the effects, rounding is all that a city's weights add up to.
+    gamma[:, gamma.sum(axis=0) <= _NOTHING * kappa.sum(axis=0)] = 0.0
+    n_free = estimate.n_obs - city_years.rank
+    factor = estimate.n_obs / n_free if n_free > 0 else 0.0  # nothing is left of any residual
+    return Interaction(
+        matrix=products * factor,
+        adopting_cities=_effective(gamma.sum(axis=0), (gamma**2).sum(axis=0)),
+        weighted_cities=_effective(kappa.sum(axis=0) / 2, (kappa**2).sum(axis=0) - kappa_squares),
+    )
+
+
+def _effective(total: Array, squares: Array) -> Array:
+    """Infinite where there is nothing to count."""
+    return np.asarray(np.divide(total**2, squares, out=np.full_like(total, np.inf), where=squares > 0))

@@ -1,0 +1,55 @@
+"""Leave-one-city-out errors less the interaction of cities that city sums count twice.
+
+    V = max(sum_c psi_c J_c - I, I / 4),   I = n / (n - rank) sum_p phi_p^2
+
+with psi_c the influence of city c's pairs, J_c = b - b_(-c) its exact leave-one-out step, and phi_p the influence of a
+pair with what city-year effects leave of its residuals (`engine.estimate.city_years`), n rows and the rank of those
+effects. Degrees of freedom are min(G, H) - 1/2, at least one, for each coefficient: G counts the cities whose pairs'
+weights move together, H the cities by the weights of their pairs (`Interaction`). A matrix is clipped to be positive
+semidefinite and then rescaled, so that every term keeps its own variance. Where a leave-one-out sample does not
+identify a coefficient, psi_c stands for J_c.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.estimate.estimate import Estimate, Interaction
+from engine.infer.errors.error_type import ErrorType, marked_names
+from engine.infer.guard import semidefinite
+from engine.notes import Note
+
+_LEAST = 0.25  # of the interaction is the least that a variance may be
+_FEW = 2.0
+
+
+def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
+    """Products of influences and steps less the interaction, bounded term by term from below."""
+    influence, step = estimate.city_influence, estimate.values - estimate.without_city
+    step = np.where(np.isnan(step), influence, step)
+    products = influence.T @ step
+    interaction = _of(estimate)
+    matrix = (products + products.T) / 2 - interaction.matrix
+    variances = np.maximum(np.diag(matrix), _LEAST * np.diag(interaction.matrix))
+    matrix[np.diag_indices(len(matrix))] = variances
+    notes: tuple[Note, ...] = ()
+    few = interaction.adopting_cities < _FEW
+    if few.any():
+        notes = (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
+    return semidefinite(matrix), notes
+
+
+def degrees_of_freedom(estimate: Estimate) -> Array:
+    """``[K]``"""
+    interaction = _of(estimate)
+    smaller = np.minimum(interaction.adopting_cities, interaction.weighted_cities)
+    return np.asarray(np.maximum(1.0, smaller - 0.5))
+
+
+def _of(estimate: Estimate) -> Interaction:
+    assert estimate.interaction is not None
+    return estimate.interaction
+
+
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, of_refits=True, of_interaction=True)

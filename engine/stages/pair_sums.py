@@ -1,0 +1,135 @@
+"""What a pass over the pairs adds to estimates from type sums, once coefficients are known: sums of influences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.estimate.city_years import CityYears, interaction, residual_sums
+from engine.estimate.estimate import Estimate
+from engine.estimate.many_samples import influence_products
+from engine.estimate.normal import Normal
+from engine.pairs.map_reduce import (
+    CellBlock,
+    InteractionPass,
+    MomentPass,
+    ScorePass,
+    interaction_sums,
+    merge_graphs,
+    merge_interactions,
+    merge_scores,
+    pair_graph,
+    score_sums,
+)
+from engine.pairs.moments import CityMoments
+from engine.runtime.execute import Machine
+
+CELLS = 16  # cells whose influences one pass holds at a time
+UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
+
+
+@dataclass(frozen=True)
+class PassSums:
+    """Where passes run, their input, and what the first one gave; ``table``: treatment paths of all terms by class."""
+
+    machine: Machine
+    pass_input: MomentPass
+    moments: CityMoments
+    normal: Normal
+    table: Array
+
+
+def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bool) -> list[Estimate]:
+    """The estimates with their pair meat and, where a standard-error type reads it, their interaction."""
+    city_years = _city_years(passes) if of_interaction else None
+    summed: list[Estimate] = []
+    for start in range(0, len(estimates), CELLS):
+        block = estimates[start : start + CELLS]
+        residual = np.stack([estimate.residual_path for estimate in block], axis=1)
+        widest = max(len(estimate.terms) for estimate in block)
+        weight = np.zeros((len(residual), len(block), widest))
+        for number, estimate in enumerate(block):
+            weight[:, number, : len(estimate.terms)] = estimate.weight_path
+        block = _with_meat(passes, block, residual, weight)
+        if city_years is not None:
+            block = _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
+        summed += block
+    return summed
+
+
+def _score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:
+    order = _kernel_order(len(residual), passes.table.shape[-1])
+    cells = CellBlock(passes.table, residual[order], weight[order].reshape(len(residual), -1))
+    return ScorePass(passes.pass_input, cells)
+
+
+def _with_meat(passes: PassSums, block: list[Estimate], residual: Array, weight: Array) -> list[Estimate]:
+    """Pair meat by a second pass over the pairs, unless the first has the products."""
+    moments = passes.moments
+    if moments.products is not None:
+        pair_meat = influence_products(
+            moments.layout, moments.products, residual.T, weight.swapaxes(0, 1), _by_type(passes.table)
+        )
+        reciprocal_meat = np.zeros_like(pair_meat)
+    else:
+        sums = passes.machine.reduce(
+            score_sums,
+            _score_pass(passes, residual, weight),
+            passes.pass_input.design.tasks(),
+            merge_scores,
+            label="scores",
+            units=UNITS,
+        )
+        pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
+    with_meat = []
+    for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
+        k = len(estimate.terms)
+        with_meat.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+    return with_meat
+
+
+def _city_years(passes: PassSums) -> CityYears:
+    """Equations of the city-year effects of the sample's pairs."""
+    tasks = passes.pass_input.design.tasks()
+    graph = passes.machine.reduce(
+        pair_graph, passes.pass_input, tasks, merge_graphs, label="pairs by year", units=UNITS
+    )
+    normal, directed = passes.normal, passes.pass_input.design.directed
+    return CityYears.of(graph, len(normal.first), normal.n_years, directed=directed)
+
+
+def _with_interaction(
+    passes: PassSums, block: list[Estimate], city_years: CityYears, score_pass: ScorePass
+) -> list[Estimate]:
+    """What city-year effects leave of the pairs' influences, by one more pass."""
+    directed = passes.pass_input.design.directed
+    of_cities = np.stack(
+        [residual_sums(passes.normal, estimate, directed=directed) for estimate in block], axis=2
+    )
+    sums = passes.machine.reduce(
+        interaction_sums,
+        InteractionPass(score_pass, city_years.solve(of_cities)),
+        passes.pass_input.design.tasks(),
+        merge_interactions,
+        label="interactions",
+        units=UNITS,
+    )
+    with_interaction = []
+    for estimate, products, squares in zip(block, sums.products, sums.kappa_squares, strict=True):
+        k = len(estimate.terms)
+        of_pairs = interaction(passes.normal, estimate, products[:k, :k], squares[:k], city_years)
+        with_interaction.append(replace(estimate, interaction=of_pairs))
+    return with_interaction
+
+
+def _by_type(table: Array) -> Array:
+    """Treatment paths ``[H, H, T, r]`` by class as ``[n_types, T, r]``, in the order of `type_of`."""
+    return np.asarray(table[np.triu_indices(len(table))])
+
+
+def _kernel_order(size: int, n_terms: int) -> Array:
+    """From [years | columns | terms | outcome] to the kernel's [years | columns | outcome | terms]."""
+    outcome, terms = size - 1, np.arange(size - 1 - n_terms, size - 1)
+    return np.concatenate([np.arange(size - 1 - n_terms), [outcome], terms])

@@ -1,0 +1,174 @@
+"""The leave-one-city-out error less the interaction, against literal arithmetic on the rows of the pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import draw_worlds as worlds
+import numpy as np
+import oracle_draws as oracle
+import pandas as pd
+import pytest
+from strategies import pair_table, run_panel, run_table
+
+from engine.estimate.city_years import CityYears
+from engine.pairs.map_reduce import PairGraph
+
+Arrays = dict[str, Any]
+EXACT = 1e-9
+
+
+def literal(
+    long: pd.DataFrame,
+    names: list[str],
+    cities: tuple[str, str],
+    *,
+    effects: tuple[str, ...] = ("year",),
+    directed: bool = False,
+) -> Arrays:
+    """Coefficients, variances and degrees of freedom by dense least squares, refits without each city included.
+
+    ``long`` has a row for each pair and year, ``y`` and regressors; those with a missing value do not count. Effects
+    beside that of the pair are columns of it, or ``city x year``. In directed tables a city has one effect a year as
+    first and another as second, and a dyad is one.
+    """
+    long = long.dropna(subset=[*names, "y"])
+    long = long[long.groupby(list(cities))["year"].transform("size") > 1]
+    units = sorted({*long[cities[0]], *long[cities[1]]})
+    first, second = (long[side].map(units.index).to_numpy() for side in cities)
+    pair = np.unique(first * len(units) + second, return_inverse=True)[1]
+    year = np.unique(long["year"], return_inverse=True)[1]
+    n_years, n_units = year.max() + 1, len(units)
+
+    def city_year_dummies(offset: int) -> np.ndarray:
+        dummies = np.zeros((len(long), (n_units + offset) * n_years))
+        for side, start in ((first, 0), (second, offset)):
+            dummies[np.arange(len(long)), (side + start) * n_years + year] += 1.0
+        return dummies
+
+    everything = [np.eye(pair.max() + 1)[pair]]
+    for effect in effects:
+        if effect == "city x year":
+            everything.append(city_year_dummies(0))
+        else:
+            code = np.unique(long[effect], return_inverse=True)[1]
+            everything.append(np.eye(code.max() + 1)[code])
+    dummies_of_rows = np.concatenate(everything, axis=1)
+
+    def regression(kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coefficients, residuals and the weights of the rows in them."""
+        dummies = dummies_of_rows[kept]
+        columns = long[[*names, "y"]].to_numpy(dtype=float)[kept]
+        columns = columns - columns.mean(axis=0)
+        left = columns - dummies @ np.linalg.lstsq(dummies, columns, rcond=None)[0]
+        x, y = left[:, :-1], left[:, -1]
+        b = np.linalg.lstsq(x, y, rcond=None)[0]
+        return b, y - x @ b, x @ np.linalg.inv(x.T @ x)
+
+    b, residual, weight = regression(np.ones(len(long), dtype=bool))
+    in_city = np.array([(first == unit) | (second == unit) for unit in range(n_units)])
+    steps = np.array([b - regression(~rows)[0] for rows in in_city])
+    city_year = city_year_dummies(n_units if directed else 0)
+    left = residual - city_year @ np.linalg.lstsq(city_year, residual, rcond=None)[0]
+    dyad = np.unique(np.minimum(first, second) * n_units + np.maximum(first, second), return_inverse=True)[1]
+    by_dyad = np.eye(dyad.max() + 1)[dyad].T
+    phi, kappa = by_dyad @ (weight * left[:, None]), by_dyad @ weight**2
+    factor = len(long) / (len(long) - np.linalg.matrix_rank(city_year))
+    interaction = factor * (phi**2).sum(axis=0)
+    influence = in_city @ (weight * residual[:, None])
+    gamma = np.array([
+        sum(weight[rows & (year == t)].sum(axis=0) ** 2 for t in np.unique(year)) for rows in in_city
+    ])  # fmt: skip
+    of_city = in_city @ weight**2
+    adopting = gamma.sum(axis=0) ** 2 / (gamma**2).sum(axis=0) if "city x year" not in effects else np.inf
+    weighted = kappa.sum(axis=0) ** 2 / ((of_city**2).sum(axis=0) - (kappa**2).sum(axis=0))
+    variance = np.maximum((influence * steps).sum(axis=0) - interaction, interaction / 4)
+    return {
+        "estimate": b, "std_error": np.sqrt(variance),
+        "dof": np.maximum(1.0, np.minimum(adopting, weighted) - 0.5),
+    }  # fmt: skip
+
+
+PANELS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "holes": {"holes": True},
+    "no screen": {"pairs": {"exclude": "both_treated"}},
+    "event study": {"model": {"estimator": "event_study", "base": -1, "window": [-2, 1]}},
+    "event study with holes": {
+        "holes": True, "model": {"estimator": "event_study", "base": -1, "window": [-2, 1]}
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_panels(name: str) -> None:
+    blocks = dict(PANELS[name])
+    frame = worlds.panel(holes=blocks.pop("holes", False))
+    model = blocks.pop("model", {})
+    estimates = run_panel(frame, model={**model, "errors": ["dyadic_cr2", "dyadic"]}, **blocks).estimates
+    estimates = estimates[estimates["errors"] == "dyadic_cr2"]
+    event = {"event": (-1, (-2, 1))} if model else {}
+    grid = worlds.oracle_grid(frame, gravity="pairs" not in blocks)
+    long, terms = oracle.relabelled(grid, worlds.observed_adoption(frame), rule="exactly_one", **event)
+    expected = literal(long, ["edu", "dense", *terms], ("city_i", "city_j"))
+    for column, values in expected.items():
+        np.testing.assert_allclose(
+            estimates[column].to_numpy(), values, rtol=EXACT, atol=EXACT, err_msg=column
+        )
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
+def test_pair_tables(missing: float) -> None:
+    table = pair_table(3, missing=missing)
+    results = run_table(table, model={"regressors": ["x", "w"], "errors": ["dyadic_cr2"]})
+    expected = literal(table, ["x", "w"], ("one", "other"))
+    for column, values in expected.items():
+        np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=EXACT, atol=EXACT)
+
+
+ROWS: dict[str, dict[str, Any]] = {
+    "directed": {"directed": True},
+    "directed and whole": {"directed": True, "missing": 0.0},
+    "block x year": {"effects": ("block_year",)},
+    "directed, block x year": {"directed": True, "effects": ("block_year",)},
+    "city x year": {"effects": ("city x year",)},
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_directed_tables_and_absorbed_effects(name: str) -> None:
+    case = {"directed": False, "missing": 0.1, "effects": ("year",), **ROWS[name]}
+    directed, effects = case["directed"], case["effects"]
+    table = pair_table(5, n_units=8, missing=case["missing"], directed=directed)
+    table["block"] = table["one"].str[1:].astype(int) % 2 + table["other"].str[1:].astype(int) % 2
+    table["block_year"] = table["block"] * 10_000 + table["year"]
+    listed = ["pair", *("block x year" if effect == "block_year" else effect for effect in effects)]
+    results = run_table(
+        table,
+        directed=directed,
+        model={"regressors": ["x", "w"], "fixed_effects": listed, "errors": ["dyadic_cr2"]},
+    )
+    expected = literal(table, ["x", "w"], ("one", "other"), effects=effects, directed=directed)
+    for column, values in expected.items():
+        np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=1e-8, atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("edges", "rank"),
+    [
+        ([(0, 1), (1, 2), (0, 2)], 3),  # a triangle
+        ([(0, 1), (0, 2), (0, 3)], 3),  # a star is bipartite
+        ([(0, 1), (1, 2), (2, 3), (0, 3)], 3),  # a square too
+        ([(0, 1), (2, 3), (3, 4), (2, 4)], 4),  # an edge and a triangle
+    ],
+)
+def test_what_is_free_in_a_bipartite_graph(edges: list[tuple[int, int]], rank: int) -> None:
+    """Fitted values are those of least squares, whatever is set to zero."""
+    i, j = np.array(edges, dtype=np.int32).T
+    years = CityYears(PairGraph(i, j, None), n_units=6, n_years=2)
+    residuals = np.random.default_rng(1).normal(size=(len(edges), 2))
+    dummies = np.eye(6)[i] + np.eye(6)[j]
+    effects = years.solve((dummies.T @ residuals)[:, :, None])[:, :, 0]
+    fitted = dummies @ np.linalg.lstsq(dummies, residuals, rcond=None)[0]
+    assert years.rank == 2 * rank == 2 * np.linalg.matrix_rank(dummies)
+    np.testing.assert_allclose(dummies @ effects, fitted, atol=1e-12)
