@@ -4,7 +4,8 @@ With E_ct the sum of the residuals of the pairs of city c in year t, least squar
 
     (Deg_t + Adj_t) alpha_t = E_t
 
-with the degrees and the adjacency of the cities that the pairs of the year connect. A bipartite component of the graph
+with the degrees and the adjacency of the cities that the pairs of the year connect, each pair counted by the weight of
+its row (by least squares with those weights, as the regression itself is). A bipartite component of the graph
 leaves one number free (what one side gains the other loses), which no residual shows. In directed tables a city has
 one effect where it stands first and another where it stands second, so that there are twice as many, and pairs are
 dyads: their two directions together. Source: `dyadic_cr2`.
@@ -52,77 +53,95 @@ class CityYears:
         return cls(graph, n_units, n_years)
 
     @cached_property
-    def _years(self) -> list[tuple[AnyArray, AnyArray]]:
+    def _years(self) -> list[_Year]:
         """Pairs of each year; one entry where all years have the same."""
         graph = self.graph
-        if graph.observed is None:
-            return [(graph.i, graph.j)]
-        return [(graph.i[flags], graph.j[flags]) for flags in graph.observed.T]
+        if graph.weights is None:
+            return [_Year(graph.i, graph.j, np.ones(len(graph.i)), self.n_units)]
+        return [
+            _Year(
+                graph.i[weights > 0],
+                graph.j[weights > 0],
+                weights[weights > 0].astype(np.float64),
+                self.n_units,
+            )
+            for weights in graph.weights.T
+        ]
 
     @cached_property
     def rank(self) -> int:
         """Of all effects together: city-years with a row, less one for each bipartite component."""
-        of_years = [_rank(*ends, self.n_units) for ends in self._years]
+        of_years = [year.rank for year in self._years]
         return sum(of_years) * (self.n_years if len(of_years) == 1 else 1)
 
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
         check_shape("sums", sums, (self.n_units, self.n_years, None))
         if len(self._years) == 1:
-            return _solve(*self._years[0], sums.reshape(self.n_units, -1)).reshape(sums.shape)
-        return np.stack([_solve(*ends, sums[:, year]) for year, ends in enumerate(self._years)], axis=1)
+            return self._years[0].solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
+        return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years)], axis=1)
 
 
-def _equations(i: AnyArray, j: AnyArray, n_units: int) -> Array:
-    """Deg + Adj ``[n_units, n_units]``; one on the diagonal of cities without a pair."""
-    matrix = np.zeros((n_units, n_units))
-    np.add.at(matrix, (i, j), 1.0)
-    matrix += matrix.T
-    degree = matrix.sum(axis=1)
-    matrix[np.diag_indices(n_units)] += np.where(degree > 0, degree, 1.0)
-    return matrix
+@dataclass(frozen=True)
+class _Year:
+    """Pairs with a row in a year; ``weights`` of the rows."""
 
+    i: AnyArray
+    j: AnyArray
+    weights: Array
+    n_units: int
 
-def _solve(i: AnyArray, j: AnyArray, sums: Array) -> Array:
-    matrix = _equations(i, j, len(sums))
-    for side in _bipartite_sides(i, j, len(sums)):  # what is free is set to zero
-        matrix += np.outer(side, side)
-    return np.asarray(linalg.solve(matrix, sums, assume_a="pos"))
+    @cached_property
+    def _sides(self) -> list[Array]:
+        """Of each bipartite component with a pair, 1 on one side and -1 on the other, ``[n_units]``.
 
+        In the double cover, where each city stands twice and each pair joins copies of different kind, the two copies
+        of a city are connected unless its component is bipartite.
+        """
+        n_units = self.n_units
+        ends = np.concatenate([self.i, self.j]), np.concatenate([self.j, self.i]) + n_units
+        cover = sparse.coo_array((np.ones(len(ends[0])), ends), shape=(2 * n_units, 2 * n_units))
+        component = connected_components(cover, directed=False)[1]
+        first, second = component[:n_units], component[n_units:]
+        has_pair = np.zeros(n_units, dtype=bool)
+        has_pair[self.i] = has_pair[self.j] = True
+        numbers = np.unique(np.minimum(first, second)[has_pair & (first != second)])
+        return [(first == number) * 1.0 - (second == number) * 1.0 for number in numbers]
 
-def _rank(i: AnyArray, j: AnyArray, n_units: int) -> int:
-    return len(np.union1d(i, j)) - len(_bipartite_sides(i, j, n_units))
+    @property
+    def rank(self) -> int:
+        """Cities with a pair, less one for each bipartite component."""
+        return len(np.union1d(self.i, self.j)) - len(self._sides)
 
-
-def _bipartite_sides(i: AnyArray, j: AnyArray, n_units: int) -> list[Array]:
-    """Of each bipartite component with a pair, 1 on one side and -1 on the other, ``[n_units]``.
-
-    In the double cover, where each city stands twice and each pair joins copies of different kind, the two copies of a
-    city are connected unless its component is bipartite.
-    """
-    ends = np.concatenate([i, j + n_units]), np.concatenate([j + n_units, i])
-    ends = np.concatenate([ends[0], i + n_units, j]), np.concatenate([ends[1], j, i + n_units])
-    cover = sparse.coo_array((np.ones(len(ends[0])), ends), shape=(2 * n_units, 2 * n_units))
-    component = connected_components(cover, directed=False)[1]
-    first, second = component[:n_units], component[n_units:]
-    has_pair = np.zeros(n_units, dtype=bool)
-    has_pair[i] = has_pair[j] = True
-    sides = []
-    for number in np.unique(np.minimum(first, second)[has_pair & (first != second)]):
-        sides.append((first == number) * 1.0 - (second == number) * 1.0)
-    return sides
+    def solve(self, sums: Array) -> Array:
+        """Effects ``[n_units, n]``; what is free, and effects of cities without a pair, are zero."""
+        matrix = np.zeros((self.n_units, self.n_units))
+        np.add.at(matrix, (self.i, self.j), self.weights)
+        matrix += matrix.T
+        degree = matrix.sum(axis=1)
+        matrix[np.diag_indices(self.n_units)] += np.where(degree > 0, degree, 1.0)
+        for side in self._sides:
+            matrix += np.outer(side, side) * self.weights.mean()
+        return np.asarray(linalg.solve(matrix, sums, assume_a="pos"))
 
 
 def interaction(
-    normal: Normal, estimate: Estimate, products: Array, kappa_squares: Array, city_years: CityYears
+    normal: Normal,
+    estimate: Estimate,
+    city_years: CityYears,
+    *,
+    products: Array,
+    kappa_squares: Array,
+    kappa: Array | None,
 ) -> Interaction:
     """`Interaction` of an estimate from type sums, from sums over its pairs (`map_reduce.interaction_sums`).
 
-    ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``.
+    ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``, ``kappa`` ``[n_units, K]`` where rows have weights.
     """
     both = normal.first + normal.second
     weight_sums = both[:, : normal.n_years] @ estimate.weight_path  # [n_units, T, K]
-    kappa = np.einsum("qk,cqr,rk->ck", estimate.weight_path, both, estimate.weight_path, optimize=True)
+    if kappa is None:
+        kappa = np.einsum("qk,cqr,rk->ck", estimate.weight_path, both, estimate.weight_path, optimize=True)
     return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares)
 
 
@@ -133,12 +152,12 @@ def residual_sums(normal: Normal, estimate: Estimate, *, directed: bool) -> Arra
 
 
 def row_interaction(stage: RowStage, estimate: Estimate, *, n_years: int, directed: bool) -> Interaction:
-    """`Interaction` of an estimate from rows without weights, `row_paths` of its stage."""
+    """`Interaction` of an estimate from its rows, `row_paths` of its stage."""
     rows, n_units = stage.problem.rows, len(estimate.city_first)
     residual, weight = row_paths(stage, estimate)
-    observed = np.zeros((len(rows.i), n_years), dtype=bool)
-    observed[rows.pair, rows.year] = True
-    city_years = CityYears.of(PairGraph(rows.i, rows.j, observed), n_units, n_years, directed=directed)
+    weights = np.zeros((len(rows.i), n_years))
+    weights[rows.pair, rows.year] = rows.weights
+    city_years = CityYears.of(PairGraph(rows.i, rows.j, weights), n_units, n_years, directed=directed)
     first = rows.first * n_years + rows.year
     second = (rows.second + (n_units if directed else 0)) * n_years + rows.year
 
@@ -152,7 +171,7 @@ def row_interaction(stage: RowStage, estimate: Estimate, *, n_years: int, direct
         sums: Array = np.stack(of_pairs, axis=1).astype(np.float64)
         return sums[0::2] + sums[1::2] if directed else sums
 
-    effects = city_years.solve(by_city_year(residual[:, None])).ravel()
+    effects = city_years.solve(by_city_year((rows.weights * residual)[:, None])).ravel()
     phi = by_pair(weight * (residual - effects[first] - effects[second])[:, None])
     weight_sums, kappa = by_city_year(weight), by_city_year(weight**2).sum(axis=1)
     if directed:

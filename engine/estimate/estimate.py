@@ -67,6 +67,8 @@ class Estimate:
         nothing: residuals are rounding, and so would be every error. Empty for a proper regression.
     interaction : Interaction or None
         None until a pass over the pairs has summed it.
+    is_instrumented : bool
+        Two-stage least squares: its influences are steps of the linear form, its leave-one-out steps are not.
     """
 
     terms: tuple[Term, ...]
@@ -89,6 +91,7 @@ class Estimate:
     r2_within: float
     exact: str = field(default="", kw_only=True)
     interaction: Interaction | None = field(default=None, kw_only=True)
+    is_instrumented: bool = field(default=False, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

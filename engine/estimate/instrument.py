@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from engine.arrays import Array
-from engine.estimate.estimate import Estimate
+from engine.estimate.estimate import Estimate, Interaction
 from engine.estimate.fit import Stage, fit
 from engine.estimate.terms import Regression, Term, column_terms
 
@@ -87,6 +87,13 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
         _crossed(*(float(getattr(estimate, part)[-1, -1]) for estimate in (reduced, first, summed)))
         for part in ("pair_meat", "reciprocal_meat")
     )
+    interaction = reduced.interaction
+    if interaction is not None:
+        interaction = Interaction(
+            _crossed(*(_last_of_interaction(estimate) for estimate in (reduced, first, summed))),
+            np.repeat(interaction.adopting_cities[-1], 2),  # the weights are those of the instrument in both
+            np.repeat(interaction.weighted_cities[-1], 2),
+        )
     return replace(
         reduced,
         terms=column_terms(("the reduced form", "the first stage")),
@@ -96,7 +103,14 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
         without_city=without_city,
         pair_meat=pair_meat,
         reciprocal_meat=reciprocal_meat,
+        interaction=interaction,
     )
+
+
+def _last_of_interaction(estimate: Estimate) -> float:
+    """That of the instrument with itself."""
+    assert estimate.interaction is not None
+    return float(estimate.interaction.matrix[-1, -1])
 
 
 def _crossed(reduced: float, first: float, summed: float) -> Array:

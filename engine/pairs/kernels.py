@@ -306,21 +306,21 @@ def score_products(
 
 
 @partial(jax.jit, static_argnames="options")
-def observed_rows(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
-    """Rows of pairs that count, bool ``[chunk, T]``."""
-    return _columns(options, arrays, chunk)[1] > 0
+def row_weights(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
+    """Weights of the rows of pairs, zero for those that do not count, float64 ``[chunk, T]``."""
+    return _columns(options, arrays, chunk)[1]
 
 
 @partial(jax.jit, static_argnames="options")
 def interaction_sums(
     options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array | None]:
     """Sums over pairs of what city-year effects leave of their influences, for a block of cells.
 
     Parameters
     ----------
     options, arrays, chunk
-        As in `moments`; rows without weights.
+        As in `moments`.
     cells : dict
         As in `score_products`, with ``city_years`` ``[n_units, T, C]``, effects of the cells' residuals; of directed
         tables those of second cities follow, and phi and kappa are those of dyads.
@@ -331,6 +331,8 @@ def interaction_sums(
         Sum of phi phi' with phi = sum_t r_t (e_t - a_it - a_jt).
     float64 ``[C, K]``
         Sum of kappa^2 with kappa = sum_t r_t^2.
+    float64 ``[n_units, C, K]`` or None
+        Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
     """
     v, row, _, _ = _columns(options, arrays, chunk)
     classes, i, j = arrays["classes"], chunk.i, chunk.j
@@ -346,15 +348,21 @@ def interaction_sums(
     effects = city_years[i] + city_years[j + (len(city_years) - len(classes))]
     left = jnp.where(row[:, :, None] > 0, demeaned(cells["residual"]) - effects, 0.0)
     by_cell = cells["influence"].reshape(len(cells["influence"]), n_cells, -1)
-    products, squares = [], []
+    products, squares, kappas = [], [], []
     for cell in range(n_cells):
         weight = demeaned(by_cell[:, cell])
+        weight = weight if chunk.weights is None else row[:, :, None] * weight
         phi, kappa = (weight * left[:, :, cell, None]).sum(1), (weight * weight).sum(1)
+        kappas.append(kappa)
         if options.directed:
             phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
         products.append((phi[:, :, None] * phi[:, None, :]).sum(0))
         squares.append((kappa * kappa).sum(0))
-    return jnp.stack(products), jnp.stack(squares)
+    if chunk.weights is None:
+        return jnp.stack(products), jnp.stack(squares), None
+    by_pair = jnp.stack(kappas, axis=1)
+    of_cities = jnp.zeros((len(classes), *by_pair.shape[1:])).at[i].add(by_pair).at[j].add(by_pair)
+    return jnp.stack(products), jnp.stack(squares), of_cities
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:

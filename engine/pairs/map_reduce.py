@@ -226,10 +226,11 @@ class InteractionPass:
 
 @dataclass(frozen=True)
 class InteractionSums:
-    """See `kernels.interaction_sums`: float64 ``[n_cells, K, K]`` and ``[n_cells, K]``."""
+    """See `kernels.interaction_sums`: float64 ``[n_cells, K, K]``, ``[n_cells, K]``, ``[n_units, n_cells, K]``."""
 
     products: Array
     kappa_squares: Array
+    kappa: Array | None
 
 
 def interaction_sums(interaction_pass: InteractionPass, task: Any) -> InteractionSums:
@@ -239,6 +240,7 @@ def interaction_sums(interaction_pass: InteractionPass, task: Any) -> Interactio
     n_cells = cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
     products, squares = np.zeros((n_cells, n_terms, n_terms)), np.zeros((n_cells, n_terms))
+    kappa: Array | None = None
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
@@ -246,12 +248,18 @@ def interaction_sums(interaction_pass: InteractionPass, task: Any) -> Interactio
             sums = kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
             products += np.asarray(sums[0])
             squares += np.asarray(sums[1])
-    return InteractionSums(products, squares)
+            if sums[2] is not None:
+                kappa = np.asarray(sums[2]) + (0.0 if kappa is None else kappa)
+    return InteractionSums(products, squares, kappa)
 
 
 def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> InteractionSums:
     """Sum of two partial results; neither is changed."""
-    return InteractionSums(earlier.products + later.products, earlier.kappa_squares + later.kappa_squares)
+    return InteractionSums(
+        earlier.products + later.products,
+        earlier.kappa_squares + later.kappa_squares,
+        _sum(earlier.kappa, later.kappa),
+    )
 
 
 @dataclass(frozen=True)
@@ -261,13 +269,13 @@ class PairGraph:
     Attributes
     ----------
     i, j : int32 ``[n_pairs]``
-    observed : bool ``[n_pairs, n_years]`` or None
-        None where every pair has every year.
+    weights : bool or float64 ``[n_pairs, n_years]`` or None
+        Which rows there are, or their weights; None where every pair has every year.
     """
 
     i: Integers
     j: Integers
-    observed: AnyArray | None
+    weights: AnyArray | None
 
 
 def pair_graph(moment_pass: MomentPass, task: Any) -> PairGraph:
@@ -277,16 +285,17 @@ def pair_graph(moment_pass: MomentPass, task: Any) -> PairGraph:
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
-            rows = np.asarray(kernels.observed_rows(options, arrays, kernels.arrays_of(chunk)))
-            counted = rows.any(axis=1)
-            parts.append((chunk.i[counted], chunk.j[counted], rows[counted]))
-    i, j, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return PairGraph(i, j, None if moment_pass.balanced else rows)
+            weights = np.asarray(kernels.row_weights(options, arrays, kernels.arrays_of(chunk)))
+            counted = (weights > 0).any(axis=1)
+            rows = weights[counted] if chunk.weights is not None else weights[counted] > 0
+            parts.append((chunk.i[counted], chunk.j[counted], rows))
+    i, j, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return PairGraph(i, j, None if moment_pass.balanced else weights)
 
 
 def merge_graphs(earlier: PairGraph, later: PairGraph) -> PairGraph:
     """The pairs of two parts, in order."""
-    observed = None
-    if earlier.observed is not None and later.observed is not None:
-        observed = np.concatenate([earlier.observed, later.observed])
-    return PairGraph(np.concatenate([earlier.i, later.i]), np.concatenate([earlier.j, later.j]), observed)
+    weights = None
+    if earlier.weights is not None and later.weights is not None:
+        weights = np.concatenate([earlier.weights, later.weights])
+    return PairGraph(np.concatenate([earlier.i, later.i]), np.concatenate([earlier.j, later.j]), weights)

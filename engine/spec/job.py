@@ -169,20 +169,7 @@ class Job(Block):
             raise ValueError(f"years [{self.years[0]}, {self.years[1]}] must ascend")
         self._check_pair_table() if self.pair_table else self._check_panel()
         refuse_foreign(self.model.effects, table=self.pair_table is not None)
-        self._check_errors()
         return self
-
-    def _check_errors(self) -> None:
-        table = self.pair_table
-        beyond = {
-            "an instrument": self.model.registered.uses_instrument,
-            "matching": self.matching is not None,
-            "weights": table is not None and table.weight is not None,
-        }
-        refused = [what for what, present in beyond.items() if present]
-        for code in self.model.errors:
-            if ERROR_TYPES[code].of_interaction and refused:
-                raise ValueError(f"model.errors {code} is not there yet for {' and '.join(refused)}")
 
     def _check_pair_table(self) -> None:
         if self.outcome.column is None:

@@ -117,9 +117,16 @@ def _with_interaction(
         units=UNITS,
     )
     with_interaction = []
-    for estimate, products, squares in zip(block, sums.products, sums.kappa_squares, strict=True):
+    for number, estimate in enumerate(block):
         k = len(estimate.terms)
-        of_pairs = interaction(passes.normal, estimate, products[:k, :k], squares[:k], city_years)
+        of_pairs = interaction(
+            passes.normal,
+            estimate,
+            city_years,
+            products=sums.products[number, :k, :k],
+            kappa_squares=sums.kappa_squares[number, :k],
+            kappa=None if sums.kappa is None else sums.kappa[:, number, :k],
+        )
         with_interaction.append(replace(estimate, interaction=of_pairs))
     return with_interaction
 

@@ -25,15 +25,18 @@ def literal(
     *,
     effects: tuple[str, ...] = ("year",),
     directed: bool = False,
+    weight: str | None = None,
+    instrument: str | None = None,
 ) -> Arrays:
     """Coefficients, variances and degrees of freedom by dense least squares, refits without each city included.
 
     ``long`` has a row for each pair and year, ``y`` and regressors; those with a missing value do not count. Effects
-    beside that of the pair are columns of it, or ``city x year``. In directed tables a city has one effect a year as
-    first and another as second, and a dyad is one.
+    beside that of the pair are columns of it, or ``city x year``; the instrument stands for the last regressor. In
+    directed tables a city has one effect a year as first and another as second, and a dyad is one.
     """
     long = long.dropna(subset=[*names, "y"])
     long = long[long.groupby(list(cities))["year"].transform("size") > 1]
+    rows_weight = np.ones(len(long)) if weight is None else long[weight].to_numpy(dtype=float)
     units = sorted({*long[cities[0]], *long[cities[1]]})
     first, second = (long[side].map(units.index).to_numpy() for side in cities)
     pair = np.unique(first * len(units) + second, return_inverse=True)[1]
@@ -58,18 +61,21 @@ def literal(
     def regression(kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coefficients, residuals and the weights of the rows in them."""
         dummies = dummies_of_rows[kept]
-        columns = long[[*names, "y"]].to_numpy(dtype=float)[kept]
-        columns = columns - columns.mean(axis=0)
-        left = columns - dummies @ np.linalg.lstsq(dummies, columns, rcond=None)[0]
-        x, y = left[:, :-1], left[:, -1]
-        b = np.linalg.lstsq(x, y, rcond=None)[0]
-        return b, y - x @ b, x @ np.linalg.inv(x.T @ x)
+        columns = long[[*names, *([instrument] if instrument else []), "y"]].to_numpy(dtype=float)[kept]
+        columns, root = columns - columns.mean(axis=0), np.sqrt(rows_weight[kept])[:, None]
+        left = columns - dummies @ np.linalg.lstsq(root * dummies, root * columns, rcond=None)[0]
+        x, y = left[:, : len(names)], left[:, -1]
+        z = x if instrument is None else np.concatenate([x[:, :-1], left[:, [-2]]], axis=1)
+        z = z * root**2
+        b = np.linalg.solve(z.T @ x, z.T @ y)
+        return b, y - x @ b, z @ np.linalg.inv(x.T @ z)
 
     b, residual, weight = regression(np.ones(len(long), dtype=bool))
     in_city = np.array([(first == unit) | (second == unit) for unit in range(n_units)])
     steps = np.array([b - regression(~rows)[0] for rows in in_city])
     city_year = city_year_dummies(n_units if directed else 0)
-    left = residual - city_year @ np.linalg.lstsq(city_year, residual, rcond=None)[0]
+    root = np.sqrt(rows_weight)
+    left = residual - city_year @ np.linalg.lstsq(root[:, None] * city_year, root * residual, rcond=None)[0]
     dyad = np.unique(np.minimum(first, second) * n_units + np.maximum(first, second), return_inverse=True)[1]
     by_dyad = np.eye(dyad.max() + 1)[dyad].T
     phi, kappa = by_dyad @ (weight * left[:, None]), by_dyad @ weight**2
@@ -82,6 +88,8 @@ def literal(
     of_city = in_city @ weight**2
     adopting = gamma.sum(axis=0) ** 2 / (gamma**2).sum(axis=0) if "city x year" not in effects else np.inf
     weighted = kappa.sum(axis=0) ** 2 / ((of_city**2).sum(axis=0) - (kappa**2).sum(axis=0))
+    if instrument:
+        steps = influence
     variance = np.maximum((influence * steps).sum(axis=0) - interaction, interaction / 4)
     return {
         "estimate": b, "std_error": np.sqrt(variance),
@@ -92,6 +100,8 @@ def literal(
 PANELS: dict[str, dict[str, Any]] = {
     "whole": {},
     "holes": {"holes": True},
+    "tiles": {"runtime": {"tile": 8}},
+    "holes and tiles": {"holes": True, "runtime": {"tile": 8}},
     "no screen": {"pairs": {"exclude": "both_treated"}},
     "event study": {"model": {"estimator": "event_study", "base": -1, "window": [-2, 1]}},
     "event study with holes": {
@@ -126,29 +136,84 @@ def test_pair_tables(missing: float) -> None:
         np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=EXACT, atol=EXACT)
 
 
+def test_matched_samples_do_not_depend_on_tiles() -> None:
+    """Rows of matched pairs have weights, and cities stand in several tiles."""
+    matching = {"covariates": ["edu", "dense"], "unit": "pair", "year": "mean"}
+    first, second = (
+        run_panel(
+            worlds.panel(n_cities=24), pairs={"exclude": "both_treated"}, matching=matching,
+            model={"errors": ["dyadic_cr2"]}, runtime={"tile": tile},
+        ).estimates
+        for tile in (8, 24)
+    )  # fmt: skip
+    for column in ("std_error", "dof"):
+        np.testing.assert_allclose(first[column], second[column], rtol=1e-10)
+    assert (first["std_error"] > 0).all()
+
+
+def test_an_instrument() -> None:
+    """Two-stage least squares by the linear form; the coefficients behind the instrument by their refits."""
+    frame = worlds.panel()
+    rng = np.random.default_rng(4)
+    frame["shifter"] = rng.normal(size=len(frame)) + 2 * (frame["year"] >= frame["pilot_year"])
+    results = run_panel(
+        frame, model={"estimator": "iv", "errors": ["dyadic_cr2"]}, instrument={"sum": "shifter"}
+    )
+    long, terms = oracle.relabelled(
+        worlds.oracle_grid(frame), worlds.observed_adoption(frame), rule="exactly_one"
+    )
+    shifter = frame.set_index(["city", "year"])["shifter"]
+    ends = [
+        shifter.reindex(pd.MultiIndex.from_frame(long[[side, "year"]])).to_numpy()
+        for side in ("city_i", "city_j")
+    ]
+    long = long.assign(instrument=ends[0] + ends[1])
+    names = ["edu", "dense"]
+    expected = literal(long, [*names, *terms], ("city_i", "city_j"), instrument="instrument")
+    for column, values in expected.items():
+        np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=1e-8, atol=EXACT)
+    reduced = literal(long, [*names, "instrument"], ("city_i", "city_j"))
+    first = literal(long.assign(y=long[terms[0]]), [*names, "instrument"], ("city_i", "city_j"))
+    strength = results.frames["instrument"].iloc[0]
+    f = (first["estimate"][-1] / first["std_error"][-1]) ** 2
+    assert strength["reduced_form"] == pytest.approx(reduced["estimate"][-1], rel=1e-8)
+    assert strength["f_statistic"] == pytest.approx(f, rel=1e-8)
+
+
 ROWS: dict[str, dict[str, Any]] = {
     "directed": {"directed": True},
     "directed and whole": {"directed": True, "missing": 0.0},
     "block x year": {"effects": ("block_year",)},
     "directed, block x year": {"directed": True, "effects": ("block_year",)},
     "city x year": {"effects": ("city x year",)},
+    "weights": {"weight": "w8"},
+    "directed, weights": {"directed": True, "weight": "w8"},
+    "block x year, weights": {"effects": ("block_year",), "weight": "w8"},
 }
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_directed_tables_and_absorbed_effects(name: str) -> None:
+def test_directed_and_weighted_tables_and_absorbed_effects(name: str) -> None:
     case = {"directed": False, "missing": 0.1, "effects": ("year",), **ROWS[name]}
-    directed, effects = case["directed"], case["effects"]
+    directed, effects, weight = case["directed"], case["effects"], case.get("weight")
     table = pair_table(5, n_units=8, missing=case["missing"], directed=directed)
+    table["w8"] = np.random.default_rng(8).integers(1, 5, len(table)) / 3
     table["block"] = table["one"].str[1:].astype(int) % 2 + table["other"].str[1:].astype(int) % 2
     table["block_year"] = table["block"] * 10_000 + table["year"]
     listed = ["pair", *("block x year" if effect == "block_year" else effect for effect in effects)]
     results = run_table(
         table,
-        directed=directed,
+        pair_table={
+            "source": "pairs.parquet",
+            "unit_i": "one",
+            "unit_j": "other",
+            "year": "year",
+            "directed": directed,
+            **({"weight": weight} if weight else {}),
+        },
         model={"regressors": ["x", "w"], "fixed_effects": listed, "errors": ["dyadic_cr2"]},
     )
-    expected = literal(table, ["x", "w"], ("one", "other"), effects=effects, directed=directed)
+    expected = literal(table, ["x", "w"], ("one", "other"), effects=effects, directed=directed, weight=weight)
     for column, values in expected.items():
         np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=1e-8, atol=EXACT)
 

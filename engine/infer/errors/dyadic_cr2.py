@@ -6,8 +6,8 @@ with psi_c the influence of city c's pairs, J_c = b - b_(-c) its exact leave-one
 pair with what city-year effects leave of its residuals (`engine.estimate.city_years`), n rows and the rank of those
 effects. Degrees of freedom are min(G, H) - 1/2, at least one, for each coefficient: G counts the cities whose pairs'
 weights move together, H the cities by the weights of their pairs (`Interaction`). A matrix is clipped to be positive
-semidefinite and then rescaled, so that every term keeps its own variance. Where a leave-one-out sample does not
-identify a coefficient, psi_c stands for J_c.
+semidefinite and then rescaled, so that every term keeps its own variance. psi_c stands for J_c where a leave-one-out
+sample does not identify a coefficient, and throughout for two-stage least squares, whose refits may have any size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FEW = 2.0
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Products of influences and steps less the interaction, bounded term by term from below."""
     influence, step = estimate.city_influence, estimate.values - estimate.without_city
-    step = np.where(np.isnan(step), influence, step)
+    step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
     products = influence.T @ step
     interaction = _of(estimate)
     matrix = (products + products.T) / 2 - interaction.matrix
