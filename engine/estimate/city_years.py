@@ -122,7 +122,7 @@ class _Year:
         matrix[np.diag_indices(self.n_units)] += np.where(degree > 0, degree, 1.0)
         for side in self._sides:
             matrix += np.outer(side, side) * self.weights.mean()
-        return np.asarray(linalg.solve(matrix, sums, assume_a="pos"))
+        return np.asarray(linalg.solve(matrix, sums, assume_a="pos", overwrite_a=True))
 
 
 def interaction(

@@ -118,6 +118,7 @@ class Estimate:
             pair_meat=weights @ self.pair_meat @ weights.T,
             reciprocal_meat=weights @ self.reciprocal_meat @ weights.T,
             weight_path=self.weight_path @ weights.T,
+            interaction=None,
         )
 
 

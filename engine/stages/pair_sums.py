@@ -1,4 +1,4 @@
-"""What a pass over the pairs adds to estimates from type sums, once coefficients are known: sums of influences."""
+"""Sums of influences: passes over the pairs that estimates from type sums take once coefficients are known."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _city_years(passes: PassSums) -> CityYears:
 def _with_interaction(
     passes: PassSums, block: list[Estimate], city_years: CityYears, score_pass: ScorePass
 ) -> list[Estimate]:
-    """What city-year effects leave of the pairs' influences, by one more pass."""
+    """The influences of pairs without city-year effects, by one more pass."""
     directed = passes.pass_input.design.directed
     of_cities = np.stack(
         [residual_sums(passes.normal, estimate, directed=directed) for estimate in block], axis=2

@@ -33,6 +33,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eige
 _NAMES = {
     "pair": "pair clusters",
     "city": "two-way city",
+    "dyadic_cr2": "dyadic CR2",
     "dyadic": "dyadic-robust",
     "jackknife": "jackknife CRV3",
     "permutation_coefficient": "permutation, coefficient",
@@ -146,6 +147,7 @@ variance is negative has no p-value there and counts as no rejection: {without} 
 - Pair clusters reject a true null in V1, V2 and V4 seven times too often and more. They are right in V3 alone,
   where pairs that share a city have nothing in common.
 - Two-way and dyadic-robust errors are too small here: they need many cities, also among the treated.
+- Dyadic CR2 errors, with degrees of freedom from the adopting cities, are right in all four.
 - The jackknife is right in V1, V2 and V4. In V3 it hardly ever rejects, by construction: it estimates the sum of
   squared city influences, which under independent pair noise is twice the variance.
 - The studentised permutation test is right in all four. Of the coefficient alone it is exact where cities are

@@ -83,6 +83,14 @@ def test_permuted_coefficients_are_exact_where_cities_are_exchangeable_and_only_
 
 
 @pytest.mark.parametrize("design", worlds.DESIGNS)
+def test_the_leave_one_out_error_less_the_interaction_has_its_size_and_coverage(
+    found: Simulated, design: str
+) -> None:
+    assert abs(found.rejected(design)["dyadic_cr2"] - LEVEL) <= BAND
+    assert abs(found.covered(design)["dyadic_cr2"] - (1 - LEVEL)) <= BAND
+
+
+@pytest.mark.parametrize("design", worlds.DESIGNS)
 def test_two_way_and_dyadic_errors_are_too_small_at_fifty_cities(found: Simulated, design: str) -> None:
     for kind in ("city", "dyadic"):
         assert LEVEL + BAND < found.rejected(design)[kind] < 0.20

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import worlds
 
+from engine.estimate.city_years import CityYears, interaction, residual_sums
 from engine.estimate.estimate import Estimate
 from engine.estimate.fit import fit, stage
 from engine.estimate.many_samples import Tested
@@ -21,7 +22,16 @@ from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_d
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
 from engine.infer.weighted import sort_by_type, weighted_fit
-from engine.pairs.map_reduce import CellBlock, MomentPass, ScorePass, city_moments, score_sums
+from engine.pairs.map_reduce import (
+    CellBlock,
+    InteractionPass,
+    MomentPass,
+    ScorePass,
+    city_moments,
+    interaction_sums,
+    pair_graph,
+    score_sums,
+)
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.table_design import TableDesign
 from engine.pairs.treatment import allowed_classes, policy_paths
@@ -29,7 +39,7 @@ from engine.pairs.treatment import allowed_classes, policy_paths
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 REPS = 199
-KINDS = ("pair", "city", "dyadic", "jackknife")
+KINDS = ("pair", "city", "dyadic_cr2", "dyadic", "jackknife")
 P_VALUES = (*KINDS, "permutation_coefficient", "permutation")
 INTERVALS = (*KINDS, "permutation", "node_bootstrap")
 CONFIDENCE = 0.95
@@ -39,7 +49,7 @@ _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
 
 def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
-    """Coefficient of treatment with pair and year effects, and its four kinds of error."""
+    """Coefficient of treatment with pair and year effects, and its kinds of error."""
     kept = panel.eligible
     values = np.stack([panel.treated[kept], panel.outcome[kept]], axis=2)
     design = TableDesign(worlds.FIRST[kept], worlds.SECOND[kept], values, worlds.N_CITIES, directed=False)
@@ -51,6 +61,13 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     products = score_sums(ScorePass(setting, block), task)
     found = replace(found, pair_meat=products.pair_meat[0], reciprocal_meat=products.reciprocal_meat[0])
+    years = CityYears(pair_graph(setting, task), worlds.N_CITIES, len(worlds.YEARS))
+    effects = years.solve(residual_sums(normal, found, directed=False)[:, :, None])
+    sums = interaction_sums(InteractionPass(ScorePass(setting, block), effects), task)
+    of_pairs = interaction(
+        normal, found, years, products=sums.products[0], kappa_squares=sums.kappa_squares[0], kappa=None
+    )
+    found = replace(found, interaction=of_pairs)
     return found, covariances(found, KINDS)
 
 

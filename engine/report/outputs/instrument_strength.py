@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from engine.infer.errors import CONVENTIONAL, ROBUST
-from engine.report.error_types import error_adjective, error_label
+from engine.report.error_types import error_adjective, error_label, robust_and_conventional
 from engine.report.language.wording import Words
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
@@ -81,7 +80,8 @@ def instrument_sentences(report: JobReport) -> Iterator[str]:
     """Strength under the conventional and the robust errors, and the Anderson-Rubin interval of each cell."""
     for cell, rows in report.frames[_FRAME.name].groupby("cell", sort=False):
         by_errors = rows.set_index("errors")
-        preferred = [code for code in (CONVENTIONAL[0], ROBUST[0]) if code in by_errors.index]
+        robust, conventional = robust_and_conventional(by_errors.index)
+        preferred = [code for code in (conventional, robust) if code is not None]
         compared = by_errors.loc[preferred or by_errors.index[:1]]
         yield _strength(compared["f_statistic"], report.column_phrase(cell), report.words)
         yield _anderson_rubin(compared.iloc[-1], str(compared.index[-1]), report.words)
