@@ -339,30 +339,46 @@ def interaction_sums(
     v, _, _ = _deviations(options, arrays, v, row)
     columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
     n_years, n_cells = v.shape[1], cells["residual"].shape[1]
-
-    def demeaned(coefficients: Array) -> Array:
-        path = columns @ coefficients[n_years:] + coefficients[None, :n_years]
-        return demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)[0]
-
-    city_years = cells["city_years"]
-    effects = city_years[i] + city_years[j + (len(city_years) - len(classes))]
-    left = jnp.where(row[:, :, None] > 0, demeaned(cells["residual"]) - effects, 0.0)
+    observed, city_years = row[:, :, None] > 0, cells["city_years"]
+    path = columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
+    path = path - city_years[i] - city_years[j + (len(city_years) - len(classes))]
+    # Residuals without their pair means meet weights with theirs: the sums are the same.
+    left, _, years = demean(jnp.where(observed, path, 0.0), row, balanced=options.layout.balanced)
+    weighted = left if chunk.weights is None else row[:, :, None] * left
+    scores = jnp.concatenate([weighted, score_sums(columns, weighted)], axis=1)
     by_cell = cells["influence"].reshape(len(cells["influence"]), n_cells, -1)
-    products, squares, kappas = [], [], []
-    for cell in range(n_cells):
-        weight = demeaned(by_cell[:, cell])
-        weight = weight if chunk.weights is None else row[:, :, None] * weight
-        phi, kappa = (weight * left[:, :, cell, None]).sum(1), (weight * weight).sum(1)
-        kappas.append(kappa)
-        if options.directed:
-            phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
-        products.append((phi[:, :, None] * phi[:, None, :]).sum(0))
-        squares.append((kappa * kappa).sum(0))
-    if chunk.weights is None:
-        return jnp.stack(products), jnp.stack(squares), None
-    by_pair = jnp.stack(kappas, axis=1)
-    of_cities = jnp.zeros((len(classes), *by_pair.shape[1:])).at[i].add(by_pair).at[j].add(by_pair)
-    return jnp.stack(products), jnp.stack(squares), of_cities
+    phi = jnp.stack([scores[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
+    kappa = _weight_squares(
+        columns, row, years, cells["influence"], balanced=options.layout.balanced
+    ).reshape(len(v), n_cells, -1)
+    of_cities = None
+    if chunk.weights is not None:
+        of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)
+    if options.directed:
+        phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
+    products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
+    return products, (kappa * kappa).sum(0), of_cities
+
+
+def _weight_squares(columns: Array, row: Array, years: Array, influence: Array, *, balanced: bool) -> Array:
+    """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
+
+    Year by year, so that what is added up stays in the cache. Without missing rows the path is near its mean once that
+    of the years' coefficients is gone, and the squares of both can be subtracted; else the mean is known first.
+    """
+    n_years = columns.shape[1]
+    of_years, of_columns = influence[:n_years], influence[n_years:]
+    of_years = of_years - of_years.mean(0, keepdims=True)
+    total, squares = jnp.zeros((2, len(columns), influence.shape[1]))
+    if balanced:
+        for year in range(n_years):
+            path = columns[:, year] @ of_columns + of_years[None, year]
+            total, squares = total + path, squares + path * path
+        return row[:, :1] * (squares - total * total / n_years)
+    paths = jnp.stack([columns[:, year] @ of_columns + of_years[None, year] for year in range(n_years)])
+    by_year = row.T[:, :, None]
+    mean = (by_year * paths).sum(0) / years[:, None]
+    return ((by_year * (paths - mean[None])) ** 2).sum(0)
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:
