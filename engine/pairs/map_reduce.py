@@ -281,7 +281,8 @@ class PairGraph:
 def pair_graph(moment_pass: MomentPass, task: Any) -> PairGraph:
     """The pairs of one task that count."""
     options, design = kernel_options(moment_pass), moment_pass.design
-    parts = []
+    no_pairs = np.zeros(0, dtype=np.int32)
+    parts = [(no_pairs, no_pairs, np.zeros((0, design.n_years), dtype=bool))]
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
