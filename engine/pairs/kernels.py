@@ -282,21 +282,38 @@ def score_products(
     reciprocal_meat : float64 ``[C, K, K]``
         Directed tables: sum over dyads of psi_ij psi_ji' and its transpose; zero otherwise.
     """
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    return _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
+
+
+def _cell_paths(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array, Array]:
+    """Columns and terms ``[chunk, T, m + r]``, row weights ``[chunk, T]``, paths of the residuals ``[chunk, T, C]``."""
     v, row, _, _ = _columns(options, arrays, chunk)
-    classes = arrays["classes"]
     # Of levels far from zero the sums below would keep no digits.
     v, _, _ = _deviations(options, arrays, v, row)
+    classes, n_years = arrays["classes"], v.shape[1]
     columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
-    t, n_cells = v.shape[1], cells["residual"].shape[1]
-    path = columns @ cells["residual"][t:] + cells["residual"][None, :t]
-    path = jnp.where(row[:, :, None] > 0, path, 0.0)
-    residual, _, _ = demean(path, row, balanced=options.layout.balanced)
+    return columns, row, columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
+
+
+def _influences(
+    options: KernelOptions, chunk: PairChunk, columns: Array, row: Array, path: Array, influence: Array
+) -> Array:
+    """Sums over years of weights times residuals ``[chunk, C, K]``, whose pair means do not matter."""
+    residual, _, _ = demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)
     if chunk.weights is not None:
         residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
     moved = jnp.concatenate([residual, score_sums(columns, residual)], axis=1)
-    influence = cells["influence"].reshape(len(moved[0]), n_cells, -1)
-    psi = jnp.stack([moved[:, :, cell] @ influence[:, cell] for cell in range(n_cells)], axis=1)
+    n_cells = path.shape[2]
+    by_cell = influence.reshape(len(influence), n_cells, -1)
+    return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
+
+
+def _meats(options: KernelOptions, psi: Array) -> tuple[Array, Array]:
+    """Sums of psi psi' over the pairs, and over the two directions of each dyad."""
     pair_meat = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
     if not options.directed:
         return pair_meat, jnp.zeros_like(pair_meat)
@@ -314,8 +331,8 @@ def row_weights(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) ->
 @partial(jax.jit, static_argnames="options")
 def interaction_sums(
     options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
-) -> tuple[Array, Array, Array | None]:
-    """Sums over pairs of what city-year effects leave of their influences, for a block of cells.
+) -> tuple[Array, Array, Array, Array, Array | None]:
+    """`score_products`, and sums over pairs of what city-year effects leave of their influences.
 
     Parameters
     ----------
@@ -327,40 +344,31 @@ def interaction_sums(
 
     Returns
     -------
-    float64 ``[C, K, K]``
+    pair_meat, reciprocal_meat : float64 ``[C, K, K]``
+    products : float64 ``[C, K, K]``
         Sum of phi phi' with phi = sum_t r_t (e_t - a_it - a_jt).
-    float64 ``[C, K]``
+    squares : float64 ``[C, K]``
         Sum of kappa^2 with kappa = sum_t r_t^2.
-    float64 ``[n_units, C, K]`` or None
+    of_cities : float64 ``[n_units, C, K]`` or None
         Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
     """
-    v, row, _, _ = _columns(options, arrays, chunk)
-    classes, i, j = arrays["classes"], chunk.i, chunk.j
-    v, _, _ = _deviations(options, arrays, v, row)
-    columns = jnp.concatenate([v, cells["terms"][classes[i], classes[j]]], axis=2)
-    n_years, n_cells = v.shape[1], cells["residual"].shape[1]
-    observed, city_years = row[:, :, None] > 0, cells["city_years"]
-    path = columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    meats = _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
+    classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
     path = path - city_years[i] - city_years[j + (len(city_years) - len(classes))]
-    # Residuals without their pair means meet weights with theirs: the sums are the same.
-    left, _, years = demean(jnp.where(observed, path, 0.0), row, balanced=options.layout.balanced)
-    weighted = left if chunk.weights is None else row[:, :, None] * left
-    scores = jnp.concatenate([weighted, score_sums(columns, weighted)], axis=1)
-    by_cell = cells["influence"].reshape(len(cells["influence"]), n_cells, -1)
-    phi = jnp.stack([scores[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
-    kappa = _weight_squares(
-        columns, row, years, cells["influence"], balanced=options.layout.balanced
-    ).reshape(len(v), n_cells, -1)
+    phi = _influences(options, chunk, columns, row, path, cells["influence"])
+    kappa = _weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
+    kappa = kappa.reshape(phi.shape)
     of_cities = None
     if chunk.weights is not None:
         of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)
     if options.directed:
         phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
     products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
-    return products, (kappa * kappa).sum(0), of_cities
+    return *meats, products, (kappa * kappa).sum(0), of_cities
 
 
-def _weight_squares(columns: Array, row: Array, years: Array, influence: Array, *, balanced: bool) -> Array:
+def _weight_squares(columns: Array, row: Array, influence: Array, *, balanced: bool) -> Array:
     """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
 
     Year by year, so that what is added up stays in the cache. Without missing rows the path is near its mean once that
@@ -376,8 +384,8 @@ def _weight_squares(columns: Array, row: Array, years: Array, influence: Array, 
             total, squares = total + path, squares + path * path
         return row[:, :1] * (squares - total * total / n_years)
     paths = jnp.stack([columns[:, year] @ of_columns + of_years[None, year] for year in range(n_years)])
-    by_year = row.T[:, :, None]
-    mean = (by_year * paths).sum(0) / years[:, None]
+    by_year, total_weight = row.T[:, :, None], row.sum(1)
+    mean = (by_year * paths).sum(0) / jnp.where(total_weight > 0, total_weight, 1.0)[:, None]
     return ((by_year * (paths - mean[None])) ** 2).sum(0)
 
 

@@ -218,7 +218,7 @@ def merge_scores(earlier: ScoreSums, later: ScoreSums) -> ScoreSums:
 
 @dataclass(frozen=True)
 class InteractionPass:
-    """Input of every task of the pass after the second: effects ``[n_units, T, n_cells]`` of cities in years."""
+    """Input of every task of a second pass with interactions: effects ``[n_units, T, n_cells]`` of cities in years."""
 
     score_pass: ScorePass
     city_years: Array
@@ -228,34 +228,35 @@ class InteractionPass:
 class InteractionSums:
     """See `kernels.interaction_sums`: float64 ``[n_cells, K, K]``, ``[n_cells, K]``, ``[n_units, n_cells, K]``."""
 
+    scores: ScoreSums
     products: Array
     kappa_squares: Array
     kappa: Array | None
 
 
 def interaction_sums(interaction_pass: InteractionPass, task: Any) -> InteractionSums:
-    """Sums over the pairs of one task."""
+    """`score_sums` of one task, and what city-year effects leave of the influences."""
     moment_pass, cells = interaction_pass.score_pass.moment_pass, interaction_pass.score_pass.cells
-    options = kernel_options(moment_pass)
-    n_cells = cells.residual.shape[1]
+    options, n_cells = kernel_options(moment_pass), cells.residual.shape[1]
     n_terms = cells.influence.shape[1] // n_cells
-    products, squares = np.zeros((n_cells, n_terms, n_terms)), np.zeros((n_cells, n_terms))
-    kappa: Array | None = None
+    products = np.zeros((3, n_cells, n_terms, n_terms))
+    squares, kappa = np.zeros((n_cells, n_terms)), None
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
         for chunk in moment_pass.design.chunks(task):
-            sums = kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
-            products += np.asarray(sums[0])
-            squares += np.asarray(sums[1])
-            if sums[2] is not None:
-                kappa = np.asarray(sums[2]) + (0.0 if kappa is None else kappa)
-    return InteractionSums(products, squares, kappa)
+            *sums, of_cities = kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
+            products += np.stack([np.asarray(part) for part in sums[:3]])
+            squares += np.asarray(sums[3])
+            if of_cities is not None:
+                kappa = np.asarray(of_cities) + (0.0 if kappa is None else kappa)
+    return InteractionSums(ScoreSums(products[0], products[1]), products[2], squares, kappa)
 
 
 def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> InteractionSums:
     """Sum of two partial results; neither is changed."""
     return InteractionSums(
+        merge_scores(earlier.scores, later.scores),
         earlier.products + later.products,
         earlier.kappa_squares + later.kappa_squares,
         _sum(earlier.kappa, later.kappa),

@@ -80,8 +80,7 @@ class Model(Block):
     )
     errors: ListedSome[ErrorKind] = Field(
         [code for code, error in ERROR_TYPES.items() if not error.of_interaction],
-        description="standard-error types, in the order of the rows of a table; dyadic_cr2 takes one more pass over "
-        "the pairs",
+        description="standard-error types, in the order of the rows of a table; dyadic_cr2 where it is named",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

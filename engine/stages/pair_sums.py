@@ -52,10 +52,10 @@ def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bo
         weight = np.zeros((len(residual), len(block), widest))
         for number, estimate in enumerate(block):
             weight[:, number, : len(estimate.terms)] = estimate.weight_path
-        block = _with_meat(passes, block, residual, weight)
-        if city_years is not None:
-            block = _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
-        summed += block
+        if city_years is None:
+            summed += _with_meat(passes, block, residual, weight)
+        else:
+            summed += _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
     return summed
 
 
@@ -83,11 +83,16 @@ def _with_meat(passes: PassSums, block: list[Estimate], residual: Array, weight:
             units=UNITS,
         )
         pair_meat, reciprocal_meat = sums.pair_meat, sums.reciprocal_meat
-    with_meat = []
+    return _with_products(block, pair_meat, reciprocal_meat)
+
+
+def _with_products(block: list[Estimate], pair_meat: Array, reciprocal_meat: Array) -> list[Estimate]:
+    """Estimates with sums ``[n_cells, K, K]``, K that of the widest."""
+    with_products = []
     for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
         k = len(estimate.terms)
-        with_meat.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
-    return with_meat
+        with_products.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+    return with_products
 
 
 def _city_years(passes: PassSums) -> CityYears:
@@ -103,7 +108,7 @@ def _city_years(passes: PassSums) -> CityYears:
 def _with_interaction(
     passes: PassSums, block: list[Estimate], city_years: CityYears, score_pass: ScorePass
 ) -> list[Estimate]:
-    """The influences of pairs without city-year effects, by one more pass."""
+    """Pair meat, and the influences without city-year effects, by a second pass."""
     directed = passes.pass_input.design.directed
     of_cities = np.stack(
         [residual_sums(passes.normal, estimate, directed=directed) for estimate in block], axis=2
@@ -117,7 +122,8 @@ def _with_interaction(
         units=UNITS,
     )
     with_interaction = []
-    for number, estimate in enumerate(block):
+    with_meat = _with_products(block, sums.scores.pair_meat, sums.scores.reciprocal_meat)
+    for number, estimate in enumerate(with_meat):
         k = len(estimate.terms)
         of_pairs = interaction(
             passes.normal,

@@ -67,7 +67,7 @@ class ErrorType:
     of_refits : bool
         Reads the leave-one-city-out values, which take refits where rows are absorbed.
     of_interaction : bool
-        Reads `Estimate.interaction`, for which the pairs are visited once more.
+        Reads `Estimate.interaction`, for which city-year effects are found before the second pass over the pairs.
     """
 
     covariance: Callable[[Estimate], tuple[Array, tuple[Note, ...]]]
