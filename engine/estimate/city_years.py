@@ -13,6 +13,7 @@ dyads: their two directions together. Source: `dyadic_cr2`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -52,34 +53,29 @@ class CityYears:
             graph, n_units = replace(graph, j=graph.j + np.int32(n_units)), 2 * n_units
         return cls(graph, n_units, n_years)
 
-    @cached_property
-    def _years(self) -> list[_Year]:
-        """Pairs of each year; one entry where all years have the same."""
+    def _years(self) -> Iterator[_Year]:
+        """Pairs of each year, one year at a time; a single one where all years have the same."""
         graph = self.graph
         if graph.weights is None:
-            return [_Year(graph.i, graph.j, np.ones(len(graph.i)), self.n_units)]
-        return [
-            _Year(
-                graph.i[weights > 0],
-                graph.j[weights > 0],
-                weights[weights > 0].astype(np.float64),
-                self.n_units,
-            )
-            for weights in graph.weights.T
-        ]
+            yield _Year(graph.i, graph.j, np.ones(len(graph.i)), self.n_units)
+            return
+        for weights in graph.weights.T:
+            there = weights > 0
+            yield _Year(graph.i[there], graph.j[there], weights[there].astype(np.float64), self.n_units)
 
     @cached_property
     def rank(self) -> int:
         """Of all effects together: city-years with a row, less one for each bipartite component."""
-        of_years = [year.rank for year in self._years]
-        return sum(of_years) * (self.n_years if len(of_years) == 1 else 1)
+        of_years = [year.rank for year in self._years()]
+        return sum(of_years) * (self.n_years if self.graph.weights is None else 1)
 
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
         check_shape("sums", sums, (self.n_units, self.n_years, None))
-        if len(self._years) == 1:
-            return self._years[0].solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
-        return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years)], axis=1)
+        if self.graph.weights is None:
+            (every,) = self._years()
+            return every.solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
+        return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years())], axis=1)
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,9 @@ class _Year:
         degree = matrix.sum(axis=1)
         matrix[np.diag_indices(self.n_units)] += np.where(degree > 0, degree, 1.0)
         for side in self._sides:
-            matrix += np.outer(side, side) * self.weights.mean()
+            cities = np.flatnonzero(side)
+            size = degree[cities].mean() / len(cities)
+            matrix[np.ix_(cities, cities)] += np.outer(side[cities], side[cities]) * size
         return np.asarray(linalg.solve(matrix, sums, assume_a="pos", overwrite_a=True))
 
 

@@ -55,7 +55,7 @@ def pair_permutation_sums(permutation: PairPermutation, block: Integers) -> Arra
     in_sample = np.flatnonzero((numbers >= 0) & base_sums(sample).observed[np.arange(n_base), span])
     ends = np.cumsum(np.bincount(numbers[in_sample], minlength=len(sample.types)))
     ends = ends[ends < len(in_sample)]  # the number of a label is how many of these its pair has passed
-    labels = np.full((permutation.block, pairs.n_pairs), -1, dtype=np.int8)
+    labels = np.full((permutation.block, pairs.n_pairs), -1, dtype=_label_type(len(ends)))
     for row in range(len(block)):
         order = random_bits(permutation.seed, block[row : row + 1], len(in_sample))[0]
         labels[row, in_sample] = _labels(order, ends)
@@ -74,10 +74,14 @@ def merge_sums(first: Array, second: Array) -> Array:
     return np.concatenate([first, second])
 
 
+def _label_type(n_limits: int) -> type[np.int8 | np.int16]:
+    return np.int8 if n_limits < 127 else np.int16
+
+
 def _labels(order: Words, ends: AnyIntegers) -> AnyArray:
     """Labels of pairs in the order of their random bits: so many of the smallest have the first, and so on."""
     limits = np.partition(order, ends)[ends] if len(ends) else order[:0]
-    labels = np.zeros(len(order), dtype=np.int8)
+    labels = np.zeros(len(order), dtype=_label_type(len(ends)))
     for limit in limits:
         labels += order >= limit
     return labels

@@ -101,7 +101,7 @@ class RowDraws(NamedTuple):
 
     Attributes
     ----------
-    classes : int8 ``[n_units, n_draws]``, or ``[n_units, 1]`` where they are the same in all
+    classes : int8 or int16 ``[n_units, n_draws]``, or ``[n_units, 1]`` where they are the same in all
     screens : int32 ``[n_draws]`` or ``[1]``
         How much of the table passes.
     copies : float64 ``[n_units, n_draws]`` or None
@@ -134,8 +134,13 @@ _ROWS_OF_TABLE: ProcessCache[PartnerRows] = ProcessCache()
 
 
 def rows_fit(pairs: PairStatistics) -> bool:
-    """Whether this process has an accelerator that holds the rows of a table beside its work."""
+    """Whether this process has an accelerator that holds the rows of a table beside its work.
+
+    A directed table has two pairs of the same two units, and a row has one place for them.
+    """
     available = accelerator_bytes()
+    if pairs.source.moment_pass.design.directed:
+        return False
     return available is not None and 8.0 * pairs.n_units**2 * pairs.width <= _SHARE * available
 
 
@@ -148,7 +153,7 @@ def _make_rows(pairs: PairStatistics) -> PartnerRows:
     n_units = pairs.n_units
     n_rows = max(1, min(n_units, _ROWS // n_units))
     n_steps = -(-n_units // n_rows)
-    statistics = on_all_devices(np.zeros((n_steps * n_rows, n_units, pairs.width)))
+    statistics = on_all_devices(jnp.zeros((n_steps * n_rows, n_units, pairs.width)))
     for tile in pairs.tiles(pairs.n_pairs, length=_TILE):
         ends = on_all_devices(tile.i), on_all_devices(tile.j)
         statistics = _place(statistics, *ends, on_all_devices(tile.statistics))
@@ -172,7 +177,7 @@ def _place(statistics: jax.Array, i: jax.Array, j: jax.Array, of_tile: jax.Array
 def find_screens(pairs: PairStatistics, allowed: AnyArray, middle_rank: int, classes: jax.Array) -> jax.Array:
     """How much of the table passes the median screen of every draw, int32 ``[n_draws]``; see `permuted_sums`.
 
-    ``allowed`` bool ``[n_classes, n_classes]``; ``classes`` int8 ``[n_units, n_draws]``.
+    ``allowed`` bool ``[n_classes, n_classes]``; ``classes`` int8 or int16 ``[n_units, n_draws]``.
     """
     missing = -pairs.n_pairs % _CHUNK
     i, j = (on_all_devices(np.pad(side, (0, missing)).reshape(-1, _CHUNK)) for side in (pairs.i, pairs.j))

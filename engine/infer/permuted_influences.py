@@ -20,7 +20,7 @@ from engine.estimate.many_samples import BatchFit, Tested, feature_weights, path
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_moments
 from engine.infer.errors.small_sample import small_sample_factor
-from engine.infer.permuted_sums import PermutedSample
+from engine.infer.permuted_sums import PermutedSample, packed_classes
 from engine.pairs.moments import Layout
 
 
@@ -144,9 +144,7 @@ def variance_moments(
     list of (float64 ``[n_draws, n_tested, n_targets, n_targets]``, int)
         See `drawn_moments`; the number of draws in which city sums stand in for the outcome's variance.
     """
-    draws = DrawnClasses(
-        across_devices(np.ascontiguousarray(classes.T.astype(np.int8))), across_devices(screens)
-    )
+    draws = DrawnClasses(across_devices(packed_classes(classes, sample.n_classes)), across_devices(screens))
     terms = [_term(sample, fit, cell, k) for fit, cell in cells for k in range(len(cell.tested))]
     sums = [_no_sums(sample.pairs.n_units, len(classes), shape.n_targets) for shape, _ in terms]
     for tile in sample.pairs.tiles(int(screens.max())):
@@ -230,7 +228,7 @@ def add_influences(
 ) -> DyadicSums:
     """Add the influences of a tile's pairs in every draw to city sums, city degrees and sums of products."""
     i, j = pairs.i, pairs.j
-    class_i, class_j = draws.classes[i], draws.classes[j]
+    class_i, class_j = (draws.classes[side].astype(np.int32) for side in (i, j))  # their codes are products
     code = jnp.minimum(class_i, class_j) * shape.n_classes + jnp.maximum(class_i, class_j)
     is_type = [code == g * shape.n_classes + h for g, h in shape.types]
     rank = pairs.start + jnp.arange(len(i), dtype=i.dtype)[:, None]

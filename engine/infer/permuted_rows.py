@@ -22,12 +22,12 @@ from engine.infer.partner_rows import (
     row_type_sums,
 )
 from engine.infer.permuted_influences import studentising_moments
-from engine.infer.permuted_sums import PermutedSample
+from engine.infer.permuted_sums import PermutedSample, packed_classes
 
 
 def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integers]:
     """As `permuted_sums.type_sums`."""
-    pairs, on_devices = sample.pairs, _classes(classes)
+    pairs, on_devices = sample.pairs, _classes(sample, classes)
     if sample.recompute:
         screens = find_screens(pairs, sample.allowed, sample.middle_rank, on_devices)
     else:
@@ -45,7 +45,7 @@ def variance_moments(
 ) -> list[tuple[Array, int]]:
     """As `permuted_influences.variance_moments`."""
     rows, types = partner_rows(sample.pairs), _types(sample)
-    draws = RowDraws(_classes(classes), across_devices(screens))
+    draws = RowDraws(_classes(sample, classes), across_devices(screens))
     variances = []
     for fit, cell in cells:
         by_term = []
@@ -66,8 +66,8 @@ def _moments(sums: RowSums) -> tuple[jax.Array, jax.Array, jax.Array]:
     return city_moments, sums.products.transpose(2, 0, 1), (sums.degree > 0).sum(0, dtype=np.int32)
 
 
-def _classes(classes: Integers) -> jax.Array:
-    return across_devices(np.ascontiguousarray(classes.T.astype(np.int8)))
+def _classes(sample: PermutedSample, classes: Integers) -> jax.Array:
+    return across_devices(packed_classes(classes, sample.n_classes))
 
 
 def _types(sample: PermutedSample) -> PairTypes:

@@ -25,6 +25,7 @@ from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongInt
 from engine.pairs.pair_statistics import PairStatistics, TableTile
 from engine.pairs.process_cache import ProcessCache
 
+_MOST_IN_A_BYTE = 127  # classes, and one more that stands for none
 _TILE = 4096  # pairs: longer tiles than elsewhere, since each adds one array of sums
 
 
@@ -158,7 +159,7 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
         How much of the table passes each draw's screen.
     """
     base, h, n_draws = base_sums(sample), sample.n_classes, len(classes)
-    n_treated, columns = h - 1, _draws_last(classes)
+    n_treated, columns = h - 1, packed_classes(classes, h)
     of_both, screens = _treated_pairs(sample, columns)
     both_ways = of_both + of_both.transpose(0, 2, 1, 3)
     by_class = _treated_units(base, columns, n_treated)
@@ -174,9 +175,12 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
     return sample.in_spans(sums), screens
 
 
-def _draws_last(classes: Integers) -> AnyArray:
-    """Classes ``[n_units, n_draws]`` in bytes, so that those of many pairs are quickly gathered."""
-    return np.ascontiguousarray(classes.T.astype(np.int8))
+def packed_classes(classes: Integers, n_classes: int) -> AnyArray:
+    """Classes ``[n_units, n_draws]`` of draws ``[n_draws, n_units]`` in bytes, or two where there are many.
+
+    Those of many pairs are quickly gathered so.
+    """
+    return np.ascontiguousarray(classes.T.astype(np.int8 if n_classes < _MOST_IN_A_BYTE else np.int16))
 
 
 def _treated_units(base: BaseSums, classes: AnyArray, n_treated: int) -> Array:

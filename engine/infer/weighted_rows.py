@@ -20,6 +20,7 @@ from engine.infer.partner_rows import (
     row_influences,
     row_type_sums,
 )
+from engine.infer.permuted_sums import packed_classes
 from engine.pairs.pair_statistics import PairStatistics
 
 
@@ -40,7 +41,7 @@ class WeightedRows:
 
     def _draws(self, weights: Array) -> RowDraws:
         return RowDraws(
-            on_all_devices(self.classes.astype(np.int8)[:, None]),
+            on_all_devices(packed_classes(self.classes[None], len(self.type_numbers))),
             on_all_devices(np.array([self.pairs.n_pairs], dtype=np.int32)),
             across_devices(np.ascontiguousarray(weights.T)),
         )

@@ -25,7 +25,7 @@ from engine.pairs.moments import Layout
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.standardisation import Standardisation
-from engine.pairs.within import column_products, demean, score_sums
+from engine.pairs.within import column_products, demean, score_sums, weight_squares
 
 CityArrays = dict[str, Array]
 """City arrays of a pass by name: ``classes``, and for panels ``series``, ``window`` and ``levels``; where the design
@@ -357,7 +357,7 @@ def interaction_sums(
     classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
     path = path - city_years[i] - city_years[j + (len(city_years) - len(classes))]
     phi = _influences(options, chunk, columns, row, path, cells["influence"])
-    kappa = _weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
+    kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
     kappa = kappa.reshape(phi.shape)
     of_cities = None
     if chunk.weights is not None:
@@ -366,27 +366,6 @@ def interaction_sums(
         phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
     products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
     return *meats, products, (kappa * kappa).sum(0), of_cities
-
-
-def _weight_squares(columns: Array, row: Array, influence: Array, *, balanced: bool) -> Array:
-    """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
-
-    Year by year, so that what is added up stays in the cache. Without missing rows the path is near its mean once that
-    of the years' coefficients is gone, and the squares of both can be subtracted; else the mean is known first.
-    """
-    n_years = columns.shape[1]
-    of_years, of_columns = influence[:n_years], influence[n_years:]
-    of_years = of_years - of_years.mean(0, keepdims=True)
-    total, squares = jnp.zeros((2, len(columns), influence.shape[1]))
-    if balanced:
-        for year in range(n_years):
-            path = columns[:, year] @ of_columns + of_years[None, year]
-            total, squares = total + path, squares + path * path
-        return row[:, :1] * (squares - total * total / n_years)
-    paths = jnp.stack([columns[:, year] @ of_columns + of_years[None, year] for year in range(n_years)])
-    by_year, total_weight = row.T[:, :, None], row.sum(1)
-    mean = (by_year * paths).sum(0) / jnp.where(total_weight > 0, total_weight, 1.0)[:, None]
-    return ((by_year * (paths - mean[None])) ** 2).sum(0)
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:

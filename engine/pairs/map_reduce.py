@@ -259,7 +259,9 @@ def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> Inte
         merge_scores(earlier.scores, later.scores),
         earlier.products + later.products,
         earlier.kappa_squares + later.kappa_squares,
-        _sum(earlier.kappa, later.kappa),
+        later.kappa
+        if earlier.kappa is None
+        else earlier.kappa + (0.0 if later.kappa is None else later.kappa),
     )
 
 

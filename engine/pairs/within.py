@@ -82,3 +82,32 @@ def score_sums(columns: Array, residual: Array) -> Array:
         )
     scores = jax.lax.map(lambda column: (column[:, :, None] * residual).sum(1), jnp.moveaxis(columns, 2, 0))
     return jnp.moveaxis(scores, 0, 1)
+
+
+def weight_squares(columns: Array, row: Array, influence: Array, *, balanced: bool) -> Array:
+    """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
+
+    Year by year, so that no path of all years is held. Without missing rows the path is near its mean once that of the
+    years' coefficients is gone, and the squares of both can be subtracted; else the mean is known first.
+    """
+    n_years, none = columns.shape[1], jnp.zeros((len(columns), influence.shape[1]))
+    of_years, of_columns = influence[:n_years], influence[n_years:]
+    of_years = of_years - of_years.mean(0, keepdims=True)
+
+    def path(year: Array) -> Array:
+        return columns[:, year] @ of_columns + of_years[year][None]
+
+    def add(year: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        of_year, weight = path(year), row[:, year, None]
+        return sums[0] + weight * of_year, sums[1] + weight * of_year * of_year
+
+    total, squares = jax.lax.fori_loop(0, n_years, add, (none, none))
+    if balanced:
+        return squares - total * total / n_years
+    total_weight = row.sum(1)
+    mean = total / jnp.where(total_weight > 0, total_weight, 1.0)[:, None]
+
+    def add_square(year: Array, sums: Array) -> Array:
+        return sums + (row[:, year, None] * (path(year) - mean)) ** 2
+
+    return jax.lax.fori_loop(0, n_years, add_square, none)

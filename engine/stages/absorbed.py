@@ -127,8 +127,8 @@ def _in_moving_pairs(problem: RowProblem, fit: Estimate) -> Flags | None:
 
 
 def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
-    """Jackknife errors say of how many of their samples the effects were not absorbed to the tolerance."""
-    if covariance.kind != "jackknife" or not unconverged:
+    """Errors made of refits say of how many of their samples the effects were not absorbed to the tolerance."""
+    if not ERROR_TYPES[covariance.kind].of_refits or not unconverged:
         return covariance
     return replace(covariance, notes=(*covariance.notes, Note.of("leave_out_unconverged", count=unconverged)))
 

@@ -117,7 +117,9 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
+    of_interaction = any(ERROR_TYPES[code].of_interaction for cell in cells for code in cell.job.model.errors)
+    products = len(cells) > CELLS and not of_interaction
+    pass_input, moments, sample = _moments(machine, design, cells[0], products=products)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
@@ -134,7 +136,6 @@ def estimate_cells(
             estimates += [reported(cell, regressed, rows), *behind]
             in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
     passes = PassSums(machine, pass_input, moments, normal, table)
-    of_interaction = any(ERROR_TYPES[code].of_interaction for cell in cells for code in cell.job.model.errors)
     summed = iter(with_sums(passes, estimates, of_interaction=of_interaction))
     return [
         _result(cell, summed, sample, normal, moving)

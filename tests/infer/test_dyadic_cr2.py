@@ -151,6 +151,21 @@ def test_matched_samples_do_not_depend_on_tiles() -> None:
     assert (first["std_error"] > 0).all()
 
 
+def test_tasks_without_a_matched_pair() -> None:
+    """One city adopts, so most tiles have no pair with a weight: their sums are zero, not missing."""
+    frame = worlds.panel(n_cities=64)
+    frame["pilot_year"] = np.where(frame["city"] == frame["city"].unique()[-1], 2013.0, np.nan)
+    matching = {"covariates": ["edu", "dense"], "unit": "pair", "year": "mean", "caliper": 0.05}
+    first, second = (
+        run_panel(
+            frame, pairs={"exclude": "both_treated"}, matching=matching,
+            model={"errors": ["dyadic_cr2"]}, runtime={"tile": tile},
+        ).estimates
+        for tile in (8, 64)
+    )  # fmt: skip
+    np.testing.assert_allclose(first["dof"], second["dof"], rtol=1e-9)
+
+
 def test_an_instrument() -> None:
     """Two-stage least squares by the linear form; the coefficients behind the instrument by their refits."""
     frame = worlds.panel()

@@ -125,3 +125,31 @@ def test_an_accelerator_permutes_as_the_processor_does(
     expected = permuted_classes(2**63 + 5, replicates, classes, strata)
     monkeypatch.setattr("engine.infer.draws.jax.default_backend", lambda: "gpu")
     np.testing.assert_array_equal(permuted_classes(2**63 + 5, replicates, classes, strata), expected)
+
+
+def test_twenty_cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types of pairs are products of classes, more than a byte has; the assignment that happened has the table's t."""
+    frame = worlds.panel(n_cities=26)
+    cities = frame["city"].unique()
+    years = dict(zip(cities[:20], range(2001, 2021), strict=True))
+    frame["pilot_year"] = frame["city"].map(years)
+    done = worlds.first_pass(frame, inference={"permutation": {"reps": 20}})
+    scheme = done.results[0].cell.job.inference.permutation
+    assert scheme is not None
+    test = permutation_test(done.prepared, done.results, scheme)
+    assert test.sample.n_classes > 16
+    replicates = np.arange(-1, 8, dtype=np.int32)
+    by_pairs = permutation_draws(test, replicates)
+    fit, studentising = done.results[0].fit, done.results[0].studentising
+    position = fit.names.index("policy")
+    expected = fit.values[position] / studentising.std_error[position]
+    assert by_pairs.statistic[0][0, 0] == pytest.approx(expected, rel=1e-9)
+    monkeypatch.setattr("engine.infer.permutation.rows_fit", lambda pairs: True)
+    by_rows = permutation_draws(test, replicates)
+    np.testing.assert_allclose(by_rows.statistic[0], by_pairs.statistic[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [126, 127, 300])
+def test_classes_are_packed_whole(n_classes: int) -> None:
+    classes = np.arange(n_classes, dtype=np.int32)[None]
+    np.testing.assert_array_equal(permuted_sums.packed_classes(classes, n_classes)[:, 0], classes[0])
