@@ -38,7 +38,7 @@ ADDED = {
     "not a mapping": ("pairs: none", "pairs: must be a mapping, like {key: value} (got 'none')"),
     "unknown error kind": (
         "model: {errors: [hac]}",
-        "model.errors[0]: must be 'pair', 'city', 'dyadic' or 'jackknife' (got 'hac')",
+        "model.errors[0]: must be 'pair', 'city', 'dyadic_cr2', 'dyadic' or 'jackknife' (got 'hac')",
     ),
     "error kind twice": ("model: {errors: [pair, pair]}", "model.errors: names 'pair' twice"),
     "control twice": ("model: {controls: [edu, edu]}", "model.controls: names 'edu' twice"),
