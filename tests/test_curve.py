@@ -25,7 +25,7 @@ from engine.pipeline import check
 from engine.report.figure_style import figure_bytes
 from engine.report.outputs.curve_figure import curve_figure, curve_of, curve_text
 from engine.spec import Job, choices
-from engine.stages import estimation
+from engine.stages import estimation, pair_sums
 from engine.stages.curve_run import CURVE
 from engine.tables.arithmetic import parse
 
@@ -118,7 +118,8 @@ def test_one_pass_gives_what_two_give(monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer cells a pass than a second pass takes at once, influences are summed pair by pair."""
     several = [*SMALLER, "cases={}"]
     ours = engine.run(CURVE_JOB, overrides=several).estimates
-    monkeypatch.setattr(estimation, "_CELLS", 32)
+    for module in (estimation, pair_sums):
+        monkeypatch.setattr(module, "CELLS", 32)
     theirs = engine.run(CURVE_JOB, overrides=several).estimates
     for name in ("estimate", "std_error", "dof"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=ONE_PASS, err_msg=name)

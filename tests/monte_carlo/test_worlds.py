@@ -156,16 +156,17 @@ def test_covariance_of_pairs(design: str, shared: float) -> None:
 def test_coefficient_and_errors_are_the_references(design: str) -> None:
     found, errors = trial.estimated(worlds.panel(design, 7, effect=0.07))
     expected = reference.estimate(long_of(design, 7, 0.07), ["policy"])
-    literal = [expected.pair(), expected.two_way(), expected.dyadic()]
-    se = np.sqrt([one[0, 0] for one in literal])
+    literal = {"pair": expected.pair(), "city": expected.two_way(), "dyadic": expected.dyadic()}
+    se = np.sqrt([covariance[0, 0] for covariance in literal.values()])
     np.testing.assert_allclose(found.values, expected.coefficients, rtol=0, atol=BRUTE * se.min())
-    np.testing.assert_allclose([one.std_error[0] for one in errors[:3]], se, rtol=BRUTE)
+    by_kind = {covariance.kind: covariance for covariance in errors}
+    np.testing.assert_allclose([by_kind[kind].std_error[0] for kind in literal], se, rtol=BRUTE)
 
 
 def test_the_jackknife_is_the_references() -> None:
     _, errors = trial.estimated(worlds.panel("V1", 7))
     (expected,) = reference.jackknife(long_of("V1", 7, 0.0), [["policy"]])
-    np.testing.assert_allclose(errors[3].matrix, expected, rtol=BRUTE)
+    np.testing.assert_allclose(errors[trial.KINDS.index("jackknife")].matrix, expected, rtol=BRUTE)
 
 
 def test_draws_are_literal_permutations_and_resamples() -> None:
@@ -174,7 +175,8 @@ def test_draws_are_literal_permutations_and_resamples() -> None:
     draws = trial.permuted(panel, 8, invert=True)
     assert draws.replicates[0] == OBSERVED
     np.testing.assert_allclose(draws.estimate[0][0], found.values, rtol=BRUTE)
-    np.testing.assert_allclose(draws.statistic[0][0], found.values / errors[2].std_error, rtol=BRUTE)
+    dyadic = errors[trial.KINDS.index("dyadic")]
+    np.testing.assert_allclose(draws.statistic[0][0], found.values / dyadic.std_error, rtol=BRUTE)
     np.testing.assert_allclose(
         draws.estimate[0], trial.permuted(panel, 8, invert=False).estimate[0], rtol=1e-11
     )
@@ -250,8 +252,9 @@ def test_rejection_and_coverage_count_their_edges() -> None:
 
 def test_the_page_shows_the_shares_and_marks_those_within_the_band() -> None:
     page = simulate.text(made_up())
-    assert "\n| V1 | 25.0 | 25.0 | 25.0 | 25.0 | 25.0 | 25.0 |\n" in page
-    assert "\n| V4 | 50.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |\n" in page
+    rejected, covered = "| 25.0 " * len(trial.P_VALUES), "| 100.0 " * (len(trial.INTERVALS) - 1)
+    assert f"\n| V1 {rejected}|\n" in page
+    assert f"\n| V4 | 50.0 {covered}|\n" in page
     assert simulate._percent(0.065, 5.0) == "**6.5**"
     assert simulate._percent(0.066, 5.0) == "6.6"
 
