@@ -290,9 +290,7 @@ def row_influences(rows: PartnerRows, draws: RowDraws, weights: jax.Array, *, ty
             half = jnp.where(other_class, 1.0, 0.5)
             for left in range(n_targets):
                 for right in range(left, n_targets):
-                    product = (influences[left] * influences[right] * pair_copies).sum(
-                        1
-                    )  # along rows, as above
+                    product = (influences[left] * influences[right] * pair_copies).sum(1)
                     for place in {(left, right), (right, left)}:
                         products = products.at[place].add((half * product).sum(0))
         return RowSums(of_partners, partner_degree, products), (of_rows, row_degree)

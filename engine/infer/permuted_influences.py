@@ -165,6 +165,7 @@ def variance_moments(
 
 
 def _moments(fit: BatchFit, sums: DyadicSums) -> tuple[Array, int]:
+    """`studentising_moments` of a term, from its sums on the devices."""
     cities, degree = np.stack(sums.cities), np.asarray(sums.degree)
     city_moments = np.einsum("and,bnd->dab", cities, cities)
     return studentising_moments(

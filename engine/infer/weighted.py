@@ -256,9 +256,8 @@ def weighted_fit(
 
 def _variances(sample: SortedPairs | WeightedRows, weights: Array, fit: BatchFit, cell: Tested) -> Array:
     """Dyadic-robust variances ``[n_samples, n_tested]``."""
-    psi_weights = feature_weights(sample.pairs.layout, fit, cell.paths)[
-        :, :, 0
-    ]  # [samples, tested, types, size]
+    by_target = feature_weights(sample.pairs.layout, fit, cell.paths)
+    psi_weights = by_target[:, :, 0]  # [samples, tested, types, size]
     variances = np.empty((len(weights), len(cell.tested)))
     for term in range(len(cell.tested)):
         city_squares, pair_squares, n_cities = sample.influence_squares(weights, psi_weights[:, term])

@@ -68,7 +68,7 @@ def with_meat(fit: Estimate, pairs: list[Pair], psi: np.ndarray) -> Estimate:
 
 
 def of(fit: Estimate, pairs: list[Pair], psi: np.ndarray) -> dict[str, Covariance]:
-    return {one.kind: one for one in covariances(with_meat(fit, pairs, psi), KINDS)}
+    return {covariance.kind: covariance for covariance in covariances(with_meat(fit, pairs, psi), KINDS)}
 
 
 def over_pairs(pairs: list[Pair], psi: np.ndarray, linked: Any) -> np.ndarray:

@@ -16,13 +16,12 @@ pytestmark = pytest.mark.slow
 DEPENDENT = ("V1", "V2", "V4")
 """Designs in which pairs that share a city are dependent."""
 
+MOST_WITHOUT = 2  # panels of a design without a two-way p-value
+
 
 @pytest.fixture(scope="module")
 def found() -> Simulated:
     return simulate.simulate()
-
-
-MOST_WITHOUT = 2  # panels of a design
 
 
 def test_every_panel_has_p_values_and_intervals(found: Simulated) -> None:

@@ -30,7 +30,6 @@ from engine.pairs.map_reduce import (
     city_moments,
     interaction_sums,
     pair_graph,
-    score_sums,
 )
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.table_design import TableDesign
@@ -59,15 +58,18 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
     found = fit(stage(normal), Regression((policy,)))
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
-    products = score_sums(ScorePass(setting, block), task)
-    found = replace(found, pair_meat=products.pair_meat[0], reciprocal_meat=products.reciprocal_meat[0])
     years = CityYears(pair_graph(setting, task), worlds.N_CITIES, len(worlds.YEARS))
     effects = years.solve(residual_sums(normal, found, directed=False)[:, :, None])
     sums = interaction_sums(InteractionPass(ScorePass(setting, block), effects), task)
     of_pairs = interaction(
         normal, found, years, products=sums.products[0], kappa_squares=sums.kappa_squares[0], kappa=None
     )
-    found = replace(found, interaction=of_pairs)
+    found = replace(
+        found,
+        pair_meat=sums.scores.pair_meat[0],
+        reciprocal_meat=sums.scores.reciprocal_meat[0],
+        interaction=of_pairs,
+    )
     return found, covariances(found, KINDS)
 
 
