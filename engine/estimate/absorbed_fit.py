@@ -233,6 +233,7 @@ def row_fit(
         exact=exact,
         interaction=None,
         is_instrumented=False,
+        one_step=None,
     )
 
 
@@ -276,6 +277,24 @@ class LeaveOut:
     problem: RowProblem
     cells: tuple[tuple[int, ...], ...]
     scale: Array
+
+
+def one_step_leave_outs(stage: RowStage, estimate: Estimate) -> Array:
+    """``[n_units, K]`` coefficients without each city, the effects held as the whole sample has them.
+
+    Rows x of the regressors without the effects leave, and the effects are not taken out anew:
+    b_(-c) = b - (X'X - X_c'X_c)^{-1} X_c'e. NaN where a coefficient is not identified.
+    """
+    rows, n_units, n_terms = stage.problem.rows, len(estimate.city_first), len(estimate.terms)
+    x = stage.residuals[:, stage.problem.positions(estimate.terms)]
+    weighted = x * rows.weights[:, None]
+    moments = x.T @ weighted
+    of_city = np.empty((n_units, n_terms, n_terms))
+    for term in range(n_terms):
+        of_pairs = _sums(weighted[:, [term]] * x, rows.pair, len(rows.i))
+        of_city[:, term] = _sums(of_pairs, rows.i, n_units) + _sums(of_pairs, rows.j, n_units)
+    scores = estimate.city_influence @ moments
+    return estimate.values - solve_identified(moments - of_city, scores, np.sqrt(np.diag(moments)))
 
 
 def leave_out_setting(stage: RowStage, cells: Sequence[tuple[Term, ...]]) -> LeaveOut:

@@ -139,7 +139,7 @@ def interaction(
     both = normal.first + normal.second
     weight_sums = both[:, : normal.n_years] @ estimate.weight_path  # [n_units, T, K]
     if kappa is None:
-        kappa = np.einsum("qk,cqr,rk->ck", estimate.weight_path, both, estimate.weight_path, optimize=True)
+        kappa = (estimate.weight_path * (both @ estimate.weight_path)).sum(axis=1)
     return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares)
 
 

@@ -69,6 +69,9 @@ class Estimate:
         None until a pass over the pairs has summed it.
     is_instrumented : bool
         Two-stage least squares: its influences are steps of the linear form, its leave-one-out steps are not.
+    one_step : float64 ``[n_units, K]`` or None
+        Coefficients of the leave-one-city-out samples with the absorbed effects as all rows have them; NaN where one
+        is not identified. None where no effects are absorbed, or none were made.
     """
 
     terms: tuple[Term, ...]
@@ -92,6 +95,7 @@ class Estimate:
     exact: str = field(default="", kw_only=True)
     interaction: Interaction | None = field(default=None, kw_only=True)
     is_instrumented: bool = field(default=False, kw_only=True)
+    one_step: Array | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,21 +109,27 @@ class Estimate:
 
     def combined(self, terms: tuple[Term, ...], weights: Array) -> Estimate:
         """Linear combinations of the coefficients, ``weights`` ``[n_combinations, K]`` taken as fixed."""
-        unknown = np.isnan(self.without_city)
-        without_city = np.where(unknown, 0.0, self.without_city) @ weights.T
-        without_city[unknown.astype(np.float64) @ (weights != 0).T > 0] = np.nan
         return replace(
             self,
             terms=terms,
             values=weights @ self.values,
             city_first=self.city_first @ weights.T,
             city_second=self.city_second @ weights.T,
-            without_city=without_city,
+            without_city=_combined_samples(self.without_city, weights),
             pair_meat=weights @ self.pair_meat @ weights.T,
             reciprocal_meat=weights @ self.reciprocal_meat @ weights.T,
             weight_path=self.weight_path @ weights.T,
             interaction=None,
+            one_step=None if self.one_step is None else _combined_samples(self.one_step, weights),
         )
+
+
+def _combined_samples(values: Array, weights: Array) -> Array:
+    """Combinations of coefficients of n samples ``[n, K]``; NaN where one of those that count is."""
+    unknown = np.isnan(values)
+    combinations = np.where(unknown, 0.0, values) @ weights.T
+    combinations[unknown.astype(np.float64) @ (weights != 0).T > 0] = np.nan
+    return np.asarray(combinations)
 
 
 def exactness(ssr: float, left: float, nothing: float, share: float) -> str:

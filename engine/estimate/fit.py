@@ -110,6 +110,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         exact=exact,
         interaction=None,
         is_instrumented=bool(regression.instruments),
+        one_step=None,
     )
 
 

@@ -25,7 +25,7 @@ from engine.pairs.moments import Layout
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.standardisation import Standardisation
-from engine.pairs.within import column_products, demean, score_sums, weight_squares
+from engine.pairs.within import column_products, demean, weight_squares
 
 CityArrays = dict[str, Array]
 """City arrays of a pass by name: ``classes``, and for panels ``series``, ``window`` and ``levels``; where the design
@@ -306,7 +306,7 @@ def _influences(
     if chunk.weights is not None:
         residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
-    moved = jnp.concatenate([residual, score_sums(columns, residual)], axis=1)
+    moved = jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
     n_cells = path.shape[2]
     by_cell = influence.reshape(len(influence), n_cells, -1)
     return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
@@ -353,10 +353,10 @@ def interaction_sums(
         Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
-    meats = _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
+    psi = _influences(options, chunk, columns, row, path, cells["influence"])
     classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
-    path = path - city_years[i] - city_years[j + (len(city_years) - len(classes))]
-    phi = _influences(options, chunk, columns, row, path, cells["influence"])
+    of_ends = city_years[i] + city_years[j + (len(city_years) - len(classes))]
+    phi = psi - _influences(options, chunk, columns, row, of_ends, cells["influence"])
     kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
     kappa = kappa.reshape(phi.shape)
     of_cities = None
@@ -365,7 +365,7 @@ def interaction_sums(
     if options.directed:
         phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
     products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
-    return *meats, products, (kappa * kappa).sum(0), of_cities
+    return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:

@@ -74,16 +74,6 @@ def column_products(weighted: Array, deviations: Array, pairs: tuple[AnyArray, A
     return all_products[pairs].T
 
 
-def score_sums(columns: Array, residual: Array) -> Array:
-    """Sums over years of columns ``[chunk, T, m]`` times residuals ``[chunk, T, n_cells]``, ``[chunk, m, n_cells]``."""
-    if columns.shape[2] <= _UNROLLED:
-        return jnp.stack(
-            [(columns[:, :, k, None] * residual).sum(1) for k in range(columns.shape[2])], axis=1
-        )
-    scores = jax.lax.map(lambda column: (column[:, :, None] * residual).sum(1), jnp.moveaxis(columns, 2, 0))
-    return jnp.moveaxis(scores, 0, 1)
-
-
 def weight_squares(columns: Array, row: Array, influence: Array, *, balanced: bool) -> Array:
     """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
 

@@ -19,6 +19,7 @@ from typing import Any
 from engine.estimate.estimators import ESTIMATORS, Estimator
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
+from engine.spec.effects import absorbed
 from engine.spec.job import Job
 from engine.spec.keys import Keys, set_keys
 
@@ -92,6 +93,10 @@ TREATED = Condition(
     "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
 )
 INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
+ABSORBED = Condition(
+    "effects beyond pair and year with errors dyadic_cr2",
+    lambda job: bool(absorbed(job.model.effects)) and "dyadic_cr2" in job.model.errors,
+)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -141,6 +146,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("model.estimator", "model.lag", "model.fixed_effects"), ALWAYS),
     **dict.fromkeys(("model.errors", "model.confidence"), ALWAYS),
     "model.treatment": PANEL,
+    "model.leave_outs": ABSORBED,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
     **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},

@@ -90,6 +90,11 @@ class Model(Block):
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
     )
+    leave_outs: Literal["one_step", "refits"] = Field(
+        "one_step",
+        description="of dyadic_cr2 with absorbed effects, which the samples without each city share with the whole "
+        "sample, or have of their own at a refit each",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
     @model_validator(mode="after")

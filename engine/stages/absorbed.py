@@ -18,6 +18,7 @@ from engine.estimate.absorbed_fit import (
     leave_out_cities,
     leave_out_setting,
     merge_left_out,
+    one_step_leave_outs,
     row_fit,
     row_stage,
 )
@@ -31,6 +32,7 @@ from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
+from engine.spec.job import Model
 from engine.stages.estimation import (
     Estimated,
     LeftRows,
@@ -75,14 +77,30 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
                     both_treated_kept=cell.job.pairs.exclude == "none",
                 )
             )
-    unconverged = 0
-    if any(ERROR_TYPES[code].of_refits for cell in cells for code in cell.job.model.errors):
+    unconverged, models = 0, [cell.job.model for cell in cells]
+    if any(_with_one_step(model) for model in models):
+        fits = [
+            replace(fit, one_step=one_step_leave_outs(stage, fit)) if _with_one_step(model) else fit
+            for fit, model in zip(fits, models, strict=True)
+        ]
+    if any(_takes_refits(code, model) for model in models for code in model.errors):
         fits, unconverged = _with_refits(machine, stage, fits)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
         _estimated(cell, estimate, sample, stage, unconverged, design)
         for cell, estimate in zip(cells, fits, strict=True)
     ]
+
+
+def _with_one_step(model: Model) -> bool:
+    """Some standard-error type of a cell reads the leave-one-city-out values that hold the effects as they are."""
+    return any(ERROR_TYPES[code].leave_outs and not _takes_refits(code, model) for code in model.errors)
+
+
+def _takes_refits(code: str, model: Model) -> bool:
+    """A standard-error type of a cell reads refits without each city."""
+    leave_outs = ERROR_TYPES[code].leave_outs
+    return leave_outs == "refits" or bool(leave_outs and model.leave_outs == "refits")
 
 
 def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
@@ -103,7 +121,12 @@ def _estimated(
     return Estimated(
         cell=cell,
         fit=estimate,
-        covariances=tuple(_with_unconverged(covariance, unconverged) for covariance in errors),
+        covariances=tuple(
+            _with_unconverged(covariance, unconverged)
+            if _takes_refits(covariance.kind, cell.job.model)
+            else covariance
+            for covariance in errors
+        ),
         studentising=studentising,
         sample=sample,
         normal=None,
@@ -128,7 +151,7 @@ def _in_moving_pairs(problem: RowProblem, fit: Estimate) -> Flags | None:
 
 def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
     """Errors made of refits say of how many of their samples the effects were not absorbed to the tolerance."""
-    if not ERROR_TYPES[covariance.kind].of_refits or not unconverged:
+    if not unconverged:
         return covariance
     return replace(covariance, notes=(*covariance.notes, Note.of("leave_out_unconverged", count=unconverged)))
 

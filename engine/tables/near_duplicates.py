@@ -113,7 +113,7 @@ def merge_key(name: str, merge_rules: Collection[MergeRule]) -> str:
         name = unicodedata.normalize("NFC", _MARKS.sub("", name))
     if "case" in merge_rules:
         name = name.casefold()
-    if "zeros" in merge_rules:
+    if "zeros" in merge_rules and "0" in name:
         name = _EMPTY_DECIMALS.sub("", _LEADING_ZEROS.sub("", name))
     if "blanks" in merge_rules:
         name = name.replace(" ", "")

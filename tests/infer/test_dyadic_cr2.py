@@ -27,8 +27,11 @@ def literal(
     directed: bool = False,
     weight: str | None = None,
     instrument: str | None = None,
+    one_step: bool = False,
 ) -> Arrays:
     """Coefficients, variances and degrees of freedom by dense least squares, refits without each city included.
+
+    With ``one_step`` those refits are of columns from which the effects of all rows were taken.
 
     ``long`` has a row for each pair and year, ``y`` and regressors; those with a missing value do not count. Effects
     beside that of the pair are columns of it, or ``city x year``; the instrument stands for the last regressor. In
@@ -58,19 +61,28 @@ def literal(
             everything.append(np.eye(code.max() + 1)[code])
     dummies_of_rows = np.concatenate(everything, axis=1)
 
-    def regression(kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coefficients, residuals and the weights of the rows in them."""
+    def without_effects(kept: np.ndarray) -> np.ndarray:
         dummies = dummies_of_rows[kept]
         columns = long[[*names, *([instrument] if instrument else []), "y"]].to_numpy(dtype=float)[kept]
         columns, root = columns - columns.mean(axis=0), np.sqrt(rows_weight[kept])[:, None]
-        left = columns - dummies @ np.linalg.lstsq(root * dummies, root * columns, rcond=None)[0]
+        return columns - dummies @ np.linalg.lstsq(root * dummies, root * columns, rcond=None)[0]
+
+    every_row = np.ones(len(long), dtype=bool)
+    of_all_rows = without_effects(every_row)
+
+    def regression(kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coefficients, residuals and the weights of the rows in them."""
+        left, root = (
+            of_all_rows[kept] if one_step else without_effects(kept),
+            np.sqrt(rows_weight[kept])[:, None],
+        )
         x, y = left[:, : len(names)], left[:, -1]
         z = x if instrument is None else np.concatenate([x[:, :-1], left[:, [-2]]], axis=1)
         z = z * root**2
         b = np.linalg.solve(z.T @ x, z.T @ y)
         return b, y - x @ b, z @ np.linalg.inv(x.T @ z)
 
-    b, residual, weight = regression(np.ones(len(long), dtype=bool))
+    b, residual, weight = regression(every_row)
     in_city = np.array([(first == unit) | (second == unit) for unit in range(n_units)])
     steps = np.array([b - regression(~rows)[0] for rows in in_city])
     city_year = city_year_dummies(n_units if directed else 0)
@@ -207,8 +219,15 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_directed_and_weighted_tables_and_absorbed_effects(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "leave_outs"),
+    [
+        (name, leave_outs)
+        for name, case in ROWS.items()
+        for leave_outs in (("one_step", "refits") if "effects" in case else ("",))
+    ],
+)
+def test_directed_and_weighted_tables_and_absorbed_effects(name: str, leave_outs: str) -> None:
     case = {"directed": False, "missing": 0.1, "effects": ("year",), **ROWS[name]}
     directed, effects, weight = case["directed"], case["effects"], case.get("weight")
     table = pair_table(5, n_units=8, missing=case["missing"], directed=directed)
@@ -226,9 +245,22 @@ def test_directed_and_weighted_tables_and_absorbed_effects(name: str) -> None:
             "directed": directed,
             **({"weight": weight} if weight else {}),
         },
-        model={"regressors": ["x", "w"], "fixed_effects": listed, "errors": ["dyadic_cr2"]},
+        model={
+            "regressors": ["x", "w"],
+            "fixed_effects": listed,
+            "errors": ["dyadic_cr2"],
+            **({"leave_outs": leave_outs} if leave_outs else {}),
+        },
     )
-    expected = literal(table, ["x", "w"], ("one", "other"), effects=effects, directed=directed, weight=weight)
+    expected = literal(
+        table,
+        ["x", "w"],
+        ("one", "other"),
+        effects=effects,
+        directed=directed,
+        weight=weight,
+        one_step=leave_outs == "one_step",
+    )
     for column, values in expected.items():
         np.testing.assert_allclose(results.estimates[column].to_numpy(), values, rtol=1e-8, atol=EXACT)
 

@@ -8,6 +8,7 @@ effects. Degrees of freedom are min(G, H) - 1/2, at least one, for each coeffici
 weights move together, H the cities by the weights of their pairs (`Interaction`). A matrix is clipped to be positive
 semidefinite and then rescaled, so that every term keeps its own variance. psi_c stands for J_c where a leave-one-out
 sample does not identify a coefficient, and throughout for two-stage least squares, whose refits may have any size.
+Where effects are absorbed J_c holds them as the whole sample has them (one step), unless a job asks for refits.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ _FEW = 2.0
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Products of influences and steps less the interaction, bounded term by term from below."""
-    influence, step = estimate.city_influence, estimate.values - estimate.without_city
+    influence, one_step = estimate.city_influence, estimate.one_step
+    step = estimate.values - (estimate.without_city if one_step is None else one_step)
     step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
     products = influence.T @ step
     interaction = _of(estimate)
     matrix = (products + products.T) / 2 - interaction.matrix
     variances = np.maximum(np.diag(matrix), _LEAST * np.diag(interaction.matrix))
     matrix[np.diag_indices(len(matrix))] = variances
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = () if one_step is None else (Note("one_step_leave_outs"),)
     few = interaction.adopting_cities < _FEW
     if few.any():
-        notes = (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
+        notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
     return semidefinite(matrix), notes
 
 
@@ -52,4 +54,4 @@ def _of(estimate: Estimate) -> Interaction:
     return estimate.interaction
 
 
-ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, of_refits=True, of_interaction=True)
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, leave_outs="one_step", of_interaction=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -64,8 +65,9 @@ class ErrorType:
     robust : bool
         Allows for dependence between any two pairs that share a city; else the type is conventional, and
         anti-conservative where such pairs depend on each other.
-    of_refits : bool
-        Reads the leave-one-city-out values, which take refits where rows are absorbed.
+    leave_outs : str
+        ``refits`` where it reads the leave-one-city-out values as they are, which takes refits where effects are
+        absorbed; ``one_step`` where it has those of the effects as they are, unless a job asks for refits.
     of_interaction : bool
         Reads `Estimate.interaction`, for which city-year effects are found before the second pass over the pairs.
     """
@@ -73,7 +75,7 @@ class ErrorType:
     covariance: Callable[[Estimate], tuple[Array, tuple[Note, ...]]]
     degrees_of_freedom: Callable[[Estimate], Degrees]
     robust: bool
-    of_refits: bool = False
+    leave_outs: Literal["", "one_step", "refits"] = ""
     of_interaction: bool = False
 
 

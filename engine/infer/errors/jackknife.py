@@ -37,4 +37,4 @@ def degrees_of_freedom(estimate: Estimate) -> int:
     return estimate.n_units - 1
 
 
-ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, of_refits=True)
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, leave_outs="refits")
