@@ -368,6 +368,39 @@ def interaction_sums(
     return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
 
 
+@partial(jax.jit, static_argnames="options")
+def interaction_products(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, columns: dict[str, Array]
+) -> Array:
+    """Sums over pairs of products from which the ``products`` of `interaction_sums` follow for any number of cells.
+
+    With x_ft the columns of a pair and z_gt what city-year effects leave of them, phi is the sum over f and g of
+    weight_f residual_g n_fg with n_fg = sum_t x_ft z_gt; years leave nothing. For complete undirected pairs.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    columns : dict
+        ``terms`` ``[H, H, T, r]``; ``city_years`` ``[n_units, T, m + r]``, effects of the columns (the outcome the last
+        of m), then of the terms.
+
+    Returns
+    -------
+    float64 ``[D, D]``
+        D = (T + m - 1 + r) (m + r): first [years | columns | terms], then [columns | outcome | terms].
+    """
+    v, row, _, _ = _columns(options, arrays, chunk)
+    v, _, _ = _deviations(options, arrays, v, row)
+    classes, city_years = arrays["classes"], columns["city_years"]
+    terms = columns["terms"][classes[chunk.i], classes[chunk.j]]
+    left = jnp.concatenate([v, terms], axis=2) - city_years[chunk.i] - city_years[chunk.j]
+    left, _, _ = demean(jnp.where(row[:, :, None] > 0, left, 0.0), row, balanced=True)
+    regressors = jnp.concatenate([v[:, :, :-1], terms], axis=2)
+    n = jnp.concatenate([left, jnp.einsum("ptf,ptg->pfg", regressors, left)], axis=1).reshape(len(v), -1)
+    return n.T @ n
+
+
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:
     """City arrays as device arrays, once a task."""
     return {name: jnp.asarray(value) for name, value in arrays.items()}

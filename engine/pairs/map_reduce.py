@@ -266,6 +266,37 @@ def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> Inte
 
 
 @dataclass(frozen=True)
+class InteractionProductPass:
+    """Input of every task of a pass whose products serve any number of cells, see `kernels.interaction_products`."""
+
+    moment_pass: MomentPass
+    terms: Array
+    city_years: Array
+
+
+def interaction_products(product_pass: InteractionProductPass, task: Any) -> Array:
+    """Sums over the pairs of one task, ``[D, D]``."""
+    moment_pass = product_pass.moment_pass
+    options, design = kernel_options(moment_pass), moment_pass.design
+    n_columns = product_pass.city_years.shape[2]
+    size = (design.n_years + n_columns - 1) * n_columns
+    products = np.zeros((size, size))
+    with double_precision():
+        arrays = kernels.to_device(city_arrays(moment_pass))
+        columns = kernels.to_device({"terms": product_pass.terms, "city_years": product_pass.city_years})
+        for chunk in design.chunks(task):
+            products += np.asarray(
+                kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns)
+            )
+    return products
+
+
+def merge_products(earlier: Array, later: Array) -> Array:
+    """Sum of two partial results; neither is changed."""
+    return earlier + later
+
+
+@dataclass(frozen=True)
 class PairGraph:
     """Pairs of a sample, and the years in which each has a row.
 

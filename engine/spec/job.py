@@ -79,8 +79,7 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        [code for code, error in ERROR_TYPES.items() if not error.of_interaction],
-        description="standard-error types, in the order of the rows of a table; dyadic_cr2 where it is named",
+        list(ERROR_TYPES), description="standard-error types, in the order of the rows of a table"
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

@@ -118,8 +118,7 @@ def estimate_cells(
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
     of_interaction = any(ERROR_TYPES[code].of_interaction for cell in cells for code in cell.job.model.errors)
-    products = len(cells) > CELLS and not of_interaction
-    pass_input, moments, sample = _moments(machine, design, cells[0], products=products)
+    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)

@@ -136,6 +136,10 @@ def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
     adopters = [n_adopters if term.is_treatment else np.nan for term in fit.terms]
     std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
     dof = np.stack([covariance.dof_of_coefficients for covariance in covariances], axis=1)
+    effective = np.full(dof.shape, np.nan)
+    for at, covariance in enumerate(covariances):
+        if covariance.effective_adopters is not None:
+            effective[:, at] = covariance.effective_adopters
     return {
         "term": [name for name in fit.names for _ in covariances],
         "errors": [covariance.kind for covariance in covariances] * len(fit.names),
@@ -143,6 +147,7 @@ def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
         "std_error": std_errors.ravel().tolist(),
         "dof": dof.ravel().tolist(),
         "n_adopters": np.repeat(adopters, n_types).tolist(),
+        "effective_adopters": effective.ravel().tolist(),
     }
 
 

@@ -14,11 +14,14 @@ from engine.estimate.normal import Normal
 from engine.pairs.map_reduce import (
     CellBlock,
     InteractionPass,
+    InteractionProductPass,
     MomentPass,
     ScorePass,
+    interaction_products,
     interaction_sums,
     merge_graphs,
     merge_interactions,
+    merge_products,
     merge_scores,
     pair_graph,
     score_sums,
@@ -27,6 +30,7 @@ from engine.pairs.moments import CityMoments
 from engine.runtime.execute import Machine
 
 CELLS = 16  # cells whose influences one pass holds at a time
+WIDEST = 600  # statistics of a pair of which a pass sums all products
 UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
 
 
@@ -44,6 +48,7 @@ class PassSums:
 def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bool) -> list[Estimate]:
     """The estimates with their pair meat and, where a standard-error type reads it, their interaction."""
     city_years = _city_years(passes) if of_interaction else None
+    products = None if city_years is None else _interaction_products(passes, city_years)
     summed: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
@@ -54,9 +59,56 @@ def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bo
             weight[:, number, : len(estimate.terms)] = estimate.weight_path
         if city_years is None:
             summed += _with_meat(passes, block, residual, weight)
-        else:
+        elif products is None:
             summed += _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
+        else:
+            with_meat = _with_meat(passes, block, residual, weight)
+            summed += [_with_products_of(passes, estimate, city_years, products) for estimate in with_meat]
     return summed
+
+
+def _interaction_products(passes: PassSums, city_years: CityYears) -> Array | None:
+    """Products of what city-year effects leave of the columns; None where the first pass has no products either."""
+    n_years, n_columns = passes.normal.n_years, len(passes.normal.terms) + 1
+    if passes.moments.products is None or (n_years + n_columns) * n_columns > WIDEST:
+        return None
+    both = passes.normal.first + passes.normal.second
+    order = _kernel_order(both.shape[1], passes.table.shape[-1])[n_years:]
+    effects = city_years.solve(both[:, :n_years, order])
+    return passes.machine.reduce(
+        interaction_products,
+        InteractionProductPass(passes.pass_input, passes.table, effects),
+        passes.pass_input.design.tasks(),
+        merge_products,
+        label="interactions",
+        units=UNITS,
+    )
+
+
+def _with_products_of(
+    passes: PassSums, estimate: Estimate, city_years: CityYears, products: Array
+) -> Estimate:
+    """An estimate with its interaction, from `_interaction_products` and those of the first pass."""
+    normal, weight, k = passes.normal, estimate.weight_path, len(estimate.terms)
+    order = _kernel_order(len(weight), passes.table.shape[-1])[normal.n_years :]
+    phi = np.einsum("fk,g->kfg", weight[:-1], estimate.residual_path[order]).reshape(k, -1)
+    assert passes.moments.products is not None
+    kappa_squares = influence_products(
+        passes.moments.layout,
+        passes.moments.products,
+        weight.T,
+        weight.T[:, :, None],
+        _by_type(passes.table),
+    )[:, 0, 0]
+    of_pairs = interaction(
+        normal,
+        estimate,
+        city_years,
+        products=phi @ products @ phi.T,
+        kappa_squares=kappa_squares,
+        kappa=None,
+    )
+    return replace(estimate, interaction=of_pairs)
 
 
 def _score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:

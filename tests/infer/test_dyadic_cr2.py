@@ -13,6 +13,7 @@ from strategies import pair_table, run_panel, run_table
 
 from engine.estimate.city_years import CityYears
 from engine.pairs.map_reduce import PairGraph
+from engine.stages import estimation
 
 Arrays = dict[str, Any]
 EXACT = 1e-9
@@ -122,8 +123,12 @@ PANELS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("many_cells", [False, True])
 @pytest.mark.parametrize("name", PANELS)
-def test_panels(name: str) -> None:
+def test_panels(name: str, many_cells: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a second pass of the cells' own, and from products that serve any number of cells."""
+    if many_cells:
+        monkeypatch.setattr(estimation, "CELLS", 0)
     blocks = dict(PANELS[name])
     frame = worlds.panel(holes=blocks.pop("holes", False))
     model = blocks.pop("model", {})

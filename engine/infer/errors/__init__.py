@@ -40,4 +40,5 @@ def _covariance(estimate: Estimate, code: str) -> Covariance:
     matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
         matrix, notes = error.covariance(estimate)
-    return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes)
+    effective = error.effective_adopters and error.effective_adopters(estimate)
+    return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes, effective)

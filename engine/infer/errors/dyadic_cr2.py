@@ -49,9 +49,21 @@ def degrees_of_freedom(estimate: Estimate) -> Array:
     return np.asarray(np.maximum(1.0, smaller - 0.5))
 
 
+def effective_adopters(estimate: Estimate) -> Array:
+    """``[K]``, G; infinite where city-year effects leave nothing that a city's pairs have in common."""
+    return _of(estimate).adopting_cities
+
+
 def _of(estimate: Estimate) -> Interaction:
     assert estimate.interaction is not None
     return estimate.interaction
 
 
-ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, leave_outs="one_step", of_interaction=True)
+ERROR = ErrorType(
+    covariance,
+    degrees_of_freedom,
+    robust=True,
+    leave_outs="one_step",
+    of_interaction=True,
+    effective_adopters=effective_adopters,
+)

@@ -29,12 +29,15 @@ class Covariance:
     dof : int, or float64 ``[K]``
     notes : tuple of Note
         Warnings for readers.
+    effective_adopters : float64 ``[K]`` or None
+        Adopting cities of equal weight that would leave as much to go by, where the type counts them.
     """
 
     kind: str
     matrix: Array
     dof: Degrees
     notes: tuple[Note, ...] = ()
+    effective_adopters: Array | None = None
 
     @property
     def std_error(self) -> Array:
@@ -70,6 +73,8 @@ class ErrorType:
         absorbed; ``one_step`` where it has those of the effects as they are, unless a job asks for refits.
     of_interaction : bool
         Reads `Estimate.interaction`, for which city-year effects are found before the second pass over the pairs.
+    effective_adopters : callable or None
+        Of an estimate, see `Covariance`.
     """
 
     covariance: Callable[[Estimate], tuple[Array, tuple[Note, ...]]]
@@ -77,6 +82,7 @@ class ErrorType:
     robust: bool
     leave_outs: Literal["", "one_step", "refits"] = ""
     of_interaction: bool = False
+    effective_adopters: Callable[[Estimate], Array] | None = None
 
 
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import pandas as pd
@@ -28,8 +28,9 @@ _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
 _FITS = {"R²": "r2", "Within R²": "r2_within"}
 _FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
 _RESULTS = (*_FRAME.text, *_FRAME.numbers)
-ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters")
-"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last."""
+_EFFECTIVE = "effective_adopters"
+ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE)
+"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last two."""
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
@@ -84,6 +85,7 @@ def regression_table(
             *choice_rows,
             *_effect_rows(sheet, effects or {}, words),
             *_size_rows(sheet, words),
+            *_effective_rows(sheet, main, words),
         ),
         notes=(
             *_notes(sheet, words),
@@ -271,6 +273,22 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
     for label, name in _FITS.items():
         yield Row("fit", words.known(label), tuple(map(number_entry, sheet.values(name))))
+
+
+def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
+    """Effective adopting cities of the treatment, the fewest of its terms, where an error type counts them."""
+    entries = []
+    for cell in sheet.cells:
+        counts = [
+            record[_EFFECTIVE]
+            for (of_cell, term, _), record in sheet.records.items()
+            if of_cell == cell
+            and main in (term, term.partition("[")[0])
+            and isfinite(record.get(_EFFECTIVE, nan))
+        ]
+        entries.append(Entry(f"{min(counts):,.1f}", min(counts)) if counts else Entry())
+    if any(entry.text for entry in entries):
+        yield Row("count", words("Effective adopting cities"), tuple(entries))
 
 
 def _setting(key: str, value: str, words: Words) -> str:
