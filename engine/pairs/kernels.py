@@ -303,11 +303,16 @@ def _influences(
 ) -> Array:
     """Sums over years of weights times residuals ``[chunk, C, K]``, whose pair means do not matter."""
     residual, _, _ = demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)
+    return _scores(chunk, columns, row, residual, influence)
+
+
+def _scores(chunk: PairChunk, columns: Array, row: Array, residual: Array, influence: Array) -> Array:
+    """`_influences` of residuals without their pair means, zero where there is no row."""
     if chunk.weights is not None:
         residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
     moved = jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
-    n_cells = path.shape[2]
+    n_cells = residual.shape[2]
     by_cell = influence.reshape(len(influence), n_cells, -1)
     return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
 
@@ -355,8 +360,13 @@ def interaction_sums(
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
     psi = _influences(options, chunk, columns, row, path, cells["influence"])
     classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
+    if options.layout.balanced:
+        city_years = city_years - city_years.mean(1, keepdims=True)
     of_ends = city_years[i] + city_years[j + (len(city_years) - len(classes))]
-    phi = psi - _influences(options, chunk, columns, row, of_ends, cells["influence"])
+    of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
+    if not options.layout.balanced:
+        of_ends, _, _ = demean(of_ends, row, balanced=False)
+    phi = psi - _scores(chunk, columns, row, of_ends, cells["influence"])
     kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
     kappa = kappa.reshape(phi.shape)
     of_cities = None

@@ -114,7 +114,8 @@ def merge_key(name: str, merge_rules: Collection[MergeRule]) -> str:
     if "case" in merge_rules:
         name = name.casefold()
     if "zeros" in merge_rules and "0" in name:
-        name = _EMPTY_DECIMALS.sub("", _LEADING_ZEROS.sub("", name))
+        name = _LEADING_ZEROS.sub("", name)
+        name = _EMPTY_DECIMALS.sub("", name) if "." in name else name
     if "blanks" in merge_rules:
         name = name.replace(" ", "")
     return name
