@@ -82,7 +82,7 @@ def _draw_markers(axes: Axes, rows: pd.DataFrame, x: Array, *, look: ErrorLook, 
 
 
 def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
-    """The figure in words for those who cannot see it: every column with its dyadic-robust interval."""
+    """The figure in words for those who cannot see it: every column with the interval of its preferred type."""
     rows = _rows_of(estimates, term)
     cells = dict.fromkeys(estimates["cell"])
     columns = {cell: words("column {names}", names=column) for column, cell in enumerate(cells, start=1)}

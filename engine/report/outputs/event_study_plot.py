@@ -59,10 +59,9 @@ def event_study_figure(
     confidence: float = 0.95,
     words: Words = ENGLISH,
 ) -> Figure:
-    """Event-study estimates with a wide dyadic-robust bar and a thin pair-clustered line on it.
+    """Event-study estimates with a wide bar of the preferred robust type and a thin pair-clustered line on it.
 
-    Where one of the two types is absent the jackknife stands in for the dyadic errors, the two-way city
-    errors for the pair-clustered ones.
+    Where pair-clustered errors are absent another conventional type, the two-way city errors, stands in for them.
 
     Parameters
     ----------
@@ -138,7 +137,7 @@ def _signed(year: int) -> str:
 
 
 def event_study_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
-    """The figure in words for those who cannot see it: every event year with its dyadic-robust interval."""
+    """The figure in words for those who cannot see it: every event year with the interval of its preferred type."""
     _check_event_study(event_study)
     rows = event_study.sort_values("event_time", kind="stable")
     names = [words("year {year}", year=year) for year in rows["event_time"]]

@@ -49,7 +49,7 @@ def regression_table(
 ) -> PrintedTable:
     """Estimates of one job as a table, a column a cell in order of appearance.
 
-    Stars are those of the dyadic-robust errors where every cell has them, else of the jackknife, else of
+    Stars are those of the dyadic CR2 errors where every cell has them, else of another robust type, else of
     the first type that all cells have; without such a type no stars are printed. The note says which. A term of
     fewer than four adopting cities has none.
 
