@@ -53,11 +53,11 @@ ERROR_LOOKS = {
     ),
     "dyadic_cr2": ErrorLook(
         "dyadic CR2", "dyadic CR2", "dyadic CR2 errors",
-        color=SKY, edge=NAVY, marker="P", markersize=5.6, linewidth=3.0,
+        color=SKY, edge=NAVY, marker="P", markersize=5.8, linewidth=4.5,
     ),
     "dyadic": ErrorLook(
         "dyadic-robust", "dyadic-robust", "dyadic-robust errors",
-        color=SKY, edge=INK, marker="D", markersize=5.2, linewidth=4.5,
+        color=SKY, edge=INK, marker="D", markersize=4.6, linewidth=1.6,
     ),
     "jackknife": ErrorLook(
         "jackknife CRV3", "jackknife", "the jackknife",
