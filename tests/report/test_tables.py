@@ -125,6 +125,26 @@ def test_columns_without_a_common_kind_get_no_stars():
     assert "No stars" in table.to_text()
 
 
+def test_effective_adopting_cities_are_the_fewest_of_the_treatment():
+    def rows(cell, term, adopters):
+        cr2 = coefficient_rows(cell, term, 0.07, 0.01, kinds={"dyadic_cr2": 4.0}, effective_adopters=adopters)
+        return cr2 + coefficient_rows(cell, term, 0.07, 0.01, kinds={"pair": 1.0})
+
+    frame = pd.DataFrame(
+        [
+            *rows("a", "policy[-1]", 36.04), *rows("a", "policy[0]", 12.26), *rows("a", "edu", 3.0),
+            *rows("b", "policy", 1234.5), *rows("c", "policy", math.inf),
+        ]
+    )  # fmt: skip
+    table = regression_table(frame, title="T", main="policy")
+    assert ("Effective adopting cities", ["12.3", "1,234.5", ""]) in row_texts(table)
+    assert (
+        dict(row_texts(regression_table(frame, title="T"))).keys().isdisjoint({"Effective adopting cities"})
+    )
+    older = frame.drop(columns="effective_adopters")
+    assert "Effective" not in regression_table(older, title="T", main="policy").to_text()
+
+
 def test_an_undefined_error_is_printed_as_such_and_explained():
     frame = sweep(2)
     table = regression_table(
