@@ -1,7 +1,6 @@
-"""The tile kernels, in JAX, float64, compiled once per shape.
+"""The tile kernels of the first pass, in JAX, float64, compiled once per shape; of the second: `influence_kernels`.
 
 `moments`: pair columns -> pair statistics -> sums by city and partner class.
-`score_products`: pair columns -> influence of each pair on each coefficient -> sums of their products.
 `pair_statistics` and `rows`: the statistics, and the columns, of each pair.
 
 Sums run in a fixed order (scatter and leading-axis reductions, no threaded dot products over pairs), so a
@@ -25,7 +24,7 @@ from engine.pairs.moments import Layout
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.standardisation import Standardisation
-from engine.pairs.within import column_products, demean, weight_squares
+from engine.pairs.within import column_products, demean
 
 CityArrays = dict[str, Array]
 """City arrays of a pass by name: ``classes``, and for panels ``series``, ``window`` and ``levels``; where the design
@@ -130,7 +129,7 @@ def _standardisation(options: KernelOptions, arrays: CityArrays) -> Standardisat
     )
 
 
-def _columns(
+def pair_columns(
     options: KernelOptions, arrays: CityArrays, chunk: PairChunk
 ) -> tuple[Array, Array, Array, Array]:
     """Columns ``[chunk, T, m]`` (zero where missing), row weights ``[chunk, T]``, pair used ``[chunk]``, counts.
@@ -169,7 +168,7 @@ def _columns(
     return jnp.where(observed[:, :, None], v, 0.0), row, informative, counts
 
 
-def _deviations(
+def deviations(
     options: KernelOptions, arrays: CityArrays, v: Array, row: Array
 ) -> tuple[Array, Array, Array]:
     """Columns without their pair means (and the outcome without its profile), the means, sums of weights."""
@@ -179,8 +178,8 @@ def _deviations(
 def _pair_statistics(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> tuple[Array, Array]:
     """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
     layout, weights = options.layout, chunk.weights
-    v, row, informative, counts = _columns(options, arrays, chunk)
-    demeaned, mean, years = _deviations(options, arrays, v, row)
+    v, row, informative, counts = pair_columns(options, arrays, chunk)
+    demeaned, mean, years = deviations(options, arrays, v, row)
     pair = informative.astype(v.dtype)
     outcome = mean[:, -1]
     rows = pair * years if weights is None else (row > 0).sum(1).astype(v.dtype)
@@ -203,7 +202,7 @@ pair_statistics = partial(jax.jit, static_argnames="options")(_pair_statistics)
 @partial(jax.jit, static_argnames="options")
 def rows(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> tuple[Array, Array, Array]:
     """The columns themselves ``[chunk, T, m]``, weights of their rows ``[chunk, T]``, counts; as in `moments`."""
-    v, row, _, counts = _columns(options, arrays, chunk)
+    v, row, _, counts = pair_columns(options, arrays, chunk)
     return v, row, counts
 
 
@@ -256,159 +255,6 @@ def moments(
         n_types = options.n_classes * (options.n_classes + 1) // 2
         products = jax.ops.segment_sum(block_products, block_type, n_types)
     return sums(row, chunk.j), sums(col, chunk.i), counts, products
-
-
-@partial(jax.jit, static_argnames="options")
-def score_products(
-    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
-) -> tuple[Array, Array]:
-    """Sums over pairs of the products of pair influences, for a block of cells.
-
-    A pair's influence on the coefficients of a cell is psi = sum_t r_t e_t, with residual e and residualised
-    regressors r, both linear in the pair's columns; the bread is inside r.
-
-    Parameters
-    ----------
-    options, arrays, chunk
-        As in `moments`.
-    cells : dict
-        ``terms`` ``[H, H, T, r]`` treatment paths by class; ``residual`` ``[T + m + r, C]`` and ``influence``
-        ``[T + m + r, C * K]``, coefficients on years, columns and terms.
-
-    Returns
-    -------
-    pair_meat : float64 ``[C, K, K]``
-        Sum over pairs of psi psi'.
-    reciprocal_meat : float64 ``[C, K, K]``
-        Directed tables: sum over dyads of psi_ij psi_ji' and its transpose; zero otherwise.
-    """
-    columns, row, path = _cell_paths(options, arrays, chunk, cells)
-    return _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
-
-
-def _cell_paths(
-    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
-) -> tuple[Array, Array, Array]:
-    """Columns and terms ``[chunk, T, m + r]``, row weights ``[chunk, T]``, paths of the residuals ``[chunk, T, C]``."""
-    v, row, _, _ = _columns(options, arrays, chunk)
-    # Of levels far from zero the sums below would keep no digits.
-    v, _, _ = _deviations(options, arrays, v, row)
-    classes, n_years = arrays["classes"], v.shape[1]
-    columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
-    return columns, row, columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
-
-
-def _influences(
-    options: KernelOptions, chunk: PairChunk, columns: Array, row: Array, path: Array, influence: Array
-) -> Array:
-    """Sums over years of weights times residuals ``[chunk, C, K]``, whose pair means do not matter."""
-    residual, _, _ = demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)
-    return _scores(chunk, columns, row, residual, influence)
-
-
-def _scores(chunk: PairChunk, columns: Array, row: Array, residual: Array, influence: Array) -> Array:
-    """`_influences` of residuals without their pair means, zero where there is no row."""
-    if chunk.weights is not None:
-        residual = row[:, :, None] * residual
-    # Scores on every column, summed over years; then the few that a cell has are combined.
-    moved = jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
-    n_cells = residual.shape[2]
-    by_cell = influence.reshape(len(influence), n_cells, -1)
-    return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
-
-
-def _meats(options: KernelOptions, psi: Array) -> tuple[Array, Array]:
-    """Sums of psi psi' over the pairs, and over the two directions of each dyad."""
-    pair_meat = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
-    if not options.directed:
-        return pair_meat, jnp.zeros_like(pair_meat)
-    there, back = psi[0::2], psi[1::2]
-    cross = (there[:, :, :, None] * back[:, :, None, :]).sum(0)
-    return pair_meat, cross + jnp.swapaxes(cross, 1, 2)
-
-
-@partial(jax.jit, static_argnames="options")
-def row_weights(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
-    """Weights of the rows of pairs, zero for those that do not count, float64 ``[chunk, T]``."""
-    return _columns(options, arrays, chunk)[1]
-
-
-@partial(jax.jit, static_argnames="options")
-def interaction_sums(
-    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
-) -> tuple[Array, Array, Array, Array, Array | None]:
-    """`score_products`, and sums over pairs of what city-year effects leave of their influences.
-
-    Parameters
-    ----------
-    options, arrays, chunk
-        As in `moments`.
-    cells : dict
-        As in `score_products`, with ``city_years`` ``[n_units, T, C]``, effects of the cells' residuals; of directed
-        tables those of second cities follow, and phi and kappa are those of dyads.
-
-    Returns
-    -------
-    pair_meat, reciprocal_meat : float64 ``[C, K, K]``
-    products : float64 ``[C, K, K]``
-        Sum of phi phi' with phi = sum_t r_t (e_t - a_it - a_jt).
-    squares : float64 ``[C, K]``
-        Sum of kappa^2 with kappa = sum_t r_t^2.
-    of_cities : float64 ``[n_units, C, K]`` or None
-        Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
-    """
-    columns, row, path = _cell_paths(options, arrays, chunk, cells)
-    psi = _influences(options, chunk, columns, row, path, cells["influence"])
-    classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
-    if options.layout.balanced:
-        city_years = city_years - city_years.mean(1, keepdims=True)
-    of_ends = city_years[i] + city_years[j + (len(city_years) - len(classes))]
-    of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
-    if not options.layout.balanced:
-        of_ends, _, _ = demean(of_ends, row, balanced=False)
-    phi = psi - _scores(chunk, columns, row, of_ends, cells["influence"])
-    kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
-    kappa = kappa.reshape(phi.shape)
-    of_cities = None
-    if chunk.weights is not None:
-        of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)
-    if options.directed:
-        phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
-    products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
-    return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
-
-
-@partial(jax.jit, static_argnames="options")
-def interaction_products(
-    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, columns: dict[str, Array]
-) -> Array:
-    """Sums over pairs of products from which the ``products`` of `interaction_sums` follow for any number of cells.
-
-    With x_ft the columns of a pair and z_gt what city-year effects leave of them, phi is the sum over f and g of
-    weight_f residual_g n_fg with n_fg = sum_t x_ft z_gt; years leave nothing. For complete undirected pairs.
-
-    Parameters
-    ----------
-    options, arrays, chunk
-        As in `moments`.
-    columns : dict
-        ``terms`` ``[H, H, T, r]``; ``city_years`` ``[n_units, T, m + r]``, effects of the columns (the outcome the last
-        of m), then of the terms.
-
-    Returns
-    -------
-    float64 ``[D, D]``
-        D = (T + m - 1 + r) (m + r): first [years | columns | terms], then [columns | outcome | terms].
-    """
-    v, row, _, _ = _columns(options, arrays, chunk)
-    v, _, _ = _deviations(options, arrays, v, row)
-    classes, city_years = arrays["classes"], columns["city_years"]
-    terms = columns["terms"][classes[chunk.i], classes[chunk.j]]
-    left = jnp.concatenate([v, terms], axis=2) - city_years[chunk.i] - city_years[chunk.j]
-    left, _, _ = demean(jnp.where(row[:, :, None] > 0, left, 0.0), row, balanced=True)
-    regressors = jnp.concatenate([v[:, :, :-1], terms], axis=2)
-    n = jnp.concatenate([left, jnp.einsum("ptf,ptg->pfg", regressors, left)], axis=1).reshape(len(v), -1)
-    return n.T @ n
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:

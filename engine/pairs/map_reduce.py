@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.arrays import AnyArray, Array, Integers
 from engine.float64 import double_precision
-from engine.pairs import kernels
+from engine.pairs import influence_kernels, kernels
 from engine.pairs.design import Chunk, PairDesign
 from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.pair_rows import PairRows, concatenated, no_rows
@@ -46,7 +46,7 @@ class MomentPass:
 
 @dataclass(frozen=True)
 class CellBlock:
-    """Coefficients of a block of cells, as `kernels.score_products` takes them (see there)."""
+    """Coefficients of a block of cells, as `influence_kernels.score_products` takes them (see there)."""
 
     terms: Array
     residual: Array
@@ -205,7 +205,7 @@ def score_sums(score_pass: ScorePass, task: Any) -> ScoreSums:
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells))
         for chunk in moment_pass.design.chunks(task):
-            meats = kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
+            meats = influence_kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
             pair_meat += np.asarray(meats[0])
             reciprocal_meat += np.asarray(meats[1])
     return ScoreSums(pair_meat, reciprocal_meat)
@@ -226,7 +226,10 @@ class InteractionPass:
 
 @dataclass(frozen=True)
 class InteractionSums:
-    """See `kernels.interaction_sums`: float64 ``[n_cells, K, K]``, ``[n_cells, K]``, ``[n_units, n_cells, K]``."""
+    """See `influence_kernels.interaction_sums`.
+
+    float64 ``[n_cells, K, K]``, ``[n_cells, K]``, ``[n_units, n_cells, K]``.
+    """
 
     scores: ScoreSums
     products: Array
@@ -245,7 +248,9 @@ def interaction_sums(interaction_pass: InteractionPass, task: Any) -> Interactio
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
         for chunk in moment_pass.design.chunks(task):
-            *sums, of_cities = kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
+            *sums, of_cities = influence_kernels.interaction_sums(
+                options, arrays, kernels.arrays_of(chunk), block
+            )
             products += np.stack([np.asarray(part) for part in sums[:3]])
             squares += np.asarray(sums[3])
             if of_cities is not None:
@@ -267,7 +272,10 @@ def merge_interactions(earlier: InteractionSums, later: InteractionSums) -> Inte
 
 @dataclass(frozen=True)
 class InteractionProductPass:
-    """Input of every task of a pass whose products serve any number of cells, see `kernels.interaction_products`."""
+    """Input of every task of a pass whose products serve any number of cells.
+
+    See `influence_kernels.interaction_products`.
+    """
 
     moment_pass: MomentPass
     terms: Array
@@ -286,7 +294,7 @@ def interaction_products(product_pass: InteractionProductPass, task: Any) -> Arr
         columns = kernels.to_device({"terms": product_pass.terms, "city_years": product_pass.city_years})
         for chunk in design.chunks(task):
             products += np.asarray(
-                kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns)
+                influence_kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns)
             )
     return products
 
@@ -320,7 +328,7 @@ def pair_graph(moment_pass: MomentPass, task: Any) -> PairGraph:
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
-            weights = np.asarray(kernels.row_weights(options, arrays, kernels.arrays_of(chunk)))
+            weights = np.asarray(influence_kernels.row_weights(options, arrays, kernels.arrays_of(chunk)))
             counted = (weights > 0).any(axis=1)
             rows = weights[counted] if chunk.weights is not None else weights[counted] > 0
             parts.append((chunk.i[counted], chunk.j[counted], rows))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.estimate.estimators import ESTIMATORS, Estimator
+from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
 from engine.spec.effects import absorbed
@@ -93,9 +94,10 @@ TREATED = Condition(
     "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
 )
 INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
+_ONE_STEP = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "one_step"]
 ABSORBED = Condition(
-    "effects beyond pair and year with errors dyadic_cr2",
-    lambda job: bool(absorbed(job.model.effects)) and "dyadic_cr2" in job.model.errors,
+    f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}",
+    lambda job: absorbed(job.model.effects) and not set(_ONE_STEP).isdisjoint(job.model.errors),
 )
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"

@@ -91,8 +91,8 @@ class Model(Block):
     )
     leave_outs: Literal["one_step", "refits"] = Field(
         "one_step",
-        description="of dyadic_cr2 with absorbed effects, which the samples without each city share with the whole "
-        "sample, or have of their own at a refit each",
+        description="where effects are absorbed, the samples without a city of dyadic_cr2: one_step holds the effects "
+        "as the whole sample has them, refits takes them out anew",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 

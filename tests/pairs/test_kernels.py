@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import compiled, dyads, pair_statistics, seeds
 
-from engine.pairs import kernels
+from engine.pairs import influence_kernels, kernels
 from engine.pairs.centre import standardise
 from engine.pairs.gravity import PairSample
 from engine.pairs.map_reduce import (
@@ -353,9 +353,9 @@ def test_each_kernel_is_compiled_once_for_all_tiles() -> None:
         rng.normal(size=(size, n_terms)),
     )
     assert len(design.tasks()) == 15
-    before = kernels.moments._cache_size(), kernels.score_products._cache_size()
+    before = kernels.moments._cache_size(), influence_kernels.score_products._cache_size()
     for task in design.tasks():
         city_moments(setting, task)
         score_sums(ScorePass(setting, block), task)
-    after = kernels.moments._cache_size(), kernels.score_products._cache_size()
+    after = kernels.moments._cache_size(), influence_kernels.score_products._cache_size()
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)

@@ -1,0 +1,176 @@
+"""The second pass over the pairs as pure kernels: influences of every pair once coefficients are known.
+
+Arguments are those of `engine.pairs.kernels`, whose columns these read again.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from engine.pairs.kernels import CityArrays, KernelOptions, PairChunk, deviations, pair_columns
+from engine.pairs.within import demean, weight_squares
+
+_BLOCK = 128  # pairs that a product of matrices adds up: a fixed order, on one thread and on many
+
+
+@partial(jax.jit, static_argnames="options")
+def score_products(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array]:
+    """Sums over pairs of the products of pair influences, for a block of cells.
+
+    A pair's influence on the coefficients of a cell is psi = sum_t r_t e_t, with residual e and residualised
+    regressors r, both linear in the pair's columns; the bread is inside r.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    cells : dict
+        ``terms`` ``[H, H, T, r]`` treatment paths by class; ``residual`` ``[T + m + r, C]`` and ``influence``
+        ``[T + m + r, C * K]``, coefficients on years, columns and terms.
+
+    Returns
+    -------
+    pair_meat : float64 ``[C, K, K]``
+        Sum over pairs of psi psi'.
+    reciprocal_meat : float64 ``[C, K, K]``
+        Directed tables: sum over dyads of psi_ij psi_ji' and its transpose; zero otherwise.
+    """
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    return _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
+
+
+def _cell_paths(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array, Array]:
+    """Columns and terms ``[chunk, T, m + r]``, row weights ``[chunk, T]``, paths of the residuals ``[chunk, T, C]``."""
+    v, row, _, _ = pair_columns(options, arrays, chunk)
+    # Of levels far from zero the sums below would keep no digits.
+    v, _, _ = deviations(options, arrays, v, row)
+    classes, n_years = arrays["classes"], v.shape[1]
+    columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
+    return columns, row, columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
+
+
+def _influences(
+    options: KernelOptions, chunk: PairChunk, columns: Array, row: Array, path: Array, influence: Array
+) -> Array:
+    """Sums over years of weights times residuals ``[chunk, C, K]``, whose pair means do not matter."""
+    residual, _, _ = demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)
+    return _scores(chunk, columns, row, residual, influence)
+
+
+def _scores(chunk: PairChunk, columns: Array, row: Array, residual: Array, influence: Array) -> Array:
+    """`_influences` of residuals without their pair means, zero where there is no row."""
+    if chunk.weights is not None:
+        residual = row[:, :, None] * residual
+    # Scores on every column, summed over years; then the few that a cell has are combined.
+    moved = jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
+    n_cells = residual.shape[2]
+    by_cell = influence.reshape(len(influence), n_cells, -1)
+    return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
+
+
+def _meats(options: KernelOptions, psi: Array) -> tuple[Array, Array]:
+    """Sums of psi psi' over the pairs, and over the two directions of each dyad."""
+    pair_meat = (psi[:, :, :, None] * psi[:, :, None, :]).sum(0)
+    if not options.directed:
+        return pair_meat, jnp.zeros_like(pair_meat)
+    there, back = psi[0::2], psi[1::2]
+    cross = (there[:, :, :, None] * back[:, :, None, :]).sum(0)
+    return pair_meat, cross + jnp.swapaxes(cross, 1, 2)
+
+
+@partial(jax.jit, static_argnames="options")
+def row_weights(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
+    """Weights of the rows of pairs, zero for those that do not count, float64 ``[chunk, T]``."""
+    return pair_columns(options, arrays, chunk)[1]
+
+
+@partial(jax.jit, static_argnames="options")
+def interaction_sums(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array, Array, Array, Array | None]:
+    """`score_products`, and sums over pairs of what city-year effects leave of their influences.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    cells : dict
+        As in `score_products`, with ``city_years`` ``[n_units, T, C]``, effects of the cells' residuals; of directed
+        tables those of second cities follow, and phi and kappa are those of dyads.
+
+    Returns
+    -------
+    pair_meat, reciprocal_meat : float64 ``[C, K, K]``
+    products : float64 ``[C, K, K]``
+        Sum of phi phi' with phi = sum_t r_t (e_t - a_it - a_jt).
+    squares : float64 ``[C, K]``
+        Sum of kappa^2 with kappa = sum_t r_t^2.
+    of_cities : float64 ``[n_units, C, K]`` or None
+        Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
+    """
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    psi = _influences(options, chunk, columns, row, path, cells["influence"])
+    classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
+    if options.layout.balanced:
+        city_years = city_years - city_years.mean(1, keepdims=True)
+    of_ends = city_years[i] + city_years[j + (len(city_years) - len(classes))]
+    of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
+    if not options.layout.balanced:
+        of_ends, _, _ = demean(of_ends, row, balanced=False)
+    phi = psi - _scores(chunk, columns, row, of_ends, cells["influence"])
+    kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
+    kappa = kappa.reshape(phi.shape)
+    of_cities = None
+    if chunk.weights is not None:
+        of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)
+    if options.directed:
+        phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
+    products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
+    return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
+
+
+@partial(jax.jit, static_argnames="options")
+def interaction_products(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, columns: dict[str, Array]
+) -> Array:
+    """Sums over pairs of products from which the ``products`` of `interaction_sums` follow for any number of cells.
+
+    With x_ft the columns of a pair and z_gt what city-year effects leave of them, phi is the sum over f and g of
+    weight_f residual_g n_fg with n_fg = sum_t x_ft z_gt; years leave nothing. For complete undirected pairs.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    columns : dict
+        ``terms`` ``[H, H, T, r]``; ``city_years`` ``[n_units, T, m + r]``, effects of the columns (the outcome the last
+        of m), then of the terms.
+
+    Returns
+    -------
+    float64 ``[D, D]``
+        D = (T + m - 1 + r) (m + r): first [years | columns | terms], then [columns | outcome | terms].
+    """
+    v, row, _, _ = pair_columns(options, arrays, chunk)
+    v, _, _ = deviations(options, arrays, v, row)
+    classes, city_years = arrays["classes"], columns["city_years"]
+    terms = columns["terms"][classes[chunk.i], classes[chunk.j]]
+    left = jnp.concatenate([v, terms], axis=2) - city_years[chunk.i] - city_years[chunk.j]
+    left, _, _ = demean(jnp.where(row[:, :, None] > 0, left, 0.0), row, balanced=True)
+    regressors = jnp.concatenate([v[:, :, :-1], terms], axis=2)
+    n = jnp.concatenate([left, jnp.einsum("ptf,ptg->pfg", regressors, left)], axis=1).reshape(len(v), -1)
+
+    def add(block: Array, total: Array) -> Array:
+        of_block = jax.lax.dynamic_slice_in_dim(n, block * _BLOCK, _BLOCK)
+        return total + of_block.T @ of_block
+
+    n = jnp.pad(n, ((0, -len(n) % _BLOCK), (0, 0)))
+    return jax.lax.fori_loop(0, len(n) // _BLOCK, add, jnp.zeros((n.shape[1], n.shape[1])))
