@@ -55,12 +55,21 @@ def leave(code: Any) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if code in (INTERRUPTED, TERMINATED):
+        _end_workers()
         _give_back_semaphores()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _end_workers() -> None:
+    """Local workers that are left, which may just be starting; they would complain of semaphores that are gone."""
+    process = sys.modules.get("multiprocessing.process")
+    with suppress(Exception):
+        for worker in process.active_children():  # type: ignore[union-attr]
+            worker.kill()
 
 
 def _give_back_semaphores() -> None:
@@ -75,6 +84,7 @@ def leave_at_once() -> NoReturn:
     text, code = message()
     with suppress(OSError):
         os.write(2, f"{text}\n".encode())
+    _end_workers()
     os._exit(code)
 
 

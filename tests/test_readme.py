@@ -124,7 +124,7 @@ def test_the_table_is_what_the_job_prints(tmp_path):
         pipeline.report(tmp_path, lang=lang)
         printed = text_of(tmp_path / "table1_baseline" / "table.txt").splitlines()
         [table] = blocks(path, "")
-        assert len(table.splitlines()) == 8
+        assert len(table.splitlines()) == 10
         assert [line for line in table.splitlines() if line not in printed] == []
 
 
