@@ -3,9 +3,13 @@
 One relabelling of the cities moves every specification at once, so the curve of a draw is a draw of the curve.
 Statistics, each of all cells together:
 
-    median       the median estimate
+    median_t     the median t ratio
+    mean_t       the mean t ratio (Stouffer's combination)
     significant  the share of cells whose sign is that of most and whose |t| exceeds its critical value
     max_t        the largest |t|
+
+The median estimate itself is no statistic: where adopters are more volatile than other cities, estimates of the cities
+that happened vary more than those of cities at random, and a true null is rejected too often; t ratios allow for that.
 
 p = (1 + number of draws at least as extreme) / (1 + B), two-sided. Source: Simonsohn, Simmons and Nelson (2020), who
 resample under the null of each specification; here the null is that adoption was randomly assigned to the cities.
@@ -47,7 +51,8 @@ def curve_statistics(estimate: Array, statistic: Array, critical: Array) -> dict
     down = ((estimate < 0) & (statistic < -critical)).mean(axis=1)
     share = np.where(positive == 0, np.maximum(up, down), np.where(positive > 0, up, down))
     statistics = {
-        "median": np.median(estimate, axis=1),
+        "median_t": np.median(statistic, axis=1),
+        "mean_t": statistic.mean(axis=1),
         "significant": share,
         "max_t": np.abs(statistic).max(axis=1),
     }

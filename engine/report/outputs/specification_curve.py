@@ -18,10 +18,13 @@ from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 
 _FRAME = StoredFrame("curve", text=("term", "statistic"), numbers=("observed", "p_value", "reps"))
 _TESTS = {
-    "median": "median estimate",
+    "median_t": "median t ratio",
+    "mean_t": "mean t ratio",
     "significant": "share significant with the predominant sign",
     "max_t": "largest |t|",
+    "median": "median estimate",
 }
+"""By the names of the frame; the last is that of earlier versions."""
 _QUANTILES = {0: "smallest estimate", 5: "", 50: "median estimate", 95: "", 100: "largest estimate"}
 """Percentages, and the names of those that have one."""
 
