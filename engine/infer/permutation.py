@@ -16,14 +16,14 @@ from engine.estimate.many_samples import BatchFit, Tested, batch_fit
 from engine.float64 import double_precision
 from engine.infer import permuted_influences, permuted_rows, permuted_sums
 from engine.infer.draws import permuted_classes
+from engine.infer.errors.dyadic import drawn_variances
+from engine.infer.inversion import N_INVERSION
 from engine.infer.partner_rows import rows_fit
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import t_ratio
 
 OBSERVED = -1
 """Replicate number of the assignment that happened."""
-
-_N_INVERSION = 4  # numbers from which a draw's t ratio at any hypothesised effect is made
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ class Draws:
         NaN where a draw does not identify the regression.
     fallback : tuple of int
         Draws whose dyadic variance was not positive, so that city sums without the subtraction were used.
-    inversion : tuple of float64 ``[n_draws, 4]``
-        Slope on the treatment that happened, and the variances yy, yd, dd with which a draw's t ratio at any
-        hypothesised effect b0 is (b - b0 slope) / sqrt(yy - 2 b0 yd + b0^2 dd); NaN where the test is not inverted.
+    inversion : tuple of float64 ``[n_draws, N_INVERSION]``
+        Slope s on the treatment that happened, then yy, yd, dd of city sums and of pair sums: at a hypothesised effect
+        b0 a draw's t ratio is (b - b0 s) over the root of the guarded variance of the sums yy - 2 b0 yd + b0^2 dd.
+        NaN where the test is not inverted.
     """
 
     replicates: Integers
@@ -80,7 +81,7 @@ class Draws:
         """Draws of another scheme: no inversion, no fallback, and no t ratios where it has none."""
         if statistic is None:
             statistic = tuple(np.full_like(values, np.nan) for values in estimate)
-        inversion = (np.full((len(replicates), _N_INVERSION), np.nan),) * len(estimate)
+        inversion = (np.full((len(replicates), N_INVERSION), np.nan),) * len(estimate)
         return cls(replicates, estimate, statistic, (0,) * len(estimate), inversion)
 
 
@@ -116,7 +117,7 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
     for cell, values, (moments, _), no_inversion in zip(
         test.cells, by_target, variances, unstudentised.inversion, strict=True
     ):
-        statistic.append(t_ratio(values[:, 0], np.sqrt(moments[:, :, 0, 0])))
+        statistic.append(t_ratio(values[:, 0], np.sqrt(drawn_variances(*moments[..., 0, 0]))))
         inversion.append(_inversion(values, moments) if _is_inverted(test, cell) else no_inversion)
     return Draws(
         replicates,
@@ -141,9 +142,9 @@ def _fit(test: Permutation, cell: Tested, sums: Array) -> BatchFit:
 
 
 def _inversion(by_target: Array, moments: Array) -> Array:
-    """``[n_draws, 4]`` slope on the treatment that happened, yy, yd, dd; see `Draws`."""
-    variances = (moments[:, 0, 0, 0], moments[:, 0, 0, 1], moments[:, 0, 1, 1])
-    return np.stack([by_target[:, 1, 0], *variances], axis=1)
+    """``[n_draws, N_INVERSION]``, see `Draws`."""
+    sums = (part[:, 0, a, b] for part in moments for a, b in ((0, 0), (0, 1), (1, 1)))
+    return np.stack([by_target[:, 1, 0], *sums], axis=1)
 
 
 def merge_draws(first: Draws, second: Draws) -> Draws:

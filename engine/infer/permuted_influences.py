@@ -141,8 +141,8 @@ def variance_moments(
 
     Returns
     -------
-    list of (float64 ``[n_draws, n_tested, n_targets, n_targets]``, int)
-        See `drawn_moments`; the number of draws in which city sums stand in for the outcome's variance.
+    list of (float64 ``[2, n_draws, n_tested, n_targets, n_targets]``, int)
+        City and pair sums, see `drawn_moments`; draws in which city sums stand in for the outcome's variance.
     """
     draws = DrawnClasses(across_devices(packed_classes(classes, sample.n_classes)), across_devices(screens))
     terms = [_term(sample, fit, cell, k) for fit, cell in cells for k in range(len(cell.tested))]
@@ -160,7 +160,7 @@ def variance_moments(
     variances, remaining = [], iter(sums)
     for fit, cell in cells:
         moments, n_replaced = zip(*(_moments(fit, next(remaining)) for _ in cell.tested), strict=True)
-        variances.append((np.stack(moments, axis=1), sum(n_replaced)))
+        variances.append((np.stack(moments, axis=2), sum(n_replaced)))
     return variances
 
 
@@ -176,7 +176,7 @@ def _moments(fit: BatchFit, sums: DyadicSums) -> tuple[Array, int]:
 def studentising_moments(
     fit: BatchFit, city_moments: Array, pair_moments: Array, n_cities: AnyArray
 ) -> tuple[Array, int]:
-    """Dyadic moments ``[n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums.
+    """City and pair sums ``[2, n_draws, n_targets, n_targets]`` of a term, and the draws that took city sums alone.
 
     ``city_moments`` and ``pair_moments`` as in `drawn_moments`; ``n_cities`` ``[n_draws]`` with a pair.
     """

@@ -55,7 +55,7 @@ def variance_moments(
             moments = _moments(row_influences(rows, draws, weights, types=types))
             by_term.append(studentising_moments(fit, *(to_host(part) for part in moments)))
         matrices, n_replaced = zip(*by_term, strict=True)
-        variances.append((np.stack(matrices, axis=1), sum(n_replaced)))
+        variances.append((np.stack(matrices, axis=2), sum(n_replaced)))
     return variances
 
 

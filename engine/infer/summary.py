@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Integers
+
+EXTREME = 1 - 1e-10
+"""Of the observed statistic: what a draw must reach, since the same assignment may be summed in another order."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PVal
     identified = draws[np.isfinite(draws)]
     if not math.isfinite(observed) or not len(identified):
         return PValue(math.nan, math.nan, len(identified))
-    # A draw that equals the observed assignment must count although rounding may put it just below.
-    extreme = int((np.abs(identified) >= abs(observed) * (1 - 1e-10)).sum())
+    extreme = int((np.abs(identified) >= abs(observed) * EXTREME).sum())
     if exact:
         return PValue(extreme / len(identified), 0.0, len(identified))
     p = (1 + extreme) / (1 + len(identified))
@@ -49,62 +51,7 @@ def max_statistic_p(observed: Array, draws: Array, *, exact: bool = False) -> PV
     return permutation_p(float(np.abs(observed).max()), np.abs(draws).max(axis=1), exact=exact)
 
 
-def inverted_interval(
-    estimate: float,
-    std_error: float,
-    draws: Array,
-    inversion: Array,
-    *,
-    confidence: float,
-    exact: bool = False,
-) -> tuple[float, float]:
-    """Effects that the studentised permutation test does not reject, from the estimate outward.
-
-    Under the null of effect b0 the outcome is moved back by b0 times the treatment that happened; a draw's
-    coefficient and variances at b0 are polynomials in b0, so no draw is made again.
-
-    Parameters
-    ----------
-    estimate, std_error : float
-    draws : float64 ``[n_draws]``
-    inversion : float64 ``[n_draws, 4]``
-        See ``engine.infer.permutation.Draws``.
-
-    Returns
-    -------
-    low, high : float
-        Where p first falls to 1 - confidence on either side; infinite where it never does.
-    """
-    identified = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
-    b, (slope, yy, yd, dd) = draws[identified], inversion[identified].T
-
-    def rejected(effect: float) -> bool:
-        variance = yy - 2 * effect * yd + effect * effect * dd
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = (b - effect * slope) / np.sqrt(np.maximum(variance, 0.0))
-        p = permutation_p((estimate - effect) / std_error, drawn, exact=exact)
-        return p.value <= _level(confidence)
-
-    return _edge(rejected, estimate, -std_error), _edge(rejected, estimate, std_error)
-
-
-def _edge(rejected: Callable[[float], bool], start: float, step: float) -> float:
-    """First rejected point from ``start`` in the direction of ``step``: strides outward, then bisection."""
-    accepted, stride = start, 0.25 * step
-    for _ in range(400):
-        if rejected(accepted + stride):
-            break
-        accepted += stride
-    else:
-        return math.copysign(math.inf, step)
-    edge = accepted + stride
-    while abs(edge - accepted) > 1e-6 * abs(step):
-        middle = 0.5 * (accepted + edge)
-        accepted, edge = (accepted, middle) if rejected(middle) else (middle, edge)
-    return edge
-
-
-def _level(confidence: float) -> float:
+def level_of(confidence: float) -> float:
     """1 - confidence without what binary fractions add: 1 - 0.95 exceeds 0.05, and would skip an order statistic."""
     return round(1 - confidence, 12)
 
@@ -116,7 +63,7 @@ def bootstrap_interval(
 
     Quantiles are order statistics (inverse of the empirical distribution). Source: Davison and Hinkley (1997, 5.2).
     """
-    alpha = _level(confidence)
+    alpha = level_of(confidence)
     levels = [alpha / 2, 1 - alpha / 2]
     if kind == "percentile_t":
         identified = statistics[np.isfinite(statistics)]

@@ -18,9 +18,10 @@ from engine.estimate.terms import Regression, Term
 from engine.infer.draws import resampled_counts
 from engine.infer.errors import Covariance, covariances
 from engine.infer.intervals import intervals
+from engine.infer.inversion import confidence_set
 from engine.infer.permutation import OBSERVED, Draws, Permutation, permutation_draws
 from engine.infer.permuted_sums import PermutedSample
-from engine.infer.summary import bootstrap_interval, inverted_interval, permutation_p
+from engine.infer.summary import bootstrap_interval, permutation_p
 from engine.infer.weighted import sort_by_type, weighted_fit
 from engine.pairs.map_reduce import (
     CellBlock,
@@ -108,7 +109,8 @@ def confidence_intervals(design: str, number: int) -> Array:
     here, error = float(found.values[0]), float(errors[KINDS.index("dyadic")].std_error[0])
     draws = permuted(panel, number, invert=True)
     known, inversion = draws.estimate[0][1:, 0], draws.inversion[0][1:]
-    ends.append(inverted_interval(here, error, known, inversion, confidence=CONFIDENCE))
+    inverted = confidence_set(here, error, known, inversion, confidence=CONFIDENCE)
+    ends.append((inverted.low, inverted.high))
     drawn, statistic = bootstrapped(panel, number, here)
     ends.append(bootstrap_interval(here, error, drawn, statistic, kind="percentile_t", confidence=CONFIDENCE))
     return np.array(ends)

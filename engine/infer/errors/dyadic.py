@@ -37,7 +37,7 @@ def degrees_of_freedom(estimate: Estimate) -> int:
     return estimate.n_units - 1
 
 
-def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Array) -> Array:
+def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Array | float = 1.0) -> Array:
     """Variances of one coefficient in many samples.
 
     Parameters
@@ -49,7 +49,7 @@ def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Arra
 
 
 def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array) -> tuple[Array, Flags]:
-    """Variances and covariances of one coefficient's regressions on several targets in many samples.
+    """City and pair sums of one coefficient's regressions on several targets in many samples, times the factors.
 
     Parameters
     ----------
@@ -59,14 +59,13 @@ def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array)
 
     Returns
     -------
-    float64 ``[n_draws, n_targets, n_targets]``
-        With them a draw's variance at every hypothesised effect, so its guard is that of the outcome for all.
+    float64 ``[2, n_draws, n_targets, n_targets]``
+        City sums, and pair sums; the difference is guarded where it is a variance (`drawn_variances`).
     bool ``[n_draws]``
         Draws whose outcome has no positive variance, so that city sums stand in.
     """
     replaced = guarded_variances(city_moments[:, 0, 0], pair_moments[:, 0, 0])[1]
-    subtracted = np.where(replaced[:, None, None], 0.0, pair_moments)
-    return (city_moments - subtracted) * small_sample[:, None, None], replaced
+    return np.stack([city_moments, pair_moments]) * small_sample[:, None, None], replaced
 
 
 ERROR = ErrorType(covariance, degrees_of_freedom, robust=True)

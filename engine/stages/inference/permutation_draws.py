@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
+from engine.infer.inversion import ConfidenceSet, confidence_set
 from engine.infer.pair_permutation import (
     PairPermutation,
     merge_sums,
@@ -28,7 +29,6 @@ from engine.infer.permutation import (
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import (
     all_assignments,
-    inverted_interval,
     max_statistic_p,
     n_assignments,
     permutation_p,
@@ -211,13 +211,17 @@ def _draws(machine: Machine, test: Permutation, reps: int, at_once: int) -> tupl
     return replace(draws, replicates=np.arange(n_ways, dtype=np.int32)), True  # each block counts from 0
 
 
-def _term_rows(collector: DrawCollector, of_cell: CellDraws) -> None:
+def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
     """Tests by t ratio and by coefficient of each tested term, and its draws."""
-    cell, draws, number, exact = of_cell.cell, of_cell.draws, of_cell.number, of_cell.exact
+    cell, draws, number, exact = cell_draws.cell, cell_draws.draws, cell_draws.number, cell_draws.exact
     estimate, statistic = draws.estimate[number], draws.statistic[number]
-    observed = of_cell.observed
-    low, high = _interval(of_cell)
-    for k, term in enumerate(of_cell.terms):
+    observed = cell_draws.observed
+    inverted = _inverted(cell_draws)
+    low, high = inverted.low, inverted.high
+    if len(inverted.pieces) > 1:
+        note = Note.of("permutation_set_in_pieces", pieces=[_piece(*ends) for ends in inverted.pieces])
+        collector.notes.append(of_cell(cell.cell.label, note))
+    for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
         p = permutation_p(t, statistic[:, k], exact=exact)
         collector.row(
@@ -232,13 +236,17 @@ def _term_rows(collector: DrawCollector, of_cell: CellDraws) -> None:
         collector.draw(cell.cell.id, "permutation", draws.replicates, term, estimate[:, k], statistic[:, k])
 
 
-def _interval(of_cell: CellDraws) -> tuple[float, float]:
+def _piece(low: float, high: float) -> Note:
+    return Note.of("set_piece", low=f"{low:.4g}".replace("inf", "∞"), high=f"{high:.4g}".replace("inf", "∞"))
+
+
+def _inverted(of_cell: CellDraws) -> ConfidenceSet:
     """The inverted test of a single tested term; NaN where it cannot be inverted."""
     number, draws = of_cell.number, of_cell.draws
     if of_cell.regression.observed is None or len(of_cell.terms) > 1:
-        return np.nan, np.nan
+        return ConfidenceSet(((np.nan, np.nan),))
     b, t = of_cell.observed.estimate[number][0, 0], of_cell.observed.statistic[number][0, 0]
-    return inverted_interval(
+    return confidence_set(
         float(b), float(b / t), draws.estimate[number][:, 0], draws.inversion[number],
         confidence=of_cell.cell.cell.job.model.confidence, exact=of_cell.exact,
     )  # fmt: skip

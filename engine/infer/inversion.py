@@ -1,0 +1,171 @@
+"""Effects that a studentised permutation test does not reject, exactly: every draw says where it is extreme.
+
+Under the null of effect b0 the outcome is moved back by b0 times the treatment that happened. A draw's coefficient is
+then b - b0 s, and its sums over cities and over pairs are quadratic in b0, so that no draw is made again. With
+u = (b0 - b_observed) / se the observed t ratio is -u, and a draw is extreme where
+
+    (n0 - n1 u)^2 >= u^2 V(u),   n0 = (b - s b_observed) / se,   n1 = s
+
+with V its variance over se^2, guarded at each u as the sample's is (`engine.infer.guard`). The ends of where that
+holds are roots of polynomials of fourth degree; between the ends of all draws their count, and so p, is constant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.infer.guard import ROUNDING, guarded_variances
+from engine.infer.summary import EXTREME, level_of
+
+N_INVERSION = 7  # slope; city sums yy, yd, dd; pair sums yy, yd, dd
+_SAME = 1e-9  # of a standard error: pieces nearer to each other are one
+
+
+@dataclass(frozen=True)
+class ConfidenceSet:
+    """Effects that a test does not reject: intervals in ascending order, without a common point."""
+
+    pieces: tuple[tuple[float, float], ...]
+
+    @property
+    def low(self) -> float:
+        """The least of them; minus infinity where there is none."""
+        return self.pieces[0][0]
+
+    @property
+    def high(self) -> float:
+        """The greatest of them; infinity where there is none."""
+        return self.pieces[-1][1]
+
+
+def confidence_set(
+    estimate: float,
+    std_error: float,
+    draws: Array,
+    inversion: Array,
+    *,
+    confidence: float,
+    exact: bool = False,
+) -> ConfidenceSet:
+    """Effects whose p-value is above 1 - confidence; NaN where no draw is identified.
+
+    Parameters
+    ----------
+    estimate, std_error : float
+        Of the sample.
+    draws : float64 ``[n_draws]``
+    inversion : float64 ``[n_draws, N_INVERSION]``
+        See ``engine.infer.permutation.Draws``.
+    confidence : float
+    exact : bool
+        The draws are all assignments.
+    """
+    identified = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
+    n_draws = int(identified.sum())
+    if not n_draws or not (np.isfinite(estimate) and std_error > 0):
+        return ConfidenceSet(((np.nan, np.nan),))
+    draw = _Draws.of(estimate, std_error, draws[identified], inversion[identified])
+    ends, counts = _counts(draw)
+    p = counts / n_draws if exact else (1 + counts) / (1 + n_draws)
+    accepted = p > level_of(confidence)
+    low, high = np.append(-np.inf, ends)[accepted], np.append(ends, np.inf)[accepted]
+    first = np.append(True, low[1:] - high[:-1] > _SAME)
+    last = np.append(first[1:], True)
+    pieces = zip(estimate + std_error * low[first], estimate + std_error * high[last], strict=True)
+    return ConfidenceSet(tuple((float(start), float(stop)) for start, stop in pieces))
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws in u: numerators ``[n]``, and sums ``[n, 3]`` as coefficients of u^0, u^1 and u^2."""
+
+    constant: Array
+    slope: Array
+    city: Array
+    pair: Array
+
+    @classmethod
+    def of(cls, estimate: float, std_error: float, draws: Array, inversion: Array) -> _Draws:
+        slope, (city, pair) = inversion[:, 0], (inversion[:, 1:4], inversion[:, 4:7])
+
+        def moved(sums: Array) -> Array:
+            yy, yd, dd = sums.T / std_error**2
+            of_one = (dd * estimate - yd) * std_error
+            return np.stack(
+                [yy - 2 * estimate * yd + estimate**2 * dd, 2 * of_one, dd * std_error**2], axis=1
+            )
+
+        return cls((draws - slope * estimate) / std_error, slope, moved(city), moved(pair))
+
+    def extreme(self, u: Array) -> Array:
+        """Whether each draw is extreme at its own points ``[n, m]``."""
+        powers = np.stack([np.ones_like(u), u, u * u])
+        city, pair = (np.einsum("nk,knm->nm", sums, powers) for sums in (self.city, self.pair))
+        variance = guarded_variances(city, pair)[0]
+        numerator = self.constant[:, None] - self.slope[:, None] * u
+        # A draw that equals the observed assignment must count although rounding may put it just below.
+        extreme = np.abs(numerator) >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
+        return np.asarray(extreme & (variance > 0))
+
+    def breaks(self) -> Array:
+        """Points ``[n, m]`` between which a draw stays extreme, or stays not extreme; some are neither."""
+        n, difference = len(self.slope), self.city - self.pair
+        zero = np.zeros(n)
+        numerator = np.stack([self.constant**2, -2 * self.constant * self.slope, self.slope**2], axis=1)
+        fourth = [
+            np.concatenate([numerator[:, :2], numerator[:, 2:] - EXTREME**2 * sums[:, :1]], axis=1)
+            for sums in (difference, self.city)
+        ]
+        quartics = [
+            np.concatenate([low, -(EXTREME**2) * sums[:, 1:]], axis=1)
+            for low, sums in zip(fourth, (difference, self.city), strict=True)
+        ]
+        guard = difference - ROUNDING * self.city
+        quadratic = np.concatenate([guard, zero[:, None], zero[:, None]], axis=1)
+        return np.concatenate([_roots(polynomial) for polynomial in (*quartics, quadratic)], axis=1)
+
+
+def _roots(coefficients: Array) -> Array:
+    """Real parts of the roots of polynomials ``[n, 5]``, by ascending powers; of a lower degree some are far away."""
+    size = np.abs(coefficients).max(axis=1, keepdims=True)
+    scaled = coefficients / np.where(size > 0, size, 1.0)
+    leading = np.where(np.abs(scaled[:, 4]) > _LEAST, scaled[:, 4], _LEAST)
+    companion = np.zeros((len(scaled), 4, 4))
+    companion[:, [1, 2, 3], [0, 1, 2]] = 1.0
+    companion[:, :, 3] = -scaled[:, :4] / leading[:, None]
+    roots = np.linalg.eigvals(companion).real
+    for _ in range(2):  # the far ones cost the near ones digits
+        value = slope = np.zeros_like(roots)
+        for power in range(4, -1, -1):
+            value, slope = value * roots + scaled[:, [power]], slope * roots + value
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            step = value / slope
+        near = np.isfinite(step) & (np.abs(step) < 1e-6 * (1 + np.abs(roots)))
+        roots = np.where(near, roots - np.where(near, step, 0.0), roots)
+    return np.asarray(roots)
+
+
+_LEAST = 1e-14
+
+
+def _counts(draws: _Draws) -> tuple[Array, Array]:
+    """Ends ``[m]`` in ascending order, and how many draws are extreme before, between and after them ``[m + 1]``."""
+    breaks = np.sort(draws.breaks(), axis=1)
+    outside = 1 + np.abs(breaks[:, [0, -1]])
+    middles = np.concatenate(
+        [
+            breaks[:, :1] - outside[:, :1],
+            (breaks[:, :-1] + breaks[:, 1:]) / 2,
+            breaks[:, -1:] + outside[:, 1:],
+        ],
+        axis=1,
+    )
+    extreme = draws.extreme(middles).astype(np.int64)
+    change = np.diff(extreme, axis=1)
+    changes = change != 0
+    ends, place = np.unique(breaks[changes], return_inverse=True)
+    steps = np.bincount(place, change[changes], len(ends))
+    return ends, extreme[:, 0].sum() + np.append(0.0, np.cumsum(steps))
