@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array
-from engine.infer.guard import ROUNDING, guarded_variances
+from engine.infer.errors.dyadic import drawn_variances
+from engine.infer.guard import ROUNDING
 from engine.infer.summary import EXTREME, level_of
 
 N_INVERSION = 7  # slope; city sums yy, yd, dd; pair sums yy, yd, dd
@@ -104,7 +105,7 @@ class _Draws:
         """Whether each draw is extreme at its own points ``[n, m]``."""
         powers = np.stack([np.ones_like(u), u, u * u])
         city, pair = (np.einsum("nk,knm->nm", sums, powers) for sums in (self.city, self.pair))
-        variance = guarded_variances(city, pair)[0]
+        variance = drawn_variances(city, pair)
         numerator = self.constant[:, None] - self.slope[:, None] * u
         # A draw that equals the observed assignment must count although rounding may put it just below.
         extreme = np.abs(numerator) >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
