@@ -136,10 +136,10 @@ def interaction(
 
     ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``, ``kappa`` ``[n_units, K]`` where rows have weights.
     """
-    both = normal.first + normal.second
-    weight_sums = both[:, : normal.n_years] @ estimate.weight_path  # [n_units, T, K]
+    moved = normal.of_cities @ estimate.weight_path
+    weight_sums = moved[:, : normal.n_years]  # [n_units, T, K]
     if kappa is None:
-        kappa = (estimate.weight_path * (both @ estimate.weight_path)).sum(axis=1)
+        kappa = (estimate.weight_path * moved).sum(axis=1)
     return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares)
 
 

@@ -56,6 +56,11 @@ class Normal:
         """``[Q, Q]`` full sample: every pair has one first city."""
         return np.asarray(self.first.sum(axis=0))
 
+    @cached_property
+    def of_cities(self) -> Array:
+        """``[n_units, Q, Q]`` sums over all pairs of a city."""
+        return np.asarray(self.first + self.second)
+
     @property
     def outcome_variation(self) -> float:
         """Sum of squares of the outcome around its mean over all rows."""

@@ -63,7 +63,7 @@ def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bo
             summed += _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
         else:
             with_meat = _with_meat(passes, block, residual, weight)
-            summed += [_with_products_of(passes, estimate, city_years, products) for estimate in with_meat]
+            summed += _with_products_of(passes, with_meat, weight, city_years, products)
     return summed
 
 
@@ -72,9 +72,9 @@ def _interaction_products(passes: PassSums, city_years: CityYears) -> Array | No
     n_years, n_columns = passes.normal.n_years, len(passes.normal.terms) + 1
     if passes.moments.products is None or (n_years + n_columns) * n_columns > WIDEST:
         return None
-    both = passes.normal.first + passes.normal.second
-    order = _kernel_order(both.shape[1], passes.table.shape[-1])[n_years:]
-    effects = city_years.solve(both[:, :n_years, order])
+    of_cities = passes.normal.of_cities
+    order = _kernel_order(of_cities.shape[1], passes.table.shape[-1])[n_years:]
+    effects = city_years.solve(of_cities[:, :n_years, order])
     return passes.machine.reduce(
         interaction_products,
         InteractionProductPass(passes.pass_input, passes.table, effects),
@@ -86,29 +86,31 @@ def _interaction_products(passes: PassSums, city_years: CityYears) -> Array | No
 
 
 def _with_products_of(
-    passes: PassSums, estimate: Estimate, city_years: CityYears, products: Array
-) -> Estimate:
-    """An estimate with its interaction, from `_interaction_products` and those of the first pass."""
-    normal, weight, k = passes.normal, estimate.weight_path, len(estimate.terms)
+    passes: PassSums, block: list[Estimate], weight: Array, city_years: CityYears, products: Array
+) -> list[Estimate]:
+    """Estimates with their interaction, from `_interaction_products` and those of the first pass."""
+    normal, moments, widest = passes.normal, passes.moments, weight.shape[2]
     order = _kernel_order(len(weight), passes.table.shape[-1])[normal.n_years :]
-    phi = np.einsum("fk,g->kfg", weight[:-1], estimate.residual_path[order]).reshape(k, -1)
-    assert passes.moments.products is not None
-    kappa_squares = influence_products(
-        passes.moments.layout,
-        passes.moments.products,
-        weight.T,
-        weight.T[:, :, None],
-        _by_type(passes.table),
-    )[:, 0, 0]
-    of_pairs = interaction(
-        normal,
-        estimate,
-        city_years,
-        products=phi @ products @ phi.T,
-        kappa_squares=kappa_squares,
-        kappa=None,
-    )
-    return replace(estimate, interaction=of_pairs)
+    of_terms = weight.reshape(len(weight), -1).T
+    assert moments.products is not None
+    squares = influence_products(
+        moments.layout, moments.products, of_terms, of_terms[:, :, None], _by_type(passes.table)
+    ).reshape(len(block), widest)
+    with_interaction = []
+    for estimate, kappa_squares in zip(block, squares, strict=True):
+        k = len(estimate.terms)
+        outer = np.einsum("fk,g->kfg", estimate.weight_path[:-1], estimate.residual_path[order])
+        phi = outer.reshape(k, -1)
+        of_pairs = interaction(
+            normal,
+            estimate,
+            city_years,
+            products=phi @ products @ phi.T,
+            kappa_squares=kappa_squares[:k],
+            kappa=None,
+        )
+        with_interaction.append(replace(estimate, interaction=of_pairs))
+    return with_interaction
 
 
 def _score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:
