@@ -16,7 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
@@ -25,9 +28,11 @@ from engine.arrays import AnyArray, Array, check_shape
 from engine.estimate.absorbed_fit import RowStage, row_paths
 from engine.estimate.estimate import Estimate, Interaction
 from engine.estimate.normal import Normal
+from engine.float64 import double_precision
 from engine.pairs.map_reduce import PairGraph
 
 _NOTHING = 1e-16
+_ENDED, _ROUNDS = 1e-15, 400
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,16 @@ class CityYears:
             graph, n_units = replace(graph, j=graph.j + np.int32(n_units)), 2 * n_units
         return cls(graph, n_units, n_years)
 
+    @cached_property
+    def _every_year(self) -> _Year:
+        """Pairs of all years, where each has the same."""
+        return _Year(self.graph.i, self.graph.j, np.ones(len(self.graph.i)), self.n_units)
+
     def _years(self) -> Iterator[_Year]:
         """Pairs of each year, one year at a time; a single one where all years have the same."""
         graph = self.graph
         if graph.weights is None:
-            yield _Year(graph.i, graph.j, np.ones(len(graph.i)), self.n_units)
+            yield self._every_year
             return
         for weights in graph.weights.T:
             there = weights > 0
@@ -73,8 +83,7 @@ class CityYears:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
         check_shape("sums", sums, (self.n_units, self.n_years, None))
         if self.graph.weights is None:
-            (every,) = self._years()
-            return every.solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
+            return self._every_year.solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
         return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years())], axis=1)
 
 
@@ -110,17 +119,69 @@ class _Year:
         return len(np.union1d(self.i, self.j)) - len(self._sides)
 
     def solve(self, sums: Array) -> Array:
-        """Effects ``[n_units, n]``; what is free, and effects of cities without a pair, are zero."""
+        """Effects ``[n_units, n]``; those of cities without a pair are zero, and so are, or may be, what is free.
+
+        By conjugate gradients, which take some twenty rounds on a dense graph; on one that is nearly bipartite they
+        may not end, and the equations are solved.
+        """
         matrix = np.zeros((self.n_units, self.n_units))
         np.add.at(matrix, (self.i, self.j), self.weights)
         matrix += matrix.T
         degree = matrix.sum(axis=1)
-        matrix[np.diag_indices(self.n_units)] += np.where(degree > 0, degree, 1.0)
+        diagonal = np.where(degree > 0, degree, 1.0)
+        with double_precision():
+            effects, has_ended = conjugate_gradients(*map(jnp.asarray, (matrix, diagonal[:, None], sums)))
+            if bool(has_ended):
+                return np.asarray(effects)
+        matrix[np.diag_indices(self.n_units)] += diagonal
         for side in self._sides:
             cities = np.flatnonzero(side)
             size = degree[cities].mean() / len(cities)
             matrix[np.ix_(cities, cities)] += np.outer(side[cities], side[cities]) * size
         return np.asarray(linalg.solve(matrix, sums, assume_a="pos", overwrite_a=True))
+
+
+class _Rounds(NamedTuple):
+    """Conjugate gradients after some rounds; ``[N, n]``, ``square`` of the residuals ``[1, n]``."""
+
+    rounds: jax.Array
+    solution: jax.Array
+    residual: jax.Array
+    direction: jax.Array
+    square: jax.Array
+
+
+@jax.jit
+def conjugate_gradients(
+    matrix: jax.Array, diagonal: jax.Array, sums: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Solutions ``[N, n]`` of (matrix + diagonal) x = sums, both positive, and whether all columns have ended.
+
+    Preconditioned by the diagonal ``[N, 1]``; a column has ended where its residual is `_ENDED` of what it was.
+    """
+
+    def product(left: jax.Array, right: jax.Array) -> jax.Array:
+        return (left * right).sum(0, keepdims=True)
+
+    scaled = sums / diagonal
+    start = _Rounds(jnp.zeros(()), jnp.zeros_like(sums), sums, scaled, product(sums, scaled))
+    enough = _ENDED**2 * start.square
+
+    def goes_on(at: _Rounds) -> jax.Array:
+        return (at.rounds < _ROUNDS) & (at.square > enough).any()
+
+    def improved(at: _Rounds) -> _Rounds:
+        moved = matrix @ at.direction + diagonal * at.direction
+        curvature = product(at.direction, moved)
+        step = jnp.where(curvature > 0, at.square / curvature, 0.0)
+        residual = at.residual - step * moved
+        scaled = residual / diagonal
+        square = product(residual, scaled)
+        direction = scaled + jnp.where(at.square > 0, square / at.square, 0.0) * at.direction
+        return _Rounds(at.rounds + 1, at.solution + step * at.direction, residual, direction, square)
+
+    end = jax.lax.while_loop(goes_on, improved, start)
+    return end.solution, (end.square <= enough).all()
 
 
 def interaction(

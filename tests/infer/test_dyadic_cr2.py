@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from strategies import pair_table, run_panel, run_table
 
+from engine.estimate import city_years
 from engine.estimate.city_years import CityYears
 from engine.pairs.map_reduce import PairGraph
 from engine.stages import estimation
@@ -289,3 +290,19 @@ def test_what_is_free_in_a_bipartite_graph(edges: list[tuple[int, int]], rank: i
     fitted = dummies @ np.linalg.lstsq(dummies, residuals, rcond=None)[0]
     assert years.rank == 2 * rank == 2 * np.linalg.matrix_rank(dummies)
     np.testing.assert_allclose(dummies @ effects, fitted, atol=1e-12)
+
+
+def test_a_graph_on_which_conjugate_gradients_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring of an odd number of cities is bipartite but for one pair; the same effects by either way."""
+    n_units = 401
+    i = np.arange(n_units, dtype=np.int32)
+    years = CityYears(PairGraph(i, np.roll(i, -1), None), n_units=n_units, n_years=1)
+    residuals = np.random.default_rng(2).normal(size=(n_units, 3))
+    dummies = np.eye(n_units)[i] + np.eye(n_units)[np.roll(i, -1)]
+    expected = np.linalg.solve(dummies, residuals)  # as many pairs as cities: nothing is left
+    for rounds in (3, 10_000):
+        monkeypatch.setattr(city_years, "_ROUNDS", rounds)
+        city_years.conjugate_gradients.clear_cache()
+        effects = years.solve((dummies.T @ residuals)[:, None])[:, 0]
+        np.testing.assert_allclose(effects, expected, atol=1e-7 * np.abs(expected).max())
+    city_years.conjugate_gradients.clear_cache()
