@@ -13,8 +13,12 @@ from engine.pairs.centre import deviations, standardise
 from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
 from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.process_cache import ProcessCache
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.tiles import Over, Tile, groups, tile_edge, triangle
+
+_SMALL = 1000  # units, of whose pairs a process may hold a list
+_ONLY_TILE: ProcessCache[tuple[PairSample, Integers, Integers]] = ProcessCache()
 
 
 @dataclass(frozen=True)
@@ -238,7 +242,7 @@ class PanelDesign:
 
     def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
         for tile in task:
-            i, j = self.sample.pairs(tile)
+            i, j = self._pairs(tile)
             weights = None
             if self.matches is not None:
                 matched, weights = self.matches.of(i, j, self.n_units)
@@ -253,6 +257,14 @@ class PanelDesign:
                     tile.cols,
                     weights=None if weights is None else padded(weights[part], self.chunk),
                 )
+
+    def _pairs(self, tile: Tile) -> tuple[Integers, Integers]:
+        """Positions (i, j) of a tile's pairs; of a small sample those of its only tile are found once."""
+        if self.n_units > self.edge or self.n_units > _SMALL:
+            return self.sample.pairs(tile)
+        # With the sample beside them no other has its address.
+        key = id(self.sample), tile
+        return _ONLY_TILE.get(key, lambda: (self.sample, *self.sample.pairs(tile)))[1:]
 
     def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
         return self.sample.list_length(every_screen=every_screen, map_reduce=map_reduce)

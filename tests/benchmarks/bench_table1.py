@@ -1,7 +1,8 @@
-"""Claim: the whole Table 1 job takes less time than one pyfixest column with pair-clustered errors.
+"""Claim: the whole Table 1 job takes less than half as long again as one pyfixest column with pair-clustered errors.
 
-Ours: job file to estimates, six columns with four kinds of standard error each, from reading the job file
-to the finished frame (the built-in panel is in memory, as the peer's frame is). Peer: one `feols` of the
+Ours: job file to estimates, six columns with five kinds of standard error each, from reading the job file
+to the finished frame (the built-in panel is in memory, as the peer's frame is); and without dyadic CR2, in less time
+than the column. Peer: one `feols` of the
 sixth column on the finished pair frame of 153,230 rows, pair-clustered. Both warm, both with all cores. The
 machine's limit: one logarithm a row and the cross products of the columns, which no method can do without.
 
@@ -26,6 +27,7 @@ import engine
 from engine.pipeline import check
 
 JOB = Path(__file__).parents[2] / "jobs" / "table1_baseline.yaml"
+WITHOUT_CR2 = ["model.errors=[pair, city, dyadic, jackknife]"]
 CONTROLS = ("edu", "tech", "second", "fd", "innov")
 
 
@@ -66,14 +68,15 @@ def main() -> None:
     mine = ours[ours["term"] == "policy"]["estimate"].iloc[-1]
     print(f"policy, column 6: ours {mine:.10f}, pyfixest {peer():.10f}")
     gc.collect()
+    title = "Table 1, six columns, {} kinds of error, against one column of pyfixest"
     result = pair(lambda: engine.run(JOB), peer)
-    print(
-        result.report("Table 1, six columns, four kinds of error, against one column of pyfixest", "pyfixest")
-    )
+    print(result.report(title.format("five"), "pyfixest"))
+    without = pair(lambda: engine.run(JOB, overrides=WITHOUT_CR2), peer)
+    print(without.report(title.format("the four other"), "pyfixest"))
     limit = logarithm_seconds(len(frame)) + product_seconds(len(frame), len(CONTROLS) + 2)
     share = limit / statistics.median(result.ours)
     print(f"machine: a logarithm a row and cross products alone take {limit:.4f} s, {share:.0%} of ours")
-    sys.exit(result.ratio <= 1)
+    sys.exit(result.ratio <= 1 / 1.5 or without.ratio <= 1)
 
 
 if __name__ == "__main__":
