@@ -6,7 +6,7 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 OUT := out/demo
 
-.PHONY: help install demo test test-fast test-all test-oldest test-cluster lint bench keys constraints clean
+.PHONY: help install demo test test-fast test-all test-oldest test-cluster lint bench truth keys constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three host
 
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of tests/benchmarks/README.md
 	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type, half an hour
+	$(BIN)/python tests/monte_carlo/truth.py
 
 keys: $(VENV)/.installed  ## write jobs/KEYS.md, the reference of the keys of job files, from the schema
 	$(BIN)/dyadid keys > jobs/KEYS.md

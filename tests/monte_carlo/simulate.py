@@ -8,17 +8,14 @@ Run: python tests/monte_carlo/simulate.py     (rewrites the table; minutes)
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import trial
 import worlds
+from processes_of_panels import in_processes
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -27,9 +24,6 @@ PANELS = 2000
 LEVEL, BAND = 0.05, 0.015
 
 _SHARE = 100  # panels of one task
-_MOST_WORKERS = 8  # each compiles for itself
-# A process has one core: threads of its own would wait for those of the others.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 _NAMES = {
     "pair": "pair clusters",
     "city": "two-way city",
@@ -83,10 +77,7 @@ def simulate(panels: int = PANELS) -> Simulated:
         for design in worlds.DESIGNS
         for start in starts
     ]
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-    spawn = multiprocessing.get_context("spawn")  # JAX does not survive a fork
-    with patch.dict(os.environ, _ONE_THREAD), ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        found = list(pool.map(_some_panels, tasks))
+    found = in_processes(_some_panels, tasks)
 
     def of(what: str) -> dict[str, Array]:
         return {
@@ -99,8 +90,7 @@ def simulate(panels: int = PANELS) -> Simulated:
     return Simulated(of("p_values"), of("confidence_intervals"))
 
 
-def _some_panels(task: tuple[str, str, int, int]) -> Array:
-    what, design, first, count = task
+def _some_panels(what: str, design: str, first: int, count: int) -> Array:
     return np.stack([getattr(trial, what)(design, number) for number in range(first, first + count)])
 
 

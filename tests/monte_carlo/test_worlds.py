@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import oracle_draws as oracle
 import pandas as pd
+import processes_of_panels
 import pytest
 import reference
 import simulate
@@ -262,7 +263,9 @@ def test_the_page_shows_the_shares_and_marks_those_within_the_band() -> None:
 def test_shares_give_the_panels_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a thread: what processes add is tested by the whole run."""
     monkeypatch.setattr(simulate, "_SHARE", 2)
-    monkeypatch.setattr(simulate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(
+        processes_of_panels, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1)
+    )
     found = simulate.simulate(3)
     for design in worlds.DESIGNS:
         np.testing.assert_array_equal(

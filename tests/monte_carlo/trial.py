@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import jax
@@ -30,6 +31,9 @@ from engine.pairs.map_reduce import (
     ScorePass,
     city_moments,
     interaction_sums,
+    merge_graphs,
+    merge_interactions,
+    merge_moments,
     pair_graph,
 )
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
@@ -52,16 +56,22 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     """Coefficient of treatment with pair and year effects, and its kinds of error."""
     kept = panel.eligible
     values = np.stack([panel.treated[kept], panel.outcome[kept]], axis=2)
-    design = TableDesign(worlds.FIRST[kept], worlds.SECOND[kept], values, worlds.N_CITIES, directed=False)
-    setting, (task,) = MomentPass(design, balanced=True), design.tasks()
-    moments = city_moments(setting, task)
+    of_first, of_second = worlds.pairs_of(panel.n_cities)
+    design = TableDesign(of_first[kept], of_second[kept], values, panel.n_cities, directed=False)
+    setting = MomentPass(design, balanced=True)
+
+    def of_all(function: Any, pass_input: Any, merge: Any) -> Any:
+        return reduce(merge, (function(pass_input, task) for task in design.tasks()))
+
+    moments = of_all(city_moments, setting, merge_moments)
     policy = Term("policy")
     normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
     found = fit(stage(normal), Regression((policy,)))
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
-    years = CityYears(pair_graph(setting, task), worlds.N_CITIES, len(worlds.YEARS))
+    years = CityYears(of_all(pair_graph, setting, merge_graphs), panel.n_cities, len(worlds.YEARS))
     effects = years.solve(residual_sums(normal, found, directed=False)[:, :, None])
-    sums = interaction_sums(InteractionPass(ScorePass(setting, block), effects), task)
+    second = InteractionPass(ScorePass(setting, block), effects)
+    sums = of_all(interaction_sums, second, merge_interactions)
     of_pairs = interaction(
         normal, found, years, products=sums.products[0], kappa_squares=sums.kappa_squares[0], kappa=None
     )

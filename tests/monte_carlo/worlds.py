@@ -14,6 +14,7 @@ no gravity screen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -37,8 +38,15 @@ YEARS = np.arange(2010, 2020)
 COHORTS = {2015.0: 1, 2016.0: 2, 2018.0: 4, 2019.0: 4}
 EFFECT = 0.07
 
-FIRST, SECOND = (side.astype(np.int32) for side in np.triu_indices(N_CITIES, 1))
-"""Every pair of cities."""
+
+@lru_cache
+def pairs_of(n_cities: int) -> tuple[Integers, Integers]:
+    """Every pair of some cities."""
+    first, second = (side.astype(np.int32) for side in np.triu_indices(n_cities, 1))
+    return first, second
+
+
+FIRST, SECOND = pairs_of(N_CITIES)
 
 ADOPTED = np.array([*COHORTS, NEVER])
 _DEALT = np.repeat(
@@ -57,10 +65,17 @@ class Panel:
         Position of each city's adoption year in `ADOPTED`.
     outcome : float64 ``[n_pairs, n_years]``
         Of every pair, in the sample or not.
+    is_strong : bool ``[n_pairs]`` or None
+        Pairs that a screen keeps; None without one.
     """
 
     classes: Integers
     outcome: Array
+    is_strong: Any = None
+
+    @property
+    def n_cities(self) -> int:
+        return len(self.classes)
 
     @property
     def adoption(self) -> Adoption:
@@ -69,12 +84,15 @@ class Panel:
     @property
     def treated(self) -> Array:
         """``[n_pairs, n_years]`` 1 where exactly one city has adopted."""
-        return policy_paths(self.adoption, YEARS, "exactly_one")[self.classes[FIRST], self.classes[SECOND]]
+        first, second = pairs_of(self.n_cities)
+        return policy_paths(self.adoption, YEARS, "exactly_one")[self.classes[first], self.classes[second]]
 
     @property
     def eligible(self) -> Any:
-        """``[n_pairs]`` all but the pairs of two adopters."""
-        return allowed_classes(self.adoption, "both_treated")[self.classes[FIRST], self.classes[SECOND]]
+        """``[n_pairs]`` all but the pairs of two adopters, and those that the screen leaves out."""
+        first, second = pairs_of(self.n_cities)
+        allowed = allowed_classes(self.adoption, "both_treated")[self.classes[first], self.classes[second]]
+        return allowed if self.is_strong is None else allowed & self.is_strong
 
 
 def panel(design: str, number: int, *, effect: float = 0.0) -> Panel:
