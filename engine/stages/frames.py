@@ -19,6 +19,7 @@ from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
+from engine.stages.joint_tests import covariance_frame, joint_frame
 from engine.stages.prepare_passes import Prepared
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
@@ -46,6 +47,7 @@ def job_frames(
     curve, notes = curve_frame(job, passes, inferred)
     frames = {
         "event_study": event_study_frame(estimated_cells, estimates),
+        "joint": joint_frame(estimated_cells, job),
         "inference": inferred.rows,
         "draws": inferred.draws,
         "influence": inferred.influence,
@@ -53,6 +55,7 @@ def job_frames(
         **matching_frames(job, passes),
         "contrasts": contrasts_frame(estimated_cells, job),
         "curve": curve,
+        "covariance": covariance_frame(estimated_cells, job),
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
 

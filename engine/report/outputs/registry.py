@@ -5,11 +5,13 @@ from __future__ import annotations
 from engine.report.outputs.city_influence import CITY_INFLUENCE
 from engine.report.outputs.class_contrasts import CLASS_CONTRASTS
 from engine.report.outputs.coefficient_plot import COEFFICIENT_PLOT
+from engine.report.outputs.covariance_matrix import COVARIANCE_MATRIX
 from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
+from engine.report.outputs.joint_tests import JOINT_TESTS
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
@@ -20,6 +22,7 @@ OUTPUTS = (
     REGRESSION_TABLE,
     ERROR_COMPARISON,
     EVENT_STUDY_PLOT,
+    JOINT_TESTS,
     SPECIFICATION_CURVE,
     COEFFICIENT_PLOT,
     INSTRUMENT_STRENGTH,
@@ -29,6 +32,7 @@ OUTPUTS = (
     INFERENCE_BY_DRAWS,
     PLACEBO_DENSITY,
     CITY_INFLUENCE,
+    COVARIANCE_MATRIX,
 )
 STORED_FRAMES = {output.stores.name: output.stores for output in OUTPUTS if output.stores is not None}
 """Frames of a job's folder, by name."""
