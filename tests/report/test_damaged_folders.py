@@ -179,7 +179,8 @@ def test_flipped_bits_of_any_file(folder: Path) -> None:
 
 def test_every_column_that_is_checked_is_one_that_runs_write(whole: Path) -> None:
     frames = read_job(whole / "first").frames | read_job(whole / "second").frames
-    assert set(frames) == {"estimates", "event_study", "inference", "draws", "influence"}
+    made = {"estimates", "event_study", "joint", "inference", "draws", "influence", "covariance"}
+    assert set(frames) == made
     for name, table in frames.items():
         assert {*STORED_FRAMES[name].text, *STORED_FRAMES[name].numbers} <= set(table.columns)
 
