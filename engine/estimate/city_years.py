@@ -160,6 +160,9 @@ def conjugate_gradients(
     Preconditioned by the diagonal ``[N, 1]``; a column has ended where its residual is `_ENDED` of what it was.
     """
 
+    size = jnp.abs(sums).max(0, keepdims=True)
+    sums = sums / jnp.where(size > 0, size, 1.0)  # no square of what is left may overflow, or vanish
+
     def product(left: jax.Array, right: jax.Array) -> jax.Array:
         return (left * right).sum(0, keepdims=True)
 
@@ -181,7 +184,7 @@ def conjugate_gradients(
         return _Rounds(at.rounds + 1, at.solution + step * at.direction, residual, direction, square)
 
     end = jax.lax.while_loop(goes_on, improved, start)
-    return end.solution, (end.square <= enough).all()
+    return end.solution * size, (end.square <= enough).all()
 
 
 def interaction(

@@ -72,6 +72,8 @@ def confidence_set(
     ends, counts = _counts(draw)
     p = counts / n_draws if exact else (1 + counts) / (1 + n_draws)
     accepted = p > level_of(confidence)
+    if not accepted.any():  # no draw has a variance
+        return ConfidenceSet(((np.nan, np.nan),))
     low, high = np.append(-np.inf, ends)[accepted], np.append(ends, np.inf)[accepted]
     first = np.append(True, low[1:] - high[:-1] > _SAME)
     last = np.append(first[1:], True)

@@ -89,10 +89,11 @@ class Model(Block):
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
     )
-    leave_outs: Literal["one_step", "refits"] = Field(
-        "one_step",
-        description="where effects are absorbed, the samples without a city of dyadic_cr2: one_step holds the effects "
-        "as the whole sample has them, refits takes them out anew",
+    leave_outs: Literal["refits", "one_step"] = Field(
+        "refits",
+        description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
+        "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
+        "level",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 

@@ -143,6 +143,7 @@ def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
     for at, covariance in enumerate(covariances):
         if covariance.effective_adopters is not None:
             effective[:, at] = covariance.effective_adopters
+    effective[[not term.is_treatment for term in fit.terms]] = np.nan
     return {
         "term": [name for name in fit.names for _ in covariances],
         "errors": [covariance.kind for covariance in covariances] * len(fit.names),

@@ -8,7 +8,8 @@ effects. Degrees of freedom are min(G, H) - 1/2, at least one, for each coeffici
 weights move together, H the cities by the weights of their pairs (`Interaction`). A matrix is clipped to be positive
 semidefinite and then rescaled, so that every term keeps its own variance. psi_c stands for J_c where a leave-one-out
 sample does not identify a coefficient, and throughout for two-stage least squares, whose refits may have any size.
-Where effects are absorbed J_c holds them as the whole sample has them (one step), unless a job asks for refits.
+Where effects are absorbed J_c is a refit, or, where a job asks for it, holds them as the whole sample has them (one
+step): then V is too small where a city has much of a level.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class ErrorType:
         anti-conservative where such pairs depend on each other.
     leave_outs : str
         ``refits`` where it reads the leave-one-city-out values as they are, which takes refits where effects are
-        absorbed; ``one_step`` where it has those of the effects as they are, unless a job asks for refits.
+        absorbed; ``one_step`` where it takes, if a job asks for it, those of the effects as they are.
     of_interaction : bool
         Reads `Estimate.interaction`, for which city-year effects are found before the second pass over the pairs.
     effective_adopters : callable or None

@@ -20,7 +20,7 @@ _FRAME = StoredFrame("curve", text=("term", "statistic"), numbers=("observed", "
 _TESTS = {
     "median_t": "median t ratio",
     "mean_t": "mean t ratio",
-    "significant": "share significant with the predominant sign",
+    "significant": "share significant with the predominant sign, dyadic-robust errors",
     "max_t": "largest |t|",
     "median": "median estimate",
 }

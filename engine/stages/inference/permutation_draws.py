@@ -55,6 +55,8 @@ from engine.stages.prepare_passes import Prepared
 
 _PAIR_REPS = 500  # pair-level permutations, for the figure that shows why they are invalid
 
+_PIECES = 4  # of a confidence set, that a note lists
+
 
 @dataclass(frozen=True)
 class CellDraws:
@@ -219,7 +221,9 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
     inverted = _inverted(cell_draws)
     low, high = inverted.low, inverted.high
     if len(inverted.pieces) > 1:
-        note = Note.of("permutation_set_in_pieces", pieces=[_piece(*ends) for ends in inverted.pieces])
+        pieces = [_piece(*ends) for ends in inverted.pieces[:_PIECES]]
+        rest = ["…"] if len(inverted.pieces) > _PIECES else []
+        note = Note.of("permutation_set_in_pieces", count=len(inverted.pieces), pieces=[*pieces, *rest])
         collector.notes.append(of_cell(cell.cell.label, note))
     for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
