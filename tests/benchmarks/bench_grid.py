@@ -2,8 +2,9 @@
 (50 million pairs) within 6 GB.
 
 Six columns with all kinds of error but dyadic CR2, exclusion and median screen, on synthetic units: `dyadid run`
-from start to exit in a process of its own, tables and figures included; then the event study. Memory is the largest sum of resident
-sizes over the process and all that it starts. CPU seconds over the cores say what a quiet machine would take.
+from start to exit in a process of its own, tables and figures included; then the event study. Memory is the largest
+sum of resident sizes over the process and all that it starts. CPU seconds over the cores say what a quiet machine
+would take.
 
 Run: python tests/benchmarks/bench_grid.py [--units 2850 10000]
 """
