@@ -32,7 +32,7 @@ JOBS = Path(__file__).parents[1] / "jobs"
 EURO, TABLE_1 = str(JOBS / "euro.yaml"), str(JOBS / "table1_baseline.yaml")
 DYADID = Path(sys.executable).with_name("dyadid")
 FILES = {
-    "estimates.parquet", "manifest.json", "validation.json", "figures.json",
+    "estimates.parquet", "covariance.parquet", "manifest.json", "validation.json", "figures.json",
     "table.txt", "table.tex", "table.html", "table.csv", "coefficients.pdf", "coefficients.png",
 }  # fmt: skip
 
@@ -149,7 +149,7 @@ def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[s
 def test_report_makes_everything_again(euro: Any, command: Command, tmp_path: Path) -> None:
     made, copy = euro[0], tmp_path / "copy"
     (copy / "euro").mkdir(parents=True)
-    for name in ("estimates.parquet", "manifest.json", "validation.json"):
+    for name in ("estimates.parquet", "covariance.parquet", "manifest.json", "validation.json"):
         (copy / "euro" / name).write_bytes((made / "euro" / name).read_bytes())
     code, out, err = command("report", "copy")
     assert (code, out, err) == (0, "report: copy/report.html\n", "")
@@ -169,7 +169,7 @@ def test_report_has_numbered_tables_first(euro: Any, command: Command, tmp_path:
     for number, title in enumerate(titles):
         job = tmp_path / "several" / f"job{number}"
         job.mkdir(parents=True)
-        for name in ("estimates.parquet", "validation.json"):
+        for name in ("estimates.parquet", "covariance.parquet", "validation.json"):
             (job / name).write_bytes((euro[0] / "euro" / name).read_bytes())
         manifest = json.loads((euro[0] / "euro" / "manifest.json").read_text(encoding="utf-8"))
         (job / "manifest.json").write_text(json.dumps(manifest | {"title": title}), encoding="utf-8")
