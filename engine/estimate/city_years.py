@@ -213,13 +213,20 @@ def residual_sums(normal: Normal, estimate: Estimate, *, directed: bool) -> Arra
     return np.concatenate(sides) if directed else sides[0] + sides[1]
 
 
-def row_interaction(stage: RowStage, estimate: Estimate, *, n_years: int, directed: bool) -> Interaction:
-    """`Interaction` of an estimate from its rows, `row_paths` of its stage."""
-    rows, n_units = stage.problem.rows, len(estimate.city_first)
-    residual, weight = row_paths(stage, estimate)
+def row_city_years(stage: RowStage, n_units: int, n_years: int, *, directed: bool) -> CityYears:
+    """Equations of the city-year effects of a stage's rows, for all estimates of it."""
+    rows = stage.problem.rows
     weights = np.zeros((len(rows.i), n_years))
     weights[rows.pair, rows.year] = rows.weights
-    city_years = CityYears.of(PairGraph(rows.i, rows.j, weights), n_units, n_years, directed=directed)
+    graph = PairGraph(rows.i, rows.j, None if (weights == 1).all() else weights)
+    return CityYears.of(graph, n_units, n_years, directed=directed)
+
+
+def row_interaction(stage: RowStage, estimate: Estimate, city_years: CityYears) -> Interaction:
+    """`Interaction` of an estimate from its rows, `row_paths` of its stage, and their `row_city_years`."""
+    rows, n_units, n_years = stage.problem.rows, len(estimate.city_first), city_years.n_years
+    directed = city_years.n_units > n_units
+    residual, weight = row_paths(stage, estimate)
     first = rows.first * n_years + rows.year
     second = (rows.second + (n_units if directed else 0)) * n_years + rows.year
 

@@ -23,6 +23,7 @@ from engine.infer.summary import EXTREME, level_of
 
 N_INVERSION = 7  # slope; city sums yy, yd, dd; pair sums yy, yd, dd
 _SAME = 1e-9  # of a standard error: pieces nearer to each other are one
+_LEAST = 1e-14  # leading coefficient of a polynomial, of its largest one
 
 
 @dataclass(frozen=True)
@@ -115,20 +116,14 @@ class _Draws:
 
     def breaks(self) -> Array:
         """Points ``[n, m]`` between which a draw stays extreme, or stays not extreme; some are neither."""
-        n, difference = len(self.slope), self.city - self.pair
-        zero = np.zeros(n)
-        numerator = np.stack([self.constant**2, -2 * self.constant * self.slope, self.slope**2], axis=1)
-        fourth = [
-            np.concatenate([numerator[:, :2], numerator[:, 2:] - EXTREME**2 * sums[:, :1]], axis=1)
-            for sums in (difference, self.city)
+        zeros, difference = np.zeros((len(self.slope), 2)), self.city - self.pair
+        square = np.stack([self.constant**2, -2 * self.constant * self.slope, self.slope**2], axis=1)
+        numerator = np.concatenate([square, zeros], axis=1)
+        polynomials = [
+            numerator - EXTREME**2 * np.concatenate([zeros, sums], axis=1) for sums in (difference, self.city)
         ]
-        quartics = [
-            np.concatenate([low, -(EXTREME**2) * sums[:, 1:]], axis=1)
-            for low, sums in zip(fourth, (difference, self.city), strict=True)
-        ]
-        guard = difference - ROUNDING * self.city
-        quadratic = np.concatenate([guard, zero[:, None], zero[:, None]], axis=1)
-        return np.concatenate([_roots(polynomial) for polynomial in (*quartics, quadratic)], axis=1)
+        polynomials.append(np.concatenate([difference - ROUNDING * self.city, zeros], axis=1))  # of the guard
+        return np.concatenate([_roots(polynomial) for polynomial in polynomials], axis=1)
 
 
 def _roots(coefficients: Array) -> Array:
@@ -149,9 +144,6 @@ def _roots(coefficients: Array) -> Array:
         near = np.isfinite(step) & (np.abs(step) < 1e-6 * (1 + np.abs(roots)))
         roots = np.where(near, roots - np.where(near, step, 0.0), roots)
     return np.asarray(roots)
-
-
-_LEAST = 1e-14
 
 
 def _counts(draws: _Draws) -> tuple[Array, Array]:

@@ -49,12 +49,20 @@ def _cell_paths(
     options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
 ) -> tuple[Array, Array, Array]:
     """Columns and terms ``[chunk, T, m + r]``, row weights ``[chunk, T]``, paths of the residuals ``[chunk, T, C]``."""
-    v, row, _, _ = pair_columns(options, arrays, chunk)
-    # Of levels far from zero the sums below would keep no digits.
-    v, _, _ = deviations(options, arrays, v, row)
-    classes, n_years = arrays["classes"], v.shape[1]
-    columns = jnp.concatenate([v, cells["terms"][classes[chunk.i], classes[chunk.j]]], axis=2)
+    columns, row = _columns_and_terms(options, arrays, chunk, cells["terms"])
+    n_years = columns.shape[1]
     return columns, row, columns @ cells["residual"][n_years:] + cells["residual"][None, :n_years]
+
+
+def _columns_and_terms(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, terms: Array
+) -> tuple[Array, Array]:
+    """Columns, the outcome the last of them, then terms ``[chunk, T, m + r]``; row weights ``[chunk, T]``."""
+    v, row, _, _ = pair_columns(options, arrays, chunk)
+    # Of levels far from zero the sums of products would keep no digits.
+    v, _, _ = deviations(options, arrays, v, row)
+    classes = arrays["classes"]
+    return jnp.concatenate([v, terms[classes[chunk.i], classes[chunk.j]]], axis=2), row
 
 
 def _influences(
@@ -159,14 +167,12 @@ def interaction_products(
     float64 ``[D, D]``
         D = (T + m - 1 + r) (m + r): first [years | columns | terms], then [columns | outcome | terms].
     """
-    v, row, _, _ = pair_columns(options, arrays, chunk)
-    v, _, _ = deviations(options, arrays, v, row)
-    classes, city_years = arrays["classes"], columns["city_years"]
-    terms = columns["terms"][classes[chunk.i], classes[chunk.j]]
-    left = jnp.concatenate([v, terms], axis=2) - city_years[chunk.i] - city_years[chunk.j]
+    paths, row = _columns_and_terms(options, arrays, chunk, columns["terms"])
+    city_years, outcome = columns["city_years"], paths.shape[2] - columns["terms"].shape[3] - 1
+    left = paths - city_years[chunk.i] - city_years[chunk.j]
     left, _, _ = demean(jnp.where(row[:, :, None] > 0, left, 0.0), row, balanced=True)
-    regressors = jnp.concatenate([v[:, :, :-1], terms], axis=2)
-    n = jnp.concatenate([left, jnp.einsum("ptf,ptg->pfg", regressors, left)], axis=1).reshape(len(v), -1)
+    regressors = jnp.concatenate([paths[:, :, :outcome], paths[:, :, outcome + 1 :]], axis=2)
+    n = jnp.concatenate([left, jnp.einsum("ptf,ptg->pfg", regressors, left)], axis=1).reshape(len(left), -1)
 
     def add(block: Array, total: Array) -> Array:
         of_block = jax.lax.dynamic_slice_in_dim(n, block * _BLOCK, _BLOCK)

@@ -22,12 +22,11 @@ from engine.estimate.absorbed_fit import (
     row_fit,
     row_stage,
 )
-from engine.estimate.city_years import row_interaction
+from engine.estimate.city_years import CityYears, row_city_years, row_interaction
 from engine.estimate.estimate import Estimate
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import ERROR_TYPES, Covariance
 from engine.notes import Note
-from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
@@ -78,16 +77,18 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
                 )
             )
     unconverged, models = 0, [cell.job.model for cell in cells]
-    if any(_with_one_step(model) for model in models):
-        fits = [
-            replace(fit, one_step=one_step_leave_outs(stage, fit)) if _with_one_step(model) else fit
-            for fit, model in zip(fits, models, strict=True)
-        ]
+    fits = [
+        replace(fit, one_step=one_step_leave_outs(stage, fit)) if _with_one_step(model) else fit
+        for fit, model in zip(fits, models, strict=True)
+    ]
     if any(_takes_refits(code, model) for model in models for code in model.errors):
         fits, unconverged = _with_refits(machine, stage, fits)
+    city_years = None
+    if any(ERROR_TYPES[code].of_interaction for model in models for code in model.errors):
+        city_years = row_city_years(stage, design.n_units, design.n_years, directed=design.directed)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
-        _estimated(cell, estimate, sample, stage, unconverged, design)
+        _estimated(cell, estimate, sample, stage, unconverged, city_years)
         for cell, estimate in zip(cells, fits, strict=True)
     ]
 
@@ -110,13 +111,17 @@ def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
 
 
 def _estimated(
-    cell: Cell, fit: Estimate, sample: LeftRows, stage: RowStage, unconverged: int, design: PairDesign
+    cell: Cell,
+    fit: Estimate,
+    sample: LeftRows,
+    stage: RowStage,
+    unconverged: int,
+    city_years: CityYears | None,
 ) -> Estimated:
     """A cell's reported estimate with its covariances."""
     estimate = reported(cell, fit, _rows_of_terms(stage.problem))
-    if any(ERROR_TYPES[code].of_interaction for code in cell.job.model.errors):
-        of_pairs = row_interaction(stage, estimate, n_years=design.n_years, directed=design.directed)
-        estimate = replace(estimate, interaction=of_pairs)
+    if city_years is not None:
+        estimate = replace(estimate, interaction=row_interaction(stage, estimate, city_years))
     errors, studentising = covariances_of(cell, estimate)
     return Estimated(
         cell=cell,

@@ -16,19 +16,21 @@ from engine.stages.estimation import Estimated
 
 def covariance_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
     """One row a cell, standard-error type and two terms: the whole matrix."""
-    parts = []
+    no_names, no_values = np.zeros(0, dtype=object), np.zeros(0)
+    columns = {name: [no_names] for name in COVARIANCE_COLUMNS[:-1]}
+    values = [no_values]
     for estimated in estimated_cells:
-        names = np.array(estimated.fit.names)
+        names = np.array(estimated.fit.names, dtype=object)
         for covariance in estimated.covariances:
-            n_terms = len(names)
-            part = {
-                "term": np.repeat(names, n_terms),
-                "other": np.tile(names, n_terms),
-                "covariance": covariance.matrix.ravel(),
-            }
-            parts.append(pd.DataFrame(part).assign(job=job, cell=estimated.cell.id, errors=covariance.kind))
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COVARIANCE_COLUMNS))
-    return frame[list(COVARIANCE_COLUMNS)]
+            n_rows = covariance.matrix.size
+            columns["job"].append(np.full(n_rows, job, dtype=object))
+            columns["cell"].append(np.full(n_rows, estimated.cell.id, dtype=object))
+            columns["errors"].append(np.full(n_rows, covariance.kind, dtype=object))
+            columns["term"].append(np.repeat(names, len(names)))
+            columns["other"].append(np.tile(names, len(names)))
+            values.append(covariance.matrix.ravel())
+    of_text = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return pd.DataFrame({**of_text, COVARIANCE_COLUMNS[-1]: np.concatenate(values)})
 
 
 def joint_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:

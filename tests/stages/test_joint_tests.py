@@ -53,7 +53,7 @@ def test_tests_are_those_of_the_peer(results: engine.Results) -> None:
         ("from adoption on", lambda time: time >= 0),
     ):
         chosen = [names[term] for term in terms if is_of(int(term.split("[")[1].rstrip("]")))]
-        restrictions = np.array([[float(name == one) for name in order] for one in chosen])
+        restrictions = np.array([[float(name == tested) for name in order] for tested in chosen])
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"

@@ -277,18 +277,15 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
     """Effective adopting cities of the treatment, the fewest of its terms, where an error type counts them."""
-    entries = []
-    for cell in sheet.cells:
-        counts = [
-            record[_EFFECTIVE]
-            for (of_cell, term, _), record in sheet.records.items()
-            if of_cell == cell
-            and main in (term, term.partition("[")[0])
-            and isfinite(record.get(_EFFECTIVE, nan))
-        ]
-        entries.append(Entry(f"{min(counts):,.1f}", min(counts)) if counts else Entry())
-    if any(entry.text for entry in entries):
-        yield Row("count", words("Effective adopting cities"), tuple(entries))
+    fewest: dict[Hashable, float] = {}
+    for (cell, term, _), record in sheet.records.items():
+        count = record.get(_EFFECTIVE, nan)
+        if main in (term, term.partition("[")[0]) and isfinite(count):
+            fewest[cell] = min(count, fewest.get(cell, count))
+    if fewest:
+        counts = [fewest.get(cell) for cell in sheet.cells]
+        entries = tuple(Entry() if count is None else Entry(f"{count:,.1f}", count) for count in counts)
+        yield Row("count", words("Effective adopting cities"), entries)
 
 
 def _setting(key: str, value: str, words: Words) -> str:

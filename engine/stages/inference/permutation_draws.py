@@ -222,8 +222,8 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
     low, high = inverted.low, inverted.high
     if len(inverted.pieces) > 1:
         pieces = [_piece(*ends) for ends in inverted.pieces[:_PIECES]]
-        rest = ["…"] if len(inverted.pieces) > _PIECES else []
-        note = Note.of("permutation_set_in_pieces", count=len(inverted.pieces), pieces=[*pieces, *rest])
+        ellipsis = ["…"] if len(inverted.pieces) > _PIECES else []
+        note = Note.of("permutation_set_in_pieces", count=len(inverted.pieces), pieces=[*pieces, *ellipsis])
         collector.notes.append(of_cell(cell.cell.label, note))
     for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
