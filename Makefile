@@ -43,8 +43,11 @@ test: $(VENV)/.installed-test  ## every test but the long ones, in minutes; `mak
 	$(PYTEST) -m 'not slow and not cluster'
 
 FAST := tests/tables tests/cities tests/spec tests/pairs tests/estimate tests/infer
+# Without what takes longest there, which `make test` runs.
+FAST += $(addprefix --ignore=tests/,estimate/test_gradient.py infer/test_weighted.py infer/test_permutation.py \
+  infer/test_partner_rows.py infer/test_task_sizes.py infer/test_devices.py infer/test_node_devices.py)
 
-test-fast: $(VENV)/.installed-test  ## the tests of tables, cities, job files and numerics alone
+test-fast: $(VENV)/.installed-test  ## most tests of tables, cities, job files and numerics
 	$(PYTEST) -m 'not slow and not cluster' $(FAST)
 
 test-all: lint  ## lint, the above and the long Monte Carlo and scale tests

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.errors import InputError
-from engine.pairs.tiles import Over, in_turn
+from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
 from engine.runtime.files import locked, output_folder, recorded, remove_parts, writing
@@ -268,13 +268,13 @@ def draw(
 
     plan = expand(load_job(Path(job), overrides=overrides))
     request = choose(plan, replicate=replicate, cell=cell, method=method)
-    prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.shared.cells)
+    prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.pass_cells.cells)
     with opened() as open_machine, _named(plan):
         estimated_cells = _estimate_pass(open_machine(silent), prepared)
-        return make_draw(prepared, estimated_cells[prepared.shared.cells.index(request.cell)], request)
+        return make_draw(prepared, estimated_cells[prepared.pass_cells.cells.index(request.cell)], request)
 
 
-def _prepare(plan: Plan, map_reduce: Over = in_turn) -> tuple[Prepared, ...]:
+def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
     with _named(plan):
         return prepare_job(plan, map_reduce)
 
@@ -332,7 +332,7 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
 
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
-    work = prepared.shared
+    work = prepared.pass_cells
     estimated = estimate_cells(
         machine, work.cells, prepared.design, columns=work.controls, terms=prepared.terms
     )

@@ -288,8 +288,12 @@ TABLES = {
     "empty sample": Bad(
         ("job.yaml: cell 'trade': no pair with at least two observed years is left",
          "remedy: loosen years or the filters of pairs, or fill what is missing"),
-        data=lambda t: t.assign(y=np.nan),
+        data=lambda t: t.assign(y=t["y"].where(t["year"] == 2000)),
         late=True,
+    ),
+    "no complete row": Bad(
+        ("trade.csv: none of ", "rows is complete: 'y' is missing in ", "remedy: fill what is missing"),
+        data=lambda t: t.assign(y=np.nan),
     ),
     "collinear regressors": Bad(
         ("job.yaml: cell 'trade'", "'z' is collinear with x", "remedy: leave out one of z, x"),

@@ -67,7 +67,7 @@ class Pass:
 
     @property
     def units(self) -> tuple[str, ...]:
-        return self.prepared.shared.data.panel.units  # type: ignore[union-attr]
+        return self.prepared.pass_cells.data.panel.units  # type: ignore[union-attr]
 
     def adopted(self, classes: np.ndarray[Any, Any]) -> dict[str, float]:
         """City to adoption year, for classes in the order of the units."""
@@ -99,7 +99,7 @@ def first_pass(frame: pd.DataFrame, **blocks: Any) -> Pass:
 def first_pass_of(path: Path, overrides: tuple[str, ...] = ()) -> Pass:
     """As `first_pass`, for a job file."""
     (prepared,) = prepare_job(expand(load_job(path, overrides=overrides)))
-    shared = prepared.shared
+    shared = prepared.pass_cells
     results = estimate_cells(
         Machine(), shared.cells, prepared.design, columns=shared.controls, terms=prepared.terms
     )

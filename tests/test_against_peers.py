@@ -54,7 +54,7 @@ def test_pairs_outcome_and_columns_row_by_row(table_1: reference.Sample) -> None
     from engine.pairs.outcomes.synchronization import synchronization
 
     _, prepared = check(TABLE_1)
-    design, units = prepared[0].design, np.array(prepared[0].shared.data.panel.units)
+    design, units = prepared[0].design, np.array(prepared[0].pass_cells.data.panel.units)
     chunks = [chunk for task in design.tasks() for chunk in design.chunks(task)]
     i, j = (np.concatenate([getattr(chunk, side)[: chunk.n] for chunk in chunks]) for side in "ij")
     order = np.lexsort((j, i))

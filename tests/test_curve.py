@@ -94,7 +94,7 @@ def test_768_cells_of_every_choice() -> None:
     plan, passes = check(CURVE_JOB, overrides=SMALLER)
     assert len(plan.cells) == 768 == 24 * 32
     assert len(passes) == 23  # either and exactly_one share one
-    assert len({id(one.shared.data) for one in passes}) == 7  # nine, and eight, indicators; series; years
+    assert len({id(one.pass_cells.data) for one in passes}) == 7  # nine, and eight, indicators; series; years
     assert {len(values) for values in choices(plan).values()} == {768}
     assert set(choices(plan)) == {
         "pairs.gravity.year", "pairs.gravity.keep", "pairs.exclude", "treatment.rule", "treatment.cutoff",

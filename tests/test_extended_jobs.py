@@ -154,9 +154,9 @@ def test_a_joined_table_is_on_record(tmp_path: Path) -> None:
 def test_a_table_that_ends_before_the_sample_is_told(tmp_path: Path) -> None:
     job = joining(tmp_path, "builtin:policy_demo", more="controls: {supply: {sum: policy_supply}}\n")
     _, (one,) = check(job, overrides=["panel.options.last_year=2021", "years=[2010, 2021]"])
-    (joined,) = one.shared.data.joined
+    (joined,) = one.pass_cells.data.joined
     assert (joined.name, joined.synthetic) == ("builtin:policy_demo", True)
-    assert english(one.shared.data.validation.warnings)[0] == (
+    assert english(one.pass_cells.data.validation.warnings)[0] == (
         "builtin:policy_demo ends in 2019, the sample in 2021: the years between have no row of it"
     )
 

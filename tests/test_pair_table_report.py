@@ -224,7 +224,7 @@ def test_codes_beside_codes_with_a_leading_zero_are_reported(tmp_path: Path) -> 
     said = "\n".join(check_lines(plan, prepared))
     assert "0110001 = 110001 (zeros)" in said
     assert "pair_table.merge_names: [zeros]" in said
-    assert prepared[0].shared.data.validation.n_units == 16
+    assert prepared[0].pass_cells.data.validation.n_units == 16
 
 
 # -- orders of a pair --------------------------------------------------------------------------------------
@@ -326,6 +326,19 @@ def test_a_large_table_fits_more_memory(tmp_path: Path) -> None:
 
 def test_a_table_of_blank_rows_has_no_rows(tmp_path: Path) -> None:
     assert "no rows" in refusal(tmp_path, "one,other,year,y,x,w\n,,,,,\n,,,,,\n")
+
+
+def test_a_table_without_a_complete_row_is_refused_by_check(tmp_path: Path) -> None:
+    table = pair_table(np.random.default_rng(3), n_units=6)
+    table.loc[: len(table) // 2, "y"] = np.nan
+    table.loc[len(table) // 2 :, "x"] = np.nan
+    with pytest.raises(
+        InputError, match=r"none of [\d,]+ rows is complete: .*'x' is missing in .*'y' is missing in"
+    ):
+        check(job(tmp_path, table))
+    table = pair_table(np.random.default_rng(3), n_units=6).assign(weight=0.0)
+    with pytest.raises(InputError, match="is complete: their weights are zero"):
+        check(job(tmp_path, table, {"weight": "weight"}))
 
 
 def test_a_list_is_no_name(tmp_path: Path) -> None:

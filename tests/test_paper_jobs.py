@@ -323,7 +323,7 @@ def test_permutations_of_a_split_rebuild_the_sample_and_keep_the_class() -> None
     results = engine.run(job, overrides=options)
     plan, prepared = check(job, overrides=options)
     number = 4  # one city above the median of human capital
-    one = next(one for one in prepared if plan.cells[number] in one.shared.cells)
+    one = next(one for one in prepared if plan.cells[number] in one.pass_cells.cells)
     assert one.adoption is not None
     drawn = permuted_classes(3, np.arange(6, dtype=np.int32), one.adoption.classes, None)
     table = cities(SMALL)

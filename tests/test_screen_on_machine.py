@@ -87,7 +87,7 @@ def test_a_job_asks_the_machine_for_its_screen(monkeypatch: pytest.MonkeyPatch) 
     small = {"overrides": ["panel.options.cities=40"], "progress": lambda label, *_: told.append(label)}
     alone = engine.run(COLUMN_6, **small)
     assert "screen" not in told
-    monkeypatch.setattr(stage, "_IN_TURN", 0)
+    monkeypatch.setattr(stage, "_SERIAL_PAIRS", 0)
     spread = engine.run(COLUMN_6, **small)
     assert "screen" in told
     pd.testing.assert_frame_equal(spread.estimates, alone.estimates, check_exact=True)

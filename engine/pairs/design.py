@@ -15,7 +15,7 @@ import numpy as np
 from engine.arrays import AnyArray, Array, Flags, Integers
 from engine.notes import Note
 from engine.pairs.gravity import PairSample
-from engine.pairs.tiles import Over
+from engine.pairs.tiles import MapReduce
 
 Range = tuple[int, int]
 
@@ -159,7 +159,7 @@ class PairDesign(Protocol):
 
     # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.pair_statistics`)
 
-    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+    def list_length(self, *, every_screen: bool, map_reduce: MapReduce) -> tuple[int, int | None]:
         """Pairs of the list, and those above the sample's own screen, None without one.
 
         ``every_screen`` lists all pairs that the screen of any reassignment may let through.

@@ -20,7 +20,7 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers, LongIntegers, check_shape
 from engine.cities.places import groups_at_one_place
 from engine.errors import InputError
-from engine.pairs.tiles import Over, Tile, groups, in_turn, triangle
+from engine.pairs.tiles import MapReduce, Tile, groups, serial_map_reduce, triangle
 
 EARTH_RADIUS_KM = 6371.0088
 _COLLECT = 4_000_000  # values of ln F held at once while the median is located
@@ -207,7 +207,7 @@ class PairSample:
         i, j = (np.concatenate(side) for side in zip(*parts, strict=True))
         return i, j
 
-    def screened(self, map_reduce: Over = in_turn) -> PairSample:
+    def screened(self, map_reduce: MapReduce = serial_map_reduce) -> PairSample:
         """The sample of pairs whose force is strictly above the median of the eligible pairs.
 
         ``map_reduce`` runs the passes over the pairs that this takes.
@@ -228,7 +228,7 @@ class PairSample:
         threshold, n_kept = _threshold(self, map_reduce)
         return replace(self, gravity=replace(self.gravity, threshold=threshold), n_kept=n_kept)
 
-    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+    def list_length(self, *, every_screen: bool, map_reduce: MapReduce) -> tuple[int, int | None]:
         """Length of `pair_list`, and all pairs above the screen, eligible or not; None without a screen.
 
         ``every_screen`` lists the strongest pairs that the screen of any reassignment of adoption can reach.
@@ -283,7 +283,7 @@ class Between:
         return np.linspace(self.low, self.high, _BINS + 1)
 
 
-def _threshold(sample: PairSample, map_reduce: Over) -> tuple[float, int]:
+def _threshold(sample: PairSample, map_reduce: MapReduce) -> tuple[float, int]:
     """The lower middle value of ln F over the eligible pairs that have one, and how many lie strictly above it.
 
     ln F > median and ln F > lower middle value select the same pairs (no value lies between the two middle

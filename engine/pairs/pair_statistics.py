@@ -29,7 +29,7 @@ from engine.pairs.design import PairDesign, padded
 from engine.pairs.map_reduce import MomentPass, city_arrays, kernel_options
 from engine.pairs.moments import Layout
 from engine.pairs.process_cache import ProcessCache
-from engine.pairs.tiles import MAX_GROUPS, Over, in_turn
+from engine.pairs.tiles import MAX_GROUPS, MapReduce, serial_map_reduce
 
 TILE = 1024
 """Pairs of a tile: its statistics fit a core's cache."""
@@ -181,7 +181,7 @@ def pair_statistics(
     observed: Array | None = None,
     spans: Flags | None = None,
     key: str = "",
-    over: Over = in_turn,
+    map_reduce: MapReduce = serial_map_reduce,
 ) -> PairStatistics:
     """Statistics of all pairs of a design, whatever their treatment.
 
@@ -200,11 +200,11 @@ def pair_statistics(
         Sets of years, for draws in which it depends on the treatment which rows a pair has.
     key : str, optional
         Stands for the content of the other arguments; default: for this call alone.
-    over : callable
+    map_reduce : callable
         Runs the passes over the pairs that this takes: one that counts those above a screen; another where some
         outcomes may be infinite.
     """
-    length, screened = design.list_length(every_screen=every_screen, map_reduce=over)
+    length, screened = design.list_length(every_screen=every_screen, map_reduce=map_reduce)
     key = key or uuid4().hex
     for balanced in [True, False] if design.complete else [False]:
         layout = Layout(design.n_years, design.n_columns + (observed is not None), balanced)
@@ -221,7 +221,7 @@ def pair_statistics(
             break
         step = design.chunk * max(1, -(-length // design.chunk // MAX_GROUPS))
         parts = [(start, min(start + step, length)) for start in range(0, length, step)]
-        if not over(infinite_outcomes, pairs, parts, add):
+        if not map_reduce(infinite_outcomes, pairs, parts, add):
             break
     return pairs
 

@@ -15,7 +15,7 @@ from engine.pairs.gravity import PairSample
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.process_cache import ProcessCache
 from engine.pairs.regressors import REGRESSORS
-from engine.pairs.tiles import Over, Tile, groups, tile_edge, triangle
+from engine.pairs.tiles import MapReduce, Tile, groups, tile_edge, triangle
 
 _SMALL = 1000  # units, of whose pairs a process may hold a list
 _ONLY_TILE: ProcessCache[tuple[PairSample, Integers, Integers]] = ProcessCache()
@@ -266,7 +266,7 @@ class PanelDesign:
         key = id(self.sample), tile
         return _ONLY_TILE.get(key, lambda: (self.sample, *self.sample.pairs(tile)))[1:]
 
-    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+    def list_length(self, *, every_screen: bool, map_reduce: MapReduce) -> tuple[int, int | None]:
         return self.sample.list_length(every_screen=every_screen, map_reduce=map_reduce)
 
     def pair_list(self, length: int, *, screened: bool) -> tuple[Integers, Integers, Integers]:

@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.design import Chunk, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
-from engine.pairs.tiles import Over
+from engine.pairs.tiles import MapReduce
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class TableDesign:
                 weights,
             )
 
-    def list_length(self, *, every_screen: bool, map_reduce: Over) -> tuple[int, int | None]:
+    def list_length(self, *, every_screen: bool, map_reduce: MapReduce) -> tuple[int, int | None]:
         return len(self.i), None
 
     def pair_list(self, length: int, *, screened: bool) -> tuple[Integers, Integers, Integers]:

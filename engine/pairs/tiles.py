@@ -15,7 +15,7 @@ Leaf = Callable[[Any, Any], object]
 """``leaf(pass_input, task)``: partial result of one task."""
 Merge = Callable[[Any, Any], object]
 """Sum of two partial results."""
-Over = Callable[[Leaf, object, Sequence[object], Merge], Any]
+MapReduce = Callable[[Leaf, object, Sequence[object], Merge], Any]
 """``map_reduce(leaf, pass_input, tasks, merge)``: ``merge`` over the leaves of all tasks, wherever they run."""
 
 MAX_GROUPS = 64
@@ -79,6 +79,6 @@ def groups(tiles: tuple[Tile, ...], limit: int | None = None) -> tuple[tuple[Til
     return tuple(tuple(task) for task in tasks)
 
 
-def in_turn(leaf: Leaf, pass_input: object, tasks: Sequence[object], merge: Merge) -> Any:
-    """`Over` in this process, one task after the other."""
+def serial_map_reduce(leaf: Leaf, pass_input: object, tasks: Sequence[object], merge: Merge) -> Any:
+    """`MapReduce` in this process, one task after the other."""
     return reduce(merge, (leaf(pass_input, task) for task in tasks))

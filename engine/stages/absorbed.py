@@ -54,10 +54,10 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     InputError
         For an empty sample, regressors that the effects explain, or infinite outcomes under ``infinite: error``.
     """
-    cells, design = prepared.shared.cells, prepared.design
+    cells, design = prepared.pass_cells.cells, prepared.design
     _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
     table, cell_terms = unite_terms(prepared.terms)
-    controls = prepared.shared.controls
+    controls = prepared.pass_cells.controls
     all_terms = (*column_terms(controls), *distinct(cell_terms))
     effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
     columns = _columns(rows, design.classes, table)

@@ -31,6 +31,6 @@ def _count(prepared: Prepared, estimated: Estimated) -> int | None:
     adopts = adoption.years < NEVER
     if not job.model.registered.by_event_time:
         start = adoption.years + job.treatment.shift
-        years = prepared.shared.data.years
+        years = prepared.pass_cells.data.years
         adopts = (start > years[0]) & (start <= years[-1] - job.model.lag)
     return int((adopts[adoption.classes] & estimated.in_moving_pairs).sum())

@@ -20,7 +20,7 @@ from engine.pairs.design import FilterStep
 from engine.pairs.gravity import PairSample, check_degrees, unit_vectors
 from engine.pairs.pair_effects import OfBothEnds, OfDistance, OfLabelPairs, PairEffect
 from engine.pairs.panel_design import PanelDesign
-from engine.pairs.tiles import Over
+from engine.pairs.tiles import MapReduce
 from engine.pairs.treatment import Adoption
 from engine.report.language.wording import ENGLISH
 from engine.spec import Job
@@ -108,7 +108,7 @@ class CityData:
     def adoption(self, job: Job) -> Adoption:
         return adoption_of(self.panel, job, source=self.source.name)
 
-    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: Over) -> PairSample:
+    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
         return build_sample(self.panel, job, adoption, map_reduce=map_reduce)
 
     def design(

@@ -97,7 +97,7 @@ def _incomparable(passes: Passes) -> Note | None:
     if any(block != blocks[0] for block in blocks):
         return Note("cells_differ_in_permutation")
     prepared = [prepared_pass for prepared_pass, _ in passes]
-    if len({prepared_pass.shared.data.units for prepared_pass in prepared}) > 1:
+    if len({prepared_pass.pass_cells.data.units for prepared_pass in prepared}) > 1:
         return Note("cells_differ_in_cities")
     strata = [_strata(prepared_pass, blocks[0]["strata"]) for prepared_pass in prepared]
     if any(not np.array_equal(codes, strata[0]) for codes in strata):
@@ -124,5 +124,5 @@ def _exact(passes: Passes) -> bool:
 
 def _strata(prepared: Prepared, names: list[str]) -> Integers:
     """Stratum of every city."""
-    codes = strata_of(prepared.shared.data, prepared.design.sample, names)
+    codes = strata_of(prepared.pass_cells.data, prepared.design.sample, names)
     return np.zeros(prepared.design.n_units, dtype=np.int32) if codes is None else codes

@@ -25,7 +25,7 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         printed.update(lines)
     for group in prepared:
         if len(prepared) > 1:
-            labels = [cell.label for cell in group.shared.cells]
+            labels = [cell.label for cell in group.pass_cells.cells]
             further = [f"{len(labels) - _NAMED} more"] if len(labels) > _NAMED else []
             yield "for " + "; ".join([*labels[:_NAMED], *further]) + ":"
         if len(group.adoption.years) > 1:
@@ -47,10 +47,11 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
         last = group.steps[-1]
         city_sums = 2 * 8 * design.n_units * design.n_classes * layout.size
         memory = min(
-            memory_bytes(group.shared.job.runtime.memory), 6 * city_sums + 40 * 8 * design.chunk * layout.size
+            memory_bytes(group.pass_cells.job.runtime.memory),
+            6 * city_sums + 40 * 8 * design.chunk * layout.size,
         )
         yield (
-            f"pass {number}: {_count(len(group.shared.cells), 'cell')}, {last.pairs:,} of {group.steps[0].pairs:,} "
+            f"pass {number}: {_count(len(group.pass_cells.cells), 'cell')}, {last.pairs:,} of {group.steps[0].pairs:,} "
             f"pairs, {last.rows:,} rows, {layout.size} moments a pair"
         )
         yield (
@@ -100,7 +101,7 @@ def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
     groups = dict.fromkeys(
         cell.job.inference.jackknife.by
         for group in prepared
-        for cell in group.shared.cells
+        for cell in group.pass_cells.cells
         if cell.job.inference.jackknife
     )
     yield from (f"leave one {name} out" for name in groups)

@@ -159,7 +159,7 @@ def make_draw(prepared: Prepared, cell: Estimated, request: DrawRequest) -> Draw
     if dropped:
         terms[["estimate", "statistic"]] = np.nan
     column = {"times_drawn": of_city.astype(int)} if resampled else {"multiplier": of_city}
-    cities = pd.DataFrame({"city": prepared.shared.data.units, **column})
+    cities = pd.DataFrame({"city": prepared.pass_cells.data.units, **column})
     no_pairs = pd.DataFrame({"what": [], "truth": [], "draw": []})
     return Draw(request, block.reps, cities, no_pairs, terms, dropped)
 
@@ -178,7 +178,7 @@ def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: 
     truth = permutation_draws(test, np.array([OBSERVED], dtype=np.int32))
     adopted = [prepared.adoption.years[of_city] for of_city in (test.sample.classes, classes[0])]
     cities = {
-        "city": prepared.shared.data.units,
+        "city": prepared.pass_cells.data.units,
         "adopts_in_truth": _years(adopted[0]),
         "adopts_in_draw": _years(adopted[1]),
     }
@@ -225,7 +225,7 @@ def _resampled(
     positions = list(regression.tested)
     terms, in_truth = tuple(cell.fit.names[k] for k in positions), cell.fit.values[positions]
     if scheme.kind == "pipeline":
-        pass_cells = replace(prepared.shared, cells=(cell.cell,))
+        pass_cells = replace(prepared.pass_cells, cells=(cell.cell,))
         draws = pipeline_draws(PipelineInput(pass_cells, (terms,), scheme.seed), replicates)
     else:
         node = NodeInput(typed_pairs(prepared), (regression,), (in_truth,), scheme.seed)

@@ -79,7 +79,7 @@ def by_block(
 
 def draw_counts(prepared: Prepared) -> list[DrawCount]:
     """The draws of a pass, one entry for every block of inference that differs."""
-    cells = prepared.shared.cells
+    cells = prepared.pass_cells.cells
     permuted = by_block(cells, lambda cell: cell.job.inference.permutation)
     resampled = by_block(cells, lambda cell: cell.job.inference.bootstrap)
     return [
@@ -91,7 +91,7 @@ def draw_counts(prepared: Prepared) -> list[DrawCount]:
 def pass_seconds(prepared: Prepared) -> float:
     """Rough seconds of the passes over the pairs, on two cores."""
     pairs = prepared.steps[-1].pairs
-    return SECONDS_PER_VALUE * pairs * moments(prepared) * (2 + len(prepared.shared.cells))
+    return SECONDS_PER_VALUE * pairs * moments(prepared) * (2 + len(prepared.pass_cells.cells))
 
 
 def moments(prepared: Prepared) -> int:
@@ -102,7 +102,7 @@ def moments(prepared: Prepared) -> int:
 
 def _permutations(prepared: Prepared, block: PermutationTest, cells: int) -> DrawCount:
     """A permutation reads every pair that some assignment lets in."""
-    strata = strata_codes(prepared.shared.data, block.strata)
+    strata = strata_codes(prepared.pass_cells.data, block.strata)
     ways = n_assignments(prepared.design.classes, strata)
     draws = min(ways, block.reps)
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs

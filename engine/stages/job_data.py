@@ -11,7 +11,7 @@ from engine.notes import Note
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.pair_effects import PairEffect
-from engine.pairs.tiles import Over
+from engine.pairs.tiles import MapReduce
 from engine.pairs.treatment import Adoption
 from engine.spec import Job
 from engine.spec.effects import FixedEffect
@@ -80,7 +80,7 @@ class JobData(Protocol):
     def adoption(self, job: Job) -> Adoption:
         """Adoption classes of the units; one class that never adopts where there is no adoption."""
 
-    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: Over) -> PairSample:
+    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
         """The pairs of units after exclusion and gravity screen; ``map_reduce`` runs the passes over them."""
 
     def design(

@@ -37,7 +37,9 @@ def make_manifest(
     """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
     job, loaded = plan.loaded.job, distinct_data(prepared)
     steps = {
-        cell.number: prepared_pass.steps for prepared_pass in prepared for cell in prepared_pass.shared.cells
+        cell.number: prepared_pass.steps
+        for prepared_pass in prepared
+        for cell in prepared_pass.pass_cells.cells
     }
     warnings = [warning for job_data in loaded for warning in job_data.warnings]
     for estimated in cells:
@@ -110,7 +112,7 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
     """Over which years each outcome is standardised: with more years, earlier results are others too."""
     notes = []
     for prepared_pass in prepared:
-        outcome, years = prepared_pass.shared.job.outcome, prepared_pass.shared.data.years
+        outcome, years = prepared_pass.pass_cells.job.outcome, prepared_pass.pass_cells.data.years
         if outcome.standardised:
             early = outcome.window == "pre"
             notes.append(

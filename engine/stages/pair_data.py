@@ -20,7 +20,7 @@ from engine.pairs.table import PairColumns, pair_columns
 from engine.pairs.table_design import TableDesign
 from engine.pairs.table_report import TableReport
 from engine.pairs.table_rows import TableRequest
-from engine.pairs.tiles import Over
+from engine.pairs.tiles import MapReduce
 from engine.pairs.treatment import NEVER, Adoption
 from engine.report.language.wording import ENGLISH
 from engine.spec import Job
@@ -82,7 +82,7 @@ class PairData:
     def adoption(self, job: Job) -> Adoption:
         return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
 
-    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: Over) -> PairSample:
+    def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
         """Every pair of units: the table itself says which of them there are."""
         return PairSample(adoption.classes, np.ones((1, 1), dtype=bool))
 
@@ -125,6 +125,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         memory=memory_bytes(job.runtime.memory),
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
+    _refuse_without_rows(report)
     return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
 
 
@@ -136,3 +137,15 @@ def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:
             with suppress(InputError):
                 inputs |= set(parse(text).names)
     return inputs
+
+
+def _refuse_without_rows(report: TableReport) -> None:
+    if report.n_used > 0:
+        return
+    lost = ((column.column, column.n_missing + column.n_infinite) for column in report.columns)
+    counts = ", ".join(f"'{name}' is missing in {n_rows:,}" for name, n_rows in lost if n_rows)
+    raise InputError(
+        f"none of {report.n_rows:,} rows is complete: {counts or 'their weights are zero or their labels missing'}",
+        where=report.source,
+        remedy="fill what is missing, or leave such a column out",
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
-from engine.pairs.tiles import Over, in_turn
+from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms
 from engine.spec import Plan
 from engine.stages.fixed_effects import pair_effects
@@ -24,7 +24,7 @@ class Prepared:
 
     Attributes
     ----------
-    shared : PassCells
+    pass_cells : PassCells
         The cells and their data.
     adoption : Adoption
     design : PairDesign
@@ -37,7 +37,7 @@ class Prepared:
     matching : MatchReport or None
     """
 
-    shared: PassCells
+    pass_cells: PassCells
     adoption: Adoption
     design: PairDesign
     terms: tuple[Terms, ...]
@@ -46,7 +46,7 @@ class Prepared:
     matching: MatchReport | None = None
 
 
-def prepare_job(plan: Plan, map_reduce: Over = in_turn) -> tuple[Prepared, ...]:
+def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
     """Read and clean the data of every cell, and set up every pass; raises InputError for anything wrong.
 
     ``map_reduce`` locates the gravity screen of large grids, see `build_sample`.
@@ -58,10 +58,10 @@ def prepare_job(plan: Plan, map_reduce: Over = in_turn) -> tuple[Prepared, ...]:
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:
     """The data sets behind a job's passes, each once."""
-    return list({id(passed.shared.data): passed.shared.data for passed in prepared}.values())
+    return list({id(passed.pass_cells.data): passed.pass_cells.data for passed in prepared}.values())
 
 
-def _prepare_pass(pass_cells: PassCells, map_reduce: Over) -> Prepared:
+def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     job, job_data = pass_cells.job, pass_cells.data
     adoption = job_data.adoption(job)
     sample = job_data.pair_sample(job, adoption, map_reduce)

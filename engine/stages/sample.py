@@ -10,13 +10,15 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.gravity import GravityModel, PairSample, check_places, unit_vectors
 from engine.pairs.panel_design import PairSplit
-from engine.pairs.tiles import Over, in_turn
+from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
 from engine.spec.design import Gravity
 from engine.tables.arithmetic import parse
 
-_IN_TURN = 20_000_000  # pairs whose forces take this process a second or two, less than to open a cluster
+_SERIAL_PAIRS = (
+    20_000_000  # pairs whose forces take this process a second or two, less than to open a cluster
+)
 _CLASSES = ("low", "mixed", "high")
 
 
@@ -41,11 +43,11 @@ def build_sample(
     adoption: Adoption,
     *,
     origin: AnyArray | None = None,
-    map_reduce: Over = in_turn,
+    map_reduce: MapReduce = serial_map_reduce,
 ) -> PairSample:
     """The pairs after exclusion and gravity screen; ``origin`` says which city a bootstrap copy is of.
 
-    ``map_reduce`` runs the passes that locate the screen of a grid of more than `_IN_TURN` pairs.
+    ``map_reduce`` runs the passes that locate the screen of a grid of more than `_SERIAL_PAIRS` pairs.
     """
     allowed = allowed_classes(adoption, job.pairs.exclude)
     screen = job.pairs.gravity
@@ -59,7 +61,7 @@ def build_sample(
         )
     if screen is None or screen.keep != "above_median":
         return sample
-    return sample.screened(map_reduce if sample.n_pairs > _IN_TURN else in_turn)
+    return sample.screened(map_reduce if sample.n_pairs > _SERIAL_PAIRS else serial_map_reduce)
 
 
 def _gravity(panel: CityPanel, screen: Gravity, *, copies: bool) -> GravityModel:

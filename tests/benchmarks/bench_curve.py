@@ -45,7 +45,7 @@ def rows_of(prepared: Prepared) -> pd.DataFrame:
     y = -np.log(half) / 2
     if design.window.all():
         y += np.log1p((1 - half) / (2 * years - 3)) / 2
-    names = prepared.shared.controls
+    names = prepared.pass_cells.controls
     columns = {name: -abs(design.levels[i, :, k] - design.levels[j, :, k]) for k, name in enumerate(names)}
     for number, path in enumerate(distinct_paths(prepared)):
         columns[f"policy_{number}"] = path[design.classes[i], design.classes[j]]
@@ -66,13 +66,13 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=20)
     asked = parser.parse_args()
     plan, passes = check(JOB, overrides=ALONE)
-    where = {cell.number: one for one in passes for cell in one.shared.cells}
+    where = {cell.number: one for one in passes for cell in one.pass_cells.cells}
     frames = {id(one): rows_of(one) for one in passes}
     rng = np.random.default_rng(0)
 
     def theirs(cell: Cell) -> tuple[float, float]:
         one = where[cell.number]
-        own = one.terms[one.shared.cells.index(cell)].table[..., 0]
+        own = one.terms[one.pass_cells.cells.index(cell)].table[..., 0]
         term = f"policy_{next(k for k, path in enumerate(distinct_paths(one)) if np.array_equal(path, own))}"
         formula = f"y ~ {' + '.join([*cell.job.used_controls, term])} | pair + year"
         model = pyfixest.feols(

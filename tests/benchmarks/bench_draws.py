@@ -48,9 +48,9 @@ class World:
     def __init__(self) -> None:
         sixth = ["sweep={}"]
         _, (self.prepared,) = check(JOB, overrides=sixth)
-        cells, design = self.prepared.shared.cells, self.prepared.design
+        cells, design = self.prepared.pass_cells.cells, self.prepared.design
         self.result = estimate_cells(
-            Machine(), cells, design, columns=self.prepared.shared.controls, terms=self.prepared.terms
+            Machine(), cells, design, columns=self.prepared.pass_cells.controls, terms=self.prepared.terms
         )[0]
         wanted = PermutationTest(reps=1, seed=7)
         self.full = permutation_test(self.prepared, [self.result], wanted)

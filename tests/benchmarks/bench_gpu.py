@@ -75,10 +75,10 @@ class World:
         overrides = ["sweep={}", "runtime.memory=16GB", "model.errors=[dyadic]", f"years=[2010, {last_year}]"]
         overrides += [f"panel.options.cities={units}", f"panel.options.last_year={last_year}"]
         _, (self.prepared,) = check(JOB, overrides=overrides)
-        cells, terms = self.prepared.shared.cells, self.prepared.terms
+        cells, terms = self.prepared.pass_cells.cells, self.prepared.terms
         self.machine = Machine(threads=os.cpu_count() or 1)
         self.result = estimate_cells(
-            self.machine, cells, self.prepared.design, columns=self.prepared.shared.controls, terms=terms
+            self.machine, cells, self.prepared.design, columns=self.prepared.pass_cells.controls, terms=terms
         )[0]
 
     def permutations(self, n_draws: int, runs: int = 2) -> Timed:

@@ -81,7 +81,11 @@ def measured() -> Costs:
     prepared = at_size(CITIES)
     design, sample = prepared.design, prepared.design.sample
     result = estimate_cells(
-        Machine(), prepared.shared.cells, design, columns=prepared.shared.controls, terms=prepared.terms
+        Machine(),
+        prepared.pass_cells.cells,
+        design,
+        columns=prepared.pass_cells.controls,
+        terms=prepared.terms,
     )[0]
     first = MomentPass(design, True)
     tiles = [tile for part in sample.parts() for tile in part]

@@ -57,9 +57,9 @@ def main() -> None:
     _, (prepared,) = check(JOB, overrides=["sweep={}", f"panel.options.cities={options.cities}"])
     result = estimate_cells(
         Machine(),
-        prepared.shared.cells,
+        prepared.pass_cells.cells,
         prepared.design,
-        columns=prepared.shared.controls,
+        columns=prepared.pass_cells.controls,
         terms=prepared.terms,
     )[0]
     setting = permutation_test(prepared, [result], PermutationTest(reps=options.draws, seed=7))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driver import Driver, popen, tables
+from driver import UNITS, Driver, popen, tables
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -38,5 +38,12 @@ def local(jobs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> di
         driver = Driver(popen, job, out)
         assert driver.ended() == 0, driver.said()
         found[name] = tables(driver.folder)
-    assert found["sixth"].keys() >= {"estimates.parquet", "inference.parquet", "draws.parquet", "covariance.parquet"}
+        if name == "sixth":
+            assert driver.manifest["execution"]["units_written"] == UNITS
+    assert found["sixth"].keys() >= {
+        "estimates.parquet",
+        "inference.parquet",
+        "draws.parquet",
+        "covariance.parquet",
+    }
     return found

@@ -93,7 +93,7 @@ def differentiated(holes: bool, estimator: str) -> tuple[Any, Differentiated]:
     setting = MomentPass(design, design.complete, products=design.complete)
     moments = reduce(merge_moments, (city_moments(setting, task) for task in design.tasks()))
     table, chosen = unite_terms(prepared.terms)
-    columns = column_terms(prepared.shared.controls)
+    columns = column_terms(prepared.pass_cells.controls)
     used = columns if estimator == "iv" else column_terms(result.cell.job.used_controls)
     regression = ESTIMATORS[estimator].functions.regression(used, chosen[0])
     return result.fit, differentiate(

@@ -13,7 +13,7 @@ from engine.pairs.design import PairDesign
 from engine.pairs.gravity import GravityModel, PairSample
 from engine.pairs.panel_design import Matches, PairSplit, PanelDesign
 from engine.pairs.table_design import TableDesign
-from engine.pairs.tiles import in_turn
+from engine.pairs.tiles import serial_map_reduce
 
 N, T = 6, 4
 
@@ -43,7 +43,7 @@ def table_design() -> TableDesign:
 
 @pytest.mark.parametrize("design", [panel_design(), table_design()], ids=["panel", "table"])
 def test_a_list_of_pairs_holds_the_rows_of_the_chunks(design: PairDesign) -> None:
-    length, screened = design.list_length(every_screen=False, map_reduce=in_turn)
+    length, screened = design.list_length(every_screen=False, map_reduce=serial_map_reduce)
     i, j, tie_start = design.pair_list(length, screened=False)
     assert screened is None
     assert tie_start.tolist() == list(range(length))

@@ -78,7 +78,7 @@ def test_adoption_years_are_those_of_the_panel() -> None:
 
 def test_the_join_tells_who_is_missing() -> None:
     _, (one,) = check(JOB, overrides=LATEST)
-    data = one.shared.data
+    data = one.pass_cells.data
     absent = sorted(set(pilots.adoption()["city"]) - set(pd.read_parquet(DATA)["city"]))
     told = f"builtin:pilots: {len(absent)} of its 163 cities are not in the panel: {', '.join(absent)}"
     assert told in english(data.validation.warnings)

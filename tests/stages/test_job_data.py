@@ -43,7 +43,7 @@ def test_a_pair_table_has_one_class_that_never_adopts(prepared: Prepared) -> Non
 
 
 def test_a_pair_table_refuses_city_columns_by_name(prepared: Prepared) -> None:
-    data: JobData = prepared.shared.data
+    data: JobData = prepared.pass_cells.data
     assert (data.units, data.years, data.content_hash) == (("u", "v", "w"), (2000, 2001, 2002, 2003), None)
     with pytest.raises(InputError, match=r"t\.csv: a pair_table job has no city columns"):
         labels_of(data, "province", key="inference.jackknife.by")
@@ -52,4 +52,4 @@ def test_a_pair_table_refuses_city_columns_by_name(prepared: Prepared) -> None:
 def test_a_job_without_a_block_refuses_by_its_key(prepared: Prepared) -> None:
     for key in ("panel", "treatment", "matching"):
         with pytest.raises(InputError, match=f"{key}: this job has no {key}"):
-            getattr(prepared.shared.job, f"{key}_block")
+            getattr(prepared.pass_cells.job, f"{key}_block")

@@ -124,7 +124,7 @@ def _draws(
             tuple(cell.fit.names[k] for k in regression.tested)
             for cell, regression in zip(cells, tested, strict=True)
         )
-        pass_cells = replace(prepared.shared, cells=tuple(cell.cell for cell in cells))
+        pass_cells = replace(prepared.pass_cells, cells=tuple(cell.cell for cell in cells))
         few = [
             part for block in blocks(scheme.reps) for part in np.array_split(block, -(-len(block) // _HEAVY))
         ]

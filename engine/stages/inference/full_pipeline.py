@@ -18,7 +18,7 @@ from engine.estimate.terms import column_terms, terms_of_set
 from engine.infer.draws import resampled_counts
 from engine.infer.permutation import Draws
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
-from engine.pairs.tiles import in_turn
+from engine.pairs.tiles import serial_map_reduce
 from engine.pairs.treatment import adoption_classes
 from engine.spec import Job
 from engine.stages.city_data import with_indices
@@ -77,7 +77,9 @@ def _estimates(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers)
     adoption = adoption_classes(effective_years(panel, job), panel.years[-1])
     sample = build_sample(panel, job, adoption, origin=origin.astype(np.int32))
     design = panel_design(panel, job, controls, sample, adoption)
-    moments = in_turn(city_moments, MomentPass(design, design.complete), design.tasks(), merge_moments)
+    moments = serial_map_reduce(
+        city_moments, MomentPass(design, design.complete), design.tasks(), merge_moments
+    )
     estimates = []
     for cell, names in zip(pass_cells.cells, pass_input.tested, strict=True):
         paths = treatment_terms(cell.job, panel.years, adoption)

@@ -57,7 +57,7 @@ def leave_out(
     machine: Machine, prepared: Prepared, cells: list[Estimated], column: str, collector: DrawCollector
 ) -> None:
     """Leave-one-group-out estimates, their jackknife errors, and how far each group moves the estimate."""
-    job_data = prepared.shared.data
+    job_data = prepared.pass_cells.data
     labels = np.array(
         job_data.units if column == "city" else labels_of(job_data, column, key="inference.jackknife.by")
     )

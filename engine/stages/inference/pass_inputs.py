@@ -10,7 +10,7 @@ from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import TypedPairs
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
-from engine.pairs.tiles import Over, in_turn
+from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.runtime.fingerprint import fingerprint
@@ -23,10 +23,10 @@ BLOCK = 256  # most replicates of one task
 
 def memory_of(prepared: Prepared) -> float:
     """``runtime.memory`` in bytes."""
-    return memory_bytes(prepared.shared.job.runtime.memory)
+    return memory_bytes(prepared.pass_cells.job.runtime.memory)
 
 
-def over_pairs(machine: Machine) -> Over:
+def over_pairs(machine: Machine) -> MapReduce:
     """Passes over the pairs that only count, on the machine: no store keeps what is sooner counted again."""
     counting = replace(machine, store=None)
     return lambda leaf, pass_input, tasks, merge: counting.reduce(
@@ -40,7 +40,7 @@ def features_of(
     every_screen: bool,
     observed: Array | None = None,
     spans: Flags | None = None,
-    map_reduce: Over = in_turn,
+    map_reduce: MapReduce = serial_map_reduce,
 ) -> PairStatistics:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
     return pair_statistics(
@@ -50,7 +50,7 @@ def features_of(
         observed=observed,
         spans=spans,
         key=fingerprint(prepared.design, every_screen, observed, spans),
-        over=map_reduce,
+        map_reduce=map_reduce,
     )
 
 
@@ -62,7 +62,7 @@ def types_of(prepared: Prepared) -> list[tuple[int, int]]:
 
 def terms_of(prepared: Prepared, estimated: Estimated) -> Terms:
     """Treatment terms of a cell."""
-    return prepared.terms[prepared.shared.cells.index(estimated.cell)]
+    return prepared.terms[prepared.pass_cells.cells.index(estimated.cell)]
 
 
 def tested_of(
@@ -72,7 +72,7 @@ def tested_of(
 
     With ``observed`` the treatment that happened is the last of the columns.
     """
-    terms, controls = terms_of(prepared, estimated), prepared.shared.controls
+    terms, controls = terms_of(prepared, estimated), prepared.pass_cells.controls
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
     tested = names or list(terms.names) or list(estimated.fit.names)
     return Tested(
@@ -89,7 +89,7 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
 
 
-def typed_pairs(prepared: Prepared, map_reduce: Over = in_turn) -> TypedPairs:
+def typed_pairs(prepared: Prepared, map_reduce: MapReduce = serial_map_reduce) -> TypedPairs:
     """The pairs of a pass's sample with their types."""
     design = prepared.design
     numbers = np.full((design.n_classes, design.n_classes), -1, dtype=np.int32)

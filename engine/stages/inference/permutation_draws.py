@@ -36,7 +36,7 @@ from engine.infer.summary import (
 from engine.notes import Note, of_cell
 from engine.pairs.design import PairDesign
 from engine.pairs.pair_statistics import TILE
-from engine.pairs.tiles import Over, in_turn
+from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.estimation import Estimated
@@ -94,7 +94,7 @@ def permutation_test(
     *,
     studentise: bool = True,
     invert: bool = True,
-    map_reduce: Over = in_turn,
+    map_reduce: MapReduce = serial_map_reduce,
 ) -> Permutation:
     """The permutation test of some cells of a pass."""
     design = prepared.design
@@ -115,7 +115,7 @@ def permutation_test(
     tested = tuple(
         tested_of(prepared, cell, _requested_terms(cell), observed=observed is not None) for cell in cells
     )
-    strata = strata_of(prepared.shared.data, design.sample, block.strata)
+    strata = strata_of(prepared.pass_cells.data, design.sample, block.strata)
     return Permutation(sample, strata, block.seed, tested, studentise)
 
 
