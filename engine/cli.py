@@ -310,7 +310,7 @@ def main() -> None:
 def _exit_code() -> int:
     """Run the command; what went wrong is one message."""
     try:
-        code = app(standalone_mode=False)  # 130 where the parser caught Ctrl-C
+        code = app(prog_name="dyadid", standalone_mode=False)  # 130 where the parser caught Ctrl-C
         if code == interrupts.INTERRUPTED:
             raise KeyboardInterrupt
         terminal.out.stream.flush()

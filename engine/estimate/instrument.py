@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction
@@ -134,6 +133,8 @@ def strength(
     """
     yy, dd, total = variances
     yd = (total - yy - dd) / 2
+    from scipy.special import stdtr, stdtrit  # a tenth of the time in which a finished run is found
+
     critical = float(stdtrit(dof, 0.5 + confidence / 2)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         p = float(2 * stdtr(dof, -abs(pi_y) / np.sqrt(yy)))
