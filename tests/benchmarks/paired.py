@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_PAUSE = 0.01
+"""Seconds in which threads of the work before come to rest: those of OpenMP spin for a while after their work."""
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -34,10 +37,11 @@ class Pairing:
 def pair(
     ours: Callable[[], object], peer: Callable[[], object], *, runs: int = 11, warm_ups: int = 2
 ) -> Pairing:
-    """Run both in turn; the first rounds are not counted."""
+    """Run both in turn, each after a pause (`_PAUSE`); the first rounds are not counted."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(runs + warm_ups):
         for work, seconds in zip((ours, peer), times, strict=True):
+            time.sleep(_PAUSE)
             start = time.perf_counter()
             work()
             if number >= warm_ups:
