@@ -119,21 +119,39 @@ def relabelled(
 def studentised(
     long: pd.DataFrame, regressors: Sequence[str], tested: Sequence[str], *, city_sums: bool = False
 ) -> tuple[Array, Array, Array]:
-    """Coefficients, t ratios and dyadic errors of some regressors; NaN where they are collinear.
+    """Coefficients, t ratios and dyadic errors of some regressors; NaN where the rows do not identify one.
 
     A variance that is not positive, or any with ``city_sums``, is replaced by the sum of squares of the cities'
     sums.
     """
-    nothing = np.full(len(tested), np.nan)
     x = reference.residuals(long, [*regressors, "y"])[list(regressors)].to_numpy()
+    identified, independent = _identified(x)
+    estimates = pd.DataFrame(np.nan, index=list(tested), columns=["coefficient", "t", "error"])
+    known = [
+        name for name, is_known in zip(regressors, identified, strict=True) if is_known and name in tested
+    ]
+    if known:
+        fit = reference.estimate(long, [regressors[k] for k in independent])
+        place = [fit.names.index(name) for name in known]
+        variance, node = np.diag(fit.dyadic())[place], np.diag(node_sums(fit))[place]
+        error = np.sqrt(np.where((variance > 1e-12 * node) & (not city_sums), variance, node))
+        coefficient = fit.coefficients[place]
+        estimates.loc[known] = np.stack([coefficient, coefficient / error, error], axis=1)
+    return estimates["coefficient"].to_numpy(), estimates["t"].to_numpy(), estimates["error"].to_numpy()
+
+
+def _identified(x: Array) -> tuple[Array, list[int]]:
+    """Which columns' coefficients are identified, and columns that span all: those, and as many of the others."""
     length = np.sqrt((x**2).sum(axis=0))
-    if (length < RANK).any() or np.linalg.svd(x / length, compute_uv=False)[-1] < RANK:
-        return nothing, nothing, nothing
-    fit = reference.estimate(long, regressors)
-    place = [fit.names.index(name) for name in tested]
-    variance, node = np.diag(fit.dyadic())[place], np.diag(node_sums(fit))[place]
-    error = np.sqrt(np.where((variance > 1e-12 * node) & (not city_sums), variance, node))
-    return fit.coefficients[place], fit.coefficients[place] / error, error
+    x = np.where(length < RANK, 0.0, x / np.where(length < RANK, 1.0, length))
+    _, size, axes = np.linalg.svd(x, full_matrices=False)
+    identified = (axes[size < RANK] ** 2).sum(axis=0) < 1e-6
+    independent = list(np.flatnonzero(identified))
+    for column in np.flatnonzero(~identified):
+        candidates = [*independent, column]
+        if length[column] >= RANK and np.linalg.svd(x[:, candidates], compute_uv=False)[-1] >= RANK:
+            independent = candidates
+    return identified, sorted(int(column) for column in independent)
 
 
 def city_influences(fit: reference.Estimate) -> pd.DataFrame:

@@ -167,23 +167,6 @@ def test_enumerated_assignments_are_numbered_as_in_the_run(tmp_path: Path) -> No
         pipeline.draw(job, replicate=560)
 
 
-def test_a_resample_without_a_cohort_is_marked(command: Command, tmp_path: Path) -> None:
-    """The run leaves such draws out; which those are follows from the counts that are shown."""
-    job = write(tmp_path, {"bootstrap": {**BOOTSTRAP, "kind": "node"}}, sweep={})
-    cohort = worlds.panel().groupby("city")["pilot_year"].first()
-    marked = []
-    for replicate in range(12):
-        found = pipeline.draw(job, replicate=replicate)
-        drawn = found.cities.set_index("city")["times_drawn"]
-        lost = (drawn.groupby(cohort).sum() == 0).any()
-        assert found.dropped == lost == found.terms[["estimate", "statistic"]].isna().all(axis=None)
-        marked += [replicate] if lost else []
-    assert 0 < len(marked) < 12
-    for replicate in range(12):
-        _, out, _ = command("draw", "job.yaml", "--replicate", str(replicate))
-        assert ("the run leaves this draw out" in out) == (replicate in marked)
-
-
 def test_a_pair_table_has_draws_too(tmp_path: Path) -> None:
     from strategies import TABLE_JOB, pair_table
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import oracle_draws
 import oracle_rows
-import pandas as pd
 import pytest
 import reference
 from random_jobs import RandomJob, random_job
@@ -77,16 +76,6 @@ def check(seed: int, folder: Path) -> None:
         check_draws(job, path, results)
 
 
-def lacks_a_cohort(job: RandomJob, times_drawn: pd.Series) -> bool:
-    """Whether a resample has no city of one of the panel's adoption years."""
-    ends = [
-        job.rows[[f"city_{side}", f"adoption_{side}"]].set_axis(["city", "year"], axis=1) for side in "ij"
-    ]
-    adopted = pd.concat(ends).drop_duplicates().set_index("city")["year"]
-    present = adopted[times_drawn.reindex(adopted.index).fillna(0).to_numpy() > 0]
-    return set(present) != set(adopted)
-
-
 def check_draws(job: RandomJob, path: Path, results: engine.Results) -> None:
     """Draws of the run against literal relabelling, or literal resampling, and refits."""
     draws = job.draws
@@ -99,9 +88,6 @@ def check_draws(job: RandomJob, path: Path, results: engine.Results) -> None:
         if draws.method == "permutation":
             adopted = drawn["adopts_in_draw"].astype(float).fillna(np.inf).to_dict()
             long, terms = oracle_draws.relabelled(draws.everything, adopted, **draws.options)
-        elif made.dropped:
-            assert lacks_a_cohort(job, drawn["times_drawn"])
-            continue
         else:
             long = oracle_draws.resampled(job.rows, drawn["times_drawn"].to_dict())
             terms = draws.terms

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arrays import Array, Flags, check_shape
+from engine.arrays import AnyIntegers, Array, Flags, check_shape
 from engine.estimate.normal import SMALLEST, expand, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
@@ -41,15 +41,14 @@ class BatchFit:
     Attributes
     ----------
     estimate : float64 ``[n_samples, n_targets, K]``
-        NaN where the sample does not identify the regression.
+        NaN where the sample does not identify the coefficient.
     residual : float64 ``[n_samples, n_targets, Q]``
-        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path; zero
-        where not identified.
+        Coefficients that turn [years | columns | terms | outcome] of a pair into its residual path.
     influence : float64 ``[n_samples, Q, n_tested]``
-        Coefficients that turn them into the residualised regressors times the bread, for tested ones.
+        Coefficients that turn them into the residualised regressors times the bread, for tested ones; zero where
+        not identified.
     n_obs, n_parameters : float64 ``[n_samples]``
-        Observations without rows alone in a year; coefficients and year effects.
-    identified : bool ``[n_samples]``
+        Observations without rows alone in a year; rank of the regressors, and year effects.
     """
 
     estimate: Array
@@ -57,7 +56,6 @@ class BatchFit:
     influence: Array
     n_obs: Array
     n_parameters: Array
-    identified: Flags
 
 
 def batch_fit(
@@ -95,21 +93,36 @@ def batch_fit(
     raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
     scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
     scaled = a / scale[:, :, None] / scale[:, None, :]
-    identified = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
-    scale = np.where(identified[:, None], scale, 1.0)
-    bread = np.linalg.inv(np.where(identified[:, None, None], scaled, np.eye(len(index))))
+    bread, identified, rank = _inverses(scaled)
     bread = bread / scale[:, :, None] / scale[:, None, :]
     slopes = np.swapaxes(bread @ b, 1, 2)  # [samples, targets, K]
+    bread = np.where(identified[:, None, :], bread, 0.0)
     residual, influence = projected.paths(
         slopes, bread[:, :, list(tested)], regressors=index, instruments=index, outcomes=aims
     )
-    residual *= identified[:, None, None]
-    estimate = np.where(identified[:, None, None], slopes, np.nan)
+    estimate = np.where(identified[:, None, :], slopes, np.nan)
     n_obs, n_years = totals[:, 1], (np.diagonal(matrix, axis1=1, axis2=2)[:, :t] > 0).sum(axis=1)
     if not layout.balanced:
         n_singletons, n_years = year_singletons(matrix[:, :t, :t])
         n_obs = n_obs - n_singletons
-    return BatchFit(estimate, residual, influence, n_obs, len(index) + n_years, identified)
+    return BatchFit(estimate, residual, influence, n_obs, rank + n_years)
+
+
+def _inverses(scaled: Array) -> tuple[Array, Flags, AnyIntegers]:
+    """Generalised inverses of ``[n_samples, K, K]``, which coefficients they identify ``[n_samples, K]``, and ranks.
+
+    A coefficient is identified where its axis is orthogonal to the null space.
+    """
+    n_samples, k = scaled.shape[:2]
+    regular = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
+    inverse = np.linalg.inv(np.where(regular[:, None, None], scaled, np.eye(k)))
+    identified, rank = np.ones((n_samples, k), dtype=bool), np.full(n_samples, k)
+    for sample in np.flatnonzero(~regular):
+        eigenvalues, vectors = np.linalg.eigh(scaled[sample])
+        live, size = vectors[:, eigenvalues > SMALLEST], eigenvalues[eigenvalues > SMALLEST]
+        inverse[sample], rank[sample] = (live / size) @ live.T, len(size)
+        identified[sample] = (live**2).sum(axis=1) > 1 - 1e-6
+    return inverse, identified, rank
 
 
 def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:

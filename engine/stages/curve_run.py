@@ -41,10 +41,10 @@ def curve_frame(job: str, passes: Passes, inferred: Inferred) -> tuple[pd.DataFr
     rows = rows[rows["term"] == treatment.name]
     if {estimated.cell.id for estimated in cells} != set(draws["cell"]):
         return no_rows, ()
-    reason = _incomparable(passes)
+    reason = incomparable(passes)
     if reason is not None:
         return no_rows, (Note.of("curve_untested", reason=reason),)
-    tests = _joint_tests(cells, draws, rows, exact=_exact(passes))
+    tests = _joint_tests(cells, draws, rows, exact=enumerated(passes))
     table = [
         (
             job,
@@ -86,7 +86,7 @@ def _permutations(passes: Passes) -> list[PermutationTest]:
     return [block for block in blocks if block is not None]
 
 
-def _incomparable(passes: Passes) -> Note | None:
+def incomparable(passes: Passes) -> Note | None:
     """Why a replicate is not one relabelling in all passes; None where it is.
 
     Words are keyed by seed, replicate and the city's place, and the cities take the sorted adoption classes in the
@@ -102,7 +102,7 @@ def _incomparable(passes: Passes) -> Note | None:
     strata = [_strata(prepared_pass, blocks[0]["strata"]) for prepared_pass in prepared]
     if any(not np.array_equal(codes, strata[0]) for codes in strata):
         return Note("cells_differ_in_strata")
-    exact = _exact(passes)
+    exact = enumerated(passes)
     reference = prepared[0].adoption.classes
     for classes in (prepared_pass.adoption.classes for prepared_pass in prepared[1:]):
         pairs = np.unique(np.stack([reference, classes], axis=1), axis=0)
@@ -113,7 +113,7 @@ def _incomparable(passes: Passes) -> Note | None:
     return None
 
 
-def _exact(passes: Passes) -> bool:
+def enumerated(passes: Passes) -> bool:
     """Whether any pass enumerates all assignments instead of drawing some; reps and strata are those of all cells."""
     test = _permutations(passes)[0]
     return any(

@@ -23,7 +23,7 @@ from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.stages.estimation import Estimated
-from engine.stages.inference.bootstrap import NodeInput, dropped_draws, node_draws, wild_draws
+from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
@@ -67,8 +67,6 @@ class Draw:
     terms : DataFrame
         ``term, estimate, statistic`` as in ``draws.parquet``, and ``estimate_in_truth``,
         ``statistic_in_truth``, missing where there is no such number to compare.
-    dropped : bool
-        A resample that lacks a cohort, so that the run leaves it out.
     """
 
     request: DrawRequest
@@ -76,7 +74,6 @@ class Draw:
     cities: pd.DataFrame
     pairs: pd.DataFrame
     terms: pd.DataFrame
-    dropped: bool = False
 
 
 def choose(plan: Plan, *, replicate: int, cell: str | None, method: str | None) -> DrawRequest:
@@ -155,13 +152,10 @@ def make_draw(prepared: Prepared, cell: Estimated, request: DrawRequest) -> Draw
         return _permuted(prepared, cell, request, block)
     resampled = block.kind in ("node", "pipeline")
     of_city, terms = (_resampled if resampled else _multiplied)(prepared, cell, request, block)
-    dropped = resampled and bool(dropped_draws(prepared, cell, of_city[None])[0])
-    if dropped:
-        terms[["estimate", "statistic"]] = np.nan
     column = {"times_drawn": of_city.astype(int)} if resampled else {"multiplier": of_city}
     cities = pd.DataFrame({"city": prepared.pass_cells.data.units, **column})
     no_pairs = pd.DataFrame({"what": [], "truth": [], "draw": []})
-    return Draw(request, block.reps, cities, no_pairs, terms, dropped)
+    return Draw(request, block.reps, cities, no_pairs, terms)
 
 
 def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: PermutationTest) -> Draw:
@@ -280,8 +274,6 @@ def draw_lines(draw: Draw) -> Iterator[str]:
         estimate, statistic, in_truth, observed = map(_number, values)
         rows += [(f"{term}: coefficient", in_truth, estimate), (f"{term}: t", observed, statistic)]
     yield from _aligned(rows)
-    if draw.dropped:
-        yield "the run leaves this draw out: some adoption cohort has no city in it"
 
 
 def _adopters(cities: pd.DataFrame) -> Iterator[str]:

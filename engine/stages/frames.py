@@ -20,6 +20,7 @@ from engine.stages.estimation import Estimated
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
+from engine.stages.multiple_tests import multiple_frame
 from engine.stages.prepare_passes import Prepared
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
@@ -54,6 +55,7 @@ def job_frames(
         "instrument": instrument_frame(job, instruments),
         **matching_frames(job, passes),
         "contrasts": contrasts_frame(estimated_cells, job),
+        "multiple": multiple_frame(job, passes, inferred),
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
     }

@@ -226,13 +226,6 @@ SENTENCES = {
         "p.csv：城市中写法相近而按不同名称处理：C00 = c00 (case)；南昌 = 南昌市 (suffix)；若实为同一名称，请统一写法或"
         "设置 panel.merge_names: [case, suffix]",
     ),
-    "a kind of draw": (
-        Note.of("cohorts_not_drawn", kind="node", lost=1, total=4000, share=12.4, year=2015, size=1, count=1),
-        "node bootstrap: 1 of 4,000 draws (12%) have no city of some adoption cohort and are left out, so its errors "
-        "and intervals hold given that every cohort is drawn; 2015 (1 city) is missing from 1",
-        "节点自助法：4,000 次抽样中有 1 次（12%）缺少某一批次的全部城市，已略去，因此其标准误与区间以每一批次都被抽到为"
-        "条件；2015 年批次（1 个城市）在 1 次中缺失",
-    ),
     "a class of a split": (
         Note.of("split_class", part="low", column="students_per_10k"),
         "low in students_per_10k",

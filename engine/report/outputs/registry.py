@@ -12,6 +12,7 @@ from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
 from engine.report.outputs.joint_tests import JOINT_TESTS
+from engine.report.outputs.multiple_tests import MULTIPLE_TESTS
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
@@ -30,6 +31,7 @@ OUTPUTS = (
     PROPENSITY_MATCHING,
     COVARIATE_BALANCE,
     INFERENCE_BY_DRAWS,
+    MULTIPLE_TESTS,
     PLACEBO_DENSITY,
     CITY_INFLUENCE,
     COVARIANCE_MATRIX,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import Array, Integers
 from engine.errors import InputError
 from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
@@ -52,7 +52,7 @@ class TermDraws:
         Of the coefficient in the cell's fit.
     scheme : Bootstrap
     estimate, statistic : float64 ``[reps]``
-        NaN where a draw does not identify it, or is dropped.
+        NaN where a draw does not identify it.
     """
 
     cell: Estimated
@@ -94,19 +94,11 @@ def bootstrap(
             _wild_rows(collector, cell, list(regression.tested), scheme)
         return
     draws = _draws(machine, prepared, cells, tested, scheme)
-    missing = _missing_in_draws(prepared, scheme)
     for cell, regression, estimate, statistic in zip(
         cells, tested, draws.estimate, draws.statistic, strict=True
     ):
-        dropped = missing.any(axis=1) & _drops(cell)
-        if dropped.any():
-            _note_dropped(prepared, scheme, missing, collector)
         for k, position in enumerate(regression.tested):
-            kept_estimate, kept_statistic = (
-                np.where(dropped, np.nan, values[:, k]) for values in (estimate, statistic)
-            )
-            term = TermDraws(cell, position, scheme, kept_estimate, kept_statistic)
-            _term_rows(collector, term, int((np.isnan(term.estimate) & ~dropped).sum()))
+            _term_rows(collector, TermDraws(cell, position, scheme, estimate[:, k], statistic[:, k]))
 
 
 def _draws(
@@ -173,7 +165,7 @@ def _city_influence(cell: Estimated, positions: list[int]) -> Array:
     return cell.fit.city_influence[:, positions]
 
 
-def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) -> None:
+def _term_rows(collector: DrawCollector, draws: TermDraws) -> None:
     """Rows and draws of one coefficient, and a note on draws that do not identify it."""
     cell, position = draws.cell, draws.position
     targets = decomposition(_city_influence(cell, [position]), cell.fit.pair_meat[[position]][:, [position]])
@@ -183,6 +175,7 @@ def _term_rows(collector: DrawCollector, draws: TermDraws, n_unidentified: int) 
     _interval_row(
         collector, draws, math.sqrt(node) if multiplier else float(cell.studentising.std_error[position])
     )
+    n_unidentified = int(np.isnan(draws.estimate).sum())
     if n_unidentified:
         note = Note.of("bootstrap_unidentified", count=n_unidentified, term=draws.term)
         collector.notes.append(of_cell(cell.cell.label, note))
@@ -257,44 +250,3 @@ def _wild_rows(collector: DrawCollector, cell: Estimated, positions: list[int], 
             cell.cell.id, term, "wild", reps=p.draws, statistic=observed, p_value=p.value, mc_error=p.error
         )
         collector.draw(cell.cell.id, "wild", replicates, term, np.full(len(drawn), np.nan), drawn)
-
-
-def dropped_draws(prepared: Prepared, cell: Estimated, counts: Array) -> Flags:
-    """Which resamples do not count for a cell, because a cohort has no city in them; bool ``[n_draws]``.
-
-    An event study keeps them: its event years pool cohorts, and a coefficient that a draw does not identify is
-    missing from it.
-    """
-    return np.asarray(_missing_cohorts(prepared, counts).any(axis=1) & _drops(cell))
-
-
-def _drops(cell: Estimated) -> bool:
-    return not cell.cell.job.model.registered.by_event_time
-
-
-def _missing_in_draws(prepared: Prepared, scheme: Bootstrap) -> Flags:
-    """``[reps, n_cohorts]``: `_missing_cohorts` of all draws; no cohort is missing where cities are not resampled."""
-    if scheme.kind not in ("node", "pipeline"):
-        return np.zeros((scheme.reps, 0), dtype=bool)
-    counts = (resampled_counts(scheme.seed, block, prepared.design.n_units) for block in blocks(scheme.reps))
-    return np.concatenate([_missing_cohorts(prepared, of_block) for of_block in counts])
-
-
-def _missing_cohorts(prepared: Prepared, counts: Array) -> Flags:
-    """``[n_draws, n_cohorts]``: which cohorts of adopters have no city in resamples ``counts [n_draws, n_units]``."""
-    cohorts = np.arange(len(prepared.adoption.years) - 1)
-    members = (prepared.adoption.classes[:, None] == cohorts).astype(np.float64)
-    return np.asarray(counts @ members == 0)
-
-
-def _note_dropped(prepared: Prepared, scheme: Bootstrap, missing: Flags, collector: DrawCollector) -> None:
-    """Note how many draws were dropped, for want of which cohort, and what their intervals hold given."""
-    n_dropped, draws_without = int(missing.any(axis=1).sum()), missing.sum(axis=0)
-    rarest = int(draws_without.argmax())
-    size = int((prepared.adoption.classes == rarest).sum())
-    note = Note.of(
-        "cohorts_not_drawn", kind=scheme.kind, lost=n_dropped, total=scheme.reps,
-        share=100 * n_dropped / scheme.reps, year=int(prepared.adoption.years[rarest]), size=size,
-        count=int(draws_without[rarest]),
-    )  # fmt: skip
-    collector.notes.append(note)
