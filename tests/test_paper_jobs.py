@@ -223,30 +223,6 @@ def _iv(long: pd.DataFrame) -> np.ndarray:
     return np.linalg.solve(w.T @ x, w.T @ part["y"].to_numpy())
 
 
-@pytest.mark.parametrize(
-    ("pi_y", "pi_d", "shape"), [(2.0, 5.0, "interval"), (2.0, 1.0, "outside"), (0.5, 1.0, "line")]
-)
-def test_anderson_rubin_intervals_hold_what_the_statistic_accepts(
-    pi_y: float, pi_d: float, shape: str
-) -> None:
-    from scipy.stats import t
-
-    from engine.estimate.instrument import strength
-
-    yy, dd, yd = 0.5, 0.8, 0.2
-    found = strength(pi_y, pi_d, (yy, dd, yy + dd + 2 * yd), dof=50, confidence=0.95)
-    assert found.shape == shape
-    grid = np.linspace(-20, 20, 40_001)
-    accepted = (pi_y - grid * pi_d) ** 2 / (yy - 2 * grid * yd + grid**2 * dd) <= t.ppf(0.975, 50) ** 2
-    inside = {
-        "interval": (grid >= found.low) & (grid <= found.high),
-        "outside": (grid <= found.low) | (grid >= found.high),
-        "line": np.ones_like(grid, dtype=bool),
-    }[shape]
-    assert (accepted == inside).mean() > 0.9999  # all but the grid points next to an end
-    np.testing.assert_allclose(found.f, pi_d**2 / dd)
-
-
 def test_mechanisms() -> None:
     """Synchronization of another series as outcome, and as regressor without the treatment."""
     table = cities(SMALL)

@@ -20,9 +20,11 @@ from engine.arrays import Array
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.guard import ROUNDING
 from engine.infer.summary import EXTREME, level_of
+from engine.notes import Note
 
 N_INVERSION = 7  # slope; city sums yy, yd, dd; pair sums yy, yd, dd
 _SAME = 1e-9  # of a standard error: pieces nearer to each other are one
+_LISTED = 4  # pieces of a set, in a note
 _LEAST = 1e-14  # leading coefficient of a polynomial, of its largest one
 
 
@@ -41,6 +43,16 @@ class ConfidenceSet:
     def high(self) -> float:
         """The greatest of them; infinity where there is none."""
         return self.pieces[-1][1]
+
+
+def pieces_note(code: str, effects: ConfidenceSet) -> Note:
+    """The note of this code, with the first pieces of a set and their number."""
+    pieces = [
+        Note.of("set_piece", low=f"{low:.4g}".replace("inf", "∞"), high=f"{high:.4g}".replace("inf", "∞"))
+        for low, high in effects.pieces[:_LISTED]
+    ]
+    ellipsis = ["…"] if len(effects.pieces) > _LISTED else []
+    return Note.of(code, count=len(effects.pieces), pieces=[*pieces, *ellipsis])
 
 
 def confidence_set(

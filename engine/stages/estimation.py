@@ -16,7 +16,7 @@ from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
-from engine.estimate.instrument import Instrumented, Strength
+from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
@@ -33,7 +33,7 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
-from engine.stages.instrument import strengths
+from engine.stages.instrument import Strength, strengths
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)

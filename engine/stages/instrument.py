@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr
 
-from engine.estimate.instrument import Instrumented, Strength, joint_estimate, strength
+from engine.arrays import Array
+from engine.estimate.instrument import Instrumented, joint_estimate
+from engine.infer.anderson_rubin import anderson_rubin_set
 from engine.infer.errors import covariances
-from engine.infer.guard import semidefinite
+from engine.infer.errors.error_type import Covariance
+from engine.infer.inversion import ConfidenceSet, pieces_note
 from engine.notes import Note
 from engine.spec import Cell
 
@@ -17,31 +24,75 @@ INSTRUMENT_COLUMNS = (
 )  # fmt: skip
 
 
-def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength], tuple[Note, ...]]:
-    """The instrument's strength under each kind of error that the cell prints, and what a reader should know.
+Shape = Literal["interval", "outside", "line", "empty", "pieces"]
 
-    The instrument's coefficients in reduced form and first stage are two terms of one joint covariance, so that a
-    variance that is not positive is replaced for one of them alone, and what an Anderson-Rubin interval asks is the
-    variance of a combination, never negative.
+
+@dataclass(frozen=True)
+class Strength:
+    """Strength of the instrument under one standard-error type.
+
+    Attributes
+    ----------
+    f : float
+        Kleibergen-Paap F.
+    ar_p : float
+        p-value of no effect, Anderson-Rubin.
+    effects : ConfidenceSet or None
+        Effects that the Anderson-Rubin test does not reject; None where it rejects all.
     """
+
+    f: float
+    ar_p: float
+    effects: ConfidenceSet | None
+
+    @property
+    def shape(self) -> Shape:
+        """Of the set; ``pieces`` where it is no interval, nor all but one."""
+        if self.effects is None:
+            return "empty"
+        if len(self.effects.pieces) > 1:
+            is_outside = (
+                len(self.effects.pieces) == 2 and np.isinf([self.effects.low, self.effects.high]).all()
+            )
+            return "outside" if is_outside else "pieces"
+        return "line" if np.isinf([self.effects.low, self.effects.high]).all() else "interval"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the set; of shape ``outside`` it is below the first and above the second; NaN for an empty one."""
+        if self.effects is None:
+            return np.nan, np.nan
+        if self.shape == "outside":
+            (_, low), (high, _) = self.effects.pieces
+            return low, high
+        return self.effects.low, self.effects.high
+
+
+def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength], tuple[Note, ...]]:
+    """The instrument's strength under each kind of error that the cell prints, and what a reader should know."""
     model, joint = cell.job.model, joint_estimate(regressions)
     by_errors: dict[str, Strength] = {}
-    kinds = covariances(joint, model.errors)
-    for covariance in kinds:
-        is_defined = np.isfinite(covariance.matrix).all()
-        matrix = semidefinite(covariance.matrix) if is_defined else covariance.matrix
-        by_errors[covariance.kind] = strength(
-            float(joint.values[0]),
-            float(joint.values[1]),
-            (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix.sum())),
-            dof=covariance.smallest_dof,
-            confidence=model.confidence,
+    notes: list[Note] = []
+    for covariance in covariances(joint, model.errors):
+        of_type = by_errors[covariance.kind] = _strength(
+            covariance, joint.values, anderson_rubin_set(joint, covariance.kind, confidence=model.confidence)
         )
-    return by_errors, tuple(
-        Note.of("of_errors", errors=covariance.kind, notes=[Note.of("of_instrument", note=note)])
-        for covariance in kinds
-        for note in covariance.notes
-    )
+        told = list(covariance.notes)
+        if of_type.effects is not None and of_type.shape == "pieces":
+            told.append(pieces_note("anderson_rubin_in_pieces", of_type.effects))
+        notes += [
+            Note.of("of_errors", errors=covariance.kind, notes=[Note.of("of_instrument", note=note)])
+            for note in told
+        ]
+    return by_errors, tuple(notes)
+
+
+def _strength(covariance: Covariance, values: Array, effects: ConfidenceSet | None) -> Strength:
+    """From the covariance ``[2, 2]`` of the instrument's coefficients in reduced form and first stage."""
+    variance_y, variance_d = np.diag(covariance.matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = float(2 * stdtr(covariance.smallest_dof, -abs(values[0]) / np.sqrt(variance_y)))
+        return Strength(float(values[1] ** 2 / variance_d), p, effects)
 
 
 def instrument_frame(job: str, cells: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:
@@ -56,8 +107,7 @@ def instrument_frame(job: str, cells: list[tuple[Cell, dict[str, Strength], Inst
             strength_of.f,
             strength_of.ar_p,
             strength_of.shape,
-            strength_of.low,
-            strength_of.high,
+            *strength_of.ends,
         )
         for cell, by_kind, regressions in cells
         for kind, strength_of in by_kind.items()

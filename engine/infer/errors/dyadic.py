@@ -32,6 +32,13 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     return matrix * city_factor(estimate), notes
 
 
+def forms(estimate: Estimate) -> tuple[Array, ...]:
+    """City sums less what they count twice, and city sums alone."""
+    city, factor = estimate.city_influence, city_factor(estimate)
+    sums = city.T @ city
+    return (sums - estimate.pair_meat - estimate.reciprocal_meat) * factor, sums * factor
+
+
 def degrees_of_freedom(estimate: Estimate) -> int:
     """Cities less one."""
     return estimate.n_units - 1
@@ -68,4 +75,4 @@ def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array)
     return np.stack([city_moments, pair_moments]) * small_sample[:, None, None], replaced
 
 
-ERROR = ErrorType(covariance, degrees_of_freedom, robust=True)
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, forms=forms)

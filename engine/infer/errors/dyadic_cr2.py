@@ -28,19 +28,23 @@ _FEW = 2.0
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Products of influences and steps less the interaction, bounded term by term from below."""
+    matrix, least = forms(estimate)
+    matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), np.diag(least))
+    notes: tuple[Note, ...] = () if estimate.one_step is None else (Note("one_step_leave_outs"),)
+    few = _of(estimate).adopting_cities < _FEW
+    if few.any():
+        notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
+    return semidefinite(matrix), notes
+
+
+def forms(estimate: Estimate) -> tuple[Array, Array]:
+    """Products of influences and steps less the interaction, and the least that a variance may be."""
     influence, one_step = estimate.city_influence, estimate.one_step
     step = estimate.values - (estimate.without_city if one_step is None else one_step)
     step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
     products = influence.T @ step
-    interaction = _of(estimate)
-    matrix = (products + products.T) / 2 - interaction.matrix
-    variances = np.maximum(np.diag(matrix), _LEAST * np.diag(interaction.matrix))
-    matrix[np.diag_indices(len(matrix))] = variances
-    notes: tuple[Note, ...] = () if one_step is None else (Note("one_step_leave_outs"),)
-    few = interaction.adopting_cities < _FEW
-    if few.any():
-        notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
-    return semidefinite(matrix), notes
+    interaction = _of(estimate).matrix
+    return (products + products.T) / 2 - interaction, _LEAST * interaction
 
 
 def degrees_of_freedom(estimate: Estimate) -> Array:
@@ -67,4 +71,5 @@ ERROR = ErrorType(
     leave_outs="one_step",
     of_interaction=True,
     effective_adopters=effective_adopters,
+    forms=forms,
 )

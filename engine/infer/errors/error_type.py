@@ -75,6 +75,9 @@ class ErrorType:
         Reads `Estimate.interaction`, for which city-year effects are found before the second pass over the pairs.
     effective_adopters : callable or None
         Of an estimate, see `Covariance`.
+    forms : callable or None
+        From an estimate to matrices ``[K, K]`` of which the variance of any combination of its coefficients is one's
+        quadratic form; None where it is that of the covariance.
     """
 
     covariance: Callable[[Estimate], tuple[Array, tuple[Note, ...]]]
@@ -83,6 +86,7 @@ class ErrorType:
     leave_outs: Literal["", "one_step", "refits"] = ""
     of_interaction: bool = False
     effective_adopters: Callable[[Estimate], Array] | None = None
+    forms: Callable[[Estimate], tuple[Array, ...]] | None = None
 
 
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:

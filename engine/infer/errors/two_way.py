@@ -23,14 +23,19 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     n_clusters = _fewest_clusters(estimate)
     if n_clusters < 2:
         return np.full_like(estimate.pair_meat, np.nan), (Note("one_city_in_every_pair"),)
-    first, second = estimate.city_first, estimate.city_second
-    factor = small_sample_factor(n_clusters, estimate.n_obs, estimate.n_parameters_city)
-    matrix = (first.T @ first + second.T @ second - estimate.pair_meat) * factor
+    (matrix,) = forms(estimate)
     negative = np.diag(matrix) < 0
     if not negative.any():
         return matrix, ()
     note = Note.of("variance_negative", terms=marked_names(estimate, negative))
     return _clipped(matrix, negative), (note,)
+
+
+def forms(estimate: Estimate) -> tuple[Array]:
+    """V_first + V_second - V_pair as it is."""
+    first, second = estimate.city_first, estimate.city_second
+    factor = small_sample_factor(_fewest_clusters(estimate), estimate.n_obs, estimate.n_parameters_city)
+    return ((first.T @ first + second.T @ second - estimate.pair_meat) * factor,)
 
 
 def degrees_of_freedom(estimate: Estimate) -> int:
@@ -52,4 +57,4 @@ def _clipped(matrix: Array, negative: Flags) -> Array:
     return clipped * np.outer(scale, scale)
 
 
-ERROR = ErrorType(covariance, degrees_of_freedom, robust=False)
+ERROR = ErrorType(covariance, degrees_of_freedom, robust=False, forms=forms)

@@ -65,6 +65,8 @@ def _interval(shape: str, low: float, high: float, words: Words) -> str:
         return f"[{_end(low)}, {_end(high)}]"
     if shape == "outside":
         return words("outside ({low}, {high})", low=number(low), high=number(high))
+    if shape == "pieces":
+        return words("in pieces from {low} to {high}", low=_end(low), high=_end(high))
     return words("the whole line") if shape == "line" else words("empty")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
-from engine.infer.inversion import ConfidenceSet, confidence_set
+from engine.infer.inversion import ConfidenceSet, confidence_set, pieces_note
 from engine.infer.pair_permutation import (
     PairPermutation,
     merge_sums,
@@ -54,8 +54,6 @@ from engine.stages.inference_checks import strata_of
 from engine.stages.prepare_passes import Prepared
 
 _PAIR_REPS = 500  # pair-level permutations, for the figure that shows why they are invalid
-
-_PIECES = 4  # of a confidence set, that a note lists
 
 
 @dataclass(frozen=True)
@@ -221,10 +219,7 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
     inverted = _inverted(cell_draws)
     low, high = inverted.low, inverted.high
     if len(inverted.pieces) > 1:
-        pieces = [_piece(*ends) for ends in inverted.pieces[:_PIECES]]
-        ellipsis = ["…"] if len(inverted.pieces) > _PIECES else []
-        note = Note.of("permutation_set_in_pieces", count=len(inverted.pieces), pieces=[*pieces, *ellipsis])
-        collector.notes.append(of_cell(cell.cell.label, note))
+        collector.notes.append(of_cell(cell.cell.label, pieces_note("permutation_set_in_pieces", inverted)))
     for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
         p = permutation_p(t, statistic[:, k], exact=exact)
@@ -238,10 +233,6 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
             mc_error=p.error,
         )  # fmt: skip
         collector.draw(cell.cell.id, "permutation", draws.replicates, term, estimate[:, k], statistic[:, k])
-
-
-def _piece(low: float, high: float) -> Note:
-    return Note.of("set_piece", low=f"{low:.4g}".replace("inf", "∞"), high=f"{high:.4g}".replace("inf", "∞"))
 
 
 def _inverted(of_cell: CellDraws) -> ConfidenceSet:

@@ -1,0 +1,110 @@
+"""Effects that the Anderson-Rubin test does not reject, exactly, under any standard-error type.
+
+With pi_D and pi_y the instrument's coefficients in first stage and reduced form, the effect b is rejected where
+
+    (pi_y - b pi_D)^2 > t^2 V(b),
+
+V(b) the variance of the instrument's coefficient in the regression of y - b D, by the type's own rule at b: where a
+dyadic variance falls back on its city sums, it does so for the effects for which it must and for no others. V is
+quadratic in b between the effects at which a rule takes another form, so that all ends of the set are roots of
+quadratics; between them, V itself decides. Source: Anderson and Rubin (1949).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import stdtrit
+
+from engine.arrays import Array
+from engine.estimate.estimate import Estimate
+from engine.estimate.terms import column_terms
+from engine.infer.errors import ERROR_TYPES, covariances
+from engine.infer.errors.error_type import Covariance
+from engine.infer.inversion import ConfidenceSet
+
+_NONE = ConfidenceSet(((np.nan, np.nan),))
+
+
+def anderson_rubin_set(joint: Estimate, code: str, *, confidence: float) -> ConfidenceSet | None:
+    """The effects that are not rejected; None where every effect is, NaN where the type has no variance.
+
+    Parameters
+    ----------
+    joint : Estimate
+        The instrument's coefficients in reduced form and first stage, see `engine.estimate.instrument.joint_estimate`.
+    code : str
+        Key of `ERROR_TYPES`.
+    confidence : float
+    """
+    forms = [form for form in _forms(joint, code) if np.isfinite(form).all()]
+    if not forms:
+        return _NONE
+    critical = float(stdtrit(_at_effect(joint, 0.0, code).smallest_dof, 0.5 + confidence / 2)) ** 2
+    if not np.isfinite(critical):
+        return _NONE
+    square = np.outer(joint.values, joint.values)
+    quadratics = [square - critical * form for form in forms] + forms
+    ends = np.unique(np.concatenate([_roots(quadratic) for quadratic in [*quadratics, square]]))
+    middles = _between(ends)
+    accepted = [_accepts(joint, code, effect, critical) for effect in middles]
+    pieces: list[tuple[float, float]] = []
+    for (low, high), is_accepted in zip(pairwise([-np.inf, *ends, np.inf]), accepted, strict=True):
+        if is_accepted and pieces and pieces[-1][1] == low:
+            pieces[-1] = (pieces[-1][0], float(high))
+        elif is_accepted:
+            pieces.append((float(low), float(high)))
+    return ConfidenceSet(tuple(pieces)) if pieces else None
+
+
+def _at_effect(joint: Estimate, effect: float, code: str) -> Covariance:
+    """The covariance ``[1, 1]`` of the instrument's coefficient in the regression of y - effect D."""
+    weights = np.array([[1.0, -effect]])
+    combined = joint.combined(column_terms(("the instrument",)), weights)
+    interaction = joint.interaction
+    if interaction is not None:  # G and H are of the instrument, whatever it explains
+        interaction = replace(
+            interaction,
+            matrix=weights @ interaction.matrix @ weights.T,
+            adopting_cities=interaction.adopting_cities[:1],
+            weighted_cities=interaction.weighted_cities[:1],
+        )
+    (covariance,) = covariances(replace(combined, interaction=interaction), [code])
+    return covariance
+
+
+def _accepts(joint: Estimate, code: str, effect: float, critical: float) -> bool:
+    gap = joint.values[0] - effect * joint.values[1]
+    return bool(gap**2 <= critical * _at_effect(joint, effect, code).matrix[0, 0])
+
+
+def _forms(joint: Estimate, code: str) -> tuple[Array, ...]:
+    """Quadratic forms ``[2, 2]`` of (1, -b), one of which V(b) is at every b."""
+    error = ERROR_TYPES[code]
+    if joint.exact or error.forms is None:
+        return (covariances(joint, [code])[0].matrix,)
+    return error.forms(joint)
+
+
+def _roots(form: Array) -> Array:
+    """Effects b where (1, -b) form (1, -b)' is zero."""
+    a, half, c = form[1, 1], -(form[0, 1] + form[1, 0]) / 2, form[0, 0]
+    inner = half * half - a * c
+    if inner < 0 or (a == 0 and half == 0):
+        return np.empty(0)
+    if a == 0:
+        return np.array([-c / (2 * half)])
+    # The root of larger size first: the other follows from their product without cancellation.
+    far = -(half + np.copysign(np.sqrt(inner), half))
+    return np.array([far / a, c / far if far else 0.0])
+
+
+def _between(ends: Array) -> Array:
+    """A point before the first end, between every two, and after the last; 0 without ends."""
+    if not len(ends):
+        return np.zeros(1)
+    return np.concatenate(
+        [[ends[0] - 1 - abs(ends[0])], (ends[1:] + ends[:-1]) / 2, [ends[-1] + 1 + abs(ends[-1])]]
+    )
