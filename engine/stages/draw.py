@@ -23,7 +23,7 @@ from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.stages.estimation import Estimated
-from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
+from engine.stages.inference.bootstrap import NodeInput, node_draws, tested_positions, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
@@ -151,7 +151,10 @@ def make_draw(prepared: Prepared, cell: Estimated, request: DrawRequest) -> Draw
     if isinstance(block, PermutationTest):
         return _permuted(prepared, cell, request, block)
     resampled = block.kind in ("node", "pipeline")
-    of_city, terms = (_resampled if resampled else _multiplied)(prepared, cell, request, block)
+    if resampled:
+        of_city, terms = _resampled(prepared, cell, request, block)
+    else:
+        of_city, terms = _multiplied(cell, request, block)
     column = {"times_drawn": of_city.astype(int)} if resampled else {"multiplier": of_city}
     cities = pd.DataFrame({"city": prepared.pass_cells.data.units, **column})
     no_pairs = pd.DataFrame({"what": [], "truth": [], "draw": []})
@@ -227,11 +230,9 @@ def _resampled(
     return counts[0], _terms(terms, draws.estimate[0][0], draws.statistic[0][0], in_truth)
 
 
-def _multiplied(
-    prepared: Prepared, cell: Estimated, request: DrawRequest, scheme: Bootstrap
-) -> tuple[Array, pd.DataFrame]:
+def _multiplied(cell: Estimated, request: DrawRequest, scheme: Bootstrap) -> tuple[Array, pd.DataFrame]:
     """The multiplier of each city, and the estimates from its multiplied score."""
-    fit, positions = cell.fit, list(tested_of(prepared, cell, None).tested)
+    fit, positions = cell.fit, tested_positions(cell)
     city = fit.city_influence[:, positions]
     replicates = np.array([request.replicate], dtype=np.int32)
     signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)

@@ -54,10 +54,13 @@ def _refuse_draws(cell: Cell) -> None:
 
 
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
-    """No draw refits an instrument, or matches anew."""
+    """No draw refits an instrument, or matches anew; those of city scores need not."""
     job = cell.job
+    blocks = {name: getattr(job.inference, name) for name in type(job.inference).model_fields}
     requested = [
-        name for name in type(job.inference).model_fields if getattr(job.inference, name) is not None
+        name
+        for name, block in blocks.items()
+        if block is not None and getattr(block, "kind", None) != "multiplier"
     ]
     weighted = job.pair_table is not None and job.pair_table.weight is not None
     for is_case, key, case in (
@@ -69,7 +72,7 @@ def _refuse_draws_beyond_moments(cell: Cell) -> None:
             raise InputError(
                 f"inference.{requested[0]} is not defined for {case}",
                 where=f"cell '{cell.label}': {key}",
-                remedy="take inference out of this job; model.errors has dyadic and jackknife errors",
+                remedy="use inference.bootstrap kind multiplier there, or model.errors",
             )
 
 

@@ -88,29 +88,28 @@ def bootstrap(
     collector: DrawCollector,
 ) -> None:
     """Draws, intervals and the targets of the scheme, for cells that share a pass and a scheme."""
-    tested = tuple(tested_of(prepared, cell, None) for cell in cells)
     if scheme.kind == "wild":
-        for cell, regression in zip(cells, tested, strict=True):
-            _wild_rows(collector, cell, list(regression.tested), scheme)
+        for cell in cells:
+            _wild_rows(collector, cell, tested_positions(cell), scheme)
         return
-    draws = _draws(machine, prepared, cells, tested, scheme)
-    for cell, regression, estimate, statistic in zip(
-        cells, tested, draws.estimate, draws.statistic, strict=True
-    ):
-        for k, position in enumerate(regression.tested):
+    if scheme.kind == "multiplier":
+        draws = _multiplier_draws(cells, scheme)
+    else:
+        draws = _draws(machine, prepared, cells, scheme)
+    for cell, estimate, statistic in zip(cells, draws.estimate, draws.statistic, strict=True):
+        for k, position in enumerate(tested_positions(cell)):
             _term_rows(collector, TermDraws(cell, position, scheme, estimate[:, k], statistic[:, k]))
 
 
-def _draws(
-    machine: Machine,
-    prepared: Prepared,
-    cells: list[Estimated],
-    tested: tuple[Tested, ...],
-    scheme: Bootstrap,
-) -> Draws:
-    """Draws of all cells; those of city scores are made here, others on the machine."""
-    if scheme.kind == "multiplier":
-        return _multiplier_draws(cells, tested, scheme)
+def tested_positions(cell: Estimated) -> list[int]:
+    """Coefficients whose draws are told: those of the treatment, or all where it is no regressor."""
+    of_treatment = [place for place, term in enumerate(cell.fit.terms) if term.is_treatment]
+    return of_treatment or list(range(len(cell.fit.terms)))
+
+
+def _draws(machine: Machine, prepared: Prepared, cells: list[Estimated], scheme: Bootstrap) -> Draws:
+    """Draws of all cells on the machine."""
+    tested = tuple(tested_of(prepared, cell, None) for cell in cells)
     if scheme.kind == "pipeline":
         names = tuple(
             tuple(cell.fit.names[k] for k in regression.tested)
@@ -130,11 +129,12 @@ def _draws(
     return machine.reduce(node_draws, node, tasks, merge_draws, label="bootstrap")
 
 
-def _multiplier_draws(cells: list[Estimated], tested: tuple[Tested, ...], scheme: Bootstrap) -> Draws:
+def _multiplier_draws(cells: list[Estimated], scheme: Bootstrap) -> Draws:
+    """Draws of city scores, from the estimates alone, whatever regression gave them."""
     replicates = np.arange(scheme.reps, dtype=np.int32)
     by_cell = []
-    for cell, regression in zip(cells, tested, strict=True):
-        positions = list(regression.tested)
+    for cell in cells:
+        positions = tested_positions(cell)
         city = _city_influence(cell, positions)
         signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
         by_cell.append(multiplier_draws(cell.fit.values[positions], city, signs))
