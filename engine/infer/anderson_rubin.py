@@ -29,7 +29,7 @@ _NONE = ConfidenceSet(((np.nan, np.nan),))
 
 
 def anderson_rubin_set(joint: Estimate, code: str, *, confidence: float) -> ConfidenceSet | None:
-    """The effects that are not rejected; None where every effect is, NaN where the type has no variance.
+    """The effects that are not rejected; None where all are rejected, NaN where the type has no variance.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def anderson_rubin_set(joint: Estimate, code: str, *, confidence: float) -> Conf
         Key of `ERROR_TYPES`.
     confidence : float
     """
+    if joint.exact and joint.values[1] != 0:
+        return ConfidenceSet(((float(joint.values[0] / joint.values[1]),) * 2,))
     forms = [form for form in _forms(joint, code) if np.isfinite(form).all()]
     if not forms:
         return _NONE
@@ -83,7 +85,7 @@ def _accepts(joint: Estimate, code: str, effect: float, critical: float) -> bool
 def _forms(joint: Estimate, code: str) -> tuple[Array, ...]:
     """Quadratic forms ``[2, 2]`` of (1, -b), one of which V(b) is at every b."""
     error = ERROR_TYPES[code]
-    if joint.exact or error.forms is None:
+    if error.forms is None:
         return (covariances(joint, [code])[0].matrix,)
     return error.forms(joint)
 

@@ -34,8 +34,8 @@ def step_down_p(observed: Array, draws: Array, *, exact: bool = False) -> Array:
     order = np.argsort(-np.abs(observed), kind="stable")
     largest = np.maximum.accumulate(np.abs(complete[:, order[::-1]]), axis=1)[:, ::-1]
     n_extreme = (largest >= np.abs(observed[order]) * EXTREME).sum(axis=0)
-    own_draw = 0 if exact else 1
-    p = np.maximum.accumulate((own_draw + n_extreme) / (own_draw + len(complete)))
+    n_observed = 0 if exact else 1  # the sample itself counts as a draw, unless it is among them
+    p = np.maximum.accumulate((n_observed + n_extreme) / (n_observed + len(complete)))
     adjusted = np.empty(len(observed))
     adjusted[order] = p
     return adjusted
