@@ -1,4 +1,4 @@
-"""Claim: Table 1 from a fresh process, imports and compilation included, in under 6 s and under 1 GB.
+"""Claim: Table 1 from a fresh process, compilation included, in 4.5 times its libraries' imports, and under 1 GB.
 
 Every run is a new Python process of `dyadid run jobs/table1_baseline.yaml`, from its start to its exit, tables
 and figures written into an empty folder. Cold: the cache folder is empty, so every kernel is compiled and matplotlib
@@ -28,7 +28,7 @@ from bench_table1 import CONTROLS, pair_frame
 
 JOB = Path(__file__).parents[2] / "jobs" / "table1_baseline.yaml"
 RUNS = 5
-MOST_SECONDS, MOST_MB = 6.0, 1024.0
+MOST_TIMES, MOST_MB = 4.5, 1024.0
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,10 @@ def main() -> None:
     for name, runs in (("empty", cold), ("filled", warm)):
         ratio = statistics.median(b.seconds / a.seconds for a, b in zip(runs, peer, strict=True))
         print(f"  ratio, cache folder {name}: the peer takes {ratio:.2f} times as long")
-    slowest = statistics.median(run.seconds for run in cold)
+    slowest = statistics.median(a.seconds / b.seconds for a, b in zip(cold, libraries, strict=True))
+    print(f"  ratio, cache folder empty: {slowest:.2f} times the imports alone")
     largest = max(run.peak_mb for run in cold + warm)
-    assert slowest < MOST_SECONDS, f"{slowest:.2f} s from a fresh process, the claim is {MOST_SECONDS:g} s"
+    assert slowest < MOST_TIMES, f"{slowest:.2f} times the imports, the claim is {MOST_TIMES:g}"
     assert largest < MOST_MB, f"{largest:.0f} MB, the claim is {MOST_MB:g} MB"
 
 
