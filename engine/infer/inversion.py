@@ -45,14 +45,13 @@ class ConfidenceSet:
         return self.pieces[-1][1]
 
 
-def pieces_note(code: str, effects: ConfidenceSet) -> Note:
-    """The note of this code, with the first pieces of a set and their number."""
-    pieces = [
+def listed_pieces(effects: ConfidenceSet) -> list[Note | str]:
+    """The first pieces of a set, for a note."""
+    pieces: list[Note | str] = [
         Note.of("set_piece", low=f"{low:.4g}".replace("inf", "∞"), high=f"{high:.4g}".replace("inf", "∞"))
         for low, high in effects.pieces[:_LISTED]
     ]
-    ellipsis = ["…"] if len(effects.pieces) > _LISTED else []
-    return Note.of(code, count=len(effects.pieces), pieces=[*pieces, *ellipsis])
+    return [*pieces, *(["…"] if len(effects.pieces) > _LISTED else [])]
 
 
 def confidence_set(

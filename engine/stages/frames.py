@@ -14,13 +14,13 @@ from engine.pairs.treatment import event_name
 from engine.report.outputs.event_study_plot import EVENT_COLUMNS
 from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
 from engine.spec import Job
+from engine.stages.coefficient_families import multiple_frame
 from engine.stages.contrasts import contrasts_frame
 from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
-from engine.stages.multiple_tests import multiple_frame
 from engine.stages.prepare_passes import Prepared
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]

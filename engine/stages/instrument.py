@@ -14,7 +14,7 @@ from engine.estimate.instrument import Instrumented, joint_estimate
 from engine.infer.anderson_rubin import anderson_rubin_set
 from engine.infer.errors import covariances
 from engine.infer.errors.error_type import Covariance
-from engine.infer.inversion import ConfidenceSet, pieces_note
+from engine.infer.inversion import ConfidenceSet, listed_pieces
 from engine.notes import Note
 from engine.spec import Cell
 
@@ -77,12 +77,15 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
         of_type = by_errors[covariance.kind] = _strength(
             covariance, joint.values, anderson_rubin_set(joint, covariance.kind, confidence=model.confidence)
         )
-        told = list(covariance.notes)
+        of_covariance = list(covariance.notes)
         if of_type.effects is not None and of_type.shape == "pieces":
-            told.append(pieces_note("anderson_rubin_in_pieces", of_type.effects))
+            pieces = of_type.effects.pieces
+            of_covariance.append(
+                Note.of("anderson_rubin_in_pieces", count=len(pieces), pieces=listed_pieces(of_type.effects))
+            )
         notes += [
             Note.of("of_errors", errors=covariance.kind, notes=[Note.of("of_instrument", note=note)])
-            for note in told
+            for note in of_covariance
         ]
     return by_errors, tuple(notes)
 

@@ -29,7 +29,6 @@ PANELS: dict[str, dict[str, Any]] = {
     "first stage": {"model": {"estimator": "first_stage"}, **SHIFTED},
     "sun_abraham": {"model": EVENTS},
     "matching": MATCHED,
-    "absorbed": {"model": {"fixed_effects": ["pair", "province x year"], "errors": ["pair", "dyadic"]}},
 }
 
 

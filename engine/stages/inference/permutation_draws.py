@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags, Integers
 from engine.estimate.many_samples import Tested
-from engine.infer.inversion import ConfidenceSet, confidence_set, pieces_note
+from engine.infer.inversion import ConfidenceSet, confidence_set, listed_pieces
 from engine.infer.pair_permutation import (
     PairPermutation,
     merge_sums,
@@ -219,7 +219,10 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
     inverted = _inverted(cell_draws)
     low, high = inverted.low, inverted.high
     if len(inverted.pieces) > 1:
-        collector.notes.append(of_cell(cell.cell.label, pieces_note("permutation_set_in_pieces", inverted)))
+        note = Note.of(
+            "permutation_set_in_pieces", count=len(inverted.pieces), pieces=listed_pieces(inverted)
+        )
+        collector.notes.append(of_cell(cell.cell.label, note))
     for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
         p = permutation_p(t, statistic[:, k], exact=exact)
