@@ -71,6 +71,7 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
         pair_meat=pair_meat,
         reciprocal_meat=reciprocal_meat,
         interaction=interaction,
+        exact=reduced.exact and first.exact,
     )
 
 

@@ -11,6 +11,8 @@ from engine.estimate.normal import SMALLEST, expand, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
 
+_NOTHING = 1e-13  # of a row's squares: what rounding may leave of a path that is constant within pairs
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -90,8 +92,7 @@ def batch_fit(
     index, q = list(regressors), projected.q
     aims = list(targets)
     a, b = q[:, index][:, :, index], q[:, index][:, :, aims]
-    raw = np.diagonal(matrix, axis1=1, axis2=2)[:, t:][:, index]
-    scale = np.sqrt(np.maximum(raw, np.finfo(float).tiny))
+    scale = _lengths(np.diagonal(matrix, axis1=1, axis2=2)[:, t:], totals[:, 1], paths)[:, index]
     scaled = a / scale[:, :, None] / scale[:, None, :]
     bread, identified, rank = _inverses(scaled)
     bread = bread / scale[:, :, None] / scale[:, None, :]
@@ -106,6 +107,18 @@ def batch_fit(
         n_singletons, n_years = year_singletons(matrix[:, :t, :t])
         n_obs = n_obs - n_singletons
     return BatchFit(estimate, residual, influence, n_obs, rank + n_years)
+
+
+def _lengths(squares: Array, n_obs: Array, paths: Array) -> Array:
+    """Lengths ``[n_samples, m + r]`` within pairs of columns and terms; infinite where nothing but rounding is left.
+
+    A term whose path is constant in every pair that a sample has is no regressor there: its sums are of the size of
+    ``n_obs`` times what rounding leaves of a path.
+    """
+    rounding = np.zeros_like(squares)
+    if paths.shape[2]:
+        rounding[:, -paths.shape[2] :] = _NOTHING * n_obs[:, None] * np.abs(paths).max(initial=0.0) ** 2
+    return np.where(squares > rounding, np.sqrt(np.maximum(squares, 0.0)), np.inf)
 
 
 def _inverses(scaled: Array) -> tuple[Array, Flags, AnyIntegers]:

@@ -25,51 +25,31 @@ from engine.infer.errors import ERROR_TYPES, covariances
 from engine.infer.errors.error_type import Covariance
 from engine.infer.inversion import ConfidenceSet
 
-_NONE = ConfidenceSet(((np.nan, np.nan),))
+_UNKNOWN = ConfidenceSet(((np.nan, np.nan),))
+_ROUNDING = (
+    1e-20  # of the variances of which V(b) is the difference, where y - b D is explained but for rounding
+)
 
 
-def anderson_rubin_set(joint: Estimate, code: str, *, confidence: float) -> ConfidenceSet | None:
-    """The effects that are not rejected; None where all are rejected, NaN where the type has no variance.
+def variance_at(joint: Estimate, weights: tuple[float, float], code: str) -> Covariance:
+    """The covariance ``[1, 1]`` of a combination of the instrument's coefficients, by the rule of a type.
 
     Parameters
     ----------
     joint : Estimate
         The instrument's coefficients in reduced form and first stage, see `engine.estimate.instrument.joint_estimate`.
+    weights : (float, float)
+        (1, -b) for the regression of y - b D on the instrument.
     code : str
         Key of `ERROR_TYPES`.
-    confidence : float
     """
-    if joint.exact and joint.values[1] != 0:
-        return ConfidenceSet(((float(joint.values[0] / joint.values[1]),) * 2,))
-    forms = [form for form in _forms(joint, code) if np.isfinite(form).all()]
-    if not forms:
-        return _NONE
-    critical = float(stdtrit(_at_effect(joint, 0.0, code).smallest_dof, 0.5 + confidence / 2)) ** 2
-    if not np.isfinite(critical):
-        return _NONE
-    square = np.outer(joint.values, joint.values)
-    quadratics = [square - critical * form for form in forms] + forms
-    ends = np.unique(np.concatenate([_roots(quadratic) for quadratic in [*quadratics, square]]))
-    middles = _between(ends)
-    accepted = [_accepts(joint, code, effect, critical) for effect in middles]
-    pieces: list[tuple[float, float]] = []
-    for (low, high), is_accepted in zip(pairwise([-np.inf, *ends, np.inf]), accepted, strict=True):
-        if is_accepted and pieces and pieces[-1][1] == low:
-            pieces[-1] = (pieces[-1][0], float(high))
-        elif is_accepted:
-            pieces.append((float(low), float(high)))
-    return ConfidenceSet(tuple(pieces)) if pieces else None
-
-
-def _at_effect(joint: Estimate, effect: float, code: str) -> Covariance:
-    """The covariance ``[1, 1]`` of the instrument's coefficient in the regression of y - effect D."""
-    weights = np.array([[1.0, -effect]])
-    combined = joint.combined(column_terms(("the instrument",)), weights)
+    row = np.array([weights])
+    combined = joint.combined(column_terms(("the instrument",)), row)
     interaction = joint.interaction
     if interaction is not None:  # G and H are of the instrument, whatever it explains
         interaction = replace(
             interaction,
-            matrix=weights @ interaction.matrix @ weights.T,
+            matrix=row @ interaction.matrix @ row.T,
             adopting_cities=interaction.adopting_cities[:1],
             weighted_cities=interaction.weighted_cities[:1],
         )
@@ -77,9 +57,45 @@ def _at_effect(joint: Estimate, effect: float, code: str) -> Covariance:
     return covariance
 
 
-def _accepts(joint: Estimate, code: str, effect: float, critical: float) -> bool:
-    gap = joint.values[0] - effect * joint.values[1]
-    return bool(gap**2 <= critical * _at_effect(joint, effect, code).matrix[0, 0])
+def anderson_rubin_set(joint: Estimate, code: str, *, confidence: float) -> ConfidenceSet | None:
+    """The effects that are not rejected; None where all are rejected, NaN where the type has no variance.
+
+    An effect at which a variance is not positive (a two-way one may be) has no test, and is not rejected.
+
+    Parameters
+    ----------
+    joint, code
+        As in `variance_at`.
+    confidence : float
+    """
+    y, d = (float(value) for value in joint.values)
+    if joint.exact:
+        return ConfidenceSet(((y / d, y / d),)) if d else None
+    forms = [form for form in _forms(joint, code) if np.isfinite(form).all()]
+    critical = float(stdtrit(variance_at(joint, (1.0, 0.0), code).smallest_dof, 0.5 + confidence / 2)) ** 2
+    if not forms or not np.isfinite(critical):
+        return _UNKNOWN
+    square = np.outer(joint.values, joint.values)
+    quadratics = [*(square - critical * form for form in forms), *forms, square]
+    ends = np.unique(np.concatenate([_roots(quadratic) for quadratic in quadratics]))
+    pieces: list[tuple[float, float]] = []
+    for (low, high), effect in zip(pairwise([-np.inf, *ends, np.inf]), _between(ends), strict=True):
+        variance = variance_at(joint, (1.0, -effect), code).matrix[0, 0]
+        if variance > 0 and (y - effect * d) ** 2 > critical * variance:
+            continue
+        if pieces and pieces[-1][1] == low:
+            pieces[-1] = (pieces[-1][0], float(high))
+        else:
+            pieces.append((float(low), float(high)))
+    if d and _explains(joint, y / d, code) and not any(low <= y / d <= high for low, high in pieces):
+        pieces = sorted([*pieces, (y / d, y / d)])
+    return ConfidenceSet(tuple(pieces)) if pieces else None
+
+
+def _explains(joint: Estimate, effect: float, code: str) -> bool:
+    """Whether D times this effect is y but for rounding, so that the effect is a point of the set by itself."""
+    parts = sum(variance_at(joint, weights, code).matrix[0, 0] for weights in ((1.0, 0.0), (0.0, effect)))
+    return bool(variance_at(joint, (1.0, -effect), code).matrix[0, 0] <= _ROUNDING * parts)
 
 
 def _forms(joint: Estimate, code: str) -> tuple[Array, ...]:

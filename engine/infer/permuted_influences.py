@@ -182,8 +182,7 @@ def studentising_moments(
     """
     factor = small_sample_factor(n_cities.astype(np.float64), fit.n_obs, fit.n_parameters)
     matrix, replaced = drawn_moments(city_moments, pair_moments, factor)
-    identified = pair_moments[:, 0, 0] > 0  # else no pair has influence
-    return matrix, int((replaced & identified).sum())
+    return matrix, int(replaced.sum())
 
 
 def _term(

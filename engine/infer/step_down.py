@@ -1,4 +1,4 @@
-"""p-values of many coefficients together: under any true nulls, the chance of one false rejection or more is bounded.
+"""p-values of many coefficients together: the chance of one false rejection or more among them is bounded.
 
 With |t| of M coefficients in descending order and u_j the largest |t*| of a draw among those from place j on,
 
@@ -7,6 +7,10 @@ With |t| of M coefficients in descending order and u_j the largest |t*| of a dra
 so that the dependence between coefficients, which every draw has, is used. From permutations this is the free
 step-down of Westfall and Young (1993), from bootstraps centred on the sample the one of Romano and Wolf (2005).
 `holm_p` (Holm 1979) needs the single p-values alone.
+
+The bound of the step-down supposes that the draws of coefficients whose null is true do not depend on the others being
+true (subset pivotality): so it is with bootstraps, and with permutations where no city's treatment has any effect; an
+effect after adoption may touch what permutations say of the event years before.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from engine.arrays import Array
 from engine.infer.summary import EXTREME
 
 
-def step_down_p(observed: Array, draws: Array, *, exact: bool = False) -> Array:
+def step_down_p(observed: Array, draws: Array, single: Array | None = None, *, exact: bool = False) -> Array:
     """Adjusted p-values ``[M]`` of t ratios ``[M]``.
 
     Parameters
@@ -25,6 +29,8 @@ def step_down_p(observed: Array, draws: Array, *, exact: bool = False) -> Array:
     observed : float64 ``[M]``
     draws : float64 ``[n_draws, M]``
         Those that lack a coefficient (NaN) are left out.
+    single : float64 ``[M]``, optional
+        p-values of the coefficients by themselves, of all draws that have each: none is adjusted to less.
     exact : bool
         The draws are all assignments, the one that happened among them.
     """
@@ -35,7 +41,8 @@ def step_down_p(observed: Array, draws: Array, *, exact: bool = False) -> Array:
     largest = np.maximum.accumulate(np.abs(complete[:, order[::-1]]), axis=1)[:, ::-1]
     n_extreme = (largest >= np.abs(observed[order]) * EXTREME).sum(axis=0)
     n_observed = 0 if exact else 1  # the sample itself counts as a draw, unless it is among them
-    p = np.maximum.accumulate((n_observed + n_extreme) / (n_observed + len(complete)))
+    p = (n_observed + n_extreme) / (n_observed + len(complete))
+    p = np.maximum.accumulate(p if single is None else np.maximum(p, single[order]))
     adjusted = np.empty(len(observed))
     adjusted[order] = p
     return adjusted

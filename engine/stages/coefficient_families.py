@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,14 @@ def multiple_frame(job: str, passes: Passes, inferred: Inferred) -> pd.DataFrame
     """One row a kind of draws, cell and term, of families of two or more coefficients.
 
     A family is all coefficients that a kind of draws tests in the job, where a replicate is one draw of all cells;
-    else those of a cell.
+    else those of the cells with one seed and scheme where that is so, or those of a cell.
     """
     rows = inferred.rows
     tables = []
     for method in _METHODS:
         tested = rows[(rows["method"] == method) & np.isfinite(rows["p_value"].astype(float))]
-        draws = inferred.draws[inferred.draws["method"] == method]
+        of_method = inferred.draws[inferred.draws["method"] == method]
+        draws = {str(cell): of_cell for cell, of_cell in of_method.groupby("cell", sort=False)}
         for family in _families(method, passes, tested):
             exact = method == "permutation" and enumerated(_passes_of(family, passes))
             tables.append(_adjusted(family, draws, exact=exact))
@@ -36,12 +37,25 @@ def multiple_frame(job: str, passes: Passes, inferred: Inferred) -> pd.DataFrame
 
 
 def _families(method: str, passes: Passes, tested: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    if tested["cell"].nunique() > 1 and _same_draws(method, _passes_of(tested, passes)):
-        yield tested
-        return
-    for _, of_cell in tested.groupby("cell", sort=False):
-        if len(of_cell) > 1:
-            yield of_cell
+    """Coefficients that are tested together, of two or more."""
+    for group in _alike(method, passes, tested):
+        if group["cell"].nunique() > 1 and _same_draws(method, _passes_of(group, passes)):
+            yield group
+            continue
+        for _, of_cell in group.groupby("cell", sort=False):
+            if len(of_cell) > 1:
+                yield of_cell
+
+
+def _alike(method: str, passes: Passes, tested: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows in groups of cells that name the same scheme and seed."""
+    schemes: dict[str, str] = {}
+    for _, cells in passes:
+        for estimated in cells:
+            inference = estimated.cell.job.inference
+            scheme = inference.permutation if method == "permutation" else inference.bootstrap
+            schemes[estimated.cell.id] = repr(scheme and scheme.model_dump(exclude={"terms", "screen"}))
+    return [group for _, group in tested.groupby(tested["cell"].map(schemes), sort=False)]
 
 
 def _passes_of(family: pd.DataFrame, passes: Passes) -> Passes:
@@ -52,21 +66,22 @@ def _passes_of(family: pd.DataFrame, passes: Passes) -> Passes:
 
 
 def _same_draws(method: str, passes: Passes) -> bool:
-    """Whether a replicate is one draw of all these cells."""
+    """Whether a replicate is one draw of all these cells, which have one scheme."""
     if method == "permutation":
         return incomparable(passes) is None
-    schemes = [cell.cell.job.inference.bootstrap for _, cells in passes for cell in cells]
-    units = {prepared.pass_cells.data.units for prepared, _ in passes}
-    return len(units) == 1 and all(scheme == schemes[0] for scheme in schemes)
+    return len({prepared.pass_cells.data.units for prepared, _ in passes}) == 1
 
 
-def _adjusted(family: pd.DataFrame, draws: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
+def _adjusted(family: pd.DataFrame, draws: Mapping[str, pd.DataFrame], *, exact: bool) -> pd.DataFrame:
+    """The rows of a family with their adjusted p-values; ``draws`` by cell."""
+    drawn = pd.concat([draws[cell] for cell in family["cell"].unique()])
     keys = list(zip(family["cell"], family["term"], strict=True))
-    wide = draws.pivot(index="replicate", columns=["cell", "term"], values="statistic")[keys]
-    drawn, observed = wide.to_numpy(dtype=float), family["statistic"].to_numpy(dtype=float)
+    wide = drawn.pivot(index="replicate", columns=["cell", "term"], values="statistic")[keys]
+    ratios, observed = wide.to_numpy(dtype=float), family["statistic"].to_numpy(dtype=float)
+    single = family["p_value"].to_numpy(dtype=float)
     return family[["cell", "term", "method", "statistic", "p_value"]].assign(
         tests=len(family),
-        reps=int(np.isfinite(drawn).all(axis=1).sum()),
-        step_down_p=step_down_p(observed, drawn, exact=exact),
-        holm_p=holm_p(family["p_value"].to_numpy(dtype=float)),
+        reps=int(np.isfinite(ratios).all(axis=1).sum()),
+        step_down_p=step_down_p(observed, ratios, single, exact=exact),
+        holm_p=holm_p(single),
     )

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from engine.arrays import Array
+from engine.estimate.estimate import Estimate
 from engine.estimate.instrument import Instrumented, joint_estimate
-from engine.infer.anderson_rubin import anderson_rubin_set
+from engine.infer.anderson_rubin import anderson_rubin_set, variance_at
 from engine.infer.errors import covariances
-from engine.infer.errors.error_type import Covariance
 from engine.infer.inversion import ConfidenceSet, listed_pieces
+from engine.infer.summary import t_ratio
 from engine.notes import Note
 from engine.spec import Cell
 
@@ -24,7 +24,7 @@ INSTRUMENT_COLUMNS = (
 )  # fmt: skip
 
 
-Shape = Literal["interval", "outside", "line", "empty", "pieces"]
+Shape = Literal["interval", "outside", "line", "empty", "pieces", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,11 @@ class Strength:
 
     @property
     def shape(self) -> Shape:
-        """Of the set; ``pieces`` where it is no interval, nor all but one."""
+        """Of the set; ``pieces`` where it is no interval, nor all but one; ``unknown`` without a variance."""
         if self.effects is None:
             return "empty"
+        if np.isnan(self.effects.low):
+            return "unknown"
         if len(self.effects.pieces) > 1:
             is_outside = (
                 len(self.effects.pieces) == 2 and np.isinf([self.effects.low, self.effects.high]).all()
@@ -74,9 +76,7 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
     by_errors: dict[str, Strength] = {}
     notes: list[Note] = []
     for covariance in covariances(joint, model.errors):
-        of_type = by_errors[covariance.kind] = _strength(
-            covariance, joint.values, anderson_rubin_set(joint, covariance.kind, confidence=model.confidence)
-        )
+        of_type = by_errors[covariance.kind] = _strength(joint, covariance.kind, model.confidence)
         of_covariance = list(covariance.notes)
         if of_type.effects is not None and of_type.shape == "pieces":
             pieces = of_type.effects.pieces
@@ -90,12 +90,13 @@ def strengths(cell: Cell, regressions: Instrumented) -> tuple[dict[str, Strength
     return by_errors, tuple(notes)
 
 
-def _strength(covariance: Covariance, values: Array, effects: ConfidenceSet | None) -> Strength:
-    """From the covariance ``[2, 2]`` of the instrument's coefficients in reduced form and first stage."""
-    variance_y, variance_d = np.diag(covariance.matrix)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = float(2 * stdtr(covariance.smallest_dof, -abs(values[0]) / np.sqrt(variance_y)))
-        return Strength(float(values[1] ** 2 / variance_d), p, effects)
+def _strength(joint: Estimate, code: str, confidence: float) -> Strength:
+    """Each number by the type's own rule for the regression that it is of; NaN without a positive variance."""
+    reduced, first = (variance_at(joint, weights, code) for weights in ((1.0, 0.0), (0.0, 1.0)))
+    y, d = joint.values
+    f = float(t_ratio(d, first.std_error[0])) ** 2
+    p = float(2 * stdtr(reduced.smallest_dof, -abs(float(t_ratio(y, reduced.std_error[0])))))
+    return Strength(f, p, anderson_rubin_set(joint, code, confidence=confidence))
 
 
 def instrument_frame(job: str, cells: list[tuple[Cell, dict[str, Strength], Instrumented]]) -> pd.DataFrame:

@@ -145,26 +145,89 @@ def covariances_of_first(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("kind", ["pair", "city", "jackknife"])
 def test_other_types_by_search(kind: str, seed: int) -> None:
-    """Where one form is the variance at every effect, from the joint covariance; a two-way one below zero is zero."""
+    """One form is the variance at every effect; where a two-way one is not positive there is no test."""
     reduced, first, both, products, _ = world(seed)
-    matrices = [
-        covariances(dataclasses.replace(fit, pair_meat=meat[0], reciprocal_meat=meat[1]), [kind])[0]
-        for fit, meat in zip((reduced, first, both), products, strict=True)
-    ]
-    found = found_of(seed)[0][kind]
-    if kind == "city" and min(matrix.matrix[0, 0] for matrix in matrices) <= 0:
-        return
-    yy, dd, total = (float(matrix.matrix[0, 0]) for matrix in matrices)
+    forms = []
+    for fit, (meat, _) in zip((reduced, first, both), products, strict=True):
+        n, k = fit.n_obs, fit.n_parameters
+        if kind == "pair":
+            (form,) = (covariances(dataclasses.replace(fit, pair_meat=meat), ["pair"])[0].matrix,)
+        elif kind == "jackknife":
+            (form,) = (covariances(fit, ["jackknife"])[0].matrix,)
+        else:
+            clusters, k = min(fit.n_first, fit.n_second), fit.n_parameters_city
+            sums = fit.city_first.T @ fit.city_first + fit.city_second.T @ fit.city_second - meat
+            form = sums * clusters / (clusters - 1) * (n - 1) / (n - k)
+        forms.append(float(form[0, 0]))
+    yy, dd, total = forms
     effects = np.tan(np.linspace(-1.5705, 1.5705, 20_001))
-    variance = np.maximum(yy - effects * (total - yy - dd) + effects**2 * dd, 0.0)
-    dof = matrices[0].smallest_dof
-    inside = (1.0 - first_stage(seed) * effects) ** 2 <= student.ppf(0.975, dof) ** 2 * variance
+    variance = yy - effects * (total - yy - dd) + effects**2 * dd
+    found = found_of(seed)[0][kind]
+    dof = covariances(dataclasses.replace(reduced, pair_meat=products[0][0]), [kind])[0].smallest_dof
+    critical = student.ppf(0.975, dof) ** 2
+    inside = ((1.0 - first_stage(seed) * effects) ** 2 <= critical * variance) | (variance <= 0)
     expected = np.zeros_like(inside)
     near = np.zeros_like(inside)
     for low, high in found.effects.pieces if found.effects is not None else ():
         expected |= (effects >= low) & (effects <= high)
         near |= np.minimum(abs(effects - low), abs(effects - high)) < 1e-8 * (1 + abs(effects))
     np.testing.assert_array_equal(inside[~near], expected[~near])
+
+
+def test_two_way_variances_below_zero_occur() -> None:
+    shapes = [found_of(seed)[0]["city"] for seed in range(20)]
+    assert any(np.isnan(strength.ar_p) for strength in shapes)
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("kind", KINDS)
+def test_p_and_set_agree_on_no_effect(kind: str, seed: int) -> None:
+    found = found_of(seed)[0][kind]
+    pieces = found.effects.pieces if found.effects is not None else ()
+    assert any(low <= 0 <= high for low, high in pieces) == (np.isnan(found.ar_p) or found.ar_p > 0.05)
+
+
+def test_one_first_city_has_no_two_way_set() -> None:
+    """A star: one cluster of first cities."""
+    pairs = [(0, k) for k in range(1, 6)]
+    psi = np.random.default_rng(0).normal(size=(len(pairs), 2))
+    fits = [
+        dataclasses.replace(
+            fit_of(pairs, values[:, None], values=np.array([1.0]), terms=(Term("instrument"),)),
+            pair_meat=np.array([[values @ values]]),
+            reciprocal_meat=np.zeros((1, 1)),
+        )
+        for values in (psi[:, 1], psi[:, 0], psi.sum(axis=1))
+    ]
+    cell: Any = SimpleNamespace(job=SimpleNamespace(model=SimpleNamespace(errors=["city"], confidence=0.95)))
+    found, _ = strengths(cell, Instrumented(*fits))
+    assert found["city"].shape == "unknown"
+    assert np.isnan([found["city"].f, found["city"].ar_p, *found["city"].ends]).all()
+
+
+@pytest.mark.parametrize("effect", [0.7, 1 / 3, 2.0])
+def test_an_effect_that_explains_everything_is_in_the_set(effect: float) -> None:
+    """y is the effect times D, and the first stage is noisy."""
+    rng = np.random.default_rng(3)
+    psi, steps = rng.normal(size=len(PAIRS)), rng.normal(size=6)
+    fits = []
+    for share in (1.0, effect, 1.0 + effect):
+        of_share = psi[:, None] * share
+        fit = fit_of(
+            PAIRS,
+            of_share,
+            values=np.array([3.0 * share]),
+            without_city=steps[:, None] * share,
+            terms=(Term("instrument"),),
+        )
+        meat, reciprocal = sums(PAIRS, of_share)
+        fits.append(dataclasses.replace(fit, pair_meat=meat, reciprocal_meat=reciprocal))
+    cell: Any = SimpleNamespace(job=SimpleNamespace(model=SimpleNamespace(errors=KINDS, confidence=0.95)))
+    found, _ = strengths(cell, Instrumented(*fits))
+    for kind in ("pair", "dyadic"):
+        effects = found[kind].effects
+        assert effects is not None
+        assert any(low - 1e-12 <= effect <= high + 1e-12 for low, high in effects.pieces)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

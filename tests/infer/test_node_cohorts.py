@@ -92,6 +92,24 @@ def test_an_event_study_loses_the_event_years_of_that_cohort_alone(tmp_path: Pat
         check(found.draws[found.draws["replicate"] == replicate], expected)
 
 
+def test_a_term_that_is_constant_in_every_pair_of_a_draw_is_missing(tmp_path: Path) -> None:
+    """Cities that adopted before the first year have the last event year throughout, in sums exactly or nearly zero."""
+    frame = worlds.panel()
+    adopters = list(frame.loc[frame["pilot_year"].notna(), "city"].unique())
+    first_year, last_year = int(frame["year"].min()), int(frame["year"].max())
+    years = {adopters[0]: 2012, adopters[1]: first_year - 1, adopters[2]: first_year - 1}
+    years |= dict.fromkeys(adopters[3:], last_year - 1)
+    frame["pilot_year"] = frame["city"].map(years).astype(float)
+    model = {"estimator": "event_study", "window": [-2, 3]}
+    found, (counts, lost) = run(tmp_path, frame, "node", REPS, model=model), resamples(frame, REPS)
+    wide = found.draws.pivot(index="replicate", columns="term", values="estimate")
+    partly = wide.isna().any(axis=1) & wide.notna().any(axis=1)
+    assert (partly & lost).any()
+    for replicate in [*wide.index[partly & lost][:4], *wide.index[~lost][:1]]:
+        expected = literal(frame, counts[replicate], event=(-1, (-2, 3)))
+        check(found.draws[found.draws["replicate"] == replicate], expected)
+
+
 @pytest.mark.parametrize(("estimator", "options"), [("twfe", {}), ("event_study", {"window": [-2, 1]})])
 def test_draws_that_identify_nothing_are_counted(
     estimator: str, options: dict[str, Any], tmp_path: Path

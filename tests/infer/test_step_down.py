@@ -45,6 +45,17 @@ def test_draws_that_lack_a_coefficient_do_not_count() -> None:
     assert np.isnan(step_down_p(np.append(observed, np.nan), np.ones((5, len(observed) + 1)))).all()
 
 
+def test_no_coefficient_is_adjusted_to_less_than_its_own_p_value() -> None:
+    """The second coefficient is missing where the first is extreme."""
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(199, 2)) * [1.0, 0.1]
+    draws[np.abs(draws[:, 0]) > 1.8, 1] = np.nan
+    observed = np.array([2.2, 0.01])
+    single = np.array([permutation_p(observed[k], draws[:, k]).value for k in range(2)])
+    assert step_down_p(observed, draws)[0] < single[0]
+    assert (step_down_p(observed, draws, single) >= single).all()
+
+
 def test_false_rejections_are_bounded_and_power_exceeds_holm() -> None:
     """Eight highly dependent coefficients of which two are far from zero: 5% of the families reject a true null."""
     rng = np.random.default_rng(7)

@@ -32,9 +32,11 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
 
 
 def forms(estimate: Estimate) -> tuple[Array]:
-    """V_first + V_second - V_pair as it is."""
-    first, second = estimate.city_first, estimate.city_second
-    factor = small_sample_factor(_fewest_clusters(estimate), estimate.n_obs, estimate.n_parameters_city)
+    """V_first + V_second - V_pair as it is; NaN where one city is in every pair."""
+    first, second, n_clusters = estimate.city_first, estimate.city_second, _fewest_clusters(estimate)
+    if n_clusters < 2:
+        return (np.full_like(estimate.pair_meat, np.nan),)
+    factor = small_sample_factor(n_clusters, estimate.n_obs, estimate.n_parameters_city)
     return ((first.T @ first + second.T @ second - estimate.pair_meat) * factor,)
 
 

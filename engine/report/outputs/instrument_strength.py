@@ -65,6 +65,8 @@ def _interval(shape: str, low: float, high: float, words: Words) -> str:
         return f"[{_end(low)}, {_end(high)}]"
     if shape == "outside":
         return words("outside ({low}, {high})", low=number(low), high=number(high))
+    if shape == "unknown":
+        return ""
     if shape == "pieces":
         return words("in pieces from {low} to {high}", low=_end(low), high=_end(high))
     return words("the whole line") if shape == "line" else words("empty")
@@ -86,7 +88,8 @@ def instrument_sentences(report: JobReport) -> Iterator[str]:
         preferred = [code for code in (conventional, robust) if code is not None]
         compared = by_errors.loc[preferred or by_errors.index[:1]]
         yield _strength(compared["f_statistic"], report.column_phrase(cell), report.words)
-        yield _anderson_rubin(compared.iloc[-1], str(compared.index[-1]), report.words)
+        if compared["ar_shape"].iloc[-1] != "unknown":
+            yield _anderson_rubin(compared.iloc[-1], str(compared.index[-1]), report.words)
 
 
 def _strength(f_statistics: pd.Series, columns: str, words: Words) -> str:

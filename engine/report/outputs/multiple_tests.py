@@ -42,7 +42,8 @@ def multiple_table(report: JobReport) -> PrintedTable:
         notes=(
             words(
                 "Step-down p-values bound the chance of any false rejection among the tests, and use what draws tell "
-                "of the dependence between them (Westfall and Young; Romano and Wolf); Holm's use none."
+                "of the dependence between them (Westfall and Young; Romano and Wolf), which supposes that effects of "
+                "some do not change the draws of others; Holm's suppose and use nothing."
             ),
         ),
         stub=words("Column, term, method"),
@@ -52,34 +53,38 @@ def multiple_table(report: JobReport) -> PrintedTable:
 
 def multiple_sentences(report: JobReport) -> Iterator[str]:
     """Which coefficients stand, by the first kind of draws that there is."""
-    words, frame = report.words, report.frames[_FRAME.name]
-    frame = frame[frame["method"] == frame["method"].iloc[0]]
-    estimates = report.frames["estimates"]
-    frame = frame[~frame["cell"].isin(estimates.loc[has_few_adopters(estimates), "cell"])]
-    for family in _families(frame):
-        stands = family[family["step_down_p"] < LEVEL]
+    words, frame, estimates = report.words, report.frames[_FRAME.name], report.frames["estimates"]
+    few = set(estimates.loc[has_few_adopters(estimates), "cell"])
+    for family in _families(frame[frame["method"] == frame["method"].iloc[0]]):
+        told = family[~family["cell"].isin(few) & family["step_down_p"].notna()]
+        if told.empty:
+            continue
+        stands = told[told["step_down_p"] < LEVEL]
         names = [
             in_columns(str(term), report.column_phrase(cell), words)
             for cell, term in zip(stands["cell"], stands["term"], strict=True)
         ]
-        listed = words.listed([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])]) if names else ""
-        values = {"tests": str(len(family)), "count": str(len(stands)), "names": listed}
-        smallest = number(float(family["step_down_p"].min()))
         form = (
             "Of {tests} coefficients tested together, {count} differ from zero at 5%: {names} (step-down p from {p})."
             if names
             else "Of {tests} coefficients tested together, none differs from zero at 5% (smallest step-down p = {p})."
         )
-        yield words(form, **values, p=smallest)
+        yield words(
+            form,
+            tests=str(int(family["tests"].iloc[0])),
+            count=str(len(stands)),
+            names=words.listed([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])]) if names else "",
+            p=number(float(told["step_down_p"].min())),
+        )
 
 
 def _families(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Rows tested together: all, or those of each cell."""
-    if len(frame) and int(frame["tests"].iloc[0]) == len(frame):
-        yield frame
-        return
-    for _, family in frame.groupby("cell", sort=False):
-        yield family
+    """Rows tested together: they follow one another, and each has their number."""
+    start = 0
+    while start < len(frame):
+        stop = start + int(frame["tests"].iloc[start])
+        yield frame.iloc[start:stop]
+        start = stop
 
 
 def _tables(report: JobReport) -> Iterator[TableOutput]:
