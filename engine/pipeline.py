@@ -334,7 +334,12 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
     work = prepared.pass_cells
     estimated = estimate_cells(
-        machine, work.cells, prepared.design, columns=work.controls, terms=prepared.terms
+        machine,
+        work.cells,
+        prepared.design,
+        columns=work.controls,
+        terms=prepared.terms,
+        near_cities=prepared.near_cities,
     )
     return with_adopters(prepared, estimated)
 

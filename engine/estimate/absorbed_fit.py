@@ -232,6 +232,7 @@ def row_fit(
         r2_within=np.nan if exact == "effects" else explained(ssr, within),
         exact=exact,
         interaction=None,
+        nearby={},
         is_instrumented=False,
         one_step=None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +31,25 @@ class Interaction:
     matrix: Array
     adopting_cities: Array
     weighted_cities: Array
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """What errors read that allow for dependence between pairs of near cities, of one kernel k of distances.
+
+    Attributes
+    ----------
+    step : float64 ``[n_units, K]``
+        b less the coefficients without a city and all that are near it, averaged over the kernel's radii.
+    interaction : float64 ``[K, K]``
+        Sum over pairs of (1 + 2 k_ij) phi_p phi_p' times n / (n - rank), see `Interaction`.
+    effective_cities : float64 ``[K]``
+        tr(k U)^2 / tr(k U k U), U_cd = k_cd sum_t a_ct a_dt: the adopting cities, near ones counted as fewer.
+    """
+
+    step: Array
+    interaction: Array
+    effective_cities: Array
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,8 @@ class Estimate:
     one_step : float64 ``[n_units, K]`` or None
         Coefficients of the leave-one-city-out samples with the absorbed effects as all rows have them; NaN where one
         is not identified. None where no effects are absorbed, or none were made.
+    nearby : mapping of str to Nearby
+        By the code of a spatial standard-error type; empty until a pass over the pairs has summed them.
     """
 
     terms: tuple[Term, ...]
@@ -96,6 +118,7 @@ class Estimate:
     interaction: Interaction | None = field(default=None, kw_only=True)
     is_instrumented: bool = field(default=False, kw_only=True)
     one_step: Array | None = field(default=None, kw_only=True)
+    nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,6 +143,7 @@ class Estimate:
             reciprocal_meat=weights @ self.reciprocal_meat @ weights.T,
             weight_path=self.weight_path @ weights.T,
             interaction=None,
+            nearby={},
             one_step=None if self.one_step is None else _combined_samples(self.one_step, weights),
         )
 

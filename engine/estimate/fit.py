@@ -111,6 +111,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         interaction=None,
         is_instrumented=bool(regression.instruments),
         one_step=None,
+        nearby={},
     )
 
 
@@ -142,6 +143,16 @@ def _counts(normal: Normal, n_regressors: int) -> dict[str, int]:
         "n_parameters": n_parameters,
         "n_parameters_city": n_parameters,
     }
+
+
+def left_out_values(stage: Stage, without: Projected, regressors: tuple[int, ...]) -> Array:
+    """Coefficients ``[n_samples, K]`` of samples that lack some pairs, from their moments off the years.
+
+    NaN where one is not identified. ``regressors``: positions in [columns | terms].
+    """
+    at = list(regressors)
+    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at])
+    return solve_identified(without.q[:, at][:, :, at], without.q[:, at, -1], scale)
 
 
 def _leave_one_out(stage: Stage, regressors: tuple[int, ...], instruments: tuple[int, ...], y: int) -> Array:

@@ -126,14 +126,8 @@ def interaction_sums(
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
     psi = _influences(options, chunk, columns, row, path, cells["influence"])
-    classes, city_years, (i, j) = arrays["classes"], cells["city_years"], (chunk.i, chunk.j)
-    if options.layout.balanced:
-        city_years = city_years - city_years.mean(1, keepdims=True)
-    of_ends = city_years[i] + city_years[j + (len(city_years) - len(classes))]
-    of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
-    if not options.layout.balanced:
-        of_ends, _, _ = demean(of_ends, row, balanced=False)
-    phi = psi - _scores(chunk, columns, row, of_ends, cells["influence"])
+    phi = psi - _of_city_years(options, arrays, chunk, columns, row, cells)
+    classes, (i, j) = arrays["classes"], (chunk.i, chunk.j)
     kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
     kappa = kappa.reshape(phi.shape)
     of_cities = None
@@ -143,6 +137,47 @@ def interaction_sums(
         phi, kappa = phi[0::2] + phi[1::2], kappa[0::2] + kappa[1::2]
     products = (phi[:, :, :, None] * phi[:, :, None, :]).sum(0)
     return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
+
+
+def _of_city_years(
+    options: KernelOptions,
+    arrays: CityArrays,
+    chunk: PairChunk,
+    columns: Array,
+    row: Array,
+    cells: dict[str, Array],
+) -> Array:
+    """Influences ``[chunk, C, K]`` of the effects of both cities in each year."""
+    city_years = cells["city_years"]
+    if options.layout.balanced:
+        city_years = city_years - city_years.mean(1, keepdims=True)
+    of_ends = city_years[chunk.i] + city_years[chunk.j + (len(city_years) - len(arrays["classes"]))]
+    of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
+    if not options.layout.balanced:
+        of_ends, _, _ = demean(of_ends, row, balanced=False)
+    return _scores(chunk, columns, row, of_ends, cells["influence"])
+
+
+@partial(jax.jit, static_argnames="options")
+def near_products(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> Array:
+    """Sums over undirected pairs of k_ij phi phi', phi as in `interaction_sums`; float64 ``[n_kernels, C, K, K]``.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    cells : dict
+        As in `interaction_sums`, with ``nearness`` ``[n_kernels, n_units, n_units]``.
+    """
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    psi = _influences(options, chunk, columns, row, path, cells["influence"])
+    phi = psi - _of_city_years(options, arrays, chunk, columns, row, cells)
+    near = cells["nearness"][:, chunk.i, chunk.j]
+    return jnp.stack(
+        [((of_kernel[:, None, None] * phi)[:, :, :, None] * phi[:, :, None, :]).sum(0) for of_kernel in near]
+    )
 
 
 @partial(jax.jit, static_argnames="options")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.infer.errors import CONVENTIONAL, ROBUST
+from engine.infer.errors import CONVENTIONAL, ROBUST, spatial
 from engine.report.language.wording import Words
 from engine.report.palette import INK, NAVY, ORANGE, SILVER, SKY
 
@@ -64,23 +64,42 @@ ERROR_LOOKS = {
         color=SILVER, edge=SILVER, marker="^", markersize=5.0, linestyle="--",
     ),
 }  # fmt: skip
+_SPATIAL = ErrorLook(
+    "spatial", "spatial", "spatial errors", color=ORANGE, edge=INK, marker="v", markersize=5.0, linestyle=":"
+)
+
+
+def look_of(code: str) -> ErrorLook | None:
+    """The look of a type; None where a file of another version has a type unknown here."""
+    return _SPATIAL if spatial.is_spatial(code) else ERROR_LOOKS.get(code)
+
+
+def in_order(codes: Iterable[str]) -> list[str]:
+    """Those of the types that have a look, as figures list them; spatial ones last."""
+    present = list(dict.fromkeys(codes))
+    return [code for code in ERROR_LOOKS if code in present] + [
+        code for code in present if spatial.is_spatial(code)
+    ]
 
 
 def error_label(code: str, words: Words) -> str:
     """In tables and legends; the code itself where a file of another version has a type unknown here."""
-    look = ERROR_LOOKS.get(code)
+    if spatial.is_spatial(code):
+        distance, kernel = spatial.distance_and_kernel(code)
+        return words("spatial, {kernel} {distance} km", kernel=words.known(kernel), distance=f"{distance:g}")
+    look = look_of(code)
     return words.known(look.label if look else code)
 
 
 def error_adjective(code: str, words: Words) -> str:
     """``dyadic-robust`` and the like."""
-    look = ERROR_LOOKS.get(code)
+    look = look_of(code)
     return words.known(look.adjective if look else code)
 
 
 def error_phrase(code: str, words: Words) -> str:
     """``dyadic-robust errors`` and the like."""
-    look = ERROR_LOOKS.get(code)
+    look = look_of(code)
     return words.known(look.phrase if look else code)
 
 

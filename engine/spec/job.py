@@ -39,16 +39,15 @@ from engine.spec.effects import (
     refuse_absorbed_policy,
     refuse_foreign,
 )
+from engine.spec.error_codes import ErrorKind
 from engine.spec.inference import Inference
 from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 if TYPE_CHECKING:
-    ErrorKind = str
     EstimatorName = str
 else:  # pydantic reads the names, a type checker cannot
-    ErrorKind = Literal[tuple(ERROR_TYPES)]
     EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
@@ -79,7 +78,9 @@ class Model(Block):
         "distance:k x year; of a pair_table <column>, <column> x year",
     )
     errors: ListedSome[ErrorKind] = Field(
-        list(ERROR_TYPES), description="standard-error types, in the order of the rows of a table"
+        list(ERROR_TYPES),
+        description="standard-error types, in the order of the rows of a table; beside these words "
+        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

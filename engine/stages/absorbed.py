@@ -25,7 +25,7 @@ from engine.estimate.absorbed_fit import (
 from engine.estimate.city_years import CityYears, row_city_years, row_interaction
 from engine.estimate.estimate import Estimate
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import ERROR_TYPES, Covariance
+from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
@@ -84,7 +84,7 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     if any(_takes_refits(code, model) for model in models for code in model.errors):
         fits, unconverged = _with_refits(machine, stage, fits)
     city_years = None
-    if any(ERROR_TYPES[code].of_interaction for model in models for code in model.errors):
+    if any(error_type(code).of_interaction for model in models for code in model.errors):
         city_years = row_city_years(stage, design.n_units, design.n_years, directed=design.directed)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
@@ -95,12 +95,12 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
 
 def _with_one_step(model: Model) -> bool:
     """Some standard-error type of a cell reads the leave-one-city-out values that hold the effects as they are."""
-    return any(ERROR_TYPES[code].leave_outs and not _takes_refits(code, model) for code in model.errors)
+    return any(error_type(code).leave_outs and not _takes_refits(code, model) for code in model.errors)
 
 
 def _takes_refits(code: str, model: Model) -> bool:
     """A standard-error type of a cell reads refits without each city."""
-    leave_outs = ERROR_TYPES[code].leave_outs
+    leave_outs = error_type(code).leave_outs
     return leave_outs == "refits" or bool(leave_outs and model.leave_outs == "refits")
 
 

@@ -20,7 +20,7 @@ from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import ERROR_TYPES, STUDENTISING, Covariance, covariances
+from engine.infer.errors import STUDENTISING, Covariance, covariances, error_type
 from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import (
@@ -33,8 +33,10 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
+from engine.stages.distances import NearCities
 from engine.stages.instrument import Strength, strengths
-from engine.stages.pair_sums import CELLS, UNITS, PassSums, with_sums
+from engine.stages.near_cities import with_nearby
+from engine.stages.pair_sums import CELLS, UNITS, PassSums, city_years_of, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)
 
@@ -99,6 +101,7 @@ def estimate_cells(
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
+    near_cities: NearCities | None = None,
 ) -> list[Estimated]:
     """Estimate the cells that share a design.
 
@@ -111,13 +114,15 @@ def estimate_cells(
         Names of the design's regressor columns.
     terms : tuple of Terms
         Treatment terms of each cell.
+    near_cities : NearCities, optional
+        For cells with spatial standard errors.
 
     Raises
     ------
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    of_interaction = any(ERROR_TYPES[code].of_interaction for cell in cells for code in cell.job.model.errors)
+    of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
     pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
@@ -135,9 +140,13 @@ def estimate_cells(
             estimates += [reported(cell, regressed, rows), *behind]
             in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
     passes = PassSums(machine, pass_input, moments, normal, table)
-    summed = iter(with_sums(passes, estimates, of_interaction=of_interaction))
+    city_years = city_years_of(passes) if of_interaction else None
+    summed = with_sums(passes, estimates, city_years)
+    if near_cities is not None and city_years is not None:
+        summed = with_nearby(passes, projected, city_years, near_cities, summed)
+    remaining = iter(summed)
     return [
-        _result(cell, summed, sample, normal, moving)
+        _result(cell, remaining, sample, normal, moving)
         for cell, moving in zip(cells, in_moving_pairs, strict=True)
     ]
 

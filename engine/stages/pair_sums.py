@@ -45,26 +45,32 @@ class PassSums:
     table: Array
 
 
-def with_sums(passes: PassSums, estimates: list[Estimate], *, of_interaction: bool) -> list[Estimate]:
-    """The estimates with their pair meat and, where a standard-error type reads it, their interaction."""
-    city_years = _city_years(passes) if of_interaction else None
+def with_sums(passes: PassSums, estimates: list[Estimate], city_years: CityYears | None) -> list[Estimate]:
+    """The estimates with their pair meat and, with the equations of `city_years_of`, their interaction."""
     products = None if city_years is None else _interaction_products(passes, city_years)
     summed: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
-        residual = np.stack([estimate.residual_path for estimate in block], axis=1)
-        widest = max(len(estimate.terms) for estimate in block)
-        weight = np.zeros((len(residual), len(block), widest))
-        for number, estimate in enumerate(block):
-            weight[:, number, : len(estimate.terms)] = estimate.weight_path
+        residual, weight = stacked_paths(block)
         if city_years is None:
             summed += _with_meat(passes, block, residual, weight)
         elif products is None:
-            summed += _with_interaction(passes, block, city_years, _score_pass(passes, residual, weight))
+            summed += _with_interaction(
+                passes, block, interaction_pass(passes, block, city_years), city_years
+            )
         else:
             with_meat = _with_meat(passes, block, residual, weight)
             summed += _with_products_of(passes, with_meat, weight, city_years, products)
     return summed
+
+
+def stacked_paths(block: list[Estimate]) -> tuple[Array, Array]:
+    """Residual paths ``[Q, n_cells]`` and weight paths ``[Q, n_cells, K]`` of some estimates, K of the widest."""
+    residual = np.stack([estimate.residual_path for estimate in block], axis=1)
+    weight = np.zeros((len(residual), len(block), max(len(estimate.terms) for estimate in block)))
+    for number, estimate in enumerate(block):
+        weight[:, number, : len(estimate.terms)] = estimate.weight_path
+    return residual, weight
 
 
 def _interaction_products(passes: PassSums, city_years: CityYears) -> Array | None:
@@ -94,7 +100,7 @@ def _with_products_of(
     of_terms = weight.reshape(len(weight), -1).T
     assert moments.products is not None
     squares = influence_products(
-        moments.layout, moments.products, of_terms, of_terms[:, :, None], _by_type(passes.table)
+        moments.layout, moments.products, of_terms, of_terms[:, :, None], by_type(passes.table)
     ).reshape(len(block), widest)
     with_interaction = []
     for estimate, kappa_squares in zip(block, squares, strict=True):
@@ -124,7 +130,7 @@ def _with_meat(passes: PassSums, block: list[Estimate], residual: Array, weight:
     moments = passes.moments
     if moments.products is not None:
         pair_meat = influence_products(
-            moments.layout, moments.products, residual.T, weight.swapaxes(0, 1), _by_type(passes.table)
+            moments.layout, moments.products, residual.T, weight.swapaxes(0, 1), by_type(passes.table)
         )
         reciprocal_meat = np.zeros_like(pair_meat)
     else:
@@ -149,7 +155,7 @@ def _with_products(block: list[Estimate], pair_meat: Array, reciprocal_meat: Arr
     return with_products
 
 
-def _city_years(passes: PassSums) -> CityYears:
+def city_years_of(passes: PassSums) -> CityYears:
     """Equations of the city-year effects of the sample's pairs."""
     tasks = passes.pass_input.design.tasks()
     graph = passes.machine.reduce(
@@ -159,17 +165,22 @@ def _city_years(passes: PassSums) -> CityYears:
     return CityYears.of(graph, len(normal.first), normal.n_years, directed=directed)
 
 
-def _with_interaction(
-    passes: PassSums, block: list[Estimate], city_years: CityYears, score_pass: ScorePass
-) -> list[Estimate]:
-    """Pair meat, and the influences without city-year effects, by a second pass."""
+def interaction_pass(passes: PassSums, block: list[Estimate], city_years: CityYears) -> InteractionPass:
+    """Input of passes that read influences without city-year effects."""
     directed = passes.pass_input.design.directed
     of_cities = np.stack(
         [residual_sums(passes.normal, estimate, directed=directed) for estimate in block], axis=2
     )
+    return InteractionPass(_score_pass(passes, *stacked_paths(block)), city_years.solve(of_cities))
+
+
+def _with_interaction(
+    passes: PassSums, block: list[Estimate], pass_input: InteractionPass, city_years: CityYears
+) -> list[Estimate]:
+    """Pair meat, and the influences without city-year effects, by a second pass."""
     sums = passes.machine.reduce(
         interaction_sums,
-        InteractionPass(score_pass, city_years.solve(of_cities)),
+        pass_input,
         passes.pass_input.design.tasks(),
         merge_interactions,
         label="interactions",
@@ -191,7 +202,7 @@ def _with_interaction(
     return with_interaction
 
 
-def _by_type(table: Array) -> Array:
+def by_type(table: Array) -> Array:
     """Treatment paths ``[H, H, T, r]`` by class as ``[n_types, T, r]``, in the order of `type_of`."""
     return np.asarray(table[np.triu_indices(len(table))])
 

@@ -9,6 +9,7 @@ from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms
 from engine.spec import Plan
+from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
 from engine.stages.job_data import JobData
@@ -35,6 +36,8 @@ class Prepared:
     effects : tuple of PairEffect
         Fixed effects to absorb row by row; none where they are pair and year.
     matching : MatchReport or None
+    near_cities : NearCities or None
+        For spatial standard errors.
     """
 
     pass_cells: PassCells
@@ -44,6 +47,7 @@ class Prepared:
     steps: tuple[FilterStep, ...]
     effects: tuple[PairEffect, ...]
     matching: MatchReport | None = None
+    near_cities: NearCities | None = None
 
 
 def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
@@ -70,4 +74,5 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
-    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching)
+    near_cities = near_cities_of(pass_cells)
+    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching, near_cities)

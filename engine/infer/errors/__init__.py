@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.estimate.estimate import Estimate
-from engine.infer.errors import dyadic, dyadic_cr2, jackknife, pair, two_way
+from engine.infer.errors import dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
 from engine.infer.errors.error_type import Covariance, ErrorType
 from engine.notes import Note
 
@@ -30,13 +30,18 @@ STUDENTISING = "dyadic"
 """The type of the t ratios of draws, and of tests of coefficients together, whatever a job prints."""
 
 
+def error_type(code: str) -> ErrorType:
+    """The type of a code: a key of `ERROR_TYPES`, or one with values of its own (`engine.infer.errors.spatial`)."""
+    return spatial.error_of(code) if spatial.is_spatial(code) else ERROR_TYPES[code]
+
+
 def covariances(estimate: Estimate, codes: Sequence[str]) -> tuple[Covariance, ...]:
-    """Covariances of an estimate, its pair meat summed, under some standard-error types (keys of `ERROR_TYPES`)."""
+    """Covariances of an estimate, its pair meat summed, under some standard-error types (see `error_type`)."""
     return tuple(_covariance(estimate, code) for code in codes)
 
 
 def _covariance(estimate: Estimate, code: str) -> Covariance:
-    error = ERROR_TYPES[code]
+    error = error_type(code)
     matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
         matrix, notes = error.covariance(estimate)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.arrays import Array
 from engine.errors import InputError
-from engine.report.error_types import ERROR_LOOKS, ErrorLook, error_label
+from engine.report.error_types import ErrorLook, error_label, in_order, look_of
 from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import FigureOutput, JobReport, Output
@@ -49,7 +49,7 @@ def coefficient_figure(
     """
     rows = _rows_of(estimates, term)
     columns = {cell: column for column, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
-    codes = [code for code in ERROR_LOOKS if (rows["errors"] == code).any()]
+    codes = in_order(rows["errors"])
     with figure_style():
         width = float(np.clip(0.72 * len(columns) + 1.6, 5.2, 12.0))
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
@@ -58,7 +58,9 @@ def coefficient_figure(
             of_type = rows[rows["errors"] == code]
             offset = (rank - (len(codes) - 1) / 2) * 0.6 / max(len(codes), 2)
             x = of_type["cell"].map(columns).to_numpy(float) + offset
-            _draw_markers(axes, of_type, x, look=ERROR_LOOKS[code], label=error_label(code, words))
+            look = look_of(code)
+            if look is not None:
+                _draw_markers(axes, of_type, x, look=look, label=error_label(code, words))
         step = -(-len(columns) // 40)
         ticks = list(columns.values())[::step]
         axes.set_xticks(ticks, [f"({column})" for column in ticks])

@@ -14,7 +14,7 @@ import pandas as pd
 
 from engine.arrays import Array, Flags, LongIntegers
 from engine.errors import InputError
-from engine.report.error_types import ERROR_LOOKS, error_label, preferred
+from engine.report.error_types import error_label, in_order, preferred
 from engine.report.few_adopters import with_tests_withheld
 from engine.report.figure_style import figure_style, heading
 from engine.report.language.wording import ENGLISH, Words
@@ -70,7 +70,7 @@ def curve_of(estimates: pd.DataFrame, term: str) -> Curve:
     estimates = with_tests_withheld(estimates)
     cells = list(dict.fromkeys(estimates["cell"]))
     rows = estimates[estimates["term"] == term]
-    codes = [code for code in ERROR_LOOKS if (rows["errors"] == code).any()]
+    codes = in_order(rows["errors"])
     by_code = {code: rows[rows["errors"] == code].set_index("cell").reindex(cells) for code in codes}
     if not codes or any(of_type["estimate"].isna().any() for of_type in by_code.values()):
         raise InputError(

@@ -1,0 +1,97 @@
+"""Errors that allow for dependence between any two pairs whose cities coincide or are near each other.
+
+    V = max(sum_c psi_c J_B(c) - I_k, I / 4),   I_k = n / (n - rank) sum_p (1 + 2 k_ij) phi_p^2
+
+with psi_c the influence of city c's pairs, and J_B(c) = b - b_(-B(c)) the step of the sample without c and all cities
+within the distance: averaged over radii, it weighs two cities by a kernel k of their distance. Shocks of two cities
+that correlate are in the products of their influences once, as they should be; the interaction of a pair's own cities
+is in them 2 + 2 k_ij times, which I_k takes back but for one. Degrees of freedom are min(G_k, H) - 1/2, at least one,
+G_k the effective adopting cities where near ones count as fewer (`Nearby.effective_cities`), H as in `dyadic_cr2`.
+
+A code is ``spatial:KILOMETRES:KERNEL``: ``uniform`` counts all cities within the distance alike; ``bartlett`` is the
+average of uniform kernels of five radii up to it. Source of dependence by distance: Conley (1999); of pairs: Canen and
+Sugiura (2024). The leave-neighbourhood-out form and its degrees of freedom are this project's, checked by simulation.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from engine.arrays import Array
+from engine.estimate.estimate import Estimate, Interaction, Nearby
+from engine.infer.errors.error_type import ErrorType
+from engine.infer.guard import semidefinite
+from engine.notes import Note
+
+NAME = "spatial"
+KERNELS = ("bartlett", "uniform")
+_RADII = 5
+_LEAST = 0.25  # of the interaction is the least that a variance may be
+
+
+def code_of(distance: float, kernel: str) -> str:
+    """The code of this type with a distance in km."""
+    return f"{NAME}:{distance:g}:{kernel}"
+
+
+def is_spatial(code: str) -> bool:
+    """Whether a code is one of this type."""
+    return code.partition(":")[0] == NAME
+
+
+def distance_and_kernel(code: str) -> tuple[float, str]:
+    """What `code_of` made a code from."""
+    _, distance, kernel = code.split(":")
+    return float(distance), kernel
+
+
+def radii_of(code: str) -> dict[float, float]:
+    """Weights of uniform kernels by their radius in km, which add up to one; radius 0 is each city by itself."""
+    distance, kernel = distance_and_kernel(code)
+    if kernel == "uniform":
+        return {distance: 1.0}
+    inner = {distance * k / _RADII: 1 / _RADII for k in range(1, _RADII)}
+    return {0.0: 0.5 / _RADII, **inner, distance: 0.5 / _RADII}
+
+
+def kernel_matrix(code: str, distances: Array) -> Array:
+    """``[n_units, n_units]`` from distances in km."""
+    parts = [weight * (distances <= radius) for radius, weight in radii_of(code).items()]
+    return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+
+
+def error_of(code: str) -> ErrorType:
+    """The standard-error type of a code."""
+    return ErrorType(
+        partial(_covariance, code),
+        partial(_degrees_of_freedom, code),
+        robust=True,
+        of_interaction=True,
+        effective_adopters=partial(_effective_adopters, code),
+    )
+
+
+def _covariance(code: str, estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
+    nearby, interaction = _parts(code, estimate)
+    products = estimate.city_influence.T @ nearby.step
+    matrix = (products + products.T) / 2 - nearby.interaction
+    least = _LEAST * np.diag(interaction.matrix)
+    matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), least)
+    return semidefinite(matrix), ()
+
+
+def _degrees_of_freedom(code: str, estimate: Estimate) -> Array:
+    nearby, interaction = _parts(code, estimate)
+    smaller = np.minimum(nearby.effective_cities, interaction.weighted_cities)
+    return np.asarray(np.maximum(1.0, smaller - 0.5))
+
+
+def _effective_adopters(code: str, estimate: Estimate) -> Array:
+    return _parts(code, estimate)[0].effective_cities
+
+
+def _parts(code: str, estimate: Estimate) -> tuple[Nearby, Interaction]:
+    assert estimate.interaction is not None
+    return estimate.nearby[code], estimate.interaction

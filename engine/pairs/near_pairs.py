@@ -1,0 +1,94 @@
+"""Passes over the pairs for dependence between near cities, as map and merge.
+
+`near_sums` gives the statistics of the pairs within every city's neighbourhood, from which the sample without that
+neighbourhood follows; `near_products` the products of influences by nearness of a pair's own two cities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from engine.arrays import Array, Flags
+from engine.float64 import double_precision
+from engine.pairs import influence_kernels, kernels
+from engine.pairs.map_reduce import InteractionPass, MomentPass, city_arrays, kernel_options
+from engine.pairs.moments import type_of
+
+
+@dataclass(frozen=True)
+class NearPass:
+    """Input of every task of `near_sums`.
+
+    Attributes
+    ----------
+    moment_pass : MomentPass
+    near : bool ``[n_radii, n_units, n_units]``
+        Cities that are near each city, itself among them.
+    """
+
+    moment_pass: MomentPass
+    near: Flags
+
+
+def near_sums(near_pass: NearPass, task: Any) -> Array:
+    """Statistics of the pairs of one task both of whose cities are near a city, summed by type.
+
+    Returns
+    -------
+    float64 ``[n_radii, n_units, n_types, size]``
+    """
+    moment_pass = near_pass.moment_pass
+    design, options = moment_pass.design, kernel_options(moment_pass)
+    h = design.n_classes
+    n_types = h * (h + 1) // 2
+    sums = np.zeros((len(near_pass.near), design.n_units, n_types, moment_pass.layout.size))
+    neighbours = [sparse.csc_matrix(near.astype(np.float64)) for near in near_pass.near]
+    have_common = [(near.astype(np.float32) @ near.astype(np.float32)) > 0 for near in near_pass.near]
+    with double_precision():
+        arrays = kernels.to_device(city_arrays(moment_pass))
+        for chunk in design.chunks(task):
+            statistics = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
+            i, j = chunk.i[: chunk.n], chunk.j[: chunk.n]
+            kind = type_of(design.classes[i], design.classes[j], h)
+            for radius, (near, common) in enumerate(zip(neighbours, have_common, strict=True)):
+                for number in range(n_types):
+                    pairs = np.flatnonzero((kind == number) & common[i, j])
+                    both = near[:, i[pairs]].multiply(near[:, j[pairs]])
+                    sums[radius, :, number] += both @ statistics[pairs]
+    return sums
+
+
+def add_sums(earlier: Array, later: Array) -> Array:
+    """Sum of two partial results; neither is changed."""
+    return earlier + later
+
+
+@dataclass(frozen=True)
+class NearProductPass:
+    """Input of every task of `near_products`: nearness of cities ``[n_kernels, n_units, n_units]``."""
+
+    interaction_pass: InteractionPass
+    nearness: Array
+
+
+def near_products(near_pass: NearProductPass, task: Any) -> Array:
+    """Sums over the pairs of one task, ``[n_kernels, n_cells, K, K]``; see `influence_kernels.near_products`."""
+    interaction_pass = near_pass.interaction_pass
+    moment_pass, cells = interaction_pass.score_pass.moment_pass, interaction_pass.score_pass.cells
+    options, n_cells = kernel_options(moment_pass), cells.residual.shape[1]
+    n_terms = cells.influence.shape[1] // n_cells
+    products = np.zeros((len(near_pass.nearness), n_cells, n_terms, n_terms))
+    with double_precision():
+        arrays = kernels.to_device(city_arrays(moment_pass))
+        block = kernels.to_device(
+            vars(cells) | {"city_years": interaction_pass.city_years, "nearness": near_pass.nearness}
+        )
+        for chunk in moment_pass.design.chunks(task):
+            products += np.asarray(
+                influence_kernels.near_products(options, arrays, kernels.arrays_of(chunk), block)
+            )
+    return products

@@ -1,0 +1,116 @@
+"""What spatial standard errors read: samples without a city's neighbourhood, and products by nearness of cities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from engine.arrays import Array, Flags
+from engine.estimate.city_years import CityYears
+from engine.estimate.estimate import Estimate, Nearby
+from engine.estimate.fit import Stage, left_out_values
+from engine.estimate.normal import expand, partial_out_years
+from engine.infer.errors import spatial
+from engine.pairs.near_pairs import NearPass, NearProductPass, add_sums, near_products, near_sums
+from engine.stages.distances import NearCities
+from engine.stages.pair_sums import CELLS, UNITS, PassSums, by_type, interaction_pass
+
+
+def with_nearby(
+    passes: PassSums, stage: Stage, city_years: CityYears, near_cities: NearCities, estimates: list[Estimate]
+) -> list[Estimate]:
+    """The estimates, their interaction summed, with what each of the codes reads."""
+    near = np.stack([near_cities.distances <= radius for radius in near_cities.radii])
+    samples = _samples_without(passes, near)
+    nearness = np.stack([spatial.kernel_matrix(code, near_cities.distances) for code in near_cities.codes])
+    with_codes: list[Estimate] = []
+    for start in range(0, len(estimates), CELLS):
+        block = estimates[start : start + CELLS]
+        products = passes.machine.reduce(
+            near_products,
+            NearProductPass(interaction_pass(passes, block, city_years), nearness),
+            passes.pass_input.design.tasks(),
+            add_sums,
+            label="near cities",
+            units=UNITS,
+        )
+        for number, estimate in enumerate(block):
+            steps = _steps(stage, estimate, samples, near)
+            by_radius = dict(zip([0.0, *near_cities.radii], steps, strict=True))
+            k = len(estimate.terms)
+            nearby = {
+                code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, by_radius)
+                for code, of_code, kernel in zip(near_cities.codes, products, nearness, strict=True)
+            }
+            with_codes.append(replace(estimate, nearby=nearby))
+    return with_codes
+
+
+def _samples_without(passes: PassSums, near: Flags) -> list[Array]:
+    """Moments ``[n_units, Q, Q]`` of the samples without each city's neighbourhood, for every radius."""
+    normal, layout = passes.normal, passes.moments.layout
+    sums = passes.machine.reduce(
+        near_sums,
+        NearPass(passes.pass_input, near),
+        passes.pass_input.design.tasks(),
+        add_sums,
+        label="neighbourhoods",
+        units=UNITS,
+    )
+    # Pairs within a neighbourhood are in the sums of two of its cities.
+    within = (expand(layout, of_radius, by_type(passes.table)[None])[0] for of_radius in sums)
+    cities = normal.of_cities
+    return [
+        normal.total - np.tensordot(near_of_radius.astype(np.float64), cities, axes=1) + twice
+        for near_of_radius, twice in zip(near, within, strict=True)
+    ]
+
+
+def _steps(stage: Stage, estimate: Estimate, samples: list[Array], near: Flags) -> list[Array]:
+    """b less its value without each city alone, then without its neighbourhood of every radius, ``[n_units, K]`` each.
+
+    Where a sample does not identify a coefficient, and for two-stage least squares, influences stand for steps.
+    """
+    influence = estimate.city_influence
+    alone = estimate.values - estimate.without_city
+    alone = np.where(np.isnan(alone) | estimate.is_instrumented, influence, alone)
+    steps = [alone]
+    for sample, near_of_radius in zip(samples, near, strict=True):
+        together = near_of_radius.astype(np.float64) @ alone
+        if not estimate.is_instrumented:
+            normal = stage.normal
+            projected = partial_out_years(sample, normal.n_years, balanced=normal.balanced)
+            step = estimate.values - left_out_values(stage, projected, normal.positions(estimate.terms))
+            together = np.where(np.isnan(step), together, step)
+        steps.append(together)
+    return steps
+
+
+def _nearby(
+    passes: PassSums,
+    city_years: CityYears,
+    estimate: Estimate,
+    code: str,
+    products: Array,
+    kernel: Array,
+    steps: dict[float, Array],
+) -> Nearby:
+    assert estimate.interaction is not None
+    n_free = estimate.n_obs - city_years.rank
+    factor = estimate.n_obs / n_free if n_free > 0 else 0.0
+    moved = (passes.normal.of_cities @ estimate.weight_path)[:, : passes.normal.n_years]  # [n_units, T, K]
+    return Nearby(
+        step=np.asarray(
+            np.sum([weight * steps[radius] for radius, weight in spatial.radii_of(code).items()], axis=0)
+        ),
+        interaction=estimate.interaction.matrix + 2 * factor * products,
+        effective_cities=np.array([_effective(kernel, moved[:, :, k]) for k in range(moved.shape[2])]),
+    )
+
+
+def _effective(kernel: Array, weight_sums: Array) -> float:
+    """tr(k U)^2 / tr(k U k U) with U_cd = k_cd sum_t a_ct a_dt, from a ``[n_units, T]``; infinite for zero."""
+    product = kernel @ (kernel * (weight_sums @ weight_sums.T))
+    square = float((product * product.T).sum())
+    return float(np.trace(product)) ** 2 / square if square > 0 else float("inf")
