@@ -15,7 +15,7 @@ _FORM = "{spatial: {distance: km, kernel: bartlett}}"
 
 def _code(value: Any, of_word: ValidatorFunctionWrapHandler) -> str:
     """The code of `engine.infer.errors.error_type`."""
-    if isinstance(value, str) and spatial.is_spatial(value):  # as manifests and frames have it
+    if isinstance(value, str) and value.count(":") == 2 and spatial.is_spatial(value):  # as frames have it
         parts = value.split(":")
         value = {
             spatial.NAME: dict(zip(("distance", "kernel"), (_number(parts[1]), *parts[2:]), strict=False))

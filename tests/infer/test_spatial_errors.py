@@ -1,0 +1,192 @@
+"""Errors under dependence between near cities, against literal arithmetic on the rows of the pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import draw_worlds as worlds
+import numpy as np
+import oracle_draws as oracle
+import pandas as pd
+import pytest
+import reference
+from strategies import pair_table, run_panel, run_table
+
+from engine.errors import InputError
+from engine.infer.errors import spatial
+
+CITIES = ["city_i", "city_j"]
+EXACT = 1e-8
+
+
+def kilometres(frame: pd.DataFrame) -> tuple[list[str], np.ndarray]:
+    """Great-circle distances by the spherical law of cosines."""
+    place = np.radians(frame.groupby("city")[["latitude", "longitude"]].first())
+    (lat, lon), names = place.to_numpy().T, list(place.index)
+    cosine = np.sin(lat[:, None]) * np.sin(lat) + np.cos(lat[:, None]) * np.cos(lat) * np.cos(
+        lon[:, None] - lon
+    )
+    distance = 6371.0088 * np.arccos(np.clip(cosine, -1, 1))
+    np.fill_diagonal(distance, 0.0)
+    return names, distance
+
+
+def refit(long: pd.DataFrame, regressors: list[str], left_out: set[str]) -> np.ndarray:
+    """Coefficients without the rows of some cities; NaN where one is not identified."""
+    rows = long[~long["city_i"].isin(left_out) & ~long["city_j"].isin(left_out)]
+    try:
+        left = reference.residuals(rows, [*regressors, "y"])
+    except ValueError:  # no row is left
+        return np.full(len(regressors), np.nan)
+    x, y = left[regressors].to_numpy(), left["y"].to_numpy()
+    identified, _ = oracle._identified(x)
+    return np.where(identified, np.linalg.lstsq(x, y, rcond=1e-9)[0], np.nan)
+
+
+def literal(
+    long: pd.DataFrame,
+    regressors: list[str],
+    names: list[str],
+    distance: np.ndarray,
+    radii: dict[float, float],
+) -> dict[str, np.ndarray]:
+    """Standard errors and degrees of freedom; ``radii``: weights of uniform kernels."""
+    left = reference.residuals(long, [*regressors, "y"])
+    rows = long.loc[left.index]
+    x, y = left[regressors].to_numpy(), left["y"].to_numpy()
+    bread = np.linalg.inv(x.T @ x)
+    b = bread @ x.T @ y
+    residual, weight = y - x @ b, x @ bread
+    first, second = (rows[side].map(names.index).to_numpy() for side in CITIES)
+    pair, year = (
+        np.unique(code, return_inverse=True)[1]
+        for code in (first * len(names) + second, rows["year"].to_numpy())
+    )
+    n_years = year.max() + 1
+    ends = np.zeros((len(rows), len(names) * n_years))
+    for side in (first, second):
+        ends[np.arange(len(rows)), side * n_years + year] += 1.0
+    without_ends = residual - ends @ np.linalg.lstsq(ends, residual, rcond=None)[0]
+    of_pair = np.eye(pair.max() + 1)[pair].T
+    phi, kappa = of_pair @ (weight * without_ends[:, None]), of_pair @ weight**2
+    i, j = (np.array([side[pair == p][0] for p in range(pair.max() + 1)]) for side in (first, second))
+    kernel = sum(share * (distance <= radius) for radius, share in radii.items())
+    factor = len(rows) / (len(rows) - np.linalg.matrix_rank(ends))
+    interaction = factor * ((1 + 2 * kernel[i, j])[:, None] * phi**2).sum(axis=0)
+    in_city = np.array([(first == unit) | (second == unit) for unit in range(len(names))])
+    influence = in_city @ (weight * residual[:, None])
+    alone = np.array([b - refit(long, regressors, {name}) for name in names])
+    alone = np.where(np.isnan(alone), influence, alone)
+    step = np.zeros_like(influence)
+    for radius, share in radii.items():
+        for unit in range(len(names)):
+            near = np.flatnonzero(distance[unit] <= radius)
+            of_radius = b - refit(long, regressors, {names[k] for k in near})
+            step[unit] += share * np.where(np.isnan(of_radius), alone[near].sum(axis=0), of_radius)
+    plain = factor * (phi**2).sum(axis=0)
+    variance = np.maximum((influence * step).sum(axis=0) - interaction, plain / 4)
+    a = np.array([[weight[rows_of & (year == t)].sum(axis=0) for t in range(n_years)] for rows_of in in_city])
+    effective = []
+    for k in range(len(b)):
+        product = kernel @ (kernel * (a[:, :, k] @ a[:, :, k].T))
+        effective.append(np.trace(product) ** 2 / np.trace(product @ product))
+    of_city = in_city @ weight**2
+    weighted = kappa.sum(axis=0) ** 2 / ((of_city**2).sum(axis=0) - (kappa**2).sum(axis=0))
+    dof = np.maximum(1.0, np.minimum(effective, weighted) - 0.5)
+    return {"std_error": np.sqrt(variance), "dof": dof}
+
+
+PANELS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "holes": {"holes": True},
+    "tiles": {"runtime": {"tile": 8}},
+    "event study": {"model": {"estimator": "event_study", "window": [-2, 1]}},
+}
+
+
+@pytest.mark.parametrize(("distance", "kernel"), [(600, "uniform"), (1500, "bartlett")])
+@pytest.mark.parametrize("name", PANELS)
+def test_panels(name: str, distance: float, kernel: str) -> None:
+    blocks = dict(PANELS[name])
+    frame = worlds.panel(holes=blocks.pop("holes", False))
+    model = blocks.pop("model", {})
+    kind = {"spatial": {"distance": distance, "kernel": kernel}}
+    estimates = run_panel(frame, model={**model, "errors": ["pair", kind]}, **blocks).estimates
+    code = f"spatial:{distance}:{kernel}"
+    estimates = estimates[estimates["errors"] == code]
+    event = {"event": (-1, (-2, 1))} if model else {}
+    long, terms = oracle.relabelled(
+        worlds.oracle_grid(frame), worlds.observed_adoption(frame), rule="exactly_one", **event
+    )
+    radii = {float(distance): 1.0}
+    if kernel == "bartlett":
+        radii = {0.0: 0.1, 300.0: 0.2, 600.0: 0.2, 900.0: 0.2, 1200.0: 0.2, 1500.0: 0.1}
+    names, km = kilometres(frame)
+    expected = literal(long, ["edu", "dense", *terms], names, km, radii)
+    for column, values in expected.items():
+        np.testing.assert_allclose(estimates[column].to_numpy(), values, rtol=EXACT, err_msg=column)
+
+
+def test_a_distance_below_all_is_the_default_error() -> None:
+    """No two cities are near, so that J is of each alone."""
+    kind = {"spatial": {"distance": 0.001, "kernel": "uniform"}}
+    estimates = run_panel(worlds.panel(), model={"errors": ["dyadic_cr2", kind]}).estimates
+    by_type = {code: rows.reset_index(drop=True) for code, rows in estimates.groupby("errors")}
+    for column in ("std_error", "dof", "effective_adopters"):
+        np.testing.assert_allclose(
+            by_type["spatial:0.001:uniform"][column], by_type["dyadic_cr2"][column], rtol=1e-9
+        )
+
+
+def test_kernels() -> None:
+    distances = np.array([[0.0, 250.0, 501.0]])
+    np.testing.assert_allclose(spatial.kernel_matrix("spatial:500:uniform", distances), [[1, 1, 0]])
+    np.testing.assert_allclose(spatial.kernel_matrix("spatial:500:bartlett", distances), [[1, 0.5, 0]])
+    for km in np.linspace(0, 500, 41):
+        (found,) = spatial.kernel_matrix("spatial:500:bartlett", np.array([km]))
+        assert abs(found - (1 - km / 500)) <= 0.1 + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"spatial": {}}, "distance is missing"),
+        ({"spatial": {"distance": 0}}, "must be km above 0"),
+        ({"spatial": {"distance": True}}, "must be km above 0"),
+        ({"spatial": {"distance": 30_000}}, "must be km above 0"),
+        ({"spatial": {"distance": 300, "kernel": "gauss"}}, "must be bartlett or uniform"),
+        ({"spatial": {"distance": 300, "kind": "x"}}, "unknown key 'kind'"),
+        ({"spatial": 300}, "must be a word, or {spatial:"),
+        ({"network": {}}, "must be a word, or {spatial:"),
+        ("spatial:x:bartlett", "must be km above 0"),
+        ("spatial", "must be 'pair'"),
+    ],
+)
+def test_wrong_entries_are_refused_by_name(entry: object, said: str) -> None:
+    with pytest.raises(InputError, match=r"model.errors\[0\]") as caught:
+        run_panel(worlds.panel(), model={"errors": [entry]})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"fixed_effects": ["pair", "province x year"]}, "effects beyond pair and year"),
+        ({"estimator": "sun_abraham", "window": [-2, 1]}, "estimator sun_abraham"),
+    ],
+)
+def test_regressions_without_them_are_refused(model: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match="spatial errors are not defined for") as caught:
+        run_panel(worlds.panel(), model={**model, "errors": ["pair", {"spatial": {"distance": 300}}]})
+    assert said in str(caught.value)
+
+
+def test_pair_tables_have_no_places() -> None:
+    model = {"regressors": ["x", "w"], "errors": [{"spatial": {"distance": 300}}]}
+    with pytest.raises(InputError, match="pair tables, whose units have no coordinates"):
+        run_table(pair_table(3), model=model)
+
+
+def test_the_code_of_a_manifest_is_taken() -> None:
+    estimates = run_panel(worlds.panel(), model={"errors": ["spatial:600:uniform"]}).estimates
+    assert set(estimates["errors"]) == {"spatial:600:uniform"}
