@@ -54,6 +54,8 @@ def leave(code: Any) -> NoReturn:
     """End the process: signals change nothing any more, and after one no library is taken down in an odd state."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):  # a signal within the last import would come again, when nobody answers
+        signal.setitimer(signal.ITIMER_REAL, 0)
     if code in (INTERRUPTED, TERMINATED):
         _end_workers()
         _give_back_semaphores()

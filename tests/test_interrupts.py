@@ -107,6 +107,27 @@ import engine; engine.cli = sys.modules['engine.cli']
     assert (code, err) == (130, "interrupted: files already written are whole; run again to do the rest\n")
 
 
+def test_within_the_last_import_it_may_come_too_late(tmp_path: Path) -> None:
+    """The command ends before the signal comes again: as if it had not been sent, and not by the alarm."""
+    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(1)\n")
+    before = f"""
+import atexit, time
+def loading():
+    interrupts.work_begins()
+    sys.path.insert(0, {str(tmp_path)!r})
+    import slow_module
+    interrupts._AGAIN_SECONDS  # the work ends here, sooner than the signal comes again
+sys.modules['engine.cli'] = types.SimpleNamespace(main=loading)
+import engine; engine.cli = sys.modules['engine.cli']
+interrupts._AGAIN_SECONDS = 1.5
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(3)  # of the interpreter's own end
+slow = Slow()
+"""
+    assert ended([], 0.3, "SIGINT", HELD_UP.format(before=before)) == (0, "")
+
+
 def test_a_second_signal_ends_a_clean_up_that_hangs() -> None:
     before = """
 def hanging():

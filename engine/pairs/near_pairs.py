@@ -7,12 +7,12 @@ neighbourhood follows; `near_products` the products of influences by nearness of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import influence_kernels, kernels
 from engine.pairs.map_reduce import InteractionPass, MomentPass, city_arrays, kernel_options
@@ -28,10 +28,13 @@ class NearPass:
     moment_pass : MomentPass
     near : bool ``[n_radii, n_units, n_units]``
         Cities that are near each city, itself among them.
+    have_common : bool ``[n_units, n_units]``
+        Cities that some city has near it both, by any radius.
     """
 
     moment_pass: MomentPass
     near: Flags
+    have_common: Flags
 
 
 def near_sums(near_pass: NearPass, task: Any) -> Array:
@@ -41,25 +44,38 @@ def near_sums(near_pass: NearPass, task: Any) -> Array:
     -------
     float64 ``[n_radii, n_units, n_types, size]``
     """
-    moment_pass = near_pass.moment_pass
+    moment_pass, near = near_pass.moment_pass, near_pass.near
     design, options = moment_pass.design, kernel_options(moment_pass)
-    h = design.n_classes
-    n_types = h * (h + 1) // 2
-    sums = np.zeros((len(near_pass.near), design.n_units, n_types, moment_pass.layout.size))
-    neighbours = [sparse.csc_matrix(near.astype(np.float64)) for near in near_pass.near]
-    have_common = [(near.astype(np.float32) @ near.astype(np.float32)) > 0 for near in near_pass.near]
+    n_types = design.n_classes * (design.n_classes + 1) // 2
+    sums = np.zeros((len(near), design.n_units, n_types, moment_pass.layout.size))
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
-            statistics = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
             i, j = chunk.i[: chunk.n], chunk.j[: chunk.n]
-            kind = type_of(design.classes[i], design.classes[j], h)
-            for radius, (near, common) in enumerate(zip(neighbours, have_common, strict=True)):
-                for number in range(n_types):
-                    pairs = np.flatnonzero((kind == number) & common[i, j])
-                    both = near[:, i[pairs]].multiply(near[:, j[pairs]])
-                    sums[radius, :, number] += both @ statistics[pairs]
+            reached = np.flatnonzero(near_pass.have_common[i, j])
+            if not len(reached):
+                continue
+            statistics = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
+            i, j, statistics = i[reached], j[reached], statistics[reached]
+            starts = np.flatnonzero(np.append(True, i[1:] != i[:-1]))
+            for start, stop in pairwise([*starts, len(i)]):
+                _add_of_city(sums, near, design.classes, int(i[start]), j[start:stop], statistics[start:stop])
     return sums
+
+
+def _add_of_city(
+    sums: Array, near: Flags, classes: Integers, city: int, partners: Integers, statistics: Array
+) -> None:
+    """Add the pairs of one city with some partners to the sums of every centre that both are near; in place."""
+    radius, centre = np.nonzero(near[:, :, city])
+    low, high = partners.min(), partners.max() + 1  # of one tile: far fewer than all
+    both = near[radius, centre, low:high][:, partners - low].astype(np.float64)
+    n_classes = int(np.sqrt(2 * sums.shape[2]))
+    for of_class in np.unique(classes[partners]):
+        chosen = classes[partners] == of_class
+        sums[radius, centre, type_of(classes[city], of_class, n_classes)] += (
+            both[:, chosen] @ statistics[chosen]
+        )
 
 
 def add_sums(earlier: Array, later: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 
 from engine.arrays import Array, Flags
 from engine.estimate.city_years import CityYears
@@ -50,9 +51,11 @@ def with_nearby(
 def _samples_without(passes: PassSums, near: Flags) -> list[Array]:
     """Moments ``[n_units, Q, Q]`` of the samples without each city's neighbourhood, for every radius."""
     normal, layout = passes.normal, passes.moments.layout
+    of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
+    have_common = (of_any_radius @ of_any_radius).toarray() > 0
     sums = passes.machine.reduce(
         near_sums,
-        NearPass(passes.pass_input, near),
+        NearPass(passes.pass_input, near, have_common),
         passes.pass_input.design.tasks(),
         add_sums,
         label="neighbourhoods",
@@ -105,12 +108,20 @@ def _nearby(
             np.sum([weight * steps[radius] for radius, weight in spatial.radii_of(code).items()], axis=0)
         ),
         interaction=estimate.interaction.matrix + 2 * factor * products,
-        effective_cities=np.array([_effective(kernel, moved[:, :, k]) for k in range(moved.shape[2])]),
+        effective_cities=_effective(kernel, moved),
     )
 
 
-def _effective(kernel: Array, weight_sums: Array) -> float:
-    """tr(k U)^2 / tr(k U k U) with U_cd = k_cd sum_t a_ct a_dt, from a ``[n_units, T]``; infinite for zero."""
-    product = kernel @ (kernel * (weight_sums @ weight_sums.T))
-    square = float((product * product.T).sum())
-    return float(np.trace(product)) ** 2 / square if square > 0 else float("inf")
+def _effective(kernel: Array, weight_sums: Array) -> Array:
+    """tr(k U)^2 / tr(k U k U) ``[K]``, U_cd = k_cd sum_t a_ct a_dt, from a ``[n_units, T, K]``; infinite for zero."""
+    first, second = np.nonzero(kernel)
+    nearness, of_kernel = kernel[first, second], sparse.csr_matrix(kernel)
+    effective = np.full(weight_sums.shape[2], np.inf)
+    for k in range(len(effective)):
+        a = weight_sums[:, :, k]
+        shared = nearness * np.einsum("pt,pt->p", a[first], a[second])
+        product = of_kernel @ sparse.csr_matrix((shared, (first, second)), shape=kernel.shape)
+        square = float(product.multiply(product.T).sum())
+        if square > 0:
+            effective[k] = float(product.diagonal().sum()) ** 2 / square
+    return effective
