@@ -35,7 +35,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Nearby:
-    """What errors read that allow for dependence between pairs of near cities, of one kernel k of distances.
+    """Sums for errors that allow for dependence between pairs of near cities, of one kernel k of distances.
 
     Attributes
     ----------

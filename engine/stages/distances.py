@@ -37,7 +37,7 @@ class NearCities:
 
 
 def near_cities_of(pass_cells: PassCells) -> NearCities | None:
-    """What the spatial types of some cells read of their panel; None without such types.
+    """Distances for the spatial types of some cells, from their panel; None without such types.
 
     Raises
     ------

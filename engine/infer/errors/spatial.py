@@ -42,7 +42,7 @@ def is_spatial(code: str) -> bool:
 
 
 def distance_and_kernel(code: str) -> tuple[float, str]:
-    """What `code_of` made a code from."""
+    """Arguments of `code_of`, from its code."""
     _, distance, kernel = code.split(":")
     return float(distance), kernel
 
