@@ -1,4 +1,4 @@
-"""Sums that spatial standard errors read: samples without a city's neighbourhood, and products by nearness of cities."""
+"""Sums that spatial standard errors read: samples without a city's neighbourhood, products by nearness."""
 
 from __future__ import annotations
 
