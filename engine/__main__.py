@@ -7,9 +7,9 @@ from engine import interrupts
 
 def main() -> None:
     """Run ``dyadid`` in a process of its own."""
-    interrupts.install()
     code: object = 0
     try:
+        interrupts.install()  # within, as a signal may come while the handlers are set
         from engine import cli  # not above: it takes a while
 
         cli.main()

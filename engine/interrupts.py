@@ -55,6 +55,7 @@ def leave(code: Any) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):  # a signal within the last import would come again, when nobody answers
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
     if code in (INTERRUPTED, TERMINATED):
         _end_workers()

@@ -44,12 +44,17 @@ class Nearby:
     interaction : float64 ``[K, K]``
         Sum over pairs of (1 + 2 k_ij) phi_p phi_p' times n / (n - rank), see `Interaction`.
     effective_cities : float64 ``[K]``
-        tr(k U)^2 / tr(k U k U), U_cd = k_cd sum_t a_ct a_dt: the adopting cities, near ones counted as fewer.
+        tr(k U)^2 / tr(k U k U), U_cd = k_cd sum_t a_ct a_dt: the adopting cities, near ones counted as fewer. Zero
+        where the kernel gives no positive number, infinite where city-year effects leave nothing to count.
+    unidentified : float64 ``[K]``
+        Share of the squares of the cities' influence, and of the radii, whose samples do not identify a coefficient, so
+        that the steps of the cities one by one stand in.
     """
 
     step: Array
     interaction: Array
     effective_cities: Array
+    unidentified: Array
 
 
 @dataclass(frozen=True)

@@ -111,13 +111,13 @@ def cautions(codes: Iterable[str]) -> list[str]:
 def preferred(present: Iterable[str]) -> str | None:
     """The type whose intervals and stars are shown where there is room for one: robust types come first."""
     codes = list(present)
-    return _first((*ROBUST, *codes), codes)
+    return _first((*ROBUST, *filter(spatial.is_spatial, codes), *codes), codes)
 
 
 def robust_and_conventional(present: Iterable[str]) -> tuple[str | None, str | None]:
     """The preferred robust type among those present, and the preferred conventional one, to be compared."""
     codes = list(present)
-    return _first(ROBUST, codes), _first(CONVENTIONAL, codes)
+    return _first((*ROBUST, *filter(spatial.is_spatial, codes)), codes), _first(CONVENTIONAL, codes)
 
 
 def _first(order: Sequence[str], codes: Sequence[str]) -> str | None:

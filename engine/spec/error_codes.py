@@ -25,7 +25,7 @@ def _code(value: Any, of_word: ValidatorFunctionWrapHandler) -> str:
     if set(value) != {spatial.NAME} or not isinstance(value[spatial.NAME], Mapping):
         raise ValueError(f"must be a word, or {_FORM}")
     options = {"kernel": "bartlett", **value[spatial.NAME]}
-    unknown = sorted(set(options) - {"distance", "kernel"})
+    unknown = sorted(set(options) - {"distance", "kernel"}, key=str)
     if unknown or "distance" not in options:
         problem = f"unknown key '{unknown[0]}'" if unknown else "distance is missing"
         raise ValueError(f"{spatial.NAME}: {problem}; it is {_FORM}")

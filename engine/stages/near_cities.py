@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -37,11 +37,10 @@ def with_nearby(
             units=UNITS,
         )
         for number, estimate in enumerate(block):
-            steps = _steps(stage, estimate, samples, near)
-            by_radius = dict(zip([0.0, *near_cities.radii], steps, strict=True))
+            steps = dict(zip([0.0, *near_cities.radii], _steps(stage, estimate, samples, near), strict=True))
             k = len(estimate.terms)
             nearby = {
-                code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, by_radius)
+                code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, steps)
                 for code, of_code, kernel in zip(near_cities.codes, products, nearness, strict=True)
             }
             with_codes.append(replace(estimate, nearby=nearby))
@@ -70,23 +69,34 @@ def _samples_without(passes: PassSums, near: Flags) -> list[Array]:
     ]
 
 
-def _steps(stage: Stage, estimate: Estimate, samples: list[Array], near: Flags) -> list[Array]:
-    """b less its value without each city alone, then without its neighbourhood of every radius, ``[n_units, K]`` each.
+@dataclass(frozen=True)
+class _Steps:
+    """Steps ``[n_units, K]`` of one radius, and which of them influences or steps of single cities stand in for."""
+
+    values: Array
+    replaced: Flags
+
+
+def _steps(stage: Stage, estimate: Estimate, samples: list[Array], near: Flags) -> list[_Steps]:
+    """b less its value without each city alone, then without its neighbourhood of every radius.
 
     Where a sample does not identify a coefficient, and for two-stage least squares, influences stand for steps.
     """
     influence = estimate.city_influence
     alone = estimate.values - estimate.without_city
-    alone = np.where(np.isnan(alone) | estimate.is_instrumented, influence, alone)
-    steps = [alone]
+    replaced = np.isnan(alone) | estimate.is_instrumented
+    alone = np.where(replaced, influence, alone)
+    steps = [_Steps(alone, replaced)]
     for sample, near_of_radius in zip(samples, near, strict=True):
         together = near_of_radius.astype(np.float64) @ alone
+        replaced = np.full(alone.shape, True)
         if not estimate.is_instrumented:
             normal = stage.normal
             projected = partial_out_years(sample, normal.n_years, balanced=normal.balanced)
             step = estimate.values - left_out_values(stage, projected, normal.positions(estimate.terms))
-            together = np.where(np.isnan(step), together, step)
-        steps.append(together)
+            replaced = np.isnan(step)
+            together = np.where(replaced, together, step)
+        steps.append(_Steps(together, replaced))
     return steps
 
 
@@ -97,23 +107,25 @@ def _nearby(
     code: str,
     products: Array,
     kernel: Array,
-    steps: dict[float, Array],
+    steps: dict[float, _Steps],
 ) -> Nearby:
     assert estimate.interaction is not None
     n_free = estimate.n_obs - city_years.rank
     factor = estimate.n_obs / n_free if n_free > 0 else 0.0
     moved = (passes.normal.of_cities @ estimate.weight_path)[:, : passes.normal.n_years]  # [n_units, T, K]
+    radii, squares = spatial.radii_of(code), estimate.city_influence**2
+    replaced = [weight * (squares * steps[radius].replaced).sum(axis=0) for radius, weight in radii.items()]
+    total = squares.sum(axis=0)
     return Nearby(
-        step=np.asarray(
-            np.sum([weight * steps[radius] for radius, weight in spatial.radii_of(code).items()], axis=0)
-        ),
+        step=np.asarray(np.sum([weight * steps[radius].values for radius, weight in radii.items()], axis=0)),
         interaction=estimate.interaction.matrix + 2 * factor * products,
         effective_cities=_effective(kernel, moved),
+        unidentified=np.divide(np.sum(replaced, axis=0), total, out=np.zeros_like(total), where=total > 0),
     )
 
 
 def _effective(kernel: Array, weight_sums: Array) -> Array:
-    """tr(k U)^2 / tr(k U k U) ``[K]``, U_cd = k_cd sum_t a_ct a_dt, from a ``[n_units, T, K]``; infinite for zero."""
+    """`Nearby.effective_cities` from a ``[n_units, T, K]``."""
     first, second = np.nonzero(kernel)
     nearness, of_kernel = kernel[first, second], sparse.csr_matrix(kernel)
     effective = np.full(weight_sums.shape[2], np.inf)
@@ -121,7 +133,7 @@ def _effective(kernel: Array, weight_sums: Array) -> Array:
         a = weight_sums[:, :, k]
         shared = nearness * np.einsum("pt,pt->p", a[first], a[second])
         product = of_kernel @ sparse.csr_matrix((shared, (first, second)), shape=kernel.shape)
-        square = float(product.multiply(product.T).sum())
-        if square > 0:
-            effective[k] = float(product.diagonal().sum()) ** 2 / square
+        square, trace = float(product.multiply(product.T).sum()), float(product.diagonal().sum())
+        if shared.any():
+            effective[k] = trace**2 / square if square > 0 and trace > 0 else 0.0
     return effective

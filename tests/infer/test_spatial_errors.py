@@ -14,6 +14,8 @@ from strategies import pair_table, run_panel, run_table
 
 from engine.errors import InputError
 from engine.infer.errors import spatial
+from engine.report.error_types import error_label, preferred, robust_and_conventional
+from engine.report.language.wording import ENGLISH
 
 CITIES = ["city_i", "city_j"]
 EXACT = 1e-8
@@ -104,7 +106,7 @@ PANELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("distance", "kernel"), [(600, "uniform"), (1500, "bartlett")])
+@pytest.mark.parametrize(("distance", "kernel"), [(600, "uniform"), (750, "bartlett")])
 @pytest.mark.parametrize("name", PANELS)
 def test_panels(name: str, distance: float, kernel: str) -> None:
     blocks = dict(PANELS[name])
@@ -120,7 +122,7 @@ def test_panels(name: str, distance: float, kernel: str) -> None:
     )
     radii = {float(distance): 1.0}
     if kernel == "bartlett":
-        radii = {0.0: 0.1, 300.0: 0.2, 600.0: 0.2, 900.0: 0.2, 1200.0: 0.2, 1500.0: 0.1}
+        radii = {0.0: 0.1, 150.0: 0.2, 300.0: 0.2, 450.0: 0.2, 600.0: 0.2, 750.0: 0.1}
     names, km = kilometres(frame)
     expected = literal(long, ["edu", "dense", *terms], names, km, radii)
     for column, values in expected.items():
@@ -138,13 +140,40 @@ def test_a_distance_below_all_is_the_default_error() -> None:
         )
 
 
+@pytest.mark.parametrize("kernel", spatial.KERNELS)
+def test_a_distance_beyond_the_map_has_no_error(kernel: str) -> None:
+    """No sample is left, and what would stand in for their steps adds up to zero."""
+    kind = {"spatial": {"distance": 20_000, "kernel": kernel}}
+    results = run_panel(worlds.panel(), model={"errors": ["dyadic_cr2", kind]})
+    rows = results.estimates[results.estimates["errors"].str.startswith("spatial")]
+    assert rows["std_error"].isna().all()
+    assert rows["p_value"].isna().all()
+    assert any(
+        "the distance is too large for spatial errors" in text for text in results.manifest["warnings"]
+    )
+
+
+def test_stars_come_from_spatial_errors_where_no_other_robust_type_is() -> None:
+    kind = {"spatial": {"distance": 600, "kernel": "uniform"}}
+    results = run_panel(worlds.panel(), model={"errors": ["pair", kind]})
+    assert preferred(results.estimates["errors"]) == "spatial:600:uniform"
+    assert robust_and_conventional(results.estimates["errors"]) == ("spatial:600:uniform", "pair")
+    assert preferred(["pair", "dyadic", "spatial:600:uniform"]) == "dyadic"
+    assert error_label("spatial:600:uniform", ENGLISH) == "spatial, uniform 600 km"
+
+
+def test_cities_at_one_place_are_left_out_alone_at_radius_zero() -> None:
+    matrix = spatial.kernel_matrix("spatial:500:bartlett", np.zeros((2, 2)))
+    np.testing.assert_allclose(matrix, [[1, 0.9], [0.9, 1]])
+
+
 def test_kernels() -> None:
     distances = np.array([[0.0, 250.0, 501.0]])
     np.testing.assert_allclose(spatial.kernel_matrix("spatial:500:uniform", distances), [[1, 1, 0]])
     np.testing.assert_allclose(spatial.kernel_matrix("spatial:500:bartlett", distances), [[1, 0.5, 0]])
-    for km in np.linspace(0, 500, 41):
-        (found,) = spatial.kernel_matrix("spatial:500:bartlett", np.array([km]))
-        assert abs(found - (1 - km / 500)) <= 0.1 + 1e-12
+    km = np.concatenate([[0.0], np.linspace(1, 500, 40)])
+    found = spatial.kernel_matrix("spatial:500:bartlett", km[None])[0]
+    assert np.abs(found - (1 - km / 500)).max() <= 0.1 + 1e-12
 
 
 @pytest.mark.parametrize(

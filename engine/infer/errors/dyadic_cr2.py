@@ -23,7 +23,7 @@ from engine.infer.guard import semidefinite
 from engine.notes import Note
 
 _LEAST = 0.25  # of the interaction is the least that a variance may be
-_FEW = 2.0
+FEW = 2.0
 
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
@@ -31,7 +31,7 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     matrix, least = forms(estimate)
     matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), np.diag(least))
     notes: tuple[Note, ...] = () if estimate.one_step is None else (Note("one_step_leave_outs"),)
-    few = _of(estimate).adopting_cities < _FEW
+    few = _of(estimate).adopting_cities < FEW
     if few.any():
         notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
     return semidefinite(matrix), notes

@@ -6,7 +6,9 @@ with psi_c the influence of city c's pairs, and J_B(c) = b - b_(-B(c)) the step 
 within the distance: averaged over radii, it weighs two cities by a kernel k of their distance. Shocks of two cities
 that correlate are in the products of their influences once, as they should be; the interaction of a pair's own cities
 is in them 2 + 2 k_ij times, which I_k takes back but for one. Degrees of freedom are min(G_k, H) - 1/2, at least one,
-G_k the effective adopting cities where near ones count as fewer (`Nearby.effective_cities`), H as in `dyadic_cr2`.
+G_k the effective adopting cities where near ones count as fewer (`Nearby.effective_cities`), H as in `dyadic_cr2`. The
+distance must be small beside the map: a coefficient that the samples without neighbourhoods do not identify for more
+than a quarter of what counts has no such error.
 
 A code is ``spatial:KILOMETRES:KERNEL``: ``uniform`` counts all cities within the distance alike; ``bartlett`` is the
 average of uniform kernels of five radii up to it. Source of dependence by distance: Conley (1999); of pairs: Canen and
@@ -21,7 +23,8 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction, Nearby
-from engine.infer.errors.error_type import ErrorType
+from engine.infer.errors.dyadic_cr2 import FEW
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.guard import semidefinite
 from engine.notes import Note
 
@@ -29,11 +32,12 @@ NAME = "spatial"
 KERNELS = ("bartlett", "uniform")
 _RADII = 5
 _LEAST = 0.25  # of the interaction is the least that a variance may be
+_MOST_UNIDENTIFIED = 0.25
 
 
 def code_of(distance: float, kernel: str) -> str:
     """The code of this type with a distance in km."""
-    return f"{NAME}:{distance:g}:{kernel}"
+    return f"{NAME}:{distance:.12g}:{kernel}"
 
 
 def is_spatial(code: str) -> bool:
@@ -58,7 +62,8 @@ def radii_of(code: str) -> dict[float, float]:
 
 def kernel_matrix(code: str, distances: Array) -> Array:
     """``[n_units, n_units]`` from distances in km."""
-    parts = [weight * (distances <= radius) for radius, weight in radii_of(code).items()]
+    alone = np.eye(len(distances), distances.shape[1], dtype=bool)
+    parts = [weight * (distances <= radius if radius else alone) for radius, weight in radii_of(code).items()]
     return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
@@ -75,11 +80,19 @@ def error_of(code: str) -> ErrorType:
 
 def _covariance(code: str, estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     nearby, interaction = _parts(code, estimate)
+    notes: tuple[Note, ...] = ()
+    too_wide, few = nearby.unidentified > _MOST_UNIDENTIFIED, nearby.effective_cities < FEW
+    if too_wide.any():
+        notes += (Note.of("neighbourhoods_too_wide", terms=marked_names(estimate, too_wide)),)
+    if (few & ~too_wide).any():
+        notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few & ~too_wide)),)
     products = estimate.city_influence.T @ nearby.step
     matrix = (products + products.T) / 2 - nearby.interaction
     least = _LEAST * np.diag(interaction.matrix)
     matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), least)
-    return semidefinite(matrix), ()
+    matrix = semidefinite(matrix)
+    matrix[too_wide] = matrix[:, too_wide] = np.nan
+    return matrix, notes
 
 
 def _degrees_of_freedom(code: str, estimate: Estimate) -> Array:

@@ -276,11 +276,15 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
 
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
-    """Effective adopting cities of the treatment, the fewest of its terms, where an error type counts them."""
+    """Effective adopting cities of the treatment, the fewest of its terms, by the preferred type that counts them."""
+    counting = [
+        code for (_, _, code), record in sheet.records.items() if isfinite(record.get(_EFFECTIVE, nan))
+    ]
+    counted_by = preferred(dict.fromkeys(counting))
     fewest: dict[Hashable, float] = {}
-    for (cell, term, _), record in sheet.records.items():
+    for (cell, term, code), record in sheet.records.items():
         count = record.get(_EFFECTIVE, nan)
-        if main in (term, term.partition("[")[0]) and isfinite(count):
+        if code == counted_by and main in (term, term.partition("[")[0]) and isfinite(count):
             fewest[cell] = min(count, fewest.get(cell, count))
     if fewest:
         counts = [fewest.get(cell) for cell in sheet.cells]
