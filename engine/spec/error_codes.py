@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
 from engine.infer.errors import ERROR_TYPES, spatial
 
 _FARTHEST_KM = 20_040  # half of the equator
 _FORM = "{spatial: {distance: km, kernel: bartlett}}"
+_SCHEMA = {
+    "anyOf": [
+        {"enum": list(ERROR_TYPES), "type": "string"},
+        {
+            "type": "object",
+            "properties": {
+                spatial.NAME: {
+                    "type": "object",
+                    "properties": {
+                        "distance": {"type": "number", "exclusiveMinimum": 0, "maximum": _FARTHEST_KM},
+                        "kernel": {"enum": list(spatial.KERNELS), "type": "string"},
+                    },
+                    "required": ["distance"],
+                    "additionalProperties": False,
+                }
+            },
+            "required": [spatial.NAME],
+            "additionalProperties": False,
+        },
+    ]
+}
 
 
 def _code(value: Any, of_word: ValidatorFunctionWrapHandler) -> str:
@@ -53,4 +74,4 @@ def _number(text: str) -> object:
 if TYPE_CHECKING:
     ErrorKind = str
 else:  # pydantic reads the names, a type checker cannot
-    ErrorKind = Annotated[Literal[tuple(ERROR_TYPES)], WrapValidator(_code)]
+    ErrorKind = Annotated[Literal[tuple(ERROR_TYPES)], WrapValidator(_code), WithJsonSchema(_SCHEMA)]

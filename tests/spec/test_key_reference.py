@@ -61,7 +61,8 @@ def test_conditions_are_not_invented() -> None:
 
 def test_values_and_defaults_are_those_of_the_models() -> None:
     kinds = "`pair`, `city`, `dyadic_cr2`, `dyadic`, `jackknife`"
-    assert f"| list: {kinds} | `[pair, city, dyadic_cr2, dyadic, jackknife]` |" in row_of("model.errors")
+    default = "`[pair, city, dyadic_cr2, dyadic, jackknife]`"
+    assert f"| list: {kinds} or mapping: text to any value | {default} |" in row_of("model.errors")
     assert f"| `{Model.model_fields['base'].default}` |" in row_of("model.base")
     assert "from -100 to 100" in row_of("model.base")
     assert f"| `{Bootstrap.model_fields['reps'].default}` |" in row_of("inference.bootstrap.reps")
