@@ -79,6 +79,11 @@ class CityYears:
         of_years = [year.rank for year in self._years()]
         return sum(of_years) * (self.n_years if self.graph.weights is None else 1)
 
+    def factor(self, n_obs: int) -> float:
+        """n / (n - rank); 0 where nothing is left of any residual."""
+        n_free = n_obs - self.rank
+        return n_obs / n_free if n_free > 0 else 0.0
+
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
         check_shape("sums", sums, (self.n_units, self.n_years, None))
@@ -261,10 +266,8 @@ def _interaction(
     gamma = (weight_sums**2).sum(axis=1)
     # Where city x year is among the effects, rounding is all that a city's weights add up to.
     gamma[:, gamma.sum(axis=0) <= _NOTHING * kappa.sum(axis=0)] = 0.0
-    n_free = estimate.n_obs - city_years.rank
-    factor = estimate.n_obs / n_free if n_free > 0 else 0.0  # nothing is left of any residual
     return Interaction(
-        matrix=products * factor,
+        matrix=products * city_years.factor(estimate.n_obs),
         adopting_cities=_effective(gamma.sum(axis=0), (gamma**2).sum(axis=0)),
         weighted_cities=_effective(kappa.sum(axis=0) / 2, (kappa**2).sum(axis=0) - kappa_squares),
     )

@@ -16,6 +16,7 @@ from engine.estimate.normal import (
     Projected,
     inverse,
     lengths,
+    partial_inverse,
     partial_out_years,
     refuse_collinear,
 )
@@ -188,9 +189,6 @@ def solve_identified(a: Array, b: Array, scale: Array) -> Array:
     values = np.empty(b.shape)
     values[solvable] = np.linalg.solve(scaled[solvable], (b / scale)[solvable, :, None])[:, :, 0] / scale
     for sample in np.flatnonzero(~solvable):
-        # A coefficient is identified where its axis is orthogonal to the null space.
-        eigenvalues, vectors = np.linalg.eigh(scaled[sample])
-        live, size = vectors[:, eigenvalues > SMALLEST], eigenvalues[eigenvalues > SMALLEST]
-        identified = (live**2).sum(axis=1) > 1 - 1e-6
-        values[sample] = np.where(identified, live @ (live.T @ (b[sample] / scale) / size) / scale, np.nan)
+        inverse_of_sample, identified, _ = partial_inverse(scaled[sample])
+        values[sample] = np.where(identified, inverse_of_sample @ (b[sample] / scale) / scale, np.nan)
     return values

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags, check_shape
-from engine.estimate.normal import SMALLEST, expand, partial_out_years
+from engine.estimate.normal import SMALLEST, expand, partial_inverse, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
 
@@ -122,19 +122,13 @@ def _lengths(squares: Array, n_obs: Array, paths: Array) -> Array:
 
 
 def _inverses(scaled: Array) -> tuple[Array, Flags, AnyIntegers]:
-    """Generalised inverses of ``[n_samples, K, K]``, which coefficients they identify ``[n_samples, K]``, and ranks.
-
-    A coefficient is identified where its axis is orthogonal to the null space.
-    """
+    """`partial_inverse` of ``[n_samples, K, K]``: inverses, ``[n_samples, K]`` and ``[n_samples]``."""
     n_samples, k = scaled.shape[:2]
     regular = np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST
     inverse = np.linalg.inv(np.where(regular[:, None, None], scaled, np.eye(k)))
     identified, rank = np.ones((n_samples, k), dtype=bool), np.full(n_samples, k)
     for sample in np.flatnonzero(~regular):
-        eigenvalues, vectors = np.linalg.eigh(scaled[sample])
-        live, size = vectors[:, eigenvalues > SMALLEST], eigenvalues[eigenvalues > SMALLEST]
-        inverse[sample], rank[sample] = (live / size) @ live.T, len(size)
-        identified[sample] = (live**2).sum(axis=1) > 1 - 1e-6
+        inverse[sample], identified[sample], rank[sample] = partial_inverse(scaled[sample])
     return inverse, identified, rank
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import Array, Integers, check_shape
+from engine.arrays import Array, Flags, Integers, check_shape
 from engine.errors import InputError
 from engine.estimate.terms import Term
 from engine.pairs.moments import CityMoments, Layout
@@ -214,6 +214,16 @@ class Projected:
         weight[..., [t + k for k in instruments], :] = weights
         weight[..., :t, :] = -self.on_years[..., instruments] @ weights
         return residual, weight
+
+
+def partial_inverse(scaled: Array) -> tuple[Array, Flags, int]:
+    """Generalised inverse of ``[K, K]`` without what is not identified, which axes are ``[K]``, and the rank.
+
+    A coefficient is identified where its axis is orthogonal to the null space.
+    """
+    eigenvalues, vectors = np.linalg.eigh(scaled)
+    live, size = vectors[:, eigenvalues > SMALLEST], eigenvalues[eigenvalues > SMALLEST]
+    return (live / size) @ live.T, (live**2).sum(axis=1) > 1 - 1e-6, len(size)
 
 
 def partial_out_years(matrix: Array, n_years: int, *, balanced: bool) -> Projected:

@@ -21,14 +21,12 @@ from scipy.special import stdtrit
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate
 from engine.estimate.terms import column_terms
-from engine.infer.errors import ERROR_TYPES, covariances
+from engine.infer.errors import covariances, error_type
 from engine.infer.errors.error_type import Covariance
 from engine.infer.inversion import ConfidenceSet
 
 _UNKNOWN = ConfidenceSet(((np.nan, np.nan),))
-_ROUNDING = (
-    1e-20  # of the variances of which V(b) is the difference, where y - b D is explained but for rounding
-)
+_ROUNDING = 1e-20  # of the variances whose difference V(b) is, where y - b D is explained
 
 
 def variance_at(joint: Estimate, weights: tuple[float, float], code: str) -> Covariance:
@@ -41,7 +39,7 @@ def variance_at(joint: Estimate, weights: tuple[float, float], code: str) -> Cov
     weights : (float, float)
         (1, -b) for the regression of y - b D on the instrument.
     code : str
-        Key of `ERROR_TYPES`.
+        As `error_type` takes it.
     """
     row = np.array([weights])
     combined = joint.combined(column_terms(("the instrument",)), row)
@@ -100,7 +98,7 @@ def _explains(joint: Estimate, effect: float, code: str) -> bool:
 
 def _forms(joint: Estimate, code: str) -> tuple[Array, ...]:
     """Quadratic forms ``[2, 2]`` of (1, -b), one of which V(b) is at every b."""
-    error = ERROR_TYPES[code]
+    error = error_type(code)
     if error.forms is None:
         return (covariances(joint, [code])[0].matrix,)
     return error.forms(joint)

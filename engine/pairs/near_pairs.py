@@ -15,6 +15,7 @@ import numpy as np
 from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import influence_kernels, kernels
+from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import InteractionPass, MomentPass, city_arrays, kernel_options
 from engine.pairs.moments import type_of
 
@@ -59,28 +60,23 @@ def near_sums(near_pass: NearPass, task: Any) -> Array:
             i, j, statistics = i[reached], j[reached], statistics[reached]
             starts = np.flatnonzero(np.append(True, i[1:] != i[:-1]))
             for start, stop in pairwise([*starts, len(i)]):
-                _add_of_city(sums, near, design.classes, int(i[start]), j[start:stop], statistics[start:stop])
+                _add_of_city(sums, near, design, int(i[start]), j[start:stop], statistics[start:stop])
     return sums
 
 
 def _add_of_city(
-    sums: Array, near: Flags, classes: Integers, city: int, partners: Integers, statistics: Array
+    sums: Array, near: Flags, design: PairDesign, city: int, partners: Integers, statistics: Array
 ) -> None:
     """Add the pairs of one city with some partners to the sums of every centre that both are near; in place."""
     radius, centre = np.nonzero(near[:, :, city])
     low, high = partners.min(), partners.max() + 1  # of one tile: far fewer than all
     both = near[radius, centre, low:high][:, partners - low].astype(np.float64)
-    n_classes = int(np.sqrt(2 * sums.shape[2]))
+    classes = design.classes
     for of_class in np.unique(classes[partners]):
         chosen = classes[partners] == of_class
-        sums[radius, centre, type_of(classes[city], of_class, n_classes)] += (
+        sums[radius, centre, type_of(classes[city], of_class, design.n_classes)] += (
             both[:, chosen] @ statistics[chosen]
         )
-
-
-def add_sums(earlier: Array, later: Array) -> Array:
-    """Sum of two partial results; neither is changed."""
-    return earlier + later
 
 
 @dataclass(frozen=True)

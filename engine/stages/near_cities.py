@@ -11,9 +11,10 @@ from engine.arrays import Array, Flags
 from engine.estimate.city_years import CityYears
 from engine.estimate.estimate import Estimate, Nearby
 from engine.estimate.fit import Stage, left_out_values
-from engine.estimate.normal import expand, partial_out_years
+from engine.estimate.normal import Projected, expand, partial_out_years
 from engine.infer.errors import spatial
-from engine.pairs.near_pairs import NearPass, NearProductPass, add_sums, near_products, near_sums
+from engine.pairs.map_reduce import merge_products
+from engine.pairs.near_pairs import NearPass, NearProductPass, near_products, near_sums
 from engine.stages.distances import NearCities
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, by_type, interaction_pass
 
@@ -32,7 +33,7 @@ def with_nearby(
             near_products,
             NearProductPass(interaction_pass(passes, block, city_years), nearness),
             passes.pass_input.design.tasks(),
-            add_sums,
+            merge_products,
             label="near cities",
             units=UNITS,
         )
@@ -47,8 +48,8 @@ def with_nearby(
     return with_codes
 
 
-def _samples_without(passes: PassSums, near: Flags) -> list[Array]:
-    """Moments ``[n_units, Q, Q]`` of the samples without each city's neighbourhood, for every radius."""
+def _samples_without(passes: PassSums, near: Flags) -> list[Projected]:
+    """Moments off the years of the samples without each city's neighbourhood, for every radius."""
     normal, layout = passes.normal, passes.moments.layout
     of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
     have_common = (of_any_radius @ of_any_radius).toarray() > 0
@@ -56,17 +57,18 @@ def _samples_without(passes: PassSums, near: Flags) -> list[Array]:
         near_sums,
         NearPass(passes.pass_input, near, have_common),
         passes.pass_input.design.tasks(),
-        add_sums,
+        merge_products,
         label="neighbourhoods",
         units=UNITS,
     )
     # Pairs within a neighbourhood are in the sums of two of its cities.
     within = (expand(layout, of_radius, by_type(passes.table)[None])[0] for of_radius in sums)
     cities = normal.of_cities
-    return [
+    samples = (
         normal.total - np.tensordot(near_of_radius.astype(np.float64), cities, axes=1) + twice
         for near_of_radius, twice in zip(near, within, strict=True)
-    ]
+    )
+    return [partial_out_years(sample, normal.n_years, balanced=normal.balanced) for sample in samples]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class _Steps:
     replaced: Flags
 
 
-def _steps(stage: Stage, estimate: Estimate, samples: list[Array], near: Flags) -> list[_Steps]:
+def _steps(stage: Stage, estimate: Estimate, samples: list[Projected], near: Flags) -> list[_Steps]:
     """b less its value without each city alone, then without its neighbourhood of every radius.
 
     Where a sample does not identify a coefficient, and for two-stage least squares, influences stand for steps.
@@ -91,9 +93,8 @@ def _steps(stage: Stage, estimate: Estimate, samples: list[Array], near: Flags) 
         together = near_of_radius.astype(np.float64) @ alone
         replaced = np.full(alone.shape, True)
         if not estimate.is_instrumented:
-            normal = stage.normal
-            projected = partial_out_years(sample, normal.n_years, balanced=normal.balanced)
-            step = estimate.values - left_out_values(stage, projected, normal.positions(estimate.terms))
+            at = stage.normal.positions(estimate.terms)
+            step = estimate.values - left_out_values(stage, sample, at)
             replaced = np.isnan(step)
             together = np.where(replaced, together, step)
         steps.append(_Steps(together, replaced))
@@ -110,15 +111,13 @@ def _nearby(
     steps: dict[float, _Steps],
 ) -> Nearby:
     assert estimate.interaction is not None
-    n_free = estimate.n_obs - city_years.rank
-    factor = estimate.n_obs / n_free if n_free > 0 else 0.0
     moved = (passes.normal.of_cities @ estimate.weight_path)[:, : passes.normal.n_years]  # [n_units, T, K]
     radii, squares = spatial.radii_of(code), estimate.city_influence**2
     replaced = [weight * (squares * steps[radius].replaced).sum(axis=0) for radius, weight in radii.items()]
     total = squares.sum(axis=0)
     return Nearby(
         step=np.asarray(np.sum([weight * steps[radius].values for radius, weight in radii.items()], axis=0)),
-        interaction=estimate.interaction.matrix + 2 * factor * products,
+        interaction=estimate.interaction.matrix + 2 * city_years.factor(estimate.n_obs) * products,
         effective_cities=_effective(kernel, moved),
         unidentified=np.divide(np.sum(replaced, axis=0), total, out=np.zeros_like(total), where=total > 0),
     )

@@ -22,19 +22,24 @@ from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.guard import semidefinite
 from engine.notes import Note
 
-_LEAST = 0.25  # of the interaction is the least that a variance may be
+LEAST = 0.25  # of the interaction is the least that a variance may be
 FEW = 2.0
 
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Products of influences and steps less the interaction, bounded term by term from below."""
-    matrix, least = forms(estimate)
-    matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), np.diag(least))
+    matrix = bounded(*forms(estimate))
     notes: tuple[Note, ...] = () if estimate.one_step is None else (Note("one_step_leave_outs"),)
     few = _of(estimate).adopting_cities < FEW
     if few.any():
         notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
-    return semidefinite(matrix), notes
+    return matrix, notes
+
+
+def bounded(matrix: Array, least: Array) -> Array:
+    """A covariance whose variances are at least those of another matrix, positive semidefinite."""
+    matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), np.diag(least))
+    return semidefinite(matrix)
 
 
 def forms(estimate: Estimate) -> tuple[Array, Array]:
@@ -44,14 +49,18 @@ def forms(estimate: Estimate) -> tuple[Array, Array]:
     step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
     products = influence.T @ step
     interaction = _of(estimate).matrix
-    return (products + products.T) / 2 - interaction, _LEAST * interaction
+    return (products + products.T) / 2 - interaction, LEAST * interaction
 
 
 def degrees_of_freedom(estimate: Estimate) -> Array:
     """``[K]``"""
     interaction = _of(estimate)
-    smaller = np.minimum(interaction.adopting_cities, interaction.weighted_cities)
-    return np.asarray(np.maximum(1.0, smaller - 0.5))
+    return fewest_less_half(interaction.adopting_cities, interaction.weighted_cities)
+
+
+def fewest_less_half(adopting_cities: Array, weighted_cities: Array) -> Array:
+    """Degrees of freedom ``[K]``, at least one."""
+    return np.asarray(np.maximum(1.0, np.minimum(adopting_cities, weighted_cities) - 0.5))
 
 
 def effective_adopters(estimate: Estimate) -> Array:

@@ -23,15 +23,13 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction, Nearby
-from engine.infer.errors.dyadic_cr2 import FEW
+from engine.infer.errors.dyadic_cr2 import FEW, LEAST, bounded, fewest_less_half
 from engine.infer.errors.error_type import ErrorType, marked_names
-from engine.infer.guard import semidefinite
 from engine.notes import Note
 
 NAME = "spatial"
 KERNELS = ("bartlett", "uniform")
 _RADII = 5
-_LEAST = 0.25  # of the interaction is the least that a variance may be
 _MOST_UNIDENTIFIED = 0.25
 
 
@@ -87,18 +85,14 @@ def _covariance(code: str, estimate: Estimate) -> tuple[Array, tuple[Note, ...]]
     if (few & ~too_wide).any():
         notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few & ~too_wide)),)
     products = estimate.city_influence.T @ nearby.step
-    matrix = (products + products.T) / 2 - nearby.interaction
-    least = _LEAST * np.diag(interaction.matrix)
-    matrix[np.diag_indices(len(matrix))] = np.maximum(np.diag(matrix), least)
-    matrix = semidefinite(matrix)
+    matrix = bounded((products + products.T) / 2 - nearby.interaction, LEAST * interaction.matrix)
     matrix[too_wide] = matrix[:, too_wide] = np.nan
     return matrix, notes
 
 
 def _degrees_of_freedom(code: str, estimate: Estimate) -> Array:
     nearby, interaction = _parts(code, estimate)
-    smaller = np.minimum(nearby.effective_cities, interaction.weighted_cities)
-    return np.asarray(np.maximum(1.0, smaller - 0.5))
+    return fewest_less_half(nearby.effective_cities, interaction.weighted_cities)
 
 
 def _effective_adopters(code: str, estimate: Estimate) -> Array:

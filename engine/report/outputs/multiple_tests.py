@@ -56,13 +56,13 @@ def multiple_sentences(report: JobReport) -> Iterator[str]:
     words, frame, estimates = report.words, report.frames[_FRAME.name], report.frames["estimates"]
     few = set(estimates.loc[has_few_adopters(estimates), "cell"])
     for family in _families(frame[frame["method"] == frame["method"].iloc[0]]):
-        told = family[~family["cell"].isin(few) & family["step_down_p"].notna()]
-        if told.empty:
+        enough_adopters = family[~family["cell"].isin(few) & family["step_down_p"].notna()]
+        if enough_adopters.empty:
             continue
-        stands = told[told["step_down_p"] < LEVEL]
+        significant = enough_adopters[enough_adopters["step_down_p"] < LEVEL]
         names = [
             in_columns(str(term), report.column_phrase(cell), words)
-            for cell, term in zip(stands["cell"], stands["term"], strict=True)
+            for cell, term in zip(significant["cell"], significant["term"], strict=True)
         ]
         form = (
             "Of {tests} coefficients tested together, {count} differ from zero at 5%: {names} (step-down p from {p})."
@@ -72,9 +72,9 @@ def multiple_sentences(report: JobReport) -> Iterator[str]:
         yield words(
             form,
             tests=str(int(family["tests"].iloc[0])),
-            count=str(len(stands)),
+            count=str(len(significant)),
             names=words.listed([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])]) if names else "",
-            p=number(float(told["step_down_p"].min())),
+            p=number(float(enough_adopters["step_down_p"].min())),
         )
 
 
