@@ -48,7 +48,7 @@ def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(whole, name))
 
 
-def test_it_is_found_within_two_seconds_without_jax_and_scipy(whole: pipeline.Results) -> None:
+def test_it_is_found_within_two_seconds_without_jax_scipy_and_dask(whole: pipeline.Results) -> None:
     """By the clock and in seconds of the processor, the best of three: other processes may run beside this test."""
     resource = pytest.importorskip("resource")
 
@@ -58,7 +58,7 @@ def test_it_is_found_within_two_seconds_without_jax_and_scipy(whole: pipeline.Re
 
     code = (
         "import sys; from engine import cli; sys.argv = ['dyadid', 'run', *sys.argv[1:]]\n"
-        "try: cli.main()\nfinally: print(not {'jax', 'scipy'}.isdisjoint(sys.modules))"
+        "try: cli.main()\nfinally: print(not {'jax', 'scipy', 'dask'}.isdisjoint(sys.modules))"
     )
     sets = [part for one in DRAWS for part in ("--set", one)]
     seconds, clock = [], []

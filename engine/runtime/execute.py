@@ -14,17 +14,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, get_type_hints
-
-import dask
-from dask.callbacks import Callback
-from dask.delayed import Delayed, delayed
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from engine.runtime.codec import nbytes
 from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
 from engine.runtime.source_code import code_version, source_changed
 from engine.runtime.store import Store
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
 
 Result = TypeVar("Result")
 PassInput = TypeVar("PassInput")
@@ -196,9 +195,13 @@ class Machine:
                 keep(number, work.leaf(work.pass_input, task))
                 progress.add(1)
             return
+        import dask  # here and below: a finished run that is found needs none of it
+        from dask.callbacks import Callback
+
         roots, leaves = _forest(replace(work, label="pass"), tasks)
         parts = {root.key: number for number, root in roots.items()}
-        with _PartWatcher(parts, {leaf.key for leaf in leaves}, keep, progress):
+        watcher = _PartWatcher(parts, {leaf.key for leaf in leaves}, keep, progress)
+        with Callback(posttask=watcher.posttask):
             dask.compute(*roots.values(), scheduler="threads", num_workers=self.threads)
 
     def _on_cluster(
@@ -301,6 +304,8 @@ def _merged(level: list[object], merge: Callable[..., object]) -> Any:
 
 def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[Delayed]]:
     """Dask graph: leaves, and for each part their merges, level by level."""
+    from dask.delayed import delayed
+
     label, pass_input = work.label, work.pass_input
     if not hasattr(pass_input, "key"):
         pass_input = delayed(pass_input, name=f"{label}-input")
@@ -333,16 +338,15 @@ class _ProgressReporter:
             self._report(self._label, self._n_done, self._n_tasks)
 
 
-class _PartWatcher(Callback):  # type: ignore[misc]
+class _PartWatcher:
     """Keeps the parts of a threaded run as they come, and counts its leaves."""
 
     def __init__(
         self, parts: dict[str, int], leaves: set[str], keep: KeepPart, progress: _ProgressReporter
     ) -> None:
-        super().__init__()
         self._parts, self._leaves, self._keep, self._progress = parts, leaves, keep, progress
 
-    def _posttask(self, key: object, part_result: object, *_: object) -> None:
+    def posttask(self, key: object, part_result: object, *_: object) -> None:
         if key in self._parts:
             self._keep(self._parts[key], part_result)
         self._progress.add(key in self._leaves)
