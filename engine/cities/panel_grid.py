@@ -20,7 +20,7 @@ from engine.notes import Note
 from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.labels import Labels, read_labels, visible
-from engine.tables.missing import Code, suspects
+from engine.tables.missing import Code, names_are_never_missing, suspects
 from engine.tables.problems import Problems
 from engine.tables.unkeyed_rows import empty_cells
 from engine.tables.years import check_years, read_years
@@ -75,7 +75,14 @@ class CityYearGrid:
         }
         self._lay_nowhere()
         with problems.collect():
+            self._refuse_missing_names()
+        with problems.collect():
             self._index_rows()
+
+    def _refuse_missing_names(self) -> None:
+        """Codes for missing values of the column of cities: a city is what its name says."""
+        if self._bare("city", key="panel") in self._missing_codes:
+            raise names_are_never_missing("panel.missing", self._bare("city", key="panel"))
 
     def _lay_nowhere(self) -> None:
         """A grid of one cell, on which columns can be read while cities or years cannot."""

@@ -123,7 +123,10 @@ class _Draws:
         numerator = self.constant[:, None] - self.slope[:, None] * u
         # A draw that equals the observed assignment must count although rounding may put it just below.
         extreme = np.abs(numerator) >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
-        return np.asarray(extreme & (variance > 0))
+        observed = (self.slope == 1) & (
+            self.constant == 0
+        )  # this very assignment, for which far out rounding decides
+        return np.asarray(np.where(observed[:, None], True, extreme & (variance > 0)))
 
     def breaks(self) -> Array:
         """Points ``[n, m]`` between which a draw stays extreme, or stays not extreme; some are neither."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.arrays import Array, Integers, LongIntegers
 from engine.errors import InputError
-from engine.notes import Note
+from engine.notes import Note, shortened
 from engine.pairs.moments import Layout
 from engine.pairs.table_report import (
     TableColumn,
@@ -20,8 +20,10 @@ from engine.pairs.table_report import (
 from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
 from engine.pairs.table_values import TableValues, columns_read
 from engine.tables.labels import Labels, normalize, read_labels
+from engine.tables.missing import names_are_never_missing
 from engine.tables.problems import Problems
 
+_SHOWN = 5  # columns of a note
 _COPIES = 2  # of the columns by pair and year that are held at once
 _CHUNK, _CHUNK_COPIES = 4096, 3  # pairs whose statistics are made at once, and arrays of their size
 
@@ -107,6 +109,8 @@ def pair_columns(
     for key, name in [*keyed, *(("pair_table.missing", name) for name in request.missing)]:
         with problems.collect():
             require_column(frame, name, key=key, source=source)
+    for name in {request.unit_i, request.unit_j} & set(request.missing):
+        problems.add(names_are_never_missing("pair_table.missing", name))
     for key, text in request.formulas.items():
         with problems.collect():
             read += columns_read(frame, text, key=key, source=source)
@@ -254,7 +258,7 @@ def _report(
         lag=request.lag,
         columns=tuple(columns),
         warnings=(
-            *_lost_rows(sample, request),
+            *_lost_rows(sample, earlier, request),
             *warnings,
             *labels.warnings(source=source, names=Note("units"), key=MERGE_KEY),
         ),
@@ -266,9 +270,15 @@ def _report(
     )
 
 
-def _lost_rows(sample: _Sample, request: TableRequest) -> Iterator[Note]:
-    """Rows that leave for another reason than a missing value, which the columns count."""
+def _lost_rows(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Iterator[Note]:
+    """Rows that leave the sample, by reason; those of a year that a lag loses are none of them."""
     total = len(sample.sample_rows)
+    lacking = np.isnan(sample.columns) & (earlier >= 0)[:, None]
+    if lacking.any():
+        names, counts = (*request.regressors, request.outcome), lacking.sum(axis=0)
+        columns = [f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count]
+        count = int(lacking.any(axis=1).sum())
+        yield Note.of("rows_incomplete", count=count, total=total, columns=shortened(columns, _SHOWN))
     infinite = np.isinf(sample.columns[:, -1])
     if infinite.any():
         row = sample.rows.number(int(sample.sample_rows[np.argmax(infinite)]))

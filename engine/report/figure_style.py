@@ -11,7 +11,9 @@ import logging
 import textwrap
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.report.language.wording import ENGLISH, Words
@@ -31,6 +33,16 @@ _CHINESE = (
     "PingFang SC",
     "SimHei",
     "Arial Unicode MS",
+)
+_CHINESE_FILES = (
+    "notosanscjk",
+    "notosanssc",
+    "sourcehansans",
+    "wqy-zenhei",
+    "msyh",
+    "pingfang",
+    "simhei",
+    "arialuni",
 )
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -117,19 +129,38 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 def drawable(words: Words) -> Words:
     """These words where a font that can draw them is installed, else English ones."""
-    from matplotlib.font_manager import fontManager
+    if words == ENGLISH or chinese_fonts():
+        return words
+    logging.getLogger(__name__).warning(
+        "no installed font can draw Chinese, so figures have English words; install one, e.g. Noto Sans CJK"
+    )
+    return ENGLISH
 
-    return words if words == ENGLISH or set(_CHINESE) & set(fontManager.get_font_names()) else ENGLISH
+
+@lru_cache
+def chinese_fonts() -> tuple[str, ...]:
+    """Installed fonts with Chinese characters, those first that matplotlib's own list has.
+
+    That list is a file of its cache, which does not learn of fonts that were installed later: where it has none, the
+    system's font files are looked through.
+    """
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    if not set(_CHINESE) & set(fontManager.get_font_names()):
+        for path in findSystemFonts():
+            if any(stem in Path(path).name.lower() for stem in _CHINESE_FILES):
+                with suppress(OSError, RuntimeError):  # a damaged file is no font
+                    fontManager.addfont(path)
+    installed = set(fontManager.get_font_names())
+    return tuple(name for name in _CHINESE if name in installed)
 
 
 @contextmanager
 def figure_style(options: dict[Any, Any] | None = None) -> Iterator[None]:
     """The look of all figures, with a Chinese font where one is installed."""
     import matplotlib
-    from matplotlib.font_manager import fontManager
 
-    installed = set(fontManager.get_font_names())
-    family = ["DejaVu Sans", *(name for name in _CHINESE if name in installed)]
+    family = ["DejaVu Sans", *chinese_fonts()]
     with matplotlib.rc_context({**_STYLE, **(options or {}), "font.family": family}):
         yield
 

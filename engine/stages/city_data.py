@@ -15,6 +15,7 @@ from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
+from engine.infer.errors.spatial import is_spatial
 from engine.notes import Note, and_more
 from engine.pairs.design import FilterStep
 from engine.pairs.gravity import PairSample, check_degrees, unit_vectors
@@ -134,6 +135,7 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
     tables = tuple(table for _, table in joined)
     _refuse_broken(job, required, source, tables)
     frame = _joined(job, source, joined)
+    _refuse_hidden_columns(job, frame)
     panel, validation = _prepared(job, frame, required, source=source.label)
     panel, indices = with_indices(panel, job, source.name)
     city = _bare(block.columns.get("city", "city"), source.frame)
@@ -254,9 +256,13 @@ def label_columns(job: Job) -> dict[str, str]:
     return keys
 
 
-def by_distance(job: Job) -> bool:
-    """True where a fixed effect needs the places of the cities."""
-    return any(effect.kind == "distance" for effect in job.model.effects)
+def by_distance(job: Job) -> str:
+    """The key that needs the places of the cities; empty where none does."""
+    if job.pairs.gravity:
+        return "pairs.gravity"
+    if any(effect.kind == "distance" for effect in job.model.effects):
+        return "model.fixed_effects"
+    return "model.errors" if any(is_spatial(code) for code in job.model.errors) else ""
 
 
 def _required(job: Job) -> dict[str, str]:
@@ -277,18 +283,29 @@ def _required(job: Job) -> dict[str, str]:
     required.setdefault(treatment.adoption, "treatment.adoption")
     if treatment.month:
         required.setdefault(treatment.month, "treatment.month")
-    if job.pairs.gravity or by_distance(job):
-        for name in _COORDINATES:
-            required.setdefault(name, "pairs.gravity" if job.pairs.gravity else "model.fixed_effects")
-    deflate = job.panel_block.deflate
-    for name in deflate.columns if deflate else ():
-        if name not in required:
-            raise InputError(
-                f"'{name}' is not read by this job",
-                where="panel.deflate.columns",
-                remedy=f"the job reads {', '.join(required)}",
-            )
+    for name in _COORDINATES if by_distance(job) else ():
+        required.setdefault(name, by_distance(job))
+    for key in ("deflate", "fill"):
+        block = getattr(job.panel_block, key)
+        for name in (block.columns or ()) if block else ():
+            if name not in required:
+                raise InputError(
+                    f"'{name}' is not read by this job",
+                    where=f"panel.{key}.columns",
+                    remedy=f"the job reads {', '.join(required)}",
+                )
     return required
+
+
+def _refuse_hidden_columns(job: Job, frame: pd.DataFrame) -> None:
+    """Raises InputError for an index of the name of a column, which no formula would reach any more."""
+    for name in job.index:
+        if name in frame.columns or name in job.panel_block.columns:
+            raise InputError(
+                f"the panel has a column '{name}' too, which formulas would no longer reach",
+                where=f"index.{name}",
+                remedy="give the index another name",
+            )
 
 
 def _refuse_later_index(key: str, expression: Expression, job: Job, defined: set[str]) -> None:

@@ -15,8 +15,8 @@ from engine.stages.prepare_passes import Prepared, distinct_data
 STATE = ".dyadid"
 """Folder, beside a job's results, of its units, log and marks."""
 _MARK = "finished.json"
-_READERS_AND_PAINTERS = ("openpyxl", "matplotlib")
-"""Distributions that read cells or draw figures; those that make numbers are in `code_version`."""
+_PAINTERS = ("matplotlib",)
+"""Distributions that draw figures; those that make numbers are in `code_version`."""
 
 
 def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
@@ -24,7 +24,7 @@ def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
     sources = [(source.name, source.sha256) for panel in distinct_data(prepared) for source in panel.sources]
     loaded = plan.loaded
     request = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
-    tools = [(name, package_version(name)) for name in _READERS_AND_PAINTERS]
+    tools = [(name, package_version(name)) for name in _PAINTERS]
     return fingerprint(code_version(), tools, request, sources, lang)
 
 

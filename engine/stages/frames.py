@@ -146,6 +146,7 @@ def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
         if covariance.effective_adopters is not None:
             effective[:, at] = covariance.effective_adopters
     effective[[not term.is_treatment for term in fit.terms]] = np.nan
+    effective = np.minimum(effective, n_adopters) if np.isfinite(n_adopters) else effective
     return {
         "term": [name for name in fit.names for _ in covariances],
         "errors": [covariance.kind for covariance in covariances] * len(fit.names),

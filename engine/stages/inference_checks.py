@@ -84,13 +84,17 @@ def _refuse_permutation(cell: Cell, block: PermutationTest, terms: Terms, job_da
             where="model.treatment",
             remedy="take the permutation out of this job",
         )
-    names = (*job.used_controls, *terms.names)
-    unknown = [name for name in block.terms or () if name not in names]
+    unknown = [name for name in block.terms or () if name not in terms.names]
     if unknown:
+        problem = (
+            f"'{unknown[0]}' is a control, which stays as it is when adoption is reassigned: no draw tests it"
+            if unknown[0] in job.used_controls
+            else f"'{unknown[0]}' is no term of cell '{cell.label}'"
+        )
         raise InputError(
-            f"'{unknown[0]}' is no term of cell '{cell.label}'",
+            problem,
             where="inference.permutation.terms",
-            remedy=f"its terms are {', '.join(names)}",
+            remedy=f"the treatment's terms are {', '.join(terms.names)}",
         )
     strata_codes(job_data, block.strata)
 

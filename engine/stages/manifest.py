@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import numpy as np
+
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
@@ -64,7 +66,7 @@ def make_manifest(
         "indices": {
             name: dict(zip(index.names, index.weights.tolist(), strict=True)) for name, index in indices
         },
-        **notes_record("note", _span_notes(prepared), ENGLISH.note),
+        **notes_record("note", [*_span_notes(prepared), *_years_left_out(prepared)], ENGLISH.note),
         **notes_record("warning", distinct([*warnings, *notes]), ENGLISH.note),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         **_circumstances(place),
@@ -122,6 +124,20 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
                     last=years[-1],
                 )
             )
+    return distinct(notes)
+
+
+def _years_left_out(prepared: tuple[Prepared, ...]) -> list[Note]:
+    """Years of the sample of which no pair-year is in a regression: those of a lag, or of an estimator's own rule."""
+    notes = []
+    for prepared_pass in prepared:
+        design, years = prepared_pass.design, prepared_pass.pass_cells.data.years
+        if design.kept_rows is None:
+            continue
+        has_rows = np.asarray(design.kept_rows[design.allowed]).any(axis=0).tolist()
+        if not all(has_rows):
+            left_out = [str(year) for year, stays in zip(years, has_rows, strict=True) if not stays]
+            notes.append(Note.of("years_left_out", count=len(left_out), years=left_out))
     return distinct(notes)
 
 

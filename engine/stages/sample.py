@@ -32,7 +32,7 @@ def values_of(panel: CityPanel, text: str, key: str, *, may_miss: bool) -> Array
             f"'{text}' is undefined in {panel.units[unit]}, {panel.years[year]} ({int(bad.sum()):,} city-years in all)",
             where=key,
             remedy="lags, differences and growth lose the first sample year: define them under panel.columns, which "
-            "sees earlier years; else look for a division by zero",
+            "sees earlier years; else look for the logarithm of zero or of a negative number, or a division by zero",
         )
     return values
 

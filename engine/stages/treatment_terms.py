@@ -40,13 +40,13 @@ def effective_years(panel: CityPanel, job: Job) -> Array:
     if treatment.month is None or treatment.cutoff is None:
         return year
     month = panel.constant(treatment.month)
-    bad = np.isfinite(year) & ~((month >= 1) & (month <= 12))
+    bad = np.isfinite(year) & ~((month >= 1) & (month <= 12) & (month == np.floor(month)))
     if bad.any():
         k = int(np.argmax(bad))
         raise InputError(
             f"{panel.units[k]} adopts in month {month[k]:g}",
             where=f"treatment.month: column '{treatment.month}'",
-            remedy="give the month of adoption as a number from 1 to 12",
+            remedy="give the month of adoption as a whole number from 1 to 12",
         )
     return np.asarray(year + (month > treatment.cutoff))
 

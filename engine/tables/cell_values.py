@@ -7,7 +7,6 @@ error that names the row as the user sees it in the file, where the header is ro
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -18,7 +17,7 @@ import pandas as pd
 from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
 from engine.tables.labels import EXCEL_ERRORS, read_labels
-from engine.tables.missing import Code, numeric_codes, says_missing
+from engine.tables.missing import Code, half_width, numeric_codes, says_missing
 from engine.tables.problems import FIRST_ROW, other_rows, row_place
 from engine.tables.years import read_years
 
@@ -95,7 +94,7 @@ def _from_objects(
 def _number(cell: object) -> float | None:
     """The value of a cell, NaN where it is missing, None where it is no number."""
     if isinstance(cell, str):
-        text = unicodedata.normalize("NFKC", cell).strip().replace("\u2212", "-")
+        text = half_width(cell).strip().replace("\u2212", "-")
         return float(text) if _PLAIN.fullmatch(text) else None
     try:
         if isinstance(cell, Real | Decimal | np.bool_):

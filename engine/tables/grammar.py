@@ -191,7 +191,8 @@ class _Parser:
     @property
     def allowed(self) -> str:
         calls = ", ".join(f"{name}()" for name in self.functions)
-        return f"allowed are + - * / **, brackets, numbers, column names and {calls}"
+        quoted = 'a header with blanks or brackets goes into backticks, in quotes: "`GDP real`"'
+        return f"allowed are + - * / **, brackets, numbers, column names and {calls}; {quoted}"
 
     def error(self, part: str, remedy: str | None = None) -> InputError:
         return InputError(

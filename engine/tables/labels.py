@@ -22,6 +22,7 @@ import pandas as pd
 from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
+from engine.tables.missing import half_width, says_missing
 from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
@@ -71,7 +72,23 @@ class Labels:
         return notes
 
     def warnings(self, *, source: str, names: Note, key: str) -> list[Note]:
-        """Names that are nearly the same; ``names`` is their kind, ``key`` the job key that merges them."""
+        """Names nearly the same, like a missing value, or of odd signs; ``key`` is the job key that merges names."""
+        return [*self._nearly_alike(source, names, key), *self.odd_names(source=source, names=names)]
+
+    def odd_names(self, *, source: str, names: Note) -> list[Note]:
+        """Names that read like a missing value, and those whose signs (footnote marks) are read as plain ones."""
+        notes = []
+        like_missing = [name for name in self.names if says_missing(name)]
+        if like_missing:
+            which = shortened([visible(name) for name in like_missing], _SHOWN)
+            notes.append(Note.of("names_say_missing", source=source, names=names, which=which))
+        signs = [(old, new) for old, new in self.normalized if _plain_letters(old) != new]
+        if signs:
+            spellings = _spellings(signs)
+            notes.append(Note.of("characters_read_plainly", source=source, names=names, spellings=spellings))
+        return notes
+
+    def _nearly_alike(self, source: str, names: Note, key: str) -> list[Note]:
         groups = near_duplicates(self.names)
         if not groups:
             return []
@@ -137,6 +154,12 @@ def normalize(text: str) -> str:
     if text.isascii():
         return " ".join(text.split())
     folded = unicodedata.normalize("NFKC", text)
+    return " ".join("".join(character for character in folded if not _without_width(character)).split())
+
+
+def _plain_letters(text: str) -> str:
+    """The text normalised but for signs that Unicode takes for a kind of letter or digit: ``¹``, ``①``, ``ﬁ``."""
+    folded = unicodedata.normalize("NFC", half_width(text))
     return " ".join("".join(character for character in folded if not _without_width(character)).split())
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.errors import InputError
 
 Code = int | float | str
 
@@ -35,6 +36,27 @@ _KNOWN = frozenset(
 )
 _NINES = [float("9" * digits) for digits in range(2, 9)]
 _SUSPECTS = (*_NINES, *(-nines for nines in _NINES), -9.0, -1e30, 1e30)
+
+
+def names_are_never_missing(key: str, column: str) -> InputError:
+    """Codes for missing values are of numbers and labels, not of the names by which rows are known."""
+    return InputError(
+        f"the column '{column}' names the units of the rows, so no value of it means missing",
+        where=key,
+        remedy="leave out the rows in question, or take the column out of the list",
+    )
+
+
+_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xFE63: 0x2D}
+
+
+def half_width(text: str) -> str:
+    """The text with full-width characters as plain ones; marks of footnotes, as ``¹`` and ``①``, stay what they are.
+
+    >>> half_width("１２．５"), half_width("12.5¹")
+    ('12.5', '12.5¹')
+    """
+    return text if text.isascii() else text.translate(_HALF_WIDTH)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from engine.errors import InputError
-from engine.tables.xlsx_package import Damaged, Package, Sheet, local, unescaped
+from engine.tables.xlsx_package import RAISED, Damaged, Package, Sheet, is_raised, local, unescaped
 
 Value = float | str | bool | datetime.datetime | datetime.time | datetime.timedelta
 LAST_COLUMN, LAST_ROW = 16_384, 1_048_576
@@ -66,6 +66,7 @@ class _SheetReader:
         self._in_rows = self._in_cell = self._formula = False
         self._reading = self._reference = self._kind = self._style = ""
         self._readings = 0  # depth of phonetic runs, whose text is none of the cell's
+        self._raised = False  # within a run above or below the line
         self._row = self._column = 0
         self._row_digits = "0"
         self._columns: dict[str, int] = {}
@@ -82,6 +83,10 @@ class _SheetReader:
                 self._formula = True
             elif name == "rPh":
                 self._readings += 1
+            elif name == "r":
+                self._raised = False
+            elif name == "vertAlign":
+                self._raised = is_raised(attributes)
         elif name == "row" and self._in_rows:
             row = attributes.get("r")
             self._row, self._column = (int(row) if row else self._row + 1), 0
@@ -104,10 +109,10 @@ class _SheetReader:
 
     def data(self, text: str) -> None:
         if self._reading and not self._readings:
-            self._pieces.append(text)
+            self._pieces.append(text.translate(RAISED) if self._raised else text)
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
-        self._in_cell, self._formula = True, False
+        self._in_cell, self._formula, self._raised = True, False, False
         self._pieces.clear()
         self._reference = attributes.get("r", "")
         self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "")

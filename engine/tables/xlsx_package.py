@@ -27,6 +27,8 @@ _OLD = b"\xd0\xcf\x11\xe0"  # a compound document: .xls, or a workbook with a pa
 _PART = 2**16
 _DATE_FORMATS = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _NO_DATE_PART = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Digits of a run above or below the line as such: ``12.5`` with a raised 1 is not 12.51."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -230,11 +232,17 @@ def _shared_texts(package: Package, part: str) -> list[str]:
     parser, texts = expat.ParserCreate(), []
     pieces: list[str] = []
     depth = {"rPh": 0, "t": 0}
+    raised = False  # a run above or below the line, such as the number of a footnote
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal raised
         name = local(name)
+        if name in ("si", "r"):
+            raised = False
         if name == "si":
             pieces.clear()
+        elif name == "vertAlign":
+            raised = is_raised(attributes)
         elif name in depth:
             depth[name] += 1
 
@@ -251,12 +259,17 @@ def _shared_texts(package: Package, part: str) -> list[str]:
 
     def data(text: str) -> None:
         if depth["t"] and not depth["rPh"]:
-            pieces.append(text)
+            pieces.append(text.translate(RAISED) if raised else text)
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.buffer_text = data, True
     package.parse(part, parser)
     return texts
+
+
+def is_raised(attributes: Mapping[str, str]) -> bool:
+    """Whether ``vertAlign`` puts a run of text above or below the line, as the number of a footnote is."""
+    return attributes.get("val") in ("superscript", "subscript")
 
 
 def local(name: str) -> str:

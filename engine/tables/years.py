@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -15,7 +14,7 @@ import pandas as pd
 from engine.arrays import AnyArray, Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
-from engine.tables.missing import Code, numeric_codes, says_missing
+from engine.tables.missing import Code, half_width, numeric_codes, says_missing
 from engine.tables.problems import Problems, other_rows, row_place
 
 FIRST_YEAR, LAST_YEAR = 1500, 2500
@@ -126,7 +125,7 @@ def _distinct(column: pd.Series) -> tuple[LongIntegers, list[object]]:
 def _read(cell: object, missing: Collection[Code]) -> tuple[float, str]:
     """Year and kind of a cell: ``year``, ``date``, ``zoned``, ``missing`` or ``wrong``."""
     if isinstance(cell, str):
-        return _read_text(unicodedata.normalize("NFKC", cell).strip(), missing)
+        return _read_text(half_width(cell).strip(), missing)
     if isinstance(cell, pd.Period):
         return float(cell.year), "year" if cell.freqstr.startswith(("Y", "A")) else "date"
     if isinstance(cell, datetime.date | np.datetime64):

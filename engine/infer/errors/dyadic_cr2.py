@@ -19,7 +19,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction
 from engine.infer.errors.error_type import ErrorType, marked_names
-from engine.infer.guard import semidefinite
+from engine.infer.guard import ROUNDING, semidefinite
 from engine.notes import Note
 
 LEAST = 0.25  # of the interaction is the least that a variance may be
@@ -28,12 +28,20 @@ FEW = 2.0
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     """Products of influences and steps less the interaction, bounded term by term from below."""
-    matrix = bounded(*forms(estimate))
+    products, least = forms(estimate)
     notes: tuple[Note, ...] = () if estimate.one_step is None else (Note("one_step_leave_outs"),)
+    notes += floor_notes(estimate, products, least)
+    matrix = bounded(products, least)
     few = _of(estimate).adopting_cities < FEW
     if few.any():
         notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few)),)
     return matrix, notes
+
+
+def floor_notes(estimate: Estimate, matrix: Array, least: Array) -> tuple[Note, ...]:
+    """A note that names the terms whose variances `bounded` would raise; nothing is said of exact fits."""
+    at_floor = np.diag(matrix) < np.diag(least) * (1 - ROUNDING)
+    return (Note.of("variance_at_floor", terms=marked_names(estimate, at_floor)),) if at_floor.any() else ()
 
 
 def bounded(matrix: Array, least: Array) -> Array:

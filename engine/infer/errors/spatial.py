@@ -23,7 +23,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction, Nearby
-from engine.infer.errors.dyadic_cr2 import FEW, LEAST, bounded, fewest_less_half
+from engine.infer.errors.dyadic_cr2 import FEW, LEAST, bounded, fewest_less_half, floor_notes
 from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.notes import Note
 
@@ -85,7 +85,10 @@ def _covariance(code: str, estimate: Estimate) -> tuple[Array, tuple[Note, ...]]
     if (few & ~too_wide).any():
         notes += (Note.of("few_effective_cities", terms=marked_names(estimate, few & ~too_wide)),)
     products = estimate.city_influence.T @ nearby.step
-    matrix = bounded((products + products.T) / 2 - nearby.interaction, LEAST * interaction.matrix)
+    difference, least = (products + products.T) / 2 - nearby.interaction, LEAST * interaction.matrix
+    if not too_wide.any():
+        notes += floor_notes(estimate, difference, least)
+    matrix = bounded(difference, least)
     matrix[too_wide] = matrix[:, too_wide] = np.nan
     return matrix, notes
 

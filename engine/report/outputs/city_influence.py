@@ -41,8 +41,8 @@ def influence_figure(
     """
     from matplotlib.figure import Figure
 
-    rows = influence[np.isfinite(influence["shift"])]
-    rows = rows.reindex(rows["shift"].abs().sort_values(ascending=False).index).head(count)
+    finite = influence[np.isfinite(influence["shift"])]
+    rows = finite.reindex(finite["shift"].abs().sort_values(ascending=False).index).head(count)
     rows = rows.sort_values("shift")
     with figure_style():
         figure = Figure(figsize=(5.6, 0.9 + 0.24 * len(rows)), layout="constrained")
@@ -50,7 +50,10 @@ def influence_figure(
         axes.barh(range(len(rows)), rows["shift"], color=SKY, height=0.7)
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.set_xlabel(words("Shift of the coefficient of {term} when left out", term=term))
+        form = "Shift of the coefficient of {term} when left out"
+        if len(finite) > len(rows):
+            form += ": {shown} largest of {count}"
+        axes.set_xlabel(words(form, term=term, shown=len(rows), count=len(finite)))
         axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
     return figure
 

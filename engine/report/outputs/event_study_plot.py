@@ -83,7 +83,8 @@ def event_study_figure(
     years = sorted({base, *map(int, event_study["event_time"])})
     effects = event_study[event_study["event_time"] != base]
     with figure_style():
-        figure, axes = canvas((6.3, 3.9), title=title, subtitle=subtitle)
+        width = min(max(6.3, 1.4 + 0.41 * len(years)), 12.0)  # a label of each year beside the next
+        figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
         axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         _draw_intervals(axes, effects, confidence, words)

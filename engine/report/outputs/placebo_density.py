@@ -29,8 +29,10 @@ class Placebo:
     Attributes
     ----------
     term : str
-    estimate, p_value : float
-        The actual coefficient, and its studentised permutation p-value.
+    estimate : float
+        The actual coefficient.
+    coefficient_p, p_value : float
+        Its permutation p-values: by the coefficients that are drawn, and studentised.
     city_draws : float64 ``[n_draws]``
         Coefficients with adoption permuted among the cities.
     pair_draws : float64 ``[n_draws]``, optional
@@ -39,6 +41,7 @@ class Placebo:
 
     term: str
     estimate: float
+    coefficient_p: float
     p_value: float
     city_draws: Array
     pair_draws: Array | None = None
@@ -58,7 +61,11 @@ def placebo_figure(placebo: Placebo, *, title: str, subtitle: str = "", words: W
     """The density under permuted cities and, beside it, that under permuted pairs, marked as invalid."""
     from matplotlib.figure import Figure
 
-    header = words("Cities relabelled, p = {p}", p=number(placebo.p_value))
+    header = words(
+        "Cities relabelled: p = {p} of coefficients, {t} of t ratios",
+        p=number(placebo.coefficient_p),
+        t=number(placebo.p_value),
+    )
     panels = [(_finite(placebo.city_draws), SKY, header)]
     if placebo.pair_draws is not None:
         header = words("Pairs permuted: invalid under dyadic dependence")
@@ -94,14 +101,15 @@ def placebo_text(placebo: Placebo, words: Words = ENGLISH) -> str:
     low, high = np.quantile(draws, [0.025, 0.975])
     return words(
         "Density of {count} placebo coefficients of {term} with cities relabelled: standard deviation {spread}, 95% "
-        "between {low} and {high}; the actual estimate is {estimate}, p = {p}.",
+        "between {low} and {high}; the actual estimate is {estimate}, p = {p} of coefficients, {t} of t ratios.",
         count=len(draws),
         term=placebo.term,
         spread=number(float(draws.std())),
         low=number(float(low)),
         high=number(float(high)),
         estimate=number(placebo.estimate),
-        p=number(placebo.p_value),
+        p=number(placebo.coefficient_p),
+        t=number(placebo.p_value),
     )
 
 
@@ -128,6 +136,7 @@ def last_placebo(report: JobReport) -> tuple[str, Placebo] | None:
     placebo = Placebo(
         term,
         float(tests.at["permutation_coefficient", "statistic"]),
+        float(tests.at["permutation_coefficient", "p_value"]),
         float(tests.at["permutation", "p_value"]),
         city_draws,
         pair_draws if len(pair_draws) else None,

@@ -249,7 +249,7 @@ def _choice_names(sheet: _Sheet) -> dict[str, str]:
 def _wrapped(text: str) -> str:
     """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
     lines = [""]
-    for part in re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text):
+    for part in filter(None, re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text)):
         width = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
         if width > _LINE and lines[-1]:
             lines.append("")

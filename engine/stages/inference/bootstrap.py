@@ -214,7 +214,7 @@ def _decomposition_rows(collector: DrawCollector, draws: TermDraws, node: float,
     ``target_se_dyadic`` is the dyadic-robust error of the table, with its small-sample factor and its guard.
     """
     identified = draws.estimate[np.isfinite(draws.estimate)]
-    spread = float(identified.std()) if len(identified) else np.nan
+    spread = float(identified.std()) if len(identified) > 1 else np.nan
     for method, error in (
         ("bootstrap_se", spread),
         ("bootstrap_se_less_pair", float(np.sqrt(np.maximum(spread**2 - 2 * pair, 0.0)))),
