@@ -272,6 +272,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "inference.permutation.strata groups cities by it",
     ),
+    "a control, which no draw reassigns": (
+        {"permutation": {"terms": ["edu"]}},
+        {},
+        "'edu' is a control, which stays as it is",
+    ),
     "no such term": ({"permutation": {"terms": ["gdp"]}}, {}, "'gdp' is no term of cell"),
     "no draws": ({"permutation": {"reps": 0}}, {}, "inference.permutation.reps"),
     "no draws of a bootstrap": ({"bootstrap": {"reps": 0}}, {}, "inference.bootstrap.reps"),

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
-import numpy as np
-
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
@@ -134,9 +132,9 @@ def _years_left_out(prepared: tuple[Prepared, ...]) -> list[Note]:
         design, years = prepared_pass.design, prepared_pass.pass_cells.data.years
         if design.kept_rows is None:
             continue
-        has_rows = np.asarray(design.kept_rows[design.allowed]).any(axis=0).tolist()
-        if not all(has_rows):
-            left_out = [str(year) for year, stays in zip(years, has_rows, strict=True) if not stays]
+        classes_left = design.kept_rows[design.allowed].sum(axis=0)
+        left_out = [str(year) for place, year in enumerate(years) if not classes_left[place]]
+        if left_out:
             notes.append(Note.of("years_left_out", count=len(left_out), years=left_out))
     return distinct(notes)
 

@@ -219,3 +219,25 @@ def test_pair_tables_have_no_places() -> None:
 def test_the_code_of_a_manifest_is_taken() -> None:
     estimates = run_panel(worlds.panel(), model={"errors": ["spatial:600:uniform"]}).estimates
     assert set(estimates["errors"]) == {"spatial:600:uniform"}
+
+
+def test_coordinates_are_read_without_a_gravity_screen() -> None:
+    """They were read for the screen alone, and a plain panel was refused."""
+    kind = {"spatial": {"distance": 600}}
+    whole = {"exclude": "both_treated"}
+    plain, kept_all = (
+        run_panel(worlds.panel(), model={"errors": [kind]}, pairs={**whole, **screen}).estimates
+        for screen in ({}, {"gravity": {"mass": ["population"], "keep": "all"}})
+    )
+    np.testing.assert_allclose(plain["std_error"], kept_all["std_error"], rtol=1e-12)
+
+
+def test_a_variance_at_its_floor_is_told() -> None:
+    """The floor of a quarter of the interaction was an error like any other, with stars."""
+    kinds = ["dyadic_cr2", {"spatial": {"distance": 900, "kernel": "uniform"}}]
+    told = []
+    for seed in range(12):
+        results = run_panel(worlds.panel(seed), model={"errors": kinds}, pairs={"exclude": "both_treated"})
+        told += [text for text in results.manifest["warnings"] if "the least that it may be" in text]
+    assert told
+    assert any("edu" in text or "dense" in text or "policy" in text for text in told)

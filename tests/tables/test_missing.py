@@ -11,6 +11,7 @@ import pytest
 from engine.errors import InputError
 from engine.tables.cell_values import numbers
 from engine.tables.missing import MISSING_SIGNS, MISSING_WORDS, suspects
+from engine.tables.years import read_years
 
 KEYS = Path(__file__).parents[2] / "jobs" / "KEYS.md"
 MARKS = [*MISSING_WORDS, *MISSING_SIGNS, "null", "n/a", "NONE", "Nan", " . ", "－", "＃Ｎ／Ａ"]
@@ -76,3 +77,17 @@ def test_cells_that_are_no_numbers_are_refused_all_of_them(cells: list[object], 
     with pytest.raises(InputError) as caught:
         numbers(pd.Series(cells, name="x", dtype=object), source="a.csv")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("cell", ["12.5¹", "10²", "①", "²⁰⁰⁹", "½"])
+def test_marks_of_footnotes_are_no_digits(cell: str) -> None:
+    """Unicode's compatibility forms would read 12.5 with a footnote 1 as 12.51."""
+    with pytest.raises(InputError, match="is not a number"):
+        numbers(pd.Series(["3", cell], name="x"), source="t")
+    with pytest.raises(InputError, match="is not a year"):
+        read_years(pd.Series(["2009", cell], name="x"), source="t")
+
+
+def test_full_width_digits_are_read() -> None:
+    values, _ = numbers(pd.Series(["１２．５", "－３", "　４"], name="x"), source="t")
+    assert values.tolist() == [12.5, -3.0, 4.0]

@@ -388,3 +388,21 @@ def test_dates_of_1904_and_impossible_ones(tmp_path: Path) -> None:
     assert read_table(path)["day"].tolist() == [pd.Timestamp(2014, 1, 2)]  # 1,462 days later
     edited(path, "xl/worksheets/sheet1.xml", lambda xml: xml.replace("<v>40179</v>", "<v>99999999</v>"))
     assert read_table(path)["day"].tolist() == ["1e+08 formatted as a date"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_raised_run_is_a_mark_not_a_digit(tmp_path: Path, shared: bool) -> None:
+    """12.5 with the superscript 1 of a footnote was read as 12.51."""
+    runs = '<r><t>12.5</t></r><r><rPr><vertAlign val="superscript"/></rPr><t>1</t></r>'
+    cell = '<c r="B2" t="s"><v>0</v></c>' if shared else f'<c r="B2" t="inlineStr"><is>{runs}</is></c>'
+    heads = "".join(
+        f'<c r="{letter}1" t="inlineStr"><is><t>{name}</t></is></c>'
+        for letter, name in (("A", "c"), ("B", "x"))
+    )
+    body = (
+        '<row r="2"><c r="A2"><v>1</v></c>'
+        + cell
+        + '</row><row r="3"><c r="A3"><v>2</v></c><c r="B3"><v>7</v></c></row>'
+    )
+    path = of_cells(tmp_path / "a.xlsx", f'<row r="1">{heads}</row>{body}', texts=f"<si>{runs}</si>")
+    assert read_table(path)["x"].tolist() == ["12.5¹", 7]
