@@ -28,6 +28,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from engine.runtime.source_code import package_version
+
+        terminal.out.print(f"dyadid {package_version('dyadid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself, before any subcommand."""
+
+
 Jobs = Annotated[list[Path], typer.Argument(metavar="JOB...", help="Job files, or folders of them.")]
 Sets = Annotated[
     list[str] | None,
@@ -201,6 +219,25 @@ def draw(
     if out is not None:
         write_text(out, csv_text(drawn.cities))
         terminal.out.print(f"cities: {out}")
+
+
+@app.command()
+def pairs(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="Job file.")],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .dta, by its ending.")],
+    cell: Annotated[
+        str | None, typer.Option(help="Label, id or number of the cell, where there are several.")
+    ] = None,
+    overrides: Sets = None,
+) -> None:
+    """Write the pair-year table behind a regression, for Stata, R and others."""
+    from engine import pipeline
+    from engine.stages.pair_years import check_ending, write_pair_years
+
+    check_ending(out)
+    frame = pipeline.pair_years(job, cell=cell, overrides=overrides or [])
+    write_pair_years(frame, out)
+    terminal.out.print(f"{len(frame):,} rows, columns {', '.join(frame.columns)}: {out}")
 
 
 @app.command()

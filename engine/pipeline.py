@@ -12,17 +12,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import pandas as pd
 
 from engine.errors import InputError
+from engine.job_results import Results
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
@@ -40,69 +41,25 @@ if TYPE_CHECKING:
     from engine.stages.estimation import Estimated
 
 
-@dataclass(frozen=True)
-class Results:
-    """Results of a job.
+class RunKeywords(TypedDict, total=False):
+    """Keywords of `run` that say where and how, not what."""
 
-    Attributes
-    ----------
-    job, title : str
-    frames : dict of str to DataFrame
-        By name, as in the Parquet files: ``estimates``, and those that the job has.
-    manifest : dict
-        What was run on what, counts at every filter, versions, timings.
-    validation : dict
-        The validation report of the data (of the first cell's panel).
-    folder : Path or None
-        Where the files are, if any were written.
-    reused : bool
-        The files of an earlier run are these results; nothing was computed.
-    undrawn : tuple of str
-        Figures that could not be drawn, and why; numbers and tables are there, and the next run draws again.
-    """
+    workers: int | None
+    scheduler: str | None
+    cluster: str | Path | None
+    store: str | None
+    fresh: bool
+    progress: Progress | None
 
-    job: str
-    title: str
-    frames: dict[str, pd.DataFrame]
-    manifest: dict[str, Any]
-    validation: dict[str, Any]
-    folder: Path | None = None
-    reused: bool = False
-    undrawn: tuple[str, ...] = ()
 
-    @property
-    def estimates(self) -> pd.DataFrame:
-        """One row a cell, term and standard-error type."""
-        return self.frames["estimates"]
-
-    @property
-    def event_study(self) -> pd.DataFrame | None:
-        """Event-study terms with their event year and the base year."""
-        return self.frames.get("event_study")
-
-    @property
-    def inference(self) -> pd.DataFrame:
-        """Permutation, bootstrap and jackknife: one row a cell, term and method; empty where none was requested."""
-        from engine.stages.inference.draw_collector import INFERENCE
-
-        return self.frames.get("inference", pd.DataFrame(columns=list(INFERENCE)))
-
-    @property
-    def draws(self) -> pd.DataFrame:
-        """Every draw of those."""
-        from engine.stages.inference.draw_collector import DRAWS
-
-        return self.frames.get("draws", pd.DataFrame(columns=list(DRAWS)))
-
-    @property
-    def influence(self) -> pd.DataFrame:
-        """Leave-out estimates of each city or group."""
-        return self.frames.get("influence", pd.DataFrame())
+JobSource = str | Path | Mapping[str, object]
+"""A job file, or the mapping that one would hold."""
 
 
 def run(
-    job: str | Path,
+    job: JobSource,
     *,
+    frames: Mapping[str, object] | None = None,
     out: str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -114,11 +71,14 @@ def run(
     lang: str = "en",
     opener: Opener | None = None,
 ) -> Results:
-    """Run a job file, or what an earlier run of it left undone.
+    """Run a job, or what an earlier run of it left undone.
 
     Parameters
     ----------
-    job : path of a YAML job file
+    job : path of a YAML job file, or the mapping that one would hold
+    frames : mapping of str to data frame, optional
+        Data that the program holds: ``panel`` or ``pair_table`` for that block's source, any other name for a table
+        that the job calls ``frame:NAME``.
     out : folder, optional
         Results are written to ``out/<job>/``; nothing is written without it.
     workers : int, optional
@@ -151,7 +111,7 @@ def run(
     clock = Clock()
     profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     with clock.stage("read"):
-        plan = expand(load_job(Path(job), overrides=overrides))
+        plan = expand(load_job(job, overrides=overrides, frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
@@ -231,16 +191,19 @@ def _reused(plan: Plan, folder: Path) -> Results:
     )
 
 
-def check(job: str | Path, *, overrides: Sequence[str] = ()) -> tuple[Plan, tuple[Prepared, ...]]:
-    """Validate a job file and its data as far as possible without a pass over the pairs."""
-    plan = expand(load_job(Path(job), overrides=overrides))
+def check(
+    job: JobSource, *, frames: Mapping[str, object] | None = None, overrides: Sequence[str] = ()
+) -> tuple[Plan, tuple[Prepared, ...]]:
+    """Validate a job and its data as far as possible without a pass over the pairs; arguments as those of `run`."""
+    plan = expand(load_job(job, overrides=overrides, frames=frames))
     return plan, _prepare(plan)
 
 
 def draw(
-    job: str | Path,
+    job: JobSource,
     *,
     replicate: int,
+    frames: Mapping[str, object] | None = None,
     cell: str | None = None,
     method: str | None = None,
     overrides: Sequence[str] = (),
@@ -249,7 +212,8 @@ def draw(
 
     Parameters
     ----------
-    job : path of a YAML job file
+    job, frames
+        As those of `run`.
     replicate : int
         From 0.
     cell : str, optional
@@ -266,12 +230,35 @@ def draw(
     """
     from engine.stages.draw import choose, make_draw
 
-    plan = expand(load_job(Path(job), overrides=overrides))
+    plan = expand(load_job(job, overrides=overrides, frames=frames))
     request = choose(plan, replicate=replicate, cell=cell, method=method)
     prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.pass_cells.cells)
     with opened() as open_machine, _named(plan):
         estimated_cells = _estimate_pass(open_machine(silent), prepared)
         return make_draw(prepared, estimated_cells[prepared.pass_cells.cells.index(request.cell)], request)
+
+
+def pair_years(
+    job: JobSource,
+    *,
+    frames: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+    cell: str | None = None,
+) -> pd.DataFrame:
+    """The pair-year table behind the regression of a cell, by its label, id or number; arguments as those of `run`.
+
+    Raises
+    ------
+    InputError
+        Where the job has several cells and none is named, or none of that name.
+    """
+    from engine.stages.pair_years import chosen_cell, pair_year_frame
+
+    plan = expand(load_job(job, overrides=overrides, frames=frames))
+    chosen = chosen_cell(plan, cell)
+    prepared = next(prepared for prepared in _prepare(plan) if chosen in prepared.pass_cells.cells)
+    with opened() as open_machine, _named(plan):
+        return pair_year_frame(open_machine(silent), prepared, chosen)
 
 
 def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:

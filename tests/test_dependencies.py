@@ -42,7 +42,7 @@ def imported() -> dict[str, set[str]]:
 def test_every_import_is_of_a_declared_package() -> None:
     extras = {
         name
-        for extra in ("text", "cluster", "gpu")
+        for extra in ("text", "cluster", "gpu", "tables")
         for name in names(PROJECT["optional-dependencies"][extra])
     }
     allowed = names(PROJECT["dependencies"]) | extras | OF_DEPENDENCIES

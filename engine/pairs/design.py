@@ -15,6 +15,7 @@ import numpy as np
 from engine.arrays import AnyArray, Array, Flags, Integers
 from engine.notes import Note
 from engine.pairs.gravity import PairSample
+from engine.pairs.pair_rows import PairRows
 from engine.pairs.tiles import MapReduce
 
 Range = tuple[int, int]
@@ -131,6 +132,9 @@ class PairDesign(Protocol):
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
         """Standardised series among city arrays: a pair-year in which two of a series coincide is infinite."""
+
+    def data_values(self, rows: PairRows) -> Array:
+        """``[n_rows, n_columns]`` the columns of rows as the data have them: what keeps digits is put back."""
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""

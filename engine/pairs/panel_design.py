@@ -13,6 +13,7 @@ from engine.pairs.centre import deviations, standardise
 from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
 from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.pair_rows import PairRows
 from engine.pairs.process_cache import ProcessCache
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.tiles import MapReduce, Tile, groups, tile_edge, triangle
@@ -217,6 +218,16 @@ class PanelDesign:
         outcome = [arrays["series"]] if OUTCOMES[self.outcome].standardised else []
         columns = np.moveaxis(arrays["levels"], 2, 0)
         return [*outcome, *(columns[k] for k, name in enumerate(self.kinds) if REGRESSORS[name].standardised)]
+
+    def data_values(self, rows: PairRows) -> Array:
+        """The columns of rows, sums with the means that `_prepared_levels` takes off."""
+        values = rows.values.copy()
+        for number, name in enumerate(self.kinds):
+            if REGRESSORS[name].centred:
+                levels = self.levels[:, :, number]
+                means = levels - deviations(levels)
+                values[:, number] += means[rows.first, rows.year] + means[rows.second, rows.year]
+        return values
 
     def without_years(self, years: Flags) -> PanelDesign:
         """The design without the rows of some years, bool ``[n_years]``."""

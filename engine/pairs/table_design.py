@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.design import Chunk, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
+from engine.pairs.pair_rows import PairRows
 from engine.pairs.tiles import MapReduce
 
 
@@ -106,6 +107,10 @@ class TableDesign:
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
         return []
+
+    def data_values(self, rows: PairRows) -> Array:
+        """The columns of rows, with the centre that the kernels take off."""
+        return rows.values if self.centre is None else rows.values + self.centre
 
     def without_years(self, years: Flags) -> TableDesign:
         """The design without the rows of some years, bool ``[n_years]``."""

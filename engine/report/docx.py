@@ -67,8 +67,9 @@ def docx_bytes(tables: Sequence[PrintedTable]) -> bytes:
 def _table(panel: PrintedTable) -> str:
     rows = "".join(_rows(panel))
     notes = "".join(_paragraph(note) for note in panel.notes)
+    caption = _paragraph(panel.title, style="Caption") if panel.title else ""
     return (
-        f'{_paragraph(panel.title, style="Caption")}<w:tbl><w:tblPr><w:tblW w:w="5000" w:type="pct"/>'
+        f'{caption}<w:tbl><w:tblPr><w:tblW w:w="5000" w:type="pct"/>'
         f'<w:tblCellMar><w:left w:w="40" w:type="dxa"/><w:right w:w="40" w:type="dxa"/></w:tblCellMar></w:tblPr>'
         f"<w:tblGrid>{'<w:gridCol/>' * (1 + len(panel.header))}</w:tblGrid>{rows}</w:tbl>{notes}{_paragraph('')}"
     )

@@ -183,7 +183,7 @@ def _text(panel: PrintedTable) -> str:
         padded = [" " * (width - _places(text)) + text for width, text in zip(widths, texts, strict=True)]
         return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
 
-    lines = [panel.title, dashes, line(panel.stub, header)]
+    lines = [*([panel.title] if panel.title else []), dashes, line(panel.stub, header)]
     for block in blocks:
         lines += [dashes, *(line(label, texts) for label, texts in block)]
     notes = (textwrap.fill(note, max(len(dashes), 72)) for note in panel.notes)
@@ -222,8 +222,8 @@ def _latex(panel: PrintedTable) -> str:
     notes = "\n".join(f"\\item {note.translate(_LATEX)}" for note in panel.notes)
     return (
         "\\begin{table}[htbp]\n\\centering\n\\begin{threeparttable}\n"
-        f"\\caption{{{caption}}}\n"
-        f"\\begin{{tabular}}{{@{{}}l*{{{len(panel.header)}}}{{c}}@{{}}}}\n\\toprule\n"
+        + (f"\\caption{{{caption}}}\n" if caption else "")
+        + f"\\begin{{tabular}}{{@{{}}l*{{{len(panel.header)}}}{{c}}@{{}}}}\n\\toprule\n"
         f"{header} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
         f"\\begin{{tablenotes}}\\footnotesize\n{notes}\n\\end{{tablenotes}}\n"
         "\\end{threeparttable}\n\\end{table}\n"
@@ -245,13 +245,14 @@ def _html(panel: PrintedTable) -> str:
 
     title = escape(panel.title)
     header = "".join(f'<th scope="col">{escape(name)}</th>' for name in panel.header)
+    caption = f"<caption>{title}</caption>" if title else ""
     stub = f'<th scope="col">{escape(panel.stub)}</th>' if panel.stub else "<td></td>"
     blocks = (list(rows) for _, rows in groupby(panel.rows, key=lambda row: _BLOCK[row.kind]))
     bodies = "\n".join("<tbody>\n" + "\n".join(map(line, block)) + "\n</tbody>" for block in blocks)
     notes = " ".join(escape(note) for note in panel.notes)
     return (
         f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table class="regression">\n'
-        f"<caption>{title}</caption>\n<thead><tr>{stub}{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
+        f"{caption}\n<thead><tr>{stub}{header}</tr></thead>\n{bodies}\n</table>\n</div>\n"
         f'<p class="notes">{notes}</p>'
     )
 

@@ -112,10 +112,13 @@ INTERVALS = Condition(
     "bootstrap kinds node, multiplier and pipeline", _bootstrap("node", "multiplier", "pipeline")
 )
 BUILTIN = Condition("builtin sources", lambda job: _source(job).startswith("builtin:"))
-FILES = Condition("files, not builtin sources", lambda job: not _source(job).startswith("builtin:"))
+FILES = Condition(
+    "files, not builtin sources or data frames",
+    lambda job: not _source(job).startswith(("builtin:", "frame:")),
+)
 
 TABLE_OF_KEYS: Mapping[str, Condition] = {
-    **dict.fromkeys(("job", "title", "years", "sweep", "cases"), ALWAYS),
+    **dict.fromkeys(("job", "title", "years", "sweep", "cases", "table"), ALWAYS),
     # Data. Which file has sheets and which an encoding is the reader's to say.
     "panel": PANEL,
     **dict.fromkeys(("panel.source", "panel.columns", "panel.deflate", "panel.fill"), PANEL),

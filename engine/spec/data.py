@@ -61,7 +61,7 @@ class Fill(Block):
 class TableFile(Block):
     """A file, and how it is read."""
 
-    source: Source = Field(description="a Parquet, CSV or Excel file")
+    source: Source = Field(description="a Parquet, CSV, Excel or Stata file")
     sheet: str | None = Field(None, description="Excel sheet; default the first that holds a table")
     encoding: str | None = Field(
         None,
@@ -83,7 +83,7 @@ class Panel(TableFile):
     """City-year data, one row a city and year, and the names of their columns."""
 
     source: Source = Field(
-        description="builtin:china_demo, builtin:euro, or a Parquet, CSV or Excel file, relative to the job file"
+        description="builtin:china_demo, builtin:euro, or a Parquet, CSV, Excel or Stata file, relative to the job file"
     )
     columns: dict[Name, Formula] = Field(
         {}, max_length=MOST_NAMES, description="canonical name: column of the file, or arithmetic on columns"
@@ -113,7 +113,7 @@ class Join(TableFile):
 class PairTable(TableFile):
     """A finished table of pairs: one row a pair and year."""
 
-    source: Source = Field(description="a Parquet, CSV or Excel file, relative to the job file")
+    source: Source = Field(description="a Parquet, CSV, Excel or Stata file, relative to the job file")
     unit_i: str = Field(description="column with the first unit of the pair")
     unit_j: str = Field(description="column with the second unit")
     year: str = Field(description="column with the year")

@@ -41,6 +41,7 @@ from engine.spec.effects import (
 )
 from engine.spec.error_codes import ErrorKind
 from engine.spec.inference import Inference
+from engine.spec.table_layout import TableLayout
 from engine.tables.arithmetic import Expression, parse
 
 Effect = Annotated[str, AfterValidator(lambda text: parse_effect(text).text)]
@@ -165,6 +166,7 @@ class Job(Block):
         {}, description="name: dotted keys and values; each case is a cell, under every combination of sweep"
     )
     inference: Inference = Field(Inference(), description="permutation test, bootstrap, jackknife")
+    table: TableLayout = Field(TableLayout(), description="rows and numbers of the printed table")
     runtime: Runtime = Field(Runtime(), description="memory and tiles")
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.spec.job import Job
@@ -19,21 +19,28 @@ from engine.spec.paths import checked_path, real_path
 from engine.spec.strict_yaml import parse_yaml, read_mapping
 from engine.spec.validate import Keys, validate
 
+if TYPE_CHECKING:
+    from engine.tables.read import FileTable
+
+FRAME = "frame:"
+"""How the source of a table begins that is a data frame, passed by name with the job."""
 _MAX_CHAIN, _MAX_FILES = 20, 200
 _COMMAND_LINE = "--set"
 _SOURCES = ("panel.source", "panel.join.source", "pair_table.source")
+_FRAMED = ("panel", "pair_table")  # blocks whose data a frame of their name replaces
+_IN_PROGRAM = Path("job")  # how messages call a job that is no file
 
 
 @dataclass(frozen=True)
 class LoadedJob:
-    """A job file as written, with ``extends`` and overrides merged in.
+    """A job as written, in a file or as plain data, with ``extends`` and overrides merged in.
 
     Attributes
     ----------
     job : Job
         With its sweep and cases; sources are absolute paths, or builtin.
     path, folder : Path
-        The job file and where it lies.
+        The job file and where it lies; of plain data a name for messages, and the working folder.
     hashes : mapping of str to str
         sha256 of every file read, by its path relative to ``folder``.
     sources : mapping of str to str
@@ -42,6 +49,8 @@ class LoadedJob:
         What ``job`` was validated from.
     written_in : mapping of keys to str
         The file that wrote each key.
+    frames : mapping of str to FileTable
+        Data frames by the source that stands for each, ``frame:NAME``.
     """
 
     job: Job
@@ -51,6 +60,7 @@ class LoadedJob:
     sources: Mapping[str, str] = field(repr=False)
     data: Mapping[str, object] = field(repr=False)
     written_in: Mapping[Keys, str] = field(repr=False)
+    frames: Mapping[str, FileTable] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class _Layer:
     data: Mapping[str, object]
     written_in: Mapping[Keys, str]
     sources: Mapping[str, str]
-    digest: str
+    digest: str = ""
 
 
 def find_jobs(paths: Sequence[Path]) -> list[Path]:
@@ -89,36 +99,110 @@ def find_jobs(paths: Sequence[Path]) -> list[Path]:
     return list(once.values())
 
 
-def load_job(path: Path, *, overrides: Sequence[str] = ()) -> LoadedJob:
-    """Read a job file, merge what it extends, apply overrides, and validate the whole.
+def load_job(
+    given: str | Path | Mapping[str, object],
+    *,
+    overrides: Sequence[str] = (),
+    frames: Mapping[str, object] | None = None,
+) -> LoadedJob:
+    """Read a job, merge what it extends, apply overrides, and validate the whole.
 
     Parameters
     ----------
-    path : Path
-        The YAML file.
+    given : path of a YAML file, or the mapping that one would hold
+        In a mapping paths are relative to the working folder.
     overrides : sequence of str
         ``"dotted.key=value"``, the value in YAML; a sweep over an overridden key is dropped, so the key has
         the one value. A source given here is relative to the working folder.
+    frames : mapping of str to data frame, optional
+        ``panel`` and ``pair_table`` take the place of that block's source; any other name is that of a table that
+        the job calls ``frame:NAME``.
 
     Raises
     ------
     InputError
         Naming the file and the line or key, for anything that is wrong in any of the files.
     """
-    path = Path(path)
     layers: dict[Path, _Layer] = {}
-    whole = _read(path, chain=(), layers=layers)
+    if isinstance(given, Mapping):
+        path, folder = _IN_PROGRAM, Path.cwd()
+        whole = _merged(_plain_copy(given), folder / path, chain=(), layers=layers, name=str(path))
+    else:
+        path = Path(given)
+        folder = path.parent.resolve()
+        whole = _read(path, chain=(), layers=layers)
     document, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
     for text in overrides:
         parts, value = _parse_override(text, sources)
         document = _without_sweep_of(".".join(parts), assign(document, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
+    document = _with_frames(document, frames or {}, sources, where=str(path))
     varied = {key: document[key] for key in ("sweep", "cases") if document.get(key) is not None}
     document = {**without_null(document), **varied}
     job = validate(Job, document, file=str(path), written_in=written_in)
-    folder = path.parent.resolve()
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
-    return LoadedJob(job, path, folder, hashes, sources, document, written_in)
+    tables = _tables(frames or {}, document, where=str(path))
+    return LoadedJob(job, path, folder, hashes, sources, document, written_in, tables)
+
+
+def _plain_copy(given: Mapping[str, object]) -> dict[str, object]:
+    """A copy of a job that a program made, its tuples as lists, so that later changes do not reach the job."""
+
+    def copied(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: copied(entry) for key, entry in value.items()}
+        return [copied(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    return {key: copied(value) for key, value in given.items()}
+
+
+def _with_frames(
+    document: dict[str, object], frames: Mapping[str, object], sources: dict[str, str], *, where: str
+) -> dict[str, object]:
+    """The document with the frames of its blocks for their sources; a source that was written keeps its name."""
+    for name in _FRAMED:
+        if name not in frames:
+            continue
+        block = document.get(name)
+        if not isinstance(block, dict):
+            other = _FRAMED[1 - _FRAMED.index(name)]
+            raise InputError(
+                f"a data frame is given for {name}, but the job has no block {name}",
+                where=where,
+                remedy=f"pass it as {other}" if other in document else f"add the block {name}",
+            )
+        written, source = block.get("source"), FRAME + name
+        if isinstance(written, str):
+            sources[source] = sources.get(written, written)
+        document = _without_sweep_of(f"{name}.source", assign(document, (name, "source"), source))
+    return document
+
+
+def _tables(
+    frames: Mapping[str, object], document: Mapping[str, object], *, where: str
+) -> dict[str, FileTable]:
+    """The frames as tables, by source; raises InputError for one that the job does not name."""
+    if not frames:
+        return {}
+    from engine.tables.data_frame import frame_table
+
+    named = set(_texts(document))
+    unused = [name for name in frames if FRAME + name not in named]
+    if unused:
+        raise InputError(
+            f"no table of the job is called {FRAME}{unused[0]}, so the data frame '{unused[0]}' has no use",
+            where=where,
+            remedy=f"write source: {FRAME}{unused[0]}, or leave the frame out",
+        )
+    return {FRAME + name: frame_table(frame, f"data frame '{name}'") for name, frame in frames.items()}
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _texts(entry)
 
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:
@@ -129,29 +213,43 @@ def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) ->
     if len(layers) >= _MAX_FILES:
         raise InputError(f"extends more than {_MAX_FILES} files", where=str(path))
     document, digest = read_mapping(path)
+    layers[real] = _merged(document, path, chain=chain, layers=layers, digest=digest)
+    return layers[real]
+
+
+def _merged(
+    document: dict[str, object],
+    path: Path,
+    *,
+    chain: tuple[Path, ...],
+    layers: dict[Path, _Layer],
+    digest: str = "",
+    name: str = "",
+) -> _Layer:
+    """The layer of a document that stands at a path; messages call it ``name``, or by its path."""
+    name = name or str(path)
     merged: dict[str, object] = {}
     written_in: dict[Keys, str] = {}
     sources: dict[str, str] = {}
-    for base_path in _extended(document.pop("extends", []), path, (*chain, path)):
+    for base_path in _extended(document.pop("extends", []), path, (*chain, path), name):
         base = _read(base_path, chain=(*chain, path), layers=layers)
         merged = merge(merged, {key: value for key, value in base.data.items() if key != "job"})
         written_in |= {keys: file for keys, file in base.written_in.items() if keys != ("job",)}
         sources |= base.sources
     document = _with_absolute_sources(document, path.parent, sources)
-    written_in |= dict.fromkeys(_every_key(document, ()), str(path))
-    layers[real] = _Layer(merge(merged, document), written_in, sources, digest)
-    return layers[real]
+    written_in |= dict.fromkeys(_every_key(document, ()), name)
+    return _Layer(merge(merged, document), written_in, sources, digest)
 
 
-def _extended(extends: object, path: Path, chain: tuple[Path, ...]) -> Iterator[Path]:
-    location = f"{path}: extends"
+def _extended(extends: object, path: Path, chain: tuple[Path, ...], name: str) -> Iterator[Path]:
+    location = f"{name}: extends"
     names = [extends] if isinstance(extends, str) else extends
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+    if not isinstance(names, list) or not all(isinstance(entry, str) and entry for entry in names):
         raise InputError("must be a file name or a list of file names", where=location)
     if len(set(names)) < len(names):
         raise InputError("names a file twice", where=location, remedy="name each file once")
-    for name in names:
-        base = Path(os.path.normpath(path.parent / name))
+    for entry in names:
+        base = Path(os.path.normpath(path.parent / entry))
         real = real_path(base, where=location)
         if real in [earlier.resolve() for earlier in chain] or len(chain) > _MAX_CHAIN:
             problem = (
@@ -178,7 +276,7 @@ def _with_absolute_sources(
         if isinstance(value, list):
             return [resolve(entry, key) for entry in value]
         is_source = key in _SOURCES and isinstance(value, str)
-        if not is_source or not value or value.startswith("builtin:") or "\0" in value:
+        if not is_source or not value or value.startswith(("builtin:", FRAME)) or "\0" in value:
             return value  # what is no path at all is refused with all other problems
         absolute = os.path.abspath(folder / os.path.expanduser(value))
         sources[absolute] = value

@@ -25,7 +25,7 @@ from engine.spec.load import LoadedJob
 from engine.spec.sizes import MOST_CELLS, refuse_too_many_draws
 from engine.spec.validate import Problems, all_problems, validate
 
-_FIXED = ("job", "title", "sweep", "cases", "runtime")
+_FIXED = ("job", "title", "sweep", "cases", "table", "runtime")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def expand(loaded: LoadedJob) -> Plan:
         meanings.read(job, document, label)
         cells.append(Cell("", number, label, job, keys))
     _refuse_meaningless(meanings, loaded)
+    _check_table(loaded, cells)
     refuse_too_many_draws((cell.job for cell in cells), where=str(loaded.path))
     contents = [_content(cell.job) for cell in cells]
     return _told_apart(loaded, cells, contents)
@@ -110,6 +111,27 @@ def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, o
         texts.append(text)
         named.append(cell)
     return Plan(loaded, tuple(named), tuple(texts))
+
+
+def _check_table(loaded: LoadedJob, cells: list[Cell]) -> None:
+    """Raises InputError where the printed table names errors or columns that no cell has."""
+    table, where = loaded.job.table, f"{loaded.path}: table"
+    present = list(dict.fromkeys(code for cell in cells for code in cell.job.model.errors))
+    stars = [table.stars] if table.stars not in (None, "none") else []
+    for key, codes in (("errors", table.errors or []), ("stars", stars)):
+        for code in codes:
+            if code not in present:
+                raise InputError(
+                    f"{code} is not among model.errors",
+                    where=f"{where}.{key}",
+                    remedy=f"add it there, or take one of {', '.join(present)}",
+                )
+    if table.columns and len(table.columns) != len(cells):
+        raise InputError(
+            f"{len(table.columns)} headings for {len(cells)} columns",
+            where=f"{where}.columns",
+            remedy="give one a column",
+        )
 
 
 def _refuse_meaningless(meanings: Meanings, loaded: LoadedJob) -> None:

@@ -12,12 +12,17 @@ from engine.stages.city_data import by_distance, label_columns, read_city_data
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
 from engine.stages.source import Option, SourceTable, read_source
+from engine.tables.read import FileTable
 
 
 @dataclass
 class Reader:
-    """Reads each table, and cleans its data, once for all cells that need the same."""
+    """Reads each table, and cleans its data, once for all cells that need the same.
 
+    ``frames`` are the data frames of the job, as `engine.spec.LoadedJob` has them.
+    """
+
+    frames: Mapping[str, FileTable] = field(default_factory=dict)
     _sources: dict[str, SourceTable] = field(default_factory=dict)
     _loaded: dict[str, JobData] = field(default_factory=dict)
 
@@ -42,7 +47,7 @@ class Reader:
         layout = [block.sheet, block.encoding, block.header, block.skip_rows]
         stated = json.dumps([block.source, layout, options or {}])
         if stated not in self._sources:
-            self._sources[stated] = read_source(block, options or {}, key=key)
+            self._sources[stated] = read_source(block, options or {}, key=key, frames=self.frames)
         return self._sources[stated]
 
 

@@ -55,7 +55,7 @@ def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[
 
     ``map_reduce`` locates the gravity screen of large grids, see `build_sample`.
     """
-    reader = Reader()
+    reader = Reader(plan.loaded.frames)
     loaded = [reader.load(cell.job) for cell in plan.cells]
     return tuple(_prepare_pass(pass_cells, map_reduce) for pass_cells in group_cells(plan.cells, loaded))
 

@@ -14,6 +14,7 @@ from engine.cities import builtin
 from engine.errors import InputError
 from engine.notes import Note
 from engine.spec.data import TableFile
+from engine.spec.load import FRAME
 from engine.tables.arithmetic import parse
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
@@ -67,12 +68,14 @@ class SourceTable:
             refuse_broken(self.table, columns, source=self.label)
 
 
-def read_source(block: TableFile, options: Mapping[str, Option], *, key: str) -> SourceTable:
+def read_source(
+    block: TableFile, options: Mapping[str, Option], *, key: str, frames: Mapping[str, FileTable]
+) -> SourceTable:
     """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``."""
     skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
     layout = FileLayout(block.sheet, block.encoding, block.header, skip_rows, key)
     if block.source.startswith(_BUILTIN):
-        _refuse_layout(layout)
+        _refuse_layout(layout, "builtin")
         name = block.source.removeprefix(_BUILTIN)
         block_key = "panel.join" if key.startswith("panel.join") else "panel.source"
         description = builtin.describe(name, key=block_key)
@@ -84,9 +87,24 @@ def read_source(block: TableFile, options: Mapping[str, Option], *, key: str) ->
             where="panel.options",
             remedy="options are for builtin sources; take them out",
         )
+    if block.source.startswith(FRAME):
+        _refuse_layout(layout, "a data frame")
+        return _of_frame(block.source, key, frames)
     path = Path(block.source)
     table = read_file(path, layout)
     return SourceTable(path.name, table.frame, path.name, synthetic=False, table=table)
+
+
+def _of_frame(source: str, key: str, frames: Mapping[str, FileTable]) -> SourceTable:
+    if source not in frames:
+        name = source.removeprefix(FRAME)
+        raise InputError(
+            f"'{source}' stands for a data frame, but none of that name is given",
+            where=f"{key}.source",
+            remedy=f"pass the frame with the job as '{name}' in Python, or name a file",
+        )
+    table = frames[source]
+    return SourceTable(table.label, table.frame, table.label, synthetic=False, table=table)
 
 
 def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
@@ -105,11 +123,11 @@ def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
     return read
 
 
-def _refuse_layout(layout: FileLayout) -> None:
+def _refuse_layout(layout: FileLayout, source: str) -> None:
     for key in ("sheet", "encoding", "header", "skip_rows"):
         if getattr(layout, key) is not None:
             raise InputError(
-                f"{key} says how a file is read, but the source is builtin",
+                f"{key} says how a file is read, but the source is {source}",
                 where=layout.named(key),
                 remedy="take it out",
             )

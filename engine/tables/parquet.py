@@ -47,7 +47,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     index = _named_index(table)
     columns, notes = {}, []
     for place, name in zip(places, names, strict=True):
-        values = _checked(table.column(place), name, source=file.label)
+        values = single_values(table.column(place), name, source=file.label)
         if values is not None and _is_text(schema.types[place]):
             values = _expanded(values, name, source=file.label)
         if values is None:
@@ -59,7 +59,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     return frame, tuple(notes)
 
 
-def _checked(column: pa.ChunkedArray, name: str, *, source: str) -> pa.ChunkedArray | None:
+def single_values(column: pa.ChunkedArray, name: str, *, source: str) -> pa.ChunkedArray | None:
     """A column of single values; None for bytes that are no text; raises InputError for anything else."""
     import pyarrow as pa
 

@@ -16,12 +16,14 @@ from engine.tables.excel import ExcelTable, read_excel
 from engine.tables.file_bytes import FileBytes, read_bytes, shown
 from engine.tables.headers import FileLayout, without_blank_rows
 from engine.tables.parquet import read_parquet
+from engine.tables.stata import read_stata
 
 _EXCEL = (".xlsx", ".xlsm")
 _SHOWN = 40  # names of sheets or columns
-_READABLE = ".parquet, .csv, .tsv, .txt (also with .gz) and .xlsx"
+_READABLE = ".parquet, .csv, .tsv, .txt (also with .gz), .xlsx and .dta"
 _REMEDIES = {
     ".parquet": "write the file again; it is damaged or not Parquet",
+    ".dta": "save it again from Stata",
     **dict.fromkeys(_EXCEL, "open it in Excel and save it again as .xlsx"),
     **dict.fromkeys(SEPARATORS, "check that the file is whole and may be read"),
 }
@@ -45,6 +47,8 @@ class FileTable:
         What a reader of the results must know, e.g. which of several sheets was read.
     broken : mapping of str to str
         Columns with cells that hold an error or a formula without a value: the first such cell, in words.
+    labels : mapping of str to str
+        Labels of variables, where the file has any.
     """
 
     frame: pd.DataFrame
@@ -53,6 +57,7 @@ class FileTable:
     sheet: str | None = None
     notes: tuple[Note, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
@@ -64,7 +69,7 @@ def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
     Parameters
     ----------
     path : Path
-        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``) or ``.xlsx``.
+        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.xlsx`` or ``.dta``.
     layout : FileLayout, optional
         Sheet, encoding, header row and rows to skip, where the user states them.
 
@@ -131,8 +136,11 @@ def file_hash(path: Path) -> str:
 def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
     notes: tuple[Note, ...] = ()
     label, sheet, broken = file.label, None, {}
+    labels: dict[str, str] = {}
     if ending == ".parquet":
         frame, notes = read_parquet(file)
+    elif ending == ".dta":
+        frame, labels = read_stata(file)
     elif ending in _EXCEL:
         excel = read_excel(file, layout)
         frame, broken = excel.frame, excel.broken
@@ -141,7 +149,7 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
             notes = (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
-    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken)
+    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels)
 
 
 def _sheet_note(name: str, excel: ExcelTable, layout: FileLayout) -> Note:
@@ -161,7 +169,7 @@ def _ending(path: Path) -> str:
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
     ending = suffixes[-1] if suffixes else ""
-    if ending not in (".parquet", *_EXCEL, *SEPARATORS):
+    if ending not in _REMEDIES:
         read_bytes(path)  # that it is not there, or no file, is said first
     if ending == ".xls":
         raise InputError("the old .xls format is not read", where=shown(path), remedy="save it as .xlsx")
@@ -183,9 +191,9 @@ def _refuse_misplaced(path: Path, ending: str, layout: FileLayout) -> None:
             f"encoding '{layout.encoding}' is given, but only text files have one", where=shown(path)
         )
     rows = layout.header is not None or layout.skip_rows is not None
-    if rows and ending == ".parquet":
+    if rows and ending in (".parquet", ".dta"):
         raise InputError(
-            "header or skip_rows is given, but the columns of Parquet have names of their own",
+            f"header or skip_rows is given, but the columns of {ending} have names of their own",
             where=shown(path),
             remedy="remove it",
         )

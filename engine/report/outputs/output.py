@@ -12,6 +12,7 @@ import pandas as pd
 from engine.report.figure_style import drawable
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.printed_table import PrintedTable
+from engine.report.table_style import EVERYTHING, TableStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +50,11 @@ class JobReport:
     @property
     def confidence(self) -> float:
         return float(self.manifest["confidence"])
+
+    @property
+    def table_style(self) -> TableStyle:
+        """Choices of the regression table; of a folder of an earlier version the defaults."""
+        return EVERYTHING.changed(self.manifest.get("table", {}))
 
     @property
     def synthetic(self) -> bool:

@@ -15,9 +15,9 @@ from engine.pairs.outcomes import OUTCOMES
 from engine.report.error_types import cautions, error_label, preferred
 from engine.report.few_adopters import adopter_notes, with_tests_withheld
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
-from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
-from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_style import EVERYTHING, TableStyle
 
 Record = Mapping[Hashable, Any]
 """A row of the estimates, by column."""
@@ -44,7 +44,7 @@ def regression_table(
     main: str | None = None,
     synthetic: bool = False,
     effects: Mapping[Hashable, Sequence[str]] | None = None,
-    notes: Sequence[str] = (),
+    style: TableStyle = EVERYTHING,
     words: Words = ENGLISH,
 ) -> PrintedTable:
     """Estimates of one job as a table, a column a cell in order of appearance.
@@ -65,21 +65,22 @@ def regression_table(
         Whether the data are generated; the notes then say so.
     effects : mapping of cell to sequence of str, optional
         Fixed effects; pair and year effects are always there, year effects maybe within others.
-    notes : sequence of str
-        Further notes, printed last.
+    style : TableStyle
+        Rows, names and numbers that are printed.
 
     Raises
     ------
     InputError
-        A column is missing, there are no rows, or two rows share cell, term and standard-error type.
+        A column is missing, there are no rows, two rows share cell, term and standard-error type, or the style
+        asks for what is not there.
     """
-    sheet = _sheet(estimates, main)
+    sheet = _sheet(estimates, main, style)
     choice_rows, abbreviations = _choice_rows(sheet, words)
     origin = [words("Synthetic data: generated, not observed.")] if synthetic else []
     columns = {cell: column for column, cell in enumerate(sheet.cells, start=1)}
     return PrintedTable(
         title=title,
-        header=tuple(f"({column})" for column in columns.values()),
+        header=style.header(len(columns)),
         rows=(
             *_coefficient_rows(sheet, words),
             *choice_rows,
@@ -92,7 +93,7 @@ def regression_table(
             *abbreviations,
             *origin,
             *adopter_notes(estimates, columns, words),
-            *notes,
+            *style.notes,
         ),
         words=words,
     )
@@ -147,13 +148,14 @@ class _Sheet:
     records: Mapping[tuple[Hashable, str, str], Record]
     first_records: Mapping[Hashable, Record]
     sweep_keys: tuple[str, ...]
+    style: TableStyle
 
     def values(self, name: str) -> list[Any]:
         """Of one column of the frame, by cell."""
         return [self.first_records[cell][name] for cell in self.cells]
 
 
-def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
+def _sheet(estimates: pd.DataFrame, main: str | None, style: TableStyle) -> _Sheet:
     check_estimates(estimates)
     records: dict[tuple[Hashable, str, str], Record] = {}
     first_records: dict[Hashable, Record] = {}
@@ -164,24 +166,33 @@ def _sheet(estimates: pd.DataFrame, main: str | None) -> _Sheet:
         first_records.setdefault(cell, record)
         cell_codes.setdefault(cell, set()).add(code)
     codes = tuple(dict.fromkeys(estimates["errors"]))
+    shown = style.error_codes(codes)
+    common = preferred(code for code in shown if all(code in present for present in cell_codes.values()))
     return _Sheet(
         cells=tuple(first_records),
-        terms=tuple(ordered_terms(estimates["term"], main=main)),
-        error_codes=codes,
-        starred=preferred(code for code in codes if all(code in present for present in cell_codes.values())),
+        terms=tuple(style.terms(ordered_terms(estimates["term"], main=main))),
+        error_codes=shown,
+        starred=style.starred(common, codes),
         records=records,
         first_records=first_records,
         sweep_keys=tuple(name for name in estimates.columns if name not in ESTIMATE_COLUMNS),
+        style=style,
     )
 
 
 def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for term in sheet.terms:
-        yield Row("coefficient", term, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
+        label = sheet.style.label(term)
+        yield Row("coefficient", label, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
         for code in sheet.error_codes:
             records = [sheet.records.get((cell, term, code)) for cell in sheet.cells]
             if any(records):
-                yield Row("error", error_label(code, words), tuple(map(_error, records)), term)
+                yield Row(
+                    "error",
+                    error_label(code, words),
+                    tuple(_error(record, sheet) for record in records),
+                    term,
+                )
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
@@ -191,15 +202,15 @@ def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
         return Entry()
     starred = sheet.records.get((cell, term, sheet.starred or ""))
     stars = next((mark for level, mark in _STARS if starred and starred["p_value"] < level), "")
-    return Entry(number(record["estimate"]) + stars, record["estimate"])
+    return Entry(sheet.style.number(record["estimate"]) + stars, record["estimate"])
 
 
-def _error(record: Record | None) -> Entry:
+def _error(record: Record | None, sheet: _Sheet) -> Entry:
     if record is None:
         return Entry()
     if not isfinite(record["std_error"]):
         return Entry("(n/a)")
-    return Entry(f"({number(record['std_error'])})", record["std_error"])
+    return Entry(f"({sheet.style.number(record['std_error'])})", record["std_error"])
 
 
 def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
@@ -272,7 +283,11 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         counts = [int(count) for count in sheet.values(name)]
         yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
     for label, name in _FITS.items():
-        yield Row("fit", words.known(label), tuple(map(number_entry, sheet.values(name))))
+        yield Row("fit", words.known(label), tuple(_fit(value, sheet) for value in sheet.values(name)))
+
+
+def _fit(value: float, sheet: _Sheet) -> Entry:
+    return Entry(sheet.style.number(value), value) if isfinite(value) else Entry()
 
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
@@ -292,6 +307,14 @@ def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[R
         yield Row("count", words("Effective adopting cities"), entries)
 
 
+def _outcome(label: str, sheet: _Sheet, words: Words) -> str:
+    """The outcome as printed: by its own label, or by that of its series."""
+    name, of, series = label.partition(" of ")
+    if label in sheet.style.labels:
+        return sheet.style.label(label)
+    return words.outcome(f"{name}{of}{sheet.style.label(series)}")
+
+
 def _setting(key: str, value: str, words: Words) -> str:
     return words.outcome(value) if key == "outcome" else words.known(value)
 
@@ -299,7 +322,7 @@ def _setting(key: str, value: str, words: Words) -> str:
 def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     outcomes: dict[str, list[int]] = {}
     for column, outcome in enumerate(sheet.values("outcome"), start=1):
-        outcomes.setdefault(words.outcome(str(outcome)), []).append(column)
+        outcomes.setdefault(_outcome(str(outcome), sheet, words), []).append(column)
     if len(outcomes) == 1:
         yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:
@@ -313,7 +336,7 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     if sheet.starred:
         label = error_label(sheet.starred, words)
         yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
-    else:
+    elif sheet.style.stars is None:
         yield words("No stars: the columns have no kind of error in common.")
     yield from (words(caution) for caution in cautions(sheet.error_codes))
     if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
@@ -327,14 +350,15 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
         )
 
 
-def table_of(report: JobReport) -> PrintedTable:
-    """The regression table of a job."""
+def table_of(report: JobReport, *, style: TableStyle | None = None, title: str | None = None) -> PrintedTable:
+    """The regression table of a job, in its own style and with its own title where none are given."""
     return regression_table(
         report.frames[_FRAME.name],
-        title=report.title,
+        title=report.title if title is None else title,
         main=report.treatment,
         synthetic=report.synthetic,
         effects={cell["cell"]: cell.get("fixed_effects", []) for cell in report.manifest["cells"]},
+        style=report.table_style if style is None else style,
         words=report.words,
     )
 

@@ -1,0 +1,110 @@
+"""Results side by side in one table, with fits of other packages among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Unpack
+
+from engine.api.printed import Table
+from engine.api.result import Result
+from engine.errors import InputError
+from engine.report.joined_tables import joined
+from engine.report.language.wording import Words, words_of
+from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableStyle
+
+_STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
+
+
+def etable(
+    fits: Sequence[object] | object, *, title: str = "", lang: str = "en", **choices: Unpack[TableChoices]
+) -> Table:
+    """Results of `dyadid`, and fits of pyfixest, statsmodels, linearmodels and others, as columns of one table.
+
+    Parameters
+    ----------
+    fits : sequence of Result and other fits
+        Others are read by the extractors of maketables, which comes with pyfixest.
+    title : str
+    lang : str
+        ``en`` or ``zh``.
+    choices
+        As `Result.table` has them; ``stars`` and ``errors`` choose among the types of this package's results, a fit
+        of another package has its own.
+
+    Raises
+    ------
+    InputError
+        For an empty list, or something that no extractor reads.
+    """
+    several = list(fits) if isinstance(fits, Sequence) and not isinstance(fits, str) else [fits]
+    if not several:
+        raise InputError("there are no results", where="etable", remedy="pass one or more")
+    whole = EVERYTHING.changed(choices)
+    columns = TableStyle(
+        labels=whole.labels, keep=whole.keep, drop=whole.drop, order=whole.order, digits=whole.digits
+    )
+    tables = []
+    for fit in several:
+        if isinstance(fit, Result):
+            own = replace(columns, stars=whole.stars, errors=whole.errors)
+            tables.append(fit.printed(own, lang=lang))
+        else:
+            tables.append(_foreign_table(fit, columns, words_of(lang), starred=whole.stars != NO_STARS))
+    table = joined(tables, title=title)
+    terms = whole.terms(dict.fromkeys(row.term for row in table.rows if row.term))
+    rows = sorted(table.rows, key=lambda row: terms.index(row.term) if row.term in terms else len(terms))
+    header = whole.header(len(table.header))
+    return Table(replace(table, header=header, rows=tuple(rows), notes=(*table.notes, *whole.notes)))
+
+
+def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: bool) -> PrintedTable:
+    """One column of a fit of another package, with the stars of its own errors."""
+    try:
+        from maketables.extractors import get_extractor
+    except ImportError:
+        raise InputError(
+            f"a fit of type {type(fit).__name__} is read by maketables, which is not installed",
+            where="etable",
+            remedy="pip install maketables",
+        ) from None
+    try:
+        extractor = get_extractor(fit)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{type(fit).__name__} is no result that can stand in a table",
+            where="etable",
+            remedy="pass results of dyadid, or fits of pyfixest, statsmodels or linearmodels",
+        ) from None
+    frame = extractor.coef_table(fit)
+    kind = str((extractor.vcov_info(fit) or {}).get("vcov_type") or type(fit).__module__.partition(".")[0])
+    rows: list[Row] = []
+    for term in style.terms([str(name) for name in frame.index]):
+        estimate, error, p = frame.loc[[term], ["b", "se", "p"]].to_numpy(dtype=float)[0].tolist()
+        mark = next((mark for level, mark in _STARS if starred and p < level), "")
+        rows.append(
+            Row("coefficient", style.label(term), (Entry(style.number(estimate) + mark, estimate),), term)
+        )
+        shown = f"({style.number(error)})" if isfinite(error) else "(n/a)"
+        rows.append(Row("error", kind, (Entry(shown, error),), term))
+    for name in _effects(extractor.fixef_string(fit)):
+        label = words.known(name.capitalize()) if name in ("pair", "year") else name
+        rows.append(Row("setting", words("{name} FE", name=label), (Entry(words("Yes"), words("Yes")),)))
+    count, r2 = extractor.stat(fit, "N"), extractor.stat(fit, "r2")
+    if count is not None:
+        rows.append(Row("count", words.known("Observations"), (Entry(f"{int(count):,}", int(count)),)))
+    if r2 is not None and isfinite(r2):
+        rows.append(Row("fit", words.known("R²"), (Entry(style.number(float(r2)), float(r2)),)))
+    outcome = style.label(str(extractor.depvar(fit)))
+    notes = [words("Dependent variable: {outcome}.", outcome=outcome)] if outcome else []
+    notes.append(words("Standard errors in parentheses, one row for each kind."))
+    if starred:
+        notes.append(words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=kind))
+    return PrintedTable(title="", header=("(1)",), rows=tuple(rows), notes=tuple(notes), words=words)
+
+
+def _effects(text: str | None) -> list[str]:
+    """Fixed effects as other packages join them: ``pair + exporter^year``."""
+    return [name.strip().replace("^", " x ") for name in (text or "").split("+") if name.strip()]

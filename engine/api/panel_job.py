@@ -1,0 +1,187 @@
+"""A job on a panel of cities by year, said in Python step by step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from engine.api.job_object import StatedJob
+from engine.api.result import UNNAMED, Result
+from engine.errors import InputError
+from engine.estimate.estimators import ESTIMATORS
+from engine.infer.errors import ERROR_TYPES
+from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.regressors import REGRESSORS
+from engine.spec.block import NAME
+from engine.spec.effects import absorbed, parse_effects
+
+_CALL = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
+
+
+class PanelJob(StatedJob):
+    """A job on a city panel; each method gives a new job, and an estimator runs it.
+
+    >>> import dyadid as dd
+    >>> result = dd.panel("builtin:euro", adoption="euro_year", rule="both").synchronization("gdp_real").twfe()
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., Self | Result]:
+        """Outcomes and estimators by their names in the registries.
+
+        An outcome takes the formula of its city series, and other keys of ``outcome``; an estimator takes ``errors``
+        and other keys of ``model``, as `estimate` does.
+        """
+        if name in OUTCOMES:
+            return partial(self._outcome, name)
+        if name in ESTIMATORS:
+            return partial(self.estimate, name)
+        raise AttributeError(f"a job has no {name!r}; outcomes are {', '.join(OUTCOMES)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *OUTCOMES, *ESTIMATORS]
+
+    def _outcome(self, name: str, formula: str, **options: object) -> Self:
+        return self._with("outcome", {name: formula, **options}, anew=True)
+
+    def index(self, name: str, entropy: Sequence[str], negative: Sequence[str] = ()) -> Self:
+        """An entropy-weighted index of indicators, which then is a city column of that name."""
+        return self._with("index", {name: {"entropy": list(entropy), "negative": list(negative)}})
+
+    def controls(self, **formulas: str | Mapping[str, str]) -> Self:
+        """Pair regressors by name, each a kind and a city column: ``edu="neg_abs_log_diff(education)"``."""
+        return self._with("controls", {name: _control(name, text) for name, text in formulas.items()})
+
+    def instrument(self, formula: str) -> Self:
+        """The pair regressor that instruments the treatment, as in `controls`; estimate with `iv`."""
+        return self._with("instrument", _control("instrument", formula))
+
+    def gravity(self, *mass: str, **options: object) -> Self:
+        """Keep the pairs whose gravity force is above the median; latitude and longitude are columns of the panel."""
+        return self._with("pairs", {"gravity": {"mass": list(mass), **options}})
+
+    def exclude_both_treated(self) -> Self:
+        """Leave out the pairs of two adopters."""
+        return self._with("pairs", {"exclude": "both_treated"})
+
+    def fixed_effects(self, *effects: str) -> Self:
+        """Effects beside ``pair`` and ``year``: ``city x year``, ``province-pair x year`` and others."""
+        return self._with("model", {"fixed_effects": ["pair", *(name for name in effects if name != "pair")]})
+
+    def matching(self, unit: str = "pair", **options: object) -> Self:
+        """Propensity-score matching before the regression, on the controls."""
+        return self._with("matching", {"unit": unit, **options})
+
+    def estimate(self, estimator: str, *, errors: Sequence[str] | None = None, **options: object) -> Result:
+        """Run an estimator of the engine by its name; options are keys of ``model``.
+
+        Without effects beyond pair and year every standard-error type is computed, so that `Result.errors` shows any
+        of them at once; with such effects those of ``errors``, or all.
+        """
+        return self.specify(estimator, errors=errors, **options).run()
+
+    def specify(self, estimator: str, *, errors: Sequence[str] | None = None, **options: object) -> Self:
+        """The job that `estimate` runs, for a file or a cluster."""
+        asked = self._with("model", {"estimator": estimator, **options})
+        if errors is None:
+            return asked
+        shown = [errors] if isinstance(errors, str) else list(errors)
+        named = [code for code in shown if isinstance(code, str)]
+        effects = asked._document.get("model", {}).get("fixed_effects", ["pair", "year"])
+        computed = (
+            shown
+            if absorbed(parse_effects(effects))
+            else [*shown, *(c for c in ERROR_TYPES if c not in named)]
+        )
+        return asked._with("model", {"errors": computed})._with("table", {"errors": shown})
+
+    @property
+    def _document(self) -> dict[str, Any]:
+        return dict(self.given) if isinstance(self.given, Mapping) else {}
+
+    def _with(self, block: str, keys: Mapping[str, object], *, anew: bool = False) -> Self:
+        document = self._document
+        merged = {**({} if anew else document.get(block, {})), **keys}
+        return type(self)({**document, block: merged}, self.frames, self.overrides)
+
+
+def panel(
+    data: object,
+    *,
+    adoption: str,
+    rule: str,
+    city: str = "city",
+    year: str = "year",
+    years: tuple[int, int] | None = None,
+    columns: Mapping[str, str] | None = None,
+    term: str = "policy",
+    name: str = UNNAMED,
+    **options: object,
+) -> PanelJob:
+    """A job on a panel of cities by year.
+
+    Parameters
+    ----------
+    data : data frame, path, or ``builtin:NAME``
+        One row a city and year.
+    adoption : str
+        Column with the year in which a city adopts; empty where it never does.
+    rule : str
+        A pair is treated once ``exactly_one``, ``both`` or ``either`` of its cities has adopted; ``count``: 0, 1, 2.
+    city, year : str
+        Columns of the names and years.
+    years : (int, int), optional
+        First and last year of the sample.
+    columns : mapping of str to str, optional
+        Short names for columns or arithmetic on them: ``{"gdp": "GDP(亿元) / people"}`` without backticks is
+        arithmetic, a header that is no name stands in backticks.
+    term : str
+        Name of the treatment in tables.
+    name : str
+        Of the job, and of its folder where files are written.
+    options
+        Further keys of the block ``panel``: ``fill``, ``deflate``, ``balance``, ``missing``, ``join`` and others.
+    """
+    mapped = dict(columns or {})
+    for canonical, header in (("city", city), ("year", year)):
+        if header != canonical:
+            mapped[canonical] = _column(header)
+    if not re.fullmatch(NAME, adoption):
+        mapped["adoption_year"], adoption = _column(adoption), "adoption_year"
+    block: dict[str, object] = {**options}
+    if mapped:
+        block["columns"] = mapped
+    frames: dict[str, object] = {}
+    if isinstance(data, str | Path):
+        block["source"] = str(data)
+    else:
+        frames["panel"] = data
+    document: dict[str, object] = {
+        "job": name,
+        "panel": block,
+        "treatment": {"adoption": adoption, "rule": rule, "name": term},
+    }
+    if years is not None:
+        document["years"] = list(years)
+    return PanelJob(document, frames)
+
+
+def _column(header: str) -> str:
+    """A header as a formula names it."""
+    return header if re.fullmatch(NAME, header) or "`" in header else f"`{header}`"
+
+
+def _control(name: str, text: str | Mapping[str, str]) -> dict[str, str]:
+    """``neg_abs_diff(x)`` as a block of the job."""
+    if isinstance(text, Mapping):
+        return dict(text)
+    call = _CALL.fullmatch(text)
+    if call is None or call[1] not in REGRESSORS:
+        raise InputError(
+            f"'{text}' is no kind of pair regressor",
+            where=f"controls.{name}" if name != "instrument" else name,
+            remedy=f"write a kind and a city column, like neg_abs_log_diff(gdp); kinds are {', '.join(REGRESSORS)}",
+        )
+    return {call[1]: call[2].strip()}

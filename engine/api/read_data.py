@@ -1,0 +1,49 @@
+"""A table from disk as a data frame, read as jobs read it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from engine.report.language.wording import ENGLISH
+from engine.tables.headers import FileLayout
+from engine.tables.read import read_file
+
+
+def read(
+    path: str | Path,
+    *,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    header: int | None = None,
+    skip_rows: int | None = None,
+) -> pd.DataFrame:
+    """A table of Parquet, CSV, Excel or Stata as a data frame, by the rules of jobs.
+
+    Parameters
+    ----------
+    path : path
+    sheet, encoding, header, skip_rows : optional
+        As under ``panel`` in a job file.
+
+    Returns
+    -------
+    DataFrame
+        Headers stripped, rows of blanks left out; ``attrs["labels"]`` has the labels of variables where the file
+        has any. What a reader should know of the file is a UserWarning.
+
+    Raises
+    ------
+    InputError
+        For whatever is wrong with the file.
+    """
+    table = read_file(
+        Path(path), FileLayout(sheet=sheet, encoding=encoding, header=header, skip_rows=skip_rows)
+    )
+    for note in table.notes:
+        warnings.warn(ENGLISH.note(note), stacklevel=2)
+    frame = table.frame.reset_index(drop=True)
+    frame.attrs["labels"] = dict(table.labels)
+    return frame

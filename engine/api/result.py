@@ -1,0 +1,312 @@
+"""The results of a run as an object: tables, figures, covariances, draws, and the standard errors that are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import pandas as pd
+
+from engine.api.drawn_result import DrawnResult
+from engine.api.printed import Table
+from engine.errors import InputError
+from engine.report.error_types import error_label, preferred
+from engine.report.language.wording import ENGLISH, words_of
+from engine.report.outputs.output import JobReport
+from engine.report.outputs.regression_table import ordered_terms, table_of
+from engine.report.printed_table import PrintedTable
+from engine.report.table_style import EVERYTHING, TableChoices, TableStyle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from engine.job_results import Results
+
+UNNAMED = "job"
+"""Name of a job that was given none; it is no title."""
+_TIDY = ("term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
+_GLANCE = ("outcome", "estimator", "n_obs", "n_pairs", "n_units", "r2", "r2_within")
+_STATISTICS = {"N": "n_obs", "r2": "r2", "r2_within": "r2_within", "n_pairs": "n_pairs", "n_units": "n_units"}
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """Results of a job; printed, it is the table.
+
+    Attributes
+    ----------
+    results : Results
+        Frames, manifest and validation report, as `engine.run` gives them.
+    again : callable
+        Runs the job with keys changed, a mapping of dotted key to value.
+    pair_years : callable
+        Makes the pair-year table of a cell.
+    lang : str
+        Of tables and figures.
+    shown : tuple of str
+        Standard-error types that tables, figures and `tidy` show; empty for those of the job.
+    """
+
+    results: Results
+    again: Callable[[Mapping[str, object]], Result]
+    pair_years: Callable[[str | None], pd.DataFrame]
+    lang: str = "en"
+    shown: tuple[str, ...] = ()
+
+    # -- numbers
+
+    @property
+    def estimates(self) -> pd.DataFrame:
+        """One row a cell, term and standard-error type: every type that was computed."""
+        return self.results.estimates
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences that a reader of the results must know."""
+        return list(self.results.manifest["warnings"])
+
+    @property
+    def error_types(self) -> list[str]:
+        """Standard-error types that were computed."""
+        return list(dict.fromkeys(self.estimates["errors"]))
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a cell and term, with the standard error, test and interval of the first type that is shown.
+
+        Columns ``term, estimate, std_error, statistic, p_value, conf_low, conf_high, dof, errors``; of a sweep also
+        ``cell``, its label.
+        """
+        code = self._first_shown
+        rows = self.estimates[self.estimates["errors"] == code]
+        terms = ordered_terms(rows["term"], main=self.results.manifest["treatment"])
+        order = pd.DataFrame(
+            {"cell": pd.factorize(rows["cell"])[0], "term": rows["term"].map(terms.index)}, rows.index
+        )
+        rows = rows.loc[order.sort_values(["cell", "term"], kind="stable").index]
+        frame = rows[[*_TIDY, "errors"]].reset_index(drop=True).astype({"dof": float})
+        if len(self._labels) > 1:
+            frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
+        return frame
+
+    def glance(self) -> pd.DataFrame:
+        """One row a cell: outcome, estimator, numbers of rows, pairs and units, R2."""
+        rows = self.estimates.drop_duplicates("cell")
+        frame = rows[list(_GLANCE)].reset_index(drop=True)
+        frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
+        return frame
+
+    def covariance(self, errors: str | None = None, cell: str | int | None = None) -> pd.DataFrame:
+        """The covariance matrix of the coefficients, terms by terms, under a standard-error type."""
+        frame = self.results.frames["covariance"]
+        code, cell_id = self._computed(errors or self._first_shown), self._cell(cell)
+        rows = frame[(frame["errors"] == code) & (frame["cell"] == cell_id)]
+        terms = list(dict.fromkeys(rows["term"]))
+        return rows.pivot(index="term", columns="other", values="covariance").loc[terms, terms]
+
+    def errors(self, *codes: str) -> Result:
+        """The same results with other standard-error types shown; nothing is computed again.
+
+        Raises
+        ------
+        InputError
+            For a type that the job did not compute.
+        """
+        if not codes:
+            raise InputError(
+                "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
+            )
+        return replace(self, shown=tuple(self._computed(code) for code in codes))
+
+    # -- draws and pairs
+
+    def permute(self, reps: int = 9999, *, seed: int = 0, **options: object) -> DrawnResult:
+        """Permutation test: adoption years reassigned among the cities, everything rebuilt in each draw.
+
+        ``strata``, ``screen`` and ``terms`` are options, as under ``inference.permutation``.
+        """
+        return self._draws("permutation", {"reps": reps, "seed": seed, **options})
+
+    def bootstrap(
+        self, reps: int = 9999, *, kind: str = "node", seed: int = 0, **options: object
+    ) -> DrawnResult:
+        """Bootstrap of cities; ``interval`` and ``weights`` are options, as under ``inference.bootstrap``."""
+        return self._draws("bootstrap", {"kind": kind, "reps": reps, "seed": seed, **options})
+
+    def _draws(self, method: str, block: Mapping[str, object]) -> DrawnResult:
+        chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in block.items()}
+        return DrawnResult(self.again({"inference": None, f"inference.{method}": chosen}).results, self.lang)
+
+    def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
+        """The pair-year table behind the regression of a cell: units, year, outcome, treatment, regressors."""
+        return self.pair_years(None if cell is None else self._labels[self._cell(cell)])
+
+    # -- tables and figures
+
+    def table(
+        self, *, title: str | None = None, lang: str | None = None, **choices: Unpack[TableChoices]
+    ) -> Table:
+        """The table of coefficients; choices that are not made here are those of the block ``table`` of the job.
+
+        Parameters
+        ----------
+        title : str, optional
+        lang : str, optional
+            ``en`` or ``zh``.
+        choices
+            ``labels`` (printed names by term or series); ``keep``, ``drop``, ``order`` (regular expressions on terms:
+            those printed, left out, printed first); ``digits`` (decimals); ``stars`` (standard-error type of the
+            stars, or ``none``); ``errors`` (types printed); ``notes`` (further ones); ``columns`` (headings).
+        """
+        report = self._report(lang)
+        unnamed = self.results.title == UNNAMED
+        shown_title = ("" if unnamed else None) if title is None else title
+        return Table(table_of(report, style=report.table_style.changed(choices), title=shown_title))
+
+    def printed(self, style: TableStyle, *, lang: str) -> PrintedTable:
+        """The table of coefficients as a value, in a style that says all, without a title."""
+        shown = style if style.errors or not self.shown else replace(style, errors=self.shown)
+        return table_of(self._report(lang), style=shown, title="")
+
+    def plot(
+        self,
+        *,
+        title: str | None = None,
+        xlabel: str | None = None,
+        ylabel: str | None = None,
+        lang: str | None = None,
+    ) -> Figure:
+        """The first figure of a report of the job (event study, curve, main coefficient over the cells), of matplotlib.
+
+        Without ``title`` the figure has none: a caption stands below it in print.
+        """
+        from engine.report.outputs.coefficient_plot import coefficient_figure
+        from engine.report.outputs.registry import outputs_of
+
+        report = self._report(lang)
+        report = replace(report, manifest={**report.manifest, "title": title or ""})
+        figures = (file.figure for output in outputs_of(report) for file in output.figures(report))
+        figure = next(figures, None) or coefficient_figure(
+            report.frames["estimates"],
+            report.treatment or str(self.estimates["term"].iloc[0]),
+            title=title or "",
+            confidence=report.confidence,
+            words=report.figure_words,
+        )
+        axes = figure.axes[0]
+        if xlabel is not None:
+            axes.set_xlabel(xlabel)
+        if ylabel is not None:
+            axes.set_ylabel(ylabel)
+        return figure
+
+    def save(self, folder: str | Path) -> Path:
+        """Write every file that a run leaves, into this folder: frames, tables, figures, manifest."""
+        from engine import pipeline
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        pipeline.write(self.results, folder, lang=self.lang)
+        return folder
+
+    # -- how it is shown
+
+    def __repr__(self) -> str:
+        return repr(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+    def _report(self, lang: str | None) -> JobReport:
+        """The report, of the shown types where the user chose some."""
+        words = words_of(lang or self.lang)
+        if not self.shown:
+            return JobReport(self.results.frames, self.results.manifest, words)
+        frames = {
+            name: _of_types(frame, self.shown) if "errors" in frame else frame
+            for name, frame in self.results.frames.items()
+        }
+        table = {
+            key: value for key, value in self.results.manifest.get("table", {}).items() if key != "errors"
+        }
+        return JobReport(frames, {**self.results.manifest, "table": table}, words)
+
+    @property
+    def _first_shown(self) -> str:
+        """The type of `tidy`: the first that the user chose, else the preferred one of the table."""
+        if self.shown:
+            return self.shown[0]
+        style = EVERYTHING.changed(self.results.manifest.get("table", {}))
+        return preferred(style.error_codes(self.error_types)) or self.error_types[0]
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        """Label of each cell by its id."""
+        return {cell["cell"]: cell["label"] for cell in self.results.manifest["cells"]}
+
+    def _cell(self, name: str | int | None) -> str:
+        """The id of a cell, by label, id or number."""
+        cells = self.results.manifest["cells"]
+        named = [cell["cell"] for cell in cells if name in (cell["label"], cell["cell"], cell["number"])]
+        if name is None and len(cells) == 1:
+            return str(cells[0]["cell"])
+        if len(named) != 1:
+            labels = "; ".join(f"{cell['number']} {cell['label']}" for cell in cells[:20])
+            problem = f"there are {len(cells)} cells" if name is None else f"there is no one cell '{name}'"
+            raise InputError(problem, where="cell", remedy=f"name one of {labels}")
+        return str(named[0])
+
+    def _computed(self, code: str) -> str:
+        if code not in self.error_types:
+            raise InputError(
+                f"there are no errors '{code}' in the results",
+                where="errors",
+                remedy=f"they have {', '.join(self.error_types)}; others must be among model.errors",
+            )
+        return code
+
+    # -- beside fits of other packages: the plug-in interface of maketables
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        rows = self.estimates[self.estimates["errors"] == self._first_shown]
+        rows = rows[rows["cell"] == self._cell(None)]
+        names = {
+            "estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l",
+            "conf_high": "ci95u",
+        }  # fmt: skip
+        return rows.rename(columns=names).set_index("term")[list(names.values())].rename_axis("Coefficient")
+
+    def __maketables_stat__(self, key: str) -> object:
+        name = _STATISTICS.get(key)
+        return None if name is None else self.estimates[name].iloc[0]
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return str(self.estimates["outcome"].iloc[0])
+
+    @property
+    def __maketables_fixef_string__(self) -> str:
+        return "+".join(self.results.manifest["cells"][0]["fixed_effects"])
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, str]:
+        return {"vcov_type": error_label(self._first_shown, ENGLISH)}
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return ["N", "r2"]
+
+
+def _of_types(frame: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:
+    """The rows of some standard-error types, the types in this order within each cell and term."""
+    rank = {code: place for place, code in enumerate(codes)}
+    rows = frame[frame["errors"].isin(codes)]
+    order = pd.DataFrame({"cell": rows["cell"], "rank": rows["errors"].map(rank)})
+    if "term" in rows:
+        order.insert(
+            1, "term", rows["term"].map({term: place for place, term in enumerate(rows["term"].unique())})
+        )
+    order["cell"] = order["cell"].map({cell: place for place, cell in enumerate(rows["cell"].unique())})
+    return rows.loc[order.sort_values(list(order.columns), kind="stable").index]

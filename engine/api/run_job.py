@@ -1,0 +1,49 @@
+"""Jobs run, or checked, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from engine.api.job_object import StatedJob, job
+from engine.api.result import Result
+
+if TYPE_CHECKING:
+    from engine.pipeline import RunKeywords
+
+
+def run(
+    given: str | Path | Mapping[str, object] | StatedJob,
+    *,
+    panel: object = None,
+    pair_table: object = None,
+    frames: Mapping[str, object] | None = None,
+    out: str | Path | None = None,
+    lang: str = "en",
+    **options: Unpack[RunKeywords],
+) -> Result:
+    """Run a job file, a mapping with the keys of one, or a `StatedJob`.
+
+    Parameters
+    ----------
+    given : path, mapping or StatedJob
+    panel, pair_table, frames : optional
+        Data frames in place of the job's sources, as `job` takes them.
+    out, lang
+        Folder for files, and the language of tables and figures.
+    options
+        ``workers`` and others, as `Job.run` takes them.
+    """
+    return job(given, panel=panel, pair_table=pair_table, frames=frames).run(out=out, lang=lang, **options)
+
+
+def check(
+    given: str | Path | Mapping[str, object] | StatedJob,
+    *,
+    panel: object = None,
+    pair_table: object = None,
+    frames: Mapping[str, object] | None = None,
+) -> str:
+    """The report of ``dyadid check`` on a job and its data; raises InputError for all that is wrong with them."""
+    return job(given, panel=panel, pair_table=pair_table, frames=frames).check()

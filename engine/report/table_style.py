@@ -1,0 +1,151 @@
+"""Which rows of a regression table are printed, and how: the block ``table`` of a job, or an argument in Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
+
+from engine.errors import InputError
+from engine.report.number_format import number
+
+NO_STARS = "none"
+"""As ``stars``: no stars at all."""
+
+
+class TableChoices(TypedDict, total=False):
+    """Choices by name, as a job file or a caller gives them: one name may stand for a list of one."""
+
+    labels: Mapping[str, str]
+    keep: Sequence[str] | str
+    drop: Sequence[str] | str
+    order: Sequence[str] | str
+    digits: int | None
+    stars: str | None
+    errors: Sequence[str] | str | None
+    notes: Sequence[str] | str
+    columns: Sequence[str] | str
+
+
+_NAMES = frozenset(TableChoices.__annotations__)
+_LISTS = ("keep", "drop", "order", "errors", "notes", "columns")
+
+
+@dataclass(frozen=True)
+class TableStyle:
+    """Choices of a regression table; the defaults print everything.
+
+    Attributes
+    ----------
+    labels : mapping of str to str
+        Printed names by term, series or column of the results.
+    keep, drop, order : sequence of str
+        Regular expressions, searched in the names of terms: those printed, those left out, and those printed first.
+    digits : int or None
+        Decimals of coefficients, errors and fits; None for four, or three significant digits of very small and
+        large numbers.
+    stars : str or None
+        Standard-error type of the stars, or `NO_STARS`; None for the preferred type that all columns have.
+    errors : sequence of str or None
+        Standard-error types printed, in this order; None for all.
+    notes : sequence of str
+        Further notes below the table.
+    columns : sequence of str
+        Headings; none for (1), (2) and on.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keep: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    order: Sequence[str] = ()
+    digits: int | None = None
+    stars: str | None = None
+    errors: Sequence[str] | None = None
+    notes: Sequence[str] = ()
+    columns: Sequence[str] = ()
+
+    def changed(self, choices: TableChoices) -> TableStyle:
+        """The style with some choices made; raises InputError for one that there is not."""
+        unknown = sorted(set(choices) - _NAMES)
+        if unknown:
+            raise InputError(
+                f"there is no choice '{unknown[0]}'",
+                where="table",
+                remedy=f"there are {', '.join(sorted(_NAMES))}",
+            )
+        given = {
+            name: [value] if name in _LISTS and isinstance(value, str) else value
+            for name, value in choices.items()
+        }
+        return replace(self, **given)  # type: ignore[arg-type]
+
+    def label(self, name: str) -> str:
+        """The printed name."""
+        return self.labels.get(name, name)
+
+    def number(self, value: float) -> str:
+        """A coefficient, error or fit as printed."""
+        return number(value) if self.digits is None else f"{value:,.{self.digits}f}"
+
+    def terms(self, names: Iterable[str]) -> list[str]:
+        """The terms printed, in their order; raises InputError where none is left."""
+        all_terms = list(names)
+        chosen = [name for name in all_terms if not self.keep or _any_in(self.keep, name)]
+        chosen = [name for name in chosen if not _any_in(self.drop, name)]
+        if not chosen:
+            raise InputError(
+                "table.keep and table.drop leave no term",
+                where="table",
+                remedy=f"the terms are {', '.join(all_terms[:20])}",
+            )
+        return sorted(chosen, key=self._rank)
+
+    def _rank(self, name: str) -> int:
+        places = (place for place, pattern in enumerate(self.order) if re.search(pattern, name))
+        return next(places, len(self.order))
+
+    def error_codes(self, codes: Iterable[str]) -> tuple[str, ...]:
+        """The standard-error types printed; raises InputError for one that the results lack."""
+        present = tuple(codes)
+        if self.errors is None:
+            return present
+        for code in self.errors:
+            _check_present(code, present, "errors")
+        return tuple(self.errors)
+
+    def starred(self, preferred: str | None, codes: Iterable[str]) -> str | None:
+        """The type of the stars, None for none; ``preferred`` is the one that the table would take itself."""
+        if self.stars is None or self.stars == NO_STARS:
+            return None if self.stars else preferred
+        _check_present(self.stars, tuple(codes), "stars")
+        return self.stars
+
+    def header(self, n_columns: int) -> tuple[str, ...]:
+        """Headings of the columns; raises InputError where there are more or fewer names than columns."""
+        if not self.columns:
+            return tuple(f"({column})" for column in range(1, n_columns + 1))
+        if len(self.columns) != n_columns:
+            raise InputError(
+                f"{len(self.columns)} headings for {n_columns} columns",
+                where="table.columns",
+                remedy="give one a column",
+            )
+        return tuple(self.columns)
+
+
+EVERYTHING = TableStyle()
+"""Every row, as the table itself would print it."""
+
+
+def _any_in(patterns: Sequence[str], name: str) -> bool:
+    return any(re.search(pattern, name) for pattern in patterns)
+
+
+def _check_present(code: str, present: Sequence[str], key: str) -> None:
+    if code not in present:
+        raise InputError(
+            f"there are no errors '{code}' in the results",
+            where=f"table.{key}",
+            remedy=f"they have {', '.join(present)}; others must be among model.errors",
+        )

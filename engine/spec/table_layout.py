@@ -1,0 +1,48 @@
+"""The block ``table`` of a job file: how its regression table is printed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from engine.spec.block import MOST_NAMES, Block, Listed, ListedSome
+from engine.spec.error_codes import ErrorKind
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_pattern)]
+Text = Annotated[str, Field(max_length=500)]
+
+
+class TableLayout(Block):
+    """Rows and numbers of the regression table as printed; numbers in files are the same whatever stands here."""
+
+    labels: dict[str, Text] = Field(
+        {}, max_length=MOST_NAMES, description="printed name by term, e.g. {policy: Pilot area}"
+    )
+    keep: Listed[Pattern] = Field([], description="regular expressions: print terms in which one is found")
+    drop: Listed[Pattern] = Field([], description="regular expressions: leave these terms out")
+    order: Listed[Pattern] = Field(
+        [], description="regular expressions: print these terms first, in this order"
+    )
+    digits: int | None = Field(
+        None, ge=0, le=12, description="decimals; default: four, or three significant digits"
+    )
+    stars: Literal["none"] | ErrorKind | None = Field(
+        None,
+        description="standard-error type of the stars, or none; default: the most reliable of all columns",
+    )
+    errors: ListedSome[ErrorKind] | None = Field(
+        None, description="standard-error types printed; default: all of model.errors"
+    )
+    notes: Listed[Text] = Field([], description="further notes below the table")
+    columns: Listed[Text] = Field([], description="headings of the columns; default: (1), (2) and on")

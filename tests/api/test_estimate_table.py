@@ -1,0 +1,54 @@
+"""Results beside each other, and beside fits of pyfixest, in one table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import dyadid as dd
+import maketables
+import pyfixest as pf
+import pytest
+from strategies import pair_table
+
+
+@pytest.fixture(scope="module")
+def fits() -> tuple[dd.Result, object]:
+    frame = pair_table(0)
+    ours = dd.feols("y ~ x + w | pair + year", frame, units=("one", "other"), year="year")
+    frame["pair"] = frame["one"] + frame["other"]
+    return ours, pf.feols("y ~ x + w | pair + year", frame, vcov={"CRV1": "pair"})
+
+
+def test_side_by_side(fits: tuple[dd.Result, object]) -> None:
+    ours, theirs = fits
+    text = dd.etable(
+        [ours.errors("pair"), theirs, ours.errors("jackknife")], labels={"x": "Trade"}, digits=3
+    ).text()
+    rows = {line.split("  ")[0].strip(): re.findall(r"-?\d[\d.,]*", line) for line in text.splitlines()}
+    assert len(set(rows["Trade"])) == 1
+    assert len(rows["Trade"]) == 3
+    assert len(set(rows["Observations"])) == 1
+    assert "Column (3): Stars from the jackknife CRV3 errors" in " ".join(text.split())
+    assert re.search(r"Pair FE +Yes +Yes +Yes", text)
+
+
+def test_columns_and_files(fits: tuple[dd.Result, object], tmp_path: Path) -> None:
+    table = dd.etable(list(fits), columns=["Here", "There"], title="Both", notes="Seen.")
+    assert "Here" in table.latex()
+    assert table.save(tmp_path / "t.docx").exists()
+    with pytest.raises(dd.InputError, match="1 headings for 2 columns"):
+        dd.etable(list(fits), columns=["Here"])
+    with pytest.raises(dd.InputError, match="str is no result that can stand in a table"):
+        dd.etable(["x"])
+    with pytest.raises(dd.InputError, match="there are no results"):
+        dd.etable([])
+
+
+def test_maketables_takes_both(fits: tuple[dd.Result, object]) -> None:
+    ours, theirs = fits
+    latex = maketables.ETable([ours.errors("pair"), theirs]).make(type="tex")
+    (line,) = (line for line in latex.splitlines() if line.startswith("x "))
+    cells = re.findall(r"makecell\{([^}]*)\}", line)
+    assert len(cells) == 2
+    assert cells[0].split()[0] == cells[1].split()[0]
