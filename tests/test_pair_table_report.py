@@ -79,7 +79,8 @@ def test_check_shows_the_columns(tmp_path: Path) -> None:
         finite = frame[name][np.isfinite(frame[name])]
         numbers = [f"{value:.5g}" for value in (finite.min(), finite.max(), finite.mean())]
         assert shown[name] == [*numbers, str(missing), str(infinite)]
-    assert f"warning: 1 of {len(frame)} rows have an infinite or undefined outcome 'y'" in lines[7]
+    assert f"warning: 2 of {len(frame)} rows lack a value (x: 2) and are left out" in lines[7]
+    assert f"warning: 1 of {len(frame)} rows have an infinite or undefined outcome 'y'" in lines[8]
     assert lines[-2:] == [f"pairs of the table: {n_pairs} pairs, {len(frame)} rows", "ok"]
 
 
@@ -102,8 +103,8 @@ def test_validation_and_manifest_hold_the_report(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [column["column"] for column in validation["columns"]] == ["x", "w", "y"]
     assert validation["columns"][0]["minimum"] == frame["x"].min()
-    assert validation["warnings"] == manifest["warnings"][:1]
-    assert "infinite or undefined outcome 'y'" in manifest["warnings"][0]
+    assert validation["warnings"] == manifest["warnings"][:2]
+    assert "infinite or undefined outcome 'y'" in manifest["warnings"][1]
     steps = manifest["counts"][0]["steps"]
     assert steps[0] == {
         "step": "pairs of the table", "step_code": {"code": "table_pairs", "values": {}},

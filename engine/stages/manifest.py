@@ -136,7 +136,7 @@ def _years_left_out(prepared: tuple[Prepared, ...]) -> list[Note]:
         classes_left = design.kept_rows[design.allowed].sum(axis=0)
         left_out = [str(year) for place, year in enumerate(years) if not classes_left[place]]
         if left_out:
-            notes.append(Note.of("years_left_out", count=len(left_out), years=left_out))
+            notes.append(Note.of("years_left_out", years=left_out))
     return distinct(notes)
 
 

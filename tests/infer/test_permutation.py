@@ -50,7 +50,6 @@ CASES: dict[str, dict[str, Any]] = {
     "event study": {"model": EVENTS},
     "event study, missing": {"model": EVENTS, "holes": True},
     "event study, both": {"model": EVENTS, "pairs": KEPT, "rule": "both"},
-    "controls tested": {"test": {"terms": ["dense", "policy"]}},
     "window": {"treatment": {"around": 2}},
     "window, missing": {"treatment": {"around": 1}, "holes": True},
     "window, either": {"pairs": KEPT, "treatment": {"rule": "either", "around": 2}},

@@ -167,8 +167,8 @@ def test_a_long_title_stays_inside_its_figure():
     draws = np.linspace(-1, 1, 50)
     for figure in (
         influence_figure(left_out, term="policy", title=long, subtitle="S"),
-        placebo_figure(Placebo("policy", 0.3, 0.2, draws, draws / 2), title=long, subtitle="S"),
-        placebo_figure(Placebo("policy", 0.3, 0.2, draws), title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, 0.2, draws, draws / 2), title=long, subtitle="S"),
+        placebo_figure(Placebo("policy", 0.3, 0.2, 0.2, draws), title=long, subtitle="S"),
         balance_figure(balance_frame(), title=long, subtitle="S"),
     ):
         canvas = FigureCanvasAgg(figure)

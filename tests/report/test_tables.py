@@ -20,6 +20,7 @@ from engine.errors import InputError
 from engine.report.error_types import ERROR_LOOKS
 from engine.report.number_format import number
 from engine.report.outputs.regression_table import ordered_terms, regression_table
+from engine.report.table_style import TableStyle
 
 
 def printed(text):
@@ -53,7 +54,9 @@ def test_text_form_is_the_printed_table():
         coefficient_rows("a", "policy", 0.07, 0.0117, **{"pairs.gravity.keep": "all"})
         + coefficient_rows("b", "policy", -0.5, 0.0117, **{"pairs.gravity.keep": "above_median"})
     )
-    assert regression_table(frame, title="Table 1", synthetic=True, notes=["Last."]).to_text() == (
+    assert regression_table(
+        frame, title="Table 1", synthetic=True, style=TableStyle(notes=["Last."])
+    ).to_text() == (
         """\
 Table 1
 --------------------------------------------
