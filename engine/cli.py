@@ -235,7 +235,7 @@ def pairs(
     from engine.stages.pair_years import check_ending, write_pair_years
 
     check_ending(out)
-    frame = pipeline.pair_years(job, cell=cell, overrides=overrides or [])
+    frame, _ = pipeline.pair_years(job, cell=cell, overrides=overrides or [])
     write_pair_years(frame, out)
     terminal.out.print(f"{len(frame):,} rows, columns {', '.join(frame.columns)}: {out}")
 

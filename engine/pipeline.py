@@ -244,8 +244,10 @@ def pair_years(
     frames: Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
     cell: str | None = None,
-) -> pd.DataFrame:
-    """The pair-year table behind the regression of a cell, by its label, id or number; arguments as those of `run`.
+) -> tuple[pd.DataFrame, list[str]]:
+    """The pair-year table behind the regression of a cell, by its label, id or number, and the hashes of its data.
+
+    Arguments as those of `run`.
 
     Raises
     ------
@@ -258,7 +260,8 @@ def pair_years(
     chosen = chosen_cell(plan, cell)
     prepared = next(prepared for prepared in _prepare(plan) if chosen in prepared.pass_cells.cells)
     with opened() as open_machine, _named(plan):
-        return pair_year_frame(open_machine(silent), prepared, chosen)
+        hashes = [source.sha256 for source in prepared.pass_cells.data.sources]
+        return pair_year_frame(open_machine(silent), prepared, chosen), hashes
 
 
 def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from dataclasses import replace
 from math import isfinite
 from typing import Unpack
@@ -15,11 +15,12 @@ from engine.report.language.wording import Words, words_of
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableStyle
 
+_LISTS = (Sequence, Iterator, KeysView, ValuesView)
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 
 
 def etable(
-    fits: Sequence[object] | object, *, title: str = "", lang: str = "en", **choices: Unpack[TableChoices]
+    fits: Iterable[object] | object, *, title: str = "", lang: str = "en", **choices: Unpack[TableChoices]
 ) -> Table:
     """Results of `dyadid`, and fits of pyfixest, statsmodels, linearmodels and others, as columns of one table.
 
@@ -39,25 +40,38 @@ def etable(
     InputError
         For an empty list, or something that no extractor reads.
     """
-    several = list(fits) if isinstance(fits, Sequence) and not isinstance(fits, str) else [fits]
+    several = list(fits) if isinstance(fits, _LISTS) else [fits]
     if not several:
         raise InputError("there are no results", where="etable", remedy="pass one or more")
     whole = EVERYTHING.changed(choices)
-    columns = TableStyle(
-        labels=whole.labels, keep=whole.keep, drop=whole.drop, order=whole.order, digits=whole.digits
-    )
-    tables = []
-    for fit in several:
-        if isinstance(fit, Result):
-            own = replace(columns, stars=whole.stars, errors=whole.errors)
-            tables.append(fit.printed(own, lang=lang))
-        else:
-            tables.append(_foreign_table(fit, columns, words_of(lang), starred=whole.stars != NO_STARS))
+    in_column: TableChoices = {"digits": whole.digits} if "digits" in choices else {}
+    if whole.labels:
+        in_column["labels"] = whole.labels
+    starred = whole.stars != NO_STARS
+    tables = [
+        fit.printed(_own(fit, in_column, choices), lang=lang)
+        if isinstance(fit, Result)
+        else _foreign_table(fit, EVERYTHING.changed(in_column), words_of(lang), starred=starred)
+        for fit in several
+    ]
     table = joined(tables, title=title)
     terms = whole.terms(dict.fromkeys(row.term for row in table.rows if row.term))
-    rows = sorted(table.rows, key=lambda row: terms.index(row.term) if row.term in terms else len(terms))
+    rows = [row for row in table.rows if not row.term or row.term in terms]
+    rows.sort(key=lambda row: terms.index(row.term) if row.term else len(terms))
     header = whole.header(len(table.header))
     return Table(replace(table, header=header, rows=tuple(rows), notes=(*table.notes, *whole.notes)))
+
+
+def _own(fit: Result, in_column: TableChoices, choices: TableChoices) -> TableChoices:
+    """Choices of a column of this package; it keeps those of its job where none is made here."""
+    own = TableChoices(**in_column)
+    if choices.get("stars"):
+        own["stars"] = choices["stars"]
+    if choices.get("errors"):
+        own["errors"] = choices["errors"]
+    elif fit.shown:
+        own["errors"] = fit.shown
+    return own
 
 
 def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: bool) -> PrintedTable:

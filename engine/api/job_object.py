@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import yaml
 
 from engine.api.result import UNNAMED, Result
-from engine.errors import InputError
+from engine.errors import InputError, RunError
+from engine.spec.data_frames import FRAME, frame_tables, plain
+from engine.spec.load import refuse_cases_of, without_sweep_of
+from engine.tables.data_frame import storable
+from engine.tables.read import FileTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,32 +25,42 @@ if TYPE_CHECKING:
     from engine.pipeline import RunKeywords
     from engine.spec import LoadedJob
 
-_PREFIX = "frame:"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StatedJob:
     """A job that can be changed, checked, run and written to a file; every change gives a new job.
 
     Attributes
     ----------
     given : path of a job file, or the mapping that one would hold
-    frames : mapping of str to data frame
-        ``panel`` and ``pair_table`` stand for that block's source, other names for ``frame:NAME`` in the job.
+    frames : mapping of str to FileTable
+        Data frames as they were when the job was made: ``panel`` and ``pair_table`` stand for that block's source,
+        other names for ``frame:NAME`` in the job.
     overrides : tuple of str
-        ``dotted.key=value``, as with ``--set`` on the command line.
+        Changes of a job file, as with ``--set`` on the command line.
     """
 
-    given: str | Path | Mapping[str, object]
-    frames: Mapping[str, object] = field(default_factory=dict, repr=False)
+    given: Path | Mapping[str, object]
+    frames: Mapping[str, FileTable] = field(default_factory=dict, repr=False)
     overrides: tuple[str, ...] = ()
 
     def set(self, key: str, value: object) -> Self:
         """The job with a key changed: ``job.set("model.lag", 1)``; None takes the key away.
 
-        A sweep over the key gives way to the value, as with ``--set``.
+        A sweep over the key gives way to the value, and so does a data frame to a source. A later step of the job,
+        such as an estimator with options, is laid upon it.
         """
-        return replace(self, overrides=(*self.overrides, f"{key}={json.dumps(value, ensure_ascii=False)}"))
+        from engine.spec.keys import assign, check_key, split
+
+        parts, value = split(key), plain(value)
+        check_key(parts, where=f"set {key}")
+        frames = {name: table for name, table in self.frames.items() if key not in (f"{name}.source", name)}
+        if isinstance(self.given, Mapping):
+            document = without_sweep_of(key, assign(self.given, parts, value))
+            refuse_cases_of(parts, value, document, where=f"set {key}")
+            return replace(self, given=document, frames=frames)
+        override = f"{key}={json.dumps(value, ensure_ascii=False)}"
+        return replace(self, frames=frames, overrides=(*self.overrides, override))
 
     def run(
         self, *, out: str | Path | None = None, lang: str = "en", **options: Unpack[RunKeywords]
@@ -55,7 +70,7 @@ class StatedJob:
         Parameters
         ----------
         out : folder, optional
-            Files are written to ``out/<job>/``; none without it.
+            Files are written to ``out/<job>/``; none without it. The job needs a name of its own then.
         lang : str
             Of tables and figures: ``en`` or ``zh``.
         options
@@ -71,11 +86,17 @@ class StatedJob:
         """
         from engine import pipeline
 
+        if out is not None and isinstance(self.given, Mapping) and self.given.get("job") == UNNAMED:
+            raise InputError(
+                "the job has no name, which its folder would have",
+                where="job",
+                remedy=f'name it, e.g. by name="table1"; the next unnamed job would write into {out}/{UNNAMED} too',
+            )
         results = pipeline.run(
             self.given, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **options
         )
-        again = partial(_run_again, self, lang=lang, options=options)
-        return Result(results, again=again, pair_years=self.pairs, lang=lang)
+        again = partial(_run_again, self, results.manifest, lang=lang, options=options)
+        return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest), lang=lang)
 
     def check(self) -> str:
         """Validate job and data without running anything; the report of ``dyadid check`` as text."""
@@ -85,38 +106,38 @@ class StatedJob:
         plan, prepared = pipeline.check(self.given, frames=self.frames, overrides=self.overrides)
         return "\n".join(check_lines(plan, prepared))
 
-    def pairs(self, cell: str | None = None) -> pd.DataFrame:
+    def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
         """The pair-year table behind the regression of a cell: units, year, outcome, treatment, regressors.
 
         One row an observed pair and year. The cell is named by label or number and may be left out where there is one.
         """
+        return self._pair_years(cell)[0]
+
+    def _pair_years(self, cell: str | int | None) -> tuple[pd.DataFrame, list[str]]:
         from engine import pipeline
 
-        return pipeline.pair_years(
-            self.given, frames=self.frames, overrides=self.overrides, cell=None if cell is None else str(cell)
-        )
+        name = None if cell is None else str(cell)
+        return pipeline.pair_years(self.given, frames=self.frames, overrides=self.overrides, cell=name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of a job file: ``extends`` and changes merged, sources as they were written."""
-        loaded = self._load()
-        return _as_written(loaded.data, loaded.sources)
+        """The content of a job file: ``extends`` and changes merged, files by their full paths.
+
+        Data frames stand as ``frame:NAME``, and are passed with the mapping again.
+        """
+        return plain(self._load().data)  # type: ignore[no-any-return]
 
     def to_yaml(self, path: str | Path) -> Path:
         """Write the job file, and beside it each data frame, as a Parquet file that the job then reads."""
-        import pandas as pd
-
         path = Path(path)
         loaded = self._load()
         names: dict[str, str] = {}
         for source, table in loaded.frames.items():
-            stem = source.removeprefix(_PREFIX).replace(":", "_")
+            stem = re.sub(r"\W", "_", source.removeprefix(FRAME))
+            while f"{path.stem}_{stem}.parquet" in names.values():
+                stem += "_"
             names[source] = f"{path.stem}_{stem}.parquet"
-            mixed = [name for name in table.frame if table.frame[name].dtype == object]
-            frame = pd.DataFrame(table.frame).astype(dict.fromkeys(mixed, object))
-            for name in mixed:
-                frame[name] = frame[name].map(_text, na_action="ignore").astype("str")
-            frame.to_parquet(path.parent / names[source], index=False)
-        document = _as_written(loaded.data, {**_absolute(loaded), **names})
+            storable(table).to_parquet(path.parent / names[source], index=False)
+        document = _with_names(loaded.data, names)
         text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=110)
         path.write_text(text, encoding="utf-8")
         return path
@@ -138,8 +159,8 @@ def job(
 
     Parameters
     ----------
-    given : path, mapping or StatedJob
-        A mapping without ``job`` is called "job".
+    given : path, mapping or Job
+        Mappings and frames are copied. A mapping without ``job`` has no name of its own.
     panel, pair_table : data frame, optional
         In place of that block's source.
     frames : mapping of str to data frame, optional
@@ -148,9 +169,9 @@ def job(
     if isinstance(given, StatedJob):
         base = given
     elif isinstance(given, Mapping):
-        base = StatedJob({"job": UNNAMED, **given})
+        base = StatedJob({"job": UNNAMED, **plain(given)})
     elif isinstance(given, str | Path):
-        base = StatedJob(given)
+        base = StatedJob(Path(given).absolute())
     else:
         raise InputError(
             f"a job is a path, a mapping or a Job, not {type(given).__name__}",
@@ -159,32 +180,54 @@ def job(
     blocks = {
         name: frame for name, frame in (("panel", panel), ("pair_table", pair_table)) if frame is not None
     }
-    return replace(base, frames={**base.frames, **blocks, **(frames or {})})
+    return replace(base, frames={**base.frames, **taken({**blocks, **(frames or {})})})
 
 
-def _run_again(asked: StatedJob, changes: Mapping[str, object], *, lang: str, options: RunKeywords) -> Result:
-    """Run a job with some keys changed, without files."""
+def as_list(names: Sequence[str] | str) -> list[str]:
+    """One name, or several, as a list."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def taken(frames: Mapping[str, object]) -> dict[str, FileTable]:
+    """Data frames as they are now, by name."""
+    return {source.removeprefix(FRAME): table for source, table in frame_tables(frames).items()}
+
+
+def _run_again(
+    asked: StatedJob,
+    manifest: Mapping[str, Any],
+    changes: Mapping[str, object],
+    *,
+    lang: str,
+    options: RunKeywords,
+) -> Result:
+    """Run a job with some keys changed, without files; raises RunError where its data are others by now."""
     for key, value in changes.items():
         asked = asked.set(key, value)
-    return asked.run(lang=lang, **options)
+    result = asked.run(lang=lang, **options)
+    _refuse_other_data(_hashes(manifest), _hashes(result.results.manifest))
+    return result
 
 
-def _absolute(loaded: LoadedJob) -> dict[str, str]:
-    """Sources that are files, in full: the written job lies elsewhere than the one that was read."""
-    return {source: source for source in loaded.sources if not source.startswith(_PREFIX)}
+def _pairs(asked: StatedJob, manifest: Mapping[str, Any], cell: str | int | None) -> pd.DataFrame:
+    frame, hashes = asked._pair_years(cell)
+    _refuse_other_data(_hashes(manifest), hashes)
+    return frame
 
 
-def _as_written(value: Any, sources: Mapping[str, str]) -> Any:
-    """Plain data with sources by the names that stand for them."""
+def _hashes(manifest: Mapping[str, Any]) -> list[str]:
+    return [source["sha256"] for source in (manifest["data"], *manifest["more_data"])]
+
+
+def _refuse_other_data(earlier: list[str], now: list[str]) -> None:
+    if not set(now) <= set(earlier):
+        raise RunError("the data are others now than those of the result: run the job again")
+
+
+def _with_names(value: Any, names: Mapping[str, str]) -> Any:
+    """Plain data with the names of files for data frames."""
     if isinstance(value, Mapping):
-        return {
-            key: sources.get(entry, entry)
-            if key == "source" and isinstance(entry, str)
-            else _as_written(entry, sources)
-            for key, entry in value.items()
-        }
-    return [_as_written(entry, sources) for entry in value] if isinstance(value, list) else value
-
-
-def _text(cell: object) -> str:
-    return str(cell)
+        return {key: _with_names(entry, names) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_names(entry, names) for entry in value]
+    return names.get(value, value) if isinstance(value, str) else value

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.api.job_object import StatedJob
+from engine.api.job_object import StatedJob, as_list, taken
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError
-
-_SIDES = re.compile(r"[^~]+~[^~]+")
+from engine.spec.block import NAME
+from engine.spec.data_frames import plain
+from engine.tables.read import FileTable
 
 
 def pair_table(
@@ -19,8 +20,8 @@ def pair_table(
     units: tuple[str, str],
     year: str,
     outcome: str,
-    regressors: Sequence[str],
-    fixed_effects: Sequence[str] = ("pair", "year"),
+    regressors: Sequence[str] | str,
+    fixed_effects: Sequence[str] | str = ("pair", "year"),
     directed: bool = False,
     weight: str | None = None,
     name: str = UNNAMED,
@@ -54,19 +55,19 @@ def pair_table(
     block: dict[str, object] = {"unit_i": first, "unit_j": second, "year": year, "directed": directed}
     if weight is not None:
         block["weight"] = weight
-    frames: dict[str, object] = {}
+    frames: dict[str, FileTable] = {}
     if isinstance(data, str | Path):
         block["source"] = str(data)
     else:
-        frames["pair_table"] = data
-    model = {"regressors": list(regressors), "fixed_effects": list(fixed_effects), **options}
+        frames = taken({"pair_table": data})
+    model = {"regressors": as_list(regressors), "fixed_effects": as_list(fixed_effects), **options}
     document: Mapping[str, object] = {
         "job": name,
         "pair_table": block,
         "outcome": {"column": outcome},
         "model": model,
     }
-    return StatedJob(document, frames)
+    return StatedJob(plain(document), frames)
 
 
 def feols(
@@ -85,15 +86,16 @@ def feols(
     Parameters
     ----------
     formula : str
-        Outcome ``~`` regressors joined by ``+``, then ``|`` and fixed effects joined by ``+``; ``a^b`` is a level for
-        every two values. Without effects those of pair and year are meant, which are always there.
+        Outcome ``~`` regressors joined by ``+``, then ``|`` and fixed effects joined by ``+``. A regressor is a
+        column, a function of columns (``log(gdp)``) or arithmetic within ``I()``; ``column^year`` is a level for
+        every value in every year. Without effects those of pair and year are meant; pair effects are always there.
     data : data frame or path
     units : (str, str)
         Columns of the first and second unit.
     year : str
     directed : bool, optional
-        (i, j) and (j, i) are two pairs of one dyad; default: where some pair stands in both orders in one year, or an
-        effect names one of the units.
+        (i, j) and (j, i) are two pairs of one dyad; default: where an effect names one of the units, or some pair of a
+        data frame stands in both orders in one year.
     errors : str or sequence of str, optional
         Standard-error types; default: all.
     weight, options
@@ -105,15 +107,16 @@ def feols(
         For a formula that cannot be read, and as `Job.run`.
     """
     outcome, regressors, effects = _parts(formula)
-    fixed_effects = [_effect(text, year) for text in effects] or ["pair", "year"]
+    named = [_effect(text, year) for text in effects]
+    fixed_effects = [" x ".join(names) for names in named] or ["pair", "year"]
     if "pair" not in fixed_effects:
         fixed_effects = ["pair", *fixed_effects]
+    if not isinstance(data, str | Path):
+        data = taken({"pair_table": data})["pair_table"]
     if directed is None:
-        directed = any(text.split(" ")[0] in units for text in fixed_effects) or _both_orders(
-            data, units, year
-        )
+        directed = any(names[0] in units for names in named) or _both_orders(data, units, year)
     if errors is not None:
-        options["errors"] = [errors] if isinstance(errors, str) else list(errors)
+        options["errors"] = as_list(errors)
     return pair_table(
         data,
         units=units,
@@ -129,60 +132,76 @@ def feols(
 
 
 def _parts(formula: str) -> tuple[str, list[str], list[str]]:
-    """Outcome, regressors and fixed effects of a formula."""
-    regression, *effects = formula.split("|")
-    if len(effects) > 1 or not _SIDES.fullmatch(regression):
+    """Outcome, regressors and names of fixed effects of a formula."""
+    regression, *effects = _split(formula, "|")
+    sides = _split(regression, "~")
+    if len(effects) > 1 or len(sides) != 2 or not all(side.strip() for side in sides):
         raise InputError(
             f"'{formula}' is no formula of a regression",
             where="formula",
             remedy="write it like 'ln_trade ~ rta + border | pair + exporter^year'; instruments have no place in it",
         )
-    outcome, terms = regression.split("~")
-    listed_effects = [text.strip() for text in effects[0].split("+")] if effects else []
-    return (
-        outcome.strip(),
-        [text.strip() for text in _split_terms(terms)],
-        [text for text in listed_effects if text],
-    )
+    regressors = [_regressor(text.strip()) for text in _split(sides[1], "+")]
+    listed_effects = [text.strip() for text in _split(effects[0], "+")] if effects else []
+    return sides[0].strip(), regressors, [text for text in listed_effects if text]
 
 
-def _split_terms(text: str) -> list[str]:
-    """Terms joined by ``+`` outside brackets and backticks."""
-    terms, depth, quoted = [""], 0, False
+def _regressor(text: str) -> str:
+    """A regressor as a job file has it; raises InputError for what a formula of fixest would expand."""
+    if text.startswith("I(") and _closes_last(text):
+        return text[1:]
+    call = re.fullmatch(r"\w+\(.*\)", text, re.DOTALL) and _closes_last(text)
+    if not (re.fullmatch(NAME, text) or re.fullmatch(r"`[^`]+`", text) or call):
+        raise InputError(
+            f"'{text}' is no regressor of a formula",
+            where="formula",
+            remedy="write a column, a function like log(x), or arithmetic as I(x * w); nothing is expanded here",
+        )
+    return text
+
+
+def _closes_last(text: str) -> bool:
+    """The first bracket of a text is closed by its last character."""
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if sign == ")" and depth == 0:
+            return place == len(text) - 1
+    return False
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Parts of a text at a sign, outside brackets and backticks."""
+    parts, depth, quoted = [""], 0, False
     for sign in text:
         quoted ^= sign == "`"
-        depth += {"(": 1, ")": -1}.get(sign, 0)
-        if sign == "+" and depth == 0 and not quoted:
-            terms.append("")
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(sign, 0)
+        if sign == separator and depth == 0 and not quoted:
+            parts.append("")
         else:
-            terms[-1] += sign
-    return terms
+            parts[-1] += sign
+    return parts
 
 
-def _effect(text: str, year: str) -> str:
-    """``exporter^year`` as a job file names it."""
-    names = [name.strip() for name in text.split("^")]
-    names = ["year" if name == year else name for name in names]
+def _effect(text: str, year: str) -> list[str]:
+    """Names of an effect as a job file has them: ``exporter^year`` is exporter, year."""
+    names = ["year" if name.strip() == year else name.strip() for name in _split(text, "^")]
     if len(names) == 2 and names[0] == "year":
         names.reverse()
-    if len(names) > 2 or (len(names) == 2 and names[1] != "year"):
+    plain_names = all(re.fullmatch(NAME, name) for name in names)
+    if len(names) > 2 or (len(names) == 2 and names[1] != "year") or not plain_names:
         raise InputError(
             f"'{text}' is no fixed effect here",
             where="formula",
-            remedy=f"possible are pair, {year}, a column, and a column^{year}",
+            remedy=f"possible are pair, {year}, a column, and a column^{year}; rename a column that is no plain name",
         )
-    return " x ".join(names)
+    return names
 
 
 def _both_orders(data: object, units: tuple[str, str], year: str) -> bool:
     """Some pair stands in both orders in one year; False where the data are a file or lack the columns."""
-    from engine.tables.data_frame import frame_table
-
-    if isinstance(data, str | Path):
+    if not isinstance(data, FileTable) or not {*units, year} <= set(data.frame.columns):
         return False
-    frame = frame_table(data, "data frame 'pair_table'").frame
     first, second = units
-    if not {first, second, year} <= set(frame.columns):
-        return False
-    keys = set(zip(frame[first], frame[second], frame[year], strict=True))
+    keys = set(zip(data.frame[first], data.frame[second], data.frame[year], strict=True))
     return any((j, i, t) in keys for i, j, t in keys if i != j)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from engine.api.job_object import StatedJob
+from engine.api.job_object import StatedJob, as_list, taken
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS
@@ -16,8 +17,11 @@ from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.regressors import REGRESSORS
 from engine.spec.block import NAME
+from engine.spec.data_frames import plain
 from engine.spec.effects import absorbed, parse_effects
+from engine.tables.read import FileTable
 
+_ADOPTION = "year_of_adoption"  # where the header is no name that a job could use
 _CALL = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -46,9 +50,9 @@ class PanelJob(StatedJob):
     def _outcome(self, name: str, formula: str, **options: object) -> Self:
         return self._with("outcome", {name: formula, **options}, anew=True)
 
-    def index(self, name: str, entropy: Sequence[str], negative: Sequence[str] = ()) -> Self:
+    def index(self, name: str, entropy: Sequence[str], negative: Sequence[str] | str = ()) -> Self:
         """An entropy-weighted index of indicators, which then is a city column of that name."""
-        return self._with("index", {name: {"entropy": list(entropy), "negative": list(negative)}})
+        return self._with("index", {name: {"entropy": as_list(entropy), "negative": as_list(negative)}})
 
     def controls(self, **formulas: str | Mapping[str, str]) -> Self:
         """Pair regressors by name, each a kind and a city column: ``edu="neg_abs_log_diff(education)"``."""
@@ -74,7 +78,9 @@ class PanelJob(StatedJob):
         """Propensity-score matching before the regression, on the controls."""
         return self._with("matching", {"unit": unit, **options})
 
-    def estimate(self, estimator: str, *, errors: Sequence[str] | None = None, **options: object) -> Result:
+    def estimate(
+        self, estimator: str, *, errors: Sequence[str] | str | None = None, **options: object
+    ) -> Result:
         """Run an estimator of the engine by its name; options are keys of ``model``.
 
         Without effects beyond pair and year every standard-error type is computed, so that `Result.errors` shows any
@@ -82,12 +88,14 @@ class PanelJob(StatedJob):
         """
         return self.specify(estimator, errors=errors, **options).run()
 
-    def specify(self, estimator: str, *, errors: Sequence[str] | None = None, **options: object) -> Self:
+    def specify(
+        self, estimator: str, *, errors: Sequence[str] | str | None = None, **options: object
+    ) -> Self:
         """The job that `estimate` runs, for a file or a cluster."""
         asked = self._with("model", {"estimator": estimator, **options})
         if errors is None:
             return asked
-        shown = [errors] if isinstance(errors, str) else list(errors)
+        shown = as_list(errors)
         named = [code for code in shown if isinstance(code, str)]
         effects = asked._document.get("model", {}).get("fixed_effects", ["pair", "year"])
         computed = (
@@ -104,7 +112,7 @@ class PanelJob(StatedJob):
     def _with(self, block: str, keys: Mapping[str, object], *, anew: bool = False) -> Self:
         document = self._document
         merged = {**({} if anew else document.get(block, {})), **keys}
-        return type(self)({**document, block: merged}, self.frames, self.overrides)
+        return replace(self, given={**document, block: plain(merged)})
 
 
 def panel(
@@ -145,19 +153,26 @@ def panel(
         Further keys of the block ``panel``: ``fill``, ``deflate``, ``balance``, ``missing``, ``join`` and others.
     """
     mapped = dict(columns or {})
-    for canonical, header in (("city", city), ("year", year)):
+    headers = {"city": city, "year": year}
+    if not re.fullmatch(NAME, adoption):
+        headers[_ADOPTION], adoption = adoption, _ADOPTION
+    for canonical, header in headers.items():
+        if canonical in mapped:
+            raise InputError(
+                f"'{canonical}' is a name of its own here, for the column '{header}'",
+                where="columns",
+                remedy="take it out, or choose another name",
+            )
         if header != canonical:
             mapped[canonical] = _column(header)
-    if not re.fullmatch(NAME, adoption):
-        mapped["adoption_year"], adoption = _column(adoption), "adoption_year"
     block: dict[str, object] = {**options}
     if mapped:
         block["columns"] = mapped
-    frames: dict[str, object] = {}
+    frames: dict[str, FileTable] = {}
     if isinstance(data, str | Path):
         block["source"] = str(data)
     else:
-        frames["panel"] = data
+        frames = taken({"panel": data})
     document: dict[str, object] = {
         "job": name,
         "panel": block,
@@ -165,7 +180,7 @@ def panel(
     }
     if years is not None:
         document["years"] = list(years)
-    return PanelJob(document, frames)
+    return PanelJob(plain(document), frames)
 
 
 def _column(header: str) -> str:

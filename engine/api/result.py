@@ -17,7 +17,7 @@ from engine.report.language.wording import ENGLISH, words_of
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
-from engine.report.table_style import EVERYTHING, TableChoices, TableStyle
+from engine.report.table_style import EVERYTHING, TableChoices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,13 +73,15 @@ class Result:
         return list(dict.fromkeys(self.estimates["errors"]))
 
     def tidy(self) -> pd.DataFrame:
-        """One row a cell and term, with the standard error, test and interval of the first type that is shown.
+        """One row a cell and term, with the standard error, test and interval of one type: the first that is shown.
+
+        Without a choice by `errors` it is the preferred type of each cell.
 
         Columns ``term, estimate, std_error, statistic, p_value, conf_low, conf_high, dof, errors``; of a sweep also
         ``cell``, its label.
         """
-        code = self._first_shown
-        rows = self.estimates[self.estimates["errors"] == code]
+        codes = {cell: self._first_shown(cell) for cell in self._labels}
+        rows = self.estimates[self.estimates["errors"] == self.estimates["cell"].map(codes)]
         terms = ordered_terms(rows["term"], main=self.results.manifest["treatment"])
         order = pd.DataFrame(
             {"cell": pd.factorize(rows["cell"])[0], "term": rows["term"].map(terms.index)}, rows.index
@@ -100,7 +102,8 @@ class Result:
     def covariance(self, errors: str | None = None, cell: str | int | None = None) -> pd.DataFrame:
         """The covariance matrix of the coefficients, terms by terms, under a standard-error type."""
         frame = self.results.frames["covariance"]
-        code, cell_id = self._computed(errors or self._first_shown), self._cell(cell)
+        cell_id = self._cell(cell)
+        code = self._computed(errors) if errors else self._first_shown(cell_id)
         rows = frame[(frame["errors"] == code) & (frame["cell"] == cell_id)]
         terms = list(dict.fromkeys(rows["term"]))
         return rows.pivot(index="term", columns="other", values="covariance").loc[terms, terms]
@@ -117,7 +120,15 @@ class Result:
             raise InputError(
                 "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
             )
-        return replace(self, shown=tuple(self._computed(code) for code in codes))
+        shown = tuple(self._computed(code) for code in codes)
+        for cell, label in self._labels.items():
+            if not set(shown) & set(self._types_of(cell)):
+                raise InputError(
+                    f"cell '{label}' has none of the errors {', '.join(shown)}",
+                    where="errors",
+                    remedy=f"it has {', '.join(self._types_of(cell))}",
+                )
+        return replace(self, shown=shown)
 
     # -- draws and pairs
 
@@ -164,10 +175,11 @@ class Result:
         shown_title = ("" if unnamed else None) if title is None else title
         return Table(table_of(report, style=report.table_style.changed(choices), title=shown_title))
 
-    def printed(self, style: TableStyle, *, lang: str) -> PrintedTable:
-        """The table of coefficients as a value, in a style that says all, without a title."""
-        shown = style if style.errors or not self.shown else replace(style, errors=self.shown)
-        return table_of(self._report(lang), style=shown, title="")
+    def printed(self, choices: TableChoices, *, lang: str) -> PrintedTable:
+        """The table as a value, without title, headings and further notes, for `etable`."""
+        report = self._report(lang)
+        style = replace(report.table_style.changed(choices), columns=(), notes=())
+        return table_of(report, style=style, title="")
 
     def plot(
         self,
@@ -232,13 +244,18 @@ class Result:
         }
         return JobReport(frames, {**self.results.manifest, "table": table}, words)
 
-    @property
-    def _first_shown(self) -> str:
-        """The type of `tidy`: the first that the user chose, else the preferred one of the table."""
-        if self.shown:
-            return self.shown[0]
+    def _types_of(self, cell: str) -> list[str]:
+        """Standard-error types of a cell, by its id."""
+        return list(dict.fromkeys(self.estimates.loc[self.estimates["cell"] == cell, "errors"]))
+
+    def _first_shown(self, cell: str) -> str:
+        """The type of `tidy`: the first that the user chose, else the preferred one that the table prints."""
+        present = self._types_of(cell)
         style = EVERYTHING.changed(self.results.manifest.get("table", {}))
-        return preferred(style.error_codes(self.error_types)) or self.error_types[0]
+        printed = [code for code in style.errors or present if code in present]
+        return next(
+            (code for code in self.shown if code in present), preferred(printed or present) or present[0]
+        )
 
     @property
     def _labels(self) -> dict[str, str]:
@@ -248,7 +265,9 @@ class Result:
     def _cell(self, name: str | int | None) -> str:
         """The id of a cell, by label, id or number."""
         cells = self.results.manifest["cells"]
-        named = [cell["cell"] for cell in cells if name in (cell["label"], cell["cell"], cell["number"])]
+        named = [
+            cell["cell"] for cell in cells if str(name) in (cell["label"], cell["cell"], str(cell["number"]))
+        ]
         if name is None and len(cells) == 1:
             return str(cells[0]["cell"])
         if len(named) != 1:
@@ -270,8 +289,9 @@ class Result:
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
-        rows = self.estimates[self.estimates["errors"] == self._first_shown]
-        rows = rows[rows["cell"] == self._cell(None)]
+        cell = self._cell(None)
+        rows = self.estimates[self.estimates["errors"] == self._first_shown(cell)]
+        rows = rows[rows["cell"] == cell]
         names = {
             "estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l",
             "conf_high": "ci95u",
@@ -292,7 +312,7 @@ class Result:
 
     @property
     def __maketables_vcov_info__(self) -> dict[str, str]:
-        return {"vcov_type": error_label(self._first_shown, ENGLISH)}
+        return {"vcov_type": error_label(self._first_shown(self._cell(None)), ENGLISH)}
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:

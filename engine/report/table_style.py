@@ -41,7 +41,7 @@ class TableStyle:
     labels : mapping of str to str
         Printed names by term, series or column of the results.
     keep, drop, order : sequence of str
-        Regular expressions, searched in the names of terms: those printed, those left out, and those printed first.
+        Names of terms, or regular expressions searched in them: those printed, left out, and printed first.
     digits : int or None
         Decimals of coefficients, errors and fits; None for four, or three significant digits of very small and
         large numbers.
@@ -77,8 +77,13 @@ class TableStyle:
         given = {
             name: [value] if name in _LISTS and isinstance(value, str) else value
             for name, value in choices.items()
+            if value is not None or name in ("digits", "stars", "errors")
         }
-        return replace(self, **given)  # type: ignore[arg-type]
+        style = replace(self, **given)  # type: ignore[arg-type]
+        for key in ("keep", "drop", "order"):
+            for pattern in getattr(style, key):
+                _check_pattern(pattern, key)
+        return style
 
     def label(self, name: str) -> str:
         """The printed name."""
@@ -102,7 +107,7 @@ class TableStyle:
         return sorted(chosen, key=self._rank)
 
     def _rank(self, name: str) -> int:
-        places = (place for place, pattern in enumerate(self.order) if re.search(pattern, name))
+        places = (place for place, pattern in enumerate(self.order) if _found(pattern, name))
         return next(places, len(self.order))
 
     def error_codes(self, codes: Iterable[str]) -> tuple[str, ...]:
@@ -139,7 +144,23 @@ EVERYTHING = TableStyle()
 
 
 def _any_in(patterns: Sequence[str], name: str) -> bool:
-    return any(re.search(pattern, name) for pattern in patterns)
+    return any(_found(pattern, name) for pattern in patterns)
+
+
+def _found(pattern: str, name: str) -> bool:
+    """A term's own name is its pattern too, though ``policy[-2]`` is a class of characters as an expression."""
+    return pattern == name or re.search(pattern, name) is not None
+
+
+def _check_pattern(pattern: str, key: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InputError(
+            f"'{pattern}' is no regular expression ({error})",
+            where=f"table.{key}",
+            remedy="write a term's name, or a pattern like ^edu",
+        ) from None
 
 
 def _check_present(code: str, present: Sequence[str], key: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
+from engine.spec.data_frames import FRAME, frame_tables, plain, with_frames
 from engine.spec.job import Job
 from engine.spec.keys import Parts, assign, check_key, merge, split, without_null
 from engine.spec.paths import checked_path, real_path
@@ -22,12 +23,9 @@ from engine.spec.validate import Keys, validate
 if TYPE_CHECKING:
     from engine.tables.read import FileTable
 
-FRAME = "frame:"
-"""How the source of a table begins that is a data frame, passed by name with the job."""
 _MAX_CHAIN, _MAX_FILES = 20, 200
 _COMMAND_LINE = "--set"
 _SOURCES = ("panel.source", "panel.join.source", "pair_table.source")
-_FRAMED = ("panel", "pair_table")  # blocks whose data a frame of their name replaces
 _IN_PROGRAM = Path("job")  # how messages call a job that is no file
 
 
@@ -126,7 +124,7 @@ def load_job(
     layers: dict[Path, _Layer] = {}
     if isinstance(given, Mapping):
         path, folder = _IN_PROGRAM, Path.cwd()
-        whole = _merged(_plain_copy(given), folder / path, chain=(), layers=layers, name=str(path))
+        whole = _merged(plain(given), folder / path, chain=(), layers=layers, name=str(path))
     else:
         path = Path(given)
         folder = path.parent.resolve()
@@ -134,75 +132,15 @@ def load_job(
     document, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
     for text in overrides:
         parts, value = _parse_override(text, sources)
-        document = _without_sweep_of(".".join(parts), assign(document, parts, value))
+        refuse_cases_of(parts, value, document, where=f"{_COMMAND_LINE} {'.'.join(parts)}")
+        document = without_sweep_of(".".join(parts), assign(document, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
-    document = _with_frames(document, frames or {}, sources, where=str(path))
+    document = with_frames(document, frames or {}, sources, where=str(path))
     varied = {key: document[key] for key in ("sweep", "cases") if document.get(key) is not None}
     document = {**without_null(document), **varied}
     job = validate(Job, document, file=str(path), written_in=written_in)
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
-    tables = _tables(frames or {}, document, where=str(path))
-    return LoadedJob(job, path, folder, hashes, sources, document, written_in, tables)
-
-
-def _plain_copy(given: Mapping[str, object]) -> dict[str, object]:
-    """A copy of a job that a program made, its tuples as lists, so that later changes do not reach the job."""
-
-    def copied(value: object) -> object:
-        if isinstance(value, Mapping):
-            return {key: copied(entry) for key, entry in value.items()}
-        return [copied(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-    return {key: copied(value) for key, value in given.items()}
-
-
-def _with_frames(
-    document: dict[str, object], frames: Mapping[str, object], sources: dict[str, str], *, where: str
-) -> dict[str, object]:
-    """The document with the frames of its blocks for their sources; a source that was written keeps its name."""
-    for name in _FRAMED:
-        if name not in frames:
-            continue
-        block = document.get(name)
-        if not isinstance(block, dict):
-            other = _FRAMED[1 - _FRAMED.index(name)]
-            raise InputError(
-                f"a data frame is given for {name}, but the job has no block {name}",
-                where=where,
-                remedy=f"pass it as {other}" if other in document else f"add the block {name}",
-            )
-        written, source = block.get("source"), FRAME + name
-        if isinstance(written, str):
-            sources[source] = sources.get(written, written)
-        document = _without_sweep_of(f"{name}.source", assign(document, (name, "source"), source))
-    return document
-
-
-def _tables(
-    frames: Mapping[str, object], document: Mapping[str, object], *, where: str
-) -> dict[str, FileTable]:
-    """The frames as tables, by source; raises InputError for one that the job does not name."""
-    if not frames:
-        return {}
-    from engine.tables.data_frame import frame_table
-
-    named = set(_texts(document))
-    unused = [name for name in frames if FRAME + name not in named]
-    if unused:
-        raise InputError(
-            f"no table of the job is called {FRAME}{unused[0]}, so the data frame '{unused[0]}' has no use",
-            where=where,
-            remedy=f"write source: {FRAME}{unused[0]}, or leave the frame out",
-        )
-    return {FRAME + name: frame_table(frame, f"data frame '{name}'") for name, frame in frames.items()}
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _texts(entry)
+    return LoadedJob(job, path, folder, hashes, sources, document, written_in, frame_tables(frames or {}))
 
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:
@@ -311,6 +249,26 @@ def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, object]:
     return parts, parsed
 
 
+def refuse_cases_of(parts: Parts, value: object, document: Mapping[str, object], *, where: str) -> None:
+    """Raises InputError where a case sets an overridden key: it would win, and the override change nothing there."""
+    cases = document.get("cases")
+    key = ".".join(parts)
+    below = (
+        {key}
+        if not isinstance(value, dict)
+        else {".".join((key, *map(str, keys))) for keys in _every_key(value, ())}
+    )
+    for name, case in cases.items() if isinstance(cases, dict) else ():
+        for keys in _every_key(case, ()):
+            dotted = ".".join(map(str, keys))
+            if dotted in below or (value is None and dotted.startswith(f"{key}.")):
+                raise InputError(
+                    f"the case '{name}' sets {dotted} too, and a case is laid upon the job",
+                    where=where,
+                    remedy=f"change it in the job, or set cases.{name}.{dotted}",
+                )
+
+
 def _refuse_missing_sources(sources: Mapping[str, str], location: str) -> None:
     """Paths of the command line are relative to the working folder, not to the job file: say so where it matters."""
     for absolute, as_written in sources.items():
@@ -323,7 +281,8 @@ def _refuse_missing_sources(sources: Mapping[str, str], location: str) -> None:
             )
 
 
-def _without_sweep_of(key: str, document: dict[str, object]) -> dict[str, object]:
+def without_sweep_of(key: str, document: dict[str, object]) -> dict[str, object]:
+    """The document without its sweep over a key, or over keys below it: the key has one value."""
     sweep = document.get("sweep")
     if not isinstance(sweep, dict):
         return document

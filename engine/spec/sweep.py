@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from engine.errors import InputError
 from engine.spec.applicability import Meanings, with_meaning
+from engine.spec.data_frames import refuse_unused
 from engine.spec.job import Job
 from engine.spec.keys import Parts, assign, check_key, split, without_null
 from engine.spec.load import LoadedJob
@@ -84,6 +85,7 @@ def expand(loaded: LoadedJob) -> Plan:
         cells.append(Cell("", number, label, job, keys))
     _refuse_meaningless(meanings, loaded)
     _check_table(loaded, cells)
+    refuse_unused(loaded.frames, (cell.job for cell in cells), where=str(loaded.path))
     refuse_too_many_draws((cell.job for cell in cells), where=str(loaded.path))
     contents = [_content(cell.job) for cell in cells]
     return _told_apart(loaded, cells, contents)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -29,11 +29,11 @@ class TableLayout(Block):
     labels: dict[str, Text] = Field(
         {}, max_length=MOST_NAMES, description="printed name by term, e.g. {policy: Pilot area}"
     )
-    keep: Listed[Pattern] = Field([], description="regular expressions: print terms in which one is found")
-    drop: Listed[Pattern] = Field([], description="regular expressions: leave these terms out")
-    order: Listed[Pattern] = Field(
-        [], description="regular expressions: print these terms first, in this order"
+    keep: Listed[Pattern] = Field(
+        [], description="names of terms, or regular expressions searched in them: print these alone"
     )
+    drop: Listed[Pattern] = Field([], description="likewise: leave these terms out")
+    order: Listed[Pattern] = Field([], description="likewise: print these terms first, in this order")
     digits: int | None = Field(
         None, ge=0, le=12, description="decimals; default: four, or three significant digits"
     )
@@ -46,3 +46,8 @@ class TableLayout(Block):
     )
     notes: Listed[Text] = Field([], description="further notes below the table")
     columns: Listed[Text] = Field([], description="headings of the columns; default: (1), (2) and on")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The choices that are made, as plain data."""
+        return self.model_dump(mode="json", exclude_defaults=True)

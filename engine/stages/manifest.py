@@ -58,7 +58,7 @@ def make_manifest(
         "seeds": {"panel.options": dict(job.panel.options)} if job.panel and job.panel.options else {},
         "confidence": job.model.confidence,
         "treatment": job.treatment.name if job.treatment else None,
-        "table": job.table.model_dump(mode="json", exclude_defaults=True),
+        "table": job.table.choices,
         "cells": [_cell_entry(estimated) for estimated in cells],
         "choices": choices(plan) if len(plan.cells) >= CURVE else {},
         "counts": [_counts_entry(estimated, steps[estimated.cell.number]) for estimated in cells],

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Flags
 from engine.errors import InputError
+from engine.estimate.absorb import Effect, prepare
 from engine.pairs.map_reduce import pair_rows
-from engine.pairs.pair_rows import merge_rows
+from engine.pairs.pair_effects import OfPairs, OfYears
+from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.runtime.files import write_with
 from engine.spec import Cell, Plan
@@ -21,10 +24,15 @@ from engine.stages.prepare_passes import Prepared
 
 
 def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.DataFrame:
-    """The observed pair-years of a cell, one row each: ``unit_i, unit_j, year``, outcome, treatment terms, regressors.
+    """The pair-years of a cell's regression: ``unit_i, unit_j, year``, outcome, treatment terms, regressors.
 
-    A pair with a single observed year and a pair-year whose outcome is infinite are left out, as in the regression;
+    Rows whose outcome is infinite, and rows alone in a level of a fixed effect, are left out, as in the regression;
     weights follow where the rows have any.
+
+    Raises
+    ------
+    InputError
+        Where a regressor has the name of another column of the table.
     """
     design, work = prepared.design, prepared.pass_cells
     _, rows = first_pass(machine, design, cell, pair_rows, merge_rows, label="pairs")
@@ -32,18 +40,36 @@ def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.Data
     units, years = np.array(work.data.units, dtype=object), np.array(work.data.years)
     terms = prepared.terms[work.cells.index(cell)]
     paths = terms.table[design.classes[rows.first], design.classes[rows.second], rows.year]
-    columns: dict[str, object] = {
-        "unit_i": units[rows.first],
-        "unit_j": units[rows.second],
-        "year": years[rows.year],
-        cell.job.outcome.name: values[:, -1],
-    }
-    columns |= {name: paths[:, place] for place, name in enumerate(terms.names)}
     regressors = [term.name for term in columns_of(cell, work.controls)]
-    columns |= {name: values[:, place] for place, name in enumerate(work.controls) if name in regressors}
+    columns: list[tuple[str, np.ndarray]] = [
+        ("unit_i", units[rows.first]),
+        ("unit_j", units[rows.second]),
+        ("year", years[rows.year]),
+        (cell.job.outcome.name, values[:, -1]),
+        *((name, paths[:, place]) for place, name in enumerate(terms.names)),
+        *((name, values[:, place]) for place, name in enumerate(work.controls) if name in regressors),
+    ]
     if (rows.weights != 1).any():
-        columns["weight"] = rows.weights
-    return pd.DataFrame(columns)
+        columns.append(("weight", rows.weights))
+    names = [name for name, _ in columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two columns of the pair-year table would be called '{name}'",
+                where=f"cell '{cell.label}'",
+                remedy="give the regressor or the outcome another name",
+            )
+    frame = pd.DataFrame(dict(columns))
+    return frame[_without_singletons(prepared, rows)].reset_index(drop=True)
+
+
+def _without_singletons(prepared: Prepared, rows: PairRows) -> Flags:
+    """Rows that are alone in no level of a fixed effect, once those that are have left."""
+    if not len(rows.pair):
+        return np.ones(0, dtype=bool)
+    effects = prepared.effects or (OfPairs("pair"), OfYears("year"))
+    levels = [Effect(effect.name, effect.codes(rows, prepared.design.n_years)) for effect in effects]
+    return prepare(levels, singletons="drop").design.kept
 
 
 def chosen_cell(plan: Plan, name: str | None) -> Cell:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms
+from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec import Plan
 from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
@@ -57,7 +59,21 @@ def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[
     """
     reader = Reader(plan.loaded.frames)
     loaded = [reader.load(cell.job) for cell in plan.cells]
-    return tuple(_prepare_pass(pass_cells, map_reduce) for pass_cells in group_cells(plan.cells, loaded))
+    prepared = tuple(_prepare_pass(pass_cells, map_reduce) for pass_cells in group_cells(plan.cells, loaded))
+    _refuse_empty_table(plan, prepared)
+    return prepared
+
+
+def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
+    """Raises InputError where the block ``table`` leaves no term to print."""
+    names = [
+        name
+        for passed in prepared
+        for terms in passed.terms
+        for name in (*terms.names, *passed.pass_cells.controls)
+    ]
+    choices = cast(TableChoices, plan.loaded.job.table.choices)
+    EVERYTHING.changed(choices).terms(dict.fromkeys(names))
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:

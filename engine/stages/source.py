@@ -14,7 +14,7 @@ from engine.cities import builtin
 from engine.errors import InputError
 from engine.notes import Note
 from engine.spec.data import TableFile
-from engine.spec.load import FRAME
+from engine.spec.data_frames import FRAME
 from engine.tables.arithmetic import parse
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ARROW_STREAM = "__arrow_c_stream__"
-_REMEDY = "pass a data frame of pandas or polars, or a table of Arrow, with one value a cell"
+_REMEDY = "pass a data frame of pandas or polars, or a table of Arrow"
+_CELLS_REMEDY = "give each cell one number, text, date or truth value"
 
 
 def frame_table(data: object, label: str) -> FileTable:
@@ -27,78 +28,84 @@ def frame_table(data: object, label: str) -> FileTable:
     Parameters
     ----------
     data : DataFrame of pandas, or an object with ``__arrow_c_stream__`` (polars, Arrow, DuckDB and others)
-        A named index of pandas becomes columns, as ``reset_index`` has them; one without a name is left out.
+        A named index of pandas becomes columns, as ``reset_index`` has them; one without a name is left out. A
+        table that this function made stays as it is.
     label : str
-        What messages call it.
+        How messages call it.
 
     Raises
     ------
     InputError
-        For anything else, for no rows, headers twice, and cells that are no single values.
+        For anything else, for no rows and for headers twice. A column whose cells are no single values is refused
+        where a job reads it (`FileTable.broken`).
     """
+    if isinstance(data, FileTable):
+        return data
     with readable(label, remedy=_REMEDY):
-        frame = _as_pandas(data, label)
-    names = column_names(list(frame.columns), source=label)
-    with readable(label, remedy=_REMEDY):
-        columns = {name: _plain(frame.iloc[:, place], name, label) for place, name in enumerate(names)}
-    table = without_blank_rows(pd.DataFrame(columns, columns=names))
+        columns = _columns(data, label)
+    names = column_names([name for name, _ in columns], source=label)
+    broken: dict[str, str] = {}
+    values: dict[str, pd.Series] = {}
+    for name, (_, cells) in zip(names, columns, strict=True):
+        try:
+            values[name] = _plain(cells, name, label)
+        except (InputError, TypeError, ValueError, NotImplementedError) as error:
+            reason = error.problem if isinstance(error, InputError) else str(error)
+            broken[name], values[name] = reason, pd.Series([None] * len(cells), dtype=object)
+    table = without_blank_rows(pd.DataFrame(values, columns=names))
     if table.empty:
         raise InputError("the table has no rows", where=label, remedy="pass one row a unit and year")
-    return FileTable(table, _hash(table), label)
+    return FileTable(table, _hash(table, broken), label, broken=broken, broken_remedy=_CELLS_REMEDY)
 
 
-def _as_pandas(data: object, label: str) -> pd.DataFrame:
+def _columns(data: object, label: str) -> list[tuple[object, pd.Series | pa.ChunkedArray]]:
+    """Headers and columns, of pandas or Arrow."""
     if isinstance(data, pd.DataFrame):
-        named = [name for name in data.index.names if name is not None]
-        frame = data.reset_index(level=named) if named else data
-        return frame.reset_index(drop=True)
+        names = [name for name in data.index.names if name is not None and name not in data.columns]
+        frame = data.reset_index(level=names) if names else data
+        frame = frame.reset_index(drop=True)
+        return [(name, frame.iloc[:, place]) for place, name in enumerate(frame.columns)]
     if hasattr(data, _ARROW_STREAM):
         import pyarrow as pa
 
-        return _of_arrow(pa.table(data), label)
+        table = pa.table(data)
+        return list(zip(table.column_names, table.columns, strict=True))
     raise InputError(f"is of type {type(data).__name__}, no data frame", where=label, remedy=_REMEDY)
 
 
-def _of_arrow(table: pa.Table, label: str) -> pd.DataFrame:
-    names = [str(name) for name in table.column_names]
-    series = [_to_pandas(column, name, label) for column, name in zip(table.columns, names, strict=True)]
-    return (
-        pd.concat(series, axis=1, keys=range(len(series))).set_axis(names, axis=1)
-        if series
-        else pd.DataFrame()
-    )
+def _plain(cells: pd.Series | pa.ChunkedArray, name: str, label: str) -> pd.Series:
+    """A column with values of numpy or text, as those of a file are; objects stay what they are."""
+    import pyarrow as pa
+
+    if not isinstance(cells, pd.Series):
+        return _to_pandas(cells, name, label)
+    if isinstance(cells.dtype, pd.SparseDtype):
+        cells = pd.Series(cells.to_numpy())
+    if isinstance(cells.dtype, pd.PeriodDtype):
+        cells = cells.astype(object)
+    if cells.dtype != object:
+        return _to_pandas(pa.chunked_array([pa.Array.from_pandas(cells)]), name, label)
+    for cell in cells:
+        if not isinstance(cell, Hashable) or isinstance(cell, tuple | frozenset | bytes | complex):
+            raise InputError(f"column '{name}' holds values of type {type(cell).__name__}")
+    return cells.copy()
 
 
 def _to_pandas(column: pa.ChunkedArray, name: str, label: str) -> pd.Series:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        kind = column.type.value_type
+        column = column.cast(pa.large_string() if pa.types.is_string_view(kind) else kind)
     values = single_values(column, name, source=label)
     if values is None:
-        raise InputError(f"column '{name}' holds bytes, not text or numbers", where=label, remedy=_REMEDY)
+        raise InputError(f"column '{name}' holds bytes, not text or numbers")
     return values.to_pandas()
 
 
-def _plain(cells: pd.Series, name: str, label: str) -> pd.Series:
-    """The column with values of numpy or text, as those of a file are; objects stay what they are."""
-    if cells.dtype != object:
-        import pyarrow as pa
-
-        return _to_pandas(pa.chunked_array([pa.Array.from_pandas(cells)]), name, label)
-    for row, cell in enumerate(cells):
-        if not isinstance(cell, Hashable) or isinstance(cell, tuple | frozenset | bytes):
-            raise InputError(
-                f"column '{name}' holds a value of type {type(cell).__name__} in row {row}",
-                where=label,
-                remedy=_REMEDY,
-            )
-    return cells.copy()
-
-
-def _hash(frame: pd.DataFrame) -> str:
+def _hash(frame: pd.DataFrame, broken: dict[str, str]) -> str:
     """sha256 of headers, types and values, in their order; of values of mixed type with the type of each."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(sorted(broken.items())).encode("utf-8", "surrogatepass"))
     for name in frame.columns:
         cells = frame[name]
         digest.update(f"{name!r} {cells.dtype}\n".encode("utf-8", "surrogatepass"))
@@ -106,6 +113,19 @@ def _hash(frame: pd.DataFrame) -> str:
             for cell in cells:
                 digest.update(f"{type(cell).__name__} {cell!r}\n".encode("utf-8", "surrogatepass"))
         else:
-            hashes = pd.util.hash_pandas_object(cells, index=False)
-            digest.update(np.asarray(hashes).tobytes())
+            digest.update(np.asarray(pd.util.hash_pandas_object(cells, index=False)).tobytes())
     return digest.hexdigest()
+
+
+def storable(table: FileTable) -> pd.DataFrame:
+    """A table of `frame_table` such that Parquet holds it: truth values as 0 and 1, other mixed cells as text."""
+    frame = table.frame.copy()
+    for name in frame.columns:
+        if frame[name].dtype != object:
+            continue
+        kinds = {type(cell) for cell in frame[name].dropna()}
+        if kinds <= {bool, int, float}:
+            frame[name] = frame[name].astype(float)
+        else:
+            frame[name] = frame[name].map(str, na_action="ignore").astype("str")
+    return frame

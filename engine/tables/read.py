@@ -29,6 +29,12 @@ _REMEDIES = {
 }
 
 
+_MEND_CELL = (
+    "open the workbook in Excel, mend the cell, let it compute and save; or leave the cell empty where the value is "
+    "missing"
+)
+
+
 @dataclass(frozen=True)
 class FileTable:
     """A table as it was read.
@@ -47,6 +53,8 @@ class FileTable:
         What a reader of the results must know, e.g. which of several sheets was read.
     broken : mapping of str to str
         Columns with cells that hold an error or a formula without a value: the first such cell, in words.
+    broken_remedy : str
+        How such cells are mended.
     labels : mapping of str to str
         Labels of variables, where the file has any.
     """
@@ -57,6 +65,7 @@ class FileTable:
     sheet: str | None = None
     notes: tuple[Note, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
+    broken_remedy: str = _MEND_CELL
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -122,8 +131,7 @@ def refuse_broken(table: FileTable, columns: Iterable[str], *, source: str) -> N
             raise InputError(
                 table.broken[name],
                 where=f"{source}: column '{name}'",
-                remedy="open the workbook in Excel, mend the cell, let it compute and save; or leave the cell empty "
-                "where the value is missing",
+                remedy=table.broken_remedy,
             )
 
 
@@ -140,7 +148,7 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
     if ending == ".parquet":
         frame, notes = read_parquet(file)
     elif ending == ".dta":
-        frame, labels = read_stata(file)
+        frame, labels = read_stata(file, layout)
     elif ending in _EXCEL:
         excel = read_excel(file, layout)
         frame, broken = excel.frame, excel.broken
@@ -149,7 +157,7 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
             notes = (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
-    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels)
+    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels=labels)
 
 
 def _sheet_note(name: str, excel: ExcelTable, layout: FileLayout) -> Note:
@@ -186,7 +194,7 @@ def _refuse_misplaced(path: Path, ending: str, layout: FileLayout) -> None:
         raise InputError(
             f"sheet '{layout.sheet}' is requested, but only Excel files have sheets", where=shown(path)
         )
-    if layout.encoding is not None and ending not in SEPARATORS:
+    if layout.encoding is not None and ending not in (*SEPARATORS, ".dta"):
         raise InputError(
             f"encoding '{layout.encoding}' is given, but only text files have one", where=shown(path)
         )

@@ -9,7 +9,7 @@ import dyadid as dd
 import maketables
 import pyfixest as pf
 import pytest
-from strategies import pair_table
+from strategies import city_panel, pair_table
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,18 @@ def test_maketables_takes_both(fits: tuple[dd.Result, object]) -> None:
     cells = re.findall(r"makecell\{([^}]*)\}", line)
     assert len(cells) == 2
     assert cells[0].split()[0] == cells[1].split()[0]
+
+
+def test_columns_keep_the_choices_of_their_jobs() -> None:
+    job = dd.panel(city_panel(0), adoption="pilot_year", rule="exactly_one").synchronization("output")
+    plain, edu = (
+        job.twfe(errors=["dyadic"]),
+        job.controls(edu="neg_abs_diff(density)").twfe(errors=["dyadic"]),
+    )
+    text = dd.etable(fit for fit in (plain, edu)).text()
+    assert "dyadic-robust" in text
+    assert "pair-clustered" not in text
+    only = dd.etable([plain, edu], keep="edu", errors="pair").text()  # one of them has the term
+    assert "edu" in only
+    assert "policy" not in only
+    assert "pair-clustered" in only

@@ -95,10 +95,7 @@ def test_the_steps_say_what_a_file_says(folder: Path) -> None:
     ("data", "message"),
     [
         (3, "is of type int, no data frame"),
-        (
-            pd.DataFrame({"city": ["a"], "year": [[2010]]}),
-            "column 'year' holds a value of type list in row 0",
-        ),
+        (city_panel(0).assign(year=[[2010]] * 112), "column 'year' holds values of type list"),
         (city_panel(0).iloc[:0], "the table has no rows"),
         (pd.concat([city_panel(0), city_panel(0)[["output"]]], axis=1), "the header 'output' is repeated"),
         (city_panel(0).assign(output="x"), "'x' is not a number"),
@@ -151,3 +148,129 @@ def test_the_package_shows_what_there_is() -> None:
     assert not [name for name in dir(dd) if name.startswith("annotations")]
     assert dd.__version__[0].isdigit()
     assert (Path(dd.__file__).parent / "py.typed").exists()
+
+
+# -- a job is what it was when it was made
+
+
+def test_later_changes_of_data_and_mapping_do_not_reach_a_job(folder: Path) -> None:
+    """A result drew and made its pairs of the caller's live frame, whatever had become of it."""
+    frame, document = city_panel(0), {**BLOCKS, "model": {"lag": 0}}
+    job = dd.job(document, panel=frame)
+    result = job.run()
+    draws = result.permute(9).tidy()
+    frame["output"] = frame["schools"] * 3
+    document["model"]["lag"] = 2
+    pd.testing.assert_frame_equal(job.run().tidy(), result.tidy())
+    pd.testing.assert_frame_equal(result.permute(9).tidy(), draws)
+    pd.testing.assert_frame_equal(result.pairs(), job.pairs())
+
+
+def test_a_file_that_changed_since_is_no_data_of_the_result(folder: Path) -> None:
+    result = dd.run("job.yaml")
+    city_panel(5).to_parquet("cities.parquet")
+    for asked in (result.pairs, lambda: result.permute(9)):
+        with pytest.raises(dd.RunError, match="the data are others now"):
+            asked()
+
+
+def test_a_mapping_again_is_the_same_job(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Files by their full paths; a data frame is passed again, and not mistaken for the file that it replaced."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    document = dd.job("job.yaml").to_dict()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        city_panel(7).to_parquet("cities.parquet")
+        pd.testing.assert_frame_equal(dd.run(document).tidy(), dd.run(folder / "job.yaml").tidy())
+    with pytest.raises(dd.InputError, match="'frame:panel' stands for a data frame"):
+        dd.run(dd.job("job.yaml", panel=city_panel(1)).to_dict())
+
+
+def test_steps_are_laid_upon_each_other_in_their_order(folder: Path) -> None:
+    job = dd.panel("cities.parquet", adoption="pilot_year", rule="exactly_one").synchronization("output")
+    late, early = job.set("model.lag", 1).twfe(lag=2), job.twfe(lag=2)
+    assert late.glance()["n_obs"].iloc[0] == early.glance()["n_obs"].iloc[0]
+    assert job.variation("schools", weight="population").to_dict()["outcome"].keys() == {
+        "variation",
+        "weight",
+    }
+    framed = dd.job("job.yaml", panel=city_panel(3))
+    by_file = framed.set("panel.source", str(folder / "cities.parquet")).run()
+    pd.testing.assert_frame_equal(by_file.tidy(), dd.run("job.yaml").tidy())
+
+
+def test_changes_that_a_case_would_undo_are_refused(folder: Path) -> None:
+    cases: dict[str, Any] = {"a": {}, "b": {"model.lag": 1}}
+    stated = dd.job({**BLOCKS, "cases": cases})
+    for job in (stated, dd.job(stated.to_yaml("c.yaml"))):
+        with pytest.raises(dd.InputError, match=r"the case 'b' sets model\.lag too"):
+            job.set("model.lag", 2).run()
+    cases = {"b": {"panel": {"source": "cities.parquet"}}}
+    with pytest.raises(dd.InputError, match="the data frame 'panel' has no use"):
+        dd.run({**BLOCKS, "cases": cases}, panel=city_panel(0))
+    with pytest.raises(dd.InputError, match="sweeps over its source"):
+        dd.run({**BLOCKS, "sweep": {"panel.source": ["cities.parquet"]}}, panel=city_panel(0))
+
+
+def test_numbers_of_numpy_are_numbers(folder: Path) -> None:
+    job = dd.panel(
+        city_panel(0), adoption="pilot_year", rule="exactly_one", years=tuple(np.array([2010, 2016]))
+    )
+    job = job.synchronization("output").set("model.lag", np.int64(1))
+    assert job.to_yaml("n.yaml").exists()
+    assert len(job.twfe().permute(np.int64(9), seed=np.int64(1)).tidy()) == 9
+
+
+# -- odd frames
+
+
+def odd_frame() -> pd.DataFrame:
+    frame = city_panel(0)
+    return frame.assign(
+        lists=[[1]] * len(frame),
+        period=pd.PeriodIndex(frame["year"].astype(str), freq="Y"),
+        span=pd.IntervalIndex.from_breaks(np.arange(len(frame) + 1)),
+        imaginary=frame["output"] * 1j,
+        mixed=pd.Categorical([1, "a"] * (len(frame) // 2)),
+        sparse=pd.arrays.SparseArray(frame["schools"]),
+        truth=pd.Series([True, None] * (len(frame) // 2), dtype=object),
+    )
+
+
+def test_only_columns_that_are_read_must_be_plain(folder: Path) -> None:
+    job, expected = dd.job("job.yaml", panel=odd_frame()), dd.run("job.yaml").tidy()
+    pd.testing.assert_frame_equal(job.run().tidy(), expected)
+    controls = {"edu": {"neg_abs_log_diff": "sparse"}, "dense": {"neg_abs_diff": "density"}}
+    pd.testing.assert_frame_equal(job.set("controls", controls).run().tidy(), expected)
+    columns = {"panel": {"source": "frame:panel", "columns": {"year": "period"}}}
+    by_period = dd.run({**BLOCKS, **columns}, panel=odd_frame().drop(columns="year"))
+    pd.testing.assert_frame_equal(by_period.tidy(), expected)
+    with pytest.raises(dd.InputError, match="column 'lists' holds values of type list") as caught:
+        job.set("controls", {"dense": {"neg_abs_diff": "lists"}}).run()
+    assert "give each cell one number" in str(caught.value)
+
+
+def test_odd_columns_are_written(folder: Path) -> None:
+    assert dd.job("job.yaml", panel=odd_frame()).to_yaml("odd.yaml").exists()
+    assert dd.check("odd.yaml").endswith("ok")
+    assert pd.read_parquet("odd_panel.parquet")["truth"].dropna().unique().tolist() == [1.0]
+
+
+def test_an_index_that_repeats_columns_is_none(folder: Path) -> None:
+    frame = city_panel(0).set_index(["city", "year"], drop=False)
+    pd.testing.assert_frame_equal(dd.run("job.yaml", panel=frame).tidy(), dd.run("job.yaml").tidy())
+
+
+# -- names
+
+
+def test_an_unnamed_job_has_no_folder(folder: Path) -> None:
+    job = dd.job({key: value for key, value in BLOCKS.items() if key != "job"})
+    with pytest.raises(dd.InputError, match="the job has no name"):
+        job.run(out="out")
+
+
+def test_names_of_their_own_are_not_taken_twice() -> None:
+    for columns in ({"city": "town"}, {"year_of_adoption": "x"}):
+        with pytest.raises(dd.InputError, match="is a name of its own here"):
+            dd.panel("a.csv", adoption="试点 年份", rule="both", city="城市", columns=columns)

@@ -43,8 +43,22 @@ def test_both_orders_make_it_directed() -> None:
         ("y ~ x | a | b", "is no formula of a regression"),
         ("y ~ x | one^other", "'one\\^other' is no fixed effect here"),
         ("y ~ q", "q"),
+        ("y ~ x*w", r"'x\*w' is no regressor of a formula"),
+        ("y ~ x - w", "'x - w' is no regressor of a formula"),
+        ("y ~ x:w", "'x:w' is no regressor of a formula"),
+        ("y ~ (x + w)", r"'\(x \+ w\)' is no regressor"),
+        ("y ~ log(x) + (w)", r"'\(w\)' is no regressor"),
+        ("y ~ x | `one x`^year", "is no fixed effect here"),
     ],
 )
 def test_wrong_formulas_are_refused(formula: str, message: str) -> None:
     with pytest.raises(dd.InputError, match=message):
         dd.feols(formula, pair_table(0), **KEYS)
+
+
+def test_arithmetic_and_headers_that_are_no_names() -> None:
+    frame = pair_table(0).rename(columns={"w": "my|w"})
+    result = dd.feols("y ~ I(x * `my|w`) + `my|w`", frame, **KEYS, errors="pair")
+    frame = frame.assign(pair=frame["one"] + frame["other"], w=frame["my|w"], xw=frame["x"] * frame["my|w"])
+    fit = pf.feols("y ~ xw + w | pair + year", frame.drop(columns="my|w"))
+    np.testing.assert_allclose(result.tidy()["estimate"], fit.coef(), rtol=1e-8)

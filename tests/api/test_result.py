@@ -12,6 +12,8 @@ import pyfixest as pf
 import pytest
 from strategies import city_panel, pair_table
 
+from engine import pipeline
+
 
 @pytest.fixture(scope="module")
 def job() -> dd.PanelJob:
@@ -164,3 +166,42 @@ def test_cells_are_named_where_there_are_several(job: dd.PanelJob) -> None:
         result.pairs()
     assert len(result.pairs(2)) == result.glance()["n_obs"].iloc[1]
     assert result.covariance(cell="model.lag=1").shape == (2, 2)
+
+
+def test_cells_of_other_types_are_told_by_their_own(job: dd.PanelJob) -> None:
+    """A cell without the type of the others was left out without a word."""
+    document = job.synchronization("output").to_dict()
+    swept = dd.job({**document, "sweep": {"model.errors": [["pair"], ["dyadic"]]}}, panel=city_panel(0)).run()
+    assert swept.tidy()["errors"].tolist() == ["pair", "pair", "dyadic", "dyadic"]
+    with pytest.raises(dd.InputError, match="has none of the errors pair"):
+        swept.errors("pair")
+    assert swept.errors("pair", "dyadic").tidy()["errors"].tolist() == ["pair", "pair", "dyadic", "dyadic"]
+
+
+def test_terms_of_an_event_study_are_chosen_by_their_names(job: dd.PanelJob) -> None:
+    table = job.event_study(window=(-2, 1)).table(drop="pilot[-2]").text()
+    assert "pilot[-2]" not in table
+    assert "pilot[+0]" in table
+    with pytest.raises(dd.InputError, match=r"'\*' is no regular expression"):
+        job.twfe().table(keep="*")
+    assert job.twfe().table(keep=None, drop=None, order=None, notes=None, labels=None).text()
+
+
+def test_a_table_without_terms_is_refused_before_the_run(
+    job: dd.PanelJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_estimate", lambda *_: pytest.fail("a pass began"))
+    with pytest.raises(dd.InputError, match="leave no term"):
+        job.set("table", {"keep": ["zzz"]}).twfe()
+
+
+def test_pairs_leave_out_what_is_alone_in_a_level() -> None:
+    frame = pair_table(0, missing=0.5)
+    keys = {"units": ("one", "other"), "errors": "pair"}
+    result = dd.feols("y ~ x | one^year + other^year", frame, year="year", **keys)
+    assert len(result.pairs()) == result.glance()["n_obs"].iloc[0] < len(frame)
+    job = dd.pair_table(
+        frame.assign(t=frame["year"]), units=("one", "other"), year="t", outcome="y", regressors="year"
+    )
+    with pytest.raises(dd.InputError, match="would be called 'year'"):
+        job.pairs()

@@ -56,3 +56,27 @@ def test_damaged_and_misplaced(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="header or skip_rows is given"):
         read_file(path, FileLayout(header=2))
+
+
+def test_labels_that_are_not_alone_or_are_numbers_stay_numbers(tmp_path: Path) -> None:
+    """苏州 and 宿州 are both Suzhou: as labels they would be one city."""
+    frame = pd.DataFrame({"code": [1, 2], "level": [1, 2]})
+    labels = {"code": {1: "Suzhou", 2: "Suzhou"}, "level": {1: "10", 2: "20"}}
+    frame.to_stata(tmp_path / "a.dta", write_index=False, value_labels=labels)
+    assert read_file(tmp_path / "a.dta").frame.to_dict("list") == {"code": [1, 2], "level": [1, 2]}
+
+
+def test_an_old_file_does_not_say_its_encoding(tmp_path: Path) -> None:
+    """Formats before 118 are read as Latin-1: a city of a GBK file would be another name."""
+    path = tmp_path / "old.dta"
+    frame = pd.DataFrame({"city": ["苏州".encode("gb18030").decode("latin-1"), "plain"], "x": [1.0, 2.0]})
+    frame.to_stata(path, write_index=False, version=117)
+    with pytest.raises(InputError, match="does not say its encoding"):
+        read_file(path)
+    assert read_file(path, FileLayout(encoding="gb18030")).frame["city"].tolist() == ["苏州", "plain"]
+    with pytest.raises(InputError, match="is not in encoding utf-8"):
+        read_file(path, FileLayout(encoding="utf-8"))
+    with pytest.raises(InputError, match="is no encoding"):
+        read_file(path, FileLayout(encoding="gb99"))
+    with pytest.raises(InputError, match="text of Stata 14 and later is UTF-8"):
+        read_file(written(tmp_path / "a.dta"), FileLayout(encoding="gb18030"))

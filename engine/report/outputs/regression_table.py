@@ -339,9 +339,14 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     elif sheet.style.stars is None:
         yield words("No stars: the columns have no kind of error in common.")
     yield from (words(caution) for caution in cautions(sheet.error_codes))
-    if not all(isfinite(record["std_error"]) for record in sheet.records.values()):
+    printed = [
+        record
+        for (_, term, code), record in sheet.records.items()
+        if term in sheet.terms and code in sheet.error_codes
+    ]
+    if not all(isfinite(record["std_error"]) for record in printed):
         yield words("(n/a): this kind of error is undefined here.")
-    zeros = [record["r2_within"] for record in sheet.records.values() if record["std_error"] == 0]
+    zeros = [record["r2_within"] for record in printed if record["std_error"] == 0]
     if any(not r2 < _EXACT for r2 in zeros):
         yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")
     if any(r2 < _EXACT for r2 in zeros):
