@@ -14,6 +14,7 @@ import yaml
 
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
+from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
 from engine.spec.load import refuse_cases_of, without_sweep_of
 from engine.tables.data_frame import storable
@@ -195,7 +196,7 @@ def taken(frames: Mapping[str, object]) -> dict[str, FileTable]:
 
 def _run_again(
     asked: StatedJob,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     changes: Mapping[str, object],
     *,
     lang: str,
@@ -209,13 +210,13 @@ def _run_again(
     return result
 
 
-def _pairs(asked: StatedJob, manifest: Mapping[str, Any], cell: str | int | None) -> pd.DataFrame:
+def _pairs(asked: StatedJob, manifest: Manifest, cell: str | int | None) -> pd.DataFrame:
     frame, hashes = asked._pair_years(cell)
     _refuse_other_data(_hashes(manifest), hashes)
     return frame
 
 
-def _hashes(manifest: Mapping[str, Any]) -> list[str]:
+def _hashes(manifest: Manifest) -> list[str]:
     return [source["sha256"] for source in (manifest["data"], *manifest["more_data"])]
 
 
@@ -224,7 +225,7 @@ def _refuse_other_data(earlier: list[str], now: list[str]) -> None:
         raise RunError("the data are others now than those of the result: run the job again")
 
 
-def _with_names(value: Any, names: Mapping[str, str]) -> Any:
+def _with_names(value: object, names: Mapping[str, str]) -> object:
     """Plain data with the names of files for data frames."""
     if isinstance(value, Mapping):
         return {key: _with_names(entry, names) for key, entry in value.items()}
