@@ -14,6 +14,7 @@ from engine.api.printed import Table
 from engine.errors import InputError
 from engine.report.error_types import error_label, preferred
 from engine.report.language.wording import ENGLISH, words_of
+from engine.report.markup import escape
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 UNNAMED = "job"
 """Name of a job that was given none; it is no title."""
+_WARNINGS = 10  # below a table
 _TIDY = ("term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
 _GLANCE = ("outcome", "estimator", "n_obs", "n_pairs", "n_units", "r2", "r2_within")
 _STATISTICS = {"N": "n_obs", "r2": "r2", "r2_within": "r2_within", "n_pairs": "n_pairs", "n_units": "n_units"}
@@ -225,10 +227,18 @@ class Result:
     # -- how it is shown
 
     def __repr__(self) -> str:
-        return repr(self.table())
+        return repr(self.table()) + "".join(f"warning: {text}\n" for text in self._told)
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        told = "".join(f"<p>warning: {escape(text)}</p>" for text in self._told)
+        return self.table()._repr_html_() + told
+
+    @property
+    def _told(self) -> list[str]:
+        """Warnings as they stand below the table: the first, and how many more there are."""
+        texts = self.warnings
+        more = len(texts) - _WARNINGS
+        return texts[:_WARNINGS] + ([f"and {more:,} more, in .warnings"] if more > 0 else [])
 
     def _report(self, lang: str | None) -> JobReport:
         """The report, of the shown types where the user chose some."""

@@ -205,3 +205,13 @@ def test_pairs_leave_out_what_is_alone_in_a_level() -> None:
     )
     with pytest.raises(dd.InputError, match="would be called 'year'"):
         job.pairs()
+
+
+def test_warnings_stand_below_the_table() -> None:
+    frame = city_panel(0)
+    frame.loc[frame["city"] != "city00", "pilot_year"] = np.nan
+    frame.loc[frame["city"] == "city00", "pilot_year"] = 2013
+    result = dd.panel(frame, adoption="pilot_year", rule="exactly_one").synchronization("output").twfe()
+    assert result.warnings
+    assert f"warning: {result.warnings[0]}" in repr(result)
+    assert "<p>warning: " in result._repr_html_()
