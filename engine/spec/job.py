@@ -105,7 +105,7 @@ class Model(Block):
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
-        if self.registered.by_event_time and not low <= self.base <= high:
+        if "base" in self.registered.options and not low <= self.base <= high:
             raise ValueError(f"base {self.base} lies outside the window [{low}, {high}]")
         if low >= high:
             raise ValueError(f"window [{low}, {high}] must ascend")

@@ -159,21 +159,22 @@ def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
 
 
 def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
-    """Rows of event-study terms with their event year, and the base year at zero; empty where there are none."""
+    """Rows of event-study terms with their event year, and any base year at zero; empty where there are none."""
     parts: list[pd.DataFrame] = []
     for estimated in estimated_cells:
         cell = estimated.cell
         if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        base_name, base_time = event_name(cell.job.treatment.name, cell.job.model.base), cell.job.model.base
         times = {term.name: term.event_time for term in estimated.fit.terms if term.is_treatment}
         effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
-        base = effects.drop_duplicates("errors").copy()
-        base["term"] = base_name
-        base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
-        with_base = pd.concat([effects, base])
-        with_base["event_time"] = with_base["term"].map({**times, base_name: base_time})
-        parts.append(with_base.sort_values(["event_time"], kind="stable"))
+        if "base" in cell.job.model.registered.options:
+            base = effects.drop_duplicates("errors").copy()
+            base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+            base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
+            times[base["term"].iloc[0]] = cell.job.model.base
+            effects = pd.concat([effects, base])
+        effects = effects.assign(event_time=effects["term"].map(times))
+        parts.append(effects.sort_values(["event_time"], kind="stable"))
     keys = [name for name in estimates.columns if name not in ESTIMATE_COLUMNS]
     names = [*EVENT_COLUMNS, *keys]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)

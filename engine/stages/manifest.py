@@ -183,7 +183,8 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
     if model.registered.by_event_time:
-        entry["event_study"] = {"base": model.base, "window": list(model.window), "ends": model.ends}
+        base = model.base if "base" in model.registered.options else None
+        entry["event_study"] = {"base": base, "window": list(model.window), "ends": model.ends}
     return entry
 
 

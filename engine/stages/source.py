@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -69,9 +70,13 @@ class SourceTable:
 
 
 def read_source(
-    block: TableFile, options: Mapping[str, Option], *, key: str, frames: Mapping[str, FileTable]
+    block: TableFile,
+    options: Mapping[str, Option],
+    *,
+    key: str,
+    frames: Mapping[str, FileTable] = MappingProxyType({}),
 ) -> SourceTable:
-    """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``."""
+    """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` those of the job."""
     skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
     layout = FileLayout(block.sheet, block.encoding, block.header, skip_rows, key)
     if block.source.startswith(_BUILTIN):

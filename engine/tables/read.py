@@ -21,6 +21,7 @@ from engine.tables.stata import read_stata
 _EXCEL = (".xlsx", ".xlsm")
 _SHOWN = 40  # names of sheets or columns
 _READABLE = ".parquet, .csv, .tsv, .txt (also with .gz), .xlsx and .dta"
+_NAMED_FORMS = {".parquet": "Parquet", ".dta": "Stata"}
 _REMEDIES = {
     ".parquet": "write the file again; it is damaged or not Parquet",
     ".dta": "save it again from Stata",
@@ -199,9 +200,9 @@ def _refuse_misplaced(path: Path, ending: str, layout: FileLayout) -> None:
             f"encoding '{layout.encoding}' is given, but only text files have one", where=shown(path)
         )
     rows = layout.header is not None or layout.skip_rows is not None
-    if rows and ending in (".parquet", ".dta"):
+    if rows and ending in _NAMED_FORMS:
         raise InputError(
-            f"header or skip_rows is given, but the columns of {ending} have names of their own",
+            f"header or skip_rows is given, but the columns of {_NAMED_FORMS[ending]} have names of their own",
             where=shown(path),
             remedy="remove it",
         )

@@ -39,7 +39,7 @@ class Estimator:
     absorbs : bool
         It takes effects beyond pair and year.
     by_event_time : bool
-        Its coefficients are those of event years.
+        Its coefficients are those of event years; with ``base`` among the options one of them is omitted.
     own_rows : bool
         It leaves out pair-years that others keep, whatever ``model.ends`` says.
     draws : bool
@@ -92,6 +92,14 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 "sun_abraham",
                 "event study by cohort, averaged by the cohorts' rows",
                 options=EVENT_OPTIONS,
+                by_event_time=True,
+                own_rows=True,
+                draws=False,
+            ),
+            Estimator(
+                "extended_twfe",
+                "effects of each cohort and year from adoption on, averaged by the cohorts' rows",
+                options=("window", "ends"),
                 by_event_time=True,
                 own_rows=True,
                 draws=False,

@@ -39,13 +39,13 @@ class EventYears:
 
     Attributes
     ----------
-    base : int
-        The omitted event year, drawn hollow at zero.
+    base : int or None
+        The omitted event year, drawn hollow at zero; None where none is omitted.
     binned : bool
         Whether the first and last event year hold all earlier and later ones; they are then labelled so.
     """
 
-    base: int = -1
+    base: int | None = -1
     binned: bool = True
 
 
@@ -80,8 +80,8 @@ def event_study_figure(
     """
     _check_event_study(event_study)
     base = event_years.base
-    years = sorted({base, *map(int, event_study["event_time"])})
-    effects = event_study[event_study["event_time"] != base]
+    years = sorted({*([] if base is None else [base]), *map(int, event_study["event_time"])})
+    effects = event_study if base is None else event_study[event_study["event_time"] != base]
     with figure_style():
         width = min(max(6.3, 1.4 + 0.41 * len(years)), 12.0)  # a label of each year beside the next
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
@@ -89,7 +89,7 @@ def event_study_figure(
         axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         _draw_intervals(axes, effects, confidence, words)
         _draw_points(axes, effects, base, words)
-        axes.set_xticks(years, _event_labels(years, binned=event_years.binned))
+        axes.set_xticks(years, _event_labels(years, event_years))
         axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
         effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
         axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
@@ -117,19 +117,24 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
         axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=GREY)
 
 
-def _draw_points(axes: Axes, effects: pd.DataFrame, base: int, words: Words) -> None:
-    """Estimates, and the base year hollow at zero."""
+def _draw_points(axes: Axes, effects: pd.DataFrame, base: int | None, words: Words) -> None:
+    """Estimates, and any base year hollow at zero."""
     points = effects.drop_duplicates("event_time")
     dot: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
     axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
+    if base is None:
+        return
     label = words("base year ({year})", year=_signed(base))
     axes.plot([base], [0.0], **dot, markerfacecolor="white", markersize=6, label=label)
 
 
-def _event_labels(years: Sequence[int], *, binned: bool) -> list[str]:
+def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:
+    """Years at the ends hold all earlier and later ones where they are binned; the first only where one is omitted."""
     labels = [_signed(year) for year in years]
-    if binned:
-        labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
+    if event_years.binned:
+        labels[-1] = f"≥ {labels[-1]}"
+        if event_years.base is not None:
+            labels[0] = f"≤ {labels[0]}"
     return labels
 
 
