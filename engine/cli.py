@@ -70,6 +70,25 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
 
 
 @app.command()
+def init(
+    data: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Data: a table of cities by year, or of pairs.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="JOB.yaml", help="Job file to write; default: beside the data.")
+    ] = None,
+) -> None:
+    """Propose a job file for a data file, and check it."""
+    from engine.stages.propose_job import write_proposal
+
+    path = out or data.with_suffix(".yaml")
+    for guess in write_proposal(data, path):
+        terminal.out.print(f"guessed: {guess}")
+    terminal.out.print(f"written: {path}")
+    check([path])
+
+
+@app.command()
 def plan(
     jobs: Jobs,
     cluster: Annotated[

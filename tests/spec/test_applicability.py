@@ -215,7 +215,8 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"{path}: 4 problems",
         f"  {path}: model.controls: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
-        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham and extended_twfe",
+        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham and "
+        "extended_twfe",
         f"  {path}: treatment: has no meaning in this job: it is for city panels (panel)",
     ]
     assert "model.regressors" in str(caught.value.remedy)
@@ -257,7 +258,9 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
     assert model["window"]["x-applies-to"] == "estimators event_study, sun_abraham and extended_twfe"
-    assert model["window"]["description"].endswith("; for estimators event_study, sun_abraham and extended_twfe")
+    assert model["window"]["description"].endswith(
+        "; for estimators event_study, sun_abraham and extended_twfe"
+    )
     assert "x-applies-to" not in model["errors"]
     found = yaml.safe_dump(schema())
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}

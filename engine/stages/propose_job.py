@@ -1,0 +1,258 @@
+"""A first job file for a data file: columns recognised by name and content, every guess said beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from engine.errors import InputError
+from engine.runtime.files import write_text
+from engine.spec.block import JOB, NAME
+from engine.tables.cell_values import numbers
+from engine.tables.read import FileTable, read_file
+from engine.tables.years import read_years
+
+_CITY = (
+    "city",
+    "城市",
+    "城市名称",
+    "城市名",
+    "地级市",
+    "地区",
+    "市",
+    "country",
+    "国家",
+    "iso3",
+    "unit",
+    "region",
+    "name",
+)
+_YEAR = ("year", "年份", "年度", "年", "time", "date", "period")
+_ADOPTION = (
+    "pilot_year", "adoption_year", "adoption", "treat_year", "treatment_year", "first_treat", "first.treat", "gvar",
+    "试点年份", "政策年份", "实施年份", "设立年份", "获批年份", "批准年份", "pilot", "cohort",
+)  # fmt: skip
+_OUTCOME = (
+    "gdp_real",
+    "实际gdp",
+    "gdp",
+    "地区生产总值",
+    "国内生产总值",
+    "生产总值",
+    "output",
+    "outcome",
+    "y",
+)
+_UNIT_PAIRS = (
+    ("exporter", "importer"), ("origin", "destination"), ("reporter", "partner"), ("iso_o", "iso_d"),
+    ("iso3_o", "iso3_d"), ("country_i", "country_j"), ("city_i", "city_j"), ("unit_i", "unit_j"), ("city1", "city2"),
+    ("出口国", "进口国"), ("来源地", "目的地"), ("城市1", "城市2"), ("i", "j"),
+)  # fmt: skip
+_FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
+_SHOWN = 30  # further columns that are listed
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A job file as text, and what it says in one line each.
+
+    Attributes
+    ----------
+    text : str
+    guesses : tuple of str
+    """
+
+    text: str
+    guesses: tuple[str, ...]
+
+
+def write_proposal(data: Path, path: Path) -> tuple[str, ...]:
+    """Write a first job file for a data file, and say what was guessed; raises InputError where one is there."""
+    if path.exists():
+        raise InputError("there is a file already", where=str(path), remedy="name another by --out")
+    proposal = propose_job(data, path.parent)
+    write_text(path, proposal.text)
+    return proposal.guesses
+
+
+def propose_job(source: Path, folder: Path) -> Proposal:
+    """A job on a data file, to be written into a folder; a table of pairs where two columns name units.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or has no column of units or years.
+    """
+    table = read_file(source)
+    name = re.sub(r"[^\w.-]", "_", source.stem).strip(".-")
+    name = name if re.fullmatch(JOB, name) else "job"
+    path = _relative(source, folder)
+    columns = [str(column) for column in table.frame.columns]
+    for first, second in _UNIT_PAIRS:
+        units = [_named(columns, [first]), _named(columns, [second])]
+        if None not in units:
+            return _pair_job(table, name, path, [str(unit) for unit in units])
+    return _panel_job(table, name, path)
+
+
+def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
+    columns, guesses = [str(column) for column in table.frame.columns], []
+    city = _found(columns, _CITY, table, "cities", "city: 城市")
+    year = _year_column(columns, table)
+    guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
+    adoption = _named(columns, _ADOPTION) or _adoption_by_content(table, city, year)
+    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption})
+    mapped = {"city": city, "year": year}
+    if adoption is not None:
+        guesses.append(f"the year of adoption is in column '{adoption}'")
+        mapped["pilot_year" if not _is_name(adoption) else adoption] = adoption
+    if outcome is not None:
+        guesses.append(f"the outcome is of column '{outcome}'")
+        mapped["outcome" if not _is_name(outcome) else outcome] = outcome
+    canonical = {header: key for key, header in mapped.items()}
+    block: dict[str, object] = {"source": path}
+    renamed = {key: _quoted(header) for key, header in mapped.items() if key != header}
+    if renamed:
+        block["columns"] = renamed
+    job: dict[str, object] = {"job": name, "panel": block}
+    if outcome is not None:
+        job["outcome"] = {"synchronization": canonical[outcome]}
+    job["pairs"] = {"exclude": "both_treated"}
+    if adoption is not None:
+        job["treatment"] = {"adoption": canonical[adoption], "rule": "exactly_one"}
+    lines = [f"# Guessed: {guess}." for guess in guesses]
+    if adoption is None:
+        lines.append(
+            "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}."
+        )
+    if outcome is None:
+        lines.append("# No column looks like an outcome: say outcome: {synchronization: COLUMN}.")
+    lines += [
+        "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate.",
+        *_further(columns, mapped.values()),
+        "# Controls are made of them: controls: {edu: {neg_abs_log_diff: COLUMN}}.",
+    ]
+    return Proposal(_text(lines, job), tuple(guesses))
+
+
+def _pair_job(table: FileTable, name: str, path: str, units: Sequence[str]) -> Proposal:
+    columns = [str(column) for column in table.frame.columns]
+    year = _year_column(columns, table)
+    outcome = _named(columns, _FLOW) or _first_number(table, {*units, year})
+    regressor = _first_number(table, {*units, year, outcome})
+    guesses = [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
+    first, second = (table.frame[unit].astype(str) for unit in units)
+    keys = set(zip(first, second, table.frame[year], strict=True))
+    directed = any((j, i, t) in keys for i, j, t in keys if i != j)
+    if directed:
+        guesses.append("some pairs stand in both orders, so the table is directed")
+    block: dict[str, object] = {"source": path, "unit_i": units[0], "unit_j": units[1], "year": year}
+    block |= {"directed": True} if directed else {}
+    job: dict[str, object] = {"job": name, "pair_table": block}
+    lines = []
+    if outcome is not None:
+        guesses.append(f"the outcome is column '{outcome}'")
+        job["outcome"] = {"column": _quoted(outcome)}
+    if regressor is not None:
+        guesses.append(f"the regressor is column '{regressor}'")
+        job["model"] = {"regressors": [_quoted(regressor)]}
+    else:
+        lines.append("# No column is left to be a regressor: say model: {regressors: [COLUMN]}.")
+    lines = [*(f"# Guessed: {guess}." for guess in guesses), *lines]
+    lines += _further(columns, [*units, year, outcome, regressor])
+    return Proposal(_text(lines, job), tuple(guesses))
+
+
+# -- columns
+
+
+def _named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column of one of these names, whatever its case and the unit in brackets behind it."""
+    plain = {re.sub(r"[（(\[].*", "", column).strip().casefold(): column for column in reversed(columns)}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def _found(columns: Sequence[str], names: Sequence[str], table: FileTable, kind: str, example: str) -> str:
+    column = _named(columns, names)
+    if column is None:
+        raise InputError(
+            f"no column looks like {kind}; its columns are {', '.join(columns[:_SHOWN])}",
+            where=table.label,
+            remedy=f"write the job by hand: panel: {{columns: {{{example}}}}} names the column",
+        )
+    return column
+
+
+def _year_column(columns: Sequence[str], table: FileTable) -> str:
+    return _found(columns, _YEAR, table, "years", "year: 年份")
+
+
+def _numbers(table: FileTable, column: str) -> pd.Series | None:
+    """A column as numbers; None where it holds anything else, or a cell in error."""
+    if column in table.broken:
+        return None
+    try:
+        return pd.Series(numbers(table.frame[column], source="")[0], table.frame.index)
+    except InputError:
+        return None
+
+
+def _first_number(table: FileTable, taken: set[str | None]) -> str | None:
+    """The first column of numbers that vary."""
+    for column in table.frame.columns:
+        values = None if column in taken else _numbers(table, column)
+        if values is not None and values.nunique() > 1:
+            return str(column)
+    return None
+
+
+def _adoption_by_content(table: FileTable, city: str, year: str) -> str | None:
+    """The first column of plausible years, or nothing, that is constant in a city and not in all."""
+    for column in table.frame.columns:
+        values = None if column in (city, year) else _numbers(table, column)
+        if values is None or values.nunique() < 2 or not values.dropna().between(1900, 2100).all():
+            continue
+        try:
+            read_years(table.frame[column], source="", optional=True)
+        except InputError:
+            continue
+        if (values.groupby(table.frame[city].astype(str)).nunique() <= 1).all():
+            return str(column)
+    return None
+
+
+def _is_name(header: str) -> bool:
+    return re.fullmatch(NAME, header) is not None
+
+
+def _quoted(header: str) -> str:
+    return header if _is_name(header) else f"`{header}`"
+
+
+# -- text
+
+
+def _further(columns: Sequence[str], used: Iterable[str | None]) -> list[str]:
+    taken = set(used)
+    rest = [column for column in columns if column not in taken]
+    if not rest:
+        return []
+    more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
+    return [f"# Further columns: {', '.join(rest[:_SHOWN])}{more}."]
+
+
+def _text(lines: Sequence[str], job: dict[str, object]) -> str:
+    """Comments, one line each whatever is in the names, and the job."""
+    comments = [" ".join(line.split()) for line in lines]
+    return "\n".join([*comments, yaml.safe_dump(job, allow_unicode=True, sort_keys=False, width=110)])
+
+
+def _relative(source: Path, folder: Path) -> str:
+    """The path of the data as the job file says it."""
+    real, base = source.resolve(), folder.resolve()
+    return real.relative_to(base).as_posix() if real.is_relative_to(base) else str(real)

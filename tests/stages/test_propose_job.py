@@ -1,0 +1,105 @@
+"""``dyadid init``: a job file for a data file, which then can be checked and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from strategies import city_panel, pair_table
+
+import engine
+
+Command = Callable[..., tuple[int, str, str]]
+CHINESE = {"city": "城市", "year": "年份", "pilot_year": "试点 年份", "output": "地区生产总值（亿元）"}
+
+
+def proposed(path: Path) -> dict[str, object]:
+    job: dict[str, object] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return job
+
+
+def test_a_chinese_panel(command: Command, tmp_path: Path) -> None:
+    city_panel(0).rename(columns=CHINESE).to_csv(tmp_path / "城市面板.csv", index=False)
+    code, out, err = command("init", "城市面板.csv")
+    assert (code, err) == (0, "")
+    assert "guessed: cities are in column '城市'" in out
+    assert "guessed: the year of adoption is in column '试点 年份'" in out
+    assert out.rstrip().endswith("ok")
+    job = proposed(tmp_path / "城市面板.yaml")
+    assert job["outcome"] == {"synchronization": "outcome"}
+    assert job["panel"] == {
+        "source": "城市面板.csv",
+        "columns": {
+            "city": "城市",
+            "year": "年份",
+            "pilot_year": "`试点 年份`",
+            "outcome": "`地区生产总值（亿元）`",
+        },
+    }
+    by_hand = {
+        "job": "by_hand",
+        "panel": {"source": "panel.parquet"},
+        "outcome": {"synchronization": "output"},
+        "pairs": {"exclude": "both_treated"},
+        "treatment": {"adoption": "pilot_year", "rule": "exactly_one"},
+    }
+    city_panel(0).to_parquet(tmp_path / "panel.parquet")
+    estimates = [engine.run(each).estimates["estimate"] for each in (tmp_path / "城市面板.yaml", by_hand)]
+    np.testing.assert_allclose(*estimates, rtol=1e-12)
+
+
+def test_adoption_is_known_by_its_content(command: Command, tmp_path: Path) -> None:
+    frame = city_panel(0).rename(columns={"pilot_year": "zzz"}).assign(founded=1949)
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    code, out, _ = command("init", "p.csv", "--out", "mine.yaml")
+    assert code == 0
+    assert "the year of adoption is in column 'zzz'" in out
+    assert proposed(tmp_path / "mine.yaml")["treatment"] == {"adoption": "zzz", "rule": "exactly_one"}
+
+
+@pytest.mark.parametrize("directed", [True, False])
+def test_a_table_of_pairs(command: Command, tmp_path: Path, directed: bool) -> None:
+    frame = pair_table(0, directed=directed).rename(
+        columns={"one": "exporter", "other": "importer", "y": "trade"}
+    )
+    frame.to_csv(tmp_path / "trade.csv", index=False)
+    code, out, _ = command("init", "trade.csv")
+    assert code == 0
+    assert ("the table is directed" in out) is directed
+    assert proposed(tmp_path / "trade.yaml") == {
+        "job": "trade",
+        "pair_table": {
+            "source": "trade.csv", "unit_i": "exporter", "unit_j": "importer", "year": "year",
+            **({"directed": True} if directed else {}),
+        },
+        "outcome": {"column": "trade"},
+        "model": {"regressors": ["x"]},
+    }  # fmt: skip
+
+
+def test_what_is_not_there_is_said(command: Command, tmp_path: Path) -> None:
+    frame = city_panel(0)
+    frame.drop(columns="pilot_year").to_csv(tmp_path / "never.csv", index=False)
+    code, _, err = command("init", "never.csv")
+    assert code == 2
+    assert "a panel job needs treatment" in err
+    text = (tmp_path / "never.yaml").read_text(encoding="utf-8")
+    assert "# No column looks like a year of adoption" in text
+    code, _, err = command("init", "never.csv")
+    assert (code, "there is a file already" in err) == (2, True)
+    frame.drop(columns="city").to_csv(tmp_path / "nobody.csv", index=False)
+    code, _, err = command("init", "nobody.csv")
+    assert (code, "no column looks like cities" in err) == (2, True)
+    code, _, err = command("init", "nowhere.csv")
+    assert (code, "there is no such file" in err) == (2, True)
+
+
+def test_headers_do_not_leave_their_comment(command: Command, tmp_path: Path) -> None:
+    frame = city_panel(0).rename(columns={"density": "a\nb: 1"})
+    pd.DataFrame(frame).to_parquet(tmp_path / "odd.parquet")
+    assert command("init", "odd.parquet")[0] == 0
+    assert set(proposed(tmp_path / "odd.yaml")) == {"job", "panel", "outcome", "pairs", "treatment"}
