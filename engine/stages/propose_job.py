@@ -51,7 +51,8 @@ _OUTCOME = (
 _UNIT_PAIRS = (
     ("exporter", "importer"), ("origin", "destination"), ("reporter", "partner"), ("iso_o", "iso_d"),
     ("iso3_o", "iso3_d"), ("isoexp", "isoimp"), ("exp", "imp"), ("country_i", "country_j"), ("city_i", "city_j"),
-    ("unit_i", "unit_j"), ("city1", "city2"), ("出口国", "进口国"), ("来源地", "目的地"), ("城市1", "城市2"), ("i", "j"),
+    ("unit_i", "unit_j"), ("city1", "city2"), ("出口国", "进口国"), ("来源地", "目的地"), ("城市1", "城市2"),
+    ("i", "j"),
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
 _SHOWN = 30  # further columns that are listed
