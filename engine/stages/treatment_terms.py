@@ -106,5 +106,26 @@ def treatment_terms(job: Job, sample_years: Sequence[int], adoption: Adoption) -
     """The treatment terms of one cell; raises InputError where its estimator finds none in the sample."""
     if job.treatment is None or not job.model.treatment:
         return Terms((), np.zeros((*[len(adoption.years)] * 2, len(sample_years), 0)))
-    paths = job.model.registered.functions.paths(timing_of(job, sample_years, adoption))
-    return _lagged(paths, job.model.lag)
+    functions, timing = job.model.registered.functions, timing_of(job, sample_years, adoption)
+    terms = _lagged(functions.paths(timing), job.model.lag)
+    if functions.combination is None:
+        return terms
+    kept = kept_rows(job, sample_years, adoption)
+    return _in_rows(terms, timing.exists if kept is None else timing.exists[:, :, None] & kept)
+
+
+def _in_rows(terms: Terms, rows: Flags) -> Terms:
+    """Those of the terms to be averaged that are on in some row: a lag, or ``around``, leaves none to others.
+
+    ``rows``: ``[n_classes, n_classes]``, or with years behind.
+    """
+    is_on = terms.table[rows].any(axis=tuple(range(terms.table[rows].ndim - 1)))
+    if not is_on.any():
+        raise InputError(
+            "no row of the sample is treated once lags and filters have left theirs out",
+            where="treatment",
+            remedy="check model.lag, treatment.around and treatment.drop_treated",
+        )
+    places = np.flatnonzero(is_on).tolist()
+    names = tuple(terms.names[place] for place in places)
+    return Terms(names, terms.table[..., places], tuple(terms.event_times[place] for place in places))

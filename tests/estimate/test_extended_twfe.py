@@ -188,3 +188,24 @@ def test_what_cannot_be_estimated_is_refused(blocks: dict[str, Any], message: st
         frame["pilot_year"] = frame["pilot_year"].where(frame["pilot_year"].isna(), 2012)
     with pytest.raises(InputError, match=message):
         run_panel(frame, **blocks)
+
+
+@pytest.mark.parametrize("filters", [{"model.lag": 1}, {"around": 2}, {"shift": -2, "drop_treated": True}])
+def test_lags_and_filters_leave_the_terms_that_have_rows(filters: dict[str, Any]) -> None:
+    """Dummies of years that a lag or a filter empties were refused as collinear."""
+    frame, lag = worlds.panel(), filters.get("model.lag", 0)
+    treatment = {"adoption": "pilot_year", "rule": "exactly_one"}
+    treatment |= {key: value for key, value in filters.items() if key != "model.lag"}
+    model = job_model(controls=[], errors=["pair"], lag=lag)
+    found = run_panel(frame, model=model, treatment=treatment).event_study
+    assert found is not None
+    long, adopted = rows_of(frame)
+    stays = long["year"] >= long["year"].min() + lag
+    if "around" in filters:
+        stays &= np.isinf(adopted) | ((long["year"] - adopted).abs() <= 2)
+    if "shift" in filters:
+        stays &= long["year"] < adopted
+    start = adopted + lag + filters.get("shift", 0)
+    with_names, names, weights = with_dummies(long[stays], start[stays], 9)
+    literal = reference.estimate(with_names, names).coefficients
+    np.testing.assert_allclose(found["estimate"], [row @ literal for row in weights.values()], rtol=BRUTE)
