@@ -1,4 +1,4 @@
-"""DrawnResult of a permutation test or bootstrap as an object."""
+"""Draws of a permutation test or bootstrap as an object."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class DrawnResult:
-    """DrawnResult and what they say; printed, it is the table of p-values and intervals.
+    """Draws and what they say; printed, it is the table of p-values and intervals.
 
     Attributes
     ----------

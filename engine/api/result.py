@@ -168,7 +168,7 @@ class Result:
         lang : str, optional
             ``en`` or ``zh``.
         choices
-            ``labels`` (printed names by term or series); ``keep``, ``drop``, ``order`` (regular expressions on terms:
+            ``labels`` (printed names by term or series); ``keep``, ``drop``, ``order`` (names of terms, or expressions:
             those printed, left out, printed first); ``digits`` (decimals); ``stars`` (standard-error type of the
             stars, or ``none``); ``errors`` (types printed); ``notes`` (further ones); ``columns`` (headings).
         """

@@ -149,7 +149,9 @@ def _any_in(patterns: Sequence[str], name: str) -> bool:
 
 def _found(pattern: str, name: str) -> bool:
     """A term's own name is its pattern too, though ``policy[-2]`` is a class of characters as an expression."""
-    return pattern == name or re.search(pattern, name) is not None
+    if re.fullmatch(r"\w+\[[+-]?\d+\]", pattern):  # a term of an event study
+        return pattern == name
+    return re.search(pattern, name) is not None
 
 
 def _check_pattern(pattern: str, key: str) -> None:

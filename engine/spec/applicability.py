@@ -198,9 +198,13 @@ def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
 def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
     """A copy of a cell's content without the keys that have no meaning in it: equal copies, equal regressions."""
     failed = without_meaning(job, content)
-    if not failed:
-        return dict(content)
-    copy: dict[str, object] = json.loads(json.dumps(content))
+    copy: dict[str, Any] = json.loads(json.dumps(content))
+    if (
+        job.model.registered.by_event_time
+        and "base" not in job.model.registered.options
+        and job.model.ends == "bin"
+    ):
+        copy["model"]["window"] = copy["model"]["window"][1:]  # no effect is that of a year before adoption
     for keys in failed:
         block: Any = copy
         for key in keys[:-1]:

@@ -253,20 +253,36 @@ def refuse_cases_of(parts: Parts, value: object, document: Mapping[str, object],
     """Raises InputError where a case sets an overridden key: it would win, and the override change nothing there."""
     cases = document.get("cases")
     key = ".".join(parts)
-    below = (
-        {key}
-        if not isinstance(value, dict)
-        else {".".join((key, *map(str, keys))) for keys in _every_key(value, ())}
-    )
+    leaves = [key] if not isinstance(value, dict) else _leaves(value, key) or [key]
+    sweep = document.get("sweep")
+    for swept in sweep if isinstance(sweep, dict) else ():
+        if swept != key and f"{key}.".startswith(f"{swept}."):
+            raise InputError(
+                f"the job sweeps over {swept}, whose values are laid upon it",
+                where=where,
+                remedy=f"change it in the sweep, or set {swept} as a whole",
+            )
     for name, case in cases.items() if isinstance(cases, dict) else ():
-        for keys in _every_key(case, ()):
-            dotted = ".".join(map(str, keys))
-            if dotted in below or (value is None and dotted.startswith(f"{key}.")):
+        for dotted in _leaves(case, "") if isinstance(case, dict) else ():
+            if any(_one_within_the_other(dotted, leaf) for leaf in leaves):
                 raise InputError(
                     f"the case '{name}' sets {dotted} too, and a case is laid upon the job",
                     where=where,
                     remedy=f"change it in the job, or set cases.{name}.{dotted}",
                 )
+
+
+def _leaves(value: Mapping[str, object], prefix: str) -> list[str]:
+    """Dotted keys of the plain values in a mapping."""
+    leaves: list[str] = []
+    for key, entry in value.items():
+        dotted = f"{prefix}.{key}".lstrip(".")
+        leaves += _leaves(entry, dotted) if isinstance(entry, dict) and entry else [dotted]
+    return leaves
+
+
+def _one_within_the_other(first: str, second: str) -> bool:
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
 
 
 def _refuse_missing_sources(sources: Mapping[str, str], location: str) -> None:

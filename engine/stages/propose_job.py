@@ -106,8 +106,8 @@ def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
-    adoption = _named(columns, _ADOPTION) or _adoption_by_content(table, city, year)
-    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption})
+    adoption = _adoption(table, city, year)
+    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption}, [city])
     mapped = {"city": city, "year": year}
     if adoption is not None:
         guesses.append(f"the year of adoption is in column '{adoption}'")
@@ -144,8 +144,8 @@ def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
 def _pair_job(table: FileTable, name: str, path: str, units: Sequence[str]) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     year = _year_column(columns, table)
-    outcome = _named(columns, _FLOW) or _first_number(table, {*units, year})
-    regressor = _first_number(table, {*units, year, outcome})
+    outcome = _named(columns, _FLOW) or _first_number(table, {*units, year}, units)
+    regressor = _first_number(table, {*units, year, outcome}, units)
     guesses = [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
     first, second = (table.frame[unit].astype(str) for unit in units)
     keys = set(zip(first, second, table.frame[year], strict=True))
@@ -203,26 +203,32 @@ def _numbers(table: FileTable, column: str) -> pd.Series | None:
         return None
 
 
-def _first_number(table: FileTable, taken: set[str | None]) -> str | None:
-    """The first column of numbers that vary."""
+def _first_number(table: FileTable, taken: set[str | None], units: Sequence[str]) -> str | None:
+    """The first column of numbers that vary within a unit, or a pair of units; codes of units do not."""
     for column in table.frame.columns:
         values = None if column in taken else _numbers(table, column)
-        if values is not None and values.nunique() > 1:
+        if values is not None and not _constant(table, values, units):
             return str(column)
     return None
 
 
-def _adoption_by_content(table: FileTable, city: str, year: str) -> str | None:
-    """The first column of plausible years, or nothing, that is constant in a city and not in all."""
-    for column in table.frame.columns:
-        values = None if column in (city, year) else _numbers(table, column)
-        if values is None or values.nunique() < 2 or not values.dropna().between(1900, 2100).all():
+def _constant(table: FileTable, values: pd.Series, units: Sequence[str]) -> bool:
+    """Numbers that have one value in each unit, or pair of units."""
+    return bool((values.groupby([table.frame[unit].astype(str) for unit in units]).nunique() <= 1).all())
+
+
+def _adoption(table: FileTable, city: str, year: str) -> str | None:
+    """The column of adoption years: by its name, or the first of years that are constant in a city and not in all."""
+    named = _named([str(column) for column in table.frame.columns], _ADOPTION)
+    for column in [*([] if named is None else [named]), *table.frame.columns]:
+        if column in (city, year) or column in table.broken:
             continue
         try:
-            read_years(table.frame[column], source="", optional=True)
+            years = pd.Series(read_years(table.frame[column], source="", optional=True)[0], table.frame.index)
         except InputError:
             continue
-        if (values.groupby(table.frame[city].astype(str)).nunique() <= 1).all():
+        varies = years.nunique() > 1 or (years.notna().any() and column == named)
+        if varies and years.dropna().between(1900, 2100).all() and _constant(table, years, [city]):
             return str(column)
     return None
 

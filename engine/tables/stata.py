@@ -43,7 +43,8 @@ def read_stata(file: FileBytes, layout: FileLayout) -> tuple[pd.DataFrame, dict[
     for name in frame.columns:
         texts = value_labels.get(label_sets.get(name, ""))
         if texts:
-            frame[name] = _labelled(frame[name], texts)
+            frame[name] = _labelled(frame[name], {value: decode(text) for value, text in texts.items()})
+            continue
         if version < _UNICODE and frame[name].dtype in (object, "str"):
             frame[name] = frame[name].map(decode, na_action="ignore")
     names = column_names([decode(name) for name in frame.columns], source=file.label)

@@ -205,6 +205,14 @@ def test_changes_that_a_case_would_undo_are_refused(folder: Path) -> None:
     for job in (stated, dd.job(stated.to_yaml("c.yaml"))):
         with pytest.raises(dd.InputError, match=r"the case 'b' sets model\.lag too"):
             job.set("model.lag", 2).run()
+    screens: list[object] = [None, {"mass": ["population"]}]
+    cases = {"a": {"pairs": {"gravity": None}}}
+    for block in ({"cases": cases}, {"sweep": {"pairs.gravity": screens}}):
+        for key, value in (("pairs.gravity.mass", ["schools"]), ("pairs.gravity", {"mass": ["schools"]})):
+            if "sweep" in block and key == "pairs.gravity":
+                continue  # the sweep gives way
+            with pytest.raises(dd.InputError, match=r"pairs\.gravity"):
+                dd.job({**BLOCKS, **block}).set(key, value).run()
     cases = {"b": {"panel": {"source": "cities.parquet"}}}
     with pytest.raises(dd.InputError, match="the data frame 'panel' has no use"):
         dd.run({**BLOCKS, "cases": cases}, panel=city_panel(0))

@@ -209,3 +209,13 @@ def test_lags_and_filters_leave_the_terms_that_have_rows(filters: dict[str, Any]
     with_names, names, weights = with_dummies(long[stays], start[stays], 9)
     literal = reference.estimate(with_names, names).coefficients
     np.testing.assert_allclose(found["estimate"], [row @ literal for row in weights.values()], rtol=BRUTE)
+
+
+def test_the_first_year_of_the_window_makes_no_other_regression() -> None:
+    """It says what is shown where rows outside are dropped, and nothing else."""
+    sweep = {"model.window": [[-5, 3], [-2, 3]]}
+    with pytest.raises(InputError, match="are the same regression"):
+        run_panel(worlds.panel(), model=job_model(), sweep=sweep)
+    assert len(
+        run_panel(worlds.panel(), model=job_model(ends="drop", errors=["pair"]), sweep=sweep).estimates
+    )

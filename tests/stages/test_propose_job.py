@@ -103,3 +103,16 @@ def test_headers_do_not_leave_their_comment(command: Command, tmp_path: Path) ->
     pd.DataFrame(frame).to_parquet(tmp_path / "odd.parquet")
     assert command("init", "odd.parquet")[0] == 0
     assert set(proposed(tmp_path / "odd.yaml")) == {"job", "panel", "outcome", "pairs", "treatment"}
+
+
+def test_dummies_and_codes_are_no_years_and_no_outcomes(command: Command, tmp_path: Path) -> None:
+    frame = city_panel(0)
+    codes = pd.factorize(frame["city"])[0] + 330000
+    treated = frame["pilot_year"].notna().astype(int)
+    frame = frame.drop(columns=["output", "schools"]).assign(pilot=treated)
+    frame.insert(0, "city_code", codes)
+    frame.rename(columns={"pilot_year": "zzz"}).to_csv(tmp_path / "p.csv", index=False)
+    assert command("init", "p.csv")[0] == 0
+    job = proposed(tmp_path / "p.yaml")
+    assert job["treatment"] == {"adoption": "zzz", "rule": "exactly_one"}
+    assert job["outcome"] == {"synchronization": "density"}

@@ -80,3 +80,12 @@ def test_an_old_file_does_not_say_its_encoding(tmp_path: Path) -> None:
         read_file(path, FileLayout(encoding="gb99"))
     with pytest.raises(InputError, match="text of Stata 14 and later is UTF-8"):
         read_file(written(tmp_path / "a.dta"), FileLayout(encoding="gb18030"))
+
+
+def test_yes_and_no_of_an_old_file_are_an_indicator(tmp_path: Path) -> None:
+    path = tmp_path / "old.dta"
+    labels = {
+        "pilot": {value: text.encode("gb18030").decode("latin-1") for value, text in ((0, "否"), (1, "是"))}
+    }
+    pd.DataFrame({"pilot": [0, 1]}).to_stata(path, write_index=False, version=117, value_labels=labels)
+    assert read_file(path, FileLayout(encoding="gb18030")).frame["pilot"].tolist() == [0, 1]

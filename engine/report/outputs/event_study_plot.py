@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,13 @@ class EventYears:
         The omitted event year, drawn hollow at zero; None where none is omitted.
     binned : bool
         Whether the first and last event year hold all earlier and later ones; they are then labelled so.
+    window : (int, int) or None
+        First and last event year of the job; None where those that are drawn are these.
     """
 
     base: int | None = -1
     binned: bool = True
+    window: tuple[int, int] | None = None
 
 
 def event_study_figure(
@@ -131,10 +134,11 @@ def _draw_points(axes: Axes, effects: pd.DataFrame, base: int | None, words: Wor
 def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:
     """Years at the ends hold all earlier and later ones where they are binned; the first only where one is omitted."""
     labels = [_signed(year) for year in years]
-    if event_years.binned:
+    first, last = event_years.window or (years[0], years[-1])
+    if event_years.binned and years[-1] == last:
         labels[-1] = f"≥ {labels[-1]}"
-        if event_years.base is not None:
-            labels[0] = f"≤ {labels[0]}"
+    if event_years.binned and years[0] == first and event_years.base is not None:
+        labels[0] = f"≤ {labels[0]}"
     return labels
 
 
@@ -164,6 +168,12 @@ def _check_event_study(event_study: pd.DataFrame) -> None:
         )
 
 
+def _window(design: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Of a manifest; None of one that an earlier version wrote."""
+    window = design.get("window")
+    return (window[0], window[1]) if window else None
+
+
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """One a cell that has an event study."""
     estimates, event_study = report.frames["estimates"], report.frames[_FRAME.name]
@@ -176,7 +186,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
             rows,
             title=title,
             subtitle=report.subtitle,
-            event_years=EventYears(design["base"], design["ends"] == "bin"),
+            event_years=EventYears(design["base"], design["ends"] == "bin", _window(design)),
             outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
             confidence=report.confidence,
             words=report.figure_words,
