@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -48,6 +48,6 @@ class TableLayout(Block):
     columns: Listed[Text] = Field([], description="headings of the columns; default: (1), (2) and on")
 
     @property
-    def choices(self) -> dict[str, Any]:
+    def choices(self) -> dict[str, object]:
         """The choices that are made, as plain data."""
         return self.model_dump(mode="json", exclude_defaults=True)

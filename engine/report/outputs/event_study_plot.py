@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from engine.errors import InputError
 from engine.report.error_types import error_label, robust_and_conventional
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
+from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output, StoredFrame
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY, INK, NAVY, SKY
 
@@ -168,7 +168,7 @@ def _check_event_study(event_study: pd.DataFrame) -> None:
         )
 
 
-def _window(design: Mapping[str, Any]) -> tuple[int, int] | None:
+def _window(design: Manifest) -> tuple[int, int] | None:
     """Of a manifest; None of one that an earlier version wrote."""
     window = design.get("window")
     return (window[0], window[1]) if window else None
