@@ -123,10 +123,9 @@ class _Draws:
         numerator = self.constant[:, None] - self.slope[:, None] * u
         # A draw that equals the observed assignment must count although rounding may put it just below.
         extreme = np.abs(numerator) >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
-        observed = (self.slope == 1) & (
-            self.constant == 0
-        )  # this very assignment, for which far out rounding decides
-        return np.asarray(np.where(observed[:, None], True, extreme & (variance > 0)))
+        # Far out, rounding would decide for the observed assignment, which is as extreme as itself at every effect.
+        observed = (np.abs(self.slope - 1) < _SAME) & (np.abs(self.constant) < _SAME)
+        return np.asarray(observed[:, None] | (extreme & (variance > 0)))
 
     def breaks(self) -> Array:
         """Points ``[n, m]`` between which a draw stays extreme, or stays not extreme; some are neither."""

@@ -8,9 +8,9 @@ from typing import cast
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
-from engine.pairs.treatment import Adoption, Terms
+from engine.pairs.treatment import Adoption, Terms, event_name
 from engine.report.table_style import EVERYTHING, TableChoices
-from engine.spec import Plan
+from engine.spec import Job, Plan
 from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
@@ -66,14 +66,20 @@ def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[
 
 def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
     """Raises InputError where the block ``table`` leaves no term to print."""
-    names = [
-        name
-        for passed in prepared
-        for terms in passed.terms
-        for name in (*terms.names, *passed.pass_cells.controls)
-    ]
+    names: list[str] = []
+    for passed in prepared:
+        names += passed.pass_cells.controls
+        for cell, terms in zip(passed.pass_cells.cells, passed.terms, strict=True):
+            names += _reported_names(cell.job, terms)
     choices = cast(TableChoices, plan.loaded.job.table.choices)
     EVERYTHING.changed(choices).terms(dict.fromkeys(names))
+
+
+def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
+    """Names of a cell's treatment terms in results: those of event years, where cohorts are averaged."""
+    if job.treatment is None or job.model.registered.functions.combination is None:
+        return terms.names
+    return tuple(event_name(job.treatment.name, time) for time in terms.event_times)
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:

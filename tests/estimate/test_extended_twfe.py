@@ -219,3 +219,13 @@ def test_the_first_year_of_the_window_makes_no_other_regression() -> None:
     assert len(
         run_panel(worlds.panel(), model=job_model(ends="drop", errors=["pair"]), sweep=sweep).estimates
     )
+
+
+@pytest.mark.parametrize("estimator", ["extended_twfe", "sun_abraham"])
+def test_the_printed_table_is_of_the_reported_terms(estimator: str) -> None:
+    """Terms that are averaged have other names than those that are reported."""
+    model = job_model((-2, 1), errors=["pair"]) | {"estimator": estimator}
+    found = run_panel(worlds.panel(), model=model, table={"keep": ["policy[+0]"]})
+    assert "policy[+0]" in set(found.estimates["term"])
+    with pytest.raises(InputError, match="leave no term"):
+        run_panel(worlds.panel(), model=model, table={"keep": ["2013"]})
