@@ -254,10 +254,12 @@ def pair_years(
     InputError
         Where the job has several cells and none is named, or none of that name.
     """
-    from engine.stages.pair_years import chosen_cell, pair_year_frame
+    from engine.spec.cell_choice import choose_cell
+    from engine.spec.sweep import cell_names
+    from engine.stages.pair_years import pair_year_frame
 
     plan = expand(load_job(job, overrides=overrides, frames=frames))
-    chosen = chosen_cell(plan, cell)
+    chosen = plan.cells[choose_cell(cell_names(plan), cell, where=f"{plan.loaded.path}: cell")]
     prepared = next(prepared for prepared in _prepare(plan) if chosen in prepared.pass_cells.cells)
     with opened() as open_machine, _named(plan):
         hashes = [source.sha256 for source in prepared.pass_cells.data.sources]

@@ -115,7 +115,7 @@ def test_pairs_of_a_regression(command: Command, tmp_path: Path) -> None:
         assert len(frame) == 231 * 68
     assert frame.columns.tolist()[3] == "synchronization_of_gdp_growth"
     code, _, err = command("pairs", job, "--out", "pairs.parquet")
-    assert (code, "the job has 3 cells" in err) == (2, True)
+    assert (code, "3 cells could be meant" in err) == (2, True)
     code, _, err = command("pairs", job, "--out", "pairs.xlsx")
     assert (code, "take one of .parquet, .csv, .dta" in err) == (2, True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -19,6 +19,7 @@ from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableChoices
+from engine.spec.cell_choice import CellName, choose_cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,10 +86,7 @@ class Result:
         codes = {cell: self._first_shown(cell) for cell in self._labels}
         rows = self.estimates[self.estimates["errors"] == self.estimates["cell"].map(codes)]
         terms = ordered_terms(rows["term"], main=self.results.manifest["treatment"])
-        order = pd.DataFrame(
-            {"cell": pd.factorize(rows["cell"])[0], "term": rows["term"].map(terms.index)}, rows.index
-        )
-        rows = rows.loc[order.sort_values(["cell", "term"], kind="stable").index]
+        rows = _in_order(rows, cell=rows["cell"].unique(), term=terms)
         frame = rows[[*_TIDY, "errors"]].reset_index(drop=True).astype({"dof": float})
         if len(self._labels) > 1:
             frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
@@ -148,12 +146,11 @@ class Result:
         return self._draws("bootstrap", {"kind": kind, "reps": reps, "seed": seed, **options})
 
     def _draws(self, method: str, block: Mapping[str, object]) -> DrawnResult:
-        chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in block.items()}
-        return DrawnResult(self.again({"inference": None, f"inference.{method}": chosen}).results, self.lang)
+        return DrawnResult(self.again({"inference": None, f"inference.{method}": block}).results, self.lang)
 
     def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
         """The pair-year table behind the regression of a cell: units, year, outcome, treatment, regressors."""
-        return self.pair_years(None if cell is None else self._labels[self._cell(cell)])
+        return self.pair_years(self._cell(cell))
 
     # -- tables and figures
 
@@ -227,18 +224,18 @@ class Result:
     # -- how it is shown
 
     def __repr__(self) -> str:
-        return repr(self.table()) + "".join(f"warning: {text}\n" for text in self._told)
+        return repr(self.table()) + "".join(f"warning: {text}\n" for text in self._first_warnings)
 
     def _repr_html_(self) -> str:
-        told = "".join(f"<p>warning: {escape(text)}</p>" for text in self._told)
-        return self.table()._repr_html_() + told
+        paragraphs = "".join(f"<p>warning: {escape(text)}</p>" for text in self._first_warnings)
+        return self.table()._repr_html_() + paragraphs
 
     @property
-    def _told(self) -> list[str]:
+    def _first_warnings(self) -> list[str]:
         """Warnings as they stand below the table: the first, and how many more there are."""
         texts = self.warnings
-        more = len(texts) - _WARNINGS
-        return texts[:_WARNINGS] + ([f"and {more:,} more, in .warnings"] if more > 0 else [])
+        n_further = len(texts) - _WARNINGS
+        return texts[:_WARNINGS] + ([f"and {n_further:,} more, in .warnings"] if n_further > 0 else [])
 
     def _report(self, lang: str | None) -> JobReport:
         """The report, of the shown types where the user chose some."""
@@ -274,17 +271,10 @@ class Result:
 
     def _cell(self, name: str | int | None) -> str:
         """The id of a cell, by label, id or number."""
-        cells = self.results.manifest["cells"]
-        named = [
-            cell["cell"] for cell in cells if str(name) in (cell["label"], cell["cell"], str(cell["number"]))
+        cells = [
+            CellName(cell["cell"], cell["number"], cell["label"]) for cell in self.results.manifest["cells"]
         ]
-        if name is None and len(cells) == 1:
-            return str(cells[0]["cell"])
-        if len(named) != 1:
-            labels = "; ".join(f"{cell['number']} {cell['label']}" for cell in cells[:20])
-            problem = f"there are {len(cells)} cells" if name is None else f"there is no one cell '{name}'"
-            raise InputError(problem, where="cell", remedy=f"name one of {labels}")
-        return str(named[0])
+        return cells[choose_cell(cells, name, where="cell")].id
 
     def _computed(self, code: str) -> str:
         if code not in self.error_types:
@@ -331,12 +321,13 @@ class Result:
 
 def _of_types(frame: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:
     """The rows of some standard-error types, the types in this order within each cell and term."""
-    rank = {code: place for place, code in enumerate(codes)}
     rows = frame[frame["errors"].isin(codes)]
-    order = pd.DataFrame({"cell": rows["cell"], "rank": rows["errors"].map(rank)})
-    if "term" in rows:
-        order.insert(
-            1, "term", rows["term"].map({term: place for place, term in enumerate(rows["term"].unique())})
-        )
-    order["cell"] = order["cell"].map({cell: place for place, cell in enumerate(rows["cell"].unique())})
-    return rows.loc[order.sort_values(list(order.columns), kind="stable").index]
+    terms = {"term": rows["term"].unique()} if "term" in rows else {}
+    return _in_order(rows, cell=rows["cell"].unique(), **terms, errors=codes)
+
+
+def _in_order(rows: pd.DataFrame, **values: Iterable[str]) -> pd.DataFrame:
+    """The rows sorted by columns, each by the order in which its values are given; equal rows stay as they stand."""
+    ranks = {name: {value: rank for rank, value in enumerate(listed)} for name, listed in values.items()}
+    order = pd.DataFrame({name: rows[name].map(rank) for name, rank in ranks.items()}, rows.index)
+    return rows.loc[order.sort_values(list(ranks), kind="stable").index]

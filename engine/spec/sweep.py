@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from engine.errors import InputError
 from engine.spec.applicability import Meanings, with_meaning
+from engine.spec.cell_choice import CellName
 from engine.spec.data_frames import refuse_unused
 from engine.spec.job import Job
 from engine.spec.keys import Parts, assign, check_key, split, without_null
@@ -150,6 +151,11 @@ def _refuse_meaningless(meanings: Meanings, loaded: LoadedJob) -> None:
         if not swept and keys not in loaded.written_in:
             cell = f"cell '{label}'"
     raise all_problems(told, file=str(loaded.path), written_in=loaded.written_in, cell=cell)
+
+
+def cell_names(plan: Plan) -> list[CellName]:
+    """Names by which a user may mean each cell."""
+    return [CellName(cell.id, cell.number, cell.label) for cell in plan.cells]
 
 
 def spec_hash(plan: Plan) -> str:

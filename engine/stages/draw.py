@@ -21,15 +21,15 @@ from engine.infer.scores import multiplier_draws
 from engine.infer.summary import all_assignments, n_assignments
 from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Plan
+from engine.spec.cell_choice import choose_cell
 from engine.spec.inference import Bootstrap, PermutationTest
+from engine.spec.sweep import cell_names
 from engine.stages.estimation import Estimated
 from engine.stages.inference.bootstrap import NodeInput, node_draws, tested_positions, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
 from engine.stages.prepare_passes import Prepared
-
-_NAMED = 10  # cells that a message lists
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def choose(plan: Plan, *, replicate: int, cell: str | None, method: str | None) 
     InputError
         Where that is no draw of the job, or more than one.
     """
-    chosen_cell = _choose_cell(plan, cell)
+    drawn_cells = [at for at, each in enumerate(plan.cells) if _methods(each)]
+    chosen_cell = plan.cells[choose_cell(cell_names(plan), cell, where="--cell", candidates=drawn_cells)]
     methods = _methods(chosen_cell)
     if not methods:
         raise InputError(
@@ -115,21 +116,6 @@ def _no_draws(cell: Cell, method: str) -> InputError:
         where="--method",
         remedy=f"it has {' and '.join(_methods(cell))}",
     )
-
-
-def _choose_cell(plan: Plan, name: str | None) -> Cell:
-    candidates = [cell for cell in plan.cells if _methods(cell)] or list(plan.cells)
-    if name is not None:
-        candidates = [cell for cell in plan.cells if name in (cell.label, cell.id)]
-    if len(candidates) == 1:
-        return candidates[0]
-    offered = candidates or list(plan.cells)
-    names = ", ".join(f"{cell.id} ({cell.label})" for cell in offered[:_NAMED])
-    remainder = f" and {len(offered) - _NAMED} more" if len(offered) > _NAMED else ""
-    problem = (
-        f"{len(candidates)} cells could be meant" if candidates else f"no cell has the label or id '{name}'"
-    )
-    raise InputError(problem, where="--cell", remedy=f"give one of {names}{remainder}")
 
 
 def _methods(cell: Cell) -> list[str]:

@@ -18,7 +18,7 @@ from engine.pairs.pair_effects import OfPairs, OfYears
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.runtime.files import write_with
-from engine.spec import Cell, Plan
+from engine.spec import Cell
 from engine.stages.estimation import columns_of, first_pass
 from engine.stages.prepare_passes import Prepared
 
@@ -34,24 +34,15 @@ def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.Data
     InputError
         Where a regressor has the name of another column of the table.
     """
-    design, work = prepared.design, prepared.pass_cells
-    _, rows = first_pass(machine, design, cell, pair_rows, merge_rows, label="pairs")
-    values = design.data_values(rows)
-    units, years = np.array(work.data.units, dtype=object), np.array(work.data.years)
+    design, work, job = prepared.design, prepared.pass_cells, cell.job
     terms = prepared.terms[work.cells.index(cell)]
-    paths = terms.table[design.classes[rows.first], design.classes[rows.second], rows.year]
-    regressors = [term.name for term in columns_of(cell, work.controls)]
-    columns: list[tuple[str, np.ndarray]] = [
-        ("unit_i", units[rows.first]),
-        ("unit_j", units[rows.second]),
-        ("year", years[rows.year]),
-        (cell.job.outcome.name, values[:, -1]),
-        *((name, paths[:, place]) for place, name in enumerate(terms.names)),
-        *((name, values[:, place]) for place, name in enumerate(work.controls) if name in regressors),
-    ]
-    if (rows.weights != 1).any():
-        columns.append(("weight", rows.weights))
-    names = [name for name, _ in columns]
+    in_regression = {term.name for term in columns_of(cell, work.controls)}
+    regressors = [place for place, name in enumerate(work.controls) if name in in_regression]
+    is_weighted = job.matching is not None or (
+        job.pair_table is not None and job.pair_table.weight is not None
+    )
+    names = ["unit_i", "unit_j", "year", job.outcome.name, *terms.names]
+    names += [*(work.controls[place] for place in regressors), *(["weight"] if is_weighted else [])]
     for name in names:
         if names.count(name) > 1:
             raise InputError(
@@ -59,7 +50,13 @@ def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.Data
                 where=f"cell '{cell.label}'",
                 remedy="give the regressor or the outcome another name",
             )
-    frame = pd.DataFrame(dict(columns))
+    _, rows = first_pass(machine, design, cell, pair_rows, merge_rows, label="pairs")
+    values = design.data_values(rows)
+    units, years = np.array(work.data.units, dtype=object), np.array(work.data.years)
+    paths = terms.table[design.classes[rows.first], design.classes[rows.second], rows.year]
+    columns = [units[rows.first], units[rows.second], years[rows.year], values[:, -1], *paths.T]
+    columns += [*values[:, regressors].T, *([rows.weights] if is_weighted else [])]
+    frame = pd.DataFrame(dict(zip(names, columns, strict=True)))
     return frame[_without_singletons(prepared, rows)].reset_index(drop=True)
 
 
@@ -70,22 +67,6 @@ def _without_singletons(prepared: Prepared, rows: PairRows) -> Flags:
     effects = prepared.effects or (OfPairs("pair"), OfYears("year"))
     levels = [Effect(effect.name, effect.codes(rows, prepared.design.n_years)) for effect in effects]
     return prepare(levels, singletons="drop").design.kept
-
-
-def chosen_cell(plan: Plan, name: str | None) -> Cell:
-    """The cell of a label, an id or a number from 1; raises InputError where the name fits none, or is needed."""
-    if name is None and len(plan.cells) == 1:
-        return plan.cells[0]
-    named = [cell for cell in plan.cells if name in (cell.label, cell.id, str(cell.number))]
-    if len(named) == 1:
-        return named[0]
-    labels = "; ".join(f"{cell.number} {cell.label}" for cell in plan.cells[:20])
-    more = f" and {len(plan.cells) - 20} more" if len(plan.cells) > 20 else ""
-    raise InputError(
-        f"the job has {len(plan.cells)} cells" if name is None else f"there is no one cell '{name}'",
-        where=str(plan.loaded.path),
-        remedy=f"name one of {labels}{more}",
-    )
 
 
 def check_ending(path: Path) -> None:

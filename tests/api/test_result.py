@@ -164,7 +164,7 @@ def test_cells_are_named_where_there_are_several(job: dd.PanelJob) -> None:
     )
     result = swept.run()
     assert result.tidy()["cell"].tolist() == ["model.lag=0"] * 2 + ["model.lag=1"] * 2
-    with pytest.raises(dd.InputError, match="the job has 2 cells"):
+    with pytest.raises(dd.InputError, match="2 cells could be meant"):
         result.pairs()
     assert len(result.pairs(2)) == result.glance()["n_obs"].iloc[1]
     assert result.covariance(cell="model.lag=1").shape == (2, 2)
