@@ -21,14 +21,15 @@ from engine.api.run_job import check, run
 from engine.errors import InputError, RunError
 from engine.runtime.source_code import package_version
 
+Draws, Job = DrawnResult, StatedJob
 __version__ = package_version("dyadid")
 __all__ = [
-    "DrawnResult",
+    "Draws",
     "InputError",
+    "Job",
     "PanelJob",
     "Result",
     "RunError",
-    "StatedJob",
     "Table",
     "__version__",
     "check",

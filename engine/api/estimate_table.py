@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from dataclasses import replace
-from math import isfinite
 from typing import Unpack
 
 from engine.api.printed import Table
@@ -13,10 +12,17 @@ from engine.errors import InputError
 from engine.report.joined_tables import joined
 from engine.report.language.wording import Words, words_of
 from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_entries import (
+    effect_label,
+    error_entry,
+    errors_note,
+    fit_entry,
+    stars_note,
+    stars_of,
+)
 from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableStyle
 
 _LISTS = (Sequence, Iterator, KeysView, ValuesView)
-_STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 
 
 def etable(
@@ -97,25 +103,23 @@ def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: boo
     rows: list[Row] = []
     for term in style.terms([str(name) for name in frame.index]):
         estimate, error, p = frame.loc[[term], ["b", "se", "p"]].to_numpy(dtype=float)[0].tolist()
-        mark = next((mark for level, mark in _STARS if starred and p < level), "")
+        mark = stars_of(p) if starred else ""
         rows.append(
             Row("coefficient", style.label(term), (Entry(style.number(estimate) + mark, estimate),), term)
         )
-        shown = f"({style.number(error)})" if isfinite(error) else "(n/a)"
-        rows.append(Row("error", kind, (Entry(shown, error),), term))
+        rows.append(Row("error", kind, (error_entry(error, style),), term))
     for name in _effects(extractor.fixef_string(fit)):
-        label = words.known(name.capitalize()) if name in ("pair", "year") else name
-        rows.append(Row("setting", words("{name} FE", name=label), (Entry(words("Yes"), words("Yes")),)))
+        rows.append(Row("setting", effect_label(name, words), (Entry(words("Yes"), words("Yes")),)))
     count, r2 = extractor.stat(fit, "N"), extractor.stat(fit, "r2")
     if count is not None:
         rows.append(Row("count", words.known("Observations"), (Entry(f"{int(count):,}", int(count)),)))
-    if r2 is not None and isfinite(r2):
-        rows.append(Row("fit", words.known("R²"), (Entry(style.number(float(r2)), float(r2)),)))
+    if r2 is not None:
+        rows.append(Row("fit", words.known("R²"), (fit_entry(float(r2), style),)))
     outcome = style.label(str(extractor.depvar(fit)))
     notes = [words("Dependent variable: {outcome}.", outcome=outcome)] if outcome else []
-    notes.append(words("Standard errors in parentheses, one row for each kind."))
+    notes.append(errors_note(words))
     if starred:
-        notes.append(words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=kind))
+        notes.append(stars_note(kind, words))
     return PrintedTable(title="", header=("(1)",), rows=tuple(rows), notes=tuple(notes), words=words)
 
 

@@ -16,7 +16,8 @@ from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
 from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
-from engine.spec.load import refuse_cases_of, without_sweep_of
+from engine.spec.keys import assign, check_key, split
+from engine.spec.load import refuse_undone, without_sweep_of
 from engine.tables.data_frame import storable
 from engine.tables.read import FileTable
 
@@ -33,7 +34,7 @@ class StatedJob:
 
     Attributes
     ----------
-    given : path of a job file, or the mapping that one would hold
+    origin : path of a job file, or the mapping that one would hold
     frames : mapping of str to FileTable
         Data frames as they were when the job was made: ``panel`` and ``pair_table`` stand for that block's source,
         other names for ``frame:NAME`` in the job.
@@ -41,7 +42,7 @@ class StatedJob:
         Changes of a job file, as with ``--set`` on the command line.
     """
 
-    given: Path | Mapping[str, object]
+    origin: Path | Mapping[str, object]
     frames: Mapping[str, FileTable] = field(default_factory=dict, repr=False)
     overrides: tuple[str, ...] = ()
 
@@ -51,15 +52,13 @@ class StatedJob:
         A sweep over the key gives way to the value, and so does a data frame to a source. A later step of the job,
         such as an estimator with options, is laid upon it.
         """
-        from engine.spec.keys import assign, check_key, split
-
         parts, value = split(key), plain(value)
         check_key(parts, where=f"set {key}")
         frames = {name: table for name, table in self.frames.items() if key not in (f"{name}.source", name)}
-        if isinstance(self.given, Mapping):
-            document = without_sweep_of(key, assign(self.given, parts, value))
-            refuse_cases_of(parts, value, document, where=f"set {key}")
-            return replace(self, given=document, frames=frames)
+        if isinstance(self.origin, Mapping):
+            document = without_sweep_of(key, assign(self.origin, parts, value))
+            refuse_undone(parts, value, document, where=f"set {key}")
+            return replace(self, origin=document, frames=frames)
         override = f"{key}={json.dumps(value, ensure_ascii=False)}"
         return replace(self, frames=frames, overrides=(*self.overrides, override))
 
@@ -87,14 +86,14 @@ class StatedJob:
         """
         from engine import pipeline
 
-        if out is not None and isinstance(self.given, Mapping) and self.given.get("job") == UNNAMED:
+        if out is not None and isinstance(self.origin, Mapping) and self.origin.get("job") == UNNAMED:
             raise InputError(
                 "the job has no name, which its folder would have",
                 where="job",
                 remedy=f'name it, e.g. by name="table1"; the next unnamed job would write into {out}/{UNNAMED} too',
             )
         results = pipeline.run(
-            self.given, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **options
+            self.origin, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **options
         )
         again = partial(_run_again, self, results.manifest, lang=lang, options=options)
         return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest), lang=lang)
@@ -104,7 +103,7 @@ class StatedJob:
         from engine import pipeline
         from engine.stages.describe import check_lines
 
-        plan, prepared = pipeline.check(self.given, frames=self.frames, overrides=self.overrides)
+        plan, prepared = pipeline.check(self.origin, frames=self.frames, overrides=self.overrides)
         return "\n".join(check_lines(plan, prepared))
 
     def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
@@ -118,7 +117,7 @@ class StatedJob:
         from engine import pipeline
 
         name = None if cell is None else str(cell)
-        return pipeline.pair_years(self.given, frames=self.frames, overrides=self.overrides, cell=name)
+        return pipeline.pair_years(self.origin, frames=self.frames, overrides=self.overrides, cell=name)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of a job file: ``extends`` and changes merged, files by their full paths.
@@ -146,11 +145,11 @@ class StatedJob:
     def _load(self) -> LoadedJob:
         from engine.spec import load_job
 
-        return load_job(self.given, overrides=self.overrides, frames=self.frames)
+        return load_job(self.origin, overrides=self.overrides, frames=self.frames)
 
 
 def job(
-    given: str | Path | Mapping[str, object] | StatedJob,
+    origin: str | Path | Mapping[str, object] | StatedJob,
     *,
     panel: object = None,
     pair_table: object = None,
@@ -160,22 +159,22 @@ def job(
 
     Parameters
     ----------
-    given : path, mapping or Job
+    origin : path, mapping or Job
         Mappings and frames are copied. A mapping without ``job`` has no name of its own.
     panel, pair_table : data frame, optional
         In place of that block's source.
     frames : mapping of str to data frame, optional
         Of further tables, which the job calls ``frame:NAME``.
     """
-    if isinstance(given, StatedJob):
-        base = given
-    elif isinstance(given, Mapping):
-        base = StatedJob({"job": UNNAMED, **plain(given)})
-    elif isinstance(given, str | Path):
-        base = StatedJob(Path(given).absolute())
+    if isinstance(origin, StatedJob):
+        base = origin
+    elif isinstance(origin, Mapping):
+        base = StatedJob({"job": UNNAMED, **plain(origin)})
+    elif isinstance(origin, str | Path):
+        base = StatedJob(Path(origin).absolute())
     else:
         raise InputError(
-            f"a job is a path, a mapping or a Job, not {type(given).__name__}",
+            f"a job is a path, a mapping or a Job, not {type(origin).__name__}",
             remedy="pass the path of a YAML file, or a dict with the keys of one",
         )
     blocks = {
@@ -195,7 +194,7 @@ def taken(frames: Mapping[str, object]) -> dict[str, FileTable]:
 
 
 def _run_again(
-    asked: StatedJob,
+    stated_job: StatedJob,
     manifest: Manifest,
     changes: Mapping[str, object],
     *,
@@ -204,14 +203,14 @@ def _run_again(
 ) -> Result:
     """Run a job with some keys changed, without files; raises RunError where its data are others by now."""
     for key, value in changes.items():
-        asked = asked.set(key, value)
-    result = asked.run(lang=lang, **options)
+        stated_job = stated_job.set(key, value)
+    result = stated_job.run(lang=lang, **options)
     _refuse_other_data(_hashes(manifest), _hashes(result.results.manifest))
     return result
 
 
-def _pairs(asked: StatedJob, manifest: Manifest, cell: str | int | None) -> pd.DataFrame:
-    frame, hashes = asked._pair_years(cell)
+def _pairs(stated_job: StatedJob, manifest: Manifest, cell: str | int | None) -> pd.DataFrame:
+    frame, hashes = stated_job._pair_years(cell)
     _refuse_other_data(_hashes(manifest), hashes)
     return frame
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.api.job_object import StatedJob, as_list, taken
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError
+from engine.pairs.table_rows import in_both_orders
 from engine.spec.block import NAME
 from engine.spec.data_frames import plain
 from engine.tables.read import FileTable
@@ -202,6 +203,4 @@ def _both_orders(data: object, units: tuple[str, str], year: str) -> bool:
     """Some pair stands in both orders in one year; False where the data are a file or lack the columns."""
     if not isinstance(data, FileTable) or not {*units, year} <= set(data.frame.columns):
         return False
-    first, second = units
-    keys = set(zip(data.frame[first], data.frame[second], data.frame[year], strict=True))
-    return any((j, i, t) in keys for i, j, t in keys if i != j)
+    return in_both_orders(*(data.frame[name] for name in (*units, year)))

@@ -92,27 +92,27 @@ class PanelJob(StatedJob):
         self, estimator: str, *, errors: Sequence[str] | str | None = None, **options: object
     ) -> Self:
         """The job that `estimate` runs, for a file or a cluster."""
-        asked = self._with("model", {"estimator": estimator, **options})
+        specified = self._with("model", {"estimator": estimator, **options})
         if errors is None:
-            return asked
+            return specified
         shown = as_list(errors)
         named = [code for code in shown if isinstance(code, str)]
-        effects = asked._document.get("model", {}).get("fixed_effects", ["pair", "year"])
+        effects = specified._document.get("model", {}).get("fixed_effects", ["pair", "year"])
         computed = (
             shown
             if absorbed(parse_effects(effects))
             else [*shown, *(c for c in ERROR_TYPES if c not in named)]
         )
-        return asked._with("model", {"errors": computed})._with("table", {"errors": shown})
+        return specified._with("model", {"errors": computed})._with("table", {"errors": shown})
 
     @property
     def _document(self) -> dict[str, Any]:
-        return dict(self.given) if isinstance(self.given, Mapping) else {}
+        return dict(self.origin) if isinstance(self.origin, Mapping) else {}
 
     def _with(self, block: str, keys: Mapping[str, object], *, anew: bool = False) -> Self:
         document = self._document
         merged = {**({} if anew else document.get(block, {})), **keys}
-        return replace(self, given={**document, block: plain(merged)})
+        return replace(self, origin={**document, block: plain(merged)})
 
 
 def panel(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    given: str | Path | Mapping[str, object] | StatedJob,
+    origin: str | Path | Mapping[str, object] | StatedJob,
     *,
     panel: object = None,
     pair_table: object = None,
@@ -27,7 +27,7 @@ def run(
 
     Parameters
     ----------
-    given : path, mapping or StatedJob
+    origin : path, mapping or StatedJob
     panel, pair_table, frames : optional
         Data frames in place of the job's sources, as `job` takes them.
     out, lang
@@ -35,15 +35,15 @@ def run(
     options
         ``workers`` and others, as `Job.run` takes them.
     """
-    return job(given, panel=panel, pair_table=pair_table, frames=frames).run(out=out, lang=lang, **options)
+    return job(origin, panel=panel, pair_table=pair_table, frames=frames).run(out=out, lang=lang, **options)
 
 
 def check(
-    given: str | Path | Mapping[str, object] | StatedJob,
+    origin: str | Path | Mapping[str, object] | StatedJob,
     *,
     panel: object = None,
     pair_table: object = None,
     frames: Mapping[str, object] | None = None,
 ) -> str:
     """The report of ``dyadid check`` on a job and its data; raises InputError for all that is wrong with them."""
-    return job(given, panel=panel, pair_table=pair_table, frames=frames).check()
+    return job(origin, panel=panel, pair_table=pair_table, frames=frames).check()

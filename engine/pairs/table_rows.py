@@ -181,6 +181,16 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     return rows
 
 
+def in_both_orders(first: pd.Series, second: pd.Series, year: pd.Series) -> bool:
+    """Whether some pair stands in both orders in one year; columns as they are in the file."""
+    units, _ = pd.factorize(pd.concat([first.astype(str), second.astype(str)]))
+    years, _ = pd.factorize(year)
+    n_units, (i, j) = int(units.max()) + 1, np.split(units.astype(np.int64), 2)
+    apart = i != j
+    key, reverse = ((years * n_units + a) * n_units + b for a, b in ((i, j), (j, i)))
+    return bool(np.isin(key[apart], reverse[apart]).any())
+
+
 def require_column(frame: pd.DataFrame, name: str, *, key: str, source: str) -> None:
     """Raise InputError, with what looks alike, where the table has no such column."""
     if name not in frame.columns:

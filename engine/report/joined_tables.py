@@ -63,10 +63,10 @@ def _merged_rows(tables: Sequence[Sequence[Row]]) -> list[Row]:
     merged = list(tables[0])
     for rows in tables[1:]:
         for row in rows:
-            if any(_key(row) == _key(other) for other in merged):
+            if any(_key(row) == _key(present) for present in merged):
                 continue
-            of_term = [place for place, other in enumerate(merged) if row.term and other.term == row.term]
-            of_kind = [place for place, other in enumerate(merged) if _block(other) == _block(row)]
+            of_term = [place for place, present in enumerate(merged) if row.term and present.term == row.term]
+            of_kind = [place for place, present in enumerate(merged) if _block(present) == _block(row)]
             places = of_term or of_kind
             merged.insert(places[-1] + 1 if places else len(merged), row)
     return merged

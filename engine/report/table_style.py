@@ -74,12 +74,12 @@ class TableStyle:
                 where="table",
                 remedy=f"there are {', '.join(sorted(_NAMES))}",
             )
-        given = {
+        values = {
             name: [value] if name in _LISTS and isinstance(value, str) else value
             for name, value in choices.items()
             if value is not None or name in ("digits", "stars", "errors")
         }
-        style = replace(self, **given)  # type: ignore[arg-type]
+        style = replace(self, **values)  # type: ignore[arg-type]
         for key in ("keep", "drop", "order"):
             for pattern in getattr(style, key):
                 _check_pattern(pattern, key)

@@ -12,7 +12,7 @@ block, names that the user chooses are left out (``controls.edu.sum`` is ``contr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,21 +196,24 @@ def _below(keys: Keys, failed: Iterable[Keys]) -> bool:
 
 
 def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
-    """A copy of a cell's content without the keys that have no meaning in it: equal copies, equal regressions."""
-    failed = without_meaning(job, content)
-    copy: dict[str, Any] = json.loads(json.dumps(content))
-    if (
-        job.model.registered.by_event_time
-        and "base" not in job.model.registered.options
-        and job.model.ends == "bin"
-    ):
-        copy["model"]["window"] = copy["model"]["window"][1:]  # no effect is that of a year before adoption
-    for keys in failed:
+    """A copy of a cell's content without what has no meaning in it: equal copies, equal regressions."""
+    meaningless = [*without_meaning(job, content), *_meaningless_parts(job)]
+    if not meaningless:
+        return dict(content)
+    copy: dict[str, object] = json.loads(json.dumps(content))
+    for keys in meaningless:
         block: Any = copy
         for key in keys[:-1]:
             block = block[key]
         block.pop(keys[-1])
     return copy
+
+
+def _meaningless_parts(job: Job) -> Iterator[Keys]:
+    """Places in lists: the first year of the window, where no effect is that of a year before adoption."""
+    estimator = job.model.registered
+    if estimator.by_event_time and "base" not in estimator.options and job.model.ends == "bin":
+        yield "model", "window", 0
 
 
 class Meanings:

@@ -46,11 +46,11 @@ def with_frames(
             continue
         block, source = document.get(name), FRAME + name
         if not isinstance(block, dict):
-            other = BLOCKS[1 - BLOCKS.index(name)]
+            alternative = BLOCKS[1 - BLOCKS.index(name)]
             raise InputError(
                 f"a data frame is given for {name}, but the job has no block {name}",
                 where=where,
-                remedy=f"pass it as {other}" if other in document else f"add the block {name}",
+                remedy=f"pass it as {alternative}" if alternative in document else f"add the block {name}",
             )
         sweep = document.get("sweep")
         if isinstance(sweep, dict) and f"{name}.source" in sweep:

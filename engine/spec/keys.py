@@ -66,6 +66,15 @@ def assign(document: Mapping[str, object], parts: Parts, value: object) -> dict[
     return merge(document, {head: value})
 
 
+def flatten(value: object, key: str) -> Iterator[tuple[str, object]]:
+    """Plain values in nested mappings by their dotted keys; an empty mapping below a key is a plain value."""
+    if isinstance(value, dict) and (value or not key):
+        for name, entry in value.items():
+            yield from flatten(entry, f"{key}.{name}".lstrip("."))
+    else:
+        yield key, value
+
+
 def check_key(parts: Parts, *, where: str) -> None:
     """Raises InputError, with the nearest key, where no job can hold the key."""
     for depth, part in enumerate(parts):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.spec.data_frames import FRAME, frame_tables, plain, with_frames
 from engine.spec.job import Job
-from engine.spec.keys import Parts, assign, check_key, merge, split, without_null
+from engine.spec.keys import Parts, assign, check_key, flatten, merge, split, without_null
 from engine.spec.paths import checked_path, real_path
 from engine.spec.strict_yaml import parse_yaml, read_mapping
 from engine.spec.validate import Keys, validate
@@ -98,7 +98,7 @@ def find_jobs(paths: Sequence[Path]) -> list[Path]:
 
 
 def load_job(
-    given: str | Path | Mapping[str, object],
+    origin: str | Path | Mapping[str, object],
     *,
     overrides: Sequence[str] = (),
     frames: Mapping[str, object] | None = None,
@@ -107,7 +107,7 @@ def load_job(
 
     Parameters
     ----------
-    given : path of a YAML file, or the mapping that one would hold
+    origin : path of a YAML file, or the mapping that one would hold
         In a mapping paths are relative to the working folder.
     overrides : sequence of str
         ``"dotted.key=value"``, the value in YAML; a sweep over an overridden key is dropped, so the key has
@@ -122,17 +122,17 @@ def load_job(
         Naming the file and the line or key, for anything that is wrong in any of the files.
     """
     layers: dict[Path, _Layer] = {}
-    if isinstance(given, Mapping):
+    if isinstance(origin, Mapping):
         path, folder = _IN_PROGRAM, Path.cwd()
-        whole = _merged(plain(given), folder / path, chain=(), layers=layers, name=str(path))
+        whole = _merged(plain(origin), folder / path, chain=(), layers=layers, name=str(path))
     else:
-        path = Path(given)
+        path = Path(origin)
         folder = path.parent.resolve()
         whole = _read(path, chain=(), layers=layers)
     document, written_in, sources = dict(whole.data), dict(whole.written_in), dict(whole.sources)
     for text in overrides:
         parts, value = _parse_override(text, sources)
-        refuse_cases_of(parts, value, document, where=f"{_COMMAND_LINE} {'.'.join(parts)}")
+        refuse_undone(parts, value, document, where=f"{_COMMAND_LINE} {'.'.join(parts)}")
         document = without_sweep_of(".".join(parts), assign(document, parts, value))
         written_in |= dict.fromkeys(_every_key(value, parts), _COMMAND_LINE)
     document = with_frames(document, frames or {}, sources, where=str(path))
@@ -249,11 +249,11 @@ def _parse_override(text: str, sources: dict[str, str]) -> tuple[Parts, object]:
     return parts, parsed
 
 
-def refuse_cases_of(parts: Parts, value: object, document: Mapping[str, object], *, where: str) -> None:
-    """Raises InputError where a case sets an overridden key: it would win, and the override change nothing there."""
+def refuse_undone(parts: Parts, value: object, document: Mapping[str, object], *, where: str) -> None:
+    """Raises InputError where a case, or a sweep over a block, is laid upon a change of a key and would undo it."""
     cases = document.get("cases")
     key = ".".join(parts)
-    leaves = [key] if not isinstance(value, dict) else _leaves(value, key) or [key]
+    leaves = [leaf for leaf, _ in flatten(value, key)]
     sweep = document.get("sweep")
     for swept in sweep if isinstance(sweep, dict) else ():
         if swept != key and f"{key}.".startswith(f"{swept}."):
@@ -263,22 +263,13 @@ def refuse_cases_of(parts: Parts, value: object, document: Mapping[str, object],
                 remedy=f"change it in the sweep, or set {swept} as a whole",
             )
     for name, case in cases.items() if isinstance(cases, dict) else ():
-        for dotted in _leaves(case, "") if isinstance(case, dict) else ():
+        for dotted, _ in flatten(case, "") if isinstance(case, dict) else ():
             if any(_one_within_the_other(dotted, leaf) for leaf in leaves):
                 raise InputError(
                     f"the case '{name}' sets {dotted} too, and a case is laid upon the job",
                     where=where,
                     remedy=f"change it in the job, or set cases.{name}.{dotted}",
                 )
-
-
-def _leaves(value: Mapping[str, object], prefix: str) -> list[str]:
-    """Dotted keys of the plain values in a mapping."""
-    leaves: list[str] = []
-    for key, entry in value.items():
-        dotted = f"{prefix}.{key}".lstrip(".")
-        leaves += _leaves(entry, dotted) if isinstance(entry, dict) and entry else [dotted]
-    return leaves
 
 
 def _one_within_the_other(first: str, second: str) -> bool:

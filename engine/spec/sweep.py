@@ -22,7 +22,7 @@ from engine.spec.applicability import Meanings, with_meaning
 from engine.spec.cell_choice import CellName
 from engine.spec.data_frames import refuse_unused
 from engine.spec.job import Job
-from engine.spec.keys import Parts, assign, check_key, split, without_null
+from engine.spec.keys import Parts, assign, check_key, flatten, split, without_null
 from engine.spec.load import LoadedJob
 from engine.spec.sizes import MOST_CELLS, refuse_too_many_draws
 from engine.spec.validate import Problems, all_problems, validate
@@ -169,7 +169,7 @@ def choices(plan: Plan) -> dict[str, list[object]]:
     Lists of names stay lists; every other value is as `Cell.keys` print it, a span of years ``2010 to 2019``.
     """
     job = plan.loaded.job
-    keys = [key for case in job.cases.values() for key, _ in _flatten(case, "")]
+    keys = [key for case in job.cases.values() for key, _ in flatten(case, "")]
     choices_by_key = {}
     for key in dict.fromkeys([*keys, *job.sweep]):
         parts = split(key)
@@ -200,21 +200,13 @@ def _checked_cases(loaded: LoadedJob) -> dict[str, dict[str, object]]:
     for name, case in loaded.job.cases.items():
         location = f"{loaded.path}: cases.{name}"
         flat: dict[str, object] = {}
-        for key, value in _flatten(case, ""):
+        for key, value in flatten(case, ""):
             if key in flat:
                 raise InputError(f"'{key}' is given twice", where=location, remedy="keep one of the two")
             _check_varies(key, where=f"{location}.{key}")
             flat[key] = value
         cases[name] = flat
     return cases
-
-
-def _flatten(value: object, key: str) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict) and (value or not key):
-        for name, entry in value.items():
-            yield from _flatten(entry, f"{key}.{name}".lstrip("."))
-    else:
-        yield key, value
 
 
 def _check_sweep(loaded: LoadedJob, cases: Mapping[str, Mapping[str, object]]) -> None:

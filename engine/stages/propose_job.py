@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from engine.errors import InputError
+from engine.pairs.table_rows import in_both_orders
 from engine.runtime.files import write_text
 from engine.spec.block import JOB, NAME
 from engine.tables.cell_values import numbers
@@ -147,9 +148,7 @@ def _pair_job(table: FileTable, name: str, path: str, units: Sequence[str]) -> P
     outcome = _named(columns, _FLOW) or _first_number(table, {*units, year}, units)
     regressor = _first_number(table, {*units, year, outcome}, units)
     guesses = [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
-    first, second = (table.frame[unit].astype(str) for unit in units)
-    keys = set(zip(first, second, table.frame[year], strict=True))
-    directed = any((j, i, t) in keys for i, j, t in keys if i != j)
+    directed = in_both_orders(*(table.frame[name] for name in (*units, year)))
     if directed:
         guesses.append("some pairs stand in both orders, so the table is directed")
     block: dict[str, object] = {"source": path, "unit_i": units[0], "unit_j": units[1], "year": year}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from engine.notes import Note
 from engine.spec.data import TableFile
 from engine.spec.data_frames import FRAME
 from engine.tables.arithmetic import parse
+from engine.tables.data_frame import frame_hash
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
 
@@ -50,7 +50,7 @@ class SourceTable:
     @cached_property
     def sha256(self) -> str:
         """Of the bytes that were parsed; of headers, types and figures for a builtin."""
-        return self.table.sha256 if self.table is not None else _frame_hash(self.frame)
+        return self.table.sha256 if self.table is not None else frame_hash(self.frame)
 
     @property
     def label(self) -> str:
@@ -136,12 +136,3 @@ def _refuse_layout(layout: FileLayout, source: str) -> None:
                 where=layout.named(key),
                 remedy="take it out",
             )
-
-
-def _frame_hash(frame: pd.DataFrame) -> str:
-    """sha256 of the headers, types and values of a table, row by row, in their order."""
-    digest = hashlib.sha256()
-    for name in frame.columns:
-        digest.update(f"{name!r} {frame[name].dtype}\n".encode())
-    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()

@@ -119,7 +119,7 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
 
     ``rows``: ``[n_classes, n_classes]``, or with years behind.
     """
-    is_on = terms.table[rows].any(axis=tuple(range(terms.table[rows].ndim - 1)))
+    is_on = terms.table[rows].reshape(-1, len(terms.names)).any(axis=0)
     if not is_on.any():
         raise InputError(
             "no row of the sample is treated once lags and filters have left theirs out",

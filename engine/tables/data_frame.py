@@ -39,6 +39,8 @@ def frame_table(data: object, label: str) -> FileTable:
         For anything else, for no rows and for headers twice. A column whose cells are no single values is refused
         where a job reads it (`FileTable.broken`).
     """
+    import pyarrow as pa
+
     if isinstance(data, FileTable):
         return data
     with readable(label, remedy=_REMEDY):
@@ -49,13 +51,13 @@ def frame_table(data: object, label: str) -> FileTable:
     for name, (_, cells) in zip(names, columns, strict=True):
         try:
             values[name] = _plain(cells, name, label)
-        except (InputError, TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError, pa.ArrowException) as error:
             reason = error.problem if isinstance(error, InputError) else str(error)
             broken[name], values[name] = reason, pd.Series([None] * len(cells), dtype=object)
     table = without_blank_rows(pd.DataFrame(values, columns=names))
     if table.empty:
         raise InputError("the table has no rows", where=label, remedy="pass one row a unit and year")
-    return FileTable(table, _hash(table, broken), label, broken=broken, broken_remedy=_CELLS_REMEDY)
+    return FileTable(table, frame_hash(table), label, broken=broken, broken_remedy=_CELLS_REMEDY)
 
 
 def _columns(data: object, label: str) -> list[tuple[object, pd.Series | pa.ChunkedArray]]:
@@ -103,9 +105,9 @@ def _to_pandas(column: pa.ChunkedArray, name: str, label: str) -> pd.Series:
     return values.to_pandas()
 
 
-def _hash(frame: pd.DataFrame, broken: dict[str, str]) -> str:
+def frame_hash(frame: pd.DataFrame) -> str:
     """sha256 of headers, types and values, in their order; of values of mixed type with the type of each."""
-    digest = hashlib.sha256(repr(sorted(broken.items())).encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256()
     for name in frame.columns:
         cells = frame[name]
         digest.update(f"{name!r} {cells.dtype}\n".encode("utf-8", "surrogatepass"))

@@ -153,14 +153,17 @@ def normalize(text: str) -> str:
     """The text in Unicode NFKC, without characters of no width, with single inner blanks and bare edges."""
     if text.isascii():
         return " ".join(text.split())
-    folded = unicodedata.normalize("NFKC", text)
-    return " ".join("".join(character for character in folded if not _without_width(character)).split())
+    return _single_blanks(unicodedata.normalize("NFKC", text))
 
 
 def _plain_letters(text: str) -> str:
     """The text normalised but for signs that Unicode takes for a kind of letter or digit: ``¹``, ``①``, ``ﬁ``."""
-    folded = unicodedata.normalize("NFC", half_width(text))
-    return " ".join("".join(character for character in folded if not _without_width(character)).split())
+    return _single_blanks(unicodedata.normalize("NFC", half_width(text)))
+
+
+def _single_blanks(text: str) -> str:
+    """The text without characters of no width, with single inner blanks and bare edges."""
+    return " ".join("".join(character for character in text if not _without_width(character)).split())
 
 
 def visible(text: str) -> str:

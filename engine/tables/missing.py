@@ -47,16 +47,19 @@ def names_are_never_missing(key: str, column: str) -> InputError:
     )
 
 
-_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xFE63: 0x2D}
-
-
 def half_width(text: str) -> str:
     """The text with full-width characters as plain ones; marks of footnotes, as ``¹`` and ``①``, stay what they are.
 
     >>> half_width("１２．５"), half_width("12.5¹")
     ('12.5', '12.5¹')
     """
-    return text if text.isascii() else text.translate(_HALF_WIDTH)
+    return text if text.isascii() else "".join(map(_of_usual_width, text))
+
+
+@lru_cache(maxsize=1 << 12)
+def _of_usual_width(character: str) -> str:
+    kind, _, code = unicodedata.decomposition(character).partition(" ")
+    return chr(int(code, 16)) if kind in ("<wide>", "<narrow>", "<small>") and " " not in code else character
 
 
 @lru_cache(maxsize=1 << 16)

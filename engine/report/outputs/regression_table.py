@@ -17,6 +17,14 @@ from engine.report.few_adopters import adopter_notes, with_tests_withheld
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_entries import (
+    effect_label,
+    error_entry,
+    errors_note,
+    fit_entry,
+    stars_note,
+    stars_of,
+)
 from engine.report.table_style import EVERYTHING, TableStyle
 
 Record = Mapping[Hashable, Any]
@@ -31,7 +39,6 @@ _RESULTS = (*_FRAME.text, *_FRAME.numbers)
 _EFFECTIVE = "effective_adopters"
 ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE)
 """Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last two."""
-_STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
@@ -201,16 +208,12 @@ def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
     if record is None:
         return Entry()
     starred = sheet.records.get((cell, term, sheet.starred or ""))
-    stars = next((mark for level, mark in _STARS if starred and starred["p_value"] < level), "")
+    stars = stars_of(starred["p_value"]) if starred else ""
     return Entry(sheet.style.number(record["estimate"]) + stars, record["estimate"])
 
 
 def _error(record: Record | None, sheet: _Sheet) -> Entry:
-    if record is None:
-        return Entry()
-    if not isfinite(record["std_error"]):
-        return Entry("(n/a)")
-    return Entry(f"({sheet.style.number(record['std_error'])})", record["std_error"])
+    return Entry() if record is None else error_entry(record["std_error"], sheet.style)
 
 
 def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
@@ -273,9 +276,8 @@ def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words
     absorbed = [(*standard, *effects.get(cell, ())) for cell in sheet.cells]
     for name in dict.fromkeys(name for names in absorbed for name in names):
         answers = [words("Yes") if name in names else words("No") for names in absorbed]
-        label = words.known(name.capitalize()) if name in standard else name
         entries = tuple(Entry(answer, answer) for answer in answers)
-        yield Row("setting", words("{name} FE", name=label), entries)
+        yield Row("setting", effect_label(name, words), entries)
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
@@ -283,11 +285,9 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         counts = [int(count) for count in sheet.values(name)]
         yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
     for label, name in _FITS.items():
-        yield Row("fit", words.known(label), tuple(_fit(value, sheet) for value in sheet.values(name)))
-
-
-def _fit(value: float, sheet: _Sheet) -> Entry:
-    return Entry(sheet.style.number(value), value) if isfinite(value) else Entry()
+        yield Row(
+            "fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in sheet.values(name))
+        )
 
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
@@ -332,10 +332,9 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
             for name, columns in outcomes.items()
         )
         yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
-    yield words("Standard errors in parentheses, one row for each kind.")
+    yield errors_note(words)
     if sheet.starred:
-        label = error_label(sheet.starred, words)
-        yield words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=label)
+        yield stars_note(error_label(sheet.starred, words), words)
     elif sheet.style.stars is None:
         yield words("No stars: the columns have no kind of error in common.")
     yield from (words(caution) for caution in cautions(sheet.error_codes))
