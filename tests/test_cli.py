@@ -102,24 +102,6 @@ def test_version(command: Command) -> None:
     assert (code, out) == (0, f"dyadid {package_version('dyadid')}\n")
 
 
-def test_pairs_of_a_regression(command: Command, tmp_path: Path) -> None:
-    job = str(JOBS / "euro.yaml")
-    for ending, read in ((".parquet", pd.read_parquet), (".csv", pd.read_csv), (".dta", pd.read_stata)):
-        code, out, _ = command("pairs", job, "--cell", "2", "--out", f"pairs{ending}")
-        assert code == 0
-        frame = read(tmp_path / f"pairs{ending}")
-        assert (
-            f"{len(frame):,} rows, columns unit_i, unit_j, year, synchronization of gdp_growth, euro, size"
-            in out
-        )
-        assert len(frame) == 231 * 68
-    assert frame.columns.tolist()[3] == "synchronization_of_gdp_growth"
-    code, _, err = command("pairs", job, "--out", "pairs.parquet")
-    assert (code, "3 cells could be meant" in err) == (2, True)
-    code, _, err = command("pairs", job, "--out", "pairs.xlsx")
-    assert (code, "take one of .parquet, .csv, .dta" in err) == (2, True)
-
-
 def test_keys_are_the_key_reference(command: Command) -> None:
     code, out, err = command("keys")
     assert (code, err) == (0, "")

@@ -6,13 +6,13 @@ import datetime
 import io
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from excel_files import edited, of_cells, workbook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl.chart import LineChart
@@ -27,46 +27,6 @@ from engine.tables.xlsx_cells import column_letters
 from engine.tables.xlsx_package import is_date_format
 
 ROWS = [["city", "year", "x"], ["A", 2010, 1.5], ["B", 2011, None], ["C", 2012, 3]]
-
-
-def workbook(path: Path, **sheets: list[list[object]]) -> Path:
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    for name, rows in sheets.items():
-        sheet = book.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    book.save(path)
-    return path
-
-
-def edited(path: Path, part: str, change: Callable[[str], str]) -> Path:
-    """The workbook with one part changed by hand."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    parts[part] = change(parts[part].decode()).encode()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    return path
-
-
-def of_cells(path: Path, xml: str, *, texts: str = "", calc: str = "") -> Path:
-    """The smallest workbook that has these rows, as XML."""
-    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(
-            "xl/workbook.xml",
-            f'<workbook xmlns:r="{kind}"><sheets><sheet name="s" r:id="r1"/></sheets>{calc}</workbook>',
-        )
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships><Relationship Id="r1" Type="{kind}/worksheet" Target="worksheets/a.xml"/>'
-            f'<Relationship Id="r2" Type="{kind}/sharedStrings" Target="/xl/texts.xml"/></Relationships>',
-        )
-        archive.writestr("xl/texts.xml", f"<sst>{texts}</sst>")
-        archive.writestr("xl/worksheets/a.xml", f"<worksheet><sheetData>{xml}</sheetData></worksheet>")
-    return path
 
 
 def test_cells_become_the_values_that_openpyxl_reads(tmp_path: Path) -> None:

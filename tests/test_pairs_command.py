@@ -1,0 +1,29 @@
+"""``dyadid pairs``: the pair-year table behind a regression, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+EURO = str(Path(__file__).parents[1] / "jobs" / "euro.yaml")
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_pairs_of_a_regression(command: Command, tmp_path: Path) -> None:
+    for ending, read in ((".parquet", pd.read_parquet), (".csv", pd.read_csv), (".dta", pd.read_stata)):
+        code, out, _ = command("pairs", EURO, "--cell", "2", "--out", f"pairs{ending}")
+        assert code == 0
+        frame = read(tmp_path / f"pairs{ending}")
+        assert (
+            f"{len(frame):,} rows, columns unit_i, unit_j, year, synchronization of gdp_growth, euro, size"
+            in out
+        )
+        assert len(frame) == 231 * 68
+    assert frame.columns.tolist()[3] == "synchronization_of_gdp_growth"
+    code, _, err = command("pairs", EURO, "--out", "pairs.parquet")
+    assert (code, "3 cells could be meant" in err) == (2, True)
+    code, _, err = command("pairs", EURO, "--out", "pairs.xlsx")
+    assert (code, "take one of .parquet, .csv, .dta" in err) == (2, True)
