@@ -332,6 +332,7 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         columns=work.controls,
         terms=prepared.terms,
         near_cities=prepared.near_cities,
+        city_groups=prepared.city_groups,
     )
     return with_adopters(prepared, estimated)
 

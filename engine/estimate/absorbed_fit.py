@@ -233,6 +233,7 @@ def row_fit(
         exact=exact,
         interaction=None,
         nearby={},
+        without_group={},
         is_instrumented=False,
         one_step=None,
     )

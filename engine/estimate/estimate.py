@@ -99,6 +99,9 @@ class Estimate:
         is not identified. None where no effects are absorbed, or none were made.
     nearby : mapping of str to Nearby
         By the code of a spatial standard-error type; empty until a pass over the pairs has summed them.
+    without_group : mapping of str to float64 ``[n_groups, K]``
+        Coefficients of the samples without each group of cities, by the code of a standard-error type that reads
+        them; NaN where one is not identified.
     """
 
     terms: tuple[Term, ...]
@@ -124,6 +127,7 @@ class Estimate:
     is_instrumented: bool = field(default=False, kw_only=True)
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
+    without_group: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,6 +153,9 @@ class Estimate:
             weight_path=self.weight_path @ weights.T,
             interaction=None,
             nearby={},
+            without_group={
+                code: _combined_samples(values, weights) for code, values in self.without_group.items()
+            },
             one_step=None if self.one_step is None else _combined_samples(self.one_step, weights),
         )
 

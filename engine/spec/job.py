@@ -81,7 +81,8 @@ class Model(Block):
     errors: ListedSome[ErrorKind] = Field(
         list(ERROR_TYPES),
         description="standard-error types, in the order of the rows of a table; beside these words "
-        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities",
+        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, and "
+        "{block_jackknife: {by: column}}, for dependence within groups of cities",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

@@ -15,6 +15,7 @@ from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
+from engine.infer.errors.block_jackknife import column_of, is_block_jackknife
 from engine.infer.errors.spatial import is_spatial
 from engine.notes import Note, and_more
 from engine.pairs.design import FilterStep
@@ -250,6 +251,8 @@ def label_columns(job: Job) -> dict[str, str]:
         keys.setdefault(name.partition(":")[0], "inference.permutation.strata")
     if inference.jackknife and inference.jackknife.by != "city":
         keys.setdefault(inference.jackknife.by, "inference.jackknife.by")
+    for code in filter(is_block_jackknife, job.model.errors):
+        keys.setdefault(column_of(code), "model.errors")
     for effect in job.model.effects if not job.pair_table else ():
         if effect.column:
             keys.setdefault(effect.column, "model.fixed_effects")

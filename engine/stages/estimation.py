@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.linalg import block_diag
 
-from engine.arrays import Flags
+from engine.arrays import Flags, Integers
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.estimate import Estimate
@@ -35,6 +35,7 @@ from engine.runtime.execute import Machine
 from engine.spec import Cell
 from engine.stages.distances import NearCities
 from engine.stages.instrument import Strength, strengths
+from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, city_years_of, with_sums
 
@@ -102,6 +103,7 @@ def estimate_cells(
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
     near_cities: NearCities | None = None,
+    city_groups: dict[str, Integers] | None = None,
 ) -> list[Estimated]:
     """Estimate the cells that share a design.
 
@@ -116,6 +118,8 @@ def estimate_cells(
         Treatment terms of each cell.
     near_cities : NearCities, optional
         For cells with spatial standard errors.
+    city_groups : dict of str to int ``[n_units]``, optional
+        For cells with block jackknives, by their code.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def estimate_cells(
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
-    projected = stage(normal)
+    passes = PassSums(machine, pass_input, moments, normal, table)
+    projected = stage(normal, samples_without_groups(passes, city_groups or {}))
     rows: dict[Term, float] = {}
     if any(cell.job.model.registered.functions.combination for cell in cells):
         with named(cells[0]):
@@ -139,7 +144,6 @@ def estimate_cells(
             regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
             estimates += [reported(cell, regressed, rows), *behind]
             in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
-    passes = PassSums(machine, pass_input, moments, normal, table)
     city_years = city_years_of(passes) if of_interaction else None
     summed = with_sums(passes, estimates, city_years)
     if near_cities is not None and city_years is not None:

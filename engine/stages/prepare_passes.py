@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
+from engine.arrays import Integers
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms, event_name
 from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec import Job, Plan
+from engine.stages.city_groups import city_groups_of
 from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
@@ -40,6 +42,8 @@ class Prepared:
     matching : MatchReport or None
     near_cities : NearCities or None
         For spatial standard errors.
+    city_groups : dict of str to int ``[n_units]``
+        The group of each city by the code of a block jackknife.
     """
 
     pass_cells: PassCells
@@ -50,6 +54,7 @@ class Prepared:
     effects: tuple[PairEffect, ...]
     matching: MatchReport | None = None
     near_cities: NearCities | None = None
+    city_groups: dict[str, Integers] = field(default_factory=dict)
 
 
 def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
@@ -96,5 +101,5 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
-    near_cities = near_cities_of(pass_cells)
-    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching, near_cities)
+    near_cities, city_groups = near_cities_of(pass_cells), city_groups_of(pass_cells)
+    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching, near_cities, city_groups)
