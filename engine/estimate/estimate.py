@@ -135,6 +135,12 @@ class Estimate:
         return names_of(self.terms)
 
     @property
+    def tested_positions(self) -> list[int]:
+        """Coefficients of the treatment; all where it is no regressor."""
+        of_treatment = [place for place, term in enumerate(self.terms) if term.is_treatment]
+        return of_treatment or list(range(len(self.terms)))
+
+    @property
     def city_influence(self) -> Array:
         """``[n_units, K]`` influence of all pairs of a city."""
         return self.city_first + self.city_second

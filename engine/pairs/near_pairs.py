@@ -17,7 +17,7 @@ from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import influence_kernels, kernels
 from engine.pairs.design import PairDesign
-from engine.pairs.map_reduce import InteractionPass, MomentPass, city_arrays, kernel_options
+from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city_arrays, kernel_options
 from engine.pairs.moments import type_of
 
 
@@ -78,6 +78,34 @@ def _add_of_city(
         sums[radius, of_set, type_of(classes[city], of_class, design.n_classes)] += (
             both[:, chosen] @ statistics[chosen]
         )
+
+
+def pair_influences(score_pass: ScorePass, task: Any) -> tuple[Integers, Integers, Array]:
+    """Cities and influences of the pairs of one task, int32 ``[n_pairs]`` twice and float64 ``[n_pairs, C, K]``."""
+    moment_pass, cells = score_pass.moment_pass, score_pass.cells
+    options, n_cells = kernel_options(moment_pass), cells.residual.shape[1]
+    no_pairs = np.zeros(0, dtype=np.int32)
+    parts = [(no_pairs, no_pairs, np.zeros((0, n_cells, cells.influence.shape[1] // n_cells)))]
+    with double_precision():
+        arrays, block = kernels.to_device(city_arrays(moment_pass)), kernels.to_device(vars(cells))
+        for chunk in moment_pass.design.chunks(task):
+            psi, counted = (
+                np.asarray(part)[: chunk.n]
+                for part in influence_kernels.pair_influences(
+                    options, arrays, kernels.arrays_of(chunk), block
+                )
+            )
+            parts.append((chunk.i[: chunk.n][counted], chunk.j[: chunk.n][counted], psi[counted]))
+    i, j, influences = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return i, j, influences
+
+
+def merge_influences(
+    earlier: tuple[Integers, Integers, Array], later: tuple[Integers, Integers, Array]
+) -> tuple[Integers, Integers, Array]:
+    """The pairs of two parts, in order."""
+    first, second = (np.concatenate([earlier[side], later[side]]) for side in (0, 1))
+    return first, second, np.concatenate([earlier[2], later[2]])
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "inference.bootstrap.weights": MULTIPLIED,
     "inference.bootstrap.interval": INTERVALS,
     "inference.jackknife": ALWAYS,
+    "inference.score_correlations": PANEL,
     # Machine.
     "runtime.memory": ALWAYS,
     "runtime.tile": PANEL,

@@ -265,7 +265,9 @@ def by_distance(job: Job) -> str:
         return "pairs.gravity"
     if any(effect.kind == "distance" for effect in job.model.effects):
         return "model.fixed_effects"
-    return "model.errors" if any(is_spatial(code) for code in job.model.errors) else ""
+    if any(is_spatial(code) for code in job.model.errors):
+        return "model.errors"
+    return "inference.score_correlations" if job.inference.score_correlations else ""
 
 
 def _required(job: Job) -> dict[str, str]:

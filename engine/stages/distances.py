@@ -1,4 +1,4 @@
-"""Distances of cities for spatial standard errors, and refusals of cells that cannot have any."""
+"""Distances of cities for spatial standard errors and correlations of scores, and refusals of cells without them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from engine.spec import Cell
 from engine.spec.effects import absorbed
 from engine.stages.pass_cells import PassCells
 
+_MOST_CORRELATED = 5_000  # cities whose pairs' scores fit into memory
+
 
 @dataclass(frozen=True)
 class NearCities:
-    """Spatial standard-error types of a pass, and the distances of its cities.
+    """Spatial standard-error types of a pass (none where only correlations are asked for), and its cities' distances.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class NearCities:
 
 
 def near_cities_of(pass_cells: PassCells) -> NearCities | None:
-    """Distances for the spatial types of some cells, from their panel; None without such types.
+    """Distances for the cells that need any, from their panel; None where no cell does.
 
     Raises
     ------
@@ -47,7 +49,8 @@ def near_cities_of(pass_cells: PassCells) -> NearCities | None:
     codes = dict.fromkeys(
         code for cell in pass_cells.cells for code in cell.job.model.errors if spatial.is_spatial(code)
     )
-    if not codes:
+    correlated = [cell for cell in pass_cells.cells if cell.job.inference.score_correlations]
+    if not codes and not correlated:
         return None
     for cell in pass_cells.cells:
         for reason in _reasons(cell):
@@ -56,6 +59,8 @@ def near_cities_of(pass_cells: PassCells) -> NearCities | None:
                 where=f"cell '{cell.label}': model.errors",
                 remedy="leave them out there",
             )
+    for cell in correlated:
+        _refuse_correlations(cell, len(pass_cells.data.panel.units))
     panel = pass_cells.data.panel
     latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
     check_degrees(panel.units, latitude, longitude)
@@ -74,3 +79,21 @@ def _reasons(cell: Cell) -> Iterator[str]:
         yield f"effects beyond pair and year ({', '.join(job.model.fixed_effects)})"
     if job.model.registered.uses_instrument or job.model.registered.functions.combination is not None:
         yield f"estimator {job.model.estimator}"
+
+
+def _refuse_correlations(cell: Cell, n_units: int) -> None:
+    """Raise InputError where the scores of pairs are not read off type sums, or would not fit in memory."""
+    where = f"cell '{cell.label}': inference.score_correlations"
+    if absorbed(cell.job.model.effects):
+        effects = ", ".join(cell.job.model.fixed_effects)
+        raise InputError(
+            f"score correlations are not defined for effects beyond pair and year ({effects})",
+            where=where,
+            remedy="leave them out there",
+        )
+    if n_units > _MOST_CORRELATED:
+        raise InputError(
+            f"{n_units:,} cities are more than {_MOST_CORRELATED:,}: the scores of all pairs are held at once",
+            where=where,
+            remedy="leave the block out, or take a part of the cities",
+        )

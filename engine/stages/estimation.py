@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +37,7 @@ from engine.stages.distances import NearCities
 from engine.stages.instrument import Strength, strengths
 from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
+from engine.stages.pair_dependence import Correlogram, correlograms
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, city_years_of, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)
@@ -81,6 +82,8 @@ class Estimated:
         Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
     n_adopters : int or None
         Adopting cities among those, see `engine.stages.adopters`.
+    correlograms : tuple of Correlogram
+        Correlations of the pair scores of its tested coefficients; none where the cell does not ask for them.
     """
 
     cell: Cell
@@ -93,6 +96,7 @@ class Estimated:
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
+    correlograms: tuple[Correlogram, ...] = ()
 
 
 def estimate_cells(
@@ -146,13 +150,22 @@ def estimate_cells(
             in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
     city_years = city_years_of(passes) if of_interaction else None
     summed = with_sums(passes, estimates, city_years)
-    if near_cities is not None and city_years is not None:
+    if near_cities is not None and near_cities.codes and city_years is not None:
         summed = with_nearby(passes, projected, city_years, near_cities, summed)
     remaining = iter(summed)
-    return [
+    results = [
         _result(cell, remaining, sample, normal, moving)
         for cell, moving in zip(cells, in_moving_pairs, strict=True)
     ]
+    return [_with_correlograms(passes, result, near_cities) for result in results]
+
+
+def _with_correlograms(passes: PassSums, result: Estimated, near_cities: NearCities | None) -> Estimated:
+    """The result with correlations of its pair scores, where its cell asks for them."""
+    block = result.cell.job.inference.score_correlations
+    if block is None or near_cities is None or result.fit.exact:
+        return result
+    return replace(result, correlograms=correlograms(passes, result.fit, block, near_cities.distances))
 
 
 def _result(

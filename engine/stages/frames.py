@@ -21,6 +21,7 @@ from engine.stages.estimation import Estimated
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
+from engine.stages.pair_dependence import correlation_rows
 from engine.stages.prepare_passes import Prepared
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
@@ -58,8 +59,19 @@ def job_frames(
         "multiple": multiple_frame(job, passes, inferred),
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
+        "score_correlations": correlations_frame(estimated_cells, job),
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
+
+
+def correlations_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
+    """Correlations of pair scores by common city and by distance, of the cells that ask for them."""
+    rows = [
+        correlation_rows(job, cell.cell.id, correlogram)
+        for cell in estimated_cells
+        for correlogram in cell.correlograms
+    ]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def matching_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:

@@ -56,7 +56,7 @@ def _refuse_draws(cell: Cell) -> None:
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
     """No draw refits an instrument, or matches anew; those of city scores need not."""
     job = cell.job
-    blocks = {name: getattr(job.inference, name) for name in type(job.inference).model_fields}
+    blocks = {name: getattr(job.inference, name) for name in ("permutation", "bootstrap", "jackknife")}
     requested = [
         name
         for name, block in blocks.items()

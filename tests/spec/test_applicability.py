@@ -105,6 +105,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "inference.bootstrap.weights": ("webb", {}),
     "inference.bootstrap.interval": ("basic", {}),
     "inference.jackknife": ({"by": "city"}, {}),
+    "inference.score_correlations": ({"bins": 5}, {}),
     "table": ({"digits": 3}, {}),
     "table.labels": ({"policy": "Pilot"}, {}),
     "table.keep": (["policy"], {}),
@@ -201,7 +202,7 @@ def test_every_plain_key_is_tried() -> None:
         "inference.permutation.reps"
     }
     below = ("panel.deflate.", "panel.fill.", "panel.join.", "pair_table.", "index.", "pairs.", "controls.")
-    below += ("instrument.", "inference.jackknife.")
+    below += ("instrument.", "inference.jackknife.", "inference.score_correlations.")
     left = [path for path in PATHS if path not in VALUES and path not in required]
     assert [path for path in left if not path.startswith(below)] == []
 

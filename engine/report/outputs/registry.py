@@ -17,6 +17,7 @@ from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
+from engine.report.outputs.score_correlations import SCORE_CORRELATIONS
 from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
 
 OUTPUTS = (
@@ -34,6 +35,7 @@ OUTPUTS = (
     MULTIPLE_TESTS,
     PLACEBO_DENSITY,
     CITY_INFLUENCE,
+    SCORE_CORRELATIONS,
     COVARIANCE_MATRIX,
 )
 STORED_FRAMES = {output.stores.name: output.stores for output in OUTPUTS if output.stores is not None}
