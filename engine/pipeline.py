@@ -331,6 +331,7 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         prepared.design,
         columns=work.controls,
         terms=prepared.terms,
+        timings=prepared.timings,
         near_cities=prepared.near_cities,
     )
     return with_adopters(prepared, estimated)

@@ -62,7 +62,7 @@ class Estimate:
     """Coefficients of one regression, and how every pair and every city moves them.
 
     With r_pt = db/dy_pt the weight path of a pair and e_pt its residual path, a pair's influence is
-    psi_p = sum_t r_pt e_pt, ``[K]``.
+    psi_p = sum_t r_pt e_pt, ``[K]``; of averages over cohorts plus that of the cohorts' shares, see `share_meat`.
 
     Attributes
     ----------
@@ -99,6 +99,8 @@ class Estimate:
         is not identified. None where no effects are absorbed, or none were made.
     nearby : mapping of str to Nearby
         By the code of a spatial standard-error type; empty until a pass over the pairs has summed them.
+    share_meat : float64 ``[K, K]`` or None
+        Pair meat of the shares of cohorts where they are estimated, which no path holds: a pass adds it.
     """
 
     terms: tuple[Term, ...]
@@ -124,6 +126,7 @@ class Estimate:
     is_instrumented: bool = field(default=False, kw_only=True)
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
+    share_meat: Array | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

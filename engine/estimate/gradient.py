@@ -154,17 +154,34 @@ def differentiate(
     contributed = np.zeros((2, len(classes), n_types, moments.layout.size))
     for number, of_city in enumerate((moments.first, moments.second)):
         contributed[number, np.arange(len(classes))[:, None], kind] = of_city
-    total = contributed[0].sum(axis=0)
 
     def of_sums(sums: Any) -> Any:
         return function(TypeSums(moments.layout, terms, paths, sums))
 
+    return differentiate_sums(of_sums, contributed, moments.products)
+
+
+def differentiate_sums(
+    of_sums: Callable[[Any], Any], contributed: Array, products: Array | None = None
+) -> Differentiated:
+    """As `differentiate`, of a function of plain sums.
+
+    Parameters
+    ----------
+    of_sums : callable
+        From sums ``[n_types, size]`` to values ``[K]``, in JAX.
+    contributed : float64 ``[2, n_units, n_types, size]``
+        Sums over the pairs in which a city stands first, and second, by type.
+    products : float64 ``[n_types, size, size]``, optional
+        Of the pairs' statistics, by type.
+    """
+    total = contributed[0].sum(axis=0)
     with double_precision():
         values = np.asarray(of_sums(jnp.asarray(total)))
         jacobian = np.asarray(jax.jacrev(of_sums)(jnp.asarray(total)))
         without_city = np.asarray(jax.vmap(of_sums)(jnp.asarray(total - contributed.sum(axis=0))))
     first, second = np.einsum("kzf,cnzf->cnk", jacobian, contributed, optimize=True)
     pair_meat = np.full((len(values), len(values)), np.nan)
-    if moments.products is not None:
-        pair_meat = np.einsum("kzf,zfg,lzg->kl", jacobian, moments.products, jacobian, optimize=True)
+    if products is not None:
+        pair_meat = np.einsum("kzf,zfg,lzg->kl", jacobian, products, jacobian, optimize=True)
     return Differentiated(values, jacobian, first, second, without_city, pair_meat)

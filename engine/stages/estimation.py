@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +13,9 @@ from scipy.linalg import block_diag
 from engine.arrays import Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
+from engine.estimate.cohorts import CohortSums
 from engine.estimate.estimate import Estimate
+from engine.estimate.estimator import PairTiming
 from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
@@ -33,6 +35,7 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
+from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
 from engine.stages.distances import NearCities
 from engine.stages.instrument import Strength, strengths
 from engine.stages.near_cities import with_nearby
@@ -80,6 +83,8 @@ class Estimated:
         Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
     n_adopters : int or None
         Adopting cities among those, see `engine.stages.adopters`.
+    cohort_cells : CohortCells or None
+        Of estimators that compare cohorts.
     """
 
     cell: Cell
@@ -92,6 +97,7 @@ class Estimated:
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
+    cohort_cells: CohortCells | None = None
 
 
 def estimate_cells(
@@ -101,6 +107,7 @@ def estimate_cells(
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
+    timings: tuple[PairTiming | None, ...] = (),
     near_cities: NearCities | None = None,
 ) -> list[Estimated]:
     """Estimate the cells that share a design.
@@ -114,6 +121,8 @@ def estimate_cells(
         Names of the design's regressor columns.
     terms : tuple of Terms
         Treatment terms of each cell.
+    timings : tuple of (PairTiming or None), optional
+        Of each cell, for estimators that compare cohorts.
     near_cities : NearCities, optional
         For cells with spatial standard errors.
 
@@ -134,11 +143,18 @@ def estimate_cells(
             rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
     estimates: list[Estimate] = []
     in_moving_pairs: list[Flags | None] = []
-    for cell, treatment in zip(cells, cell_terms, strict=True):
+    cohorts: list[CohortSums | None] = []
+    for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
         with named(cell):
-            regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
-            estimates += [reported(cell, regressed, rows), *behind]
-            in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
+            sums = sums_of_cell(cell, timing, moments, design.classes)
+            if timing is None or sums is None:
+                regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
+                behind.insert(0, reported(cell, regressed, rows))
+            else:
+                regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
+        estimates += behind
+        in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
+        cohorts.append(sums)
     passes = PassSums(machine, pass_input, moments, normal, table)
     city_years = city_years_of(passes) if of_interaction else None
     summed = with_sums(passes, estimates, city_years)
@@ -146,23 +162,24 @@ def estimate_cells(
         summed = with_nearby(passes, projected, city_years, near_cities, summed)
     remaining = iter(summed)
     return [
-        _result(cell, remaining, sample, normal, moving)
-        for cell, moving in zip(cells, in_moving_pairs, strict=True)
+        replace(_result(cell, remaining, sample, normal, sums), in_moving_pairs=moving)
+        for cell, moving, sums in zip(cells, in_moving_pairs, cohorts, strict=True)
     ]
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, moving: Flags | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, sums: CohortSums | None
 ) -> Estimated:
-    """A cell's result, from the next of the estimates in the order of `_estimates`."""
-    fit, instrument = next(estimates), None
+    """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
+    fit, instrument, cells = next(estimates), None, None
+    if sums is not None:
+        of_cells = next(estimates)
+        cells = CohortCells(of_cells, covariances_of(cell, of_cells)[0], sums)
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
     errors, studentising = covariances_of(cell, fit)
-    return Estimated(
-        cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
-    )
+    return Estimated(cell, fit, errors, studentising, sample, normal, instrument=instrument, cohort_cells=cells)
 
 
 def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from engine.estimate.estimator import PairTiming
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
@@ -18,7 +19,7 @@ from engine.stages.job_data import JobData
 from engine.stages.load_data import Reader
 from engine.stages.matched_pairs import MatchReport
 from engine.stages.pass_cells import PassCells, group_cells
-from engine.stages.treatment_terms import treatment_terms
+from engine.stages.treatment_terms import timing_of, treatment_terms
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Prepared:
     design : PairDesign
     terms : tuple of Terms
         Treatment terms of each cell.
+    timings : tuple of (PairTiming or None)
+        When the pairs of each cell become treated; None without a treatment.
     steps : tuple of FilterStep
         Pairs and rows left after each filter.
     effects : tuple of PairEffect
@@ -46,6 +49,7 @@ class Prepared:
     adoption: Adoption
     design: PairDesign
     terms: tuple[Terms, ...]
+    timings: tuple[PairTiming | None, ...]
     steps: tuple[FilterStep, ...]
     effects: tuple[PairEffect, ...]
     matching: MatchReport | None = None
@@ -76,10 +80,14 @@ def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
 
 
 def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
-    """Names of a cell's treatment terms in results: those of event years, where cohorts are averaged."""
-    if job.treatment is None or job.model.registered.functions.combination is None:
+    """Names of a cell's treatment terms in results: those of event years and of averages, where cohorts are averaged."""
+    functions = job.model.registered.functions
+    if job.treatment is None or not (functions.combination or functions.comparisons):
         return terms.names
-    return tuple(event_name(job.treatment.name, time) for time in terms.event_times)
+    times = terms.event_times
+    if functions.comparisons:  # no regressor has the event year that cohorts are compared with
+        times = (*times, -1 - job.model.options.anticipation)
+    return (*functions.averages, *(event_name(job.treatment.name, time) for time in times))
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:
@@ -92,9 +100,13 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     adoption = job_data.adoption(job)
     sample = job_data.pair_sample(job, adoption, map_reduce)
     terms = tuple(treatment_terms(cell.job, job_data.years, adoption) for cell in pass_cells.cells)
+    timings = tuple(
+        timing_of(cell.job, job_data.years, adoption) if cell.job.treatment else None
+        for cell in pass_cells.cells
+    )
     refuse_impossible(pass_cells, terms)
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
     near_cities = near_cities_of(pass_cells)
-    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching, near_cities)
+    return Prepared(pass_cells, adoption, design, terms, timings, steps, effects, matching, near_cities)

@@ -1,0 +1,135 @@
+"""Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
+
+A cohort is the pairs that become treated in one year; the last one is the reference, whose pairs are never treated
+in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
+computed in `engine.estimate.cohort_effects`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.arrays import Array, Flags, Integers
+from engine.estimate.row_counts import rows_by_year
+from engine.estimate.terms import Term
+from engine.pairs.moments import CityMoments
+
+
+@dataclass(frozen=True)
+class CohortSums:
+    """Statistics of the pairs of a sample by cohort: the number of pairs, then the outcome of each year.
+
+    Attributes
+    ----------
+    years : float64 ``[T]``
+    adopted : float64 ``[G]``
+        Adoption year of each cohort, ascending; the last is the reference, ``inf`` where it is never treated.
+    of_cities : float64 ``[2, n_units, G, 1 + T]``
+        Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
+    is_observed : bool ``[G, T]``
+        Cohorts and years with rows; all pairs of a cohort have the same years.
+    """
+
+    years: Array
+    adopted: Array
+    of_cities: Array
+    is_observed: Flags
+
+    @property
+    def total(self) -> Array:
+        """``[G, 1 + T]`` sums over all pairs."""
+        return np.asarray(self.of_cities[0].sum(axis=0))
+
+    @property
+    def n_pairs(self) -> Array:
+        """``[G]`` pairs of each cohort."""
+        return self.total[:, 0]
+
+    def place(self, term: Term) -> tuple[int, int]:
+        """Positions of a term's cohort and year."""
+        cohort = term.cohort or 0
+        year = cohort + (term.event_time or 0)
+        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
+
+    def of_one_city(self) -> Flags:
+        """``[G]`` cohorts of which a single city is in every pair, so that none is left without it."""
+        n_pairs = self.n_pairs
+        most = self.of_cities[..., 0].sum(axis=0).max(axis=0)
+        return np.asarray((n_pairs > 0) & (most == n_pairs))
+
+
+def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: Array) -> CohortSums:
+    """Sums of the pair statistics of a first pass by cohort.
+
+    Parameters
+    ----------
+    moments : CityMoments
+    classes : int ``[n_units]``
+    years : float64 ``[T]``
+    adopted : float64 ``[n_classes, n_classes]``
+        Cohort of the pairs of two classes, see `engine.estimate.estimator.PairTiming.cohorts`.
+
+    Raises
+    ------
+    InputError
+        Where pairs of a cohort differ in their observed years.
+    """
+    cohorts = np.unique(adopted)
+    cohort = np.searchsorted(cohorts, adopted)
+    layout, n_units = moments.layout, len(classes)
+    statistics = np.zeros((len(cohorts), layout.size))
+    of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
+    for side, of_city in enumerate((moments.first, moments.second)):
+        _, _, by_year, _ = layout.split(of_city)
+        values = np.concatenate([of_city[..., :1], by_year[..., -1]], axis=2)
+        np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
+    np.add.at(statistics, cohort[classes], moments.first)
+    rows = rows_by_year(layout, statistics)
+    return CohortSums(years, cohorts, of_cities, rows > 0)
+
+
+@dataclass(frozen=True)
+class Average:
+    """A reported term: an average of cells in two steps, first within blocks by pairs, then over blocks.
+
+    Attributes
+    ----------
+    term : Term
+    blocks : float64 ``[n_blocks, n_cells]``
+        1 where a cell belongs to a block.
+    by_pairs : bool
+        Blocks are of one cohort each and count by its pairs; else equally.
+    """
+
+    term: Term
+    blocks: Array
+    by_pairs: bool = False
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Cells, each the difference of a cohort's change and that of others, and their averages.
+
+        cell = (m[g, t] - m[g, s]) - sum_h n_h (m[h, t] - m[h, s]) / sum_h n_h
+
+    with m the mean outcome of a cohort in a year, n its pairs, and h the cohorts that are compared with.
+
+    Attributes
+    ----------
+    cells : tuple of Term
+        With cohort and event time.
+    cohort, year, base : int ``[n_cells]``
+        Positions of g, t and s.
+    controls : float64 ``[n_cells, G]``
+        1 for the cohorts h.
+    averages : tuple of Average
+    """
+
+    cells: tuple[Term, ...]
+    cohort: Integers
+    year: Integers
+    base: Integers
+    controls: Array
+    averages: tuple[Average, ...]
