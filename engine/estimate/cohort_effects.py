@@ -14,38 +14,36 @@ Source: `engine.estimate.gradient`; Callaway and Sant'Anna (2021), theorem 2 and
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array as JaxArray
 
 from engine.arrays import Array
-from engine.estimate.cohorts import CohortSums, Comparisons
+from engine.estimate.cohorts import CohortSums, ComparisonArrays, Comparisons
 from engine.estimate.estimate import Estimate
 from engine.estimate.gradient import Differentiated, differentiate_sums
 from engine.estimate.terms import Term
 
 
-def cohort_effects(comparisons: Comparisons, sums: JaxArray) -> tuple[JaxArray, JaxArray]:
-    """Averages ``[K]`` and cells ``[n_cells]`` of sums ``[G, 1 + T]``; NaN where no pair is left to compare."""
+def cohort_effects(comparisons: ComparisonArrays, sums: JaxArray) -> JaxArray:
+    """Averages, then cells, ``[K]`` of sums ``[G, 1 + T]``; NaN where no pair is left to compare."""
     n_pairs = sums[:, 0]
     means = sums[:, 1:] / jnp.where(n_pairs > 0, n_pairs, 1.0)[:, None]
     changes = means[:, comparisons.year] - means[:, comparisons.base]
-    weights = comparisons.controls.T * n_pairs[:, None]
+    weights = comparisons.controls * n_pairs[:, None]
     n_controls = weights.sum(0)
-    effects = changes[comparisons.cohort, np.arange(len(comparisons.cells))]
-    effects = effects - _ratio((weights * changes).sum(0), n_controls)
-    n_treated = jnp.where(n_controls > 0, n_pairs[comparisons.cohort], 0.0)
-    averages = []
-    for average in comparisons.averages:
-        n_of_blocks = average.blocks @ n_treated
-        of_blocks = _ratio(average.blocks @ (n_treated * effects), n_of_blocks)
-        n_cells = average.blocks @ (n_treated > 0).astype(sums.dtype)
-        weight = _ratio(n_of_blocks, n_cells) if average.by_pairs else (n_cells > 0).astype(sums.dtype)
-        value = _ratio((weight * of_blocks).sum(), weight.sum())
-        averages.append(jnp.where(weight.sum() > 0, value, jnp.nan))
-    return jnp.stack(averages), jnp.where(n_treated > 0, effects, jnp.nan)
+    effects = (comparisons.treated * changes).sum(0) - _ratio((weights * changes).sum(0), n_controls)
+    n_treated = jnp.where(n_controls > 0, n_pairs @ comparisons.treated, 0.0)
+    n_of_blocks = comparisons.blocks @ n_treated
+    of_blocks = _ratio(comparisons.blocks @ (n_treated * effects), n_of_blocks)
+    n_cells = comparisons.blocks @ (n_treated > 0).astype(sums.dtype)
+    equal = (n_cells > 0).astype(sums.dtype)
+    weight = jnp.where(comparisons.by_pairs, _ratio(n_of_blocks, n_cells), equal)
+    total = comparisons.of_averages @ weight
+    averages = _ratio(comparisons.of_averages @ (weight * of_blocks), total)
+    identified = jnp.concatenate([total, n_treated]) > 0
+    return jnp.where(identified, jnp.concatenate([averages, effects]), jnp.nan)
 
 
 def _ratio(numerator: JaxArray, denominator: JaxArray) -> JaxArray:
@@ -66,16 +64,10 @@ def estimates_of_cohorts(
     comparisons : Comparisons
     sums : CohortSums
     """
-    terms = tuple(average.term for average in comparisons.averages), comparisons.cells
-    averages, cells = (
-        _estimate(regressed, of_part, differentiate_sums(partial(_part, comparisons, place), sums.of_cities), sums)
-        for place, of_part in enumerate(terms)
-    )
-    return averages, cells
-
-
-def _part(comparisons: Comparisons, place: int, sums: JaxArray) -> JaxArray:
-    return cohort_effects(comparisons, sums)[place]
+    effects = differentiate_sums(cohort_effects, comparisons.arrays(), sums.of_cities)
+    estimate = _estimate(regressed, comparisons.terms, effects, sums)
+    n_averages = len(comparisons.averages)
+    return _selected(estimate, slice(n_averages)), _selected(estimate, slice(n_averages, None))
 
 
 def _estimate(
@@ -103,4 +95,20 @@ def _estimate(
         reciprocal_meat=unknown,
         weight_path=regressed.weight_path @ by_coefficient.T,
         share_meat=(of_shares * total[:, 0]) @ of_shares.T,
+    )
+
+
+def _selected(estimate: Estimate, places: slice) -> Estimate:
+    """Some terms of an estimate whose pairs no pass has summed yet."""
+    return replace(
+        estimate,
+        terms=estimate.terms[places],
+        values=estimate.values[places],
+        city_first=estimate.city_first[:, places],
+        city_second=estimate.city_second[:, places],
+        without_city=estimate.without_city[:, places],
+        pair_meat=estimate.pair_meat[places, places],
+        reciprocal_meat=estimate.reciprocal_meat[places, places],
+        weight_path=estimate.weight_path[:, places],
+        share_meat=None if estimate.share_meat is None else estimate.share_meat[places, places],
     )

@@ -8,6 +8,7 @@ computed in `engine.estimate.cohort_effects`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -120,7 +121,7 @@ class Comparisons:
     ----------
     cells : tuple of Term
         With cohort and event time.
-    cohort, year, base : int ``[n_cells]``
+    cohort, year, base : int32 ``[n_cells]``
         Positions of g, t and s.
     controls : float64 ``[n_cells, G]``
         1 for the cohorts h.
@@ -133,3 +134,47 @@ class Comparisons:
     base: Integers
     controls: Array
     averages: tuple[Average, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Those of the averages, then the cells."""
+        return (*(average.term for average in self.averages), *self.cells)
+
+    def arrays(self) -> ComparisonArrays:
+        """All that an evaluation needs, the blocks of all averages one after another."""
+        blocks = [average.blocks for average in self.averages]
+        n_blocks = [len(block) for block in blocks]
+        owner = np.repeat(np.arange(len(blocks)), n_blocks)
+        by_pairs = np.repeat([average.by_pairs for average in self.averages], n_blocks)
+        of_averages = (owner == np.arange(len(blocks))[:, None]).astype(np.float64)
+        treated = np.arange(self.controls.shape[1])[:, None] == self.cohort
+        return ComparisonArrays(
+            treated.astype(np.float64),
+            self.controls.T,
+            self.year,
+            self.base,
+            np.concatenate(blocks),
+            of_averages,
+            by_pairs,
+        )
+
+
+class ComparisonArrays(NamedTuple):
+    """`Comparisons` as arrays: 0 and 1 but for the positions of years.
+
+    Attributes
+    ----------
+    treated, controls : float64 ``[G, n_cells]``
+    year, base : int32 ``[n_cells]``
+    blocks : float64 ``[n_blocks, n_cells]``
+    of_averages : float64 ``[n_averages, n_blocks]``
+    by_pairs : bool ``[n_blocks]``
+    """
+
+    treated: Array
+    controls: Array
+    year: Integers
+    base: Integers
+    blocks: Array
+    of_averages: Array
+    by_pairs: Flags

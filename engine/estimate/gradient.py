@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -154,32 +155,51 @@ def differentiate(
     contributed = np.zeros((2, len(classes), n_types, moments.layout.size))
     for number, of_city in enumerate((moments.first, moments.second)):
         contributed[number, np.arange(len(classes))[:, None], kind] = of_city
+    total = contributed[0].sum(axis=0)
 
     def of_sums(sums: Any) -> Any:
         return function(TypeSums(moments.layout, terms, paths, sums))
 
-    return differentiate_sums(of_sums, contributed, moments.products)
-
-
-def differentiate_sums(
-    of_sums: Callable[[Any], Any], contributed: Array, products: Array | None = None
-) -> Differentiated:
-    """As `differentiate`, of a function of plain sums.
-
-    Parameters
-    ----------
-    of_sums : callable
-        From sums ``[n_types, size]`` to values ``[K]``, in JAX.
-    contributed : float64 ``[2, n_units, n_types, size]``
-        Sums over the pairs in which a city stands first, and second, by type.
-    products : float64 ``[n_types, size, size]``, optional
-        Of the pairs' statistics, by type.
-    """
-    total = contributed[0].sum(axis=0)
     with double_precision():
         values = np.asarray(of_sums(jnp.asarray(total)))
         jacobian = np.asarray(jax.jacrev(of_sums)(jnp.asarray(total)))
         without_city = np.asarray(jax.vmap(of_sums)(jnp.asarray(total - contributed.sum(axis=0))))
+    return _with_influences(values, jacobian, without_city, contributed, moments.products)
+
+
+def differentiate_sums(
+    function: Callable[[Any, Any], Any], parameters: Any, contributed: Array
+) -> Differentiated:
+    """As `differentiate`, of a function of plain sums that is compiled once for all parameters of the same shapes.
+
+    Parameters
+    ----------
+    function : callable
+        From parameters (arrays) and sums ``[n_types, size]`` to values ``[K]``, in JAX.
+    parameters
+        What of an estimator is no statistic of the sample.
+    contributed : float64 ``[2, n_units, n_types, size]``
+        Sums over the pairs in which a city stands first, and second, by type.
+    """
+    total = contributed[0].sum(axis=0)
+    with double_precision():
+        derivatives = _derivatives(function, parameters, total, total - contributed.sum(axis=0))
+        values, jacobian, without_city = map(np.asarray, derivatives)
+    return _with_influences(values, jacobian, without_city, contributed, None)
+
+
+@partial(jax.jit, static_argnames="function")
+def _derivatives(
+    function: Callable[[Any, Any], Any], parameters: Any, total: Array, left_out: Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Values and Jacobian at the sums of a sample, and values at those of others."""
+    jacobian = jax.jacrev(function, argnums=1)(parameters, total)
+    return function(parameters, total), jacobian, jax.vmap(function, (None, 0))(parameters, left_out)
+
+
+def _with_influences(
+    values: Array, jacobian: Array, without_city: Array, contributed: Array, products: Array | None
+) -> Differentiated:
     first, second = np.einsum("kzf,cnzf->cnk", jacobian, contributed, optimize=True)
     pair_meat = np.full((len(values), len(values)), np.nan)
     if products is not None:

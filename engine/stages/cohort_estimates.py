@@ -46,8 +46,10 @@ def sums_of_cell(
     cell: Cell, timing: PairTiming | None, moments: CityMoments, classes: Integers
 ) -> CohortSums | None:
     """Sums by cohort of a cell whose estimator compares cohorts; None of others."""
-    if timing is None or cell.job.model.registered.functions.comparisons is None:
+    if cell.job.model.registered.functions.comparisons is None:
         return None
+    if timing is None:
+        raise ValueError(f"{cell.job.model.estimator} needs the timing of its cell")
     return cohort_sums(moments, classes, timing.years, timing.cohorts)
 
 
