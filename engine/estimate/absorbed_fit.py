@@ -233,6 +233,7 @@ def row_fit(
         exact=exact,
         interaction=None,
         nearby={},
+        share_meat=None,
         is_instrumented=False,
         one_step=None,
     )

@@ -28,20 +28,21 @@ from engine.estimate.terms import Term
 
 def cohort_effects(comparisons: ComparisonArrays, sums: JaxArray) -> JaxArray:
     """Averages, then cells, ``[K]`` of sums ``[G, 1 + T]``; NaN where no pair is left to compare."""
-    n_pairs = sums[:, 0]
+    n_pairs, blocks = sums[:, 0], jnp.asarray(comparisons.blocks)
+    of_averages = jnp.asarray(comparisons.of_averages)
     means = sums[:, 1:] / jnp.where(n_pairs > 0, n_pairs, 1.0)[:, None]
     changes = means[:, comparisons.year] - means[:, comparisons.base]
     weights = comparisons.controls * n_pairs[:, None]
     n_controls = weights.sum(0)
     effects = (comparisons.treated * changes).sum(0) - _ratio((weights * changes).sum(0), n_controls)
     n_treated = jnp.where(n_controls > 0, n_pairs @ comparisons.treated, 0.0)
-    n_of_blocks = comparisons.blocks @ n_treated
-    of_blocks = _ratio(comparisons.blocks @ (n_treated * effects), n_of_blocks)
-    n_cells = comparisons.blocks @ (n_treated > 0).astype(sums.dtype)
+    n_of_blocks = blocks @ n_treated
+    of_blocks = _ratio(blocks @ (n_treated * effects), n_of_blocks)
+    n_cells = blocks @ (n_treated > 0).astype(sums.dtype)
     equal = (n_cells > 0).astype(sums.dtype)
     weight = jnp.where(comparisons.by_pairs, _ratio(n_of_blocks, n_cells), equal)
-    total = comparisons.of_averages @ weight
-    averages = _ratio(comparisons.of_averages @ (weight * of_blocks), total)
+    total = of_averages @ weight
+    averages = _ratio(of_averages @ (weight * of_blocks), total)
     identified = jnp.concatenate([total, n_treated]) > 0
     return jnp.where(identified, jnp.concatenate([averages, effects]), jnp.nan)
 

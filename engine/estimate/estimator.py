@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.estimate.cohorts import Comparisons, CohortSums
+from engine.estimate.cohorts import CohortSums, Comparisons
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
@@ -75,7 +75,7 @@ class PairTiming:
 
     @property
     def cohorts(self) -> Array:
-        """``[n_classes, n_classes]`` `adopted`; ``inf`` after the last year too. Classes without pairs have the latest."""
+        """`adopted`, but ``inf`` after the last year, and the latest of all where there are no pairs."""
         adopted = np.where(self.adopted > self.years[-1], NEVER, self.adopted)
         return np.where(self.exists, adopted, adopted[self.exists].max())
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ from engine.estimate.normal import SMALLEST
 from engine.estimate.terms import Regression, Term
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout, type_of
+
+Parameters = TypeVar("Parameters")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def differentiate(
 
 
 def differentiate_sums(
-    function: Callable[[Any, Any], Any], parameters: Any, contributed: Array
+    function: Callable[[Parameters, jax.Array], jax.Array], parameters: Parameters, contributed: Array
 ) -> Differentiated:
     """As `differentiate`, of a function of plain sums that is compiled once for all parameters of the same shapes.
 
@@ -183,14 +185,18 @@ def differentiate_sums(
     """
     total = contributed[0].sum(axis=0)
     with double_precision():
-        derivatives = _derivatives(function, parameters, total, total - contributed.sum(axis=0))
+        left_out = jnp.asarray(total - contributed.sum(axis=0))
+        derivatives = _derivatives(function, parameters, jnp.asarray(total), left_out)
         values, jacobian, without_city = map(np.asarray, derivatives)
     return _with_influences(values, jacobian, without_city, contributed, None)
 
 
 @partial(jax.jit, static_argnames="function")
 def _derivatives(
-    function: Callable[[Any, Any], Any], parameters: Any, total: Array, left_out: Array
+    function: Callable[[Parameters, jax.Array], jax.Array],
+    parameters: Parameters,
+    total: jax.Array,
+    left_out: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Values and Jacobian at the sums of a sample, and values at those of others."""
     jacobian = jax.jacrev(function, argnums=1)(parameters, total)

@@ -242,7 +242,13 @@ class Job(Block):
                     f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
                 )
         if self.model.registered.means_only and self.used_controls:
-            raise ValueError(f"model.estimator {self.model.estimator} has no controls; set model.controls: []")
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no controls; set model.controls: []"
+            )
+        if self.model.registered.means_only and self.matching:
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no matched samples; leave out matching"
+            )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
         if INSTRUMENT in self.controls:

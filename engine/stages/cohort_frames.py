@@ -18,7 +18,9 @@ def group_time_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataF
     keys = list(estimated_cells[0].cell.keys) if estimated_cells else []
     columns = [*GROUP_TIME_COLUMNS, *keys]
     parts = [
-        part.assign(job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys})
+        part.assign(
+            job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys}
+        )
         for estimated in estimated_cells
         if estimated.cohort_cells is not None
         for part in _effects(estimated.cohort_cells, estimated.cell.job.model.confidence)

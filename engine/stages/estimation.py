@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.linalg import block_diag
 
-from engine.arrays import Flags
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.cohorts import CohortSums
@@ -131,19 +131,14 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
     pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
     projected = stage(normal)
-    rows: dict[Term, float] = {}
-    if any(cell.job.model.registered.functions.combination for cell in cells):
-        with named(cells[0]):
-            rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
+    rows = _rows_of_terms(cells, distinct(cell_terms), moments, design, table)
     estimates: list[Estimate] = []
-    in_moving_pairs: list[Flags | None] = []
-    cohorts: list[CohortSums | None] = []
+    samples: list[tuple[Flags | None, CohortSums | None]] = []
     for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
         with named(cell):
             sums = sums_of_cell(cell, timing, moments, design.classes)
@@ -153,18 +148,35 @@ def estimate_cells(
             else:
                 regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
         estimates += behind
-        in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
-        cohorts.append(sums)
+        samples.append((_in_moving_pairs(normal, regressed.terms), sums))
     passes = PassSums(machine, pass_input, moments, normal, table)
-    city_years = city_years_of(passes) if of_interaction else None
+    city_years = city_years_of(passes) if _reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
     if near_cities is not None and city_years is not None:
         summed = with_nearby(passes, projected, city_years, near_cities, summed)
     remaining = iter(summed)
     return [
         replace(_result(cell, remaining, sample, normal, sums), in_moving_pairs=moving)
-        for cell, moving, sums in zip(cells, in_moving_pairs, cohorts, strict=True)
+        for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
+
+
+def _rows_of_terms(
+    cells: tuple[Cell, ...],
+    terms: tuple[Term, ...],
+    moments: CityMoments,
+    design: PairDesign,
+    table: Array,
+) -> dict[Term, float]:
+    """Rows in which each treatment term is on; empty where no cell averages terms."""
+    if not any(cell.job.model.registered.functions.combination for cell in cells):
+        return {}
+    with named(cells[0]):
+        return dict(zip(terms, term_rows(moments, design.classes, table), strict=True))
+
+
+def _reads_interaction(cells: tuple[Cell, ...]) -> bool:
+    return any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
 
 
 def _result(
@@ -179,7 +191,9 @@ def _result(
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
     errors, studentising = covariances_of(cell, fit)
-    return Estimated(cell, fit, errors, studentising, sample, normal, instrument=instrument, cohort_cells=cells)
+    return Estimated(
+        cell, fit, errors, studentising, sample, normal, instrument=instrument, cohort_cells=cells
+    )
 
 
 def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:

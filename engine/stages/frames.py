@@ -167,9 +167,7 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
         cell = estimated.cell
         if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        times = {
-            term.name: term.event_time for term in estimated.fit.terms if term.event_time is not None
-        }
+        times = {term.name: term.event_time for term in estimated.fit.terms if term.event_time is not None}
         effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
         omitted = cell.job.model.omitted_year
         if omitted is not None:

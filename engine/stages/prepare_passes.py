@@ -80,14 +80,14 @@ def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
 
 
 def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
-    """Names of a cell's treatment terms in results: those of event years and of averages, where cohorts are averaged."""
+    """Names of a cell's treatment terms in results: event years and averages, where cohorts are averaged."""
     functions = job.model.registered.functions
     if job.treatment is None or not (functions.combination or functions.comparisons):
         return terms.names
-    times = terms.event_times
+    times = set(terms.event_times)
     if functions.comparisons:  # no regressor has the event year that cohorts are compared with
-        times = (*times, -1 - job.model.options.anticipation)
-    return (*functions.averages, *(event_name(job.treatment.name, time) for time in times))
+        times.add(-1 - job.model.options.anticipation)
+    return (*functions.averages, *(event_name(job.treatment.name, time) for time in sorted(times)))
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:

@@ -16,7 +16,14 @@ STEP = 1e-30
 
 
 def cells(
-    years: Array, adopted: Array, y: Array, weight: Array, *, control: str, base_period: str, anticipation: int
+    years: Array,
+    adopted: Array,
+    y: Array,
+    weight: Array,
+    *,
+    control: str,
+    base_period: str,
+    anticipation: int,
 ) -> dict[tuple[int, int], Any]:
     """Effects by cohort and year. ``adopted`` ``[P]``, inf for never; ``y`` ``[P, T]``; ``weight`` ``[P]``."""
     effects = {}
@@ -35,7 +42,8 @@ def cells(
                 continue
             change = weight * (y[:, t] - y[:, base])
             effects[int(cohort), int(year)] = (
-                change[treated].sum() / weight[treated].sum() - change[compared].sum() / weight[compared].sum()
+                change[treated].sum() / weight[treated].sum()
+                - change[compared].sum() / weight[compared].sum()
             )
     return effects
 
@@ -78,7 +86,8 @@ def vectors(
     """Averages and cells in an order; NaN for those that the pairs do not have."""
     values = named(years, adopted, y, weight, **options)
     averaged, by_cell = (
-        np.array([part.get(name, np.nan) for name in order]) for part, order in zip(values, names, strict=True)
+        np.array([part.get(name, np.nan) for name in order])
+        for part, order in zip(values, names, strict=True)
     )
     return averaged, by_cell
 

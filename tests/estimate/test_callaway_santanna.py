@@ -1,4 +1,4 @@
-"""Effects by cohort and year against their definition on the pair-year table, errors against literal sums and refits."""
+"""Effects by cohort and year against their definition on the pair-year table, errors against literal sums, refits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ import numpy as np
 import oracle_draws as oracle
 import pandas as pd
 import pytest
-from strategies import run_panel
-from tolerances import BRUTE, PEER
-
-from engine.errors import InputError
+from tolerances import BRUTE
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -44,7 +44,7 @@ class Estimator:
     own_rows : bool
         It leaves out pair-years that others keep, whatever ``model.ends`` says.
     means_only : bool
-        It compares means of the outcome, so that it has neither controls nor a lag.
+        It compares means of the outcome, so that it has no controls, no lag and no matched sample.
     draws : bool
         Permutations and bootstraps can run it again.
     treatment_as_outcome : bool

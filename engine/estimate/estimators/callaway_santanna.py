@@ -129,7 +129,7 @@ def _base_period(cohort: int, years: Array, anticipation: int) -> float:
             remedy="begin years earlier, or leave out the cities that adopt then",
         )
     raise InputError(
-        f"pairs that adopt in {cohort} are not observed before the {anticipation} years of anticipation",
+        f"pairs that adopt in {cohort} are not observed before {cohort - anticipation}, when effects may begin",
         where="model.options.anticipation",
         remedy="shorten it, begin years earlier, or leave out the cities that adopt then",
     )
@@ -163,14 +163,15 @@ def _averages(term: str, adopted: Array, years: Array) -> tuple[Average, ...]:
     is_after, event = years >= adopted, years - adopted
 
     def blocks(of_cells: Array) -> Array:
-        return np.stack([is_after & (of_cells == value) for value in np.unique(of_cells[is_after])]) * 1.0
+        values = np.unique(of_cells[is_after])
+        return (is_after & (of_cells == values[:, None])).astype(np.float64)
 
     events = [
-        Average(Term(event_name(term, time), 0, time), (event == time)[None] * 1.0)
+        Average(Term(event_name(term, time), 0, time), (event == time)[None].astype(np.float64))
         for time in np.unique(event).tolist()
     ]
     return (
-        Average(Term(SIMPLE, 0), is_after[None] * 1.0),
+        Average(Term(SIMPLE, 0), is_after[None].astype(np.float64)),
         Average(Term(GROUP, 0), blocks(adopted), by_pairs=True),
         Average(Term(CALENDAR, 0), blocks(years)),
         Average(Term(DYNAMIC, 0), blocks(event)),
