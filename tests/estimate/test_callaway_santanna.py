@@ -12,7 +12,8 @@ import numpy as np
 import oracle_draws as oracle
 import pandas as pd
 import pytest
-from tolerances import BRUTE
+from tolerances import BRUTE, PEER
+from unit_panels import effects_of_units
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -190,3 +191,58 @@ def test_interaction_of_literal_residuals() -> None:
     variance = np.maximum(np.sum(steps, axis=0) - np.diag(expected), np.diag(expected) / 4)
     found = {covariance.kind: covariance for covariance in result.covariances}["dyadic_cr2"]
     np.testing.assert_allclose(np.diag(found.matrix), variance, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [options_of(), options_of("not_yet", "universal", 1)])
+def test_a_panel_of_units(options: dict[str, Any]) -> None:
+    """Values and analytic errors, clustered by unit; the published ones are in `tests/real`."""
+    rng = np.random.default_rng(3)
+    years, adopted = np.arange(2000, 2007), rng.choice([2002, 2004, 2005, np.inf], 60)
+    y = rng.normal(size=(60, 7)).cumsum(axis=1) + (years >= adopted[:, None]) * rng.normal(size=(60, 1))
+    found = effects_of_units(y, adopted, years, **options)
+    averages, cells = literal.named(years, adopted, y, np.ones(60), **options)
+    assert found.index.tolist() == [*averages, *cells]
+    np.testing.assert_allclose(found["estimate"], [*averages.values(), *cells.values()], rtol=0, atol=1e-12)
+    psi = np.hstack(literal.influences((list(averages), list(cells)), years, adopted, y, **options))
+    np.testing.assert_allclose(found["std_error"], np.sqrt((psi**2).sum(axis=0)), rtol=1e-10)
+
+
+def test_effects_that_differ_by_cohort_and_grow_are_exact_without_noise() -> None:
+    years, adopted = np.arange(2000, 2008), np.repeat([2003, 2005, 2006, np.inf], [4, 6, 3, 9])
+    since = years - adopted[:, None]
+    effect = np.where(since >= 0, (1 + since) * (adopted[:, None] - 2000), 0.0)
+    y = effect + np.sin(np.arange(22))[:, None] + np.cos(years)
+    found = effects_of_units(y, adopted, years)["estimate"]
+    n_rows = np.isfinite(adopted)[:, None] & (since >= 0)
+    np.testing.assert_allclose(found["simple"], effect[n_rows].mean(), rtol=1e-12)
+    np.testing.assert_allclose(found["policy[2005][+1]"], 10.0, rtol=1e-12)
+    leads = [name for name in found.index if "[-" in name]
+    assert len(leads) > 5
+    np.testing.assert_allclose(found[leads], 0.0, atol=1e-12)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, np.__version__.split(".")[:2])) < (2, 1),
+    reason="pyfixest's saturated estimator needs numpy 2.1",
+)
+def test_event_years_of_a_universal_base_are_the_peers() -> None:
+    """With never-treated pairs as controls each cell is a coefficient of the saturated regression."""
+    peer = pytest.importorskip("pyfixest", reason="pyfixest (PyPI) is not installed")
+    table, done = estimated("paper", "never", "universal", 0)
+    n_pairs, n_years = table.y.shape
+    data = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(n_pairs) + 1, n_years),
+            "year": np.tile(table.years, n_pairs),
+            "g": np.repeat(np.where(np.isinf(table.adopted), 0, table.adopted).astype(int), n_years),
+            "y": table.y.ravel(),
+        }
+    )
+    study = peer.event_study(
+        data, yname="y", idname="unit", tname="year", gname="g", cluster="unit", estimator="saturated"
+    )
+    expected = study.aggregate()["Estimate"].astype(float)
+    fit = done.results[0].fit
+    events = {term.event_time: value for term, value in zip(fit.terms, fit.values, strict=True)}
+    times = sorted(time for time in events if time is not None)
+    np.testing.assert_allclose([events[time] for time in times], expected.loc[times], rtol=PEER)
