@@ -27,6 +27,11 @@ JOBS = {
     "paper/instrument.yaml": [],
     "paper/table2.yaml": ["inference=null"],
     "paper/matching.yaml": [],
+    "paper/figure1.yaml": [
+        "model={estimator: callaway_santanna, controls: []}",
+        "sweep=null",
+        "inference=null",
+    ],
 }
 
 
