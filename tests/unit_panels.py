@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.estimate.cohort_effects import cohort_effects
-from engine.estimate.cohorts import CohortSums
+from engine.estimate.cohorts import CohortRows
 from engine.estimate.estimator import Comparison, PairTiming
 from engine.estimate.estimators import ESTIMATORS
 from engine.estimate.gradient import differentiate_sums
@@ -46,7 +46,7 @@ def effects_of_units(y: Array, adopted: Array, years: Array, **options: Any) -> 
     functions.paths(timing)  # refuses what has no comparison
     assert functions.comparisons is not None
     observed = np.ones((len(cohorts), len(years)), dtype=bool)
-    comparisons = functions.comparisons(timing, CohortSums(timing.years, cohorts, of_cities, observed))
+    comparisons = functions.comparisons(timing, CohortRows(timing.years, cohorts, observed))
     effects = differentiate_sums(cohort_effects, comparisons.arrays(), of_cities)
     errors = np.sqrt((effects.city_first**2).sum(axis=0))
     names = [term.name for term in comparisons.terms]

@@ -80,7 +80,7 @@ def _estimate(
     total, of_outcome = sums.total, effects.jacobian[:, :, 1:]
     n_pairs = np.where(total[:, 0] > 0, total[:, 0], 1.0)
     # A coefficient of the regression is a cohort's mean in a year, and n times it the sum.
-    places = tuple(np.array([sums.place(term) for term in regressed.terms]).T)
+    places = tuple(np.array([sums.rows.place(term) for term in regressed.terms]).T)
     by_coefficient = (of_outcome * n_pairs[:, None])[:, *places]
     of_shares = effects.jacobian[:, :, 0] + (of_outcome * total[:, 1:] / n_pairs[:, None]).sum(axis=2)
     unknown: Array = np.full((len(terms), len(terms)), np.nan)

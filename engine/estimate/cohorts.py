@@ -19,24 +19,42 @@ from engine.pairs.moments import CityMoments
 
 
 @dataclass(frozen=True)
-class CohortSums:
-    """Statistics of the pairs of a sample by cohort: the number of pairs, then the outcome of each year.
+class CohortRows:
+    """Cohorts of a sample and the years of their pairs, all the same within a cohort.
 
     Attributes
     ----------
     years : float64 ``[T]``
     adopted : float64 ``[G]``
         Adoption year of each cohort, ascending; the last is the reference, ``inf`` where it is never treated.
-    of_cities : float64 ``[2, n_units, G, 1 + T]``
-        Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
     is_observed : bool ``[G, T]``
-        Cohorts and years with rows; all pairs of a cohort have the same years.
+        Cohorts and years with rows.
     """
 
     years: Array
     adopted: Array
-    of_cities: Array
     is_observed: Flags
+
+    def place(self, term: Term) -> tuple[int, int]:
+        """Positions of a term's cohort and year."""
+        cohort = term.cohort or 0
+        year = cohort + (term.event_time or 0)
+        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
+
+
+@dataclass(frozen=True)
+class CohortSums:
+    """Statistics of the pairs of a sample by cohort: the number of pairs, then the outcome of each year.
+
+    Attributes
+    ----------
+    rows : CohortRows
+    of_cities : float64 ``[2, n_units, G, 1 + T]``
+        Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
+    """
+
+    rows: CohortRows
+    of_cities: Array
 
     @property
     def total(self) -> Array:
@@ -47,12 +65,6 @@ class CohortSums:
     def n_pairs(self) -> Array:
         """``[G]`` pairs of each cohort."""
         return self.total[:, 0]
-
-    def place(self, term: Term) -> tuple[int, int]:
-        """Positions of a term's cohort and year."""
-        cohort = term.cohort or 0
-        year = cohort + (term.event_time or 0)
-        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
 
     def of_one_city(self) -> Flags:
         """``[G]`` cohorts of which a single city is in every pair, so that none is left without it."""
@@ -88,7 +100,7 @@ def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: 
         np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
     np.add.at(statistics, cohort[classes], moments.first)
     rows = rows_by_year(layout, statistics)
-    return CohortSums(years, cohorts, of_cities, rows > 0)
+    return CohortSums(CohortRows(years, cohorts, rows > 0), of_cities)
 
 
 @dataclass(frozen=True)
@@ -178,3 +190,23 @@ class ComparisonArrays(NamedTuple):
     blocks: Array
     of_averages: Array
     by_pairs: Flags
+
+
+@dataclass(frozen=True)
+class CohortBatch:
+    """Averages of cohorts to be computed in many samples of the same classes, whose pairs are summed by type.
+
+    Attributes
+    ----------
+    comparisons : ComparisonArrays
+        Of the averages and of all cells behind them, whether or not a sample has pairs of their cohorts.
+    n_averages : int
+    of_types : int32 ``[n_types]``
+        Cohort of each type of pair.
+    is_observed : bool ``[G, T]``
+    """
+
+    comparisons: ComparisonArrays
+    n_averages: int
+    of_types: Integers
+    is_observed: Flags

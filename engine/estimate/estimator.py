@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.estimate.cohorts import CohortSums, Comparisons
+from engine.estimate.cohorts import CohortRows, Comparisons
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
@@ -102,7 +102,7 @@ class EstimatorFunctions:
     averages : tuple of str
         Names of the terms that are reported beside those of event years.
     comparisons : callable or None
-        From a timing and the sums of cohorts: the cells that are identified and their averages, which are reported in
+        From a timing and the rows of cohorts: the cells that are identified and their averages, which are reported in
         place of the coefficients (`engine.estimate.cohort_effects`). The regression then is of cohort means: its terms
         are of one cohort and year each.
     instrument_regressions : callable or None
@@ -114,5 +114,5 @@ class EstimatorFunctions:
     kept_rows: Callable[[PairTiming], Flags] | None = None
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     averages: tuple[str, ...] = ()
-    comparisons: Callable[[PairTiming, CohortSums], Comparisons] | None = None
+    comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from engine.arrays import Integers
 from engine.estimate.cohort_effects import estimates_of_cohorts
-from engine.estimate.cohorts import CohortSums, cohort_sums
+from engine.estimate.cohorts import CohortBatch, CohortRows, CohortSums, cohort_sums
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimator import PairTiming
 from engine.estimate.fit import Stage, fit
 from engine.estimate.terms import Term
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
+from engine.pairs.design import PairDesign
 from engine.pairs.moments import CityMoments
 from engine.spec import Cell
 
@@ -35,7 +38,7 @@ class CohortCells:
     @property
     def notes(self) -> tuple[Note, ...]:
         """On cohorts that are gone with one city: without it, averages are of the others."""
-        gone = self.sums.adopted[self.sums.of_one_city()]
+        gone = self.sums.rows.adopted[self.sums.of_one_city()]
         reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in self.covariances)
         if not (len(gone) and reads_leave_outs):
             return ()
@@ -60,8 +63,31 @@ def estimates_of_cell(
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
-    comparisons = functions.comparisons(timing, sums)
+    comparisons = functions.comparisons(timing, sums.rows)
     # The filters of pairs may leave no pair of a cohort.
-    present = tuple(term for term in treatment if sums.is_observed[sums.place(term)])
+    present = tuple(term for term in treatment if sums.rows.is_observed[sums.rows.place(term)])
     regressed = fit(projected, functions.regression((), present))
     return regressed, *estimates_of_cohorts(regressed, comparisons, sums)
+
+
+def cohort_batch(
+    cell: Cell, timing: PairTiming, design: PairDesign, types: list[tuple[int, int]], names: tuple[str, ...]
+) -> CohortBatch | None:
+    """The averages of a cell by their names, for samples that have other pairs of the classes; None of other cells.
+
+    ``types``: classes of the pairs, in the order of their sums.
+    """
+    functions = cell.job.model.registered.functions
+    if functions.comparisons is None:
+        return None
+    cohorts = timing.cohorts
+    adopted = np.unique(cohorts)
+    shape = (*timing.exists.shape, len(timing.years))
+    has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
+    has_rows = has_rows & timing.exists[:, :, None]
+    is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
+    comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed))
+    by_name = {average.term.name: average for average in comparisons.averages}
+    tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
+    of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])
+    return CohortBatch(tested.arrays(), len(names), of_types.astype(np.int32), is_observed)

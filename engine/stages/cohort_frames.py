@@ -30,15 +30,15 @@ def group_time_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataF
 
 def _effects(cells: CohortCells, confidence: float) -> Iterator[pd.DataFrame]:
     """Effects under each standard-error type."""
-    places = np.array([cells.sums.place(term) for term in cells.fit.terms]).T
+    places = np.array([cells.sums.rows.place(term) for term in cells.fit.terms]).T
     for covariance in cells.covariances:
         dof = covariance.dof_of_coefficients.astype(np.float64)
         tests = student(cells.fit.values, covariance.std_error, dof, confidence)
         yield pd.DataFrame(
             {
                 "errors": covariance.kind,
-                "cohort": cells.sums.adopted[places[0]].astype(np.int64),
-                "year": cells.sums.years[places[1]].astype(np.int64),
+                "cohort": cells.sums.rows.adopted[places[0]].astype(np.int64),
+                "year": cells.sums.rows.years[places[1]].astype(np.int64),
                 "estimate": cells.fit.values,
                 "std_error": covariance.std_error,
                 "dof": dof,

@@ -9,9 +9,9 @@ from engine.estimate.estimator import PairTiming
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
-from engine.pairs.treatment import Adoption, Terms, event_name
+from engine.pairs.treatment import Adoption, Terms
 from engine.report.table_style import EVERYTHING, TableChoices
-from engine.spec import Job, Plan
+from engine.spec import Plan
 from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
@@ -19,7 +19,7 @@ from engine.stages.job_data import JobData
 from engine.stages.load_data import Reader
 from engine.stages.matched_pairs import MatchReport
 from engine.stages.pass_cells import PassCells, group_cells
-from engine.stages.treatment_terms import timing_of, treatment_terms
+from engine.stages.treatment_terms import reported_names, timing_of, treatment_terms
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,9 @@ def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
     for passed in prepared:
         names += passed.pass_cells.controls
         for cell, terms in zip(passed.pass_cells.cells, passed.terms, strict=True):
-            names += _reported_names(cell.job, terms)
+            names += reported_names(cell.job, terms)
     choices = cast(TableChoices, plan.loaded.job.table.choices)
     EVERYTHING.changed(choices).terms(dict.fromkeys(names))
-
-
-def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
-    """Names of a cell's treatment terms in results: event years and averages, where cohorts are averaged."""
-    functions = job.model.registered.functions
-    if job.treatment is None or not (functions.combination or functions.comparisons):
-        return terms.names
-    times = set(terms.event_times)
-    if functions.comparisons:  # no regressor has the event year that cohorts are compared with
-        times.add(-1 - job.model.options.anticipation)
-    return (*functions.averages, *(event_name(job.treatment.name, time) for time in sorted(times)))
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:

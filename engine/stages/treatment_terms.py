@@ -16,6 +16,7 @@ from engine.pairs.treatment import (
     Terms,
     adoption_classes,
     allowed_classes,
+    event_name,
     pair_adoption,
 )
 from engine.spec import Job
@@ -132,3 +133,14 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
     times = tuple(terms.event_times[place] for place in places)
     cohorts = tuple(terms.cohorts[place] for place in places) if terms.cohorts else ()
     return Terms(names, terms.table[..., places], times, cohorts)
+
+
+def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
+    """Names of a cell's treatment terms in results: event years and averages, where cohorts are averaged."""
+    functions = job.model.registered.functions
+    if job.treatment is None or not (functions.combination or functions.comparisons):
+        return terms.names
+    times = set(terms.event_times)
+    if functions.comparisons:  # no regressor has the event year that cohorts are compared with
+        times.add(-1 - job.model.options.anticipation)
+    return (*functions.averages, *(event_name(job.treatment.name, time) for time in sorted(times)))

@@ -47,6 +47,8 @@ class Estimator:
         It compares means of the outcome, so that it has no controls, no lag and no matched sample.
     draws : bool
         Permutations and bootstraps can run it again.
+    redrawn : tuple of str
+        What can where ``draws`` is false: ``permutation``, ``jackknife``, kinds of the bootstrap. All have multipliers.
     treatment_as_outcome : bool
         The treatment is regressed.
     """
@@ -61,6 +63,7 @@ class Estimator:
     own_rows: bool = False
     means_only: bool = False
     draws: bool = True
+    redrawn: tuple[str, ...] = ()
     treatment_as_outcome: bool = False
 
     @property
@@ -117,6 +120,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 own_rows=True,
                 means_only=True,
                 draws=False,
+                redrawn=("permutation", "node", "jackknife"),
             ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),

@@ -22,7 +22,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
-from engine.estimate.cohorts import Average, CohortSums, Comparisons
+from engine.estimate.cohorts import Average, CohortRows, Comparisons
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
 from engine.estimate.estimators.twfe import on_columns_and_terms
 from engine.estimate.terms import Term
@@ -74,7 +74,7 @@ def kept_rows(timing: PairTiming) -> Flags:
     return np.broadcast_to(is_kept, (*timing.exists.shape, len(timing.years)))
 
 
-def comparisons(timing: PairTiming, sums: CohortSums) -> Comparisons:
+def comparisons(timing: PairTiming, rows: CohortRows) -> Comparisons:
     """The cells that some controls identify, and their averages.
 
     Raises
@@ -82,21 +82,22 @@ def comparisons(timing: PairTiming, sums: CohortSums) -> Comparisons:
     InputError
         Where there are no pairs of the reference, or no cell from adoption on.
     """
-    if not sums.n_pairs[-1]:
+    has_rows = np.asarray(rows.is_observed.any(axis=1))
+    if not has_rows[-1]:
         raise InputError(
             "the filters of pairs leave none that is never treated to compare with",
             where="pairs",
             remedy="check pairs.gravity, pairs.split and treatment.rule",
         )
     places, controls = [], []
-    for cohort in np.flatnonzero(sums.n_pairs[:-1]).tolist():
-        for year, base in _years_and_bases(timing, sums, cohort):
-            compared = _controls(timing, sums, cohort, year, base)
+    for cohort in np.flatnonzero(has_rows[:-1]).tolist():
+        for year, base in _years_and_bases(timing, rows, cohort):
+            compared = _controls(timing, rows, cohort, year, base)
             if compared.any():
                 places.append((cohort, year, base))
                 controls.append(compared)
     of_cohort, at_year, at_base = np.array(places, dtype=np.int32).reshape(-1, 3).T
-    adopted, years = sums.adopted[of_cohort].astype(int), sums.years[at_year].astype(int)
+    adopted, years = rows.adopted[of_cohort].astype(int), rows.years[at_year].astype(int)
     if not (years >= adopted).any():
         raise InputError(
             "no pair is observed after adoption beside one that is not treated yet",
@@ -135,27 +136,27 @@ def _base_period(cohort: int, years: Array, anticipation: int) -> float:
     )
 
 
-def _years_and_bases(timing: PairTiming, sums: CohortSums, cohort: int) -> list[tuple[int, int]]:
+def _years_and_bases(timing: PairTiming, rows: CohortRows, cohort: int) -> list[tuple[int, int]]:
     """Positions of the years of a cohort's cells, and of their base periods."""
-    adopted, observed = sums.adopted[cohort], np.flatnonzero(sums.is_observed[cohort])
-    years = sums.years[observed]
+    adopted, observed = rows.adopted[cohort], np.flatnonzero(rows.is_observed[cohort])
+    years = rows.years[observed]
     base_period = _base_period(int(adopted), years, timing.comparison.anticipation)
     base = int(observed[years == base_period][0])
     if timing.comparison.base_period == "universal":
         return [(year, base) for year in observed.tolist() if year != base]
     previous = zip(observed[1:].tolist(), observed[:-1].tolist(), strict=True)
-    return [(year, base if sums.years[year] >= adopted else before) for year, before in previous]
+    return [(year, base if rows.years[year] >= adopted else before) for year, before in previous]
 
 
-def _controls(timing: PairTiming, sums: CohortSums, cohort: int, year: int, base: int) -> Flags:
+def _controls(timing: PairTiming, rows: CohortRows, cohort: int, year: int, base: int) -> Flags:
     """``[G]`` cohorts that a cell compares with: observed in both years, and treated in neither."""
     if timing.comparison.control == "never":
-        is_untreated = sums.adopted == NEVER
+        is_untreated = rows.adopted == NEVER
     else:
-        later = max(sums.years[year], sums.years[base]) + timing.comparison.anticipation
-        is_untreated = sums.adopted > later
-    is_other = np.arange(len(sums.adopted)) != cohort
-    return np.asarray(is_untreated & is_other & sums.is_observed[:, year] & sums.is_observed[:, base])
+        later = max(rows.years[year], rows.years[base]) + timing.comparison.anticipation
+        is_untreated = rows.adopted > later
+    is_other = np.arange(len(rows.adopted)) != cohort
+    return np.asarray(is_untreated & is_other & rows.is_observed[:, year] & rows.is_observed[:, base])
 
 
 def _averages(term: str, adopted: Array, years: Array) -> tuple[Average, ...]:

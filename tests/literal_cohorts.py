@@ -25,7 +25,7 @@ def cells(
     base_period: str,
     anticipation: int,
 ) -> dict[tuple[int, int], Any]:
-    """Effects by cohort and year. ``adopted`` ``[P]``, inf for never; ``y`` ``[P, T]``; ``weight`` ``[P]``."""
+    """Effects by cohort and year. ``adopted`` ``[P]``, inf for never; ``y`` ``[P, T]``; ``weight`` ``[..., P]``."""
     effects = {}
     for cohort in sorted(set(adopted[np.isfinite(adopted)])):
         treated = adopted == cohort
@@ -41,10 +41,11 @@ def cells(
             if not compared.any():
                 continue
             change = weight * (y[:, t] - y[:, base])
-            effects[int(cohort), int(year)] = (
-                change[treated].sum() / weight[treated].sum()
-                - change[compared].sum() / weight[compared].sum()
+            of_treated, of_compared = (
+                change[..., rows].sum(axis=-1) / weight[..., rows].sum(axis=-1)
+                for rows in (treated, compared)
             )
+            effects[int(cohort), int(year)] = of_treated - of_compared
     return effects
 
 
@@ -54,9 +55,12 @@ def averages(effects: Mapping[tuple[int, int], Any], size: Mapping[int, Any]) ->
     def weighed(chosen: list[tuple[int, int]]) -> Any:
         return sum(size[g] * effects[g, t] for g, t in chosen) / sum(size[g] for g, _ in chosen)
 
+    def mean(values: list[Any]) -> Any:
+        return sum(values) / len(values)
+
     after = [(g, t) for g, t in effects if t >= g]
     cohorts = sorted({g for g, _ in after})
-    by_cohort = {g: np.mean([effects[cell] for cell in after if cell[0] == g]) for g in cohorts}
+    by_cohort = {g: mean([effects[cell] for cell in after if cell[0] == g]) for g in cohorts}
     by_year = [weighed([cell for cell in after if cell[1] == year]) for year in sorted({t for _, t in after})]
     by_event = {
         event: weighed([(g, t) for g, t in effects if t - g == event])
@@ -65,8 +69,8 @@ def averages(effects: Mapping[tuple[int, int], Any], size: Mapping[int, Any]) ->
     return {
         "simple": weighed(after),
         "group": sum(size[g] * by_cohort[g] for g in cohorts) / sum(size[g] for g in cohorts),
-        "calendar": np.mean(by_year),
-        "dynamic": np.mean([value for event, value in by_event.items() if event >= 0]),
+        "calendar": mean(by_year),
+        "dynamic": mean([value for event, value in by_event.items() if event >= 0]),
         **{f"policy[{event:+d}]": value for event, value in by_event.items()},
     }
 
@@ -76,7 +80,7 @@ def named(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Averages, and cells as ``policy[2013][+2]``, by name."""
     effects = cells(years, adopted, y, weight, **options)
-    size = {int(g): weight[adopted == g].sum() for g in set(adopted[np.isfinite(adopted)])}
+    size = {int(g): weight[..., adopted == g].sum(axis=-1) for g in set(adopted[np.isfinite(adopted)])}
     return averages(effects, size), {f"policy[{g}][{t - g:+d}]": value for (g, t), value in effects.items()}
 
 
@@ -85,8 +89,9 @@ def vectors(
 ) -> tuple[Array, Array]:
     """Averages and cells in an order; NaN for those that the pairs do not have."""
     values = named(years, adopted, y, weight, **options)
+    unknown = np.full(weight.shape[:-1], np.nan)
     averaged, by_cell = (
-        np.array([part.get(name, np.nan) for name in order])
+        np.array([part.get(name, unknown) for name in order]).T
         for part, order in zip(values, names, strict=True)
     )
     return averaged, by_cell
@@ -96,10 +101,6 @@ def influences(
     names: tuple[list[str], list[str]], years: Array, adopted: Array, y: Array, **options: Any
 ) -> tuple[Array, Array]:
     """Influence of each pair on averages ``[P, K]`` and cells ``[P, n_cells]``, by complex steps of its weight."""
-    steps = []
-    for pair in range(len(y)):
-        weight = np.ones(len(y), dtype=complex)
-        weight[pair] += 1j * STEP
-        steps.append([part.imag / STEP for part in vectors(names, years, adopted, y, weight, **options)])
-    averaged, by_cell = (np.array(part) for part in zip(*steps, strict=True))
+    weight = np.ones((len(y), len(y))) + 1j * STEP * np.eye(len(y))
+    averaged, by_cell = (part.imag / STEP for part in vectors(names, years, adopted, y, weight, **options))
     return averaged, by_cell
