@@ -14,6 +14,8 @@ from engine.estimate.many_samples import BatchFit, Tested, batch_fit
 from engine.float64 import double_precision
 from engine.pairs.moments import Layout
 
+_AT_ONCE = 64  # samples of one call, whatever their number: one compilation
+
 
 def tested_fit(layout: Layout, sums: Array, cell: Tested, *, targets: tuple[int, ...] = (-1,)) -> BatchFit:
     """Estimates of a cell in every sample, from pair statistics summed by type ``[n_samples, n_types, size]``.
@@ -33,9 +35,7 @@ def _fit_of_cohorts(layout: Layout, sums: Array, cell: Tested, cohorts: CohortBa
     outcomes = 4 + layout.n_ee + layout.n_columns * (1 + np.arange(layout.n_years)) - 1
     members = cohorts.of_types == np.arange(len(cohorts.is_observed))[:, None]
     by_cohort = np.einsum("gz,dzf->dgf", members.astype(np.float64), sums)
-    with double_precision():
-        averages = _averages(cohorts.comparisons, by_cohort[:, :, [0, *outcomes]], n=cohorts.n_averages)
-        values, jacobian = map(np.array, averages)
+    values, jacobian = _averages_of(cohorts, by_cohort[:, :, [0, *outcomes]])
     values[~_is_complete(layout, by_cohort, cohorts.is_observed)] = np.nan
     tested = list(cell.tested)
     weights = np.zeros((n_samples, len(tested), 1, n_types, size))
@@ -54,6 +54,18 @@ def _fit_of_cohorts(layout: Layout, sums: Array, cell: Tested, cohorts: CohortBa
         n_parameters=n_parameters,
         type_weights=weights,
     )
+
+
+def _averages_of(cohorts: CohortBatch, sums: Array) -> tuple[Array, Array]:
+    """Averages ``[n_samples, K]`` and Jacobians ``[n_samples, K, G, 1 + T]``, some samples at a time."""
+    padded = np.concatenate([sums, np.zeros((-len(sums) % _AT_ONCE, *sums.shape[1:]))])
+    with double_precision():
+        parts = [
+            _averages(cohorts.comparisons, padded[start : start + _AT_ONCE], n=cohorts.n_averages)
+            for start in range(0, len(padded), _AT_ONCE)
+        ]
+        values, jacobian = (np.concatenate(part)[: len(sums)] for part in zip(*parts, strict=True))
+    return values, jacobian
 
 
 @partial(jax.jit, static_argnames="n")

@@ -91,6 +91,7 @@ def test_a_sweep_beside_other_estimators_changes_nothing() -> None:
     assert set(swept.frames["group_time"]["model.estimator"]) == {"callaway_santanna"}
 
 
+@pytest.mark.slow
 def test_many_cells_of_one_pass_have_the_errors_of_one() -> None:
     """More than sixteen cells take products of pair statistics in place of a second pass."""
     levels = [round(0.6 + 0.01 * number, 2) for number in range(18)]
@@ -189,12 +190,6 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"controls": PANEL_JOB["controls"], "model": {**PAIR, "controls": []}, "matching": {"unit": "pair"}},
         "has no matched samples",
     ),
-    "permutation": (
-        None,
-        {"inference": {"permutation": {"reps": 9}}},
-        "inference.permutation is not defined",
-    ),
-    "node bootstrap": (None, {"inference": {"bootstrap": {"reps": 9}}}, "inference.bootstrap is not defined"),
     "spatial errors": (
         None,
         {"model": {**PAIR, "errors": [{"spatial": {"distance": 500}}]}},

@@ -78,7 +78,7 @@ def literal_draw(names: list[str], long: pd.DataFrame, world: str) -> tuple[Arra
     return values, values / error
 
 
-@pytest.mark.parametrize("world", CASES)
+@pytest.mark.parametrize("world", ["paper", "everyone", pytest.param("either", marks=pytest.mark.slow)])
 def test_permutations_are_rebuilt_tables(world: str) -> None:
     frame = panel(world)
     done = worlds.first_pass(frame, **job_of(world, permutation={"reps": N_DRAWS, "seed": 5}))
@@ -127,11 +127,11 @@ def test_node_draws_and_groups_left_out() -> None:
 
 def test_frames_of_a_permuted_job() -> None:
     terms = ["simple", "dynamic"]
-    job = job_of("paper", permutation={"reps": 99, "seed": 5, "terms": terms})
+    job = job_of("paper", permutation={"reps": N_DRAWS, "seed": 5, "terms": terms})
     results = run_panel(panel("paper"), **job)
     rows = results.inference[results.inference["method"] == "permutation"].set_index("term")
     assert rows.index.tolist() == terms
-    assert rows["p_value"].between(0.01, 1).all()
+    assert rows["p_value"].between(0.04, 1).all()
     assert (results.inference["method"] == "permutation_max_t").sum() == 1
 
 
@@ -148,6 +148,7 @@ def test_what_no_draw_can_run_again_is_refused(inference: dict[str, Any], messag
         run_panel(panel("paper"), **job_of("paper", **inference))
 
 
+@pytest.mark.slow
 def test_pairs_without_any_outcome_are_in_no_draw() -> None:
     """Two pairs of cities have equal series, so that their index is infinite; the layout of statistics is another."""
     frame = worlds.twins(3)
