@@ -331,8 +331,8 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         prepared.design,
         columns=work.controls,
         terms=prepared.terms,
-        near_cities=prepared.near_cities,
-        city_groups=prepared.city_groups,
+        timings=prepared.timings,
+        city_ties=prepared.city_ties,
     )
     return with_adopters(prepared, estimated)
 

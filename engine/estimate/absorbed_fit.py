@@ -234,6 +234,7 @@ def row_fit(
         interaction=None,
         nearby={},
         without_group={},
+        share_meat=None,
         is_instrumented=False,
         one_step=None,
     )

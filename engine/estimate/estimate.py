@@ -62,7 +62,7 @@ class Estimate:
     """Coefficients of one regression, and how every pair and every city moves them.
 
     With r_pt = db/dy_pt the weight path of a pair and e_pt its residual path, a pair's influence is
-    psi_p = sum_t r_pt e_pt, ``[K]``.
+    psi_p = sum_t r_pt e_pt, ``[K]``; of averages over cohorts plus that of the cohorts' shares, see `share_meat`.
 
     Attributes
     ----------
@@ -102,6 +102,8 @@ class Estimate:
     without_group : mapping of str to float64 ``[n_groups, K]``
         Coefficients of the samples without each group of cities, by the code of a standard-error type that reads
         them; NaN where one is not identified.
+    share_meat : float64 ``[K, K]`` or None
+        Pair meat of the shares of cohorts where they are estimated, which no path holds: a pass adds it.
     """
 
     terms: tuple[Term, ...]
@@ -128,6 +130,7 @@ class Estimate:
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
     without_group: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
+    share_meat: Array | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,10 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.estimate.cohorts import CohortRows, Comparisons
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
-from engine.pairs.treatment import Adoption, Terms, pair_adoption
+from engine.pairs.treatment import NEVER, Adoption, Terms, pair_adoption
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """With which pairs, and with which year, a treated cohort is compared.
+
+    Attributes
+    ----------
+    control : str
+        ``never | not_yet``.
+    base_period : str
+        ``varying | universal``.
+    anticipation : int
+        Years before adoption in which effects may begin.
+    """
+
+    control: str = "never"
+    base_period: str = "varying"
+    anticipation: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,7 @@ class PairTiming:
         First and last event year.
     ends : str
         ``bin | drop``: event years outside the window join its ends, or their rows are dropped.
+    comparison : Comparison
     """
 
     adoption: Adoption
@@ -45,11 +66,18 @@ class PairTiming:
     base: int = -1
     window: tuple[int, int] = (-5, 3)
     ends: str = "bin"
+    comparison: Comparison = Comparison()
 
     @property
     def adopted(self) -> Array:
         """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
         return pair_adoption(self.adoption, self.rule)
+
+    @property
+    def cohorts(self) -> Array:
+        """`adopted`, but ``inf`` after the last year, and the latest of all where there are no pairs."""
+        adopted = np.where(self.adopted > self.years[-1], NEVER, self.adopted)
+        return np.where(self.exists, adopted, adopted[self.exists].max())
 
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""
@@ -71,6 +99,12 @@ class EstimatorFunctions:
     combination : callable or None
         From the treatment's name, its terms and the rows in which each is on: the terms that are reported, and their
         weights ``[n_reported, n_terms]`` on those of the regression. None where these are reported themselves.
+    averages : tuple of str
+        Names of the terms that are reported beside those of event years.
+    comparisons : callable or None
+        From a timing and the rows of cohorts: the cells that are identified and their averages, which are reported in
+        place of the coefficients (`engine.estimate.cohort_effects`). The regression then is of cohort means: its terms
+        are of one cohort and year each.
     instrument_regressions : callable or None
         The regressions behind an instrument, of a regression by two-stage least squares.
     """
@@ -79,4 +113,6 @@ class EstimatorFunctions:
     regression: Callable[[tuple[Term, ...], tuple[Term, ...]], Regression]
     kept_rows: Callable[[PairTiming], Flags] | None = None
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
+    averages: tuple[str, ...] = ()
+    comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

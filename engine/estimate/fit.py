@@ -81,7 +81,6 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         Where a regressor is collinear, or the sample is empty.
     """
     normal, q = stage.normal, stage.full.q
-    t, total = normal.n_years, normal.total
     if not normal.totals[:, 0, 0].any():
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     at_regressors, at_instruments, bread = _bread(stage, regression)
@@ -91,7 +90,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         q[y, y] - 2 * values @ q[at_regressors, y] + values @ q[np.ix_(at_regressors, at_regressors)] @ values
     )
     of_outcome = 0.0 if regression.outcome else _OF_VALUES * normal.outcome_variation
-    rounding = max(_LEFT * float(total[t + y, t + y]), of_outcome)
+    rounding = max(_LEFT * float(np.diag(normal.total)[normal.n_years + y]), of_outcome)
     exact = exactness(ssr, float(q[y, y]), rounding, _LEFT)
     if exact == "effects":
         values = np.zeros_like(values)
@@ -122,6 +121,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
             code: _left_out(stage, samples, at_regressors, at_instruments, y)
             for code, samples in stage.without_group.items()
         },
+        share_meat=None,
     )
 
 

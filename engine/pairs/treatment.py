@@ -49,11 +49,14 @@ class Terms:
         Value of each term in each year for a pair of each two classes; symmetric in the classes.
     event_times : tuple of int
         Years since adoption, of event-study terms; else empty.
+    cohorts : tuple of int
+        Adoption year of the pairs, where each term is of one cohort; else empty.
     """
 
     names: tuple[str, ...]
     table: Array
     event_times: tuple[int, ...] = ()
+    cohorts: tuple[int, ...] = ()
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:

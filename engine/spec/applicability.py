@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.estimate.estimators import ESTIMATORS, Estimator
+from engine.estimate.estimators import COMPARISON_OPTIONS, ESTIMATORS, EVENT_OPTIONS, Estimator
 from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
@@ -78,6 +78,7 @@ def _screened(job: Job) -> bool:
     return job.pairs.gravity is not None and job.pairs.gravity.keep == "above_median"
 
 
+_COMPARES = frozenset(COMPARISON_OPTIONS)
 _PANEL, _TABLE = "city panels (panel)", "pair tables (pair_table)"
 ALWAYS = Condition("every job", lambda _: True)
 PANEL = Condition(_PANEL, lambda job: job.panel is not None)
@@ -154,7 +155,9 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "model.leave_outs": ABSORBED,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
-    **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},
+    **{f"model.{key}": _option(key) for key in EVENT_OPTIONS},
+    "model.options": _estimators(lambda estimator: not _COMPARES.isdisjoint(estimator.options)),
+    **{f"model.options.{key}": _option(key) for key in COMPARISON_OPTIONS},
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),
@@ -213,7 +216,7 @@ def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
 def _meaningless_parts(job: Job) -> Iterator[Keys]:
     """Places in lists: the first year of the window, where no effect is that of a year before adoption."""
     estimator = job.model.registered
-    if estimator.by_event_time and "base" not in estimator.options and job.model.ends == "bin":
+    if "window" in estimator.options and "base" not in estimator.options and job.model.ends == "bin":
         yield "model", "window", 0
 
 

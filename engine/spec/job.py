@@ -18,6 +18,7 @@ from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
+    MOST_EVENT_YEARS,
     MOST_NAMES,
     MOST_TERMS,
     Block,
@@ -50,6 +51,23 @@ if TYPE_CHECKING:
     EstimatorName = str
 else:  # pydantic reads the names, a type checker cannot
     EstimatorName = Literal[tuple(ESTIMATORS)]
+
+
+class EstimatorOptions(Block):
+    """Choices of estimators that compare cohorts with pairs that are not treated."""
+
+    control: Literal["never", "not_yet"] = Field(
+        "never",
+        description="compared with: pairs that are never treated, or all that are not treated yet",
+    )
+    base_period: Literal["varying", "universal"] = Field(
+        "varying",
+        description="before adoption an effect is the change since the previous year, or since the last year before "
+        "adoption and anticipation, as from adoption on",
+    )
+    anticipation: int = Field(
+        0, ge=0, le=MOST_EVENT_YEARS, description="years before adoption in which effects may begin"
+    )
 
 
 class Model(Block):
@@ -92,6 +110,7 @@ class Model(Block):
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
     )
+    options: EstimatorOptions = Field(EstimatorOptions(), description="choices of the estimator")
     leave_outs: Literal["refits", "one_step"] = Field(
         "refits",
         description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
@@ -112,12 +131,25 @@ class Model(Block):
             raise ValueError(f"window [{low}, {high}] must ascend")
         if self.registered.needs_treatment and not self.treatment:
             raise ValueError(f"estimator {self.estimator} needs the treatment")
+        if self.registered.means_only and self.lag:
+            raise ValueError(
+                f"estimator {self.estimator} has no lag; treatment.shift moves the adoption years"
+            )
         return self
 
     @property
     def effects(self) -> tuple[FixedEffect, ...]:
         """Fixed effects that ``fixed_effects`` names, parsed."""
         return parse_effects(self.fixed_effects)
+
+    @property
+    def omitted_year(self) -> int | None:
+        """Event year that is zero by construction; None where none is, or the estimator has no event years."""
+        options = self.registered.options
+        if "base" in options:
+            return self.base
+        is_universal = "base_period" in options and self.options.base_period == "universal"
+        return -1 - self.options.anticipation if is_universal else None
 
     @property
     def registered(self) -> Estimator:
@@ -210,6 +242,14 @@ class Job(Block):
                 raise ValueError(
                     f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
                 )
+        if self.model.registered.means_only and self.used_controls:
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no controls; set model.controls: []"
+            )
+        if self.model.registered.means_only and self.matching:
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no matched samples; leave out matching"
+            )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
         if INSTRUMENT in self.controls:

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.linalg import block_diag
 
-from engine.arrays import Flags, Integers
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
+from engine.estimate.cohorts import CohortSums
 from engine.estimate.estimate import Estimate
+from engine.estimate.estimator import PairTiming
 from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
@@ -33,7 +35,8 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
-from engine.stages.distances import NearCities
+from engine.stages.city_ties import NO_TIES, CityTies
+from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
 from engine.stages.instrument import Strength, strengths
 from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
@@ -84,6 +87,8 @@ class Estimated:
         Adopting cities among those, see `engine.stages.adopters`.
     correlograms : tuple of Correlogram
         Correlations of the pair scores of its tested coefficients; none where the cell does not ask for them.
+    cohort_cells : CohortCells or None
+        Of estimators that compare cohorts.
     """
 
     cell: Cell
@@ -97,6 +102,7 @@ class Estimated:
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
     correlograms: tuple[Correlogram, ...] = ()
+    cohort_cells: CohortCells | None = None
 
 
 def estimate_cells(
@@ -106,8 +112,8 @@ def estimate_cells(
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
-    near_cities: NearCities | None = None,
-    city_groups: dict[str, Integers] | None = None,
+    timings: tuple[PairTiming | None, ...] = (),
+    city_ties: CityTies = NO_TIES,
 ) -> list[Estimated]:
     """Estimate the cells that share a design.
 
@@ -120,65 +126,87 @@ def estimate_cells(
         Names of the design's regressor columns.
     terms : tuple of Terms
         Treatment terms of each cell.
-    near_cities : NearCities, optional
-        For cells with spatial standard errors.
-    city_groups : dict of str to int ``[n_units]``, optional
-        For cells with block jackknives, by their code.
+    timings : tuple of (PairTiming or None), optional
+        Of each cell, for estimators that compare cohorts.
+    city_ties : CityTies, optional
+        For cells with spatial standard errors, block jackknives or score correlations.
 
     Raises
     ------
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
     pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
     passes = PassSums(machine, pass_input, moments, normal, table)
-    projected = stage(normal, samples_without_groups(passes, city_groups or {}))
-    rows: dict[Term, float] = {}
-    if any(cell.job.model.registered.functions.combination for cell in cells):
-        with named(cells[0]):
-            rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
+    projected = stage(normal, samples_without_groups(passes, city_ties.groups))
+    rows = _rows_of_terms(cells, distinct(cell_terms), moments, design, table)
     estimates: list[Estimate] = []
-    in_moving_pairs: list[Flags | None] = []
-    for cell, treatment in zip(cells, cell_terms, strict=True):
+    samples: list[tuple[Flags | None, CohortSums | None]] = []
+    for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
         with named(cell):
-            regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
-            estimates += [reported(cell, regressed, rows), *behind]
-            in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
-    city_years = city_years_of(passes) if of_interaction else None
+            sums = sums_of_cell(cell, timing, moments, design.classes)
+            if timing is None or sums is None:
+                regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
+                behind.insert(0, reported(cell, regressed, rows))
+            else:
+                regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
+        estimates += behind
+        samples.append((_in_moving_pairs(normal, regressed.terms), sums))
+    city_years = city_years_of(passes) if _reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
-    if near_cities is not None and near_cities.codes and city_years is not None:
-        summed = with_nearby(passes, projected, city_years, near_cities, summed)
+    if city_ties.spatial_codes and city_years is not None:
+        summed = with_nearby(passes, projected, city_years, city_ties, summed)
     remaining = iter(summed)
     results = [
-        _result(cell, remaining, sample, normal, moving)
-        for cell, moving in zip(cells, in_moving_pairs, strict=True)
+        replace(_result(cell, remaining, sample, normal, sums), in_moving_pairs=moving)
+        for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
-    return [_with_correlograms(passes, result, near_cities) for result in results]
+    return [_with_correlograms(passes, result, city_ties.distances) for result in results]
 
 
-def _with_correlograms(passes: PassSums, result: Estimated, near_cities: NearCities | None) -> Estimated:
+def _with_correlograms(passes: PassSums, result: Estimated, distances: Array | None) -> Estimated:
     """The result with correlations of its pair scores, where its cell asks for them."""
     block = result.cell.job.inference.score_correlations
-    if block is None or near_cities is None or result.fit.exact:
+    if block is None or distances is None or result.fit.exact:
         return result
-    return replace(result, correlograms=correlograms(passes, result.fit, block, near_cities.distances))
+    return replace(result, correlograms=correlograms(passes, result.fit, block, distances))
+
+
+def _rows_of_terms(
+    cells: tuple[Cell, ...],
+    terms: tuple[Term, ...],
+    moments: CityMoments,
+    design: PairDesign,
+    table: Array,
+) -> dict[Term, float]:
+    """Rows in which each treatment term is on; empty where no cell averages terms."""
+    if not any(cell.job.model.registered.functions.combination for cell in cells):
+        return {}
+    with named(cells[0]):
+        return dict(zip(terms, term_rows(moments, design.classes, table), strict=True))
+
+
+def _reads_interaction(cells: tuple[Cell, ...]) -> bool:
+    return any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, moving: Flags | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, sums: CohortSums | None
 ) -> Estimated:
-    """A cell's result, from the next of the estimates in the order of `_estimates`."""
-    fit, instrument = next(estimates), None
+    """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
+    fit, instrument, cells = next(estimates), None, None
+    if sums is not None:
+        of_cells = next(estimates)
+        cells = CohortCells(of_cells, covariances_of(cell, of_cells)[0], sums)
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
     errors, studentising = covariances_of(cell, fit)
     return Estimated(
-        cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
+        cell, fit, errors, studentising, sample, normal, instrument=instrument, cohort_cells=cells
     )
 
 

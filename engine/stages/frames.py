@@ -15,6 +15,7 @@ from engine.report.outputs.event_study_plot import EVENT_COLUMNS
 from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
 from engine.spec import Job
 from engine.stages.coefficient_families import multiple_frame
+from engine.stages.cohort_frames import group_time_frame
 from engine.stages.contrasts import contrasts_frame
 from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
@@ -49,6 +50,7 @@ def job_frames(
     curve, notes = curve_frame(job, passes, inferred)
     frames = {
         "event_study": event_study_frame(estimated_cells, estimates),
+        "group_time": group_time_frame(estimated_cells, job),
         "joint": joint_frame(estimated_cells, job),
         "inference": inferred.rows,
         "draws": inferred.draws,
@@ -177,13 +179,14 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
         cell = estimated.cell
         if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        times = {term.name: term.event_time for term in estimated.fit.terms if term.is_treatment}
+        times = {term.name: term.event_time for term in estimated.fit.terms if term.event_time is not None}
         effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
-        if "base" in cell.job.model.registered.options:
+        omitted = cell.job.model.omitted_year
+        if omitted is not None:
             base = effects.drop_duplicates("errors").copy()
-            base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+            base["term"] = event_name(cell.job.treatment.name, omitted)
             base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
-            times[base["term"].iloc[0]] = cell.job.model.base
+            times[base["term"].iloc[0]] = omitted
             effects = pd.concat([effects, base])
         effects = effects.assign(event_time=effects["term"].map(times))
         parts.append(effects.sort_values(["event_time"], kind="stable"))

@@ -14,7 +14,7 @@ from engine.pairs.near_pairs import NearPass, near_sums
 from engine.stages.pair_sums import UNITS, PassSums, by_type
 
 
-def samples_without_groups(passes: PassSums, city_groups: dict[str, Integers]) -> Mapping[str, Projected]:
+def samples_without_groups(passes: PassSums, city_groups: Mapping[str, Integers]) -> Mapping[str, Projected]:
     """Samples without each group that has a city in a pair of the sample, by the code of the standard-error type."""
     if not city_groups:
         return {}

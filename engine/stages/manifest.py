@@ -87,7 +87,7 @@ def _circumstances(place: Machine) -> dict[str, object]:
 
 
 def _cell_notes(estimated: Estimated) -> Iterator[Note]:
-    """Notes on a cell's errors, its fit, the number of its adopters and its instrument."""
+    """Notes on a cell's errors, its fit, the number of its adopters, its cohorts and its instrument."""
     for covariance in estimated.covariances:
         if covariance.notes:
             yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
@@ -95,6 +95,8 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
         yield Note("effects_exact" if estimated.fit.exact == "effects" else "regressors_exact")
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
+    if estimated.cohort_cells is not None:
+        yield from estimated.cohort_cells.notes
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
 
@@ -183,8 +185,12 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
     if model.registered.by_event_time:
-        base = model.base if "base" in model.registered.options else None
-        entry["event_study"] = {"base": base, "window": list(model.window), "ends": model.ends}
+        has_window = "window" in model.registered.options
+        entry["event_study"] = {
+            "base": model.omitted_year,
+            "window": list(model.window) if has_window else None,
+            "ends": model.ends if has_window else "drop",
+        }
     return entry
 
 

@@ -15,18 +15,20 @@ from engine.estimate.normal import Projected
 from engine.infer.errors import spatial
 from engine.pairs.map_reduce import merge_products
 from engine.pairs.near_pairs import NearProductPass, near_products
-from engine.stages.distances import NearCities
+from engine.stages.city_ties import CityTies
 from engine.stages.left_out_samples import samples_without
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, interaction_pass
 
 
 def with_nearby(
-    passes: PassSums, stage: Stage, city_years: CityYears, near_cities: NearCities, estimates: list[Estimate]
+    passes: PassSums, stage: Stage, city_years: CityYears, city_ties: CityTies, estimates: list[Estimate]
 ) -> list[Estimate]:
     """The estimates, their interaction summed, with what each of the codes reads."""
-    near = np.stack([near_cities.distances <= radius for radius in near_cities.radii])
+    codes, distances, radii = city_ties.spatial_codes, city_ties.distances, city_ties.radii
+    assert distances is not None
+    near = np.stack([distances <= radius for radius in radii])
     samples = samples_without(passes, near)
-    nearness = np.stack([spatial.kernel_matrix(code, near_cities.distances) for code in near_cities.codes])
+    nearness = np.stack([spatial.kernel_matrix(code, distances) for code in codes])
     with_codes: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
@@ -39,11 +41,11 @@ def with_nearby(
             units=UNITS,
         )
         for number, estimate in enumerate(block):
-            steps = dict(zip([0.0, *near_cities.radii], _steps(stage, estimate, samples, near), strict=True))
+            steps = dict(zip([0.0, *radii], _steps(stage, estimate, samples, near), strict=True))
             k = len(estimate.terms)
             nearby = {
                 code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, steps)
-                for code, of_code, kernel in zip(near_cities.codes, products, nearness, strict=True)
+                for code, of_code, kernel in zip(codes, products, nearness, strict=True)
             }
             with_codes.append(replace(estimate, nearby=nearby))
     return with_codes

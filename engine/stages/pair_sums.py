@@ -152,7 +152,8 @@ def _with_products(block: list[Estimate], pair_meat: Array, reciprocal_meat: Arr
     with_products = []
     for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
         k = len(estimate.terms)
-        with_products.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+        of_pairs = meat[:k, :k] if estimate.share_meat is None else meat[:k, :k] + estimate.share_meat
+        with_products.append(replace(estimate, pair_meat=of_pairs, reciprocal_meat=reciprocal[:k, :k]))
     return with_products
 
 

@@ -63,6 +63,7 @@ def pass_key(job: Job) -> str:
             content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
             content["window"] = job.model.window if drops else None
             content["estimator"] = estimator.name if estimator.own_rows else None
+            content["anticipation"] = job.model.options.anticipation
     content["lag"] = job.model.lag
     if absorbed(job.model.effects):
         content["effects"] = sorted(job.model.fixed_effects)

@@ -154,9 +154,9 @@ def test_wrong_columns_are_refused() -> None:
 
 def test_regressions_without_them_are_refused() -> None:
     model = {"fixed_effects": ["pair", "province x year"], "errors": ["pair", BY_PROVINCE]}
-    with pytest.raises(InputError, match="a block jackknife is not defined for effects beyond pair and year"):
+    with pytest.raises(InputError, match="block jackknives are not defined for effects beyond pair and year"):
         run_panel(worlds.panel(), model=model)
-    with pytest.raises(InputError, match="pair tables, whose units have no columns"):
+    with pytest.raises(InputError, match="pair tables, whose units have neither coordinates nor columns"):
         run_table(pair_table(3), model={"regressors": ["x", "w"], "errors": [BY_PROVINCE]})
 
 

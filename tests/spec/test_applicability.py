@@ -37,6 +37,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "builtin": BASE | {"panel": {"source": "builtin:china_demo"}},
     "variation": BASE | {"outcome": {"variation": "gdp", "weight": "people"}},
     "event study": BASE | {"model": {"estimator": "event_study"}},
+    "cohorts": BASE | {"controls": {}, "model": {"estimator": "callaway_santanna"}},
     "instrument": BASE | IV,
     "finer effects": BASE | {"model": {"fixed_effects": ["pair", "year", "province x year"]}},
     "no treatment": BASE | {"model": {"treatment": False}},
@@ -95,6 +96,10 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.base": (-2, {}),
     "model.window": ([-4, 2], {}),
     "model.ends": ("drop", {}),
+    "model.options": ({"control": "not_yet"}, {}),
+    "model.options.control": ("not_yet", {}),
+    "model.options.base_period": ("universal", {}),
+    "model.options.anticipation": (1, {}),
     "model.confidence": (0.9, {}),
     "inference.permutation": ({"reps": 9}, {}),
     "inference.permutation.seed": (3, {}),
@@ -128,6 +133,12 @@ def _tried(path: str, kind: str) -> bool:
         return parts[1] in job.get("inference", {})
     if parts[0] == "matching" and len(parts) == 2 and not VALUES[path][1]:
         return "matching" in job
+    if path.startswith("model.options."):
+        return kind == "cohorts"
+    if kind == "cohorts" and (
+        parts[0] in ("controls", "matching") or path in ("model.controls", "model.lag")
+    ):
+        return False  # refused with what it cannot be combined with, see `test_callaway_jobs`
     return "pair_table" not in job or parts[0] not in ("panel", "treatment", "matching") or len(parts) == 1
 
 
@@ -258,6 +269,7 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
+    assert model["options"]["x-applies-to"] == "estimator callaway_santanna"
     assert model["window"]["x-applies-to"] == "estimators event_study, sun_abraham and extended_twfe"
     assert model["window"]["description"].endswith(
         "; for estimators event_study, sun_abraham and extended_twfe"

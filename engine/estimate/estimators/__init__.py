@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INSTRUMENT = "instrument"
 """Name of the instrument's column; no control is called so."""
 EVENT_OPTIONS = ("base", "window", "ends")
+COMPARISON_OPTIONS = ("control", "base_period", "anticipation")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Estimator:
     label : str
         For the key reference; empty where the name says it all.
     options : tuple of str
-        Keys of ``model`` that belong to estimators like this one.
+        Keys of ``model`` and ``model.options`` that belong to estimators like this one.
     uses_instrument : bool
         It needs the job's instrument.
     needs_treatment : bool
@@ -42,8 +43,12 @@ class Estimator:
         Its coefficients are those of event years; with ``base`` among the options one of them is omitted.
     own_rows : bool
         It leaves out pair-years that others keep, whatever ``model.ends`` says.
+    means_only : bool
+        It compares means of the outcome, so that it has no controls, no lag and no matched sample.
     draws : bool
         Permutations and bootstraps can run it again.
+    redrawn : tuple of str
+        What can where ``draws`` is false: ``permutation``, ``jackknife``, kinds of the bootstrap. All have multipliers.
     treatment_as_outcome : bool
         The treatment is regressed.
     """
@@ -56,7 +61,9 @@ class Estimator:
     absorbs: bool = True
     by_event_time: bool = False
     own_rows: bool = False
+    means_only: bool = False
     draws: bool = True
+    redrawn: tuple[str, ...] = ()
     treatment_as_outcome: bool = False
 
     @property
@@ -103,6 +110,17 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 draws=False,
+            ),
+            Estimator(
+                "callaway_santanna",
+                "effects of each cohort and year from comparisons with untreated pairs, and four averages of them",
+                options=COMPARISON_OPTIONS,
+                absorbs=False,
+                by_event_time=True,
+                own_rows=True,
+                means_only=True,
+                draws=False,
+                redrawn=("permutation", "node", "jackknife"),
             ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
