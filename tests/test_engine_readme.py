@@ -14,7 +14,10 @@ import engine
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "engine" / "README.md").read_text(encoding="utf-8")
 SMALL = ["panel.options.cities=40"]
-FEW_DRAWS = ["inference={permutation: {reps: 19}, bootstrap: {kind: node, reps: 19}, jackknife: {by: city}}"]
+FEW_DRAWS = [
+    "inference={permutation: {reps: 19}, bootstrap: {kind: node, reps: 19}, jackknife: {by: city}, "
+    "score_correlations: {bins: 3}}"
+]
 CONTROLS = ["edu", "tech", "second", "fd", "innov"]
 SUBSETS = [list(names) for size in (1, 2, 3) for names in itertools.combinations(CONTROLS, size)]
 NO_WINDOW = ["model.base=null", "model.window=null", "model.ends=null"]

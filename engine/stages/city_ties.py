@@ -1,4 +1,4 @@
-"""What ties cities beside their pairs: distances and groups, for the standard errors and diagnostics that read them.
+"""Ties of cities beside their pairs: distances and groups, for the standard errors and diagnostics that read them.
 
 Spatial standard errors and score correlations read distances, block jackknives read groups; cells that can have none
 are refused before any pass.

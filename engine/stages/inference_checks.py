@@ -57,7 +57,7 @@ def _refuse_draws(cell: Cell) -> None:
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
     """No draw refits an instrument, or matches anew; those of city scores need not."""
     job, estimator = cell.job, cell.job.model.registered
-    blocks = {name: getattr(job.inference, name) for name in type(job.inference).model_fields}
+    blocks = {name: getattr(job.inference, name) for name in ("permutation", "bootstrap", "jackknife")}
     kinds = {name: getattr(block, "kind", name) for name, block in blocks.items() if block is not None}
     requested = [name for name, kind in kinds.items() if kind != "multiplier"]
     beyond = [name for name in requested if kinds[name] not in estimator.redrawn]
