@@ -255,3 +255,46 @@ def test_event_years_of_a_universal_base_are_the_peers() -> None:
     events = {term.event_time: value for term, value in zip(fit.terms, fit.values, strict=True)}
     times = sorted(time for time in events if time is not None)
     np.testing.assert_allclose([events[time] for time in times], expected.loc[times], rtol=PEER)
+
+
+STORED: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]]]] = {
+    "never": (
+        options_of(),
+        {
+            "simple": (1.227228607992297, 0.38992748935621496),
+            "policy[-6]": (-0.319872232285925, 0.324544874351557),
+            "policy[-1]": (-0.04279991924031632, 0.1794578246003343),
+            "policy[+0]": (0.9767617658829985, 0.2365643921408479),
+            "policy[+2]": (1.5180235118211158, 0.4716579562067982),
+            "policy[2005][-2]": (-0.14228398281153207, 0.3254737677737499),
+            "policy[2005][+1]": (1.4774454879620593, 0.40015785108599655),
+        },
+    ),
+    "not yet, universal, anticipation": (
+        options_of("not_yet", "universal", 1),
+        {
+            "policy[-7]": (0.5954248473325142, 0.9069578358466818),
+            "policy[-3]": (-0.08163643568409515, 0.16654706993350743),
+            "policy[-1]": (0.03117582938039247, 0.16372177681505085),
+            "policy[+0]": (0.963564006395284, 0.2559950193628916),
+            "policy[+3]": (1.4488939022387197, 0.6358916408093106),
+            "policy[2005][+1]": (1.205657577069344, 0.5772632325011512),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_output_of_a_package(name: str) -> None:
+    """diff-diff 3.13.0: ``CallawaySantAnna(control_group=..., base_period=..., anticipation=...,
+    estimation_method="reg").fit(..., aggregate="all")`` on these units, ``first_treat`` 0 for never.
+
+    Its simple average counts the years of anticipation, ours begins with adoption; without anticipation they are one.
+    """
+    rng = np.random.default_rng(5)
+    years, adopted = np.arange(2000, 2008), rng.choice([2003, 2005, 2007, np.inf], 80)
+    y = rng.normal(size=(80, 8)).cumsum(axis=1)
+    y += (years >= adopted[:, None]) * rng.normal(1, 1, (80, 1))
+    options, stored = STORED[name]
+    found = effects_of_units(y, adopted, years, **options).loc[list(stored)]
+    np.testing.assert_allclose(found, list(stored.values()), rtol=1e-10)
