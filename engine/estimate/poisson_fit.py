@@ -224,9 +224,7 @@ def poisson_leave_out_units(samples: PoissonLeaveOut, units: Any) -> LeftOut:
     return LeftOut((estimates,), unconverged)
 
 
-def _last_step(
-    sample: RowProblem, offset: Array, eta: Array, problem: PoissonProblem, scale: Array
-) -> Array:
+def _last_step(sample: RowProblem, offset: Array, eta: Array, problem: PoissonProblem, scale: Array) -> Array:
     working = working_problem(sample, offset, eta)
     weights = working.rows.weights
     absorbed = absorb(working.columns, problem.plan.reweighted(weights), tolerance=_TOLERANCE)

@@ -63,9 +63,15 @@ class TableDesign:
     clip = 0.0
     lag = 0
 
-    def centred(self) -> TableDesign:
-        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits."""
+    def centred(self, n_levels: int = 0) -> TableDesign:
+        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits.
+
+        The last ``n_levels`` columns, the outcome among them, stay as they are, for regressions in levels.
+        """
         centre = middle_values(self.values)
+        if n_levels:
+            centre[-n_levels:] = 0.0
+            return replace(self, centre=centre)
         return replace(self, centre=centre, profile=year_effects(self.values[:, :, -1] - centre[-1]))
 
     @property

@@ -97,11 +97,31 @@ class Model(Block):
         "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
         "level",
     )
+    offset: str | None = Field(
+        None,
+        description="poisson: a column, or arithmetic on columns, of the pair table whose coefficient is one: the "
+        "logarithm of exposure",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _errors_of_estimator(cls, content: object) -> object:
+        """By default the standard-error types that the estimator has."""
+        if isinstance(content, dict) and content.get("errors") is None:
+            estimator = ESTIMATORS.get(str(content.get("estimator")))
+            if estimator is not None and estimator.errors:
+                return {**content, "errors": list(estimator.errors)}
+        return content
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
-        effects = parse_effects(self.fixed_effects)
+        effects, errors = parse_effects(self.fixed_effects), self.registered.errors
+        missing = [code for code in self.errors if errors and code not in errors]
+        if missing:
+            raise ValueError(
+                f"errors {missing[0]} are not defined for estimator {self.estimator}, which has {', '.join(errors)}"
+            )
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
@@ -122,6 +142,11 @@ class Model(Block):
     def registered(self) -> Estimator:
         """The estimator's line in the registry."""
         return ESTIMATORS[self.estimator]
+
+    @property
+    def by_rows(self) -> bool:
+        """Effects are absorbed row by row: there are others than pair and year, or weights change on the way."""
+        return absorbed(self.effects) or self.registered.reweights
 
 
 class Runtime(Block):
@@ -184,6 +209,8 @@ class Job(Block):
             raise ValueError("a pair_table job needs outcome.column")
         if not self.model.regressors:
             raise ValueError("a pair_table job needs model.regressors")
+        if self.model.offset is not None and self.model.offset == self.outcome.column:
+            raise ValueError(f"model.offset names '{self.model.offset}', which is the outcome")
         if self.outcome.column in self.model.regressors:
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.registered.needs_treatment:
@@ -201,6 +228,8 @@ class Job(Block):
             raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
+        if self.model.registered.reweights:
+            raise ValueError(f"model.estimator {self.model.estimator} is for pair tables (pair_table)")
         covariates = self.matching.covariates if self.matching else None
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]

@@ -168,11 +168,24 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     if estimated.sample.singletons:
         effects = list(absorption.n_levels if absorption else ("pair", "year"))
         warnings.append(Note.of("rows_alone", count=estimated.sample.singletons, effects=effects))
+    warnings += _separation_warnings(estimated)
     if absorption is not None and not absorption.converged:
         effects, error = list(absorption.n_levels), float(absorption.error)
         warnings.append(
             Note.of("effects_not_absorbed", effects=effects, error=error, iterations=absorption.iterations)
         )
+    return warnings
+
+
+def _separation_warnings(estimated: Estimated) -> list[Note]:
+    """Rows of a Poisson fit without a finite estimate, and whether there may be more of them."""
+    likelihood, warnings = estimated.likelihood, []
+    if likelihood is not None and likelihood.separated:
+        warnings.append(
+            Note.of("rows_separated", count=likelihood.separated, in_levels=likelihood.separated_in_levels)
+        )
+    if likelihood is not None and not likelihood.separation_settled:
+        warnings.append(Note("separation_unsettled"))
     return warnings
 
 
@@ -182,6 +195,8 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
+    if estimated.likelihood is not None:
+        entry["poisson"] = asdict(estimated.likelihood)
     if model.registered.by_event_time:
         base = model.base if "base" in model.registered.options else None
         entry["event_study"] = {"base": base, "window": list(model.window), "ends": model.ends}

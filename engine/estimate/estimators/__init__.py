@@ -46,6 +46,10 @@ class Estimator:
         Permutations and bootstraps can run it again.
     treatment_as_outcome : bool
         The treatment is regressed.
+    reweights : bool
+        Its rows are weighted anew until it converges, so that effects are absorbed row by row; for pair tables.
+    errors : tuple of str
+        Standard-error types that it has; empty where it has all.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Estimator:
     own_rows: bool = False
     draws: bool = True
     treatment_as_outcome: bool = False
+    reweights: bool = False
+    errors: tuple[str, ...] = ()
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -107,6 +113,15 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
             _instrumental("reduced_form", "the outcome on the instrument"),
+            Estimator(
+                "poisson",
+                "Poisson pseudo-maximum likelihood of an outcome from zero up, on pair tables",
+                options=("offset",),
+                needs_treatment=False,
+                draws=False,
+                reweights=True,
+                errors=("pair", "city", "dyadic", "jackknife"),
+            ),
         )
     }
 )

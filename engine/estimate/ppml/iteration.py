@@ -1,8 +1,8 @@
 """Iteratively reweighted least squares, each step on the absorption engine.
 
 At means mu = exp(eta) Newton's step regresses (y - mu) / mu on regressors and effects, with weights w mu: the fitted
-values are the change of eta. Once eta is in their span only the change has to be fitted, so that a step costs no
-digits, and regressors stay without the effects of the last weights, which is near what the next weights leave.
+values are the change of eta. Eta is in their span from the start, so that only its change is fitted and a step costs no digits; regressors
+stay without the effects of the last weights, which is near what the next weights leave.
 A step that raises the deviance is halved. The absorption's tolerance follows the square of the step, as errors of
 Newton's method do. Source: Correia, Guimaraes and Zylkin (2020), Stata Journal 20(1), section 3.
 """
@@ -21,6 +21,7 @@ _STEP = 1e-8  # of eta, root mean square by mu: the error that it leaves is of t
 _LOOSEST, _TIGHTEST = 1e-4, 1e-12  # tolerances of the absorption
 _ENOUGH = 1e-10  # tolerance at which a step may be the last
 _MOST_ITERATIONS, _MOST_HALVINGS = 100, 12
+_SWEEPS = 5  # over the effects before the first step
 _RISE = 1e-10  # of the deviance, relative: rounding
 _LARGEST = 300.0  # of eta, either sign: means that can still be squared
 _DEPENDENT = 1e-12  # eigenvalue, relative, of regressors that depend on each other; they are refused later
@@ -83,8 +84,8 @@ class PoissonSolution:
 class _State:
     """Fields as those of the solution.
 
-    ``residuals`` ``[n_rows, K]`` differ from the regressors by effects; ``spanned``: eta less the offset is a sum of
-    regressors and effects; ``tolerance`` of the next absorption.
+    ``residuals`` ``[n_rows, K]`` differ from the regressors by effects, eta from offset and regressors times values;
+    ``tolerance`` of the next absorption.
     """
 
     values: Array
@@ -92,7 +93,6 @@ class _State:
     mean: Array
     deviance: float
     residuals: Array
-    spanned: bool
     tolerance: float
     iterations: int = 0
     step: float = np.inf
@@ -106,9 +106,10 @@ def solve_poisson(problem: PoissonProblem, start: tuple[Array, Array] | None = N
     ----------
     problem : PoissonProblem
     start : (float64 ``[K]``, float64 ``[n_rows]``), optional
-        Coefficients and eta of a solution of more rows; by default means halfway between outcome and its mean.
+        Coefficients and eta of a solution of more rows; by default means that are scaled to the levels' sums.
     """
-    state = _first(problem) if start is None else _from_solution(problem, *start)
+    values, eta = start or (np.zeros(problem.regressors.shape[1]), _scaled_to_levels(problem))
+    state = _state_at(problem, values, eta)
     while state.iterations < _MOST_ITERATIONS and not state.converged:
         following = _next(problem, state)
         if following is None:
@@ -119,17 +120,26 @@ def solve_poisson(problem: PoissonProblem, start: tuple[Array, Array] | None = N
     )
 
 
-def _first(problem: PoissonProblem) -> _State:
-    outcome, weights = problem.outcome, problem.weights
-    eta = np.log((outcome + weights @ outcome / weights.sum()) / 2)
-    return _state_at(problem, np.zeros(problem.regressors.shape[1]), eta, spanned=False)
+def _scaled_to_levels(problem: PoissonProblem) -> Array:
+    """Eta of effects alone, nearly: means scaled to the sum of the outcome in every level, one effect after another.
+
+    Rows with small means start near them; from means that are too large Newton's method comes down by one a step.
+    """
+    outcome, weights, eta = problem.outcome * problem.weights, problem.weights, problem.offset
+    eta = eta + np.log(outcome.sum() / (weights @ np.exp(eta)))
+    for _ in range(_SWEEPS):
+        for effect in problem.plan.effects:
+            mean, codes = weights * np.exp(eta), effect.codes
+            sums = [
+                sum(np.bincount(column, values, effect.size) for column in codes.T)
+                for values in (outcome, mean)
+            ]
+            ratio = np.divide(sums[0], sums[1], out=np.ones(effect.size), where=(sums[0] > 0) & (sums[1] > 0))
+            eta = eta + np.log(ratio)[codes].sum(axis=1) / effect.members
+    return np.asarray(np.clip(eta, -_LARGEST, _LARGEST))
 
 
-def _from_solution(problem: PoissonProblem, values: Array, eta: Array) -> _State:
-    return _state_at(problem, values, eta, spanned=True)
-
-
-def _state_at(problem: PoissonProblem, values: Array, eta: Array, *, spanned: bool) -> _State:
+def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _State:
     mean = np.exp(eta)
     return _State(
         values,
@@ -137,46 +147,42 @@ def _state_at(problem: PoissonProblem, values: Array, eta: Array, *, spanned: bo
         mean,
         deviance(problem.outcome, mean, problem.weights),
         problem.regressors,
-        spanned,
         _LOOSEST,
     )
 
 
 def _next(problem: PoissonProblem, state: _State) -> _State | None:
     """One step of Newton's method; None where no part of it lowers the deviance."""
-    base = state.eta if state.spanned else problem.offset
-    working = problem.outcome / state.mean - 1.0 + (state.eta - base)
+    working = problem.outcome / state.mean - 1.0
     weights = problem.weights * state.mean
     plan = problem.plan.reweighted(weights)
     absorbed = absorb(np.column_stack([state.residuals, working]), plan, tolerance=state.tolerance)
     residuals, left = absorbed.residuals[:, :-1], absorbed.residuals[:, -1]
     slopes = least_squares(residuals, left, weights)
-    change = base + working - (left - residuals @ slopes) - state.eta
+    change = working - (left - residuals @ slopes)
     share, n_halvings = 1.0, 0
     while True:
         eta = np.clip(state.eta + share * change, -_LARGEST, _LARGEST)
         mean = np.exp(eta)
         new_deviance = deviance(problem.outcome, mean, problem.weights)
         limit = state.deviance + _RISE * (abs(state.deviance) + weights.sum())
-        if new_deviance <= limit or (not state.spanned and np.isfinite(new_deviance)):
+        if new_deviance <= limit:
             break
         if n_halvings == _MOST_HALVINGS:
             return None
         share, n_halvings = share / 2, n_halvings + 1
     step = float(np.sqrt(weights @ change**2 / weights.sum()))
-    values = state.values * (1.0 - share * (not state.spanned)) + share * slopes
     return replace(
         state,
-        values=values,
+        values=state.values + share * slopes,
         eta=eta,
         mean=mean,
         deviance=new_deviance,
         residuals=np.array(residuals),
-        spanned=state.spanned or share == 1.0,
         tolerance=float(np.clip(step**2 / 10, _TIGHTEST, _LOOSEST)),
         iterations=state.iterations + 1,
         step=step,
-        converged=step <= _STEP and state.spanned and absorbed.error[-1] <= max(state.tolerance, _ENOUGH),
+        converged=step <= _STEP and absorbed.error[-1] <= max(state.tolerance, _ENOUGH),
     )
 
 

@@ -37,8 +37,11 @@ _FITS = {"R²": "r2", "Within R²": "r2_within"}
 _FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
 _RESULTS = (*_FRAME.text, *_FRAME.numbers)
 _EFFECTIVE = "effective_adopters"
-ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE)
-"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last two."""
+_LIKELIHOOD_FITS = {"Pseudo R²": "pseudo_r2", "Deviance": "deviance"}
+_LIKELIHOOD_COUNTS = {"Iterations": "iterations", "Separated rows": "n_separated"}
+_LIKELIHOOD = {**_LIKELIHOOD_FITS, **_LIKELIHOOD_COUNTS}
+ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE, *_LIKELIHOOD.values())
+"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last six."""
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
@@ -284,10 +287,25 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for label, name in _COUNTS.items():
         counts = [int(count) for count in sheet.values(name)]
         yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
+    likelihood = [name for name in _LIKELIHOOD.values() if any(map(isfinite, _optional(sheet, name)))]
     for label, name in _FITS.items():
-        yield Row(
-            "fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in sheet.values(name))
-        )
+        values = sheet.values(name)
+        if not likelihood or any(map(isfinite, values)):
+            yield Row("fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in values))
+    for label, name in _LIKELIHOOD_FITS.items():
+        if name in likelihood:
+            entries = tuple(fit_entry(value, sheet.style) for value in _optional(sheet, name))
+            yield Row("fit", words.known(label), entries)
+    for label, name in _LIKELIHOOD_COUNTS.items():
+        if name in likelihood:
+            counts = [int(value) if isfinite(value) else None for value in _optional(sheet, name)]
+            entries = tuple(Entry() if count is None else Entry(f"{count:,}", count) for count in counts)
+            yield Row("count", words.known(label), entries)
+
+
+def _optional(sheet: _Sheet, name: str) -> list[float]:
+    """Values by cell of a column that earlier versions, or other estimators, lack."""
+    return [float(sheet.first_records[cell].get(name, nan)) for cell in sheet.cells]
 
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:
