@@ -8,11 +8,10 @@ likelihood, w (y - mu) x. So whatever errors and influences are made of rows com
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import absorb, prepare
 from engine.estimate.absorbed_fit import LeftOut, RowProblem, RowStage, row_stage
@@ -95,18 +94,10 @@ def poisson_stage(problem: RowProblem, offset: Array | None = None) -> PoissonSt
     """
     _refuse_outcome(problem.columns[:, -1])
     offset = np.zeros(len(problem.columns)) if offset is None else offset
-    n_rows, separation, present = len(offset), None, np.ones(len(offset), dtype=bool)
-    present = _without_singletons(problem)
+    n_rows, present = len(offset), _without_singletons(problem)
     separation = _separation(problem.only(present))
     present[np.flatnonzero(present)[separation.separated]] = False
-    if present.any():
-        present[np.flatnonzero(present)[~_without_singletons(problem.only(present))]] = False
-    if not present.any():
-        raise InputError(
-            f"none of {n_rows:,} rows is left: zeros of {separation.separated.sum():,} rows are told apart exactly by "
-            "effects and regressors, and the others are alone in a level",
-            remedy="use coarser effects, or leave out a regressor",
-        )
+    present[np.flatnonzero(present)[~_without_singletons(problem.only(present))]] = False
     sample, offset = problem.only(present), offset[present]
     solution = solve_poisson(_poisson_problem(sample, offset))
     _refuse_unconverged(solution)
@@ -203,7 +194,7 @@ def poisson_leave_outs(stage: PoissonStage) -> PoissonLeaveOut:
     return PoissonLeaveOut(stage.sample, stage.offset, stage.eta, stage.values, np.sqrt(weights @ x**2))
 
 
-def poisson_leave_out_units(samples: PoissonLeaveOut, units: Any) -> LeftOut:
+def poisson_leave_out_units(samples: PoissonLeaveOut, units: AnyIntegers) -> LeftOut:
     """Refits without each of some units, separation looked for anew, each started from the fit of all rows.
 
     NaN where a coefficient is not identified without the unit, or no positive outcome is left.

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
-from engine.infer.errors import ERROR_TYPES
+from engine.infer.errors import ERROR_TYPES, error_type
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
@@ -50,6 +50,16 @@ if TYPE_CHECKING:
     EstimatorName = str
 else:  # pydantic reads the names, a type checker cannot
     EstimatorName = Literal[tuple(ESTIMATORS)]
+
+
+def _has_errors(estimator: Estimator, code: str) -> bool:
+    """Whether a standard-error type is defined for an estimator."""
+    return estimator.has_interaction or not error_type(code).of_interaction
+
+
+def _errors_of(estimator: Estimator) -> tuple[str, ...]:
+    """Standard-error types of an estimator, in the order of the registry."""
+    return tuple(code for code in ERROR_TYPES if _has_errors(estimator, code))
 
 
 class Model(Block):
@@ -110,17 +120,18 @@ class Model(Block):
         """By default the standard-error types that the estimator has."""
         if isinstance(content, dict) and content.get("errors") is None:
             estimator = ESTIMATORS.get(str(content.get("estimator")))
-            if estimator is not None and estimator.errors:
-                return {**content, "errors": list(estimator.errors)}
+            if estimator is not None:
+                return {**content, "errors": list(_errors_of(estimator))}
         return content
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
-        effects, errors = parse_effects(self.fixed_effects), self.registered.errors
-        missing = [code for code in self.errors if errors and code not in errors]
-        if missing:
+        effects = parse_effects(self.fixed_effects)
+        undefined = [code for code in self.errors if not _has_errors(self.registered, code)]
+        if undefined:
+            available = ", ".join(_errors_of(self.registered))
             raise ValueError(
-                f"errors {missing[0]} are not defined for estimator {self.estimator}, which has {', '.join(errors)}"
+                f"errors {undefined[0]} are not defined for estimator {self.estimator}, which has {available}"
             )
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
@@ -191,7 +191,7 @@ def advised(job: Job) -> Iterator[None]:
 
 def with_leave_outs(
     machine: Machine,
-    refit: Callable[[Samples, Any], LeftOut],
+    refit: Callable[[Samples, AnyIntegers], LeftOut],
     samples: Samples,
     rows: PairRows,
     fits: list[Estimate],

@@ -39,7 +39,7 @@ class AbsorptionPlan:
     threads: int = 1
 
     def reweighted(self, weights: Array) -> AbsorptionPlan:
-        """The same effects and rows with other weights ``[n_kept]``, positive and finite, without examining them anew."""
+        """The same effects and rows with other weights ``[n_kept]``, positive and finite; nothing is examined anew."""
         return AbsorptionPlan(replace(self.design, weights=weights), self.threads)
 
     @cached_property

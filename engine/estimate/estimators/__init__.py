@@ -48,8 +48,8 @@ class Estimator:
         The treatment is regressed.
     reweights : bool
         Its rows are weighted anew until it converges, so that effects are absorbed row by row; for pair tables.
-    errors : tuple of str
-        Standard-error types that it has; empty where it has all.
+    has_interaction : bool
+        Standard-error types that subtract the interaction of cities are known to hold for it.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Estimator:
     draws: bool = True
     treatment_as_outcome: bool = False
     reweights: bool = False
-    errors: tuple[str, ...] = ()
+    has_interaction: bool = True
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -120,7 +120,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 needs_treatment=False,
                 draws=False,
                 reweights=True,
-                errors=("pair", "city", "dyadic", "jackknife"),
+                has_interaction=False,
             ),
         )
     }

@@ -1,10 +1,10 @@
 """Iteratively reweighted least squares, each step on the absorption engine.
 
 At means mu = exp(eta) Newton's step regresses (y - mu) / mu on regressors and effects, with weights w mu: the fitted
-values are the change of eta. Eta is in their span from the start, so that only its change is fitted and a step costs no digits; regressors
-stay without the effects of the last weights, which is near what the next weights leave.
-A step that raises the deviance is halved. The absorption's tolerance follows the square of the step, as errors of
-Newton's method do. Source: Correia, Guimaraes and Zylkin (2020), Stata Journal 20(1), section 3.
+values are the change of eta. Eta is in their span from the start, so that only its change is fitted and a step costs
+no digits; regressors stay without the effects of the last weights, which is near what the next weights leave. A step
+that raises the deviance is halved. The absorption's tolerance follows the square of the step, as errors of Newton's
+method do. Source: Correia, Guimaraes and Zylkin (2020), Stata Journal 20(1), section 3.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class PoissonSolution:
 
 
 @dataclass(frozen=True)
-class _State:
+class _Iterate:
     """Fields as those of the solution.
 
     ``residuals`` ``[n_rows, K]`` differ from the regressors by effects, eta from offset and regressors times values;
@@ -139,9 +139,9 @@ def _scaled_to_levels(problem: PoissonProblem) -> Array:
     return np.asarray(np.clip(eta, -_LARGEST, _LARGEST))
 
 
-def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _State:
+def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _Iterate:
     mean = np.exp(eta)
-    return _State(
+    return _Iterate(
         values,
         eta,
         mean,
@@ -151,7 +151,7 @@ def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _State:
     )
 
 
-def _next(problem: PoissonProblem, state: _State) -> _State | None:
+def _next(problem: PoissonProblem, state: _Iterate) -> _Iterate | None:
     """One step of Newton's method; None where no part of it lowers the deviance."""
     working = problem.outcome / state.mean - 1.0
     weights = problem.weights * state.mean

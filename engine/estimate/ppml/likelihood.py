@@ -15,7 +15,7 @@ from engine.arrays import Array
 
 
 def deviance(outcome: Array, mean: Array, weights: Array) -> float:
-    """Twice the log likelihood that the fit lacks; arguments ``[n_rows]``. Infinite where a mean is zero or infinite."""
+    """Twice the log likelihood that a fit lacks; arguments ``[n_rows]``. Infinite where a mean is zero or infinite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         terms = xlogy(outcome, outcome / mean) - (outcome - mean)
         total = 2.0 * float(weights @ terms)

@@ -3,14 +3,15 @@
 A row is separated where some z in the span of regressors and effects is positive on it, zero wherever the outcome is
 positive, and nowhere negative: the likelihood rises along -z without end, and the row's mean goes to zero. Such rows
 are left out; all other rows then have the estimate that they have in the limit. Source: Correia, Guimaraes and Zylkin
-(2019), arXiv:1903.01633, whose iterative rectifier this is:
+(2019), arXiv:1903.01633, whose iterative rectifier this is, with values lifted beyond zero, which takes fewer rounds:
 
-    u_0 = 1 on zeros,   v_k = projection of u_k on S,   u_{k+1} = max(v_k, 0)
+    u_0 = 1 on zeros,   v_k = projection of u_k on S,   u_{k+1} = v_k + n_k,   n_k = c_k max(-v_k, 0)
 
-with S the part of the span that is zero on positive outcomes. Two certificates end it. Where v_k is nowhere negative,
-it separates the rows on which it is positive. Where 1 - v_k + sum_{j<k} max(-v_j, 0), which is orthogonal to S, is
-positive on every zero, nothing is separated. Where neither comes, linear programming decides. The projection is one
-on the whole span, with weight on positive outcomes and with multipliers that make them zero (augmented Lagrangian).
+with S the part of the span that is zero on positive outcomes, and c_k = 1 in the source. Two certificates end it,
+whatever c_k. Where v_k is nowhere negative, it separates the rows on which it is positive. Where 1 - v_k +
+sum_{j<k} n_j, which is orthogonal to S, is positive on every zero, nothing is separated. Where neither comes, linear
+programming decides. The projection is one on the whole span, with weight on positive outcomes and with multipliers
+that make them zero (augmented Lagrangian).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from engine.arrays import Array, Flags, check_shape
 from engine.estimate.absorb import AbsorptionPlan, Effect, absorb, prepare
 from engine.estimate.ppml.iteration import least_squares
 
-_ROUNDS, _CORRECTIONS = 200, 60
+_ROUNDS, _CORRECTIONS = 100, 60
+# c_k grows while the lowest value rises. Of 150 random tables 3 reach neither certificate, those of c_k = 1 more.
+_LIFT, _LIFT_GROWTH, _LARGEST_LIFT = 2.0, 1.5, 50.0
 _WEIGHT = 1e3  # of rows with a positive outcome
 _ZERO = 1e-6  # of u_0 = 1: this much below zero is rounding
 _HELD = 1e-7  # left of rows that are to be zero
@@ -79,7 +82,9 @@ def find_separated(
         columns = regressors[left]
         scale = np.abs(columns).max(axis=0)
         columns = columns / np.where(scale > 0, scale, 1.0)
-        more = _rectified(_Span(columns, prepare_all(remaining, positive[left], threads), positive[left]))
+        more = _rectified(
+            _ZeroOnPositive(columns, prepare_all(remaining, positive[left], threads), positive[left])
+        )
         if more is None:
             more = _by_linear_program(columns, remaining, positive[left])
             if more is None:
@@ -107,7 +112,7 @@ def _in_zero_levels(positive: Flags, effects: Sequence[Effect]) -> Flags:
 
 
 @dataclass
-class _Span:
+class _ZeroOnPositive:
     """Projection on the sums of regressors and effects that are zero on positive outcomes.
 
     Keeps the multipliers of the last projection, from which the next starts.
@@ -143,11 +148,11 @@ class _Span:
         return fitted[~self.positive], held
 
 
-def _rectified(span: _Span) -> Flags | None:
+def _rectified(span: _ZeroOnPositive) -> Flags | None:
     """Some separated rows, or none where there are none; None where no certificate came."""
     rows = np.zeros(len(span.positive), dtype=bool)
     values = np.ones(int((~span.positive).sum()))
-    lifted = np.zeros_like(values)
+    lifted, lift, lowest = np.zeros_like(values), _LIFT, -np.inf
     for _ in range(_ROUNDS):
         projection, held = span.projected(values)
         if held > _ZERO:
@@ -158,8 +163,9 @@ def _rectified(span: _Span) -> Flags | None:
             largest = projection.max()
             rows[np.flatnonzero(~span.positive)[projection > _POSITIVE * largest]] = largest > 10 * _ZERO
             return rows
-        lifted += np.maximum(-projection, 0.0)
-        values = np.maximum(projection, 0.0)
+        lift = min(lift * _LIFT_GROWTH, _LARGEST_LIFT) if projection.min() > lowest else 1.0
+        raised, lowest = lift * np.maximum(-projection, 0.0), projection.min()
+        lifted, values = lifted + raised, projection + raised
     return None
 
 
@@ -176,7 +182,7 @@ def _by_linear_program(regressors: Array, effects: Sequence[Effect], positive: F
     if span.nnz > _MOST_NONZEROS:
         return None
     n_zeros, n_columns = int((~positive).sum()), span.shape[1]
-    solution = linprog(
+    solution = linprog(  # type: ignore[call-overload]  # its types know no sparse matrices
         np.concatenate([np.zeros(n_columns), -np.ones(n_zeros)]),
         A_ub=sparse.hstack([-span[~positive], sparse.eye_array(n_zeros)]),
         b_ub=np.zeros(n_zeros),

@@ -298,8 +298,10 @@ def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
             yield Row("fit", words.known(label), entries)
     for label, name in _LIKELIHOOD_COUNTS.items():
         if name in likelihood:
-            counts = [int(value) if isfinite(value) else None for value in _optional(sheet, name)]
-            entries = tuple(Entry() if count is None else Entry(f"{count:,}", count) for count in counts)
+            entries = tuple(
+                Entry(f"{value:,.0f}", value) if isfinite(value) else Entry()
+                for value in _optional(sheet, name)
+            )
             yield Row("count", words.known(label), entries)
 
 
