@@ -356,7 +356,7 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
     if sample.weight is not None:
         weights = np.zeros(shape)
         weights[position, t] = np.nan_to_num(sample.weight)
-        weights = _scaled(weights, values)
+        weights = _scaled(weights, values, request.least_rows)
     return PairColumns(
         tuple(rows.units[unit] for unit in present),
         tuple(years.tolist()),
@@ -388,8 +388,8 @@ def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: 
         )
 
 
-def _scaled(weights: Array, values: Array) -> Array:
-    """Weights with mean one over the rows of pairs that have two complete rows of positive weight."""
+def _scaled(weights: Array, values: Array, least_rows: int) -> Array:
+    """Weights with mean one over the rows of pairs that have enough complete rows of positive weight."""
     complete = np.isfinite(values).all(axis=2) & (weights > 0)
-    usable = complete & (complete.sum(axis=1, keepdims=True) >= 2)
+    usable = complete & (complete.sum(axis=1, keepdims=True) >= least_rows)
     return np.where(usable, weights, 0.0) / (weights[usable].mean() if usable.any() else 1.0)

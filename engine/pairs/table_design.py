@@ -36,6 +36,8 @@ class TableDesign:
         Subtracted from the columns before anything else; None for nothing.
     profile : float64 ``[n_years]`` or None
         Subtracted from the outcome too; its year effects, which every regression absorbs anyhow.
+    least_rows : int
+        Observed years that a pair must have: one where it has no effect of its own.
     """
 
     i: Integers
@@ -46,6 +48,7 @@ class TableDesign:
     weights: Array | None = None
     centre: Array | None = None
     profile: Array | None = None
+    least_rows: int = 2
 
     n_classes = 1
 

@@ -46,6 +46,8 @@ class TableRequest:
         A column, or arithmetic, in the sample year whatever the lag; it stands before the outcome.
     from_zero : bool
         The outcome may not be negative.
+    least_rows : int
+        Complete rows that a pair must have; weights have mean one over those of such pairs.
     effects : tuple of str
         Columns whose values are levels of fixed effects.
     lag : int
@@ -70,6 +72,7 @@ class TableRequest:
     weight: str | None = None
     offset: str | None = None
     from_zero: bool = False
+    least_rows: int = 2
     effects: tuple[str, ...] = ()
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"

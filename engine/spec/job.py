@@ -86,7 +86,8 @@ class Model(Block):
     fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "
-        "distance:k x year; of a pair_table <column>, <column> x year",
+        "distance:k x year; of a pair_table any of pair, year, city x year, <column>, <column> x year: without pair, "
+        "what is constant within pairs, such as distance, has a coefficient",
     )
     errors: ListedSome[ErrorKind] = Field(
         list(ERROR_TYPES),
@@ -153,6 +154,11 @@ class Model(Block):
     def registered(self) -> Estimator:
         """The estimator's line in the registry."""
         return ESTIMATORS[self.estimator]
+
+    @property
+    def least_rows(self) -> int:
+        """Rows of a pair that tell anything: two where its own effect takes one."""
+        return 2 if any(effect.kind == "pair" for effect in self.effects) else 1
 
     @property
     def by_rows(self) -> bool:

@@ -44,8 +44,10 @@ def _refuse_draws(cell: Cell) -> None:
     if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
         keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
     if keys:
+        model = cell.job.model
+        other = f"estimator {model.estimator}" if model.registered.reweights else ", ".join(model.fixed_effects)
         raise InputError(
-            f"{keys[0]} has pair and year effects only, not {', '.join(cell.job.model.fixed_effects)}",
+            f"{keys[0]} has least squares with pair and year effects only, not {other}",
             where=f"cell '{cell.label}': model.fixed_effects",
             remedy="use [pair, year] there, or inference.bootstrap kind multiplier; leave-one-city-out errors are "
             "jackknife of model.errors",

@@ -96,7 +96,15 @@ class PairData:
         for number, (key, name) in enumerate(keys):
             refuse_magnitude(self.pairs.values[:, :, number], name, where=f"{self.source.name}: {key}")
         pairs = self.pairs
-        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
+        table = TableDesign(
+            pairs.i,
+            pairs.j,
+            pairs.values,
+            len(pairs.units),
+            pairs.directed,
+            pairs.weights,
+            least_rows=job.model.least_rows,
+        )
         n_levels = 1 + (job.model.offset is not None)
         return table.centred(n_levels if job.model.registered.reweights else 0), None
 
@@ -121,6 +129,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         weight=block.weight,
         offset=job.model.offset,
         from_zero=job.model.registered.reweights,
+        least_rows=job.model.least_rows,
         effects=effects,
         lag=job.model.lag,
         infinite=job.outcome.infinite,

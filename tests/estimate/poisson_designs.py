@@ -20,7 +20,7 @@ N_YEARS = 4
 def flows(
     seed: int, *, n_units: int = 9, directed: bool = True, missing: float = 0.1, zeros: float = 0.3
 ) -> pd.DataFrame:
-    """Long table ``one, other, year, y, x, z, log_size, w, pair, one_year, other_year, group``; many outcomes are zero."""
+    """Long table ``one, other, year, y, x, z, log_size, w, pair, one_year, other_year, group``; ``y`` has zeros."""
     rng = np.random.default_rng(seed)
     i, j = np.triu_indices(n_units, 1)
     if directed:

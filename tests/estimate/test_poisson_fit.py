@@ -225,8 +225,8 @@ def test_a_regressor_that_separates_is_unidentified_by_name() -> None:
 
 def test_every_row_separated_or_alone() -> None:
     frame = flows(2, n_units=5, missing=0.0)
+    problem, _, _ = row_problem(frame.assign(y=np.where(frame.index == 7, 1.0, 0.0)), X, ("pair", "year"))
     with double_precision(), pytest.raises(InputError, match="no row is left: each is alone in a level"):
-        problem, _, _ = row_problem(frame.assign(y=np.where(frame.index == 7, 1.0, 0.0)), X, ("pair", "year"))
         poisson_stage(problem)
 
 

@@ -74,7 +74,7 @@ def regression_table(
     synthetic : bool
         Whether the data are generated; the notes then say so.
     effects : mapping of cell to sequence of str, optional
-        Fixed effects; pair and year effects are always there, year effects maybe within others.
+        Fixed effects; those of pair and year where none are given. Year effects may be within others.
     style : TableStyle
         Rows, names and numbers that are printed.
 
@@ -275,12 +275,16 @@ def _wrapped(text: str) -> str:
 
 
 def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
-    standard = ("pair", "year")
-    absorbed = [(*standard, *effects.get(cell, ())) for cell in sheet.cells]
-    for name in dict.fromkeys(name for names in absorbed for name in names):
+    absorbed = [_with_years(effects.get(cell) or ("pair", "year")) for cell in sheet.cells]
+    for name in dict.fromkeys(["pair", "year", *(name for names in absorbed for name in names)]):
         answers = [words("Yes") if name in names else words("No") for names in absorbed]
         entries = tuple(Entry(answer, answer) for answer in answers)
         yield Row("setting", effect_label(name, words), entries)
+
+
+def _with_years(names: Sequence[str]) -> tuple[str, ...]:
+    """The effects, with that of years where one by year contains it."""
+    return (*names, "year") if any(name.endswith(" x year") for name in names) else tuple(names)
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
