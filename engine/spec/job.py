@@ -115,19 +115,11 @@ class Model(Block):
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _errors_of_estimator(cls, content: object) -> object:
-        """By default the standard-error types that the estimator has."""
-        if isinstance(content, dict) and content.get("errors") is None:
-            estimator = ESTIMATORS.get(str(content.get("estimator")))
-            if estimator is not None:
-                return {**content, "errors": list(_errors_of(estimator))}
-        return content
-
     @model_validator(mode="after")
     def _consistent(self) -> Model:
         effects = parse_effects(self.fixed_effects)
+        if "errors" not in self.model_fields_set:  # those that the estimator has
+            object.__setattr__(self, "errors", list(_errors_of(self.registered)))
         undefined = [code for code in self.errors if not _has_errors(self.registered, code)]
         if undefined:
             available = ", ".join(_errors_of(self.registered))

@@ -25,9 +25,9 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
         if jackknife is not None and jackknife.by != "city":
             labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
+        _refuse_draws_beyond_moments(cell)
         if cell.job.model.by_rows:
             _refuse_draws(cell)
-        _refuse_draws_beyond_moments(cell)
         if bootstrap is not None and bootstrap.kind == "node" and pass_cells.data.directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",
@@ -44,10 +44,8 @@ def _refuse_draws(cell: Cell) -> None:
     if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
         keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
     if keys:
-        model = cell.job.model
-        other = f"estimator {model.estimator}" if model.registered.reweights else ", ".join(model.fixed_effects)
         raise InputError(
-            f"{keys[0]} has least squares with pair and year effects only, not {other}",
+            f"{keys[0]} has pair and year effects only, not {', '.join(cell.job.model.fixed_effects)}",
             where=f"cell '{cell.label}': model.fixed_effects",
             remedy="use [pair, year] there, or inference.bootstrap kind multiplier; leave-one-city-out errors are "
             "jackknife of model.errors",

@@ -48,6 +48,10 @@ JOBS: dict[str, dict[str, Any]] = {
     "node": BASE | {"inference": {"bootstrap": {"kind": "node"}}},
     "wild": BASE | {"inference": {"bootstrap": {"kind": "wild"}}},
     "pair table": TABLE,
+    "pair table, poisson": TABLE | {"model": {"regressors": ["x"], "estimator": "poisson"}},
+    "pair table, poisson, pair errors": TABLE
+    | {"model": {"regressors": ["x"], "estimator": "poisson", "errors": ["pair"]}},
+    "pair table, no pair effects": TABLE | {"model": {"regressors": ["x"], "fixed_effects": ["year"]}},
     "pair table, wild": TABLE | {"inference": {"bootstrap": {"kind": "wild"}}},
 }
 
@@ -94,6 +98,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.leave_outs": ("refits", {}),
     "model.base": (-2, {}),
     "model.window": ([-4, 2], {}),
+    "model.offset": ("log(people)", {}),
     "model.ends": ("drop", {}),
     "model.confidence": (0.9, {}),
     "inference.permutation": ({"reps": 9}, {}),
