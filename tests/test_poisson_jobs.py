@@ -66,8 +66,6 @@ def test_weights_offset_and_three_effects() -> None:
     entry = result.results.manifest["cells"][0]["poisson"]
     np.testing.assert_allclose(rows["deviance"], entry["deviance"])
     assert entry["separation_settled"]
-    codes = [note["code"] for note in result.results.manifest["warning_codes"]]
-    assert "of_cell" in codes or "rows_separated" in codes
     said = " ".join(result.results.manifest["warnings"])
     assert "told apart exactly by effects or regressors" in said
     assert "one step of Newton's method" in said

@@ -106,7 +106,7 @@ class Model(Block):
         "refits",
         description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
         "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
-        "level",
+        "level; of poisson those of jackknife: one_step stops after a step of Newton's method",
     )
     offset: str | None = Field(
         None,

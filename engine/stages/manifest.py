@@ -93,6 +93,7 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
             yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
     if estimated.fit.exact:
         yield Note("effects_exact" if estimated.fit.exact == "effects" else "regressors_exact")
+    yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
     if estimated.instrument is not None:
@@ -168,7 +169,6 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     if estimated.sample.singletons:
         effects = list(absorption.n_levels if absorption else ("pair", "year"))
         warnings.append(Note.of("rows_alone", count=estimated.sample.singletons, effects=effects))
-    warnings += _separation_warnings(estimated)
     if absorption is not None and not absorption.converged:
         effects, error = list(absorption.n_levels), float(absorption.error)
         warnings.append(
@@ -177,16 +177,16 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     return warnings
 
 
-def _separation_warnings(estimated: Estimated) -> list[Note]:
+def _separation_notes(estimated: Estimated) -> Iterator[Note]:
     """Rows of a Poisson fit without a finite estimate, and whether there may be more of them."""
-    likelihood, warnings = estimated.likelihood, []
-    if likelihood is not None and likelihood.separated:
-        warnings.append(
-            Note.of("rows_separated", count=likelihood.separated, in_levels=likelihood.separated_in_levels)
-        )
-    if likelihood is not None and not likelihood.separation_settled:
-        warnings.append(Note("separation_unsettled"))
-    return warnings
+    likelihood = estimated.likelihood
+    if likelihood is None:
+        return
+    if likelihood.separated:
+        count, in_levels = likelihood.separated, likelihood.separated_in_levels
+        yield Note.of("rows_separated", count=count, in_levels=in_levels)
+    if not likelihood.separation_settled:
+        yield Note("separation_unsettled")
 
 
 def _cell_entry(estimated: Estimated) -> dict[str, object]:
