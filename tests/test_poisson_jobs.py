@@ -15,6 +15,7 @@ from pyfixest.demeaners import LsmrDemeaner
 from strategies import pair_table, run_table
 
 from engine.errors import InputError
+from engine.estimate.ppml import separation
 
 TIGHTEST = LsmrDemeaner(fixef_atol=1e-14, fixef_btol=1e-14, fixef_maxiter=10_000)
 KEYS: dict[str, Any] = {"units": ("one", "other"), "year": "year"}
@@ -81,6 +82,21 @@ def test_default_errors_are_those_that_hold() -> None:
     assert list(dict.fromkeys(result.estimates["errors"])) == ["pair", "city", "dyadic", "jackknife"]
     model = peer(flows(2, directed=False), "y ~ x | pair + year")
     np.testing.assert_allclose(result.estimates["estimate"].iloc[0], model.coef().iloc[0], rtol=1e-7)
+
+
+def test_the_pair_year_table_holds_the_offset() -> None:
+    frame = flows(2, directed=False)
+    table = dd.fepois("y ~ x", frame, **KEYS, offset="log(size)", errors="pair").pairs()
+    np.testing.assert_allclose(np.sort(table["offset log(size)"]), np.sort(np.log(frame["size"])))
+    np.testing.assert_allclose(np.sort(table["y"]), np.sort(frame["y"]))
+
+
+def test_separation_that_is_not_settled_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("_rectified", "_by_linear_program"):
+        monkeypatch.setattr(separation, method, lambda *_: None)
+    result = dd.fepois("y ~ x", flows(2, directed=False), **KEYS, errors="pair")
+    assert any("could not be settled" in text for text in result.warnings)
+    assert not result.results.manifest["cells"][0]["poisson"]["separation_settled"]
 
 
 # -- without pair effects ----------------------------------------------------------------------------------

@@ -126,18 +126,20 @@ class _ZeroOnPositive:
         weights = self.plan.design.weights
         self.weights = np.ones(len(self.positive)) if weights is None else weights
         n_columns = self.regressors.shape[1]
-        self.residuals = self._absorbed(self.regressors) if n_columns else self.regressors
+        self.residuals = self.regressors
+        if n_columns:
+            self.residuals = absorb(self.regressors, self.plan, tolerance=_TOLERANCE).residuals
         self.multipliers = np.zeros(int(self.positive.sum()))
-
-    def _absorbed(self, columns: Array) -> Array:
-        return absorb(columns, self.plan, tolerance=_TOLERANCE).residuals
 
     def projected(self, values: Array) -> tuple[Array, float]:
         """Projection of ``values`` ``[n_zeros]``, on those rows, and what it has left on positive outcomes."""
         target, previous = np.empty(len(self.positive)), np.inf
         for _ in range(_CORRECTIONS):
             target[~self.positive], target[self.positive] = values, self.multipliers
-            left = self._absorbed(target[:, None])[:, 0]
+            absorbed = absorb(target[:, None], self.plan, tolerance=_TOLERANCE)
+            if absorbed.error[0] > _HELD:  # a projection that is not one certifies nothing
+                return values, np.inf
+            left = absorbed.residuals[:, 0]
             left = left - self.residuals @ least_squares(self.residuals, left, self.weights)
             fitted = target - left
             held = float(np.abs(fitted[self.positive]).max(initial=0.0))
