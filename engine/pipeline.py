@@ -321,7 +321,10 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
     from engine.stages.absorbed import estimate_absorbed
     from engine.stages.adopters import with_adopters
     from engine.stages.estimation import estimate_cells
+    from engine.stages.poisson_cells import estimate_poisson
 
+    if prepared.pass_cells.job.model.registered.reweights:
+        return estimate_poisson(machine, prepared)
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
     work = prepared.pass_cells

@@ -154,7 +154,15 @@ def _sample(
         columns.append(np.where(earlier >= 0, full[earlier], np.nan))
         with problems.collect():
             _refuse_infinite(columns[-1], earlier, text, rows, values)
+    if request.offset is not None:
+        columns.append(values.values(request.offset)[sample_rows])
+        reports.append(table_column(request.offset, columns[-1]))
+        with problems.collect():
+            _refuse_infinite(columns[-1], sample_rows, request.offset, rows, values, noun="offset")
     outcome = values.values(request.outcome)[sample_rows]
+    if request.from_zero:
+        with problems.collect():
+            _refuse_negative(outcome, sample_rows, request.outcome, rows)
     reports.append(table_column(request.outcome, outcome))
     if request.infinite == "error":
         with problems.collect():
@@ -190,7 +198,13 @@ def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[N
 
 
 def _refuse_infinite(
-    values: Array, origin: LongIntegers, text: str, rows: TableRows, table: TableValues
+    values: Array,
+    origin: LongIntegers,
+    text: str,
+    rows: TableRows,
+    table: TableValues,
+    *,
+    noun: str = "regressor",
 ) -> None:
     """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
     bad = np.isinf(values)
@@ -198,7 +212,7 @@ def _refuse_infinite(
         row, count = int(origin[np.argmax(bad)]), int(bad.sum())
         size = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
         raise InputError(
-            f"the regressor is {size} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
+            f"the {noun} is {size} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
             where=rows.place(row, text),
             remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf"
             if table.is_column(text)
@@ -216,6 +230,17 @@ def _refuse_infinite_outcome(values: Array, sample_rows: LongIntegers, text: str
             f"the outcome is infinite ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
             where=rows.place(row, text),
             remedy="mend the cells, or leave such rows out with outcome.infinite: drop",
+        )
+
+
+def _refuse_negative(values: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
+    bad = np.isfinite(values) & (values < 0)
+    if bad.any():
+        row, count = int(np.argmax(bad)), int(bad.sum())
+        raise InputError(
+            f"the outcome is {values[row]:g} ({count:,} row{'s' * (count > 1)} in all)",
+            where=rows.place(int(sample_rows[row]), text),
+            remedy="estimator poisson takes outcomes from zero up: levels, not logarithms",
         )
 
 
@@ -275,7 +300,7 @@ def _lost_rows(sample: _Sample, earlier: LongIntegers, request: TableRequest) ->
     total = len(sample.sample_rows)
     lacking = np.isnan(sample.columns) & (earlier >= 0)[:, None]
     if lacking.any():
-        names, counts = (*request.regressors, request.outcome), lacking.sum(axis=0)
+        names, counts = request.columns, lacking.sum(axis=0)
         columns = [f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count]
         count = int(lacking.any(axis=1).sum())
         yield Note.of("rows_incomplete", count=count, total=total, columns=shortened(columns, _SHOWN))
@@ -331,7 +356,7 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
     if sample.weight is not None:
         weights = np.zeros(shape)
         weights[position, t] = np.nan_to_num(sample.weight)
-        weights = _scaled(weights, values)
+        weights = _scaled(weights, values, request.least_rows)
     return PairColumns(
         tuple(rows.units[unit] for unit in present),
         tuple(years.tolist()),
@@ -363,8 +388,8 @@ def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: 
         )
 
 
-def _scaled(weights: Array, values: Array) -> Array:
-    """Weights with mean one over the rows of pairs that have two complete rows of positive weight."""
+def _scaled(weights: Array, values: Array, least_rows: int) -> Array:
+    """Weights with mean one over the rows of pairs that have enough complete rows of positive weight."""
     complete = np.isfinite(values).all(axis=2) & (weights > 0)
-    usable = complete & (complete.sum(axis=1, keepdims=True) >= 2)
+    usable = complete & (complete.sum(axis=1, keepdims=True) >= least_rows)
     return np.where(usable, weights, 0.0) / (weights[usable].mean() if usable.any() else 1.0)

@@ -42,6 +42,12 @@ class TableRequest:
         First and last year of the sample. Arithmetic and lags see the whole table.
     weight : str or None
         Row weights: a column, or arithmetic.
+    offset : str or None
+        A column, or arithmetic, in the sample year whatever the lag; it stands before the outcome.
+    from_zero : bool
+        The outcome may not be negative.
+    least_rows : int
+        Complete rows that a pair must have; weights have mean one over those of such pairs.
     effects : tuple of str
         Columns whose values are levels of fixed effects.
     lag : int
@@ -64,6 +70,9 @@ class TableRequest:
     directed: bool = False
     years: tuple[int, int] | None = None
     weight: str | None = None
+    offset: str | None = None
+    from_zero: bool = False
+    least_rows: int = 2
     effects: tuple[str, ...] = ()
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"
@@ -82,10 +91,16 @@ class TableRequest:
 
     @property
     def formulas(self) -> dict[str, str]:
-        """Columns or arithmetic by job key: regressors first, then the outcome, then the weight."""
+        """Columns or arithmetic by job key: regressors first, then offset, outcome and weight."""
         texts = {f"model.regressors[{number}]": text for number, text in enumerate(self.regressors)}
+        texts |= {"model.offset": self.offset} if self.offset is not None else {}
         texts["outcome.column"] = self.outcome
         return texts | ({"pair_table.weight": self.weight} if self.weight is not None else {})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Regressors, then the offset where there is one, then the outcome."""
+        return (*self.regressors, *([] if self.offset is None else [self.offset]), self.outcome)
 
 
 @dataclass(frozen=True)

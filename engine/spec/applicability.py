@@ -20,7 +20,6 @@ from engine.estimate.estimators import COMPARISON_OPTIONS, ESTIMATORS, EVENT_OPT
 from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
-from engine.spec.effects import absorbed
 from engine.spec.job import Job
 from engine.spec.keys import Keys, set_keys
 
@@ -96,9 +95,20 @@ TREATED = Condition(
 )
 INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
 _ONE_STEP = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "one_step"]
+_REFITS = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "refits"]
+
+
+def _chooses_leave_outs(job: Job) -> bool:
+    """One-step samples differ from refits: least squares holds its effects there, Poisson stops after a step."""
+    choosing = _REFITS if job.model.registered.reweights else _ONE_STEP
+    return job.model.by_rows and not set(choosing).isdisjoint(job.model.errors)
+
+
 ABSORBED = Condition(
-    f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}",
-    lambda job: absorbed(job.model.effects) and not set(_ONE_STEP).isdisjoint(job.model.errors),
+    f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}, and estimator "
+    f"{' or '.join(name for name, estimator in ESTIMATORS.items() if estimator.reweights)} with errors "
+    f"{' or '.join(_REFITS)}",
+    _chooses_leave_outs,
 )
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
@@ -158,6 +168,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **{f"model.{key}": _option(key) for key in EVENT_OPTIONS},
     "model.options": _estimators(lambda estimator: not _COMPARES.isdisjoint(estimator.options)),
     **{f"model.options.{key}": _option(key) for key in COMPARISON_OPTIONS},
+    "model.offset": _option("offset"),
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
-from engine.infer.errors import ERROR_TYPES
+from engine.infer.errors import ERROR_TYPES, error_type
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
@@ -70,6 +70,16 @@ class EstimatorOptions(Block):
     )
 
 
+def _has_errors(estimator: Estimator, code: str) -> bool:
+    """Whether a standard-error type is defined for an estimator."""
+    return estimator.has_interaction or not error_type(code).of_interaction
+
+
+def _errors_of(estimator: Estimator) -> tuple[str, ...]:
+    """Standard-error types of an estimator, in the order of the registry."""
+    return tuple(code for code in ERROR_TYPES if _has_errors(estimator, code))
+
+
 class Model(Block):
     """The regression: estimator, regressors, fixed effects, standard-error types."""
 
@@ -94,7 +104,8 @@ class Model(Block):
     fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "
-        "distance:k x year; of a pair_table <column>, <column> x year",
+        "distance:k x year; of a pair_table any of pair, year, city x year, <column>, <column> x year: without pair, "
+        "what is constant within pairs, such as distance, has a coefficient",
     )
     errors: ListedSome[ErrorKind] = Field(
         list(ERROR_TYPES),
@@ -115,13 +126,26 @@ class Model(Block):
         "refits",
         description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
         "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
-        "level",
+        "level; of poisson those of jackknife: one_step stops after a step of Newton's method",
+    )
+    offset: str | None = Field(
+        None,
+        description="poisson: a column, or arithmetic on columns, of the pair table whose coefficient is one: the "
+        "logarithm of exposure",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
         effects = parse_effects(self.fixed_effects)
+        if "errors" not in self.model_fields_set:  # those that the estimator has
+            object.__setattr__(self, "errors", list(_errors_of(self.registered)))
+        undefined = [code for code in self.errors if not _has_errors(self.registered, code)]
+        if undefined:
+            available = ", ".join(_errors_of(self.registered))
+            raise ValueError(
+                f"errors {undefined[0]} are not defined for estimator {self.estimator}, which has {available}"
+            )
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
@@ -155,6 +179,16 @@ class Model(Block):
     def registered(self) -> Estimator:
         """The estimator's line in the registry."""
         return ESTIMATORS[self.estimator]
+
+    @property
+    def least_rows(self) -> int:
+        """Rows of a pair that tell anything: two where its own effect takes one."""
+        return 2 if any(effect.kind == "pair" for effect in self.effects) else 1
+
+    @property
+    def by_rows(self) -> bool:
+        """Effects are absorbed row by row: there are others than pair and year, or weights change on the way."""
+        return absorbed(self.effects) or self.registered.reweights
 
 
 class Runtime(Block):
@@ -217,6 +251,8 @@ class Job(Block):
             raise ValueError("a pair_table job needs outcome.column")
         if not self.model.regressors:
             raise ValueError("a pair_table job needs model.regressors")
+        if self.model.offset is not None and self.model.offset == self.outcome.column:
+            raise ValueError(f"model.offset names '{self.model.offset}', which is the outcome")
         if self.outcome.column in self.model.regressors:
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.registered.needs_treatment:
@@ -234,6 +270,8 @@ class Job(Block):
             raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
+        if self.model.registered.reweights:
+            raise ValueError(f"model.estimator {self.model.estimator} is for pair tables (pair_table)")
         covariates = self.matching.covariates if self.matching else None
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]

@@ -20,6 +20,7 @@ from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
+from engine.estimate.poisson_fit import PoissonSummary
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import STUDENTISING, Covariance, covariances, error_type
@@ -81,6 +82,8 @@ class Estimated:
         How effects beyond pair and year were taken out.
     instrument : (Instrumented, dict of str to Strength, tuple of str) or None
         What is behind an ``iv`` cell, the instrument's strength by kind of error, and notes on those.
+    likelihood : PoissonSummary or None
+        Numbers of a Poisson fit.
     in_moving_pairs : bool ``[n_units]`` or None
         Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
     n_adopters : int or None
@@ -99,6 +102,7 @@ class Estimated:
     normal: Normal | None
     absorption: Absorption | None = None
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
+    likelihood: PoissonSummary | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
     correlograms: tuple[Correlogram, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.estimate.poisson_fit import PoissonSummary
 from engine.infer.intervals import student
 from engine.notes import Note
 from engine.pairs.treatment import event_name
@@ -144,6 +145,19 @@ def _cell_values(estimated: Estimated, job: str) -> dict[str, Any]:
         "n_units": fit.n_units,
         "r2": fit.r2,
         "r2_within": fit.r2_within,
+        **_likelihood_values(estimated.likelihood),
+    }
+
+
+def _likelihood_values(likelihood: PoissonSummary | None) -> dict[str, float]:
+    """Numbers of a Poisson fit; missing for others."""
+    if likelihood is None:
+        return dict.fromkeys(("pseudo_r2", "deviance", "iterations", "n_separated"), np.nan)
+    return {
+        "pseudo_r2": likelihood.pseudo_r2,
+        "deviance": likelihood.deviance,
+        "iterations": float(likelihood.iterations),
+        "n_separated": float(likelihood.separated),
     }
 
 

@@ -9,7 +9,6 @@ from engine.errors import InputError
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
-from engine.spec.effects import absorbed
 from engine.spec.inference import PermutationTest
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
@@ -27,9 +26,9 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
         if jackknife is not None and jackknife.by != "city":
             labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
-        if absorbed(cell.job.model.effects):
-            _refuse_draws(cell)
         _refuse_draws_beyond_moments(cell)
+        if cell.job.model.by_rows:
+            _refuse_draws(cell)
         if bootstrap is not None and bootstrap.kind == "node" and pass_cells.data.directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",

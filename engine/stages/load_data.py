@@ -66,5 +66,8 @@ def _data_key(job: Job) -> str:
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],
         "places": by_distance(job),
         "table": [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else [],
+        "rows": [job.model.offset, job.model.registered.reweights, job.model.least_rows]
+        if job.pair_table
+        else [],
     }
     return blocks + json.dumps(needs, sort_keys=True)

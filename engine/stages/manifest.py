@@ -93,6 +93,7 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
             yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
     if estimated.fit.exact:
         yield Note("effects_exact" if estimated.fit.exact == "effects" else "regressors_exact")
+    yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
     if estimated.cohort_cells is not None:
@@ -178,12 +179,26 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     return warnings
 
 
+def _separation_notes(estimated: Estimated) -> Iterator[Note]:
+    """Rows of a Poisson fit without a finite estimate, and whether there may be more of them."""
+    likelihood = estimated.likelihood
+    if likelihood is None:
+        return
+    if likelihood.separated:
+        count, in_levels = likelihood.separated, likelihood.separated_in_levels
+        yield Note.of("rows_separated", count=count, in_levels=in_levels)
+    if not likelihood.separation_settled:
+        yield Note("separation_unsettled")
+
+
 def _cell_entry(estimated: Estimated) -> dict[str, object]:
     cell, model = estimated.cell, estimated.cell.job.model
     entry: dict[str, object] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
+    if estimated.likelihood is not None:
+        entry["poisson"] = asdict(estimated.likelihood)
     if model.registered.by_event_time:
         has_window = "window" in model.registered.options
         entry["event_study"] = {

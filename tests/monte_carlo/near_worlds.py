@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import truth_worlds
 import worlds
-from engine.stages.city_ties import CityTies
 from trial import CONFIDENCE
 
 from engine.estimate.fit import fit, stage
@@ -24,6 +23,7 @@ from engine.infer.intervals import intervals
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.table_design import TableDesign
 from engine.runtime.execute import Machine
+from engine.stages.city_ties import CityTies
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_sums import PassSums, city_years_of, with_sums
 

@@ -49,6 +49,10 @@ JOBS: dict[str, dict[str, Any]] = {
     "node": BASE | {"inference": {"bootstrap": {"kind": "node"}}},
     "wild": BASE | {"inference": {"bootstrap": {"kind": "wild"}}},
     "pair table": TABLE,
+    "pair table, poisson": TABLE | {"model": {"regressors": ["x"], "estimator": "poisson"}},
+    "pair table, poisson, pair errors": TABLE
+    | {"model": {"regressors": ["x"], "estimator": "poisson", "errors": ["pair"]}},
+    "pair table, no pair effects": TABLE | {"model": {"regressors": ["x"], "fixed_effects": ["year"]}},
     "pair table, wild": TABLE | {"inference": {"bootstrap": {"kind": "wild"}}},
 }
 
@@ -95,6 +99,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.leave_outs": ("refits", {}),
     "model.base": (-2, {}),
     "model.window": ([-4, 2], {}),
+    "model.offset": ("log(people)", {}),
     "model.ends": ("drop", {}),
     "model.options": ({"control": "not_yet"}, {}),
     "model.options.control": ("not_yet", {}),
@@ -275,6 +280,6 @@ def test_the_schema_says_for_which_jobs() -> None:
         "; for estimators event_study, sun_abraham and extended_twfe"
     )
     assert "x-applies-to" not in model["errors"]
-    found = yaml.safe_dump(schema())
+    found = yaml.safe_dump(schema(), width=10_000)
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
     assert [text for text in texts if text not in found.replace("\n", " ")] == []

@@ -51,6 +51,10 @@ class Estimator:
         What can where ``draws`` is false: ``permutation``, ``jackknife``, kinds of the bootstrap. All have multipliers.
     treatment_as_outcome : bool
         The treatment is regressed.
+    reweights : bool
+        Its rows are weighted anew until it converges, so that effects are absorbed row by row; for pair tables.
+    has_interaction : bool
+        Standard-error types that subtract the interaction of cities are known to hold for it.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Estimator:
     draws: bool = True
     redrawn: tuple[str, ...] = ()
     treatment_as_outcome: bool = False
+    reweights: bool = False
+    has_interaction: bool = True
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -125,6 +131,15 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
             _instrumental("reduced_form", "the outcome on the instrument"),
+            Estimator(
+                "poisson",
+                "Poisson pseudo-maximum likelihood of an outcome from zero up, on pair tables",
+                options=("offset",),
+                needs_treatment=False,
+                draws=False,
+                reweights=True,
+                has_interaction=False,
+            ),
         )
     }
 )
