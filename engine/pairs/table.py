@@ -116,14 +116,14 @@ def pair_columns(
             read += columns_read(frame, text, key=key, source=source)
     problems.raise_any()
     rows = read_rows(frame, request, source=source, problems=problems)
-    values = TableValues(rows, request.missing)
+    values = TableValues(rows, request.missing, request.rules)
     for name in dict.fromkeys(read):
         with problems.collect():
             values.column(name)
     problems.raise_any()
     sample_rows = _window(rows.year, request.years, source)
     sample, report = _sample(rows, values, sample_rows, request)
-    return _laid_out(sample, request), report
+    return _laid_out(sample, request), replace(report, notes=(*report.notes, *values.notes))
 
 
 def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:

@@ -14,6 +14,7 @@ import pandas as pd
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
 from engine.tables.near_duplicates import MergeRule
@@ -54,6 +55,8 @@ class TableRequest:
         By column: values that mean "missing".
     memory : float
         Bytes that the columns, laid out by pair and year, may take.
+    rules : CellRules
+        How the cells of the table are read.
     """
 
     unit_i: str
@@ -70,6 +73,7 @@ class TableRequest:
     merge: tuple[MergeRule, ...] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     memory: float = 2e9
+    rules: CellRules = NO_RULES
 
     @property
     def keys(self) -> dict[str, str]:
@@ -166,7 +170,10 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     years, labels, notes = np.zeros(0), Labels((), ()), list[Note]()
     with problems.collect():
         years, notes = read_years(
-            frame[request.year], source=source, missing=request.missing.get(request.year, ())
+            frame[request.year],
+            source=source,
+            missing=request.missing.get(request.year, ()),
+            rules=request.rules,
         )
     with problems.collect():
         labels = read_labels(

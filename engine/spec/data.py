@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, Year
 from engine.spec.paths import Source
 from engine.tables.near_duplicates import MergeRule
+from engine.tables.written_numbers import DecimalSign
 
 MergeNames = Annotated[
     Listed[MergeRule],
@@ -19,6 +20,15 @@ MergeNames = Annotated[
 MissingCodes = Annotated[
     dict[str, ListedSome[int | float | str]],
     Field(max_length=MOST_NAMES, description="by column: values that mean missing, e.g. {gdp: [-999, 9999]}"),
+]
+
+Recoding = Annotated[
+    dict[str, Annotated[dict[str, int | float | str], Field(min_length=1, max_length=MOST_NAMES)]],
+    Field(
+        max_length=MOST_NAMES,
+        description="by column: values and what they stand for, e.g. {tier: {直辖市: 4, 省会: 3}}; numbers as keys in "
+        "quotes",
+    ),
 ]
 
 RowCount = Annotated[int, Field(ge=1, le=10_000)]
@@ -77,6 +87,12 @@ class TableFile(Block):
         description="rows below the header that are no data, such as units: how many, or a list of their numbers in "
         "the file",
     )
+    decimal: DecimalSign | None = Field(
+        None,
+        description="decimal sign of numbers in text, point or comma; default: as the cells show, refused where they "
+        "leave it open",
+    )
+    recode: Recoding = {}
 
 
 class Panel(TableFile):

@@ -136,7 +136,7 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
     _refuse_broken(job, required, source, tables)
     frame = _joined(job, source, joined)
     _refuse_hidden_columns(job, frame)
-    panel, validation = _prepared(job, frame, required, source=source.label)
+    panel, validation = _prepared(job, frame, required, source, tables)
     panel, indices = with_indices(panel, job, source.name)
     city = _bare(block.columns.get("city", "city"), source.frame)
     without_partner = [
@@ -174,7 +174,11 @@ def _joined(job: Job, source: SourceTable, joined: Sequence[tuple[Join, SourceTa
 
 
 def _prepared(
-    job: Job, frame: pd.DataFrame, required: Mapping[str, str], *, source: str
+    job: Job,
+    frame: pd.DataFrame,
+    required: Mapping[str, str],
+    source: SourceTable,
+    joined: Sequence[SourceTable],
 ) -> tuple[CityPanel, Validation]:
     block, treatment = job.panel_block, job.treatment_block
     adoption = [name for name in (treatment.adoption, treatment.month) if name]
@@ -189,12 +193,19 @@ def _prepared(
         year_columns=[treatment.adoption],
         merge_names=block.merge_names,
         missing=block.missing,
+        rules=source.rules,
+        joined_rules={
+            name: replace(table.rules, has_layout=False)  # rows of messages are those of the panel
+            for table in joined
+            for name in table.frame.columns
+            if name not in source.frame
+        },
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
         fill=_filling(fill) if fill else None,
         balance=block.balance,
     )
-    return prepare(frame, request, source=source)
+    return prepare(frame, request, source=source.label)
 
 
 def _logged(job: Job) -> dict[str, str]:

@@ -123,6 +123,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         merge=tuple(block.merge_names),
         missing=block.missing,
         memory=memory_bytes(job.runtime.memory),
+        rules=source.rules,
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
