@@ -45,8 +45,9 @@ class PanelRequest:
         Those of the columns that other tables gave.
     years : tuple of int, optional
         First and last year of the sample; None means all years of the file.
-    deflate, fill : optional
-        Deflation and interpolation; None means none.
+    deflate : Deflation, optional
+    fill : sequence of Filling
+        Rules of interpolation; no column is in two of them.
     balance : {'drop', 'keep'}
         Drop cities with any missing value in the sample, or only those with no value at all.
     """
@@ -64,5 +65,5 @@ class PanelRequest:
     joined_rules: Mapping[str, CellRules] = field(default_factory=dict)
     years: tuple[int, int] | None = None
     deflate: Deflation | None = None
-    fill: Filling | None = None
+    fill: Sequence[Filling] = ()
     balance: Literal["drop", "keep"] = "drop"

@@ -13,7 +13,7 @@ Only columns that are required, directly or through others, are read at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -58,7 +58,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     moving = [name for name in values if name not in request.static]
     warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
     warnings += _deflate(values, request.deflate, moving, grid) if request.deflate else []
-    filled = _fill(values, request.fill, moving, grid) if request.fill else {}
+    filled = _fill(values, request.fill, moving, grid)
     values, filled, years = _cut(values, filled, request.years, grid)
     _refuse_undefined(values, years, grid)
     gaps = {name: np.isnan(values[name]) for name in moving}
@@ -207,16 +207,21 @@ def _price_warnings(
     return out
 
 
-def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: CityYearGrid) -> dict[str, Flags]:
-    """Fill in place; returns which cells were filled."""
-    for name in fill.columns or ():
-        if not grid.known(name):
-            grid.column(name, key="panel.fill.columns")  # raises, with a suggestion
+def _fill(
+    values: dict[str, Array], rules: Sequence[Filling], moving: list[str], grid: CityYearGrid
+) -> dict[str, Flags]:
+    """Fill in place, each column by the rule that names it or else by the rule without names; returns what was."""
+    rule_of: dict[str, Filling] = {}
+    for rule in sorted(rules, key=lambda rule: rule.columns is not None):
+        for name in rule.columns or ():
+            if not grid.known(name):
+                grid.column(name, key=f"{rule.key}.columns")  # raises, with a suggestion
+        rule_of |= dict.fromkeys(moving if rule.columns is None else rule.columns, rule)
     filled = {}
     for name in moving:
-        if fill.columns is None or name in fill.columns:
+        if name in rule_of:
             values[name], filled[name] = fill_gaps(
-                values[name], filling=fill, column=name, units=grid.units, years=grid.years
+                values[name], filling=rule_of[name], column=name, units=grid.units, years=grid.years
             )
     return filled
 

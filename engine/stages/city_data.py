@@ -182,7 +182,7 @@ def _prepared(
 ) -> tuple[CityPanel, Validation]:
     block, treatment = job.panel_block, job.treatment_block
     adoption = [name for name in (treatment.adoption, treatment.month) if name]
-    deflate, fill = block.deflate, block.fill
+    deflate = block.deflate
     request = PanelRequest(
         columns=block.columns,
         required=required,
@@ -202,7 +202,7 @@ def _prepared(
         },
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
-        fill=_filling(fill) if fill else None,
+        fill=[_filling(fill, key) for key, fill in block.fill_rules.items()],
         balance=block.balance,
     )
     return prepare(frame, request, source=source.label)
@@ -234,9 +234,9 @@ def _bare(text: str, frame: pd.DataFrame) -> str:
     return expression.names[0] if expression.is_name else text
 
 
-def _filling(fill: Fill) -> Filling:
+def _filling(fill: Fill, key: str) -> Filling:
     """Filling of the columns listed: of all where there is no list, of none where it is empty."""
-    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns))
+    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns), key)
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -296,13 +296,15 @@ def _required(job: Job) -> dict[str, str]:
         required.setdefault(treatment.month, "treatment.month")
     for name in _COORDINATES if by_distance(job) else ():
         required.setdefault(name, by_distance(job))
-    for key in ("deflate", "fill"):
-        block = getattr(job.panel_block, key)
-        for name in (block.columns or ()) if block else ():
+    deflate, fills = job.panel_block.deflate, job.panel_block.fill_rules
+    listed = {key: rule.columns or () for key, rule in fills.items()}
+    listed |= {"panel.deflate": deflate.columns} if deflate else {}
+    for key, columns in listed.items():
+        for name in columns:
             if name not in required:
                 raise InputError(
                     f"'{name}' is not read by this job",
-                    where=f"panel.{key}.columns",
+                    where=f"{key}.columns",
                     remedy=f"the job reads {', '.join(required)}",
                 )
     return required

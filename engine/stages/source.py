@@ -21,7 +21,7 @@ from engine.tables.data_frame import frame_hash
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
 from engine.tables.recode import recoded
-from engine.tables.written_numbers import TableSigns
+from engine.tables.table_signs import TableSigns
 
 Option = int | float | bool
 

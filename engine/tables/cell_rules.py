@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from engine.tables.problems import job_line
-from engine.tables.written_numbers import DecimalSign, TableSigns
+from engine.tables.table_signs import TableSigns
+from engine.tables.written_numbers import DecimalSign
 
 _SHOWN = 5  # values of a line that is proposed
 _MOST_ROWS = 20

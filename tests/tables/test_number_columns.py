@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from engine.errors import InputError
 from engine.tables.cell_rules import CellRules
 from engine.tables.number_columns import NumberColumn, read_numbers
-from engine.tables.written_numbers import TableSigns, written_number
+from engine.tables.table_signs import TableSigns
+from engine.tables.written_numbers import written_number
 
 
 def column(
