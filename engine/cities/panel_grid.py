@@ -24,7 +24,7 @@ from engine.tables.missing import Code, names_are_never_missing, suspects
 from engine.tables.number_columns import read_numbers
 from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows
 from engine.tables.unkeyed_rows import empty_cells
-from engine.tables.years import check_years, read_years
+from engine.tables.years import check_years, read_years, readable_years
 
 _SHOWN, _LARGEST = 30, 20_000_000
 
@@ -103,12 +103,20 @@ class CityYearGrid:
             labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
         codes = labels.codes[0]
         blank_year = empty_cells(self._frame[year])
-        rows = self._frame[~((codes < 0) & blank_year)]
+        blank, whole = (codes < 0) & blank_year, (codes >= 0) & ~blank_year
         with problems.collect():
             self._refuse_half_rows(codes, blank_year, city, year)
-            years, notes = read_years(rows[year], source=self.source, rules=self._request.rules)
+        with problems.collect():
+            years, notes = read_years(self._frame[year][whole], source=self.source, rules=self._request.rules)
+        n_blank = int(blank.sum())
+        if not problems.errors:
+            self._lay_rows(whole, codes, years.astype(np.int64), labels.names, n_blank)
+        elif labels.names != ("",) and whole.any():  # what else is wrong shall be said in the same error
+            years = readable_years(self._frame[year][whole])
+            whole[whole] = ~np.isnan(years)
+            with problems.collect():
+                self._lay_rows(whole, codes, years[~np.isnan(years)].astype(np.int64), labels.names, n_blank)
         problems.raise_any()
-        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], years.astype(np.int64), labels.names)
         self.notes += notes + labels.notes(source=self.source, place=Note.of("column", column=city))
         self.warnings += labels.warnings(source=self.source, names=Note("cities"), key="panel.merge_names")
 
@@ -131,8 +139,12 @@ class CityYearGrid:
             )
 
     def _lay_rows(
-        self, rows: pd.DataFrame, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...]
+        self, laid: Flags, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...], n_blank: int
     ) -> None:
+        """Lay the rows of the mask ``laid``, whose years are given, on the grid."""
+        rows, codes = self._frame[laid], codes[laid]
+        if not len(rows):
+            return
         first, last = int(years.min()), int(years.max())
         size = len(units) * (last - first + 1)
         if size > _LARGEST:
@@ -141,7 +153,7 @@ class CityYearGrid:
                 where=self.source,
                 remedy="look for a year or a city that is mistyped, or cut the table",
             )
-        self.n_blank = len(self._frame) - len(rows)
+        self.n_blank = n_blank
         self._frame, self._codes, self.units = rows, codes, units
         self.years = tuple(range(first, last + 1))
         self._owners = [units[code] for code in codes]
@@ -172,6 +184,11 @@ class CityYearGrid:
 
     def _row_number(self, row: int) -> int:
         return int(self._frame.index[row]) + FIRST_ROW
+
+    def rows_outside(self, first: int, last: int) -> tuple[int, int]:
+        """How many rows are of years outside a span, and how many there are."""
+        year = self._place % len(self.years) + self.years[0]
+        return int(((year < first) | (year > last)).sum()), len(year)
 
     def column(self, name: str, *, key: str) -> Array:
         """``[n_units, n_years]`` of a canonical column; ``key`` is the job key that needs it."""

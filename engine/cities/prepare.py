@@ -13,7 +13,7 @@ Only columns that are required, directly or through others, are read at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -81,9 +81,18 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
         dropped=dropped,
         static=tuple(request.static),
         warnings=tuple(warnings),
-        notes=(*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)),
+        notes=(*grid.notes, *_rows_left(grid, years)),
     )
     return panel, validate(panel, preparation)
+
+
+def _rows_left(grid: CityYearGrid, years: tuple[int, ...]) -> Iterator[Note]:
+    """Rows of the file that are none of the sample."""
+    if grid.n_blank:
+        yield Note.of("blank_city_rows", count=grid.n_blank)
+    count, total = grid.rows_outside(years[0], years[-1])
+    if count:
+        yield Note.of("rows_outside_years", count=count, total=total, first=years[0], last=years[-1])
 
 
 def _read_columns(

@@ -300,6 +300,10 @@ def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Ite
     total = len(sample.sample_rows)
     if sample.rows.n_blank:
         yield Note.of("blank_unit_rows", count=sample.rows.n_blank)
+    n_rows = len(sample.rows.year)
+    if request.years is not None and total < n_rows:
+        first, last = request.years
+        yield Note.of("rows_outside_years", count=n_rows - total, total=n_rows, first=first, last=last)
     if (earlier < 0).any():
         yield Note.of("rows_without_lag", count=int((earlier < 0).sum()), total=total, lag=request.lag)
     if sample.weight is not None and (sample.weight == 0).any():

@@ -35,6 +35,7 @@ from engine.stages.source import SourceTable, file_columns
 from engine.stages.treatment_terms import adoption_of
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
+from engine.tables.problems import Problems
 
 _COORDINATES = ("latitude", "longitude")
 _SHOWN = 3  # dropped cities that a warning names
@@ -134,7 +135,7 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
     required = _required(job)
     tables = tuple(table for _, table in joined)
     _refuse_broken(job, required, source, tables)
-    frame = _joined(job, source, joined)
+    frame = _joined(job, source, joined, required)
     _refuse_hidden_columns(job, frame)
     panel, validation = _prepared(job, frame, required, source, tables)
     panel, indices = with_indices(panel, job, source.name)
@@ -151,25 +152,44 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
             merge=block.merge_names,
         )
     ]
-    notes = [note for table in (source, *tables) for note in table.notes]
-    validation = replace(validation, warnings=(*notes, *without_partner, *validation.warnings))
+    warnings = [note for table in (source, *tables) for note in table.warnings]
+    recoded = [note for table in (source, *tables) for note in table.recoded]
+    validation = replace(
+        validation,
+        warnings=(*warnings, *without_partner, *validation.warnings),
+        notes=(*recoded, *validation.notes),
+    )
     return CityData(source, panel, validation, indices, tables)
 
 
-def _joined(job: Job, source: SourceTable, joined: Sequence[tuple[Join, SourceTable]]) -> pd.DataFrame:
-    """The panel's table with the columns of the joined ones."""
-    block, frame = job.panel_block, source.frame
+def _joined(
+    job: Job,
+    source: SourceTable,
+    joined: Sequence[tuple[Join, SourceTable]],
+    required: Mapping[str, str],
+) -> pd.DataFrame:
+    """The panel's table with the columns of the joined ones; problems of a join with those of the panel's cells."""
+    block, frame, problems = job.panel_block, source.frame, Problems("")
     city, year = (_bare(block.columns.get(name, name), frame) for name in ("city", "year"))
     for entry, table in joined:
-        frame = join(
-            frame,
-            table.frame,
-            source=table.label,
-            city=city,
-            year=year,
-            missing=entry.missing,
-            merge=block.merge_names,
-        )
+        with problems.collect():
+            frame = join(
+                frame,
+                table.frame,
+                source=table.label,
+                city=city,
+                year=year,
+                missing=entry.missing,
+                merge=block.merge_names,
+            )
+    if problems.errors:
+        absent = {column for _, table in joined for column in table.frame.columns} - {*frame.columns}
+        readable = {
+            name: key for name, key in required.items() if not file_columns([name], block.columns) & absent
+        }
+        with problems.collect():
+            _prepared(job, frame, readable, source, ())
+    problems.raise_any()
     return frame
 
 

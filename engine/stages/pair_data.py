@@ -127,7 +127,8 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
-    return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
+    warnings, notes = (*source.warnings, *report.warnings), (*source.recoded, *report.notes)
+    return PairData(source, pairs, replace(report, warnings=warnings, notes=notes))
 
 
 def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:

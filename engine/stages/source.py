@@ -44,8 +44,8 @@ class SourceTable:
         The file as read; None for a builtin.
     rules : CellRules
         How its cells are read, as the job states it.
-    recoded : tuple of Note
-        What became of its values under ``recode``.
+    recoded, recode_warnings : tuple of Note
+        Values that ``recode`` replaced, and what it left or did not find.
     """
 
     name: str
@@ -55,6 +55,7 @@ class SourceTable:
     table: FileTable | None = None
     rules: CellRules = NO_RULES
     recoded: tuple[Note, ...] = ()
+    recode_warnings: tuple[Note, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -68,9 +69,9 @@ class SourceTable:
         return self.name if sheet is None else f"{self.name} (sheet '{sheet}')"
 
     @property
-    def notes(self) -> tuple[Note, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         """Remarks on how the file was read, for readers of the results."""
-        return (*(self.table.notes if self.table is not None else ()), *self.recoded)
+        return (*(self.table.notes if self.table is not None else ()), *self.recode_warnings)
 
     def refuse_broken(self, columns: Iterable[str]) -> None:
         """Raises InputError where one of these columns has a cell in error or a formula without a value."""
@@ -130,10 +131,10 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
 
     ``columns`` maps canonical names to columns of the file, as ``panel.columns`` does; recode takes either.
     """
-    frame, notes = source.frame, tuple[Note, ...]()
+    frame, notes, warnings = source.frame, tuple[Note, ...](), tuple[Note, ...]()
     if block.recode:
         named = {_file_column(name, columns): mapping for name, mapping in block.recode.items()}
-        frame, notes = recoded(frame, named, source=source.label, key=f"{key}.recode")
+        frame, notes, warnings = recoded(frame, named, source=source.label, key=f"{key}.recode")
     storage = source.table.storage if source.table is not None else "typed"
     rules = CellRules(
         block=key,
@@ -142,7 +143,7 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
         has_layout=storage != "typed",
         skipped=_layout(block, key).skipped,
     )
-    return replace(source, frame=frame, rules=rules, recoded=notes)
+    return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
 
 
 def _file_column(name: str, columns: Mapping[str, str]) -> str:

@@ -57,12 +57,41 @@ class SeveralProblems(InputError):
                 lines.append(f"  in the job file: {error.job_line}")
         if len(self.parts) > _SHOWN:
             lines.append(f"and {len(self.parts) - _SHOWN} more")
+        job_lines = [error.job_line for error in self.parts if isinstance(error, TableProblem)]
+        lines += [f"in the job file, together: {line}" for line in _together(job_lines)]
         remedies = dict.fromkeys(map(_table_remedy, self.parts[:_SHOWN]))
         super().__init__(
             "\n  ".join([f"{len(self.parts)} problems", *lines]),
             where=source or None,
             remedy="; ".join(filter(None, remedies)) or None,
         )
+
+
+def _together(lines: Sequence[str]) -> list[str]:
+    """Lines of one key that several problems propose, as one line."""
+    by_key: dict[str, list[object]] = {}
+    for line in filter(None, lines):
+        key, _, value = line.partition(": ")
+        by_key.setdefault(key, []).append(yaml.safe_load(value))
+    return [
+        job_line(key, _united(values))
+        for key, values in by_key.items()
+        if len(values) > 1 and isinstance(values[0], list | dict)
+    ]
+
+
+def _united(values: Sequence[object]) -> object:
+    """Mappings merged, lists joined."""
+    union: dict[str, object] = {}
+    entries: list[object] = []
+    for value in values:
+        if isinstance(value, dict):
+            union |= {name: _united([union[name], of]) if name in union else of for name, of in value.items()}
+        else:
+            entries += [
+                entry for entry in (value if isinstance(value, list) else [value]) if entry not in entries
+            ]
+    return union or sorted(entries, key=lambda entry: entry if isinstance(entry, int) else 0)
 
 
 def _table_remedy(error: InputError) -> str | None:

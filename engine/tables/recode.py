@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ Recoding = Mapping[str, int | float | str]
 
 def recoded(
     frame: pd.DataFrame, mappings: Mapping[str, Recoding], *, source: str, key: str
-) -> tuple[pd.DataFrame, tuple[Note, ...]]:
-    """A copy of a table with values replaced, and notes of what was and what was not.
+) -> tuple[pd.DataFrame, tuple[Note, ...], tuple[Note, ...]]:
+    """A copy of a table with values replaced, notes of what was, and warnings of what a mapping lacks or has too much.
 
     Cells and entries are compared as names are (`engine.tables.labels.normalize`): by their text, whatever blanks and
     widths of characters; 4 and 4.0 are the text 4. A cell that its mapping lacks stays as it is.
@@ -39,7 +39,7 @@ def recoded(
     InputError
         Where the table has no such column, and for two entries that are one value.
     """
-    columns, notes = {}, list[Note]()
+    columns, notes, warnings = {}, list[Note](), list[Note]()
     for name, mapping in mappings.items():
         if name not in frame.columns:
             near = difflib.get_close_matches(name, [str(column) for column in frame.columns], 1)
@@ -57,40 +57,36 @@ def recoded(
                     remedy="keep one of the two",
                 )
             entries[normalize(text)] = value
-        columns[name], told = _column(frame[name], entries, source=source, key=f"{key}.{name}")
-        notes += told
-    return frame.assign(**columns), tuple(notes)
+        columns[name], used, lacking = _replaced(frame[name], entries)
+        if used:
+            values = shortened([f"{text} = {entries[text]}: {count}" for text, count in used.items()], _SHOWN)
+            count = sum(used.values())
+            notes.append(Note.of("values_recoded", source=source, column=name, count=count, values=values))
+        warnings += _warnings(entries, used, lacking, key=f"{key}.{name}")
+    return frame.assign(**columns), tuple(notes), tuple(warnings)
 
 
-def _column(column: pd.Series, entries: Recoding, *, source: str, key: str) -> tuple[pd.Series, list[Note]]:
+def _replaced(column: pd.Series, entries: Recoding) -> tuple[pd.Series, dict[str, int], list[str]]:
+    """The column with values replaced, cells by entry that they used, and values that have no entry."""
     codes, values = pd.factorize(column)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
-    texts = [normalize(cell_text(value)) for value in values]
     replaced = np.array([*values, None], dtype=object)
     used: dict[str, int] = {}
-    lacking: list[str] = []
-    for place, text in enumerate(texts):
+    lacking: dict[str, None] = {}
+    for place, value in enumerate(values):
+        text = normalize(cell_text(value))
         if text in entries:
             replaced[place] = entries[text]
             used[text] = used.get(text, 0) + int(counts[place])
         elif text:
-            lacking.append(text)
-    notes = []
-    if used:
-        shown = shortened([f"{text} = {entries[text]}: {count}" for text, count in used.items()], _SHOWN)
-        notes.append(
-            Note.of(
-                "values_recoded",
-                source=source,
-                column=str(column.name),
-                count=sum(used.values()),
-                values=shown,
-            )
-        )
+            lacking[text] = None
+    return pd.Series(replaced[codes], index=column.index, dtype=object).infer_objects(), used, list(lacking)
+
+
+def _warnings(entries: Recoding, used: Mapping[str, int], lacking: list[str], *, key: str) -> Iterator[Note]:
     if lacking and used:
-        shown = shortened([f"'{text}'" for text in dict.fromkeys(lacking)], _SHOWN)
-        notes.append(Note.of("values_not_recoded", key=key, count=len(set(lacking)), values=shown))
+        values = shortened([f"'{text}'" for text in lacking], _SHOWN)
+        yield Note.of("values_not_recoded", key=key, count=len(lacking), values=values)
     unused = [f"'{text}'" for text in entries if text not in used]
     if unused:
-        notes.append(Note.of("recode_unused", key=key, count=len(unused), values=shortened(unused, _SHOWN)))
-    return pd.Series(replaced[codes], index=column.index, dtype=object).infer_objects(), notes
+        yield Note.of("recode_unused", key=key, count=len(unused), values=shortened(unused, _SHOWN))

@@ -110,6 +110,12 @@ def _job_line(
     return line and f"{line}  # if {meaning}"
 
 
+def readable_years(column: pd.Series) -> Array:
+    """Years ``[n_rows]`` of the cells that are years, NaN elsewhere."""
+    codes, raw = _distinct(column)
+    return np.array([_read(value, ())[0] for value in raw] + [np.nan])[codes]
+
+
 def check_years(values: Array, *, owners: Sequence[str], column: str, key: str) -> None:
     """Raises InputError for a computed value ``[n_owners]`` that is no year, and names its owner; NaN is no value."""
     bad = ~np.isnan(values) & ~_plausible(values)

@@ -20,13 +20,13 @@ FRAME = pd.DataFrame(
 
 
 def test_values_are_replaced_by_their_text_and_others_stay() -> None:
-    frame, notes = recoded(
+    frame, notes, warnings = recoded(
         FRAME, {"tier": {"直辖市": 4, "省会": 3, "县": 1}}, source="a.csv", key="panel.recode"
     )
     assert frame["tier"].tolist() == [4, 3, "３", None, "地级市", 3]
     assert FRAME["tier"].tolist()[0] == "直辖市"
-    assert english(notes) == (
-        "a.csv: column 'tier': 3 cells recoded (直辖市 = 4: 1, 省会 = 3: 2)",
+    assert english(notes) == ("a.csv: column 'tier': 3 cells recoded (直辖市 = 4: 1, 省会 = 3: 2)",)
+    assert english(warnings) == (
         "panel.recode.tier lacks 2 values of the column, which stay as they are: '3', '地级市'",
         "panel.recode.tier names 1 value that the column does not have: '县'",
     )
@@ -36,22 +36,22 @@ def test_values_are_replaced_by_their_text_and_others_stay() -> None:
 def test_numbers_are_known_by_their_text(dtype: object) -> None:
     frame = FRAME.astype({"code": dtype})
     mapping = {"4": "high", "3": "middle", "1": "low", "2": "low"}
-    out, _ = recoded(frame, {"code": mapping}, source="a.csv", key="pair_table.recode")
+    out, _, _ = recoded(frame, {"code": mapping}, source="a.csv", key="pair_table.recode")
     assert out["code"].tolist() == ["high", "middle", "low", "low", "high", "middle"]
 
 
 def test_a_column_that_is_recoded_whole_has_numbers() -> None:
     frame = FRAME[FRAME["tier"].notna()]
     mapping = {"直辖市": 4, "省会": 3, "3": 2, "地级市": 1.5}
-    out, notes = recoded(frame, {"tier": mapping}, source="a.csv", key="panel.recode")
+    out, notes, warnings = recoded(frame, {"tier": mapping}, source="a.csv", key="panel.recode")
     assert out["tier"].dtype == np.float64
     assert out["tier"].tolist() == [4, 3, 2, 1.5, 3]
     assert out.index.tolist() == frame.index.tolist()
-    assert len(notes) == 1
+    assert (len(notes), warnings) == (1, ())
 
 
 def test_values_are_not_recoded_twice() -> None:
-    out, _ = recoded(FRAME, {"code": {"4": 3, "3": 4}}, source="a.csv", key="panel.recode")
+    out, _, _ = recoded(FRAME, {"code": {"4": 3, "3": 4}}, source="a.csv", key="panel.recode")
     assert out["code"].tolist() == [3, 4, 1, 2, 3, 4]
 
 
