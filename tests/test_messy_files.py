@@ -38,6 +38,12 @@ def mended(job: dict[str, Any], lines: list[str]) -> dict[str, Any]:
     return job
 
 
+def write(job: dict[str, Any], folder: Path) -> None:
+    (folder / "table1.yaml").write_text(
+        yaml.safe_dump(job, allow_unicode=True, sort_keys=False), encoding="utf-8"
+    )
+
+
 def expected(kind: str) -> pd.DataFrame:
     """Estimates of the clean data."""
     job = yaml.safe_load(JOB) | {"panel": {"source": "frame:panel"}}
@@ -51,12 +57,18 @@ def test_messy_files_take_one_failed_check(command: Command, tmp_path: Path) -> 
     code, _, err = command("check", "table1.yaml")
     assert code == 2
     job = mended(yaml.safe_load(JOB), proposed_lines(err))
-    job["panel"]["merge_names"] = ["case"]  # of these two a passed check tells
-    job["panel"]["fill"] = [{"max_gap": 1, "columns": ["science"]}]
-    told = (tmp_path / "table1.yaml").write_text(
-        yaml.safe_dump(job, allow_unicode=True, sort_keys=False), "utf-8"
+    write(job, tmp_path)
+    code, out, err = command("check", "table1.yaml")  # passes, and says why three cities are dropped
+    assert (code, err) == (0, "")
+    assert "set panel.merge_names: [case]" in out
+    assert "S009: science missing in 2013" in out
+    [line] = proposed_lines(out)
+    assert (
+        line
+        == "panel.fill: {max_gap: 1, columns: [science]}  # if gaps may be interpolated: 1 of them would stay"
     )
-    assert told
+    job["panel"] |= {"merge_names": ["case"], "fill": yaml.safe_load(line.partition(": ")[2])}
+    write(job, tmp_path)
     code, out, err = command("check", "table1.yaml")
     assert (code, err) == (0, "")
     for said in (
@@ -101,7 +113,7 @@ def test_a_line_that_is_left_out_leaves_a_failing_check(command: Command, tmp_pa
     _, _, err = command("check", "table1.yaml")
     job = mended(yaml.safe_load(JOB), proposed_lines(err))
     del job["panel"][key.partition(".")[2]]
-    (tmp_path / "table1.yaml").write_text(yaml.safe_dump(job, allow_unicode=True), encoding="utf-8")
+    write(job, tmp_path)
     code, _, err = command("check", "table1.yaml")
     assert code == 2
     assert f"in the job file: {key}: " in err

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dyadid
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from strategies import PANEL_JOB, TABLE_JOB, city_panel, pair_table, run_panel, 
 
 import engine
 from engine.errors import InputError
+from engine.spec.keys import assign
 
 TABLE = {"unit_i": "one", "unit_j": "other", "year": "year"}
 
@@ -162,3 +164,113 @@ def test_labels_may_be_recoded(tmp_path: Path) -> None:
 def test_what_is_refused(tmp_path: Path, panel: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         run_in(tmp_path, {**PANEL_JOB, "panel": panel}, a=city_panel(3))
+
+
+def test_a_frame_of_a_text_with_decimal_commas(tmp_path: Path) -> None:
+    """``1.234`` stays what it is until the job says that it is 1234."""
+    frame = large_panel()
+    written = frame.assign(output=german(frame["output"]), schools=frame["schools"].map("{:.3f}".format))
+    written["schools"] = (1000 * frame["schools"]).round().map("{:,.0f}".format).str.replace(",", ".")
+    written[["density", "population", "latitude", "longitude"]] = written[
+        ["density", "population", "latitude", "longitude"]
+    ].apply(german)
+    written.to_csv(tmp_path / "a.txt", index=False, sep=";")
+    read = dyadid.read(tmp_path / "a.txt", decimal="comma")
+    assert read["year"].dtype == np.int64
+    whole = frame.assign(schools=(1000 * frame["schools"]).round())
+    job = {**PANEL_JOB, "panel": {"source": "frame:panel", "decimal": "comma"}}
+    results = engine.run(job, frames={"panel": read})
+    np.testing.assert_allclose(coefficients(results), coefficients(run_panel(whole)), rtol=1e-5)
+
+
+def lines_of(message: str) -> list[str]:
+    """Lines of a job that an error proposes."""
+    return [
+        line.partition("in the job file: ")[2] or line.partition("in the job file, together: ")[2]
+        for line in message.splitlines()
+        if "in the job file" in line
+    ]
+
+
+def mended(job: dict[str, Any], message: str) -> dict[str, Any]:
+    for line in lines_of(message):
+        key, _, value = line.partition(": ")
+        job = assign(job, tuple(key.split(".")), yaml.safe_load(value))
+    return job
+
+
+def test_the_lines_of_an_error_mend_a_pair_table(tmp_path: Path) -> None:
+    table = pair_table(5, missing=0.0).assign(w=1.0)
+    expected = run_table(
+        table, model={"regressors": ["x"]}, pair_table={"source": "pairs.parquet", **TABLE, "weight": "w"}
+    )
+    messy = pd.concat([table, table.iloc[[4]]], ignore_index=True).astype({"year": object, "x": object})
+    total = pd.DataFrame(
+        [{"one": "total", "other": "", "year": 2010}, {"one": "u1", "other": "u1", "year": 2011}]
+    )
+    note = pd.DataFrame([{"one": "u1", "other": "u2", "year": "preliminary"}])
+    messy = pd.concat([messy, total, note], ignore_index=True)
+    job = {
+        **TABLE_JOB,
+        "model": {"regressors": ["x"]},
+        "pair_table": {"source": "a.txt", **TABLE, "weight": "w"},
+    }
+    for _ in range(3):  # a row that is repeated is looked for where all rows have units and years
+        try:
+            results = run_in(tmp_path, job, a=messy)
+        except InputError as error:
+            job = mended(job, str(error))
+    assert coefficients(results) == pytest.approx(coefficients(expected), rel=1e-9)
+    lost = table.assign(w=table["w"].where(table.index % 11 != 0, -9))
+    job["pair_table"].pop("skip_rows")
+    with pytest.raises(InputError, match="the weight is -9") as caught:
+        run_in(tmp_path, job, a=lost)
+    assert lines_of(str(caught.value)) == ["pair_table.missing: {w: [-9]}  # if that means missing"]
+    coded = run_in(tmp_path, mended(job, str(caught.value)), a=lost)
+    whole = run_in(tmp_path, job, a=table[table.index % 11 != 0])
+    assert coefficients(coded) == pytest.approx(coefficients(whole), rel=1e-9)
+
+
+def test_a_pair_in_both_orders_is_mended_by_its_line(tmp_path: Path) -> None:
+    table = pair_table(5, directed=True)
+    job = {**TABLE_JOB, "pair_table": {"source": "a.txt", **TABLE}}
+    with pytest.raises(InputError, match="is false, but") as caught:
+        run_in(tmp_path, job, a=table)
+    results = run_in(tmp_path, mended(job, str(caught.value)), a=table)
+    assert coefficients(results) == pytest.approx(coefficients(run_table(table, directed=True)), rel=1e-9)
+
+
+def test_a_zero_that_is_a_code_is_mended_by_its_line(tmp_path: Path) -> None:
+    frame = city_panel(3)
+    frame.loc[(frame["city"] == "city03") & (frame["year"] == 2013), "schools"] = 0.0
+    job = {**PANEL_JOB, "panel": {"source": "a.txt"}}
+    with pytest.raises(InputError, match="the logarithm of 'schools' is taken, but it is 0") as caught:
+        run_in(tmp_path, job, a=frame)
+    assert lines_of(str(caught.value)) == ["panel.missing: {schools: [0]}  # if that means missing"]
+    results = run_in(tmp_path, mended(job, str(caught.value)), a=frame)
+    assert coefficients(results) == pytest.approx(
+        coefficients(run_panel(frame[frame["city"] != "city03"])), rel=1e-9
+    )
+
+
+def test_rows_outside_the_sample_years_are_counted(tmp_path: Path) -> None:
+    results = run_in(
+        tmp_path, {**PANEL_JOB, "panel": {"source": "a.txt"}, "years": [2011, 2016]}, a=city_panel(3)
+    )
+    assert "28 of 112 rows of the table are of years outside 2011 to 2016 and are left out" in warned(results)
+    table = pair_table(5)
+    job = {**TABLE_JOB, "pair_table": {"source": "a.txt", **TABLE}, "years": [2011, 2017]}
+    count = int((table["year"] == 2010).sum())
+    assert f"{count} of {len(table)} rows of the table are of years" in warned(run_in(tmp_path, job, a=table))
+
+
+def test_problems_of_several_files_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("city;x\nA;1,5\nB;2,25\n")
+    job = {**PANEL_JOB, "panel": {"source": "gone.csv", "join": [{"source": "b.csv"}, {"source": "a.txt"}]}}
+    with pytest.raises(InputError) as caught:
+        run_in(tmp_path, job, a=city_panel(3))
+    text = str(caught.value)
+    assert "2 problems" in text
+    assert "gone.csv: there is no such file" in text
+    assert "b.csv: the columns are separated by semicolons and decimals are written with commas" in text
+    assert "as .txt and state panel.join[0].decimal: comma" in text

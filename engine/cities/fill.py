@@ -11,6 +11,9 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.errors import InputError
 
+MOST_GAP = 10
+"""Longest gap, in years, that may be filled."""
+
 
 @dataclass(frozen=True)
 class Deflation:

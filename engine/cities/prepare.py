@@ -29,7 +29,8 @@ from engine.cities.validation import ColumnOrigin, Preparation, Validation, vali
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables.arithmetic import parse
-from engine.tables.problems import Problems
+from engine.tables.cell_rules import CellRules
+from engine.tables.problems import Problems, TableProblem
 
 _SHOWN, _FAR = 5, 50
 _AnyArray = TypeVar("_AnyArray", bound=AnyArray)
@@ -279,7 +280,7 @@ def _refuse_incomplete(panel: CityPanel, request: PanelRequest, grid: CityYearGr
         panel.label(name, key=key, source=f"{grid.source}: column '{grid.text(name)}'")
     static = [name for name in request.static if name not in request.optional]
     _refuse_unknown(panel, static, request.required, grid.source)
-    _refuse_nonpositive(panel, request.logged)
+    _refuse_nonpositive(panel, request.logged, request.rules)
 
 
 def _refuse_unknown(
@@ -316,7 +317,7 @@ def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[Note]:
     return out
 
 
-def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
+def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str], rules: CellRules) -> None:
     """Raises InputError where a value whose logarithm will be taken is zero, negative or infinite."""
     for text, key in logged.items():
         values = panel.evaluate(parse(text))
@@ -324,11 +325,14 @@ def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
             bad = (values <= 0) | np.isinf(values)
         if bad.any():
             unit, year = np.argwhere(bad)[0]
-            raise InputError(
-                f"the logarithm of '{text}' is taken, but it is {values[unit, year]:g} in "
+            value = float(values[unit, year])
+            line = rules.missing_line(text, [value]) if text in panel.values and np.isfinite(value) else ""
+            raise TableProblem(
+                f"the logarithm of '{text}' is taken, but it is {value:g} in "
                 f"{panel.units[unit]}, {panel.years[year]} ({bad.sum()} of {bad.size} city-years)",
                 where=key,
                 remedy="mend or drop these cities, or use the difference in levels",
+                job_line=line and f"{line}  # if that means missing",
             )
 
 

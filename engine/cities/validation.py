@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.cities.fill import MOST_GAP
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
 from engine.notes import Note, note_record, notes_record, shortened
@@ -178,18 +179,17 @@ class Validation:
 
     def _fill_lines(self) -> list[str]:
         """The line of the job that fills the gaps of dropped cities that lack one column between known years."""
-        gaps = {
-            city: (city.column, longest_run(city.years))
+        first, last = self.years
+        interior = [
+            city
             for city in self.dropped
-            if not city.n_more_columns and self.years[0] < city.years[0] and city.years[-1] < self.years[1]
-        }
+            if not city.n_more_columns and first < city.years[0] and city.years[-1] < last
+        ]
+        gaps = [(city.column, gap) for city in interior if (gap := longest_run(city.years)) <= MOST_GAP]
         if not gaps:
             return []
-        gap, columns = (
-            max(gap for _, gap in gaps.values()),
-            dict.fromkeys(column for column, _ in gaps.values()),
-        )
-        rule = job_line("panel.fill", {"max_gap": gap, "columns": list(columns)})
+        columns = list(dict.fromkeys(column for column, _ in gaps))
+        rule = job_line("panel.fill", {"max_gap": max(gap for _, gap in gaps), "columns": columns})
         return [f"  in the job file: {rule}  # if gaps may be interpolated: {len(gaps)} of them would stay"]
 
 

@@ -21,7 +21,7 @@ from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_row
 from engine.pairs.table_values import TableValues, columns_read
 from engine.tables.labels import Labels, normalize, read_labels
 from engine.tables.missing import names_are_never_missing
-from engine.tables.problems import Problems
+from engine.tables.problems import Problems, TableProblem
 
 _SHOWN = 5  # columns of a note
 _COPIES = 2  # of the columns by pair and year that are held at once
@@ -164,7 +164,7 @@ def _sample(
         weight = values.values(request.weight)[sample_rows]
         reports.append(table_column(request.weight, weight))
         with problems.collect():
-            _refuse_weights(weight, sample_rows, request.weight, rows)
+            _refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
     labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
@@ -219,14 +219,19 @@ def _refuse_infinite_outcome(values: Array, sample_rows: LongIntegers, text: str
         )
 
 
-def _refuse_weights(weight: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
+def _refuse_weights(weight: Array, sample_rows: LongIntegers, request: TableRequest, rows: TableRows) -> None:
     bad = np.isinf(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(
+        text, negative = request.weight or "", np.unique(weight[bad & np.isfinite(weight)]).tolist()
+        line = ""
+        if text in rows.frame.columns and negative:
+            line = request.rules.missing_line(text, [*request.missing.get(text, ()), *negative])
+        raise TableProblem(
             f"the weight is {weight[row]:g}",
             where=rows.place(int(sample_rows[row]), text),
             remedy="weights are numbers from zero up; zero leaves a row out",
+            job_line=line and f"{line}  # if that means missing",
         )
 
 

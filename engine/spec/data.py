@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.cities.fill import MOST_GAP
 from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, OneOrSeveral, Year
 from engine.spec.paths import Source
 from engine.tables.near_duplicates import MergeRule
@@ -59,7 +60,7 @@ class Deflate(Block):
 class Fill(Block):
     """Interpolation of interior gaps; every filled cell is counted, and listed in ``validation.json``."""
 
-    max_gap: int = Field(ge=1, le=10, description="longest interior gap that is filled, in years")
+    max_gap: int = Field(ge=1, le=MOST_GAP, description="longest interior gap that is filled, in years")
     method: Literal["linear", "log_linear"] = Field(
         "linear", description="interpolation of the values, or of their logarithms"
     )

@@ -41,7 +41,7 @@ class CellRules:
     def missing_line(self, column: str, values: Sequence[object]) -> str:
         """The line that declares values of a column to be missing; "" without a job."""
         block = "panel" if self.block.startswith("panel") else self.block
-        codes = [value if isinstance(value, int | float) else str(value).strip() for value in values]
+        codes = [_code(value) for value in values]
         return job_line(f"{block}.missing", {column: codes}) if block and len(codes) <= _MOST_ROWS else ""
 
     def recode_line(self, column: str, values: Sequence[object]) -> str:
@@ -58,6 +58,12 @@ class CellRules:
         if not self.block or not self.has_layout or len(numbers) > _MOST_ROWS:
             return ""
         return job_line(f"{self.block}.skip_rows", sorted({*self.skipped, *numbers}))
+
+
+def _code(value: object) -> int | float | str:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | float) else str(value).strip()
 
 
 NO_RULES = CellRules()
