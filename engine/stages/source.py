@@ -134,6 +134,12 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
     frame, notes, warnings = source.frame, tuple[Note, ...](), tuple[Note, ...]()
     if block.recode:
         named = {_file_column(name, columns): mapping for name, mapping in block.recode.items()}
+        if len(named) < len(block.recode):
+            raise InputError(
+                "two names stand for one column of the table",
+                where=f"{key}.recode",
+                remedy="give each column one mapping",
+            )
         frame, notes, warnings = recoded(frame, named, source=source.label, key=f"{key}.recode")
     storage = source.table.storage if source.table is not None else "typed"
     rules = CellRules(
@@ -142,6 +148,7 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
         signs=TableSigns(source.frame, typed=storage != "text"),
         has_layout=storage != "typed",
         skipped=_layout(block, key).skipped,
+        recoded=[_file_column(name, columns) for name in block.recode],
     )
     return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
 

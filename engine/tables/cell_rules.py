@@ -30,6 +30,8 @@ class CellRules:
         Whether rows can be named by ``header`` and ``skip_rows``, as those of text and Excel files can.
     skipped : collection of int
         Rows that ``skip_rows`` passes over already.
+    recoded : collection of str
+        Columns whose values ``recode`` replaces.
     """
 
     block: str = ""
@@ -37,6 +39,7 @@ class CellRules:
     signs: TableSigns = field(default_factory=TableSigns)
     has_layout: bool = False
     skipped: Collection[int] = ()
+    recoded: Collection[str] = ()
 
     def missing_line(self, column: str, values: Sequence[object]) -> str:
         """The line that declares values of a column to be missing; "" without a job."""

@@ -259,7 +259,7 @@ class _Cells:
         n_numbers = len(self.objects) - len(self.wrong) - self.n_marks - int(self.cells.isna().sum())
         if self.wrong == [0] and len(self.objects) > 1 and self.rules.has_layout:
             line, meaning = self.rules.rows_line([int(self.cells.index[0]) + FIRST_ROW]), "the row is no data"
-        elif n_numbers == 0 and not is_excel_error:
+        elif (n_numbers == 0 or name in self.rules.recoded) and not is_excel_error:
             line, meaning = self.rules.recode_line(name, distinct), "the texts stand for numbers"
         else:
             line, meaning = self.rules.missing_line(name, [*self.missing, *distinct]), "it means missing"
