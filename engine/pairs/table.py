@@ -21,7 +21,7 @@ from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_row
 from engine.pairs.table_values import TableValues, columns_read
 from engine.tables.labels import Labels, normalize, read_labels
 from engine.tables.missing import names_are_never_missing
-from engine.tables.problems import Problems
+from engine.tables.problems import Problems, TableProblem
 
 _SHOWN = 5  # columns of a note
 _COPIES = 2  # of the columns by pair and year that are held at once
@@ -116,14 +116,14 @@ def pair_columns(
             read += columns_read(frame, text, key=key, source=source)
     problems.raise_any()
     rows = read_rows(frame, request, source=source, problems=problems)
-    values = TableValues(rows, request.missing)
+    values = TableValues(rows, request.missing, request.rules)
     for name in dict.fromkeys(read):
         with problems.collect():
             values.column(name)
     problems.raise_any()
     sample_rows = _window(rows.year, request.years, source)
     sample, report = _sample(rows, values, sample_rows, request)
-    return _laid_out(sample, request), report
+    return _laid_out(sample, request), replace(report, notes=(*report.notes, *values.notes))
 
 
 def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
@@ -172,7 +172,7 @@ def _sample(
         weight = values.values(request.weight)[sample_rows]
         reports.append(table_column(request.weight, weight))
         with problems.collect():
-            _refuse_weights(weight, sample_rows, request.weight, rows)
+            _refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
     labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
@@ -244,14 +244,19 @@ def _refuse_negative(values: Array, sample_rows: LongIntegers, text: str, rows: 
         )
 
 
-def _refuse_weights(weight: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
+def _refuse_weights(weight: Array, sample_rows: LongIntegers, request: TableRequest, rows: TableRows) -> None:
     bad = np.isinf(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(
+        text, negative = request.weight or "", np.unique(weight[bad & np.isfinite(weight)]).tolist()
+        line = ""
+        if text in rows.frame.columns and negative:
+            line = request.rules.missing_line(text, [*request.missing.get(text, ()), *negative])
+        raise TableProblem(
             f"the weight is {weight[row]:g}",
             where=rows.place(int(sample_rows[row]), text),
             remedy="weights are numbers from zero up; zero leaves a row out",
+            job_line=line and f"{line}  # if that means missing",
         )
 
 
@@ -325,6 +330,10 @@ def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Ite
     total = len(sample.sample_rows)
     if sample.rows.n_blank:
         yield Note.of("blank_unit_rows", count=sample.rows.n_blank)
+    n_rows = len(sample.rows.year)
+    if request.years is not None and total < n_rows:
+        first, last = request.years
+        yield Note.of("rows_outside_years", count=n_rows - total, total=n_rows, first=first, last=last)
     if (earlier < 0).any():
         yield Note.of("rows_without_lag", count=int((earlier < 0).sum()), total=total, lag=request.lag)
     if sample.weight is not None and (sample.weight == 0).any():

@@ -127,6 +127,9 @@ FILES = Condition(
     "files, not builtin sources or data frames",
     lambda job: not _source(job).startswith(("builtin:", "frame:")),
 )
+WRITTEN = Condition(
+    "files and data frames, not builtin sources", lambda job: not _source(job).startswith("builtin:")
+)
 
 TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("job", "title", "years", "sweep", "cases", "table"), ALWAYS),
@@ -135,6 +138,8 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("panel.source", "panel.columns", "panel.deflate", "panel.fill"), PANEL),
     **dict.fromkeys(("panel.balance", "panel.join", "panel.missing", "panel.merge_names"), PANEL),
     **dict.fromkeys(("panel.sheet", "panel.encoding", "panel.header", "panel.skip_rows"), FILES),
+    "panel.decimal": WRITTEN,
+    "panel.recode": PANEL,
     "panel.options": BUILTIN,
     "pair_table": TABLE,
     "index": PANEL,

@@ -136,10 +136,12 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         merge=tuple(block.merge_names),
         missing=block.missing,
         memory=memory_bytes(job.runtime.memory),
+        rules=source.rules,
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
-    return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
+    warnings, notes = (*source.warnings, *report.warnings), (*source.recoded, *report.notes)
+    return PairData(source, pairs, replace(report, warnings=warnings, notes=notes))
 
 
 def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:

@@ -128,7 +128,7 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
         either of two with one. All in one error.
     """
     raw_codes, raw = _factorize(columns, source)
-    texts = [_text(value) for value in raw]
+    texts = [cell_text(value) for value in raw]
     _refuse_unnameable(columns, raw_codes, texts, source)
     clean = [normalize(text) for text in texts]
     counts: dict[str, int] = {}
@@ -233,8 +233,8 @@ def _is_rounded(value: object) -> bool:
     return 2.0 ** (np.finfo(type(value)).nmant + 1) <= abs(float(value)) < np.inf
 
 
-def _text(value: object) -> str:
-    """Text of a name; 110000.0, a code beside an empty cell in the same column, is '110000'."""
+def cell_text(value: object) -> str:
+    """Text of a name or value; 110000.0, a code beside an empty cell in the same column, is '110000'."""
     if isinstance(value, Real | Decimal) and not isinstance(value, bool) and np.isfinite(float(value)):
         whole = int(value)  # type: ignore[call-overload, arg-type]
         return str(whole) if whole == value else str(value)

@@ -65,6 +65,8 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "panel.skip_rows": ([3], {}),
     "panel.missing": ({"gdp": [-999]}, {}),
     "panel.merge_names": (["case"], {}),
+    "panel.decimal": ("comma", {}),
+    "panel.recode": ({"tier": {"省会": 3}}, {}),
     "panel.options": ({"seed": 3}, {}),
     "panel.balance": ("keep", {}),
     "panel.columns": ({"gdp": "GDP"}, {}),
