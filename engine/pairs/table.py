@@ -12,6 +12,12 @@ from engine.arrays import Array, Integers, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.pairs.moments import Layout
+from engine.pairs.refused_values import (
+    refuse_infinite,
+    refuse_infinite_outcome,
+    refuse_negative,
+    refuse_weights,
+)
 from engine.pairs.table_report import (
     TableColumn,
     TableReport,
@@ -21,7 +27,7 @@ from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_row
 from engine.pairs.table_values import TableValues, columns_read
 from engine.tables.labels import Labels, normalize, read_labels
 from engine.tables.missing import names_are_never_missing
-from engine.tables.problems import Problems, TableProblem
+from engine.tables.problems import Problems
 
 _SHOWN = 5  # columns of a note
 _COPIES = 2  # of the columns by pair and year that are held at once
@@ -153,26 +159,26 @@ def _sample(
         reports.append(table_column(text, full[sample_rows]))
         columns.append(np.where(earlier >= 0, full[earlier], np.nan))
         with problems.collect():
-            _refuse_infinite(columns[-1], earlier, text, rows, values)
+            refuse_infinite(columns[-1], earlier, text, rows, values)
     if request.offset is not None:
         columns.append(values.values(request.offset)[sample_rows])
         reports.append(table_column(request.offset, columns[-1]))
         with problems.collect():
-            _refuse_infinite(columns[-1], sample_rows, request.offset, rows, values, noun="offset")
+            refuse_infinite(columns[-1], sample_rows, request.offset, rows, values, noun="offset")
     outcome = values.values(request.outcome)[sample_rows]
     if request.from_zero:
         with problems.collect():
-            _refuse_negative(outcome, sample_rows, request.outcome, rows)
+            refuse_negative(outcome, sample_rows, request.outcome, rows)
     reports.append(table_column(request.outcome, outcome))
     if request.infinite == "error":
         with problems.collect():
-            _refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
+            refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
     weight = None
     if request.weight is not None:
         weight = values.values(request.weight)[sample_rows]
         reports.append(table_column(request.weight, weight))
         with problems.collect():
-            _refuse_weights(weight, sample_rows, request, rows)
+            refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
     labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
@@ -195,69 +201,6 @@ def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[N
         if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
             names = Note.of("labels_of_column", column=name)
             yield from of_column.warnings(source=rows.source, names=names, key=MERGE_KEY)
-
-
-def _refuse_infinite(
-    values: Array,
-    origin: LongIntegers,
-    text: str,
-    rows: TableRows,
-    table: TableValues,
-    *,
-    noun: str = "regressor",
-) -> None:
-    """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
-    bad = np.isinf(values)
-    if bad.any():
-        row, count = int(origin[np.argmax(bad)]), int(bad.sum())
-        size = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
-        raise InputError(
-            f"the {noun} is {size} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
-            where=rows.place(row, text),
-            remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf"
-            if table.is_column(text)
-            else "the logarithm of zero, a division by zero or the like: mend the cells, leave them empty where they "
-            "are missing, or use another formula, e.g. log(1 + x)",
-        )
-
-
-def _refuse_infinite_outcome(values: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
-    """Where the job says ``outcome.infinite: error``."""
-    bad = np.isinf(values)
-    if bad.any():
-        row, count = int(sample_rows[np.argmax(bad)]), int(bad.sum())
-        raise InputError(
-            f"the outcome is infinite ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
-            where=rows.place(row, text),
-            remedy="mend the cells, or leave such rows out with outcome.infinite: drop",
-        )
-
-
-def _refuse_negative(values: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
-    bad = np.isfinite(values) & (values < 0)
-    if bad.any():
-        row, count = int(np.argmax(bad)), int(bad.sum())
-        raise InputError(
-            f"the outcome is {values[row]:g} ({count:,} row{'s' * (count > 1)} in all)",
-            where=rows.place(int(sample_rows[row]), text),
-            remedy="estimator poisson takes outcomes from zero up: levels, not logarithms",
-        )
-
-
-def _refuse_weights(weight: Array, sample_rows: LongIntegers, request: TableRequest, rows: TableRows) -> None:
-    bad = np.isinf(weight) | (weight < 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        text, negative = request.weight or "", np.unique(weight[bad & np.isfinite(weight)]).tolist()
-        line = ""
-        if text in rows.frame.columns and negative:
-            line = request.rules.missing_line(text, [*request.missing.get(text, ()), *negative])
-        raise TableProblem(
-            f"the weight is {weight[row]:g}",
-            where=rows.place(int(sample_rows[row]), text),
-            remedy="weights are numbers from zero up; zero leaves a row out",
-            job_line=line and f"{line}  # if that means missing",
-        )
 
 
 def _report(
