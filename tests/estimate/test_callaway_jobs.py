@@ -112,8 +112,12 @@ def pair_table(frame: pd.DataFrame, shift: int = 0) -> tuple[np.ndarray[Any, Any
 
 @pytest.mark.parametrize(
     ("treatment", "shift", "since"),
-    [({"around": 2}, 0, range(-1, 3)), ({"shift": -2, "drop_treated": True}, -2, range(-9, 2))],
-    ids=["around", "false timing"],
+    [
+        pytest.param({"around": 2}, 0, range(-1, 3), id="around"),
+        pytest.param(
+            {"shift": -2, "drop_treated": True}, -2, range(-9, 2), id="false timing", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_filters_leave_the_cells_that_have_rows(treatment: dict[str, Any], shift: int, since: range) -> None:
     frame = worlds.panel()

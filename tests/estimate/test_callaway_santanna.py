@@ -78,10 +78,9 @@ class Table:
 
 WORLDS = ("paper", "either", "everyone")
 FAST = (
-    ("paper", "never", "varying", 0),
-    ("paper", "not_yet", "universal", 1),
+    ("paper", "never", "universal", 0),
     ("either", "not_yet", "varying", 0),
-    ("everyone", "not_yet", "universal", 0),
+    ("everyone", "not_yet", "universal", 1),
 )
 SLOW = [
     case
