@@ -290,3 +290,19 @@ def test_problems_of_several_files_are_told_at_once(tmp_path: Path) -> None:
     assert "gone.csv: there is no such file" in text
     assert "b.csv: the columns are separated by semicolons and decimals are written with commas" in text
     assert "as .txt and state panel.join[0].decimal: comma" in text
+
+
+def test_lines_name_rows_only_where_a_key_can(tmp_path: Path) -> None:
+    """Rows of a data frame have no key, and rows of a joined table are not those of the message."""
+    frame = city_panel(3).astype({"city": object})
+    frame.loc[len(frame)] = {"city": "total"}
+    with pytest.raises(InputError, match="a row has no year") as caught:
+        engine.run({**PANEL_JOB, "panel": {"source": "frame:panel"}}, frames={"panel": frame})
+    assert "in the job file" not in str(caught.value)
+    frame = city_panel(3)
+    schools = frame[["city", "year"]].assign(schools=frame["schools"].astype(object))
+    schools.loc[0, "schools"] = "persons"
+    panel = {"source": "a.txt", "join": [{"source": "b.txt"}]}
+    with pytest.raises(InputError, match="'persons' is not a number") as caught:
+        run_in(tmp_path, {**PANEL_JOB, "panel": panel}, a=frame.drop(columns="schools"), b=schools)
+    assert lines_of(str(caught.value)) == ["panel.missing: {schools: [persons]}  # if it means missing"]

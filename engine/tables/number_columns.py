@@ -196,7 +196,8 @@ class _Cells:
             problem = f"{text} may be {two}{', ' * bool(beside)}{beside}"
         opposite: DecimalSign = "point" if sign == "comma" else "comma"
         alternative = f"  # or {opposite}" if written.shows == "open" else ""
-        line = self.rules.decimal_line(sign)
+        settles = sign == "point" or self.rules.signs.points is None  # else other columns are no numbers then
+        line = self.rules.decimal_line(sign) if settles else ""
         self._refuse(
             problem,
             positions,

@@ -40,6 +40,7 @@ READ: list[tuple[list[Any], list[float], dict[str, int]]] = [
     (["0,123", "0,5"], [0.123, 0.5], {"decimal_commas": 2}),
     (["1'234.5", "12 000"], [1234.5, 12000], {"separators_of_thousands": 2}),
     (["12%", "0", "5.5 %", None], [0.12, 0, 0.055, np.nan], {"percent_signs": 2}),
+    (["0.7%", "0.57%"], [0.007, 0.0057], {"percent_signs": 2}),  # 0.7 / 100 is not the double of 0.007
     (["１２％", "３．５％"], [0.12, 0.035], {"percent_signs": 2, "full_width_characters": 2}),
     (["１，２３４．５", "2"], [1234.5, 2], {"separators_of_thousands": 1, "full_width_characters": 1}),
     (["1.234", "2.5"], [1.234, 2.5], {}),
@@ -112,6 +113,7 @@ def test_other_columns_of_the_table_show_which_sign_it_has() -> None:
         ({"y": [1.234, 2.5]}, False),  # 1.234 and 2.500 may be thousands
         ({"y": ["0,5", "2"]}, True),
         ({"y": [2010.12, 2011.01]}, False),  # months
+        ({"y": ["0.5", "2"], "z": ["0,5", "2"]}, True),
     ):
         with pytest.raises(InputError, match=r"may be 1234 or 1.234"):
             column(cells, beside=beside, typed=typed)
@@ -128,6 +130,13 @@ def test_decimal_commas_beside_numbers_with_points_are_not_guessed() -> None:
     ):
         column(["1.234", "NA"], beside={"y": ["1,5", "2"]})
     np.testing.assert_array_equal(column(["1,5"], beside={"y": [3]}, typed=False).values, [1.5])
+
+
+def test_no_line_is_proposed_that_would_refuse_other_columns() -> None:
+    for cells in (["0,5", "1,234"], ["0,5", "2,5"]):
+        with pytest.raises(InputError) as caught:
+            column(cells, beside={"y": [0.5, 2000.25]}, typed=False)
+        assert "in the job file" not in str(caught.value.remedy)
 
 
 @given(st.floats(-1e9, 1e9), st.integers(0, 6))
