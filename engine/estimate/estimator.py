@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class PairTiming:
         First and last event year.
     ends : str
         ``bin | drop``: event years outside the window join its ends, or their rows are dropped.
+    control : str
+        ``not_yet_treated | never_treated``: pairs that adopters are compared with, where an estimator chooses them.
+    weights : str
+        ``variance | equal``: how an estimator weighs cohorts, where it chooses.
     """
 
     adoption: Adoption
@@ -45,6 +50,8 @@ class PairTiming:
     base: int = -1
     window: tuple[int, int] = (-5, 3)
     ends: str = "bin"
+    control: str = "not_yet_treated"
+    weights: Literal["variance", "equal"] = "variance"
 
     @property
     def adopted(self) -> Array:
@@ -63,9 +70,11 @@ class EstimatorFunctions:
     Attributes
     ----------
     paths : callable
-        Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none.
+        Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none. Terms with
+        `Comparisons` are cohorts by year, and no regressors: the estimates are functions of the cohorts' sums.
     regression : callable
-        The regression on the cell's columns (the instrument last, where there is one) and treatment terms.
+        The regression on the cell's columns (the instrument last, where there is one) and treatment terms; of no use
+        to an estimator of comparisons.
     kept_rows : callable or None
         ``[n_classes, n_classes, T]`` pair-years that the estimator is defined on; None where it is on all.
     combination : callable or None

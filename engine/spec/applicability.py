@@ -99,6 +99,10 @@ ABSORBED = Condition(
     f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}",
     lambda job: absorbed(job.model.effects) and not set(_ONE_STEP).isdisjoint(job.model.errors),
 )
+DIAGNOSED = Condition(
+    "estimator twfe with the effects [pair, year] of city panels whose treatment is a regressor",
+    lambda job: job.model.registered.diagnosed and not absorbed(job.model.effects) and TREATED.holds(job),
+)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -152,9 +156,11 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("model.errors", "model.confidence"), ALWAYS),
     "model.treatment": PANEL,
     "model.leave_outs": ABSORBED,
+    "model.diagnostics": DIAGNOSED,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
     **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},
+    **{f"model.{key}": _option(key) for key in ("options.control", "options.weights")},
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),

@@ -52,6 +52,19 @@ else:  # pydantic reads the names, a type checker cannot
     EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
+class EstimatorOptions(Block):
+    """Choices of estimators that compare adopters with clean controls."""
+
+    control: Literal["not_yet_treated", "never_treated"] = Field(
+        "not_yet_treated", description="pairs that adopters are compared with"
+    )
+    weights: Literal["variance", "equal"] = Field(
+        "variance",
+        description="how cohorts are weighed: by the variance of treatment, as least squares does, or each treated "
+        "pair equally",
+    )
+
+
 class Model(Block):
     """The regression: estimator, regressors, fixed effects, standard-error types."""
 
@@ -91,11 +104,18 @@ class Model(Block):
         "bin",
         description="event study: event years outside the window join its ends, or their rows are dropped",
     )
+    options: EstimatorOptions = Field(EstimatorOptions(), description="choices of the estimator")
     leave_outs: Literal["refits", "one_step"] = Field(
         "refits",
         description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
         "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
         "level",
+    )
+    diagnostics: Listed[Literal["goodman_bacon", "effect_weights"]] = Field(
+        [],
+        description="of two-way fixed effects. goodman_bacon: the comparisons of two groups over two periods whose "
+        "weighted sum the coefficient is; effect_weights: the weight of each treated cohort and year, negative ones "
+        "counted, and how much effects must differ for an average of zero",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
@@ -217,9 +237,26 @@ class Job(Block):
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
         if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
+        if self.model.registered.of_sums:
+            self._check_sums(self.treatment)
         if self.matching and not self.matched_on:
             raise ValueError("matching needs controls to match on")
         self._check_treatment(self.treatment)
+
+    def _check_sums(self, treatment: Treatment) -> None:
+        """Estimators of sums over complete pairs take none of what makes rows differ within a cohort."""
+        for key, is_set, remedy in (
+            ("model.controls", bool(self.used_controls), "[]"),
+            ("model.lag", self.model.lag > 0, "0"),
+            ("matching", self.matching is not None, "null"),
+            ("treatment.around", treatment.around is not None, "null"),
+            ("treatment.drop_treated", treatment.drop_treated, "false"),
+        ):
+            if is_set:
+                raise ValueError(
+                    f"model.estimator {self.model.estimator} compares cohorts as they are and takes no {key}; "
+                    f"set {key}: {remedy} there"
+                )
 
     def _check_treatment(self, treatment: Treatment) -> None:
         rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
@@ -231,6 +268,9 @@ class Job(Block):
                 f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
                 "use pairs.exclude: both_treated, or rule either or both"
             )
+        if "goodman_bacon" in self.model.diagnostics and (adopts_twice or self.used_controls):
+            reason = f"of rule {rule}, under which pairs adopt twice" if adopts_twice else "with controls"
+            raise ValueError(f"model.diagnostics goodman_bacon is not defined for regressions {reason}")
         if self.model.treatment:
             effects, term = self.model.effects, treatment.name
             refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)

@@ -72,5 +72,6 @@ def _reasons(cell: Cell) -> Iterator[str]:
         yield "pair tables, whose units have no coordinates"
     if absorbed(job.model.effects):
         yield f"effects beyond pair and year ({', '.join(job.model.fixed_effects)})"
-    if job.model.registered.uses_instrument or job.model.registered.functions.combination is not None:
+    estimator = job.model.registered
+    if estimator.uses_instrument or estimator.of_sums or estimator.functions.combination is not None:
         yield f"estimator {job.model.estimator}"

@@ -80,6 +80,10 @@ class Estimated:
         Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
     n_adopters : int or None
         Adopting cities among those, see `engine.stages.adopters`.
+    notes : tuple of Note
+        On the estimator's use of the sample.
+    passes : PassSums or None
+        Where the cell asks for diagnostics that read sums by type.
     """
 
     cell: Cell
@@ -92,6 +96,8 @@ class Estimated:
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
+    notes: tuple[Note, ...] = ()
+    passes: PassSums | None = None
 
 
 def estimate_cells(
@@ -123,7 +129,7 @@ def estimate_cells(
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
     of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
-    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
+    pass_input, moments, sample = sample_moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
@@ -138,7 +144,7 @@ def estimate_cells(
         with named(cell):
             regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
             estimates += [reported(cell, regressed, rows), *behind]
-            in_moving_pairs.append(_in_moving_pairs(normal, regressed.terms))
+            in_moving_pairs.append(in_moving_pairs_of(normal, regressed.terms))
     passes = PassSums(machine, pass_input, moments, normal, table)
     city_years = city_years_of(passes) if of_interaction else None
     summed = with_sums(passes, estimates, city_years)
@@ -146,13 +152,13 @@ def estimate_cells(
         summed = with_nearby(passes, projected, city_years, near_cities, summed)
     remaining = iter(summed)
     return [
-        _result(cell, remaining, sample, normal, moving)
+        _result(cell, remaining, sample, passes, moving)
         for cell, moving in zip(cells, in_moving_pairs, strict=True)
     ]
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, moving: Flags | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, moving: Flags | None
 ) -> Estimated:
     """A cell's result, from the next of the estimates in the order of `_estimates`."""
     fit, instrument = next(estimates), None
@@ -161,7 +167,15 @@ def _result(
         instrument = (regressions, *strengths(cell, regressions))
     errors, studentising = covariances_of(cell, fit)
     return Estimated(
-        cell, fit, errors, studentising, sample, normal, instrument=instrument, in_moving_pairs=moving
+        cell,
+        fit,
+        errors,
+        studentising,
+        sample,
+        passes.normal,
+        instrument=instrument,
+        in_moving_pairs=moving,
+        passes=passes if cell.job.model.diagnostics else None,
     )
 
 
@@ -196,7 +210,7 @@ def covariances_of(cell: Cell, fit: Estimate) -> tuple[tuple[Covariance, ...], C
     return errors[: len(cell.job.model.errors)], errors[kinds.index(STUDENTISING)]
 
 
-def _moments(
+def sample_moments(
     machine: Machine, design: PairDesign, cell: Cell, *, products: bool
 ) -> tuple[MomentPass, CityMoments, LeftRows]:
     """Moments of the rows that are alone neither in their pair nor in their year, as fixest has them.
@@ -273,7 +287,7 @@ def first_pass(
     return pass_input, sums
 
 
-def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
+def in_moving_pairs_of(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
     """Cities in a pair whose treatment terms vary: a path that moves leaves half or more within its pair."""
     treatment = normal.positions(term for term in fitted if term.is_treatment)
     terms = [normal.n_years + position for position in treatment]

@@ -22,6 +22,7 @@ from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
 from engine.stages.prepare_passes import Prepared
+from engine.stages.twfe_diagnostics import diagnostic_frames
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
 
@@ -58,6 +59,7 @@ def job_frames(
         "multiple": multiple_frame(job, passes, inferred),
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
+        **diagnostic_frames(job, passes),
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
 

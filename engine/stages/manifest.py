@@ -97,6 +97,7 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
         yield Note.of("few_adopters", count=estimated.n_adopters)
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
+    yield from estimated.notes
 
 
 def code_notes() -> list[Note]:
@@ -184,7 +185,8 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
         entry["absorption"] = asdict(estimated.absorption)
     if model.registered.by_event_time:
         base = model.base if "base" in model.registered.options else None
-        entry["event_study"] = {"base": base, "window": list(model.window), "ends": model.ends}
+        ends = model.ends if "ends" in model.registered.options else "drop"
+        entry["event_study"] = {"base": base, "window": list(model.window), "ends": ends}
     return entry
 
 

@@ -11,6 +11,7 @@ from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms, event_name
 from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec import Job, Plan
+from engine.stages.complete_pairs import refuse_incomplete
 from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
@@ -51,6 +52,11 @@ class Prepared:
     matching: MatchReport | None = None
     near_cities: NearCities | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether the cells' estimator compares cohorts."""
+        return any(paths.comparisons is not None for paths in self.terms)
+
 
 def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
     """Read and clean the data of every cell, and set up every pass; raises InputError for anything wrong.
@@ -77,6 +83,8 @@ def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
 
 def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
     """Names of a cell's treatment terms in results: those of event years, where cohorts are averaged."""
+    if terms.comparisons is not None and job.treatment is not None:
+        return tuple(event_name(job.treatment.name, time) for time in terms.comparisons.event_times)
     if job.treatment is None or job.model.registered.functions.combination is None:
         return terms.names
     return tuple(event_name(job.treatment.name, time) for time in terms.event_times)
@@ -94,6 +102,7 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     terms = tuple(treatment_terms(cell.job, job_data.years, adoption) for cell in pass_cells.cells)
     refuse_impossible(pass_cells, terms)
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
+    refuse_incomplete(pass_cells, design)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
     near_cities = near_cities_of(pass_cells)

@@ -99,6 +99,8 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         base=job.model.base,
         window=job.model.window,
         ends=job.model.ends,
+        control=job.model.options.control,
+        weights=job.model.options.weights,
     )
 
 

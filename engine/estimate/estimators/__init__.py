@@ -46,6 +46,11 @@ class Estimator:
         Permutations and bootstraps can run it again.
     treatment_as_outcome : bool
         The treatment is regressed.
+    of_sums : bool
+        Not a regression but a function of sums over complete pairs: it has neither controls nor a lag, nor rows left
+        out by the treatment or by matching.
+    diagnosed : bool
+        Its coefficient can be taken apart (``model.diagnostics``).
     """
 
     name: str
@@ -58,6 +63,8 @@ class Estimator:
     own_rows: bool = False
     draws: bool = True
     treatment_as_outcome: bool = False
+    of_sums: bool = False
+    diagnosed: bool = False
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -77,11 +84,24 @@ def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) 
     )
 
 
+def _of_sums(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
+    return Estimator(
+        name,
+        label,
+        options=options,
+        absorbs=False,
+        by_event_time=True,
+        own_rows=True,
+        draws=False,
+        of_sums=True,
+    )
+
+
 ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
     {
         estimator.name: estimator
         for estimator in (
-            Estimator("twfe", "two-way fixed effects", needs_treatment=False),
+            Estimator("twfe", "two-way fixed effects", needs_treatment=False, diagnosed=True),
             Estimator(
                 "event_study",
                 "a term for each year around adoption",
@@ -103,6 +123,16 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 draws=False,
+            ),
+            _of_sums(
+                "stacked",
+                "sub-experiments of each cohort and its clean controls, with corrective weights",
+                options=("base", "window", "options.control"),
+            ),
+            _of_sums(
+                "local_projection",
+                "changes of new adopters less those of clean controls, by event year",
+                options=("base", "window", "options.control", "options.weights"),
             ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.report.outputs.city_influence import CITY_INFLUENCE
 from engine.report.outputs.class_contrasts import CLASS_CONTRASTS
 from engine.report.outputs.coefficient_plot import COEFFICIENT_PLOT
+from engine.report.outputs.comparison_scatter import GOODMAN_BACON
 from engine.report.outputs.covariance_matrix import COVARIANCE_MATRIX
 from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
@@ -18,12 +19,15 @@ from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
 from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
+from engine.report.outputs.weight_summary import EFFECT_WEIGHT_SUMMARY, EFFECT_WEIGHTS
 
 OUTPUTS = (
     REGRESSION_TABLE,
     ERROR_COMPARISON,
     EVENT_STUDY_PLOT,
     JOINT_TESTS,
+    GOODMAN_BACON,
+    EFFECT_WEIGHT_SUMMARY,
     SPECIFICATION_CURVE,
     COEFFICIENT_PLOT,
     INSTRUMENT_STRENGTH,
@@ -35,6 +39,7 @@ OUTPUTS = (
     PLACEBO_DENSITY,
     CITY_INFLUENCE,
     COVARIANCE_MATRIX,
+    EFFECT_WEIGHTS,
 )
 STORED_FRAMES = {output.stores.name: output.stores for output in OUTPUTS if output.stores is not None}
 """Frames of a job's folder, by name."""
