@@ -27,6 +27,11 @@ JOBS = {
     "paper/instrument.yaml": [],
     "paper/table2.yaml": ["inference=null"],
     "paper/matching.yaml": [],
+    "paper/column6.yaml": [
+        "inference=null",
+        "model.controls=[]",
+        "model.diagnostics=[goodman_bacon, effect_weights]",
+    ],
 }
 
 

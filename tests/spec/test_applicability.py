@@ -37,6 +37,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "builtin": BASE | {"panel": {"source": "builtin:china_demo"}},
     "variation": BASE | {"outcome": {"variation": "gdp", "weight": "people"}},
     "event study": BASE | {"model": {"estimator": "event_study"}},
+    "local projections": BASE | {"model": {"estimator": "local_projection", "controls": []}},
     "instrument": BASE | IV,
     "finer effects": BASE | {"model": {"fixed_effects": ["pair", "year", "province x year"]}},
     "no treatment": BASE | {"model": {"treatment": False}},
@@ -95,6 +96,9 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.base": (-2, {}),
     "model.window": ([-4, 2], {}),
     "model.ends": ("drop", {}),
+    "model.options.control": ("never_treated", {}),
+    "model.options.weights": ("equal", {}),
+    "model.diagnostics": (["effect_weights"], {}),
     "model.confidence": (0.9, {}),
     "inference.permutation": ({"reps": 9}, {}),
     "inference.permutation.seed": (3, {}),
@@ -120,11 +124,17 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+REFUSED_OF_SUMS = ("model.lag", "model.controls", "matching", "treatment.around", "treatment.drop_treated")
+"""Keys that estimators of sums refuse whatever else a job has, see tests of these."""
+
+
 def _tried(path: str, kind: str) -> bool:
     """Whether the key can stand in the job: its block is there, and its kind of data."""
     job, parts = JOBS[kind], path.split(".")
     if parts[0] == "inference" and len(parts) == 3:
         return parts[1] in job.get("inference", {})
+    if kind == "local projections" and path.startswith(REFUSED_OF_SUMS):
+        return False
     if parts[0] == "matching" and len(parts) == 2 and not VALUES[path][1]:
         return "matching" in job
     return "pair_table" not in job or parts[0] not in ("panel", "treatment", "matching") or len(parts) == 1
@@ -194,6 +204,7 @@ def test_every_plain_key_is_tried() -> None:
         "matching.replacement",
         "model.estimator",
         "model.fixed_effects",
+        "model.options",
     }
     required |= {f"outcome.{key}" for key in ("synchronization", "variation", "weight", "column")}
     required |= {f"treatment.{key}" for key in ("adoption", "rule", "cutoff")}
@@ -215,8 +226,8 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"{path}: 4 problems",
         f"  {path}: model.controls: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
-        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham and "
-        "extended_twfe",
+        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham, "
+        "extended_twfe, stacked and local_projection",
         f"  {path}: treatment: has no meaning in this job: it is for city panels (panel)",
     ]
     assert "model.regressors" in str(caught.value.remedy)
@@ -257,11 +268,13 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
-    assert model["window"]["x-applies-to"] == "estimators event_study, sun_abraham and extended_twfe"
+    assert model["window"]["x-applies-to"] == (
+        "estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
+    )
     assert model["window"]["description"].endswith(
-        "; for estimators event_study, sun_abraham and extended_twfe"
+        "; for estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
     )
     assert "x-applies-to" not in model["errors"]
-    found = yaml.safe_dump(schema())
+    found = yaml.safe_dump(schema(), width=1000)
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
-    assert [text for text in texts if text not in found.replace("\n", " ")] == []
+    assert [text for text in texts if text not in found] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -66,8 +66,16 @@ def bacon_figure(
         axes.axhline(total, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label=label)
         kinds = comparisons.groupby("comparison", sort=False)
         for (marker, color), (kind, of_kind) in zip(_MARKERS, kinds, strict=False):
-            style: dict[str, Any] = {"marker": marker, "color": color, "linestyle": "none", "markersize": 6}
-            axes.plot(of_kind["weight"], of_kind["effect"], label=words(str(kind)), zorder=4, **style)
+            axes.plot(
+                of_kind["weight"],
+                of_kind["effect"],
+                marker=marker,
+                color=color,
+                linestyle="none",
+                markersize=6,
+                label=words(str(kind)),
+                zorder=4,
+            )
         axes.set_xlim(left=0)
         axes.set(xlabel=words("Weight"), ylabel=in_lines(words("Effect"), 3.6))
         legend(figure, axes)

@@ -1,4 +1,4 @@
-"""What two-way fixed effects weigh: the weights of all treated cells as a file, and what they allow as a table."""
+"""Weights of effects in two-way fixed effects: those of all treated cells as a file, what they allow as a table."""
 
 from __future__ import annotations
 
