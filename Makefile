@@ -50,8 +50,9 @@ FAST += $(addprefix --ignore=tests/,estimate/test_gradient.py infer/test_weighte
 test-fast: $(VENV)/.installed-test  ## most tests of tables, cities, job files and numerics
 	$(PYTEST) -m 'not slow and not cluster' $(FAST)
 
+# In the order of the folders, not the fullest files first: one of the long tests is alone in its file.
 test-all: lint  ## lint, the above and the long Monte Carlo and scale tests
-	$(PYTEST) -m 'not cluster'
+	$(PYTEST) --no-loadscope-reorder -m 'not cluster'
 
 test-oldest:  ## a part of the tests on the oldest libraries that pyproject.toml allows, in .venv-oldest
 	$(PYTHON) -m venv .venv-oldest

@@ -2,8 +2,10 @@
 
 While a command starts there is nothing to undo, and it ends at once. While it works, `KeyboardInterrupt` takes it
 through its own clean-up; not within an import, though, where an exception that passes through the start of a C++
-library ends the process with a crash: the signal comes again when the import is done. A second signal ends a clean-up
-that takes too long; files are whole at any time, and workers notice when their scheduler is gone.
+library ends the process with a crash: the signal comes again when the import is done. It also comes again where the
+exception was lost, since a library in C asked an object for an attribute and took any exception for a no. A second
+signal ends a clean-up that takes too long; files are whole at any time, and workers notice when their scheduler is
+gone.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 130, 143
 _AGAIN_SECONDS = 0.05
+_LOST_SECONDS = 1.0  # after which an exception that nobody handles is looked for
 _IMPORT = "<frozen importlib"  # file name of the frames of an import that is going on
 
 
@@ -27,6 +30,7 @@ class _State:
     working = False
     received = 0  # the first signal
     raised = False
+    answered = False  # the exception has come to the end of the command
 
 
 def install() -> None:
@@ -37,13 +41,14 @@ def install() -> None:
 
 def work_begins() -> None:
     """From now on a signal is a `KeyboardInterrupt`, which a command may catch and clean up after."""
-    _State.working, _State.received, _State.raised = True, 0, False
+    _State.working, _State.received, _State.raised, _State.answered = True, 0, False, False
     sys.unraisablehook = _send_again
     _handle()
 
 
 def message() -> tuple[str, int]:
     """Message about the signal that ended the work, and the exit code."""
+    _State.answered = True
     word, code = (
         ("terminated", TERMINATED) if _State.received == signal.SIGTERM else ("interrupted", INTERRUPTED)
     )
@@ -107,12 +112,27 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         _come_again()
         return
     _State.raised = True
+    if hasattr(signal, "setitimer"):
+        _come_again(_LOST_SECONDS)
     raise KeyboardInterrupt
 
 
 def _on_alarm(_: int, frame: FrameType | None) -> None:
-    if not _State.raised:
-        _on_signal(_State.received, frame)
+    if _State.answered:
+        return
+    if _State.raised and _is_handled():
+        _come_again(_LOST_SECONDS)
+        return
+    _State.raised = False  # held back within an import, or lost
+    _on_signal(_State.received, frame)
+
+
+def _is_handled() -> bool:
+    """Whether the command is within the clean-up of a `KeyboardInterrupt`, or of what came of one."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _imports(frame: FrameType | None) -> bool:
@@ -124,11 +144,11 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def _come_again() -> None:
+def _come_again(seconds: float | None = None) -> None:
     """Let the signal come once more, soon; by a timer of the system, as a thread cannot be started anywhere."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _on_alarm)
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds or _AGAIN_SECONDS)
     else:  # Windows
         raise KeyboardInterrupt
 

@@ -322,10 +322,13 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
     from engine.stages.adopters import with_adopters
     from engine.stages.compared_cells import estimate_compared
     from engine.stages.estimation import estimate_cells
+    from engine.stages.poisson_cells import estimate_poisson
 
+    if prepared.pass_cells.job.model.registered.reweights:
+        return estimate_poisson(machine, prepared)
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
-    if prepared.compares:
+    if prepared.has_clean_controls:
         return with_adopters(prepared, estimate_compared(machine, prepared))
     work = prepared.pass_cells
     estimated = estimate_cells(
@@ -334,7 +337,8 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         prepared.design,
         columns=work.controls,
         terms=prepared.terms,
-        near_cities=prepared.near_cities,
+        timings=prepared.timings,
+        city_ties=prepared.city_ties,
     )
     return with_adopters(prepared, estimated)
 

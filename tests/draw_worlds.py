@@ -101,7 +101,12 @@ def first_pass_of(path: Path, overrides: tuple[str, ...] = ()) -> Pass:
     (prepared,) = prepare_job(expand(load_job(path, overrides=overrides)))
     shared = prepared.pass_cells
     results = estimate_cells(
-        Machine(), shared.cells, prepared.design, columns=shared.controls, terms=prepared.terms
+        Machine(),
+        shared.cells,
+        prepared.design,
+        columns=shared.controls,
+        terms=prepared.terms,
+        timings=prepared.timings,
     )
     return Pass(prepared, results)
 

@@ -14,9 +14,13 @@ import engine
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "engine" / "README.md").read_text(encoding="utf-8")
 SMALL = ["panel.options.cities=40"]
-FEW_DRAWS = ["inference={permutation: {reps: 19}, bootstrap: {kind: node, reps: 19}, jackknife: {by: city}}"]
+FEW_DRAWS = [
+    "inference={permutation: {reps: 19}, bootstrap: {kind: node, reps: 19}, jackknife: {by: city}, "
+    "score_correlations: {bins: 3}}"
+]
 CONTROLS = ["edu", "tech", "second", "fd", "innov"]
 SUBSETS = [list(names) for size in (1, 2, 3) for names in itertools.combinations(CONTROLS, size)]
+NO_WINDOW = ["model.base=null", "model.window=null", "model.ends=null"]
 # Jobs that have all frames among them, and what makes them small.
 JOBS = {
     "table1_baseline.yaml": [
@@ -27,6 +31,12 @@ JOBS = {
     "paper/instrument.yaml": [],
     "paper/table2.yaml": ["inference=null"],
     "paper/matching.yaml": [],
+    "paper/figure1.yaml": [
+        "model.estimator=callaway_santanna",
+        "model.controls=[]",
+        "inference=null",
+        *NO_WINDOW,
+    ],
     "paper/column6.yaml": [
         "inference=null",
         "model.controls=[]",

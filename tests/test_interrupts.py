@@ -128,6 +128,77 @@ slow = Slow()
     assert ended([], 0.3, "SIGINT", HELD_UP.format(before=before)) == (0, "")
 
 
+# A library in C that asks whether there is an attribute takes any exception for a no, KeyboardInterrupt too.
+LOSES_IT = """
+import ctypes, time
+class Slow:
+    def __getattr__(self, name):
+        time.sleep(1)
+        raise AttributeError
+def swallow():
+    assert ctypes.pythonapi.PyObject_HasAttrString(ctypes.py_object(Slow()), b"attribute") == 0
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_exception_that_a_library_loses_comes_again(name: str) -> None:
+    before = f"""
+{LOSES_IT}
+def losing():
+    interrupts.work_begins()
+    try:
+        swallow()
+        print('lost', file=sys.stderr)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        text, code = interrupts.message()
+        time.sleep(2.5)  # no third one comes
+        print(text, file=sys.stderr)
+        raise SystemExit(code)
+sys.modules['engine.cli'] = types.SimpleNamespace(main=losing)
+import engine; engine.cli = sys.modules['engine.cli']
+"""
+    code, err = ended([], 0.3, name, HELD_UP.format(before=before))
+    said = f"{SAYS[name]}: files already written are whole; run again to do the rest"
+    assert (code, err) == (CODE[name], f"lost\n{said}\n")
+
+
+def test_a_clean_up_is_not_taken_for_a_lost_exception() -> None:
+    """Of a `finally`, of context managers, and of another exception that came of the first one."""
+    before = """
+import contextlib, time
+@contextlib.contextmanager
+def managed():
+    try:
+        yield
+    finally:
+        time.sleep(1.3)
+        print('managed', file=sys.stderr)
+def tidy():
+    interrupts.work_begins()
+    try:
+        try:
+            with managed(), contextlib.ExitStack() as stack:
+                stack.callback(lambda: (time.sleep(1.3), print('stacked', file=sys.stderr)))
+                time.sleep(60)
+        finally:
+            try:
+                raise ValueError
+            except ValueError:
+                time.sleep(1.3)
+            print('tidied', file=sys.stderr)
+    except KeyboardInterrupt:
+        text, code = interrupts.message()
+        print(text, file=sys.stderr)
+        raise SystemExit(code)
+sys.modules['engine.cli'] = types.SimpleNamespace(main=tidy)
+import engine; engine.cli = sys.modules['engine.cli']
+"""
+    code, err = ended([], 0.3, "SIGINT", HELD_UP.format(before=before))
+    assert (code, err.splitlines()[:-1]) == (130, ["stacked", "managed", "tidied"])
+    assert err.splitlines()[-1].startswith("interrupted: ")
+
+
 def test_a_second_signal_ends_a_clean_up_that_hangs() -> None:
     before = """
 def hanging():

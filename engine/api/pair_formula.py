@@ -89,7 +89,7 @@ def feols(
     formula : str
         Outcome ``~`` regressors joined by ``+``, then ``|`` and fixed effects joined by ``+``. A regressor is a
         column, a function of columns (``log(gdp)``) or arithmetic within ``I()``; ``column^year`` is a level for
-        every value in every year. Without effects those of pair and year are meant; pair effects are always there.
+        every value in every year. Without effects those of pair and year are meant.
     data : data frame or path
     units : (str, str)
         Columns of the first and second unit.
@@ -98,7 +98,7 @@ def feols(
         (i, j) and (j, i) are two pairs of one dyad; default: where an effect names one of the units, or some pair of a
         data frame stands in both orders in one year.
     errors : str or sequence of str, optional
-        Standard-error types; default: all.
+        Standard-error types; default: all that there are.
     weight, options
         As `pair_table` takes them.
 
@@ -109,9 +109,6 @@ def feols(
     """
     outcome, regressors, effects = _parts(formula)
     named = [_effect(text, year) for text in effects]
-    fixed_effects = [" x ".join(names) for names in named] or ["pair", "year"]
-    if "pair" not in fixed_effects:
-        fixed_effects = ["pair", *fixed_effects]
     if not isinstance(data, str | Path):
         data = taken({"pair_table": data})["pair_table"]
     if directed is None:
@@ -124,12 +121,49 @@ def feols(
         year=year,
         outcome=outcome,
         regressors=regressors,
-        fixed_effects=fixed_effects,
+        fixed_effects=[" x ".join(names) for names in named] or ["pair", "year"],
         directed=directed,
         weight=weight,
         name=UNNAMED,
         **options,
     ).run()
+
+
+def fepois(
+    formula: str,
+    data: object,
+    *,
+    units: tuple[str, str],
+    year: str,
+    directed: bool | None = None,
+    errors: Sequence[str] | str | None = None,
+    weight: str | None = None,
+    **options: object,
+) -> Result:
+    """Poisson pseudo-maximum likelihood on a table of pairs: ``trade ~ rta | pair + exporter^year + importer^year``.
+
+    Parameters
+    ----------
+    formula, data, units, year, directed, errors, weight
+        As `feols` takes them; the outcome is in levels, from zero up.
+    options
+        As `pair_table` takes them, and ``offset``: a column, or arithmetic on columns, whose coefficient is one.
+
+    Raises
+    ------
+    InputError
+        As `feols`, and for negative outcomes or an iteration that does not converge.
+    """
+    return feols(
+        formula,
+        data,
+        units=units,
+        year=year,
+        directed=directed,
+        errors=errors,
+        weight=weight,
+        **{"estimator": "poisson", **options},
+    )
 
 
 def _parts(formula: str) -> tuple[str, list[str], list[str]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from engine.report.language.wording import ENGLISH
 from engine.tables.headers import FileLayout
 from engine.tables.read import read_file
+from engine.tables.written_numbers import DecimalSign
 
 
 def read(
@@ -19,6 +20,7 @@ def read(
     encoding: str | None = None,
     header: int | None = None,
     skip_rows: int | None = None,
+    decimal: DecimalSign | None = None,
 ) -> pd.DataFrame:
     """A table of Parquet, CSV, Excel or Stata as a data frame, by the rules of jobs.
 
@@ -27,6 +29,9 @@ def read(
     path : path
     sheet, encoding, header, skip_rows : optional
         As under ``panel`` in a job file.
+    decimal : {'point', 'comma'}, optional
+        Decimal sign of numbers in text. With ``comma`` they stay text here, since 1.234 is no number with decimals;
+        the job that reads the frame states ``decimal="comma"`` too.
 
     Returns
     -------
@@ -40,7 +45,8 @@ def read(
         For whatever is wrong with the file.
     """
     table = read_file(
-        Path(path), FileLayout(sheet=sheet, encoding=encoding, header=header, skip_rows=skip_rows)
+        Path(path),
+        FileLayout(sheet=sheet, encoding=encoding, header=header, skip_rows=skip_rows, decimal=decimal),
     )
     for note in table.notes:
         warnings.warn(ENGLISH.note(note), stacklevel=2)

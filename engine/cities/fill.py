@@ -11,6 +11,9 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.errors import InputError
 
+MOST_GAP = 10
+"""Longest gap, in years, that may be filled."""
+
 
 @dataclass(frozen=True)
 class Deflation:
@@ -51,12 +54,15 @@ class Filling:
     method : {'linear', 'log_linear'}
         A straight line in levels or in logarithms.
     columns : sequence of str, optional
-        Canonical columns to fill; None means every column that varies over time.
+        Canonical columns to fill; None means every column that varies over time and that no other rule names.
+    key : str
+        Place of the rule in the job, for messages.
     """
 
     max_gap: int
     method: Literal["linear", "log_linear"] = "linear"
     columns: Sequence[str] | None = None
+    key: str = "panel.fill"
 
 
 def real_factor(price: Array, base: int) -> Array:
@@ -129,8 +135,8 @@ def fill_gaps(
             raise InputError(
                 f"log_linear filling of '{column}' in {units[row[first]]} meets "
                 f"{values[row[first], edge]:g} in {years[edge]}, which has no logarithm",
-                where="panel.fill",
-                remedy="use method: linear, or name under panel.fill.columns only columns that are positive",
+                where=filling.key,
+                remedy=f"use method: linear, or name under {filling.key}.columns only columns that are positive",
             )
         filled_values = np.exp(np.log(start) + (np.log(stop) - np.log(start)) * share)
     else:

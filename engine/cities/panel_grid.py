@@ -17,13 +17,14 @@ from engine.arrays import Array, Flags, LongIntegers
 from engine.cities.panel_request import PanelRequest
 from engine.errors import InputError
 from engine.notes import Note
-from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
+from engine.tables.cell_rules import CellRules
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, names_are_never_missing, suspects
-from engine.tables.problems import Problems
+from engine.tables.number_columns import read_numbers
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows
 from engine.tables.unkeyed_rows import empty_cells
-from engine.tables.years import check_years, read_years
+from engine.tables.years import check_years, read_years, readable_years
 
 _SHOWN, _LARGEST = 30, 20_000_000
 
@@ -62,7 +63,7 @@ class CityYearGrid:
     def __init__(
         self, frame: pd.DataFrame, request: PanelRequest, *, source: str, problems: Problems
     ) -> None:
-        self.source, self.columns = source, request.columns
+        self.source, self.columns, self._request = source, request.columns, request
         self._frame = frame if frame.index.is_unique else frame.reset_index(drop=True)
         self._merge_names, self._year_columns = request.merge_names, request.year_columns
         self.marks: dict[str, int] = {}
@@ -102,12 +103,20 @@ class CityYearGrid:
             labels = read_labels([self._frame[city]], source=self.source, merge=self._merge_names)
         codes = labels.codes[0]
         blank_year = empty_cells(self._frame[year])
-        rows = self._frame[~((codes < 0) & blank_year)]
+        blank, whole = (codes < 0) & blank_year, (codes >= 0) & ~blank_year
         with problems.collect():
             self._refuse_half_rows(codes, blank_year, city, year)
-            years, notes = read_years(rows[year], source=self.source)
+        with problems.collect():
+            years, notes = read_years(self._frame[year][whole], source=self.source, rules=self._request.rules)
+        n_blank = int(blank.sum())
+        if not problems.errors:
+            self._lay_rows(whole, codes, years.astype(np.int64), labels.names, n_blank)
+        elif labels.names != ("",) and whole.any():  # what else is wrong shall be said in the same error
+            years = readable_years(self._frame[year][whole])
+            whole[whole] = ~np.isnan(years)
+            with problems.collect():
+                self._lay_rows(whole, codes, years[~np.isnan(years)].astype(np.int64), labels.names, n_blank)
         problems.raise_any()
-        self._lay_rows(rows, codes[~((codes < 0) & blank_year)], years.astype(np.int64), labels.names)
         self.notes += notes + labels.notes(source=self.source, place=Note.of("column", column=city))
         self.warnings += labels.warnings(source=self.source, names=Note("cities"), key="panel.merge_names")
 
@@ -119,15 +128,23 @@ class CityYearGrid:
         if half.any():
             row = int(np.argmax(half))
             absent, present = ("city", year) if no_city[row] else ("year", city)
-            raise InputError(
-                f"a row has no {absent} (its {present} is '{self._frame[present].iloc[row]}')",
-                where=f"{self.source}: row {self._row_number(row)}",
+            numbers = [self._row_number(int(place)) for place in np.flatnonzero(half)]
+            line = self._request.rules.rows_line(numbers)
+            raise TableProblem(
+                f"a row has no {absent} (its {present} is '{self._frame[present].iloc[row]}')"
+                + other_rows(self._frame[present], np.flatnonzero(half).tolist()),
+                where=f"{self.source}: row {numbers[0]}",
                 remedy="fill merged cells, and remove notes and totals around the table",
+                job_line=line and f"{line}  # if the rows are no data",
             )
 
     def _lay_rows(
-        self, rows: pd.DataFrame, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...]
+        self, laid: Flags, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...], n_blank: int
     ) -> None:
+        """Lay the rows of the mask ``laid``, whose years are given, on the grid."""
+        rows, codes = self._frame[laid], codes[laid]
+        if not len(rows):
+            return
         first, last = int(years.min()), int(years.max())
         size = len(units) * (last - first + 1)
         if size > _LARGEST:
@@ -136,7 +153,7 @@ class CityYearGrid:
                 where=self.source,
                 remedy="look for a year or a city that is mistyped, or cut the table",
             )
-        self.n_blank = len(self._frame) - len(rows)
+        self.n_blank = n_blank
         self._frame, self._codes, self.units = rows, codes, units
         self.years = tuple(range(first, last + 1))
         self._owners = [units[code] for code in codes]
@@ -156,14 +173,22 @@ class CityYearGrid:
             spellings = dict.fromkeys(visible(str(self._frame[city].iloc[row]).strip()) for row in rows)
             spelled = f", spelled {' and '.join(spellings)}" if len(spellings) > 1 else ""
             examples.append(f"{self.units[unit]} {self.years[year]} (rows {numbers}{spelled})")
-        raise InputError(
+        later = [place for cell in repeated for place in np.flatnonzero(self._place == cell)[1:]]
+        line = self._request.rules.rows_line([self._row_number(int(place)) for place in later])
+        raise TableProblem(
             f"city-years given more than once: {'; '.join(examples)} ({len(repeated)} in all)",
             where=self.source,
             remedy="keep one row a city and year",
+            job_line=line and f"{line}  # if the first row of each is right",
         )
 
     def _row_number(self, row: int) -> int:
-        return int(self._frame.index[row]) + cells.FIRST_ROW
+        return int(self._frame.index[row]) + FIRST_ROW
+
+    def rows_outside(self, first: int, last: int) -> tuple[int, int]:
+        """How many rows are of years outside a span, and how many there are."""
+        year = self._place % len(self.years) + self.years[0]
+        return int(((year < first) | (year > last)).sum()), len(year)
 
     def column(self, name: str, *, key: str) -> Array:
         """``[n_units, n_years]`` of a canonical column; ``key`` is the job key that needs it."""
@@ -255,12 +280,22 @@ class CityYearGrid:
         """``[n_units, n_years]`` of a column of the file, NaN where there is no row."""
         if column not in self._files:
             codes = self._missing_codes.get(column, ())
-            values, self.marks[column] = cells.numbers(
-                self._frame[column], source=self.source, owners=self._owners, missing=codes
+            read = read_numbers(
+                self._frame[column],
+                source=self.source,
+                owners=self._owners,
+                missing=codes,
+                rules=self._rules_of(column),
             )
-            self._files[column] = self._laid(values)
-            self._warn_of_codes(column, values, codes)
+            self.marks[column] = read.n_marks
+            self.notes += read.notes
+            self._files[column] = self._laid(read.values)
+            self._warn_of_codes(column, read.values, codes)
         return self._files[column]
+
+    def _rules_of(self, column: str) -> CellRules:
+        """How the cells of a column of the file, or of a table beside it, are read."""
+        return self._request.joined_rules.get(column, self._request.rules)
 
     def _years(self, column: str) -> Array:
         """``[n_units, n_years]`` of a column of the file that holds years, or dates, and may miss them."""
@@ -270,6 +305,7 @@ class CityYearGrid:
             owners=self._owners,
             optional=True,
             missing=self._missing_codes.get(column, ()),
+            rules=self._rules_of(column),
         )
         self.marks[column] = int(np.isnan(values).sum()) - int(self._frame[column].isna().sum())
         self.notes += notes

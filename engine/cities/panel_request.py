@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.cities.fill import Deflation, Filling
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.missing import Code
 from engine.tables.near_duplicates import MergeRule
 
@@ -38,10 +39,15 @@ class PanelRequest:
         Rules by which names that are nearly alike are one (`engine.tables.near_duplicates.MergeRule`).
     missing : mapping of str to list of number or str
         By column: codes that mean "missing".
+    rules : CellRules
+        How the cells of the table are read.
+    joined_rules : mapping of str to CellRules
+        Those of the columns that other tables gave.
     years : tuple of int, optional
         First and last year of the sample; None means all years of the file.
-    deflate, fill : optional
-        Deflation and interpolation; None means none.
+    deflate : Deflation, optional
+    fill : sequence of Filling
+        Rules of interpolation; no column is in two of them.
     balance : {'drop', 'keep'}
         Drop cities with any missing value in the sample, or only those with no value at all.
     """
@@ -55,7 +61,9 @@ class PanelRequest:
     year_columns: Collection[str] = ()
     merge_names: Collection[MergeRule] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
+    rules: CellRules = NO_RULES
+    joined_rules: Mapping[str, CellRules] = field(default_factory=dict)
     years: tuple[int, int] | None = None
     deflate: Deflation | None = None
-    fill: Filling | None = None
+    fill: Sequence[Filling] = ()
     balance: Literal["drop", "keep"] = "drop"

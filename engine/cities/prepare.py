@@ -13,7 +13,7 @@ Only columns that are required, directly or through others, are read at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +29,8 @@ from engine.cities.validation import ColumnOrigin, Preparation, Validation, vali
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables.arithmetic import parse
-from engine.tables.problems import Problems
+from engine.tables.cell_rules import CellRules
+from engine.tables.problems import Problems, TableProblem
 
 _SHOWN, _FAR = 5, 50
 _AnyArray = TypeVar("_AnyArray", bound=AnyArray)
@@ -58,7 +59,7 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     moving = [name for name in values if name not in request.static]
     warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
     warnings += _deflate(values, request.deflate, moving, grid) if request.deflate else []
-    filled = _fill(values, request.fill, moving, grid) if request.fill else {}
+    filled = _fill(values, request.fill, moving, grid)
     values, filled, years = _cut(values, filled, request.years, grid)
     _refuse_undefined(values, years, grid)
     gaps = {name: np.isnan(values[name]) for name in moving}
@@ -81,9 +82,18 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
         dropped=dropped,
         static=tuple(request.static),
         warnings=tuple(warnings),
-        notes=(*grid.notes, *[Note.of("blank_city_rows", count=grid.n_blank)] * bool(grid.n_blank)),
+        notes=(*grid.notes, *_rows_left(grid, years)),
     )
     return panel, validate(panel, preparation)
+
+
+def _rows_left(grid: CityYearGrid, years: tuple[int, ...]) -> Iterator[Note]:
+    """Rows of the file that are none of the sample."""
+    if grid.n_blank:
+        yield Note.of("blank_city_rows", count=grid.n_blank)
+    count, total = grid.rows_outside(years[0], years[-1])
+    if count:
+        yield Note.of("rows_outside_years", count=count, total=total, first=years[0], last=years[-1])
 
 
 def _read_columns(
@@ -207,16 +217,21 @@ def _price_warnings(
     return out
 
 
-def _fill(values: dict[str, Array], fill: Filling, moving: list[str], grid: CityYearGrid) -> dict[str, Flags]:
-    """Fill in place; returns which cells were filled."""
-    for name in fill.columns or ():
-        if not grid.known(name):
-            grid.column(name, key="panel.fill.columns")  # raises, with a suggestion
+def _fill(
+    values: dict[str, Array], rules: Sequence[Filling], moving: list[str], grid: CityYearGrid
+) -> dict[str, Flags]:
+    """Fill in place, each column by the rule that names it or else by the rule without names; returns what was."""
+    rule_of: dict[str, Filling] = {}
+    for rule in sorted(rules, key=lambda rule: rule.columns is not None):
+        for name in rule.columns or ():
+            if not grid.known(name):
+                grid.column(name, key=f"{rule.key}.columns")  # raises, with a suggestion
+        rule_of |= dict.fromkeys(moving if rule.columns is None else rule.columns, rule)
     filled = {}
     for name in moving:
-        if fill.columns is None or name in fill.columns:
+        if name in rule_of:
             values[name], filled[name] = fill_gaps(
-                values[name], filling=fill, column=name, units=grid.units, years=grid.years
+                values[name], filling=rule_of[name], column=name, units=grid.units, years=grid.years
             )
     return filled
 
@@ -265,7 +280,7 @@ def _refuse_incomplete(panel: CityPanel, request: PanelRequest, grid: CityYearGr
         panel.label(name, key=key, source=f"{grid.source}: column '{grid.text(name)}'")
     static = [name for name in request.static if name not in request.optional]
     _refuse_unknown(panel, static, request.required, grid.source)
-    _refuse_nonpositive(panel, request.logged)
+    _refuse_nonpositive(panel, request.logged, request.rules)
 
 
 def _refuse_unknown(
@@ -302,7 +317,7 @@ def _far_years(panel: CityPanel, year_columns: Collection[str]) -> list[Note]:
     return out
 
 
-def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
+def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str], rules: CellRules) -> None:
     """Raises InputError where a value whose logarithm will be taken is zero, negative or infinite."""
     for text, key in logged.items():
         values = panel.evaluate(parse(text))
@@ -310,11 +325,14 @@ def _refuse_nonpositive(panel: CityPanel, logged: Mapping[str, str]) -> None:
             bad = (values <= 0) | np.isinf(values)
         if bad.any():
             unit, year = np.argwhere(bad)[0]
-            raise InputError(
-                f"the logarithm of '{text}' is taken, but it is {values[unit, year]:g} in "
+            value = float(values[unit, year])
+            line = rules.missing_line(text, [value]) if text in panel.values and np.isfinite(value) else ""
+            raise TableProblem(
+                f"the logarithm of '{text}' is taken, but it is {value:g} in "
                 f"{panel.units[unit]}, {panel.years[year]} ({bad.sum()} of {bad.size} city-years)",
                 where=key,
                 remedy="mend or drop these cities, or use the difference in levels",
+                job_line=line and f"{line}  # if that means missing",
             )
 
 

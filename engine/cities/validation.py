@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.cities.fill import MOST_GAP
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
 from engine.notes import Note, note_record, notes_record, shortened
+from engine.tables.problems import job_line
 
 JUMP = 20.0  # a factor between two years that smells of a changed unit
 _SHOWN, _LISTED = 3, 20
@@ -170,8 +173,33 @@ class Validation:
             lines += ["", f"dropped cities ({len(self.dropped)}):"]
             lines += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
             lines += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
+            lines += self._fill_lines()
         lines += [f"warning: {worded(warning)}" for warning in self.warnings]
         return lines + [f"note: {worded(note)}" for note in self.notes]
+
+    def _fill_lines(self) -> list[str]:
+        """The line of the job that fills the gaps of dropped cities that lack one column between known years."""
+        first, last = self.years
+        interior = [
+            city
+            for city in self.dropped
+            if not city.n_more_columns and first < city.years[0] and city.years[-1] < last
+        ]
+        gaps = [(city.column, gap) for city in interior if (gap := longest_run(city.years)) <= MOST_GAP]
+        if not gaps:
+            return []
+        columns = list(dict.fromkeys(column for column, _ in gaps))
+        rule = job_line("panel.fill", {"max_gap": max(gap for _, gap in gaps), "columns": columns})
+        return [f"  in the job file: {rule}  # if gaps may be interpolated: {len(gaps)} of them would stay"]
+
+
+def longest_run(years: Sequence[int]) -> int:
+    """The most consecutive years among ascending ones."""
+    longest = length = 1
+    for earlier, later in pairwise(years):
+        length = length + 1 if later == earlier + 1 else 1
+        longest = max(longest, length)
+    return longest
 
 
 def validate(panel: CityPanel, preparation: Preparation) -> Validation:

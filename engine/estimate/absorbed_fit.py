@@ -233,6 +233,8 @@ def row_fit(
         exact=exact,
         interaction=None,
         nearby={},
+        without_group={},
+        share_meat=None,
         is_instrumented=False,
         one_step=None,
     )

@@ -1,4 +1,4 @@
-"""Comparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
+"""CleanComparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import AnyIntegers
 from engine.errors import InputError
 from engine.estimate.estimator import PairTiming
-from engine.pairs.comparisons import CohortWeights, Comparisons, comparisons_of
+from engine.pairs.clean_comparisons import CleanComparisons, CohortWeights, clean_comparisons_of
 from engine.pairs.treatment import Terms, event_name
 
 _WINDOW = "model.window"
@@ -17,7 +17,7 @@ _WINDOW = "model.window"
 
 def clean_comparisons(
     timing: PairTiming, event_times: tuple[int, ...], clean_until: AnyIntegers, weights: CohortWeights
-) -> Comparisons:
+) -> CleanComparisons:
     """Every cohort of a timing at every event year, with the controls that ``model.options.control`` allows.
 
     Parameters
@@ -40,7 +40,7 @@ def clean_comparisons(
             remedy="use -1, or an earlier year",
         )
     cohorts = np.unique(timing.adopted[timing.exists])
-    comparisons = comparisons_of(
+    comparisons = clean_comparisons_of(
         timing.adopted,
         cohorts,
         timing.years,
@@ -49,12 +49,12 @@ def clean_comparisons(
         clean_until=clean_until,
         weights=weights,
     )
-    if timing.control == "never_treated":
+    if timing.comparison.control == "never":
         if not np.isinf(cohorts).any():
             raise InputError(
                 "every pair of the sample is treated in the end, so that there are no never-treated pairs",
                 where="model.options.control",
-                remedy="use not_yet_treated",
+                remedy="use control: not_yet, or check treatment.rule and pairs.exclude",
             )
         comparisons = replace(comparisons, clean=comparisons.clean & np.isinf(cohorts))
     return comparisons
@@ -66,7 +66,7 @@ def shown_event_times(timing: PairTiming) -> tuple[int, ...]:
     return tuple(time for time in range(low, high + 1) if time != timing.base)
 
 
-def refuse_unreached(timing: PairTiming, comparisons: Comparisons) -> None:
+def refuse_unreached(timing: PairTiming, comparisons: CleanComparisons) -> None:
     """Raises InputError where no cohort has clean controls at an event year."""
     missing = np.flatnonzero(~comparisons.in_use.any(axis=1))
     if not len(missing):
@@ -81,7 +81,7 @@ def refuse_unreached(timing: PairTiming, comparisons: Comparisons) -> None:
     )
 
 
-def cohort_years(timing: PairTiming, comparisons: Comparisons) -> Terms:
+def cohort_years(timing: PairTiming, comparisons: CleanComparisons) -> Terms:
     """A dummy of each cohort and year, cohort by cohort, with the comparisons of these."""
     names, paths = [], []
     is_year = np.eye(len(timing.years))
@@ -90,4 +90,4 @@ def cohort_years(timing: PairTiming, comparisons: Comparisons) -> Terms:
         members = (timing.adopted == cohort) & timing.exists
         names += [f"{timing.term}[{label}][{year:.0f}]" for year in timing.years]
         paths.append(members[:, :, None, None] * is_year)
-    return Terms(tuple(names), np.concatenate(paths, axis=-1), comparisons=comparisons)
+    return Terms(tuple(names), np.concatenate(paths, axis=-1), clean_comparisons=comparisons)

@@ -19,16 +19,16 @@ from engine.estimate.estimate import Estimate
 from engine.estimate.fit import Stage, exactness_of_outcome, sample_counts
 from engine.estimate.gradient import Differentiated, TypeSums, differentiate
 from engine.estimate.terms import Term
-from engine.pairs.comparisons import Comparisons
+from engine.pairs.clean_comparisons import CleanComparisons
 from engine.pairs.moments import CityMoments
 
 
-def effects(comparisons: Comparisons, n_pairs: jax.Array, outcome: jax.Array) -> jax.Array:
+def effects(comparisons: CleanComparisons, n_pairs: jax.Array, outcome: jax.Array) -> jax.Array:
     """``[K]`` effects by event year; NaN where no cohort and its controls have a pair. A cohort without pairs counts 0.
 
     Parameters
     ----------
-    comparisons : Comparisons
+    comparisons : CleanComparisons
     n_pairs : float64 ``[C]``
         Pairs of each cohort.
     outcome : float64 ``[C, T]``
@@ -114,7 +114,7 @@ class ComparisonFit:
 
 
 def fit_comparisons(
-    comparisons: Comparisons,
+    comparisons: CleanComparisons,
     moments: CityMoments,
     classes: Integers,
     stage: Stage,
@@ -127,7 +127,7 @@ def fit_comparisons(
 
     Parameters
     ----------
-    comparisons : Comparisons
+    comparisons : CleanComparisons
     moments : CityMoments
         Of complete pairs, with products.
     classes : int ``[n_units]``
@@ -195,7 +195,7 @@ def _refuse_unidentified(values: Array, reported: tuple[Term, ...]) -> None:
 class _Cohorts:
     """Pairs of the cohorts in the sums of a sample."""
 
-    comparisons: Comparisons
+    comparisons: CleanComparisons
     moments: CityMoments
     classes: Integers
 
@@ -251,26 +251,11 @@ def _estimate(
     reported: tuple[Term, ...],
 ) -> Estimate:
     """Estimate with the paths of weights and residuals on the years of cohorts."""
-    normal, layout, members = stage.normal, cohorts.moments.layout, cohorts.members
-    start, n_years = 4 + layout.n_ee, layout.n_years
-    at_terms = n_years + np.array(normal.positions(cohort_terms))
-    by_type = differentiated.jacobian[:, :, start : start + layout.n_ev].reshape(
-        len(reported), -1, n_years, layout.n_columns
-    )
-    weights = by_type[..., -1][
-        :, members.argmax(axis=1)
-    ]  # [K, C, T]: types of a cohort have equal derivatives
-    n_pairs = cohorts.by_city[0].sum(axis=0)
-    sums = normal.total[at_terms, -1].reshape(-1, n_years)
-    means = sums / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
-    residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), len(reported)))
-    residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
-    weight_path[at_terms] = weights.reshape(len(reported), -1).T
-    exact = exactness_of_outcome(stage, float(normal.total[-1, -1] - (sums * means).sum()))
-    no_effects = exact == "effects"
+    residual_path, weight_path, ssr = _paths(cohorts, differentiated, stage, cohort_terms)
+    exact = exactness_of_outcome(stage, ssr)
     return Estimate(
         terms=reported,
-        values=np.zeros_like(differentiated.values) if no_effects else differentiated.values,
+        values=np.zeros_like(differentiated.values) if exact == "effects" else differentiated.values,
         city_first=differentiated.city_first,
         city_second=differentiated.city_second,
         without_city=differentiated.without_city,
@@ -278,7 +263,7 @@ def _estimate(
         reciprocal_meat=np.zeros_like(differentiated.pair_meat),
         residual_path=residual_path,
         weight_path=weight_path,
-        **sample_counts(normal, len(reported)),
+        **sample_counts(stage.normal, len(reported)),
         r2=np.nan,
         r2_within=np.nan,
         exact=exact,
@@ -286,4 +271,25 @@ def _estimate(
         is_instrumented=False,
         one_step=None,
         nearby={},
+        without_group={},
+        share_meat=None,
     )
+
+
+def _paths(
+    cohorts: _Cohorts, differentiated: Differentiated, stage: Stage, cohort_terms: tuple[Term, ...]
+) -> tuple[Array, Array, float]:
+    """Residual path ``[Q]``, weight path ``[Q, K]`` and the sum of squared residuals."""
+    normal, layout, n_effects = stage.normal, cohorts.moments.layout, len(differentiated.values)
+    start, n_years = 4 + layout.n_ee, layout.n_years
+    at_terms = n_years + np.array(normal.positions(cohort_terms))
+    of_outcome = differentiated.jacobian[:, :, start : start + layout.n_ev]
+    by_type = of_outcome.reshape(n_effects, -1, n_years, layout.n_columns)[..., -1]
+    weights = by_type[:, cohorts.members.argmax(axis=1)]  # types of a cohort have equal derivatives
+    n_pairs = cohorts.by_city[0].sum(axis=0)
+    sums = normal.total[at_terms, -1].reshape(-1, n_years)
+    means = sums / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
+    residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), n_effects))
+    residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
+    weight_path[at_terms] = weights.reshape(n_effects, -1).T
+    return residual_path, weight_path, float(normal.total[-1, -1] - (sums * means).sum())

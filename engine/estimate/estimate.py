@@ -62,7 +62,7 @@ class Estimate:
     """Coefficients of one regression, and how every pair and every city moves them.
 
     With r_pt = db/dy_pt the weight path of a pair and e_pt its residual path, a pair's influence is
-    psi_p = sum_t r_pt e_pt, ``[K]``.
+    psi_p = sum_t r_pt e_pt, ``[K]``; of averages over cohorts plus that of the cohorts' shares, see `share_meat`.
 
     Attributes
     ----------
@@ -99,6 +99,11 @@ class Estimate:
         is not identified. None where no effects are absorbed, or none were made.
     nearby : mapping of str to Nearby
         By the code of a spatial standard-error type; empty until a pass over the pairs has summed them.
+    without_group : mapping of str to float64 ``[n_groups, K]``
+        Coefficients of the samples without each group of cities, by the code of a standard-error type that reads
+        them; NaN where one is not identified.
+    share_meat : float64 ``[K, K]`` or None
+        Pair meat of the shares of cohorts where they are estimated, which no path holds: a pass adds it.
     """
 
     terms: tuple[Term, ...]
@@ -124,11 +129,19 @@ class Estimate:
     is_instrumented: bool = field(default=False, kw_only=True)
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
+    without_group: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
+    share_meat: Array | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the terms, as tables print them."""
         return names_of(self.terms)
+
+    @property
+    def tested_positions(self) -> list[int]:
+        """Coefficients of the treatment; all where it is no regressor."""
+        of_treatment = [place for place, term in enumerate(self.terms) if term.is_treatment]
+        return of_treatment or list(range(len(self.terms)))
 
     @property
     def city_influence(self) -> Array:
@@ -149,6 +162,9 @@ class Estimate:
             weight_path=self.weight_path @ weights.T,
             interaction=None,
             nearby={},
+            without_group={
+                code: _combined_samples(values, weights) for code, values in self.without_group.items()
+            },
             one_step=None if self.one_step is None else _combined_samples(self.one_step, weights),
         )
 

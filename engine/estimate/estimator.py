@@ -9,10 +9,33 @@ from typing import Literal
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.estimate.cohorts import CohortRows, Comparisons
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
-from engine.pairs.treatment import Adoption, Terms, pair_adoption
+from engine.pairs.treatment import NEVER, Adoption, Terms, pair_adoption
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """With which pairs, and with which year, a treated cohort is compared.
+
+    Attributes
+    ----------
+    control : str
+        ``never | not_yet``.
+    base_period : str
+        ``varying | universal``.
+    anticipation : int
+        Years before adoption in which effects may begin.
+    weights : str
+        ``variance | equal``: how cohorts are weighed.
+    """
+
+    control: str = "never"
+    base_period: str = "varying"
+    anticipation: int = 0
+    weights: Literal["variance", "equal"] = "variance"
 
 
 @dataclass(frozen=True)
@@ -36,10 +59,7 @@ class PairTiming:
         First and last event year.
     ends : str
         ``bin | drop``: event years outside the window join its ends, or their rows are dropped.
-    control : str
-        ``not_yet_treated | never_treated``: pairs that adopters are compared with, where an estimator chooses them.
-    weights : str
-        ``variance | equal``: how an estimator weighs cohorts, where it chooses.
+    comparison : Comparison
     """
 
     adoption: Adoption
@@ -50,13 +70,18 @@ class PairTiming:
     base: int = -1
     window: tuple[int, int] = (-5, 3)
     ends: str = "bin"
-    control: str = "not_yet_treated"
-    weights: Literal["variance", "equal"] = "variance"
+    comparison: Comparison = Comparison()
 
     @property
     def adopted(self) -> Array:
         """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
         return pair_adoption(self.adoption, self.rule)
+
+    @property
+    def cohorts(self) -> Array:
+        """`adopted`, but ``inf`` after the last year, and the latest of all where there are no pairs."""
+        adopted = np.where(self.adopted > self.years[-1], NEVER, self.adopted)
+        return np.where(self.exists, adopted, adopted[self.exists].max())
 
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""
@@ -71,15 +96,21 @@ class EstimatorFunctions:
     ----------
     paths : callable
         Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none. Terms with
-        `Comparisons` are cohorts by year, and no regressors: the estimates are functions of the cohorts' sums.
+        `CleanComparisons` are cohorts by year, and no regressors: the estimates are functions of the cohorts' sums.
     regression : callable
         The regression on the cell's columns (the instrument last, where there is one) and treatment terms; of no use
-        to an estimator of comparisons.
+        to an estimator with clean controls.
     kept_rows : callable or None
         ``[n_classes, n_classes, T]`` pair-years that the estimator is defined on; None where it is on all.
     combination : callable or None
         From the treatment's name, its terms and the rows in which each is on: the terms that are reported, and their
         weights ``[n_reported, n_terms]`` on those of the regression. None where these are reported themselves.
+    averages : tuple of str
+        Names of the terms that are reported beside those of event years.
+    comparisons : callable or None
+        From a timing and the rows of cohorts: the cells that are identified and their averages, which are reported in
+        place of the coefficients (`engine.estimate.cohort_effects`). The regression then is of cohort means: its terms
+        are of one cohort and year each.
     instrument_regressions : callable or None
         The regressions behind an instrument, of a regression by two-stage least squares.
     """
@@ -88,4 +119,6 @@ class EstimatorFunctions:
     regression: Callable[[tuple[Term, ...], tuple[Term, ...]], Regression]
     kept_rows: Callable[[PairTiming], Flags] | None = None
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
+    averages: tuple[str, ...] = ()
+    comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

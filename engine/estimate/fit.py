@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -36,11 +37,14 @@ class Stage:
     normal : Normal
     full, without : Projected
         Of the full sample, and of each leave-one-city-out sample.
+    without_group : mapping of str to Projected
+        Of the samples without each group of cities, by the code of the standard-error type that reads them.
     """
 
     normal: Normal
     full: Projected
     without: Projected
+    without_group: Mapping[str, Projected] = field(default_factory=dict)
 
     @cached_property
     def all_identified(self) -> bool:
@@ -55,12 +59,13 @@ class Stage:
         return bool((np.linalg.eigvalsh(scaled)[:, 0] > SMALLEST).all())
 
 
-def stage(normal: Normal) -> Stage:
+def stage(normal: Normal, without_group: Mapping[str, Projected] | None = None) -> Stage:
     """Project the full sample and the leave-one-city-out samples off the years, once for all cells."""
     return Stage(
         normal,
         partial_out_years(normal.total, normal.n_years, balanced=normal.balanced),
         partial_out_years(normal.without_city(), normal.n_years, balanced=normal.balanced),
+        without_group or {},
     )
 
 
@@ -76,7 +81,6 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         Where a regressor is collinear, or the sample is empty.
     """
     normal, q = stage.normal, stage.full.q
-    t, total = normal.n_years, normal.total
     if not normal.totals[:, 0, 0].any():
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     at_regressors, at_instruments, bread = _bread(stage, regression)
@@ -86,7 +90,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         q[y, y] - 2 * values @ q[at_regressors, y] + values @ q[np.ix_(at_regressors, at_regressors)] @ values
     )
     of_outcome = 0.0 if regression.outcome else _OF_VALUES * normal.outcome_variation
-    rounding = max(_LEFT * float(total[t + y, t + y]), of_outcome)
+    rounding = max(_LEFT * float(np.diag(normal.total)[normal.n_years + y]), of_outcome)
     exact = exactness(ssr, float(q[y, y]), rounding, _LEFT)
     if exact == "effects":
         values = np.zeros_like(values)
@@ -100,7 +104,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         values=values,
         city_first=first,
         city_second=second,
-        without_city=_leave_one_out(stage, at_regressors, at_instruments, y),
+        without_city=_without_city(stage, at_regressors, at_instruments, y),
         pair_meat=np.full_like(bread, np.nan),
         reciprocal_meat=np.full_like(bread, np.nan),
         residual_path=residual[0],
@@ -113,6 +117,11 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         is_instrumented=bool(regression.instruments),
         one_step=None,
         nearby={},
+        without_group={
+            code: _left_out(stage, samples, at_regressors, at_instruments, y)
+            for code, samples in stage.without_group.items()
+        },
+        share_meat=None,
     )
 
 
@@ -158,28 +167,40 @@ def left_out_values(stage: Stage, without: Projected, regressors: tuple[int, ...
 
     NaN where one is not identified. ``regressors``: positions in [columns | terms].
     """
-    at = list(regressors)
-    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at])
+    at, scale = list(regressors), _lengths_of_all(stage, regressors)
     return solve_identified(without.q[:, at][:, :, at], without.q[:, at, -1], scale)
 
 
-def _leave_one_out(stage: Stage, regressors: tuple[int, ...], instruments: tuple[int, ...], y: int) -> Array:
+def _without_city(stage: Stage, regressors: tuple[int, ...], instruments: tuple[int, ...], y: int) -> Array:
     """``[n_units, K]`` coefficients without each city; NaN where one is not identified."""
-    q, at_regressors, at_instruments = stage.without.q, list(regressors), list(instruments)
-    # By the full sample's variation: what a city's removal leaves of a regressor may be rounding, of either sign.
-    scale = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at_regressors])
+    if instruments != regressors or not stage.all_identified:
+        return _left_out(stage, stage.without, regressors, instruments, y)
+    scale = _lengths_of_all(stage, regressors)
+    q, at = stage.without.q, list(regressors)
+    scaled = q[:, at][:, :, at] / scale[:, None] / scale
+    return np.asarray(np.linalg.solve(scaled, (q[:, at, y] / scale)[:, :, None])[:, :, 0] / scale)
+
+
+def _left_out(
+    stage: Stage, without: Projected, regressors: tuple[int, ...], instruments: tuple[int, ...], y: int
+) -> Array:
+    """``[n_samples, K]`` coefficients of samples that lack some pairs; NaN where one is not identified."""
+    q, at_regressors, at_instruments = without.q, list(regressors), list(instruments)
+    scale = _lengths_of_all(stage, regressors)
     a, b = q[:, at_instruments][:, :, at_regressors], q[:, at_instruments, y]
-    if at_instruments == at_regressors and stage.all_identified:
-        scaled = a / scale[:, None] / scale
-        return np.asarray(np.linalg.solve(scaled, (b / scale)[:, :, None])[:, :, 0] / scale)
-    if at_instruments == at_regressors:
+    if instruments == regressors:
         return solve_identified(a, b, scale)
-    size = np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][at_instruments])
+    size = _lengths_of_all(stage, instruments)
     scaled = a / size[:, None] / scale
     values = np.full(b.shape, np.nan)
     solvable = np.linalg.svd(scaled, compute_uv=False)[:, -1] > SMALLEST
     values[solvable] = np.linalg.solve(scaled[solvable], (b / size)[solvable, :, None])[:, :, 0] / scale
     return values
+
+
+def _lengths_of_all(stage: Stage, positions: tuple[int, ...]) -> Array:
+    """Lengths in the full sample: what a city's removal leaves of a regressor may be rounding, of either sign."""
+    return np.asarray(np.sqrt(np.diag(stage.normal.total)[stage.normal.n_years :][list(positions)]))
 
 
 def solve_identified(a: Array, b: Array, scale: Array) -> Array:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,8 @@ from engine.estimate.normal import SMALLEST
 from engine.estimate.terms import Regression, Term
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout, type_of
+
+Parameters = TypeVar("Parameters")
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,48 @@ def differentiate(
         values = np.asarray(of_sums(jnp.asarray(total)))
         jacobian = np.asarray(jax.jacrev(of_sums)(jnp.asarray(total)))
         without_city = np.asarray(jax.vmap(of_sums)(jnp.asarray(total - contributed.sum(axis=0))))
+    return _with_influences(values, jacobian, without_city, contributed, moments.products)
+
+
+def differentiate_sums(
+    function: Callable[[Parameters, jax.Array], jax.Array], parameters: Parameters, contributed: Array
+) -> Differentiated:
+    """As `differentiate`, of a function of plain sums that is compiled once for all parameters of the same shapes.
+
+    Parameters
+    ----------
+    function : callable
+        From parameters (arrays) and sums ``[n_types, size]`` to values ``[K]``, in JAX.
+    parameters
+        What of an estimator is no statistic of the sample.
+    contributed : float64 ``[2, n_units, n_types, size]``
+        Sums over the pairs in which a city stands first, and second, by type.
+    """
+    total = contributed[0].sum(axis=0)
+    with double_precision():
+        left_out = jnp.asarray(total - contributed.sum(axis=0))
+        derivatives = _derivatives(function, parameters, jnp.asarray(total), left_out)
+        values, jacobian, without_city = map(np.asarray, derivatives)
+    return _with_influences(values, jacobian, without_city, contributed, None)
+
+
+@partial(jax.jit, static_argnames="function")
+def _derivatives(
+    function: Callable[[Parameters, jax.Array], jax.Array],
+    parameters: Parameters,
+    total: jax.Array,
+    left_out: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Values and Jacobian at the sums of a sample, and values at those of others."""
+    jacobian = jax.jacrev(function, argnums=1)(parameters, total)
+    return function(parameters, total), jacobian, jax.vmap(function, (None, 0))(parameters, left_out)
+
+
+def _with_influences(
+    values: Array, jacobian: Array, without_city: Array, contributed: Array, products: Array | None
+) -> Differentiated:
     first, second = np.einsum("kzf,cnzf->cnk", jacobian, contributed, optimize=True)
     pair_meat = np.full((len(values), len(values)), np.nan)
-    if moments.products is not None:
-        pair_meat = np.einsum("kzf,zfg,lzg->kl", jacobian, moments.products, jacobian, optimize=True)
+    if products is not None:
+        pair_meat = np.einsum("kzf,zfg,lzg->kl", jacobian, products, jacobian, optimize=True)
     return Differentiated(values, jacobian, first, second, without_city, pair_meat)

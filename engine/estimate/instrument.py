@@ -38,7 +38,9 @@ def instrumented(stage: Stage, regressors: tuple[Term, ...], treatment: Term) ->
     """First stage, reduced form, and the fit of their sum, on controls and the instrument."""
     first, reduced = fit(stage, Regression(regressors, outcome=treatment)), fit(stage, Regression(regressors))
     parts = ("values", "residual_path", "city_first", "city_second", "without_city")
-    summed = replace(reduced, **{part: getattr(first, part) + getattr(reduced, part) for part in parts})
+    without_group = {code: first.without_group[code] + left for code, left in reduced.without_group.items()}
+    added = {part: getattr(first, part) + getattr(reduced, part) for part in parts}
+    summed = replace(reduced, **added, without_group=without_group)
     return Instrumented(first, reduced, summed)
 
 
@@ -49,6 +51,10 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
         np.stack([getattr(reduced, part)[:, -1], getattr(first, part)[:, -1]], axis=1)
         for part in ("city_first", "city_second", "without_city", "weight_path")
     )
+    without_group = {
+        code: np.stack([left[:, -1], first.without_group[code][:, -1]], axis=1)
+        for code, left in reduced.without_group.items()
+    }
     pair_meat, reciprocal_meat = (
         _crossed(*(float(getattr(estimate, part)[-1, -1]) for estimate in (reduced, first, summed)))
         for part in ("pair_meat", "reciprocal_meat")
@@ -67,6 +73,7 @@ def joint_estimate(regressions: Instrumented) -> Estimate:
         city_first=city_first,
         city_second=city_second,
         without_city=without_city,
+        without_group=without_group,
         weight_path=weight_path,
         pair_meat=pair_meat,
         reciprocal_meat=reciprocal_meat,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags, check_shape
+from engine.estimate.cohorts import CohortBatch
 from engine.estimate.normal import SMALLEST, expand, partial_inverse, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.pairs.moments import Layout
@@ -28,12 +29,15 @@ class Tested:
         Treatment path of each type of pair, in the order of the sums.
     observed : int or None
         Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
+    cohorts : CohortBatch or None
+        Averages over cohorts that are tested in place of coefficients; then all of them are the ``regressors``.
     """
 
     regressors: tuple[int, ...]
     tested: tuple[int, ...]
     paths: Array
     observed: int | None = None
+    cohorts: CohortBatch | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class BatchFit:
         not identified.
     n_obs, n_parameters : float64 ``[n_samples]``
         Observations without rows alone in a year; rank of the regressors, and year effects.
+    type_weights : float64 ``[n_samples, n_tested, n_targets, n_types, size]`` or None
+        Weights as `feature_weights` gives them, of an estimator that has neither residuals nor influences of this form.
     """
 
     estimate: Array
@@ -58,6 +64,13 @@ class BatchFit:
     influence: Array
     n_obs: Array
     n_parameters: Array
+    type_weights: Array | None = None
+
+    def of_term(self, position: int) -> BatchFit:
+        """The same of one of the tested coefficients."""
+        place = slice(position, position + 1)
+        weights = None if self.type_weights is None else self.type_weights[:, place]
+        return replace(self, influence=self.influence[:, :, place], type_weights=weights)
 
 
 def batch_fit(
@@ -142,6 +155,8 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
     -------
     float64 ``[n_samples, n_tested, n_targets, n_types, size]``
     """
+    if fit.type_weights is not None:
+        return fit.type_weights
     return _weights(layout, fit.residual, fit.influence, paths)
 
 

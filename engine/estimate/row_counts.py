@@ -27,11 +27,17 @@ def term_rows(moments: CityMoments, classes: Integers, table: Array) -> Array:
     """
     sums = np.zeros((*table.shape[:2], moments.layout.size))
     np.add.at(sums, classes, moments.first)
-    return np.asarray(np.einsum("ght,ghtr->r", _rows_by_year(moments.layout, sums), table))
+    return np.asarray(np.einsum("ght,ghtr->r", rows_by_year(moments.layout, sums), table))
 
 
-def _rows_by_year(layout: Layout, sums: Array) -> Array:
-    """``[H, H, T]`` rows of the pairs of two classes in each year."""
+def rows_by_year(layout: Layout, sums: Array) -> Array:
+    """``[..., T]`` rows in each year of pairs of which all have the same, from their statistics ``[..., size]``.
+
+    Raises
+    ------
+    InputError
+        Where they differ in their years.
+    """
     totals, ee, _, _ = layout.split(sums)
     n_pairs, n_rows = totals[..., 0], totals[..., 1]
     n_years = np.where(n_pairs > 0, n_rows / np.where(n_pairs > 0, n_pairs, 1.0), layout.n_years)

@@ -23,11 +23,14 @@ class Term:
         Number of the set of treatment paths within the pass that the term belongs to; None for a column.
     event_time : int or None
         Years since adoption, of an event-study term.
+    cohort : int or None
+        Adoption year of the pairs, of a term of one cohort.
     """
 
     name: str
     path_set: int | None = None
     event_time: int | None = None
+    cohort: int | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -90,7 +93,11 @@ def unite_terms(cells: Sequence[Terms]) -> tuple[Array, list[tuple[Term, ...]]]:
 def terms_of_set(paths: Terms, number: int = 0) -> tuple[Term, ...]:
     """The terms of one set of treatment paths."""
     times = paths.event_times or (None,) * len(paths.names)
-    return tuple(Term(name, number, time) for name, time in zip(paths.names, times, strict=True))
+    cohorts = paths.cohorts or (None,) * len(paths.names)
+    return tuple(
+        Term(name, number, time, cohort)
+        for name, time, cohort in zip(paths.names, times, cohorts, strict=True)
+    )
 
 
 def distinct(cell_terms: Iterable[tuple[Term, ...]]) -> tuple[Term, ...]:

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import AnyArray, AnyIntegers, Array, Integers, Words
-from engine.estimate.many_samples import Tested, batch_fit
+from engine.estimate.many_samples import Tested
 from engine.float64 import double_precision
 from engine.infer.draws import random_bits
 from engine.infer.permuted_sums import PermutedSample, base_sums
+from engine.infer.tested_fit import tested_fit
 
 _BLOCK = 64  # replicates whose labels of all pairs are held at once, in bytes
 _LABELS = 64_000_000  # fewer where these would be more labels than this: threads hold one block each
@@ -43,7 +44,7 @@ def pair_permutation_estimates(sample: PermutedSample, cell: Tested, sums: Array
 
     ``sums``: those of `pair_permutation_sums`, which all cells of a pass share.
     """
-    fit = batch_fit(sample.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
+    fit = tested_fit(sample.pairs.layout, sums, cell)
     return fit.estimate[:, 0, list(cell.tested)]
 
 

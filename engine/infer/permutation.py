@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Integers, check_shape
-from engine.estimate.many_samples import BatchFit, Tested, batch_fit
+from engine.estimate.many_samples import BatchFit, Tested
 from engine.float64 import double_precision
 from engine.infer import permuted_influences, permuted_rows, permuted_sums
 from engine.infer.draws import permuted_classes
@@ -21,6 +21,7 @@ from engine.infer.inversion import N_INVERSION
 from engine.infer.partner_rows import rows_fit
 from engine.infer.permuted_sums import PermutedSample
 from engine.infer.summary import t_ratio
+from engine.infer.tested_fit import tested_fit
 
 OBSERVED = -1
 """Replicate number of the assignment that happened."""
@@ -135,10 +136,7 @@ def _is_inverted(test: Permutation, cell: Tested) -> bool:
 def _fit(test: Permutation, cell: Tested, sums: Array) -> BatchFit:
     """The regression of a cell in every draw, and of the treatment that happened where the test is inverted."""
     treatment = (cell.observed,) if _is_inverted(test, cell) and cell.observed is not None else ()
-    return batch_fit(
-        test.sample.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested,
-        targets=(-1, *treatment),
-    )  # fmt: skip
+    return tested_fit(test.sample.pairs.layout, sums, cell, targets=(-1, *treatment))
 
 
 def _inversion(by_target: Array, moments: Array) -> Array:

@@ -6,7 +6,7 @@ matrix product or runs along contiguous draws, and no draw meets another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import combinations_with_replacement
 from typing import NamedTuple
@@ -190,17 +190,18 @@ def _term(
 ) -> tuple[KernelShape, TermWeights]:
     """Shape and weights of one tested coefficient of a cell."""
     layout, n_targets = sample.pairs.layout, fit.residual.shape[1]
-    fit_of_term = replace(fit, influence=fit.influence[:, :, position : position + 1])
+    fit_of_term = fit.of_term(position)
     # A constant path is nothing once pairs are demeaned.
     moving, (t, r) = np.flatnonzero(np.ptp(cell.paths, axis=1).any(axis=1)), cell.paths.shape[1:]
     n_path_columns = len(moving) * r * (t + layout.n_columns + r)
     n_types = len(sample.types)
     common: jax.Array | None = None
-    if layout.balanced or len(set(sample.spans)) * layout.size + n_path_columns < n_types * layout.size:
+    is_smaller = len(set(sample.spans)) * layout.size + n_path_columns < n_types * layout.size
+    if fit.type_weights is None and (layout.balanced or is_smaller):
         for_all, by_type = split_weights(layout, fit_of_term, cell.paths)
         common = _draws_last(for_all[:, 0], (1, 2, 0))
         paths = cell.paths[moving] if layout.balanced else path_statistics(layout, cell.paths[moving])
-    else:  # so many terms that each type has its own weights of all statistics
+    else:  # so many terms, or such an estimator, that each type has its own weights of all statistics
         moving = np.arange(n_types)
         by_type, paths = feature_weights(layout, fit_of_term, cell.paths), np.zeros((len(moving), 0, 0))
     weights = _draws_last(by_type[:, 0][:, :, moving], (1, 3, 2, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -50,7 +49,7 @@ def variance_moments(
     for fit, cell in cells:
         by_term = []
         for position in range(len(cell.tested)):
-            fit_of_term = replace(fit, influence=fit.influence[:, :, position : position + 1])
+            fit_of_term = fit.of_term(position)
             weights = draws_last(feature_weights(sample.pairs.layout, fit_of_term, cell.paths)[:, 0])
             moments = _moments(row_influences(rows, draws, weights, types=types))
             by_term.append(studentising_moments(fit, *(to_host(part) for part in moments)))

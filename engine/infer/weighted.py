@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags, Integers, check_shape
-from engine.estimate.many_samples import BatchFit, Tested, batch_fit, feature_weights
+from engine.estimate.many_samples import BatchFit, Tested, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.infer.partner_rows import rows_fit
+from engine.infer.tested_fit import tested_fit
 from engine.infer.weighted_rows import WeightedRows
 from engine.pairs.pair_statistics import PairStatistics
 from engine.pairs.process_cache import ProcessCache
@@ -248,7 +249,7 @@ def weighted_fit(
         Variance NaN without ``studentise``; copies of a city count as cities of their own.
     """
     sums = weighted_sums(sample, weights) if sums is None else sums
-    fit = batch_fit(sample.pairs.layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested)
+    fit = tested_fit(sample.pairs.layout, sums, cell)
     estimate = fit.estimate[:, 0, list(cell.tested)]
     variance = _variances(sample, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)
     return fit, estimate, variance

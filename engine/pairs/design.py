@@ -124,6 +124,10 @@ class PairDesign(Protocol):
     def lag(self) -> int: ...
 
     @property
+    def least_rows(self) -> int:
+        """Observed years that a pair must have: two, but one where regressions have no pair effects."""
+
+    @property
     def profile(self) -> Array | None:
         """float64 ``[n_years]`` year effects that kernels subtract from the outcome; None for none."""
 

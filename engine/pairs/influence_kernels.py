@@ -45,6 +45,15 @@ def score_products(
     return _meats(options, _influences(options, chunk, columns, row, path, cells["influence"]))
 
 
+@partial(jax.jit, static_argnames="options")
+def pair_influences(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array]:
+    """The influences psi of `score_products`, float64 ``[chunk, C, K]``, and which pairs have a row, ``[chunk]``."""
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    return _influences(options, chunk, columns, row, path, cells["influence"]), (row > 0).any(axis=1)
+
+
 def _cell_paths(
     options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
 ) -> tuple[Array, Array, Array]:

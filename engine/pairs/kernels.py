@@ -54,6 +54,8 @@ class KernelOptions:
         Name in `REGRESSORS` of each column of ``levels``; empty: differences throughout.
     lag : int
         Years by which columns of standardised regressors are lagged; other levels are lagged before.
+    least_rows : int
+        Observed years that a pair must have: one where it has no effect of its own.
     """
 
     layout: Layout
@@ -65,6 +67,7 @@ class KernelOptions:
     outcome: str = "synchronization"
     regressors: tuple[str, ...] = ()
     lag: int = 0
+    least_rows: int = 2
 
 
 class PairChunk(NamedTuple):
@@ -160,10 +163,10 @@ def pair_columns(
     if weights is not None:
         observed &= weights > 0
     years = observed.sum(1)
-    informative = years >= 2
+    informative = years >= options.least_rows
     observed &= informative[:, None]
     row = observed.astype(v.dtype) if weights is None else jnp.where(observed, weights, 0.0)
-    singletons = (years == 1).sum().astype(v.dtype)
+    singletons = ((years == 1) & ~informative).sum().astype(v.dtype)
     counts = jnp.concatenate([jnp.array([infinite, singletons, row.sum()]), observed.sum(0).astype(v.dtype)])
     return jnp.where(observed[:, :, None], v, 0.0), row, informative, counts
 

@@ -81,6 +81,7 @@ def kernel_options(moment_pass: MomentPass) -> kernels.KernelOptions:
         outcome=design.outcome,
         regressors=design.kinds,
         lag=design.lag,
+        least_rows=design.least_rows,
     )
 
 

@@ -1,7 +1,8 @@
 """Passes over the pairs for dependence between near cities, as map and merge.
 
-`near_sums` gives the statistics of the pairs within every city's neighbourhood, from which the sample without that
-neighbourhood follows; `near_products` the products of influences by nearness of a pair's own two cities.
+`near_sums` gives the statistics of the pairs within sets of cities (every city's neighbourhood, or groups), from which
+the samples without the cities of a set follow; `near_products` the products of influences by nearness of a pair's own
+two cities.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from engine.arrays import Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import influence_kernels, kernels
 from engine.pairs.design import PairDesign
-from engine.pairs.map_reduce import InteractionPass, MomentPass, city_arrays, kernel_options
+from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city_arrays, kernel_options
 from engine.pairs.moments import type_of
 
 
@@ -27,10 +28,10 @@ class NearPass:
     Attributes
     ----------
     moment_pass : MomentPass
-    near : bool ``[n_radii, n_units, n_units]``
-        Cities that are near each city, itself among them.
+    near : bool ``[n_radii, n_sets, n_units]``
+        Cities of each set: those near a city, itself among them, or those of a group.
     have_common : bool ``[n_units, n_units]``
-        Cities that some city has near it both, by any radius.
+        Cities that some set has both.
     """
 
     moment_pass: MomentPass
@@ -39,16 +40,16 @@ class NearPass:
 
 
 def near_sums(near_pass: NearPass, task: Any) -> Array:
-    """Statistics of the pairs of one task both of whose cities are near a city, summed by type.
+    """Statistics of the pairs of one task both of whose cities are in a set, summed by type.
 
     Returns
     -------
-    float64 ``[n_radii, n_units, n_types, size]``
+    float64 ``[n_radii, n_sets, n_types, size]``
     """
     moment_pass, near = near_pass.moment_pass, near_pass.near
     design, options = moment_pass.design, kernel_options(moment_pass)
     n_types = design.n_classes * (design.n_classes + 1) // 2
-    sums = np.zeros((len(near), design.n_units, n_types, moment_pass.layout.size))
+    sums = np.zeros((*near.shape[:2], n_types, moment_pass.layout.size))
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         for chunk in design.chunks(task):
@@ -67,16 +68,44 @@ def near_sums(near_pass: NearPass, task: Any) -> Array:
 def _add_of_city(
     sums: Array, near: Flags, design: PairDesign, city: int, partners: Integers, statistics: Array
 ) -> None:
-    """Add the pairs of one city with some partners to the sums of every centre that both are near; in place."""
-    radius, centre = np.nonzero(near[:, :, city])
+    """Add the pairs of one city with some partners to the sums of every set that has both; in place."""
+    radius, of_set = np.nonzero(near[:, :, city])
     low, high = partners.min(), partners.max() + 1  # of one tile: far fewer than all
-    both = near[radius, centre, low:high][:, partners - low].astype(np.float64)
+    both = near[radius, of_set, low:high][:, partners - low].astype(np.float64)
     classes = design.classes
     for of_class in np.unique(classes[partners]):
         chosen = classes[partners] == of_class
-        sums[radius, centre, type_of(classes[city], of_class, design.n_classes)] += (
+        sums[radius, of_set, type_of(classes[city], of_class, design.n_classes)] += (
             both[:, chosen] @ statistics[chosen]
         )
+
+
+def pair_influences(score_pass: ScorePass, task: Any) -> tuple[Integers, Integers, Array]:
+    """Cities and influences of the pairs of one task, int32 ``[n_pairs]`` twice and float64 ``[n_pairs, C, K]``."""
+    moment_pass, cells = score_pass.moment_pass, score_pass.cells
+    options, n_cells = kernel_options(moment_pass), cells.residual.shape[1]
+    no_pairs = np.zeros(0, dtype=np.int32)
+    parts = [(no_pairs, no_pairs, np.zeros((0, n_cells, cells.influence.shape[1] // n_cells)))]
+    with double_precision():
+        arrays, block = kernels.to_device(city_arrays(moment_pass)), kernels.to_device(vars(cells))
+        for chunk in moment_pass.design.chunks(task):
+            psi, counted = (
+                np.asarray(part)[: chunk.n]
+                for part in influence_kernels.pair_influences(
+                    options, arrays, kernels.arrays_of(chunk), block
+                )
+            )
+            parts.append((chunk.i[: chunk.n][counted], chunk.j[: chunk.n][counted], psi[counted]))
+    i, j, influences = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return i, j, influences
+
+
+def merge_influences(
+    earlier: tuple[Integers, Integers, Array], later: tuple[Integers, Integers, Array]
+) -> tuple[Integers, Integers, Array]:
+    """The pairs of two parts, in order."""
+    first, second = (np.concatenate([earlier[side], later[side]]) for side in (0, 1))
+    return first, second, np.concatenate([earlier[2], later[2]])
 
 
 @dataclass(frozen=True)

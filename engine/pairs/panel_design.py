@@ -154,6 +154,10 @@ class PanelDesign:
         return self.levels.shape[2] + 1
 
     @property
+    def least_rows(self) -> int:
+        return 2
+
+    @property
     def look_ahead(self) -> bool:
         return bool(self.window.all())
 

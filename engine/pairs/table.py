@@ -12,6 +12,12 @@ from engine.arrays import Array, Integers, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.pairs.moments import Layout
+from engine.pairs.refused_values import (
+    refuse_infinite,
+    refuse_infinite_outcome,
+    refuse_negative,
+    refuse_weights,
+)
 from engine.pairs.table_report import (
     TableColumn,
     TableReport,
@@ -116,14 +122,14 @@ def pair_columns(
             read += columns_read(frame, text, key=key, source=source)
     problems.raise_any()
     rows = read_rows(frame, request, source=source, problems=problems)
-    values = TableValues(rows, request.missing)
+    values = TableValues(rows, request.missing, request.rules)
     for name in dict.fromkeys(read):
         with problems.collect():
             values.column(name)
     problems.raise_any()
     sample_rows = _window(rows.year, request.years, source)
     sample, report = _sample(rows, values, sample_rows, request)
-    return _laid_out(sample, request), report
+    return _laid_out(sample, request), replace(report, notes=(*report.notes, *values.notes))
 
 
 def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
@@ -153,18 +159,26 @@ def _sample(
         reports.append(table_column(text, full[sample_rows]))
         columns.append(np.where(earlier >= 0, full[earlier], np.nan))
         with problems.collect():
-            _refuse_infinite(columns[-1], earlier, text, rows, values)
+            refuse_infinite(columns[-1], earlier, text, rows, values)
+    if request.offset is not None:
+        columns.append(values.values(request.offset)[sample_rows])
+        reports.append(table_column(request.offset, columns[-1]))
+        with problems.collect():
+            refuse_infinite(columns[-1], sample_rows, request.offset, rows, values, noun="offset")
     outcome = values.values(request.outcome)[sample_rows]
+    if request.from_zero:
+        with problems.collect():
+            refuse_negative(outcome, sample_rows, request.outcome, rows)
     reports.append(table_column(request.outcome, outcome))
     if request.infinite == "error":
         with problems.collect():
-            _refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
+            refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
     weight = None
     if request.weight is not None:
         weight = values.values(request.weight)[sample_rows]
         reports.append(table_column(request.weight, weight))
         with problems.collect():
-            _refuse_weights(weight, sample_rows, request.weight, rows)
+            refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
     labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
@@ -187,47 +201,6 @@ def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[N
         if not pd.api.types.is_numeric_dtype(rows.frame[name].dtype):
             names = Note.of("labels_of_column", column=name)
             yield from of_column.warnings(source=rows.source, names=names, key=MERGE_KEY)
-
-
-def _refuse_infinite(
-    values: Array, origin: LongIntegers, text: str, rows: TableRows, table: TableValues
-) -> None:
-    """An outcome may be infinite (``outcome.infinite`` says what becomes of it), a regressor may not."""
-    bad = np.isinf(values)
-    if bad.any():
-        row, count = int(origin[np.argmax(bad)]), int(bad.sum())
-        size = f"{values[bad][0]:g}" if table.is_column(text) else "infinite or undefined"
-        raise InputError(
-            f"the regressor is {size} ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
-            where=rows.place(row, text),
-            remedy="mend the cell, or leave it empty where it is missing; ln 0 is -inf"
-            if table.is_column(text)
-            else "the logarithm of zero, a division by zero or the like: mend the cells, leave them empty where they "
-            "are missing, or use another formula, e.g. log(1 + x)",
-        )
-
-
-def _refuse_infinite_outcome(values: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
-    """Where the job says ``outcome.infinite: error``."""
-    bad = np.isinf(values)
-    if bad.any():
-        row, count = int(sample_rows[np.argmax(bad)]), int(bad.sum())
-        raise InputError(
-            f"the outcome is infinite ({rows.owner(row)}; {count:,} row{'s' * (count > 1)} in all)",
-            where=rows.place(row, text),
-            remedy="mend the cells, or leave such rows out with outcome.infinite: drop",
-        )
-
-
-def _refuse_weights(weight: Array, sample_rows: LongIntegers, text: str, rows: TableRows) -> None:
-    bad = np.isinf(weight) | (weight < 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"the weight is {weight[row]:g}",
-            where=rows.place(int(sample_rows[row]), text),
-            remedy="weights are numbers from zero up; zero leaves a row out",
-        )
 
 
 def _report(
@@ -275,7 +248,7 @@ def _lost_rows(sample: _Sample, earlier: LongIntegers, request: TableRequest) ->
     total = len(sample.sample_rows)
     lacking = np.isnan(sample.columns) & (earlier >= 0)[:, None]
     if lacking.any():
-        names, counts = (*request.regressors, request.outcome), lacking.sum(axis=0)
+        names, counts = request.columns, lacking.sum(axis=0)
         columns = [f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count]
         count = int(lacking.any(axis=1).sum())
         yield Note.of("rows_incomplete", count=count, total=total, columns=shortened(columns, _SHOWN))
@@ -300,6 +273,10 @@ def _notes(sample: _Sample, earlier: LongIntegers, request: TableRequest) -> Ite
     total = len(sample.sample_rows)
     if sample.rows.n_blank:
         yield Note.of("blank_unit_rows", count=sample.rows.n_blank)
+    n_rows = len(sample.rows.year)
+    if request.years is not None and total < n_rows:
+        first, last = request.years
+        yield Note.of("rows_outside_years", count=n_rows - total, total=n_rows, first=first, last=last)
     if (earlier < 0).any():
         yield Note.of("rows_without_lag", count=int((earlier < 0).sum()), total=total, lag=request.lag)
     if sample.weight is not None and (sample.weight == 0).any():
@@ -331,7 +308,7 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
     if sample.weight is not None:
         weights = np.zeros(shape)
         weights[position, t] = np.nan_to_num(sample.weight)
-        weights = _scaled(weights, values)
+        weights = _scaled(weights, values, request.least_rows)
     return PairColumns(
         tuple(rows.units[unit] for unit in present),
         tuple(years.tolist()),
@@ -363,8 +340,8 @@ def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: 
         )
 
 
-def _scaled(weights: Array, values: Array) -> Array:
-    """Weights with mean one over the rows of pairs that have two complete rows of positive weight."""
+def _scaled(weights: Array, values: Array, least_rows: int) -> Array:
+    """Weights with mean one over the rows of pairs that have enough complete rows of positive weight."""
     complete = np.isfinite(values).all(axis=2) & (weights > 0)
-    usable = complete & (complete.sum(axis=1, keepdims=True) >= 2)
+    usable = complete & (complete.sum(axis=1, keepdims=True) >= least_rows)
     return np.where(usable, weights, 0.0) / (weights[usable].mean() if usable.any() else 1.0)

@@ -36,6 +36,8 @@ class TableDesign:
         Subtracted from the columns before anything else; None for nothing.
     profile : float64 ``[n_years]`` or None
         Subtracted from the outcome too; its year effects, which every regression absorbs anyhow.
+    least_rows : int
+        Observed years that a pair must have: one where it has no effect of its own.
     """
 
     i: Integers
@@ -46,6 +48,7 @@ class TableDesign:
     weights: Array | None = None
     centre: Array | None = None
     profile: Array | None = None
+    least_rows: int = 2
 
     n_classes = 1
 
@@ -63,9 +66,15 @@ class TableDesign:
     clip = 0.0
     lag = 0
 
-    def centred(self) -> TableDesign:
-        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits."""
+    def centred(self, n_levels: int = 0) -> TableDesign:
+        """The same regression, with a centre and a profile of the values: levels far from zero cost no digits.
+
+        The last ``n_levels`` columns, the outcome among them, stay as they are, for regressions in levels.
+        """
         centre = middle_values(self.values)
+        if n_levels:
+            centre[-n_levels:] = 0.0
+            return replace(self, centre=centre)
         return replace(self, centre=centre, profile=year_effects(self.values[:, :, -1] - centre[-1]))
 
     @property

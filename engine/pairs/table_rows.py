@@ -14,10 +14,11 @@ import pandas as pd
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
 from engine.tables.near_duplicates import MergeRule
-from engine.tables.problems import FIRST_ROW, Problems
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem, job_line
 from engine.tables.unkeyed_rows import without_unkeyed_rows
 from engine.tables.years import read_years
 
@@ -42,6 +43,12 @@ class TableRequest:
         First and last year of the sample. Arithmetic and lags see the whole table.
     weight : str or None
         Row weights: a column, or arithmetic.
+    offset : str or None
+        A column, or arithmetic, in the sample year whatever the lag; it stands before the outcome.
+    from_zero : bool
+        The outcome may not be negative.
+    least_rows : int
+        Complete rows that a pair must have; weights have mean one over those of such pairs.
     effects : tuple of str
         Columns whose values are levels of fixed effects.
     lag : int
@@ -54,6 +61,8 @@ class TableRequest:
         By column: values that mean "missing".
     memory : float
         Bytes that the columns, laid out by pair and year, may take.
+    rules : CellRules
+        How the cells of the table are read.
     """
 
     unit_i: str
@@ -64,12 +73,16 @@ class TableRequest:
     directed: bool = False
     years: tuple[int, int] | None = None
     weight: str | None = None
+    offset: str | None = None
+    from_zero: bool = False
+    least_rows: int = 2
     effects: tuple[str, ...] = ()
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"
     merge: tuple[MergeRule, ...] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     memory: float = 2e9
+    rules: CellRules = NO_RULES
 
     @property
     def keys(self) -> dict[str, str]:
@@ -82,10 +95,16 @@ class TableRequest:
 
     @property
     def formulas(self) -> dict[str, str]:
-        """Columns or arithmetic by job key: regressors first, then the outcome, then the weight."""
+        """Columns or arithmetic by job key: regressors first, then offset, outcome and weight."""
         texts = {f"model.regressors[{number}]": text for number, text in enumerate(self.regressors)}
+        texts |= {"model.offset": self.offset} if self.offset is not None else {}
         texts["outcome.column"] = self.outcome
         return texts | ({"pair_table.weight": self.weight} if self.weight is not None else {})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Regressors, then the offset where there is one, then the outcome."""
+        return (*self.regressors, *([] if self.offset is None else [self.offset]), self.outcome)
 
 
 @dataclass(frozen=True)
@@ -166,7 +185,10 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     years, labels, notes = np.zeros(0), Labels((), ()), list[Note]()
     with problems.collect():
         years, notes = read_years(
-            frame[request.year], source=source, missing=request.missing.get(request.year, ())
+            frame[request.year],
+            source=source,
+            missing=request.missing.get(request.year, ()),
+            rules=request.rules,
         )
     with problems.collect():
         labels = read_labels(
@@ -176,7 +198,7 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
             problems.add(error)
     rows = TableRows(source, frame, labels, years.astype(np.int64), request.directed, n_blank, tuple(notes))
     if not problems.errors:
-        for error in _repeats(rows):
+        for error in _repeats(rows, request.rules):
             problems.add(error)
     return rows
 
@@ -215,14 +237,16 @@ def _unit_problems(
         if bad.any():
             row = int(np.argmax(bad))
             units = (_cell_text(frame[name].iloc[row]) for name in (request.unit_i, request.unit_j))
-            yield InputError(
+            line = request.rules.rows_line([int(number) + FIRST_ROW for number in frame.index[bad]])
+            yield TableProblem(
                 f"{problem} ({', '.join(units)}){_others(bad)}",
                 where=f"{source}: row {frame.index[row] + FIRST_ROW}",
                 remedy=remedy,
+                job_line=line,
             )
 
 
-def _repeats(rows: TableRows) -> Iterator[InputError]:
+def _repeats(rows: TableRows, rules: CellRules) -> Iterator[InputError]:
     """Rows of one pair and year: in both orders of an undirected pair, or written alike."""
     keys = pd.DataFrame({"pair": rows.pair, "year": rows.year, "turned": rows.first > rows.second})
     repeated = keys.duplicated(["pair", "year"]).to_numpy()
@@ -236,20 +260,24 @@ def _repeats(rows: TableRows) -> Iterator[InputError]:
             row = int(np.argmax(turned))
             first, second = rows.units[rows.first[row]], rows.units[rows.second[row]]
             earlier = _earlier(keys, row)
-            yield InputError(
+            yield TableProblem(
                 f"pair_table.directed is false, but {rows.year[row]} has both ({second}, {first}), in row "
                 f"{rows.number(earlier)}, and ({first}, {second}){_others(turned)}",
                 where=rows.place(row),
                 remedy=f"{remedy}, in either order, or say directed: true if the two directions differ",
+                job_line=rules.block
+                and f"{job_line('pair_table.directed', True)}  # if the two directions differ",
             )
     if alike.any():
         row = int(np.argmax(alike))
         count = int(alike.sum())
-        yield InputError(
+        line = rules.rows_line([rows.number(place) for place in np.flatnonzero(alike).tolist()])
+        yield TableProblem(
             f"({rows.owner(row)}) is given twice; {count} row{'s' * (count > 1)} repeat{'s' * (count == 1)} an "
             "earlier one",
             where=rows.place(row),
             remedy=remedy,
+            job_line=line and f"{line}  # if the first row of each is right",
         )
 
 

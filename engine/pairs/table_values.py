@@ -11,9 +11,10 @@ from engine.arrays import Array, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.table_rows import TableRows, require_column
-from engine.tables import cell_values as cells
 from engine.tables.arithmetic import Expression, parse
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.missing import Code, suspects
+from engine.tables.number_columns import read_numbers
 
 _CELLS = 2_000_000  # of the grid of pairs by calendar years that is laid out at once
 
@@ -44,8 +45,11 @@ class TableValues:
     arithmetic on columns (`engine.tables.arithmetic`).
     """
 
-    def __init__(self, rows: TableRows, missing: Mapping[str, Sequence[Code]]) -> None:
-        self._rows, self._missing = rows, missing
+    def __init__(
+        self, rows: TableRows, missing: Mapping[str, Sequence[Code]], rules: CellRules = NO_RULES
+    ) -> None:
+        self._rows, self._missing, self._rules = rows, missing, rules
+        self.notes: list[Note] = []
         self._columns: dict[str, Array] = {}
 
     def is_column(self, text: str) -> bool:
@@ -92,7 +96,9 @@ class TableValues:
         if name not in self._columns:
             codes = self._missing.get(name, ())
             frame, source = self._rows.frame, self._rows.source
-            self._columns[name] = cells.numbers(frame[name], source=source, missing=codes)[0]
+            read = read_numbers(frame[name], source=source, missing=codes, rules=self._rules)
+            self._columns[name] = read.values
+            self.notes += read.notes
         return self._columns[name]
 
     def _by_pair(self, expression: Expression, inputs: Mapping[str, Array]) -> Array:

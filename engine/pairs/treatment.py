@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Flags, Integers
-from engine.pairs.comparisons import Comparisons
+from engine.pairs.clean_comparisons import CleanComparisons
 
 NEVER = np.inf
 
@@ -50,14 +50,17 @@ class Terms:
         Value of each term in each year for a pair of each two classes; symmetric in the classes.
     event_times : tuple of int
         Years since adoption, of event-study terms; else empty.
-    comparisons : Comparisons or None
+    cohorts : tuple of int
+        Adoption year of the pairs, where each term is of one cohort; else empty.
+    clean_comparisons : CleanComparisons or None
         Where the estimates are not coefficients of the terms, but compare the cohorts whose years these are.
     """
 
     names: tuple[str, ...]
     table: Array
     event_times: tuple[int, ...] = ()
-    comparisons: Comparisons | None = None
+    cohorts: tuple[int, ...] = ()
+    clean_comparisons: CleanComparisons | None = None
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.infer.errors import CONVENTIONAL, ROBUST, spatial
+from engine.infer.errors import CONVENTIONAL, ROBUST, block_jackknife, family_of, spatial
 from engine.report.language.wording import Words
 from engine.report.palette import INK, NAVY, ORANGE, SILVER, SKY
 
@@ -64,22 +64,28 @@ ERROR_LOOKS = {
         color=SILVER, edge=SILVER, marker="^", markersize=5.0, linestyle="--",
     ),
 }  # fmt: skip
-_SPATIAL = ErrorLook(
-    "spatial", "spatial", "spatial errors", color=ORANGE, edge=INK, marker="v", markersize=5.0, linestyle=":"
-)
+FAMILY_LOOKS = {
+    spatial.NAME: ErrorLook(
+        "spatial", "spatial", "spatial errors", color=ORANGE, edge=INK, marker="v", markersize=5.0, linestyle=":"
+    ),
+    block_jackknife.NAME: ErrorLook(
+        "block jackknife", "block jackknife", "the block jackknife",
+        color=SILVER, edge=INK, marker="<", markersize=5.0, linestyle="-.",
+    ),
+}  # fmt: skip
+"""Of types with values of their own, by their family."""
 
 
 def look_of(code: str) -> ErrorLook | None:
     """The look of a type; None where a file of another version has a type unknown here."""
-    return _SPATIAL if spatial.is_spatial(code) else ERROR_LOOKS.get(code)
+    family = family_of(code)
+    return FAMILY_LOOKS[family.name] if family else ERROR_LOOKS.get(code)
 
 
 def in_order(codes: Iterable[str]) -> list[str]:
-    """Those of the types that have a look, as figures list them; spatial ones last."""
+    """Those of the types that have a look, as figures list them; those with values of their own last."""
     present = list(dict.fromkeys(codes))
-    return [code for code in ERROR_LOOKS if code in present] + [
-        code for code in present if spatial.is_spatial(code)
-    ]
+    return [code for code in ERROR_LOOKS if code in present] + [code for code in present if family_of(code)]
 
 
 def error_label(code: str, words: Words) -> str:
@@ -87,6 +93,8 @@ def error_label(code: str, words: Words) -> str:
     if spatial.is_spatial(code):
         distance, kernel = spatial.distance_and_kernel(code)
         return words("spatial, {kernel} {distance} km", kernel=words.known(kernel), distance=f"{distance:g}")
+    if block_jackknife.is_block_jackknife(code):
+        return words("block jackknife by {column}", column=block_jackknife.column_of(code))
     look = look_of(code)
     return words.known(look.label if look else code)
 
@@ -111,13 +119,13 @@ def cautions(codes: Iterable[str]) -> list[str]:
 def preferred(present: Iterable[str]) -> str | None:
     """The type whose intervals and stars are shown where there is room for one: robust types come first."""
     codes = list(present)
-    return _first((*ROBUST, *filter(spatial.is_spatial, codes), *codes), codes)
+    return _first((*ROBUST, *filter(family_of, codes), *codes), codes)
 
 
 def robust_and_conventional(present: Iterable[str]) -> tuple[str | None, str | None]:
     """The preferred robust type among those present, and the preferred conventional one, to be compared."""
     codes = list(present)
-    return _first((*ROBUST, *filter(spatial.is_spatial, codes)), codes), _first(CONVENTIONAL, codes)
+    return _first((*ROBUST, *filter(family_of, codes)), codes), _first(CONVENTIONAL, codes)
 
 
 def _first(order: Sequence[str], codes: Sequence[str]) -> str | None:

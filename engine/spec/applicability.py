@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.estimate.estimators import ESTIMATORS, Estimator
+from engine.estimate.estimators import COMPARISON_OPTIONS, ESTIMATORS, EVENT_OPTIONS, Estimator
 from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
@@ -78,6 +78,7 @@ def _screened(job: Job) -> bool:
     return job.pairs.gravity is not None and job.pairs.gravity.keep == "above_median"
 
 
+_COMPARES = frozenset(COMPARISON_OPTIONS)
 _PANEL, _TABLE = "city panels (panel)", "pair tables (pair_table)"
 ALWAYS = Condition("every job", lambda _: True)
 PANEL = Condition(_PANEL, lambda job: job.panel is not None)
@@ -95,9 +96,20 @@ TREATED = Condition(
 )
 INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
 _ONE_STEP = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "one_step"]
+_REFITS = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "refits"]
+
+
+def _chooses_leave_outs(job: Job) -> bool:
+    """One-step samples differ from refits: least squares holds its effects there, Poisson stops after a step."""
+    choosing = _REFITS if job.model.registered.reweights else _ONE_STEP
+    return job.model.by_rows and not set(choosing).isdisjoint(job.model.errors)
+
+
 ABSORBED = Condition(
-    f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}",
-    lambda job: absorbed(job.model.effects) and not set(_ONE_STEP).isdisjoint(job.model.errors),
+    f"effects beyond pair and year with errors {' or '.join(_ONE_STEP)}, and estimator "
+    f"{' or '.join(name for name, estimator in ESTIMATORS.items() if estimator.reweights)} with errors "
+    f"{' or '.join(_REFITS)}",
+    _chooses_leave_outs,
 )
 DIAGNOSED = Condition(
     "estimator twfe with the effects [pair, year] of city panels whose treatment is a regressor",
@@ -120,6 +132,9 @@ FILES = Condition(
     "files, not builtin sources or data frames",
     lambda job: not _source(job).startswith(("builtin:", "frame:")),
 )
+WRITTEN = Condition(
+    "files and data frames, not builtin sources", lambda job: not _source(job).startswith("builtin:")
+)
 
 TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("job", "title", "years", "sweep", "cases", "table"), ALWAYS),
@@ -128,6 +143,8 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("panel.source", "panel.columns", "panel.deflate", "panel.fill"), PANEL),
     **dict.fromkeys(("panel.balance", "panel.join", "panel.missing", "panel.merge_names"), PANEL),
     **dict.fromkeys(("panel.sheet", "panel.encoding", "panel.header", "panel.skip_rows"), FILES),
+    "panel.decimal": WRITTEN,
+    "panel.recode": PANEL,
     "panel.options": BUILTIN,
     "pair_table": TABLE,
     "index": PANEL,
@@ -159,8 +176,10 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "model.diagnostics": DIAGNOSED,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
-    **{f"model.{key}": _option(key) for key in ("base", "window", "ends")},
-    **{f"model.{key}": _option(key) for key in ("options.control", "options.weights")},
+    **{f"model.{key}": _option(key) for key in EVENT_OPTIONS},
+    "model.options": _estimators(lambda estimator: not _COMPARES.isdisjoint(estimator.options)),
+    **{f"model.options.{key}": _option(key) for key in COMPARISON_OPTIONS},
+    "model.offset": _option("offset"),
     # Draws.
     "inference.permutation": TREATED,
     **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),
@@ -169,6 +188,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "inference.bootstrap.weights": MULTIPLIED,
     "inference.bootstrap.interval": INTERVALS,
     "inference.jackknife": ALWAYS,
+    "inference.score_correlations": PANEL,
     # Machine.
     "runtime.memory": ALWAYS,
     "runtime.tile": PANEL,
@@ -218,7 +238,7 @@ def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
 def _meaningless_parts(job: Job) -> Iterator[Keys]:
     """Places in lists: the first year of the window, where no effect is that of a year before adoption."""
     estimator = job.model.registered
-    if estimator.by_event_time and "base" not in estimator.options and job.model.ends == "bin":
+    if "window" in estimator.options and "base" not in estimator.options and job.model.ends == "bin":
         yield "model", "window", 0
 
 

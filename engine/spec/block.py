@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from engine.tables.arithmetic import parse
 
@@ -78,6 +78,24 @@ ListedSome = Annotated[list[Item], Field(min_length=1, max_length=MOST_NAMES), D
 
 Terms = Annotated[list[Item], Field(max_length=MOST_TERMS), Distinct]
 """A list of regressors, each once."""
+
+
+# -- a block, or a list of them -----------------------------------------------------------------------------
+
+FORMS = ("<block>", "<list>")
+"""Tags of the two forms; they stand in locations of pydantic's errors and in no job."""
+
+
+def _form(value: object) -> str:
+    return FORMS[isinstance(value, list | tuple)]
+
+
+OneOrSeveral = Annotated[
+    Annotated[Item, Tag(FORMS[0])]
+    | Annotated[list[Item], Field(min_length=1, max_length=MOST_NAMES), Distinct, Tag(FORMS[1])],
+    Discriminator(_form),
+]
+"""A block, or a list of such blocks; errors are those of the form that is written."""
 
 
 # -- names of folders --------------------------------------------------------------------------------------

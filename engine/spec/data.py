@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, Year
+from engine.cities.fill import MOST_GAP
+from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, OneOrSeveral, Year
 from engine.spec.paths import Source
 from engine.tables.near_duplicates import MergeRule
+from engine.tables.written_numbers import DecimalSign
 
 MergeNames = Annotated[
     Listed[MergeRule],
@@ -19,6 +21,15 @@ MergeNames = Annotated[
 MissingCodes = Annotated[
     dict[str, ListedSome[int | float | str]],
     Field(max_length=MOST_NAMES, description="by column: values that mean missing, e.g. {gdp: [-999, 9999]}"),
+]
+
+Recoding = Annotated[
+    dict[str, Annotated[dict[str, int | float | str], Field(min_length=1, max_length=MOST_NAMES)]],
+    Field(
+        max_length=MOST_NAMES,
+        description="by column: values and what they stand for, e.g. {tier: {直辖市: 4, 省会: 3}}; numbers as keys in "
+        "quotes",
+    ),
 ]
 
 RowCount = Annotated[int, Field(ge=1, le=10_000)]
@@ -49,13 +60,25 @@ class Deflate(Block):
 class Fill(Block):
     """Interpolation of interior gaps; every filled cell is counted, and listed in ``validation.json``."""
 
-    max_gap: int = Field(ge=1, le=10, description="longest interior gap that is filled, in years")
+    max_gap: int = Field(ge=1, le=MOST_GAP, description="longest interior gap that is filled, in years")
     method: Literal["linear", "log_linear"] = Field(
         "linear", description="interpolation of the values, or of their logarithms"
     )
     columns: Listed[Name] | None = Field(
-        None, description="default: every column the job reads; an empty list: none"
+        None,
+        description="default: every column the job reads that no other rule names; an empty list: none",
     )
+
+
+def _each_column_once(fill: Fill | list[Fill]) -> Fill | list[Fill]:
+    rules = fill if isinstance(fill, list) else [fill]
+    if sum(rule.columns is None for rule in rules) > 1:
+        raise ValueError("two rules name no columns: at most one may be for all that the others leave")
+    columns = [name for rule in rules for name in rule.columns or []]
+    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"'{repeated}' is in two rules")
+    return fill
 
 
 class TableFile(Block):
@@ -77,6 +100,12 @@ class TableFile(Block):
         description="rows below the header that are no data, such as units: how many, or a list of their numbers in "
         "the file",
     )
+    decimal: DecimalSign | None = Field(
+        None,
+        description="decimal sign of numbers in text, point or comma; default: as the cells show, refused where they "
+        "leave it open",
+    )
+    recode: Recoding = {}
 
 
 class Panel(TableFile):
@@ -91,7 +120,9 @@ class Panel(TableFile):
     missing: MissingCodes = {}
     merge_names: MergeNames = []
     deflate: Deflate | None = Field(None, description="money columns at constant prices")
-    fill: Fill | None = Field(None, description="interpolation of interior gaps")
+    fill: Annotated[OneOrSeveral[Fill], AfterValidator(_each_column_once)] | None = Field(
+        None, description="interpolation of interior gaps: a rule, or a list of rules for different columns"
+    )
     balance: Literal["drop", "keep"] = Field(
         "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
     )
@@ -101,6 +132,13 @@ class Panel(TableFile):
         description="options of a builtin source: effect, seed, cities and the like",
     )
     join: Listed[Join] = Field([], description="further tables of city or city-year columns")
+
+    @property
+    def fill_rules(self) -> dict[str, Fill]:
+        """Rules of ``fill`` by their place in the job."""
+        if isinstance(self.fill, list):
+            return {f"panel.fill[{number}]": rule for number, rule in enumerate(self.fill)}
+        return {"panel.fill": self.fill} if self.fill else {}
 
 
 class Join(TableFile):

@@ -1,6 +1,6 @@
 """``model.fixed_effects``: what may be listed, and what each entry means.
 
-pair                     every pair; always there
+pair                     every pair; of panels always there
 year                     every year
 city x year              every city in every year, through both ends of a pair
 <column> x year          every value of a city's label column in every year, through both ends; of a pair
@@ -103,28 +103,32 @@ def _constant(text: str) -> InputError:
 
 
 def parse_effects(texts: Sequence[str]) -> tuple[FixedEffect, ...]:
-    """All entries of a model; raises InputError unless they hold pairs and years."""
+    """All entries of a model; raises InputError where there is none, or one has no meaning."""
     return _parsed(tuple(texts))
 
 
 @lru_cache(maxsize=1024)
 def _parsed(texts: tuple[str, ...]) -> tuple[FixedEffect, ...]:
-    effects = tuple(parse_effect(text) for text in texts)
-    kinds = [effect.kind for effect in effects]
-    if "pair" not in kinds:
-        raise InputError("fixed_effects must hold pair", remedy="e.g. [pair, year]")
-    if not any(effect.has_years for effect in effects):
-        raise InputError("fixed_effects must hold year, or an effect by year", remedy="e.g. [pair, year]")
-    return effects
+    if not texts:
+        raise InputError(
+            "fixed_effects must hold an effect", remedy="e.g. [pair, year], or of a pair table [year]"
+        )
+    return tuple(parse_effect(text) for text in texts)
 
 
 def absorbed(effects: Sequence[FixedEffect]) -> bool:
-    """Whether there are more effects than pair and year, so that they are absorbed row by row."""
-    return any(effect.kind not in ("pair", "year") for effect in effects)
+    """Whether there are other effects than pair and year together, so that they are absorbed row by row."""
+    return {effect.kind for effect in effects} != {"pair", "year"}
 
 
 def refuse_foreign(effects: Sequence[FixedEffect], *, table: bool) -> None:
-    """Raise InputError for effects that a pair table, or a city panel, cannot have."""
+    """Raise InputError for effects that a pair table, or a city panel, cannot have, and those that a panel lacks."""
+    if not table and not any(effect.kind == "pair" for effect in effects):
+        raise InputError("model: fixed_effects must hold pair", remedy="e.g. [pair, year]")
+    if not table and not any(effect.has_years for effect in effects):
+        raise InputError(
+            "model: fixed_effects must hold year, or an effect by year", remedy="e.g. [pair, year]"
+        )
     for effect in effects:
         if table and effect.kind in ("column_pair", "distance"):
             subject = "city columns" if effect.kind == "column_pair" else "coordinates"

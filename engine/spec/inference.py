@@ -74,9 +74,21 @@ class Jackknife(Block):
     by: str = Field("city", description="city, or any column that is constant in a city, e.g. province")
 
 
+class ScoreCorrelations(Block):
+    """How the scores of two pairs correlate, by common city and by distance of their cities: which error is needed."""
+
+    distance: float = Field(1000, gt=0, le=20_040, description="km, the largest distance shown")
+    bins: int = Field(10, ge=1, le=100, description="classes of distance, of equal width")
+
+
 class Inference(Block):
     """Inference beyond the standard errors of ``model.errors``."""
 
     permutation: PermutationTest | None = Field(None, description="permutation test")
     bootstrap: Bootstrap | None = Field(None, description="bootstrap")
     jackknife: Jackknife | None = Field(None, description="leave one city or group out")
+    score_correlations: ScoreCorrelations | None = Field(
+        None,
+        description="correlations of pair scores by common city and by distance, a figure that says which "
+        "standard error is needed; reads latitude and longitude",
+    )

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
-from engine.infer.errors import ERROR_TYPES
+from engine.infer.errors import ERROR_TYPES, error_type
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
@@ -40,6 +40,7 @@ from engine.spec.effects import (
     refuse_foreign,
 )
 from engine.spec.error_codes import ErrorKind
+from engine.spec.estimator_options import EstimatorOptions
 from engine.spec.inference import Inference
 from engine.spec.table_layout import TableLayout
 from engine.tables.arithmetic import Expression, parse
@@ -52,17 +53,14 @@ else:  # pydantic reads the names, a type checker cannot
     EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
-class EstimatorOptions(Block):
-    """Choices of estimators that compare adopters with clean controls."""
+def _has_errors(estimator: Estimator, code: str) -> bool:
+    """Whether a standard-error type is defined for an estimator."""
+    return estimator.has_interaction or not error_type(code).of_interaction
 
-    control: Literal["not_yet_treated", "never_treated"] = Field(
-        "not_yet_treated", description="pairs that adopters are compared with"
-    )
-    weights: Literal["variance", "equal"] = Field(
-        "variance",
-        description="how cohorts are weighed: by the variance of treatment, as least squares does, or each treated "
-        "pair equally",
-    )
+
+def _errors_of(estimator: Estimator) -> tuple[str, ...]:
+    """Standard-error types of an estimator, in the order of the registry."""
+    return tuple(code for code in ERROR_TYPES if _has_errors(estimator, code))
 
 
 class Model(Block):
@@ -89,12 +87,14 @@ class Model(Block):
     fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
         description="pair, with year or effects by year: city x year, <column> x year, <column>-pair x year, "
-        "distance:k x year; of a pair_table <column>, <column> x year",
+        "distance:k x year; of a pair_table any of pair, year, city x year, <column>, <column> x year: without pair, "
+        "what is constant within pairs, such as distance, has a coefficient",
     )
     errors: ListedSome[ErrorKind] = Field(
         list(ERROR_TYPES),
         description="standard-error types, in the order of the rows of a table; beside these words "
-        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities",
+        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, and "
+        "{block_jackknife: {by: column}}, for dependence within groups of cities",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(
@@ -109,7 +109,12 @@ class Model(Block):
         "refits",
         description="where effects are absorbed, the samples without a city of dyadic_cr2: refits takes the effects "
         "out anew, one_step holds them as the whole sample has them: fast, and too small where a city has much of a "
-        "level",
+        "level; of poisson those of jackknife: one_step stops after a step of Newton's method",
+    )
+    offset: str | None = Field(
+        None,
+        description="poisson: a column, or arithmetic on columns, of the pair table whose coefficient is one: the "
+        "logarithm of exposure",
     )
     diagnostics: Listed[Literal["goodman_bacon", "effect_weights"]] = Field(
         [],
@@ -122,6 +127,14 @@ class Model(Block):
     @model_validator(mode="after")
     def _consistent(self) -> Model:
         effects = parse_effects(self.fixed_effects)
+        if "errors" not in self.model_fields_set:  # those that the estimator has
+            object.__setattr__(self, "errors", list(_errors_of(self.registered)))
+        undefined = [code for code in self.errors if not _has_errors(self.registered, code)]
+        if undefined:
+            available = ", ".join(_errors_of(self.registered))
+            raise ValueError(
+                f"errors {undefined[0]} are not defined for estimator {self.estimator}, which has {available}"
+            )
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
@@ -131,6 +144,10 @@ class Model(Block):
             raise ValueError(f"window [{low}, {high}] must ascend")
         if self.registered.needs_treatment and not self.treatment:
             raise ValueError(f"estimator {self.estimator} needs the treatment")
+        if self.registered.means_only and self.lag:
+            raise ValueError(
+                f"estimator {self.estimator} has no lag; treatment.shift moves the adoption years"
+            )
         return self
 
     @property
@@ -139,9 +156,33 @@ class Model(Block):
         return parse_effects(self.fixed_effects)
 
     @property
+    def omitted_year(self) -> int | None:
+        """Event year that is zero by construction; None where none is, or the estimator has no event years."""
+        options = self.registered.options
+        if "base" in options:
+            return self.base
+        is_universal = "base_period" in options and self.options.base_period == "universal"
+        return -1 - self.options.anticipation if is_universal else None
+
+    @property
+    def control(self) -> str:
+        """Pairs that cohorts are compared with, ``never | not_yet``."""
+        return self.options.control or self.registered.control
+
+    @property
     def registered(self) -> Estimator:
         """The estimator's line in the registry."""
         return ESTIMATORS[self.estimator]
+
+    @property
+    def least_rows(self) -> int:
+        """Rows of a pair that tell anything: two where its own effect takes one."""
+        return 2 if any(effect.kind == "pair" for effect in self.effects) else 1
+
+    @property
+    def by_rows(self) -> bool:
+        """Effects are absorbed row by row: there are others than pair and year, or weights change on the way."""
+        return absorbed(self.effects) or self.registered.reweights
 
 
 class Runtime(Block):
@@ -204,6 +245,8 @@ class Job(Block):
             raise ValueError("a pair_table job needs outcome.column")
         if not self.model.regressors:
             raise ValueError("a pair_table job needs model.regressors")
+        if self.model.offset is not None and self.model.offset == self.outcome.column:
+            raise ValueError(f"model.offset names '{self.model.offset}', which is the outcome")
         if self.outcome.column in self.model.regressors:
             raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
         if self.model.registered.needs_treatment:
@@ -221,6 +264,8 @@ class Job(Block):
             raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
         if self.treatment is None:
             raise ValueError("a panel job needs treatment")
+        if self.model.registered.reweights:
+            raise ValueError(f"model.estimator {self.model.estimator} is for pair tables (pair_table)")
         covariates = self.matching.covariates if self.matching else None
         for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
             unknown = [name for name in names or [] if name not in self.controls]
@@ -229,6 +274,14 @@ class Job(Block):
                 raise ValueError(
                     f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
                 )
+        if self.model.registered.means_only and self.used_controls:
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no controls; set model.controls: []"
+            )
+        if self.model.registered.means_only and self.matching:
+            raise ValueError(
+                f"model.estimator {self.model.estimator} has no matched samples; leave out matching"
+            )
         if self.treatment.name in self.controls:
             raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
         if INSTRUMENT in self.controls:
@@ -237,24 +290,21 @@ class Job(Block):
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
         if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
-        if self.model.registered.of_sums:
-            self._check_sums(self.treatment)
+        if self.model.registered.complete_pairs:
+            self._refuse_left_out_rows(self.treatment)
         if self.matching and not self.matched_on:
             raise ValueError("matching needs controls to match on")
         self._check_treatment(self.treatment)
 
-    def _check_sums(self, treatment: Treatment) -> None:
-        """Estimators of sums over complete pairs take none of what makes rows differ within a cohort."""
+    def _refuse_left_out_rows(self, treatment: Treatment) -> None:
+        """Estimators of complete pairs have none whose rows the treatment leaves out."""
         for key, is_set, remedy in (
-            ("model.controls", bool(self.used_controls), "[]"),
-            ("model.lag", self.model.lag > 0, "0"),
-            ("matching", self.matching is not None, "null"),
             ("treatment.around", treatment.around is not None, "null"),
             ("treatment.drop_treated", treatment.drop_treated, "false"),
         ):
             if is_set:
                 raise ValueError(
-                    f"model.estimator {self.model.estimator} compares cohorts as they are and takes no {key}; "
+                    f"model.estimator {self.model.estimator} compares pairs that have all years and takes no {key}; "
                     f"set {key}: {remedy} there"
                 )
 

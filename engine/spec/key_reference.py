@@ -117,7 +117,7 @@ def _block_of(node: Node) -> tuple[str, str]:
         return node["$ref"].removeprefix(_REF), ""
     for named in node.get("patternProperties", {}).values():
         return _block_of(named)[0], ".<name>"
-    parts = [*node.get("anyOf", []), *([node["items"]] if "items" in node else [])]
+    parts = [*node.get("anyOf", []), *node.get("oneOf", []), *([node["items"]] if "items" in node else [])]
     return next((inner for part in parts if (inner := _block_of(part))[0]), ("", ""))
 
 
@@ -163,8 +163,12 @@ def _values(node: Node, sections: Mapping[str, Section]) -> str:
     if "$ref" in node:
         heading = sections[node["$ref"].removeprefix(_REF)].heading
         return f"[block](#{''.join(letter for letter in heading if letter.isalnum() or letter in '_-')})"
-    if "anyOf" in node:
-        arms = [_values(arm, sections) for arm in node["anyOf"] if arm.get("type") != "null"]
+    if "anyOf" in node or "oneOf" in node:
+        arms = [
+            _values(arm, sections)
+            for arm in node.get("anyOf", node.get("oneOf"))
+            if arm.get("type") != "null"
+        ]
         return " or ".join(dict.fromkeys(arms))
     if "enum" in node or "const" in node:
         return ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))

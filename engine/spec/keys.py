@@ -59,6 +59,12 @@ def assign(document: Mapping[str, object], parts: Parts, value: object) -> dict[
         return dict(document)
     if tail:
         block = document.get(head)
+        if isinstance(block, list):
+            raise InputError(
+                f"'{head}' is a list here, of which no entry has a key '{tail[0]}' to itself",
+                where=".".join(parts),
+                remedy=f"set {head} as a whole",
+            )
         block = block if isinstance(block, dict) else {}
         return {**document, head: assign(block, tuple(tail), value)}
     if value is None:
@@ -91,6 +97,8 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
     kind: object = model
     for part in parts:
         kind = _container(kind)
+        if isinstance(part, int) and isinstance(kind, type):
+            continue  # a place in a list of blocks, where one block may stand alone too
         if isinstance(kind, type) and issubclass(kind, Block):
             field = kind.model_fields.get(str(part))
             kind = field.annotation if field else None
@@ -114,6 +122,9 @@ def set_keys(
     if isinstance(document, list) and get_origin(kind) is list:
         for number, entry in enumerate(document):
             yield from set_keys(entry, get_args(kind)[0], keys=(*keys, number), path=path)
+    elif isinstance(document, list) and isinstance(kind, type):
+        for number, entry in enumerate(document):
+            yield from set_keys(entry, kind, keys=(*keys, number), path=path)
     if not isinstance(document, Mapping):
         return
     is_block = isinstance(kind, type) and issubclass(kind, Block)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.errors import InputError
+from engine.spec.block import MOST_EVENT_YEARS
 from engine.spec.job import Job
 
 MOST_CELLS = 100_000
@@ -28,8 +29,10 @@ def _draws(job: Job) -> int:
     """Rows that a cell adds to the draws: replicates times the terms that are drawn."""
     inference, model = job.inference, job.model
     terms = 1
-    if model.registered.by_event_time:
+    if "window" in model.registered.options:
         terms = model.window[1] - model.window[0]
+    elif model.registered.by_event_time:
+        terms = 2 * _span(job)
     elif job.pair_table is not None:
         terms = len(model.regressors or ())
     elif not model.treatment:
@@ -37,3 +40,8 @@ def _draws(job: Job) -> int:
     tested = inference.permutation.terms if inference.permutation else None
     permuted = inference.permutation.reps * len(tested or range(terms)) if inference.permutation else 0
     return permuted + (inference.bootstrap.reps * terms if inference.bootstrap else 0)
+
+
+def _span(job: Job) -> int:
+    """Years of a job, or the most event years on a side of adoption where they are those of its data."""
+    return job.years[1] - job.years[0] + 2 if job.years else MOST_EVENT_YEARS

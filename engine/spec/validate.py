@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
-from engine.spec.block import PATTERNS, Block
+from engine.spec.block import FORMS, PATTERNS, Block
 from engine.spec.keys import Keys, keys_at, unknown_key
 from engine.spec.plain import plain_problems, shown
 
@@ -102,7 +102,7 @@ def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: t
     for error in errors:
         keys, _ = _lookup(error["loc"], document)
         if error["type"] == "missing":
-            keys = error["loc"]
+            keys = tuple(part for part in error["loc"] if part not in FORMS)
         grouped.setdefault(keys, []).append(error)
     problems: Problems = {}
     for keys, group in grouped.items():
@@ -120,6 +120,8 @@ def _lookup(location: Keys, document: Any) -> tuple[Keys, object]:
     """The part of a pydantic location that exists in the data (the rest names types), and its value."""
     keys: list[str | int] = []
     for part in location:
+        if part in FORMS:
+            continue
         in_list = isinstance(document, list) and isinstance(part, int) and part < len(document)
         if not in_list and not (isinstance(document, dict) and part in document):
             break

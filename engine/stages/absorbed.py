@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
+    LeaveOut,
+    LeftOut,
     RowProblem,
     RowStage,
     leave_out_cities,
@@ -24,6 +26,7 @@ from engine.estimate.absorbed_fit import (
 )
 from engine.estimate.city_years import CityYears, row_city_years, row_interaction
 from engine.estimate.estimate import Estimate
+from engine.estimate.poisson_fit import PoissonLeaveOut
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
@@ -44,6 +47,7 @@ from engine.stages.estimation import (
 from engine.stages.prepare_passes import Prepared
 
 _REFITS = 8  # cities of one task
+Samples = TypeVar("Samples", LeaveOut, PoissonLeaveOut)
 
 
 def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
@@ -55,18 +59,14 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         For an empty sample, regressors that the effects explain, or infinite outcomes under ``infinite: error``.
     """
     cells, design = prepared.pass_cells.cells, prepared.design
-    _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
-    table, cell_terms = unite_terms(prepared.terms)
-    controls = prepared.pass_cells.controls
-    all_terms = (*column_terms(controls), *distinct(cell_terms))
-    effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
-    columns = _columns(rows, design.classes, table)
+    problem, cell_terms = row_problem(machine, prepared)
+    controls, rows = prepared.pass_cells.controls, problem.rows
     with named(cells[0]):
-        stage = row_stage(RowProblem(rows, all_terms, columns, effects))
+        stage = row_stage(problem)
     fits = []
     for cell, treatment in zip(cells, cell_terms, strict=True):
         regression = cell.job.model.registered.functions.regression(columns_of(cell, controls), treatment)
-        with named(cell), _advised(cell.job):
+        with named(cell), advised(cell.job):
             fits.append(
                 row_fit(
                     stage,
@@ -82,7 +82,8 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         for fit, model in zip(fits, models, strict=True)
     ]
     if any(_takes_refits(code, model) for model in models for code in model.errors):
-        fits, unconverged = _with_refits(machine, stage, fits)
+        samples = leave_out_setting(stage, [fit.terms for fit in fits])
+        fits, unconverged = with_leave_outs(machine, leave_out_cities, samples, stage.problem.rows, fits)
     city_years = None
     if any(error_type(code).of_interaction for model in models for code in model.errors):
         city_years = row_city_years(stage, design.n_units, design.n_years, directed=design.directed)
@@ -91,6 +92,16 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         _estimated(cell, estimate, sample, stage, unconverged, city_years)
         for cell, estimate in zip(cells, fits, strict=True)
     ]
+
+
+def row_problem(machine: Machine, prepared: Prepared) -> tuple[RowProblem, list[tuple[Term, ...]]]:
+    """The rows of a pass with all its columns and treatment terms, and the treatment terms of each cell."""
+    cells, design = prepared.pass_cells.cells, prepared.design
+    _, rows = first_pass(machine, design, cells[0], pair_rows, merge_rows, label="rows")
+    table, cell_terms = unite_terms(prepared.terms)
+    terms = (*column_terms(prepared.pass_cells.controls), *distinct(cell_terms))
+    effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
+    return RowProblem(rows, terms, _columns(rows, design.classes, table), effects), cell_terms
 
 
 def _with_one_step(model: Model) -> bool:
@@ -127,7 +138,7 @@ def _estimated(
         cell=cell,
         fit=estimate,
         covariances=tuple(
-            _with_unconverged(covariance, unconverged)
+            with_unconverged(covariance, unconverged)
             if _takes_refits(covariance.kind, cell.job.model)
             else covariance
             for covariance in errors
@@ -154,7 +165,7 @@ def _in_moving_pairs(problem: RowProblem, fit: Estimate) -> Flags | None:
     return out
 
 
-def _with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
+def with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
     """Errors made of refits say of how many of their samples the effects were not absorbed to the tolerance."""
     if not unconverged:
         return covariance
@@ -168,7 +179,7 @@ def _columns(rows: PairRows, classes: Any, table: Array) -> Array:
 
 
 @contextmanager
-def _advised(job: Job) -> Iterator[None]:
+def advised(job: Job) -> Iterator[None]:
     """Refusals of regressors that the effects explain name the keys that decide it."""
     try:
         yield
@@ -178,16 +189,20 @@ def _advised(job: Job) -> Iterator[None]:
         raise InputError(error.problem, where=where, remedy=f"{error.remedy}{key}") from None
 
 
-def _with_refits(machine: Machine, stage: RowStage, fits: list[Estimate]) -> tuple[list[Estimate], int]:
+def with_leave_outs(
+    machine: Machine,
+    refit: Callable[[Samples, AnyIntegers], LeftOut],
+    samples: Samples,
+    rows: PairRows,
+    fits: list[Estimate],
+) -> tuple[list[Estimate], int]:
     """The fits with their leave-one-city-out coefficients, and how many refits did not converge.
 
-    A city without rows is left out of nothing.
+    ``refit`` makes those of some cities from the samples. A city without rows is left out of nothing.
     """
-    refits = leave_out_setting(stage, [fit.terms for fit in fits])
-    rows = stage.problem.rows
     cities = np.union1d(rows.first, rows.second)
     tasks = [cities[start : start + _REFITS] for start in range(0, len(cities), _REFITS)]
-    left_out = machine.reduce(leave_out_cities, refits, tasks, merge_left_out, label="refits")
+    left_out = machine.reduce(refit, samples, tasks, merge_left_out, label="refits")
     out = []
     for fit, estimates in zip(fits, left_out.estimates, strict=True):
         without = np.tile(fit.values, (len(fit.city_first), 1))

@@ -15,6 +15,7 @@ from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
+from engine.infer.errors.block_jackknife import column_of, is_block_jackknife
 from engine.infer.errors.spatial import is_spatial
 from engine.notes import Note, and_more
 from engine.pairs.design import FilterStep
@@ -35,6 +36,7 @@ from engine.stages.source import SourceTable, file_columns
 from engine.stages.treatment_terms import adoption_of
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.join import join, join_notes
+from engine.tables.problems import Problems
 
 _COORDINATES = ("latitude", "longitude")
 _SHOWN = 3  # dropped cities that a warning names
@@ -134,9 +136,9 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
     required = _required(job)
     tables = tuple(table for _, table in joined)
     _refuse_broken(job, required, source, tables)
-    frame = _joined(job, source, joined)
+    frame = _joined(job, source, joined, required)
     _refuse_hidden_columns(job, frame)
-    panel, validation = _prepared(job, frame, required, source=source.label)
+    panel, validation = _prepared(job, frame, required, source, tables)
     panel, indices = with_indices(panel, job, source.name)
     city = _bare(block.columns.get("city", "city"), source.frame)
     without_partner = [
@@ -151,34 +153,57 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
             merge=block.merge_names,
         )
     ]
-    notes = [note for table in (source, *tables) for note in table.notes]
-    validation = replace(validation, warnings=(*notes, *without_partner, *validation.warnings))
+    warnings = [note for table in (source, *tables) for note in table.warnings]
+    recoded = [note for table in (source, *tables) for note in table.recoded]
+    validation = replace(
+        validation,
+        warnings=(*warnings, *without_partner, *validation.warnings),
+        notes=(*recoded, *validation.notes),
+    )
     return CityData(source, panel, validation, indices, tables)
 
 
-def _joined(job: Job, source: SourceTable, joined: Sequence[tuple[Join, SourceTable]]) -> pd.DataFrame:
-    """The panel's table with the columns of the joined ones."""
-    block, frame = job.panel_block, source.frame
+def _joined(
+    job: Job,
+    source: SourceTable,
+    joined: Sequence[tuple[Join, SourceTable]],
+    required: Mapping[str, str],
+) -> pd.DataFrame:
+    """The panel's table with the columns of the joined ones; problems of a join with those of the panel's cells."""
+    block, frame, problems = job.panel_block, source.frame, Problems("")
     city, year = (_bare(block.columns.get(name, name), frame) for name in ("city", "year"))
     for entry, table in joined:
-        frame = join(
-            frame,
-            table.frame,
-            source=table.label,
-            city=city,
-            year=year,
-            missing=entry.missing,
-            merge=block.merge_names,
-        )
+        with problems.collect():
+            frame = join(
+                frame,
+                table.frame,
+                source=table.label,
+                city=city,
+                year=year,
+                missing=entry.missing,
+                merge=block.merge_names,
+            )
+    if problems.errors:
+        absent = {column for _, table in joined for column in table.frame.columns} - {*frame.columns}
+        readable = {
+            name: key for name, key in required.items() if not file_columns([name], block.columns) & absent
+        }
+        with problems.collect():
+            _prepared(job, frame, readable, source, ())
+    problems.raise_any()
     return frame
 
 
 def _prepared(
-    job: Job, frame: pd.DataFrame, required: Mapping[str, str], *, source: str
+    job: Job,
+    frame: pd.DataFrame,
+    required: Mapping[str, str],
+    source: SourceTable,
+    joined: Sequence[SourceTable],
 ) -> tuple[CityPanel, Validation]:
     block, treatment = job.panel_block, job.treatment_block
     adoption = [name for name in (treatment.adoption, treatment.month) if name]
-    deflate, fill = block.deflate, block.fill
+    deflate = block.deflate
     request = PanelRequest(
         columns=block.columns,
         required=required,
@@ -189,12 +214,19 @@ def _prepared(
         year_columns=[treatment.adoption],
         merge_names=block.merge_names,
         missing=block.missing,
+        rules=source.rules,
+        joined_rules={
+            name: replace(table.rules, has_layout=False)  # rows of messages are those of the panel
+            for table in joined
+            for name in table.frame.columns
+            if name not in source.frame
+        },
         years=job.years,
         deflate=Deflation(**{**deflate.model_dump(), "columns": tuple(deflate.columns)}) if deflate else None,
-        fill=_filling(fill) if fill else None,
+        fill=[_filling(fill, key) for key, fill in block.fill_rules.items()],
         balance=block.balance,
     )
-    return prepare(frame, request, source=source)
+    return prepare(frame, request, source=source.label)
 
 
 def _logged(job: Job) -> dict[str, str]:
@@ -223,9 +255,9 @@ def _bare(text: str, frame: pd.DataFrame) -> str:
     return expression.names[0] if expression.is_name else text
 
 
-def _filling(fill: Fill) -> Filling:
+def _filling(fill: Fill, key: str) -> Filling:
     """Filling of the columns listed: of all where there is no list, of none where it is empty."""
-    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns))
+    return Filling(fill.max_gap, fill.method, None if fill.columns is None else tuple(fill.columns), key)
 
 
 def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, dict[str, EntropyIndex]]:
@@ -250,6 +282,8 @@ def label_columns(job: Job) -> dict[str, str]:
         keys.setdefault(name.partition(":")[0], "inference.permutation.strata")
     if inference.jackknife and inference.jackknife.by != "city":
         keys.setdefault(inference.jackknife.by, "inference.jackknife.by")
+    for code in filter(is_block_jackknife, job.model.errors):
+        keys.setdefault(column_of(code), "model.errors")
     for effect in job.model.effects if not job.pair_table else ():
         if effect.column:
             keys.setdefault(effect.column, "model.fixed_effects")
@@ -262,7 +296,9 @@ def by_distance(job: Job) -> str:
         return "pairs.gravity"
     if any(effect.kind == "distance" for effect in job.model.effects):
         return "model.fixed_effects"
-    return "model.errors" if any(is_spatial(code) for code in job.model.errors) else ""
+    if any(is_spatial(code) for code in job.model.errors):
+        return "model.errors"
+    return "inference.score_correlations" if job.inference.score_correlations else ""
 
 
 def _required(job: Job) -> dict[str, str]:
@@ -285,13 +321,15 @@ def _required(job: Job) -> dict[str, str]:
         required.setdefault(treatment.month, "treatment.month")
     for name in _COORDINATES if by_distance(job) else ():
         required.setdefault(name, by_distance(job))
-    for key in ("deflate", "fill"):
-        block = getattr(job.panel_block, key)
-        for name in (block.columns or ()) if block else ():
+    deflate, fills = job.panel_block.deflate, job.panel_block.fill_rules
+    listed = {key: rule.columns or () for key, rule in fills.items()}
+    listed |= {"panel.deflate": deflate.columns} if deflate else {}
+    for key, columns in listed.items():
+        for name in columns:
             if name not in required:
                 raise InputError(
                     f"'{name}' is not read by this job",
-                    where=f"panel.{key}.columns",
+                    where=f"{key}.columns",
                     remedy=f"the job reads {', '.join(required)}",
                 )
     return required

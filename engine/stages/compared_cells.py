@@ -1,4 +1,4 @@
-"""Cells whose estimator compares cohorts: functions of type sums, from the passes that a regression takes."""
+"""Cells of cohorts beside clean controls: functions of type sums, from the passes that a regression takes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from engine.estimate.comparison_fit import ComparisonFit, fit_comparisons
 from engine.estimate.fit import Stage, stage
 from engine.estimate.normal import normal_equations
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import error_type
+from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
-from engine.pairs.comparisons import Comparisons
+from engine.pairs.clean_comparisons import CleanComparisons
 from engine.pairs.treatment import event_name
 from engine.runtime.execute import Machine
 from engine.spec import Cell
+from engine.stages.cohort_estimates import one_city_notes
 from engine.stages.estimation import (
     Estimated,
     covariances_of,
@@ -26,7 +27,7 @@ from engine.stages.prepare_passes import Prepared
 
 
 def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
-    """Estimate the cells of a pass, all of one estimator of comparisons.
+    """Estimate the cells of a pass, all of one estimator with clean controls.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
     projected, fits = stage(normal), list[ComparisonFit]()
     for cell, cohort_terms, paths in zip(cells, cell_terms, prepared.terms, strict=True):
         with named(cell):
-            fits.append(_fit(cell, paths.comparisons, passes, projected, cohort_terms))
+            fits.append(_fit(cell, paths.clean_comparisons, passes, projected, cohort_terms))
     of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
     city_years = city_years_of(passes) if of_interaction else None
     summed = with_sums(passes, [fit.estimate for fit in fits], city_years)
@@ -60,7 +61,7 @@ def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
                 sample,
                 normal,
                 in_moving_pairs=moving,
-                notes=tuple(comparison_notes(fit)),
+                notes=tuple(_notes(fit, errors)),
             )
         )
     return estimated
@@ -68,13 +69,13 @@ def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
 
 def _fit(
     cell: Cell,
-    comparisons: Comparisons | None,
+    comparisons: CleanComparisons | None,
     passes: PassSums,
     projected: Stage,
     cohort_terms: tuple[Term, ...],
 ) -> ComparisonFit:
     if comparisons is None:
-        raise ValueError(f"estimator {cell.job.model.estimator} compares no cohorts")
+        raise ValueError(f"estimator {cell.job.model.estimator} has no clean controls")
     name = cell.job.treatment_block.name
     return fit_comparisons(
         comparisons,
@@ -89,9 +90,8 @@ def _fit(
     )
 
 
-def comparison_notes(fit: ComparisonFit) -> Iterator[Note]:
-    """Cohorts that no comparison has, and those that leave-one-city-out samples may lack."""
+def _notes(fit: ComparisonFit, errors: tuple[Covariance, ...]) -> Iterator[Note]:
+    """On cohorts that no comparison has, and those that leave-one-city-out samples may lack."""
     if fit.left_out:
         yield Note.of("cohorts_not_compared", cohorts=[f"{year:.0f}" for year in fit.left_out])
-    if fit.emptied:
-        yield Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in fit.emptied])
+    yield from one_city_notes(fit.emptied, errors)

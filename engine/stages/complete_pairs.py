@@ -16,7 +16,7 @@ def refuse_incomplete(pass_cells: PassCells, design: PairDesign) -> None:
                 where=f"cell '{cell.label}': model.diagnostics",
                 remedy="take it out where years are missing, lagged or filtered, or leave out the cities without them",
             )
-        if cell.job.model.registered.of_sums and not design.complete:
+        if cell.job.model.registered.complete_pairs and not design.complete:
             raise InputError(
                 f"estimator {cell.job.model.estimator} compares pairs that have all years, and some are missing",
                 where=f"cell '{cell.label}': panel.balance",

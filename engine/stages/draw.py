@@ -25,7 +25,7 @@ from engine.spec.cell_choice import choose_cell
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.spec.sweep import cell_names
 from engine.stages.estimation import Estimated
-from engine.stages.inference.bootstrap import NodeInput, node_draws, tested_positions, wild_draws
+from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
@@ -218,7 +218,7 @@ def _resampled(
 
 def _multiplied(cell: Estimated, request: DrawRequest, scheme: Bootstrap) -> tuple[Array, pd.DataFrame]:
     """The multiplier of each city, and the estimates from its multiplied score."""
-    fit, positions = cell.fit, tested_positions(cell)
+    fit, positions = cell.fit, cell.fit.tested_positions
     city = fit.city_influence[:, positions]
     replicates = np.array([request.replicate], dtype=np.int32)
     signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from engine.arrays import Flags
+from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
+from engine.estimate.cohorts import CohortSums
 from engine.estimate.estimate import Estimate
+from engine.estimate.estimator import PairTiming
 from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
+from engine.estimate.poisson_fit import PoissonSummary
 from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import STUDENTISING, Covariance, covariances, error_type
@@ -33,9 +36,12 @@ from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.spec import Cell
-from engine.stages.distances import NearCities
+from engine.stages.city_ties import NO_TIES, CityTies
+from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
 from engine.stages.instrument import Strength, strengths
+from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
+from engine.stages.pair_dependence import Correlogram, correlograms
 from engine.stages.pair_sums import CELLS, UNITS, PassSums, city_years_of, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)
@@ -76,10 +82,16 @@ class Estimated:
         How effects beyond pair and year were taken out.
     instrument : (Instrumented, dict of str to Strength, tuple of str) or None
         What is behind an ``iv`` cell, the instrument's strength by kind of error, and notes on those.
+    likelihood : PoissonSummary or None
+        Numbers of a Poisson fit.
     in_moving_pairs : bool ``[n_units]`` or None
         Cities in a pair of the sample whose treatment varies over its rows; None without treatment terms.
     n_adopters : int or None
         Adopting cities among those, see `engine.stages.adopters`.
+    correlograms : tuple of Correlogram
+        Correlations of the pair scores of its tested coefficients; none where the cell does not ask for them.
+    cohort_cells : CohortCells or None
+        Of estimators that compare cohorts.
     notes : tuple of Note
         On the estimator's use of the sample.
     passes : PassSums or None
@@ -94,8 +106,11 @@ class Estimated:
     normal: Normal | None
     absorption: Absorption | None = None
     instrument: tuple[Instrumented, dict[str, Strength], tuple[Note, ...]] | None = None
+    likelihood: PoissonSummary | None = None
     in_moving_pairs: Flags | None = None
     n_adopters: int | None = None
+    correlograms: tuple[Correlogram, ...] = ()
+    cohort_cells: CohortCells | None = None
     notes: tuple[Note, ...] = ()
     passes: PassSums | None = None
 
@@ -107,7 +122,8 @@ def estimate_cells(
     *,
     columns: tuple[str, ...],
     terms: tuple[Terms, ...],
-    near_cities: NearCities | None = None,
+    timings: tuple[PairTiming | None, ...] = (),
+    city_ties: CityTies = NO_TIES,
 ) -> list[Estimated]:
     """Estimate the cells that share a design.
 
@@ -120,48 +136,81 @@ def estimate_cells(
         Names of the design's regressor columns.
     terms : tuple of Terms
         Treatment terms of each cell.
-    near_cities : NearCities, optional
-        For cells with spatial standard errors.
+    timings : tuple of (PairTiming or None), optional
+        Of each cell, for estimators that compare cohorts.
+    city_ties : CityTies, optional
+        For cells with spatial standard errors, block jackknives or score correlations.
 
     Raises
     ------
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
     pass_input, moments, sample = sample_moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
-    projected = stage(normal)
-    rows: dict[Term, float] = {}
-    if any(cell.job.model.registered.functions.combination for cell in cells):
-        with named(cells[0]):
-            rows = dict(zip(distinct(cell_terms), term_rows(moments, design.classes, table), strict=True))
-    estimates: list[Estimate] = []
-    in_moving_pairs: list[Flags | None] = []
-    for cell, treatment in zip(cells, cell_terms, strict=True):
-        with named(cell):
-            regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
-            estimates += [reported(cell, regressed, rows), *behind]
-            in_moving_pairs.append(in_moving_pairs_of(normal, regressed.terms))
     passes = PassSums(machine, pass_input, moments, normal, table)
-    city_years = city_years_of(passes) if of_interaction else None
+    projected = stage(normal, samples_without_groups(passes, city_ties.groups))
+    rows = _rows_of_terms(cells, distinct(cell_terms), moments, design, table)
+    estimates: list[Estimate] = []
+    samples: list[tuple[Flags | None, CohortSums | None]] = []
+    for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
+        with named(cell):
+            sums = sums_of_cell(cell, timing, moments, design.classes)
+            if timing is None or sums is None:
+                regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
+                behind.insert(0, reported(cell, regressed, rows))
+            else:
+                regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
+        estimates += behind
+        samples.append((in_moving_pairs_of(normal, regressed.terms), sums))
+    city_years = city_years_of(passes) if _reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
-    if near_cities is not None and city_years is not None:
-        summed = with_nearby(passes, projected, city_years, near_cities, summed)
+    if city_ties.spatial_codes and city_years is not None:
+        summed = with_nearby(passes, projected, city_years, city_ties, summed)
     remaining = iter(summed)
-    return [
-        _result(cell, remaining, sample, passes, moving)
-        for cell, moving in zip(cells, in_moving_pairs, strict=True)
+    results = [
+        replace(_result(cell, remaining, sample, passes, sums), in_moving_pairs=moving)
+        for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
+    return [_with_correlograms(passes, result, city_ties.distances) for result in results]
+
+
+def _with_correlograms(passes: PassSums, result: Estimated, distances: Array | None) -> Estimated:
+    """The result with correlations of its pair scores, where its cell asks for them."""
+    block = result.cell.job.inference.score_correlations
+    if block is None or distances is None or result.fit.exact:
+        return result
+    return replace(result, correlograms=correlograms(passes, result.fit, block, distances))
+
+
+def _rows_of_terms(
+    cells: tuple[Cell, ...],
+    terms: tuple[Term, ...],
+    moments: CityMoments,
+    design: PairDesign,
+    table: Array,
+) -> dict[Term, float]:
+    """Rows in which each treatment term is on; empty where no cell averages terms."""
+    if not any(cell.job.model.registered.functions.combination for cell in cells):
+        return {}
+    with named(cells[0]):
+        return dict(zip(terms, term_rows(moments, design.classes, table), strict=True))
+
+
+def _reads_interaction(cells: tuple[Cell, ...]) -> bool:
+    return any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, moving: Flags | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, sums: CohortSums | None
 ) -> Estimated:
-    """A cell's result, from the next of the estimates in the order of `_estimates`."""
-    fit, instrument = next(estimates), None
+    """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
+    fit, instrument, cells = next(estimates), None, None
+    if sums is not None:
+        of_cells = next(estimates)
+        cells = CohortCells(of_cells, covariances_of(cell, of_cells)[0], sums)
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
@@ -174,7 +223,7 @@ def _result(
         sample,
         passes.normal,
         instrument=instrument,
-        in_moving_pairs=moving,
+        cohort_cells=cells,
         passes=passes if cell.job.model.diagnostics else None,
     )
 

@@ -10,7 +10,7 @@ from engine.errors import InputError
 from engine.pairs.design import PairDesign
 from engine.pairs.pair_effects import OfBothEnds, OfPairs, OfYears, PairEffect
 from engine.pairs.treatment import Terms
-from engine.spec.effects import FixedEffect, absorbed
+from engine.spec.effects import FixedEffect
 from engine.stages.job_data import JobData
 from engine.stages.memory import memory_bytes
 from engine.stages.pass_cells import PassCells
@@ -21,7 +21,7 @@ _COPIES = 8  # of the columns at once: made, merged, put together, absorbed, wei
 def pair_effects(
     pass_cells: PassCells, design: PairDesign, terms: Sequence[Terms], *, n_rows: int
 ) -> tuple[PairEffect, ...]:
-    """The effects of the cells of a pass; none where they are pair and year, which moments take out.
+    """The effects of the cells of a pass; none where moments take out pair and year.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def pair_effects(
         Where a city has no label, or no place, or the rows do not fit ``runtime.memory``.
     """
     effects = pass_cells.job.model.effects
-    if not absorbed(effects):
+    if not pass_cells.job.model.by_rows:
         return ()
     memory = pass_cells.job.runtime.memory
     n_columns = design.n_columns + max(len(cell_terms.names) for cell_terms in terms)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.estimate.poisson_fit import PoissonSummary
 from engine.infer.intervals import student
 from engine.notes import Note
 from engine.pairs.treatment import event_name
@@ -15,12 +16,14 @@ from engine.report.outputs.event_study_plot import EVENT_COLUMNS
 from engine.report.outputs.regression_table import ESTIMATE_COLUMNS
 from engine.spec import Job
 from engine.stages.coefficient_families import multiple_frame
+from engine.stages.cohort_frames import group_time_frame
 from engine.stages.contrasts import contrasts_frame
 from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
+from engine.stages.pair_dependence import correlation_rows
 from engine.stages.prepare_passes import Prepared
 from engine.stages.twfe_diagnostics import diagnostic_frames
 
@@ -49,6 +52,7 @@ def job_frames(
     curve, notes = curve_frame(job, passes, inferred)
     frames = {
         "event_study": event_study_frame(estimated_cells, estimates),
+        "group_time": group_time_frame(estimated_cells, job),
         "joint": joint_frame(estimated_cells, job),
         "inference": inferred.rows,
         "draws": inferred.draws,
@@ -59,9 +63,20 @@ def job_frames(
         "multiple": multiple_frame(job, passes, inferred),
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
+        "score_correlations": correlations_frame(estimated_cells, job),
         **diagnostic_frames(job, passes),
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
+
+
+def correlations_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
+    """Correlations of pair scores by common city and by distance, of the cells that ask for them."""
+    rows = [
+        correlation_rows(job, cell.cell.id, correlogram)
+        for cell in estimated_cells
+        for correlogram in cell.correlograms
+    ]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def matching_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
@@ -132,6 +147,19 @@ def _cell_values(estimated: Estimated, job: str) -> dict[str, Any]:
         "n_units": fit.n_units,
         "r2": fit.r2,
         "r2_within": fit.r2_within,
+        **_likelihood_values(estimated.likelihood),
+    }
+
+
+def _likelihood_values(likelihood: PoissonSummary | None) -> dict[str, float]:
+    """Numbers of a Poisson fit; missing for others."""
+    if likelihood is None:
+        return dict.fromkeys(("pseudo_r2", "deviance", "iterations", "n_separated"), np.nan)
+    return {
+        "pseudo_r2": likelihood.pseudo_r2,
+        "deviance": likelihood.deviance,
+        "iterations": float(likelihood.iterations),
+        "n_separated": float(likelihood.separated),
     }
 
 
@@ -167,13 +195,14 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
         cell = estimated.cell
         if not cell.job.model.registered.by_event_time or cell.job.treatment is None:
             continue
-        times = {term.name: term.event_time for term in estimated.fit.terms if term.is_treatment}
+        times = {term.name: term.event_time for term in estimated.fit.terms if term.event_time is not None}
         effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
-        if "base" in cell.job.model.registered.options:
+        omitted = cell.job.model.omitted_year
+        if omitted is not None:
             base = effects.drop_duplicates("errors").copy()
-            base["term"] = event_name(cell.job.treatment.name, cell.job.model.base)
+            base["term"] = event_name(cell.job.treatment.name, omitted)
             base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
-            times[base["term"].iloc[0]] = cell.job.model.base
+            times[base["term"].iloc[0]] = omitted
             effects = pd.concat([effects, base])
         effects = effects.assign(event_time=effects["term"].map(times))
         parts.append(effects.sort_values(["event_time"], kind="stable"))

@@ -9,11 +9,11 @@ from engine.errors import InputError
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
-from engine.spec.effects import absorbed
 from engine.spec.inference import PermutationTest
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
 from engine.stages.pass_cells import PassCells
+from engine.stages.treatment_terms import reported_names
 
 
 def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
@@ -26,9 +26,9 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
         if jackknife is not None and jackknife.by != "city":
             labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
-        if absorbed(cell.job.model.effects):
-            _refuse_draws(cell)
         _refuse_draws_beyond_moments(cell)
+        if cell.job.model.by_rows:
+            _refuse_draws(cell)
         if bootstrap is not None and bootstrap.kind == "node" and pass_cells.data.directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",
@@ -55,22 +55,20 @@ def _refuse_draws(cell: Cell) -> None:
 
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
     """No draw refits an instrument, or matches anew; those of city scores need not."""
-    job = cell.job
-    blocks = {name: getattr(job.inference, name) for name in type(job.inference).model_fields}
-    requested = [
-        name
-        for name, block in blocks.items()
-        if block is not None and getattr(block, "kind", None) != "multiplier"
-    ]
+    job, estimator = cell.job, cell.job.model.registered
+    blocks = {name: getattr(job.inference, name) for name in ("permutation", "bootstrap", "jackknife")}
+    kinds = {name: getattr(block, "kind", name) for name, block in blocks.items() if block is not None}
+    requested = [name for name, kind in kinds.items() if kind != "multiplier"]
+    beyond = [name for name in requested if kinds[name] not in estimator.redrawn]
     weighted = job.pair_table is not None and job.pair_table.weight is not None
-    for is_case, key, case in (
-        (not job.model.registered.draws, "model.estimator", f"estimator {job.model.estimator}"),
-        (job.matching is not None, "matching", "a matched sample"),
-        (weighted, "pair_table.weight", "weighted rows"),
+    for refused, key, case in (
+        ([] if estimator.draws else beyond, "model.estimator", f"estimator {job.model.estimator}"),
+        (requested if job.matching is not None else [], "matching", "a matched sample"),
+        (requested if weighted else [], "pair_table.weight", "weighted rows"),
     ):
-        if is_case and requested:
+        if refused:
             raise InputError(
-                f"inference.{requested[0]} is not defined for {case}",
+                f"inference.{refused[0]} is not defined for {case}",
                 where=f"cell '{cell.label}': {key}",
                 remedy="use inference.bootstrap kind multiplier there, or model.errors",
             )
@@ -84,7 +82,8 @@ def _refuse_permutation(cell: Cell, block: PermutationTest, terms: Terms, job_da
             where="model.treatment",
             remedy="take the permutation out of this job",
         )
-    unknown = [name for name in block.terms or () if name not in terms.names]
+    names = reported_names(job, terms)
+    unknown = [name for name in block.terms or () if name not in names]
     if unknown:
         problem = (
             f"'{unknown[0]}' is a control, which stays as it is when adoption is reassigned: no draw tests it"
@@ -94,7 +93,7 @@ def _refuse_permutation(cell: Cell, block: PermutationTest, terms: Terms, job_da
         raise InputError(
             problem,
             where="inference.permutation.terms",
-            remedy=f"the treatment's terms are {', '.join(terms.names)}",
+            remedy=f"the treatment's terms are {', '.join(names)}",
         )
     strata_codes(job_data, block.strata)
 

@@ -11,7 +11,8 @@ from engine.spec.data import TableFile
 from engine.stages.city_data import by_distance, label_columns, read_city_data
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
-from engine.stages.source import Option, SourceTable, read_source
+from engine.stages.source import Option, SourceTable, read_source, with_rules
+from engine.tables.problems import Problems
 from engine.tables.read import FileTable
 
 
@@ -35,16 +36,22 @@ class Reader:
 
     def _read(self, job: Job) -> JobData:
         if job.pair_table is not None:
-            return read_pair_data(job, self._table(job.pair_table, "pair_table"))
+            table = with_rules(self._table(job.pair_table, "pair_table"), job.pair_table, "pair_table", {})
+            return read_pair_data(job, table)
         block = job.panel_block
-        source = self._table(block, "panel", block.options)
-        joined = [
-            (entry, self._table(entry, f"panel.join[{place}]")) for place, entry in enumerate(block.join)
-        ]
+        problems, tables = Problems(""), list[SourceTable]()
+        stated: list[tuple[str, TableFile]] = [("panel", block)]
+        stated += [(f"panel.join[{place}]", entry) for place, entry in enumerate(block.join)]
+        for key, entry in stated:
+            options, columns = (block.options, block.columns) if key == "panel" else ({}, {})
+            with problems.collect():
+                tables.append(with_rules(self._table(entry, key, options), entry, key, columns))
+        problems.raise_any()
+        source, joined = tables[0], list(zip(block.join, tables[1:], strict=True))
         return read_city_data(job, source, joined)
 
     def _table(self, block: TableFile, key: str, options: Mapping[str, Option] | None = None) -> SourceTable:
-        layout = [block.sheet, block.encoding, block.header, block.skip_rows]
+        layout = [block.sheet, block.encoding, block.header, block.skip_rows, block.decimal]
         stated = json.dumps([block.source, layout, options or {}])
         if stated not in self._sources:
             self._sources[stated] = read_source(block, options or {}, key=key, frames=self.frames)
@@ -66,5 +73,8 @@ def _data_key(job: Job) -> str:
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],
         "places": by_distance(job),
         "table": [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else [],
+        "rows": [job.model.offset, job.model.registered.reweights, job.model.least_rows]
+        if job.pair_table
+        else [],
     }
     return blocks + json.dumps(needs, sort_keys=True)

@@ -87,14 +87,17 @@ def _circumstances(place: Machine) -> dict[str, object]:
 
 
 def _cell_notes(estimated: Estimated) -> Iterator[Note]:
-    """Notes on a cell's errors, its fit, the number of its adopters and its instrument."""
+    """Notes on a cell's errors, its fit, the number of its adopters, its cohorts and its instrument."""
     for covariance in estimated.covariances:
         if covariance.notes:
             yield Note.of("of_errors", errors=covariance.kind, notes=covariance.notes)
     if estimated.fit.exact:
         yield Note("effects_exact" if estimated.fit.exact == "effects" else "regressors_exact")
+    yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
+    if estimated.cohort_cells is not None:
+        yield from estimated.cohort_cells.notes
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
     yield from estimated.notes
@@ -177,16 +180,32 @@ def _absorption_warnings(estimated: Estimated) -> list[Note]:
     return warnings
 
 
+def _separation_notes(estimated: Estimated) -> Iterator[Note]:
+    """Rows of a Poisson fit without a finite estimate, and whether there may be more of them."""
+    likelihood = estimated.likelihood
+    if likelihood is None:
+        return
+    if likelihood.separated:
+        count, in_levels = likelihood.separated, likelihood.separated_in_levels
+        yield Note.of("rows_separated", count=count, in_levels=in_levels)
+    if not likelihood.separation_settled:
+        yield Note("separation_unsettled")
+
+
 def _cell_entry(estimated: Estimated) -> dict[str, object]:
     cell, model = estimated.cell, estimated.cell.job.model
     entry: dict[str, object] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry["fixed_effects"] = list(model.fixed_effects)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
+    if estimated.likelihood is not None:
+        entry["poisson"] = asdict(estimated.likelihood)
     if model.registered.by_event_time:
-        base = model.base if "base" in model.registered.options else None
-        ends = model.ends if "ends" in model.registered.options else "drop"
-        entry["event_study"] = {"base": base, "window": list(model.window), "ends": ends}
+        entry["event_study"] = {
+            "base": model.omitted_year,
+            "window": list(model.window) if "window" in model.registered.options else None,
+            "ends": model.ends if "ends" in model.registered.options else "drop",
+        }
     return entry
 
 

@@ -11,21 +11,24 @@ from engine.arrays import Array, Flags
 from engine.estimate.city_years import CityYears
 from engine.estimate.estimate import Estimate, Nearby
 from engine.estimate.fit import Stage, left_out_values
-from engine.estimate.normal import Projected, expand, partial_out_years
+from engine.estimate.normal import Projected
 from engine.infer.errors import spatial
 from engine.pairs.map_reduce import merge_products
-from engine.pairs.near_pairs import NearPass, NearProductPass, near_products, near_sums
-from engine.stages.distances import NearCities
-from engine.stages.pair_sums import CELLS, UNITS, PassSums, by_type, interaction_pass
+from engine.pairs.near_pairs import NearProductPass, near_products
+from engine.stages.city_ties import CityTies
+from engine.stages.left_out_samples import samples_without
+from engine.stages.pair_sums import CELLS, UNITS, PassSums, interaction_pass
 
 
 def with_nearby(
-    passes: PassSums, stage: Stage, city_years: CityYears, near_cities: NearCities, estimates: list[Estimate]
+    passes: PassSums, stage: Stage, city_years: CityYears, city_ties: CityTies, estimates: list[Estimate]
 ) -> list[Estimate]:
     """The estimates, their interaction summed, with what each of the codes reads."""
-    near = np.stack([near_cities.distances <= radius for radius in near_cities.radii])
-    samples = _samples_without(passes, near)
-    nearness = np.stack([spatial.kernel_matrix(code, near_cities.distances) for code in near_cities.codes])
+    codes, distances, radii = city_ties.spatial_codes, city_ties.distances, city_ties.radii
+    assert distances is not None
+    near = np.stack([distances <= radius for radius in radii])
+    samples = samples_without(passes, near)
+    nearness = np.stack([spatial.kernel_matrix(code, distances) for code in codes])
     with_codes: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
@@ -38,37 +41,14 @@ def with_nearby(
             units=UNITS,
         )
         for number, estimate in enumerate(block):
-            steps = dict(zip([0.0, *near_cities.radii], _steps(stage, estimate, samples, near), strict=True))
+            steps = dict(zip([0.0, *radii], _steps(stage, estimate, samples, near), strict=True))
             k = len(estimate.terms)
             nearby = {
                 code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, steps)
-                for code, of_code, kernel in zip(near_cities.codes, products, nearness, strict=True)
+                for code, of_code, kernel in zip(codes, products, nearness, strict=True)
             }
             with_codes.append(replace(estimate, nearby=nearby))
     return with_codes
-
-
-def _samples_without(passes: PassSums, near: Flags) -> list[Projected]:
-    """Moments off the years of the samples without each city's neighbourhood, for every radius."""
-    normal, layout = passes.normal, passes.moments.layout
-    of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
-    have_common = (of_any_radius @ of_any_radius).toarray() > 0
-    sums = passes.machine.reduce(
-        near_sums,
-        NearPass(passes.pass_input, near, have_common),
-        passes.pass_input.design.tasks(),
-        merge_products,
-        label="neighbourhoods",
-        units=UNITS,
-    )
-    # Pairs within a neighbourhood are in the sums of two of its cities.
-    within = (expand(layout, of_radius, by_type(passes.table)[None])[0] for of_radius in sums)
-    cities = normal.of_cities
-    samples = (
-        normal.total - np.tensordot(near_of_radius.astype(np.float64), cities, axes=1) + twice
-        for near_of_radius, twice in zip(near, within, strict=True)
-    )
-    return [partial_out_years(sample, normal.n_years, balanced=normal.balanced) for sample in samples]
 
 
 @dataclass(frozen=True)

@@ -90,13 +90,23 @@ class PairData:
         self, job: Job, columns: Sequence[str], sample: PairSample, adoption: Adoption
     ) -> tuple[TableDesign, None]:
         """The table's columns; raises InputError for those of a size that squares cannot hold."""
-        keys = [(f"model.regressors: '{name}'", name) for name in columns]
+        keys = [(f"model.regressors: '{name}'", name) for name in job.model.regressors or []]
+        keys += [("model.offset", job.model.offset)] if job.model.offset else []
         keys.append(("outcome.column", job.outcome.column or ""))
         for number, (key, name) in enumerate(keys):
             refuse_magnitude(self.pairs.values[:, :, number], name, where=f"{self.source.name}: {key}")
         pairs = self.pairs
-        table = TableDesign(pairs.i, pairs.j, pairs.values, len(pairs.units), pairs.directed, pairs.weights)
-        return table.centred(), None
+        table = TableDesign(
+            pairs.i,
+            pairs.j,
+            pairs.values,
+            len(pairs.units),
+            pairs.directed,
+            pairs.weights,
+            least_rows=job.model.least_rows,
+        )
+        n_levels = 1 + (job.model.offset is not None)
+        return table.centred(n_levels if job.model.registered.reweights else 0), None
 
     def column_effect(self, effect: FixedEffect) -> PairEffect:
         return OfColumn(effect.text, self.pairs.levels[effect.column], effect.by_year)
@@ -106,7 +116,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
     """The clean pair table of a job."""
     block, regressors, outcome = job.table_block, job.model.regressors or [], job.outcome.column or ""
     effects = tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column))
-    formulas = [outcome, *regressors, *([block.weight] if block.weight else [])]
+    formulas = [outcome, *regressors, *filter(None, (job.model.offset, block.weight))]
     source.refuse_broken({block.unit_i, block.unit_j, block.year, *effects, *_inputs(formulas, source)})
     request = TableRequest(
         unit_i=block.unit_i,
@@ -117,16 +127,21 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         directed=block.directed,
         years=job.years,
         weight=block.weight,
+        offset=job.model.offset,
+        from_zero=job.model.registered.reweights,
+        least_rows=job.model.least_rows,
         effects=effects,
         lag=job.model.lag,
         infinite=job.outcome.infinite,
         merge=tuple(block.merge_names),
         missing=block.missing,
         memory=memory_bytes(job.runtime.memory),
+        rules=source.rules,
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
-    return PairData(source, pairs, replace(report, warnings=(*source.notes, *report.warnings)))
+    warnings, notes = (*source.warnings, *report.warnings), (*source.recoded, *report.notes)
+    return PairData(source, pairs, replace(report, warnings=warnings, notes=notes))
 
 
 def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:

@@ -119,7 +119,8 @@ def _with_products_of(
     return with_interaction
 
 
-def _score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:
+def score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:
+    """Input of passes that read influences, of estimates with `stacked_paths`."""
     order = _kernel_order(len(residual), passes.table.shape[-1])
     cells = CellBlock(passes.table, residual[order], weight[order].reshape(len(residual), -1))
     return ScorePass(passes.pass_input, cells)
@@ -136,7 +137,7 @@ def _with_meat(passes: PassSums, block: list[Estimate], residual: Array, weight:
     else:
         sums = passes.machine.reduce(
             score_sums,
-            _score_pass(passes, residual, weight),
+            score_pass(passes, residual, weight),
             passes.pass_input.design.tasks(),
             merge_scores,
             label="scores",
@@ -151,7 +152,8 @@ def _with_products(block: list[Estimate], pair_meat: Array, reciprocal_meat: Arr
     with_products = []
     for estimate, meat, reciprocal in zip(block, pair_meat, reciprocal_meat, strict=True):
         k = len(estimate.terms)
-        with_products.append(replace(estimate, pair_meat=meat[:k, :k], reciprocal_meat=reciprocal[:k, :k]))
+        of_pairs = meat[:k, :k] if estimate.share_meat is None else meat[:k, :k] + estimate.share_meat
+        with_products.append(replace(estimate, pair_meat=of_pairs, reciprocal_meat=reciprocal[:k, :k]))
     return with_products
 
 
@@ -171,7 +173,7 @@ def interaction_pass(passes: PassSums, block: list[Estimate], city_years: CityYe
     of_cities = np.stack(
         [residual_sums(passes.normal, estimate, directed=directed) for estimate in block], axis=2
     )
-    return InteractionPass(_score_pass(passes, *stacked_paths(block)), city_years.solve(of_cities))
+    return InteractionPass(score_pass(passes, *stacked_paths(block)), city_years.solve(of_cities))
 
 
 def _with_interaction(

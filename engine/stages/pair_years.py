@@ -20,11 +20,12 @@ from engine.runtime.execute import Machine
 from engine.runtime.files import write_with
 from engine.spec import Cell
 from engine.stages.estimation import columns_of, first_pass
+from engine.stages.pass_cells import offset_name
 from engine.stages.prepare_passes import Prepared
 
 
 def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.DataFrame:
-    """The pair-years of a cell's regression: ``unit_i, unit_j, year``, outcome, treatment terms, regressors.
+    """The pair-years of a cell's regression: ``unit_i, unit_j, year``, outcome, treatment terms, regressors, offset.
 
     Rows whose outcome is infinite, and rows alone in a level of a fixed effect, are left out, as in the regression;
     weights follow where the rows have any.
@@ -36,7 +37,7 @@ def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.Data
     """
     design, work, job = prepared.design, prepared.pass_cells, cell.job
     terms = prepared.terms[work.cells.index(cell)]
-    in_regression = {term.name for term in columns_of(cell, work.controls)}
+    in_regression = {term.name for term in columns_of(cell, work.controls)} | {offset_name(cell.job)}
     regressors = [place for place, name in enumerate(work.controls) if name in in_regression]
     is_weighted = job.matching is not None or (
         job.pair_table is not None and job.pair_table.weight is not None

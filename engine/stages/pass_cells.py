@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from engine.estimate.estimators import INSTRUMENT
 from engine.spec import Cell, Job
 from engine.spec.design import Control
-from engine.spec.effects import absorbed
 from engine.stages.job_data import JobData
 
 
@@ -38,7 +37,13 @@ class PassCells:
         names = [name for name in self.job.controls if name in in_use]
         if any(cell.job.model.registered.uses_instrument for cell in self.cells):
             names.append(INSTRUMENT)
-        return (*(self.job.model.regressors or ()), *names)
+        offset = offset_name(self.job)
+        return (*(self.job.model.regressors or ()), *([offset] if offset else []), *names)
+
+
+def offset_name(job: Job) -> str | None:
+    """Name of the offset's column, which no regressor has; None without one."""
+    return None if job.model.offset is None else f"offset {job.model.offset}"
 
 
 def control_blocks(job: Job) -> dict[str, Control]:
@@ -63,9 +68,11 @@ def pass_key(job: Job) -> str:
             content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
             content["window"] = job.model.window if drops else None
             content["estimator"] = estimator.name if estimator.own_rows else None
+            content["anticipation"] = job.model.options.anticipation
     content["lag"] = job.model.lag
-    if absorbed(job.model.effects):
+    if job.model.by_rows:
         content["effects"] = sorted(job.model.fixed_effects)
+    content["likelihood"] = [job.model.registered.reweights, job.model.offset]
     may_be_infinite = any(job.controls[name].standardised for name in job.used_controls)
     if job.panel is None or job.panel.balance == "keep" or may_be_infinite:
         content["regressors"] = job.model.regressors or job.used_controls

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from engine.estimate.estimator import PairTiming
 from engine.pairs.design import FilterStep, PairDesign
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
-from engine.pairs.treatment import Adoption, Terms, event_name
+from engine.pairs.treatment import Adoption, Terms
 from engine.report.table_style import EVERYTHING, TableChoices
-from engine.spec import Job, Plan
+from engine.spec import Plan
+from engine.stages.city_ties import NO_TIES, CityTies, city_ties_of
 from engine.stages.complete_pairs import refuse_incomplete
-from engine.stages.distances import NearCities, near_cities_of
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
 from engine.stages.job_data import JobData
 from engine.stages.load_data import Reader
 from engine.stages.matched_pairs import MatchReport
 from engine.stages.pass_cells import PassCells, group_cells
-from engine.stages.treatment_terms import treatment_terms
+from engine.stages.treatment_terms import reported_names, timing_of, treatment_terms
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,31 @@ class Prepared:
     design : PairDesign
     terms : tuple of Terms
         Treatment terms of each cell.
+    timings : tuple of (PairTiming or None)
+        When the pairs of each cell become treated; None without a treatment.
     steps : tuple of FilterStep
         Pairs and rows left after each filter.
     effects : tuple of PairEffect
         Fixed effects to absorb row by row; none where they are pair and year.
     matching : MatchReport or None
-    near_cities : NearCities or None
-        For spatial standard errors.
+    city_ties : CityTies
+        For spatial standard errors, block jackknives and score correlations.
     """
 
     pass_cells: PassCells
     adoption: Adoption
     design: PairDesign
     terms: tuple[Terms, ...]
+    timings: tuple[PairTiming | None, ...]
     steps: tuple[FilterStep, ...]
     effects: tuple[PairEffect, ...]
     matching: MatchReport | None = None
-    near_cities: NearCities | None = None
+    city_ties: CityTies = NO_TIES
 
     @property
-    def compares(self) -> bool:
-        """Whether the cells' estimator compares cohorts."""
-        return any(paths.comparisons is not None for paths in self.terms)
+    def has_clean_controls(self) -> bool:
+        """Whether the cells' estimator compares cohorts with clean controls."""
+        return any(paths.clean_comparisons is not None for paths in self.terms)
 
 
 def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
@@ -76,18 +80,9 @@ def _refuse_empty_table(plan: Plan, prepared: tuple[Prepared, ...]) -> None:
     for passed in prepared:
         names += passed.pass_cells.controls
         for cell, terms in zip(passed.pass_cells.cells, passed.terms, strict=True):
-            names += _reported_names(cell.job, terms)
+            names += reported_names(cell.job, terms)
     choices = cast(TableChoices, plan.loaded.job.table.choices)
     EVERYTHING.changed(choices).terms(dict.fromkeys(names))
-
-
-def _reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
-    """Names of a cell's treatment terms in results: those of event years, where cohorts are averaged."""
-    if terms.comparisons is not None and job.treatment is not None:
-        return tuple(event_name(job.treatment.name, time) for time in terms.comparisons.event_times)
-    if job.treatment is None or job.model.registered.functions.combination is None:
-        return terms.names
-    return tuple(event_name(job.treatment.name, time) for time in terms.event_times)
 
 
 def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:
@@ -100,10 +95,14 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     adoption = job_data.adoption(job)
     sample = job_data.pair_sample(job, adoption, map_reduce)
     terms = tuple(treatment_terms(cell.job, job_data.years, adoption) for cell in pass_cells.cells)
+    timings = tuple(
+        timing_of(cell.job, job_data.years, adoption) if cell.job.treatment else None
+        for cell in pass_cells.cells
+    )
     refuse_impossible(pass_cells, terms)
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
     refuse_incomplete(pass_cells, design)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
-    near_cities = near_cities_of(pass_cells)
-    return Prepared(pass_cells, adoption, design, terms, steps, effects, matching, near_cities)
+    city_ties = city_ties_of(pass_cells)
+    return Prepared(pass_cells, adoption, design, terms, timings, steps, effects, matching, city_ties)

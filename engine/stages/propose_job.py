@@ -15,6 +15,7 @@ from engine.pairs.table_rows import in_both_orders
 from engine.runtime.files import write_text
 from engine.spec.block import JOB, NAME
 from engine.tables.cell_values import numbers
+from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file
 from engine.tables.years import read_years
 
@@ -56,6 +57,7 @@ _UNIT_PAIRS = (
     ("i", "j"),
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
+_LAST_HEADER = 10  # row in which the headers are looked for
 _SHOWN = 30  # further columns that are listed
 
 
@@ -90,7 +92,7 @@ def propose_job(source: Path, folder: Path) -> Proposal:
     InputError
         Where the file cannot be read, or has no column of units or years.
     """
-    table = read_file(source)
+    table, layout = _laid_out(source)
     name = re.sub(r"[^\w.-]", "_", source.stem).strip(".-")
     name = name if re.fullmatch(JOB, name) else "job"
     path = _relative(source, folder)
@@ -98,12 +100,47 @@ def propose_job(source: Path, folder: Path) -> Proposal:
     for first, second in _UNIT_PAIRS:
         units = [_named(columns, [first]), _named(columns, [second])]
         if None not in units:
-            return _pair_job(table, name, path, [str(unit) for unit in units])
-    return _panel_job(table, name, path)
+            return _pair_job(table, name, {"source": path, **layout}, [str(unit) for unit in units])
+    return _panel_job(table, name, {"source": path, **layout})
 
 
-def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
-    columns, guesses = [str(column) for column in table.frame.columns], []
+def _laid_out(source: Path) -> tuple[FileTable, dict[str, object]]:
+    """The table of a file, and the keys that say where it stands: below a title, above a row of units.
+
+    The header is the first row that names years; a first row of data without a year is none.
+    """
+    for row in range(1, _LAST_HEADER + 1):
+        header = None if row == 1 else row
+        try:
+            table = read_file(source, FileLayout(header=header))
+        except InputError:
+            if row == 1 and not _may_have_title(source):
+                raise
+            continue
+        columns = [str(column) for column in table.frame.columns]
+        year = _named(columns, _YEAR)
+        if year is not None:
+            stated: dict[str, object] = {} if header is None else {"header": header}
+            if _may_have_title(source) and not _is_year(table.frame[year].iloc[0]) and len(table.frame) > 1:
+                return read_file(source, FileLayout(header=header, skip_rows=1)), {**stated, "skip_rows": 1}
+            return table, stated
+    return read_file(source), {}
+
+
+def _may_have_title(source: Path) -> bool:
+    return source.suffix.lower() not in (".dta", ".parquet")
+
+
+def _is_year(cell: object) -> bool:
+    try:
+        read_years(pd.Series([cell], dtype=object), source="")
+    except InputError:
+        return False
+    return True
+
+
+def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposal:
+    columns, guesses = [str(column) for column in table.frame.columns], _layout_guesses(block)
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
@@ -117,7 +154,6 @@ def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
         guesses.append(f"the outcome is of column '{outcome}'")
         mapped["outcome" if not _is_name(outcome) else outcome] = outcome
     canonical = {header: key for key, header in mapped.items()}
-    block: dict[str, object] = {"source": path}
     renamed = {key: _quoted(header) for key, header in mapped.items() if key != header}
     if renamed:
         block["columns"] = renamed
@@ -142,16 +178,22 @@ def _panel_job(table: FileTable, name: str, path: str) -> Proposal:
     return Proposal(_text(lines, job), tuple(guesses))
 
 
-def _pair_job(table: FileTable, name: str, path: str, units: Sequence[str]) -> Proposal:
+def _layout_guesses(block: dict[str, object]) -> list[str]:
+    guesses = [f"the headers stand in row {block['header']}"] if "header" in block else []
+    return [*guesses, *["the row below the headers is no data"] * ("skip_rows" in block)]
+
+
+def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Sequence[str]) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     year = _year_column(columns, table)
     outcome = _named(columns, _FLOW) or _first_number(table, {*units, year}, units)
     regressor = _first_number(table, {*units, year, outcome}, units)
-    guesses = [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
+    guesses = _layout_guesses(layout)
+    guesses += [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
     directed = in_both_orders(*(table.frame[name] for name in (*units, year)))
     if directed:
         guesses.append("some pairs stand in both orders, so the table is directed")
-    block: dict[str, object] = {"source": path, "unit_i": units[0], "unit_j": units[1], "year": year}
+    block: dict[str, object] = {**layout, "unit_i": units[0], "unit_j": units[1], "year": year}
     block |= {"directed": True} if directed else {}
     job: dict[str, object] = {"job": name, "pair_table": block}
     lines = []

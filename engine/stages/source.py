@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -16,9 +16,12 @@ from engine.notes import Note
 from engine.spec.data import TableFile
 from engine.spec.data_frames import FRAME
 from engine.tables.arithmetic import parse
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.data_frame import frame_hash
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
+from engine.tables.recode import recoded
+from engine.tables.table_signs import TableSigns
 
 Option = int | float | bool
 
@@ -39,6 +42,10 @@ class SourceTable:
     synthetic : bool
     table : FileTable or None
         The file as read; None for a builtin.
+    rules : CellRules
+        How its cells are read, as the job states it.
+    recoded, recode_warnings : tuple of Note
+        Values that ``recode`` replaced, and what it left or did not find.
     """
 
     name: str
@@ -46,6 +53,9 @@ class SourceTable:
     description: str
     synthetic: bool
     table: FileTable | None = None
+    rules: CellRules = NO_RULES
+    recoded: tuple[Note, ...] = ()
+    recode_warnings: tuple[Note, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -59,9 +69,9 @@ class SourceTable:
         return self.name if sheet is None else f"{self.name} (sheet '{sheet}')"
 
     @property
-    def notes(self) -> tuple[Note, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         """Remarks on how the file was read, for readers of the results."""
-        return self.table.notes if self.table is not None else ()
+        return (*(self.table.notes if self.table is not None else ()), *self.recode_warnings)
 
     def refuse_broken(self, columns: Iterable[str]) -> None:
         """Raises InputError where one of these columns has a cell in error or a formula without a value."""
@@ -77,8 +87,7 @@ def read_source(
     frames: Mapping[str, FileTable] = MappingProxyType({}),
 ) -> SourceTable:
     """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` those of the job."""
-    skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
-    layout = FileLayout(block.sheet, block.encoding, block.header, skip_rows, key)
+    layout = _layout(block, key)
     if block.source.startswith(_BUILTIN):
         _refuse_layout(layout, "builtin")
         name = block.source.removeprefix(_BUILTIN)
@@ -93,11 +102,16 @@ def read_source(
             remedy="options are for builtin sources; take them out",
         )
     if block.source.startswith(FRAME):
-        _refuse_layout(layout, "a data frame")
+        _refuse_layout(replace(layout, decimal=None), "a data frame")
         return _of_frame(block.source, key, frames)
     path = Path(block.source)
     table = read_file(path, layout)
     return SourceTable(path.name, table.frame, path.name, synthetic=False, table=table)
+
+
+def _layout(block: TableFile, key: str) -> FileLayout:
+    skip_rows = tuple(block.skip_rows) if isinstance(block.skip_rows, list) else block.skip_rows
+    return FileLayout(block.sheet, block.encoding, block.header, skip_rows, key, block.decimal)
 
 
 def _of_frame(source: str, key: str, frames: Mapping[str, FileTable]) -> SourceTable:
@@ -110,6 +124,42 @@ def _of_frame(source: str, key: str, frames: Mapping[str, FileTable]) -> SourceT
         )
     table = frames[source]
     return SourceTable(table.label, table.frame, table.label, synthetic=False, table=table)
+
+
+def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping[str, str]) -> SourceTable:
+    """The table with what its block states of its cells: values recoded, and rules for numbers.
+
+    ``columns`` maps canonical names to columns of the file, as ``panel.columns`` does; recode takes either.
+    """
+    frame, notes, warnings = source.frame, tuple[Note, ...](), tuple[Note, ...]()
+    if block.recode:
+        named = {_file_column(name, columns): mapping for name, mapping in block.recode.items()}
+        if len(named) < len(block.recode):
+            raise InputError(
+                "two names stand for one column of the table",
+                where=f"{key}.recode",
+                remedy="give each column one mapping",
+            )
+        frame, notes, warnings = recoded(frame, named, source=source.label, key=f"{key}.recode")
+    storage = source.table.storage if source.table is not None else "typed"
+    rules = CellRules(
+        block=key,
+        decimal=block.decimal,
+        signs=TableSigns(source.frame, typed=storage != "text"),
+        has_layout=storage != "typed",
+        skipped=_layout(block, key).skipped,
+        recoded=[_file_column(name, columns) for name in block.recode],
+    )
+    return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
+
+
+def _file_column(name: str, columns: Mapping[str, str]) -> str:
+    """The column of the file that a canonical name is mapped to, bare or in backticks; other names are columns."""
+    text = columns.get(name, name)
+    if text == name:
+        return name
+    expression = parse(text)
+    return expression.names[0] if expression.is_name else name
 
 
 def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
@@ -129,7 +179,7 @@ def file_columns(names: Iterable[str], columns: Mapping[str, str]) -> set[str]:
 
 
 def _refuse_layout(layout: FileLayout, source: str) -> None:
-    for key in ("sheet", "encoding", "header", "skip_rows"):
+    for key in ("sheet", "encoding", "header", "skip_rows", "decimal"):
         if getattr(layout, key) is not None:
             raise InputError(
                 f"{key} says how a file is read, but the source is {source}",

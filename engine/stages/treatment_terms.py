@@ -10,12 +10,13 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
-from engine.estimate.estimator import PairTiming
+from engine.estimate.estimator import Comparison, PairTiming
 from engine.pairs.treatment import (
     Adoption,
     Terms,
     adoption_classes,
     allowed_classes,
+    event_name,
     pair_adoption,
 )
 from engine.spec import Job
@@ -87,7 +88,7 @@ def _lagged(terms: Terms, lag: int) -> Terms:
 
 def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> PairTiming:
     """Adoption of the pairs of a cell, as a false timing has it where there is one."""
-    treatment = job.treatment_block
+    treatment, options = job.treatment_block, job.model.options
     size = np.bincount(adoption.classes, minlength=len(adoption.years))
     some_pair = np.outer(size, size) - np.diag(size) > 0
     return PairTiming(
@@ -99,8 +100,7 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         base=job.model.base,
         window=job.model.window,
         ends=job.model.ends,
-        control=job.model.options.control,
-        weights=job.model.options.weights,
+        comparison=Comparison(job.model.control, options.base_period, options.anticipation, options.weights),
     )
 
 
@@ -110,7 +110,7 @@ def treatment_terms(job: Job, sample_years: Sequence[int], adoption: Adoption) -
         return Terms((), np.zeros((*[len(adoption.years)] * 2, len(sample_years), 0)))
     functions, timing = job.model.registered.functions, timing_of(job, sample_years, adoption)
     terms = _lagged(functions.paths(timing), job.model.lag)
-    if functions.combination is None:
+    if functions.combination is None and functions.comparisons is None:
         return terms
     kept = kept_rows(job, sample_years, adoption)
     return _in_rows(terms, timing.exists if kept is None else timing.exists[:, :, None] & kept)
@@ -130,4 +130,19 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
         )
     places = np.flatnonzero(is_on).tolist()
     names = tuple(terms.names[place] for place in places)
-    return Terms(names, terms.table[..., places], tuple(terms.event_times[place] for place in places))
+    times = tuple(terms.event_times[place] for place in places)
+    cohorts = tuple(terms.cohorts[place] for place in places) if terms.cohorts else ()
+    return Terms(names, terms.table[..., places], times, cohorts)
+
+
+def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
+    """Names of a cell's treatment terms in results: event years and averages, where cohorts are averaged."""
+    functions = job.model.registered.functions
+    if job.treatment is not None and terms.clean_comparisons is not None:
+        return tuple(event_name(job.treatment.name, time) for time in terms.clean_comparisons.event_times)
+    if job.treatment is None or not (functions.combination or functions.comparisons):
+        return terms.names
+    times = set(terms.event_times)
+    if functions.comparisons:  # no regressor has the event year that cohorts are compared with
+        times.add(-1 - job.model.options.anticipation)
+    return (*functions.averages, *(event_name(job.treatment.name, time) for time in sorted(times)))

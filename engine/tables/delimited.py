@@ -47,6 +47,8 @@ def read_delimited(
     limits.check_shape(file.path, rows=lines, columns=len(names), backed=len(text))
     _refuse_cut(text, separator, len(names), source=file.label)
     frame = _body(text, separator, layout, source=file.label)
+    if layout.decimal == "comma":
+        frame = frame.apply(_whole_numbers)
     frame.index = row_index(layout, len(frame))
     notes = short_rows(text, separator, len(names), layout, name=file.path.name)
     return frame.set_axis(names, axis=1), notes
@@ -82,7 +84,11 @@ def _separator(text: bytes, separator: str | None, layout: FileLayout, *, source
                 + (" and decimals are written with commas" if decimals else ""),
                 where=source,
                 remedy="save it with commas between columns"
-                + (" and points as decimals (1234.5)" if decimals else ", or as .txt"),
+                + (
+                    f" and points as decimals (1234.5), or as .txt and state {layout.named('decimal')}: comma"
+                    if decimals
+                    else ", or as .txt"
+                ),
             )
     return separator
 
@@ -121,12 +127,11 @@ def _header(text: bytes, separator: str, layout: FileLayout, *, source: str) -> 
 def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd.DataFrame:
     rows_above = range(layout.header_row - 1)
     skipped = [*rows_above, *(number - 1 for number in sorted(layout.skipped))]
+    options = {**_OPTIONS, "dtype": str} if layout.decimal == "comma" else _OPTIONS  # 1.234 is 1234 then
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **_OPTIONS
-            )
+            return pd.read_csv(io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
@@ -141,6 +146,11 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
         ) from error
     except pd.errors.EmptyDataError:
         raise InputError("the file is empty", where=source) from None
+
+
+def _whole_numbers(column: pd.Series) -> pd.Series:
+    """A column of text as numbers where every cell is a whole number: codes and years are then what they always are."""
+    return pd.to_numeric(column) if column.dropna().str.fullmatch(r"-?[0-9]{1,15}").all() else column
 
 
 def short_rows(

@@ -11,9 +11,9 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.tables import limits
-from engine.tables.cell_values import FIRST_ROW
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import FileLayout, refuse_twice
+from engine.tables.problems import FIRST_ROW
 from engine.tables.xlsx_cells import SheetCells, Value, column_letters, read_cells
 from engine.tables.xlsx_package import Package, Sheet, open_package
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from engine.arrays import Flags
 from engine.errors import InputError
-from engine.tables.cell_values import FIRST_ROW
+from engine.tables.problems import FIRST_ROW
+from engine.tables.written_numbers import DecimalSign
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class FileLayout:
         So many rows below the header that are no data (units, translations), or their numbers in the file.
     key : str or None
         Block of the job that states all this, for messages: ``panel``, ``panel.join[0]``, ``pair_table``.
+    decimal : {'point', 'comma'} or None
+        Decimal sign of numbers in text.
     """
 
     sheet: str | None = None
@@ -37,6 +40,7 @@ class FileLayout:
     header: int | None = None
     skip_rows: int | tuple[int, ...] | None = None
     key: str | None = None
+    decimal: DecimalSign | None = None
 
     @property
     def header_row(self) -> int:

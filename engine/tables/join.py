@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, LongIntegers
+from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables import cell_values as cells
 from engine.tables.labels import read_labels
 from engine.tables.near_duplicates import MergeRule, near_duplicates
-from engine.tables.years import read_years
+from engine.tables.years import readable_years
 
 _KEYS = ("city", "year")
 _SHOWN = 10
@@ -57,7 +57,7 @@ def join(
     panel_keys, keys = [panel_cities], [cities]
     if "year" in table:
         keys.append(pd.Index(cells.years(table["year"], source=source)))
-        panel_keys.append(pd.Index(_readable_years(frame[year])))
+        panel_keys.append(pd.Index(readable_years(frame[year])))
     rows = _matching_rows(panel_keys, keys, table, source=source)
     names = [name for name in table.columns if name not in _KEYS]
     columns = table[names].iloc[np.maximum(rows, 0)].set_axis(frame.index)
@@ -175,11 +175,3 @@ def _near_misses(strangers: Sequence[str], panel: Sequence[str], source: str) ->
     spelled = shortened([" = ".join(group.names) for group in groups], _SHOWN)
     rules = list(dict.fromkeys(rule for group in groups for rule in group.merge_rules))
     return [Note.of("cities_nearly_joined", source=source, groups=spelled, rules=rules)]
-
-
-def _readable_years(column: pd.Series) -> Array:
-    """Years of the panel, NaN where a cell has none; errors in them are raised when the panel is read."""
-    try:
-        return read_years(column, source="", optional=True)[0]
-    except InputError:
-        return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)

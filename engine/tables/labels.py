@@ -123,11 +123,12 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
     Raises
     ------
     InputError
-        For a name with a control character, an error value of Excel (``#REF!``) or a value that is no name
-        (a list); and where a name without suffix could be either of two with one. All in one error.
+        For a name with a control character, an error value of Excel (``#REF!``), a value that is no name (a
+        list) or a floating-point number too large to be exact; and where a name without suffix could be
+        either of two with one. All in one error.
     """
     raw_codes, raw = _factorize(columns, source)
-    texts = [_text(value) for value in raw]
+    texts = [cell_text(value) for value in raw]
     _refuse_unnameable(columns, raw_codes, texts, source)
     clean = [normalize(text) for text in texts]
     counts: dict[str, int] = {}
@@ -196,14 +197,28 @@ def _factorize(columns: Sequence[pd.Series], source: str) -> tuple[LongIntegers,
     except TypeError:
         codes, raw = np.arange(len(column)), column.to_numpy(dtype=object)
     values: list[object] = list(raw)
-    strange = [place for place, value in enumerate(values) if not _nameable(value)]
-    if strange:
-        position = int(np.flatnonzero(codes == strange[0])[0])
-        raise InputError(
-            f"{type(values[strange[0]]).__name__} is no name",
-            where=row_place(source, *_locate(columns, position)),
-            remedy="write text or a whole number as the name",
-        )
+    for is_wrong, problem, remedy in (
+        (
+            lambda value: not _nameable(value),
+            lambda value: f"{type(value).__name__} is no name",
+            "write text or a whole number as the name",
+        ),
+        (
+            _is_rounded,
+            lambda value: (
+                f"{value:.17g} stands for several whole numbers: its digits are more than the file keeps"
+            ),
+            "write such codes as text, or as whole numbers in a file that keeps them (CSV, Parquet)",
+        ),
+    ):
+        wrong = [place for place, value in enumerate(values) if is_wrong(value)]
+        if wrong:
+            position = int(np.flatnonzero(codes == wrong[0])[0])
+            raise InputError(
+                problem(values[wrong[0]]),
+                where=row_place(source, *_locate(columns, position)),
+                remedy=remedy,
+            )
     return np.asarray(codes, dtype=np.int64), values
 
 
@@ -211,8 +226,15 @@ def _nameable(value: object) -> bool:
     return value is None or isinstance(value, str | Real | Decimal | np.bool_) or hasattr(value, "isoformat")
 
 
-def _text(value: object) -> str:
-    """Text of a name; 110000.0, a code beside an empty cell in the same column, is '110000'."""
+def _is_rounded(value: object) -> bool:
+    """A floating-point number so large that the next whole number is the same one."""
+    if not isinstance(value, float | np.floating):
+        return False
+    return 2.0 ** (np.finfo(type(value)).nmant + 1) <= abs(float(value)) < np.inf
+
+
+def cell_text(value: object) -> str:
+    """Text of a name or value; 110000.0, a code beside an empty cell in the same column, is '110000'."""
     if isinstance(value, Real | Decimal) and not isinstance(value, bool) and np.isfinite(float(value)):
         whole = int(value)  # type: ignore[call-overload, arg-type]
         return str(whole) if whole == value else str(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pandas as pd
+import yaml
 
 from engine.errors import InputError
 
@@ -16,8 +17,35 @@ number of the row as the user sees it."""
 _SHOWN = 20
 
 
+class TableProblem(InputError):
+    """A problem of a table that a line of the job file can mend.
+
+    Parameters
+    ----------
+    problem, where, remedy
+        As of every InputError; the remedy is what can be done about the table itself.
+    job_line : str, optional
+        The line, as `job_line` writes it; "" where no key mends the problem.
+    """
+
+    def __init__(self, problem: str, *, where: str, remedy: str, job_line: str = "") -> None:
+        self.table_remedy, self.job_line = remedy, job_line
+        in_job = f"; or in the job file: {job_line}" if job_line else ""
+        super().__init__(problem, where=where, remedy=f"{remedy}{in_job}")
+
+
+def job_line(key: str, value: object) -> str:
+    """A key of a job file with its value in one line of YAML.
+
+    >>> job_line("panel.missing", {"gdp": ["about 12"]})
+    'panel.missing: {gdp: [about 12]}'
+    """
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False)
+    return f"{key}: {text.removesuffix('...' + chr(10)).strip()}"
+
+
 class SeveralProblems(InputError):
-    """One error for several of a table, a line each, with all their remedies."""
+    """One error for several of a table, a line each with the line of the job that mends it, and all their remedies."""
 
     def __init__(self, errors: Sequence[InputError], *, source: str) -> None:
         self.parts = tuple(errors)
@@ -25,14 +53,49 @@ class SeveralProblems(InputError):
         for error in self.parts[:_SHOWN]:
             place = (error.where or "").removeprefix(source).removeprefix(": ")
             lines.append(f"{place}: {error.problem}" if place else error.problem)
+            if isinstance(error, TableProblem) and error.job_line:
+                lines.append(f"  in the job file: {error.job_line}")
         if len(self.parts) > _SHOWN:
             lines.append(f"and {len(self.parts) - _SHOWN} more")
-        remedies = list(dict.fromkeys(error.remedy for error in self.parts[:_SHOWN] if error.remedy))
+        job_lines = [error.job_line for error in self.parts if isinstance(error, TableProblem)]
+        lines += [f"in the job file, together: {line}" for line in _together(job_lines)]
+        remedies = dict.fromkeys(map(_table_remedy, self.parts[:_SHOWN]))
         super().__init__(
             "\n  ".join([f"{len(self.parts)} problems", *lines]),
             where=source or None,
-            remedy="; ".join(remedies) or None,
+            remedy="; ".join(filter(None, remedies)) or None,
         )
+
+
+def _together(lines: Sequence[str]) -> list[str]:
+    """Lines of one key that several problems propose, as one line."""
+    by_key: dict[str, list[object]] = {}
+    for line in filter(None, lines):
+        key, _, value = line.partition(": ")
+        by_key.setdefault(key, []).append(yaml.safe_load(value))
+    return [
+        job_line(key, _united(values))
+        for key, values in by_key.items()
+        if len(values) > 1 and isinstance(values[0], list | dict)
+    ]
+
+
+def _united(values: Sequence[object]) -> object:
+    """Mappings merged, lists joined."""
+    union: dict[str, object] = {}
+    entries: list[object] = []
+    for value in values:
+        if isinstance(value, dict):
+            union |= {name: _united([union[name], of]) if name in union else of for name, of in value.items()}
+        else:
+            entries += [
+                entry for entry in (value if isinstance(value, list) else [value]) if entry not in entries
+            ]
+    return union or sorted(entries, key=lambda entry: entry if isinstance(entry, int) else 0)
+
+
+def _table_remedy(error: InputError) -> str | None:
+    return error.table_remedy if isinstance(error, TableProblem) else error.remedy
 
 
 class Problems:

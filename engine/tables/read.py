@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -58,6 +59,8 @@ class FileTable:
         How such cells are mended.
     labels : mapping of str to str
         Labels of variables, where the file has any.
+    storage : {'text', 'sheet', 'typed'}
+        Rows of text; rows of a sheet, whose cells have types; or named columns with types.
     """
 
     frame: pd.DataFrame
@@ -68,6 +71,7 @@ class FileTable:
     broken: Mapping[str, str] = field(default_factory=dict)
     broken_remedy: str = _MEND_CELL
     labels: Mapping[str, str] = field(default_factory=dict)
+    storage: Literal["text", "sheet", "typed"] = "typed"
 
 
 def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
@@ -146,6 +150,7 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
     notes: tuple[Note, ...] = ()
     label, sheet, broken = file.label, None, {}
     labels: dict[str, str] = {}
+    storage: Literal["text", "sheet", "typed"]
     if ending == ".parquet":
         frame, notes = read_parquet(file)
     elif ending == ".dta":
@@ -158,7 +163,10 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
             notes = (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
-    return FileTable(without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels=labels)
+    storage = "text" if ending in SEPARATORS else "sheet" if ending in _EXCEL else "typed"
+    return FileTable(
+        without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels=labels, storage=storage
+    )
 
 
 def _sheet_note(name: str, excel: ExcelTable, layout: FileLayout) -> Note:
@@ -181,7 +189,11 @@ def _ending(path: Path) -> str:
     if ending not in _REMEDIES:
         read_bytes(path)  # that it is not there, or no file, is said first
     if ending == ".xls":
-        raise InputError("the old .xls format is not read", where=shown(path), remedy="save it as .xlsx")
+        raise InputError(
+            "the old .xls format is not read",
+            where=shown(path),
+            remedy="open it in Excel or LibreOffice and save it as .xlsx",
+        )
     if ending not in _REMEDIES or (path.suffix.lower() == ".gz" and ending not in SEPARATORS):
         raise InputError(
             f"unknown ending '{path.suffix[:20]}'", where=shown(path), remedy=f"readable are {_READABLE}"

@@ -14,8 +14,9 @@ import pandas as pd
 from engine.arrays import AnyArray, Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
+from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.missing import Code, half_width, numeric_codes, says_missing
-from engine.tables.problems import Problems, other_rows, row_place
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows, row_place
 
 FIRST_YEAR, LAST_YEAR = 1500, 2500
 _YEAR = re.compile(r"([+-]?[0-9]+)(?:\.0*)?\s*(年度?|年末|년)?")
@@ -35,6 +36,7 @@ def read_years(
     owners: Sequence[str] | None = None,
     optional: bool = False,
     missing: Collection[Code] = (),
+    rules: CellRules = NO_RULES,
 ) -> tuple[Array, list[Note]]:
     """Whole years ``[n_rows]`` as float64, and notes of how cells were read.
 
@@ -50,6 +52,8 @@ def read_years(
         Missing cells are NaN; else they are refused.
     missing : collection of number or str
         Codes of this column that mean "missing".
+    rules : CellRules
+        What the job states of the table: which of its keys mend what is wrong.
 
     Raises
     ------
@@ -83,9 +87,33 @@ def read_years(
             owner = f" ({owners[first]})" if owners is not None else ""
             text = problem.format(f"'{texts[codes[first]]}'") + owner
             place = row_place(source, column, first)
-            problems.add(InputError(text + other_rows(column, positions), where=place, remedy=remedy))
+            values = [] if kinds[first] != "wrong" else [texts[codes[position]] for position in positions]
+            line = _job_line(rules, column, positions, [*missing, *values] if optional and values else [])
+            text += other_rows(column, positions)
+            problems.add(TableProblem(text, where=place, remedy=remedy, job_line=line))
     problems.raise_any()
     return years, _notes(column, kinds, years, texts, codes, source)
+
+
+def _job_line(
+    rules: CellRules, column: pd.Series, positions: Sequence[int], missing: Sequence[object]
+) -> str:
+    """The line that declares values to be missing, or else passes over the rows."""
+    if missing:
+        line, meaning = (
+            rules.missing_line(str(column.name), list(dict.fromkeys(missing))),
+            "that means missing",
+        )
+    else:
+        rows = [int(column.index[position]) + FIRST_ROW for position in positions]
+        line, meaning = rules.rows_line(rows), "the rows are no data"
+    return line and f"{line}  # if {meaning}"
+
+
+def readable_years(column: pd.Series) -> Array:
+    """Years ``[n_rows]`` of the cells that are years, NaN elsewhere."""
+    codes, raw = _distinct(column)
+    return np.array([_read(value, ())[0] for value in raw] + [np.nan])[codes]
 
 
 def check_years(values: Array, *, owners: Sequence[str], column: str, key: str) -> None:
@@ -190,9 +218,20 @@ def _shown(cell: object) -> str:
 def _notes(
     column: pd.Series, kinds: AnyArray, years: Array, texts: Sequence[str], codes: LongIntegers, source: str
 ) -> list[Note]:
+    notes, name = [], str(column.name)
+    suffixed = np.flatnonzero(kinds == "suffixed")
+    if len(suffixed):
+        first, kind = int(suffixed[0]), Note("words_for_year")
+        text, value = texts[codes[first]], str(int(years[first]))
+        count = len(suffixed)
+        notes.append(
+            Note.of(
+                "numbers_read", source=source, column=name, count=count, kind=kind, text=text, value=value
+            )
+        )
     dates = np.flatnonzero(kinds == "date")
-    if not len(dates):
-        return []
-    first = int(dates[0])
-    year, date = int(years[first]), texts[codes[first]]
-    return [Note.of("dates_read", source=source, column=str(column.name), date=date, year=year)]
+    if len(dates):
+        first = int(dates[0])
+        year, date = int(years[first]), texts[codes[first]]
+        notes.append(Note.of("dates_read", source=source, column=name, date=date, year=year))
+    return notes

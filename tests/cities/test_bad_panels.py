@@ -158,14 +158,14 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         r"panel\.deflate\.columns: needs column 'z'",
     ),
     "fills nothing known": (
-        lambda: ready(table(), "x", fill=Filling(1, columns=["z"])),
+        lambda: ready(table(), "x", fill=[Filling(1, columns=["z"])]),
         r"panel\.fill\.columns: needs column 'z'",
     ),
     "log filling from zero": (
         lambda: ready(
             changed(7, "x", np.nan).assign(x=lambda f: f["x"].where(f.index != 6, 0)),
             "x",
-            fill=Filling(1, "log_linear"),
+            fill=[Filling(1, "log_linear")],
         ),
         r"panel\.fill: log_linear filling of 'x' in B meets 0 in 2011, which has no logarithm\n  remedy",
     ),

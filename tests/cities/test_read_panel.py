@@ -220,8 +220,8 @@ def test_row_numbers_are_those_of_the_file() -> None:
 
 def test_an_empty_list_fills_nothing_and_no_list_everything() -> None:
     frame = cells("x", {7: None})
-    assert ready(frame, "x", fill=Filling(2, columns=()))[0].units == ("A", "C", "D")
-    assert ready(frame, "x", fill=Filling(2))[0].units == ("A", "B", "C", "D")
+    assert ready(frame, "x", fill=[Filling(2, columns=())])[0].units == ("A", "C", "D")
+    assert ready(frame, "x", fill=[Filling(2)])[0].units == ("A", "B", "C", "D")
 
 
 def test_a_column_is_never_deflated_twice() -> None:

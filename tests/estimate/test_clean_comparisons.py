@@ -104,7 +104,7 @@ def test_against_literal_rows(kind: str, window: tuple[int, int]) -> None:
 @pytest.mark.parametrize("kind", ["stacked", "equal"])
 def test_never_treated_controls_and_another_base(kind: str) -> None:
     frame = three_cohorts()
-    model = estimator(kind, (-2, 1), base=-2, options={"control": "never_treated"})
+    model = estimator(kind, (-2, 1), base=-2, options={"control": "never"})
     results = run_panel(frame, model=model, pairs=NO_SCREEN)
     check(results, pair_years(frame), kind, (-2, 1), base=-2, never_only=True)
 
@@ -204,16 +204,16 @@ def test_frames_base_and_notes() -> None:
 def test_a_cohort_of_one_city_is_told() -> None:
     results = run_panel(three_cohorts(), model=estimator("equal", (-2, 1)), pairs=NO_SCREEN)
     warnings = "\n".join(results.manifest["warnings"])
-    assert "all pairs that adopt in 2012 have one city in common" in warnings
+    assert "every pair of the cohorts 2012 has one city in common" in warnings
     assert results.estimates["std_error"].notna().all()
 
 
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ({"model": estimator("stacked", (-2, 1), controls=["edu"])}, "takes no model.controls"),
-        ({"model": estimator("stacked", (-2, 1), lag=1)}, "takes no model.lag"),
-        ({"model": estimator("equal", (-2, 1)), "matching": {"unit": "pair"}}, "takes no matching"),
+        ({"model": estimator("stacked", (-2, 1), controls=["edu"])}, "has no controls; set model.controls: "),
+        ({"model": estimator("stacked", (-2, 1), lag=1)}, "has no lag; treatment.shift moves"),
+        ({"model": estimator("equal", (-2, 1)), "matching": {"unit": "pair"}}, "has no matched samples"),
         ({"model": estimator("stacked", (-7, 6))}, "no adopters have all event years from -7 to 6"),
         ({"model": estimator("variance", (-2, 6))}, r"observed both at policy\[\+6\] and at policy\[-1\]"),
         ({"model": estimator("variance", (-2, 1), base=0)}, "base \\+0 is no year before adoption"),
@@ -228,7 +228,7 @@ def test_a_cohort_of_one_city_is_told() -> None:
             r"has the effects \[pair, year\] only",
         ),
         (
-            {**EITHER, "model": estimator("equal", (-2, 0), options={"control": "never_treated"})},
+            {**EITHER, "model": estimator("equal", (-2, 0), options={"control": "never"})},
             "there are no never-treated pairs",
         ),
     ],

@@ -212,7 +212,7 @@ def test_regressions_without_them_are_refused(model: dict[str, Any], said: str) 
 
 def test_pair_tables_have_no_places() -> None:
     model = {"regressors": ["x", "w"], "errors": [{"spatial": {"distance": 300}}]}
-    with pytest.raises(InputError, match="pair tables, whose units have no coordinates"):
+    with pytest.raises(InputError, match="pair tables, whose units have neither coordinates nor columns"):
         run_table(pair_table(3), model=model)
 
 

@@ -23,7 +23,7 @@ from engine.infer.intervals import intervals
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.table_design import TableDesign
 from engine.runtime.execute import Machine
-from engine.stages.distances import NearCities
+from engine.stages.city_ties import CityTies
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_sums import PassSums, city_years_of, with_sums
 
@@ -100,8 +100,8 @@ def _p_values(of_panel: worlds.Panel, distances: Array) -> list[float]:
     passes = PassSums(Machine(), moment_pass, moments, normal, _NO_TERMS)
     years = city_years_of(passes)
     estimates = with_sums(passes, [fit(at, Regression((policy,)))], years)
-    near_cities = NearCities(tuple(code for code in CODES if ":" in code), distances)
-    (estimate,) = with_nearby(passes, at, years, near_cities, estimates)
+    city_ties = CityTies(tuple(code for code in CODES if ":" in code), distances)
+    (estimate,) = with_nearby(passes, at, years, city_ties, estimates)
     return [
         float(intervals(estimate, covariance, CONFIDENCE).p_value[0])
         for covariance in covariances(replace(estimate), CODES)

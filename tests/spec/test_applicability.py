@@ -37,7 +37,8 @@ JOBS: dict[str, dict[str, Any]] = {
     "builtin": BASE | {"panel": {"source": "builtin:china_demo"}},
     "variation": BASE | {"outcome": {"variation": "gdp", "weight": "people"}},
     "event study": BASE | {"model": {"estimator": "event_study"}},
-    "local projections": BASE | {"model": {"estimator": "local_projection", "controls": []}},
+    "cohorts": BASE | {"controls": {}, "model": {"estimator": "callaway_santanna"}},
+    "local projections": BASE | {"controls": {}, "model": {"estimator": "local_projection"}},
     "instrument": BASE | IV,
     "finer effects": BASE | {"model": {"fixed_effects": ["pair", "year", "province x year"]}},
     "no treatment": BASE | {"model": {"treatment": False}},
@@ -49,6 +50,10 @@ JOBS: dict[str, dict[str, Any]] = {
     "node": BASE | {"inference": {"bootstrap": {"kind": "node"}}},
     "wild": BASE | {"inference": {"bootstrap": {"kind": "wild"}}},
     "pair table": TABLE,
+    "pair table, poisson": TABLE | {"model": {"regressors": ["x"], "estimator": "poisson"}},
+    "pair table, poisson, pair errors": TABLE
+    | {"model": {"regressors": ["x"], "estimator": "poisson", "errors": ["pair"]}},
+    "pair table, no pair effects": TABLE | {"model": {"regressors": ["x"], "fixed_effects": ["year"]}},
     "pair table, wild": TABLE | {"inference": {"bootstrap": {"kind": "wild"}}},
 }
 
@@ -61,6 +66,8 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "panel.skip_rows": ([3], {}),
     "panel.missing": ({"gdp": [-999]}, {}),
     "panel.merge_names": (["case"], {}),
+    "panel.decimal": ("comma", {}),
+    "panel.recode": ({"tier": {"省会": 3}}, {}),
     "panel.options": ({"seed": 3}, {}),
     "panel.balance": ("keep", {}),
     "panel.columns": ({"gdp": "GDP"}, {}),
@@ -95,8 +102,12 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.leave_outs": ("refits", {}),
     "model.base": (-2, {}),
     "model.window": ([-4, 2], {}),
+    "model.offset": ("log(people)", {}),
     "model.ends": ("drop", {}),
-    "model.options.control": ("never_treated", {}),
+    "model.options": ({"control": "not_yet"}, {}),
+    "model.options.control": ("not_yet", {}),
+    "model.options.base_period": ("universal", {}),
+    "model.options.anticipation": (1, {}),
     "model.options.weights": ("equal", {}),
     "model.diagnostics": (["effect_weights"], {}),
     "model.confidence": (0.9, {}),
@@ -109,6 +120,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "inference.bootstrap.weights": ("webb", {}),
     "inference.bootstrap.interval": ("basic", {}),
     "inference.jackknife": ({"by": "city"}, {}),
+    "inference.score_correlations": ({"bins": 5}, {}),
     "table": ({"digits": 3}, {}),
     "table.labels": ({"policy": "Pilot"}, {}),
     "table.keep": (["policy"], {}),
@@ -124,8 +136,12 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-REFUSED_OF_SUMS = ("model.lag", "model.controls", "matching", "treatment.around", "treatment.drop_treated")
-"""Keys that estimators of sums refuse whatever else a job has, see tests of these."""
+REFUSED_OF_MEANS = ("controls", "model.controls", "model.lag", "matching")
+REFUSED = {
+    "cohorts": REFUSED_OF_MEANS,
+    "local projections": (*REFUSED_OF_MEANS, "treatment.around", "treatment.drop_treated"),
+}
+"""Keys that estimators of means refuse, see `test_callaway_jobs` and `test_clean_comparisons`."""
 
 
 def _tried(path: str, kind: str) -> bool:
@@ -133,10 +149,12 @@ def _tried(path: str, kind: str) -> bool:
     job, parts = JOBS[kind], path.split(".")
     if parts[0] == "inference" and len(parts) == 3:
         return parts[1] in job.get("inference", {})
-    if kind == "local projections" and path.startswith(REFUSED_OF_SUMS):
+    if path.startswith(REFUSED.get(kind, ())):
         return False
     if parts[0] == "matching" and len(parts) == 2 and not VALUES[path][1]:
         return "matching" in job
+    if path.startswith("model.options."):
+        return kind in REFUSED
     return "pair_table" not in job or parts[0] not in ("panel", "treatment", "matching") or len(parts) == 1
 
 
@@ -212,7 +230,7 @@ def test_every_plain_key_is_tried() -> None:
         "inference.permutation.reps"
     }
     below = ("panel.deflate.", "panel.fill.", "panel.join.", "pair_table.", "index.", "pairs.", "controls.")
-    below += ("instrument.", "inference.jackknife.")
+    below += ("instrument.", "inference.jackknife.", "inference.score_correlations.")
     left = [path for path in PATHS if path not in VALUES and path not in required]
     assert [path for path in left if not path.startswith(below)] == []
 
@@ -268,6 +286,8 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
+    comparing = "estimators callaway_santanna, stacked and local_projection"
+    assert model["options"]["x-applies-to"] == comparing
     assert model["window"]["x-applies-to"] == (
         "estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
     )
@@ -275,6 +295,6 @@ def test_the_schema_says_for_which_jobs() -> None:
         "; for estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
     )
     assert "x-applies-to" not in model["errors"]
-    found = yaml.safe_dump(schema(), width=1000)
+    found = yaml.safe_dump(schema(), width=10_000)
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
     assert [text for text in texts if text not in found] == []

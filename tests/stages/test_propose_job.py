@@ -116,3 +116,23 @@ def test_dummies_and_codes_are_no_years_and_no_outcomes(command: Command, tmp_pa
     job = proposed(tmp_path / "p.yaml")
     assert job["treatment"] == {"adoption": "zzz", "rule": "exactly_one"}
     assert job["outcome"] == {"synchronization": "density"}
+
+
+def test_headers_below_a_title_and_above_a_row_of_units(command: Command, tmp_path: Path) -> None:
+    frame = city_panel(0).rename(columns=CHINESE)
+    with pd.ExcelWriter(tmp_path / "a.xlsx") as book:
+        units = pd.DataFrame([dict.fromkeys(frame, "单位")])
+        pd.concat([units, frame]).to_excel(book, index=False, startrow=2)
+        book.sheets["Sheet1"]["A1"] = "表1 城市面板"
+    code, out, err = command("init", "a.xlsx")
+    assert (code, err) == (0, "")
+    assert "guessed: the headers stand in row 3" in out
+    assert "guessed: the row below the headers is no data" in out
+    job = proposed(tmp_path / "a.yaml")
+    assert {key: job["panel"][key] for key in ("source", "header", "skip_rows")} == {  # type: ignore[index]
+        "source": "a.xlsx", "header": 3, "skip_rows": 1,
+    }  # fmt: skip
+    text = f"表1 城市面板\n{frame.to_csv(index=False)}"
+    (tmp_path / "b.csv").write_bytes(text.encode("gb18030"))
+    assert command("init", "b.csv")[0] == 0
+    assert proposed(tmp_path / "b.yaml")["panel"]["header"] == 2  # type: ignore[index]

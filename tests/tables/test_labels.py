@@ -131,6 +131,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "error of Excel": ("#REF!", "row 3, column 'c': '#REF!' is an error of Excel"),
     "list": ([1, 2], "row 3, column 'c': list is no name"),
     "mapping": ({"a": 1}, "row 3, column 'c': dict is no name"),
+    "rounded": (2.0**53, "row 3, column 'c': 9007199254740992 stands for several whole numbers"),
+    "rounded in single precision": (np.float32(2**24), "16777216 stands for several whole numbers"),
     "bytes": (b"a", "row 3, column 'c': bytes is no name"),
 }
 

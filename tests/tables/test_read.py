@@ -111,7 +111,7 @@ def test_blank_lines_are_no_rows_and_the_others_keep_their_numbers(tmp_path: Pat
         ("a.csv.gz", b"city,x\nA,1\n", r"a\.csv\.gz: cannot be read"),
         ("a.parquet", b"PAR1 not really", r"a\.parquet: cannot be read .*\n  remedy: write the file again"),
         ("a.xlsx", b"not a zip", r"a\.xlsx: cannot be read .*\n  remedy: open it in Excel"),
-        ("a.xls", b"old", r"a\.xls: .*\.xls format is not read\n  remedy: save it as \.xlsx"),
+        ("a.xls", b"old", r"a\.xls: .*\.xls format is not read\n  remedy: open it in .* save it as \.xlsx"),
         ("a.sav", b"spss", r"a\.sav: unknown ending '\.sav'\n  remedy: readable are \.parquet"),
         ("a.dta", b"stata", r"a\.dta: cannot be read"),
         ("panel", b"x", r"panel: unknown ending ''"),

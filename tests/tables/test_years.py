@@ -61,18 +61,25 @@ def test_dates(cells: Any) -> None:
         YEARS,
         [2008.0, 2009.0],
         ["2008", " 2009.0 "],
-        ["2008年", "2009年度"],
         ["２００８", "2009"],
         pd.array(YEARS, dtype="Int64"),
         pd.period_range("2008", periods=2, freq="Y"),
         pd.Categorical(["2008", "2009"]),
     ],
-    ids=range(8),
+    ids=range(7),
 )
 def test_plain_years_need_no_note(cells: Any) -> None:
     years, notes = read_years(pd.Series(cells), source="a.csv")
     np.testing.assert_array_equal(years, YEARS)
     assert notes == []
+
+
+def test_words_for_year_are_counted() -> None:
+    years, notes = read_years(pd.Series(["2008年", "2009年度", "2010"], name="年份"), source="a.csv")
+    np.testing.assert_array_equal(years, [2008, 2009, 2010])
+    assert english(notes) == (
+        "a.csv: column '年份': 2 cells with a word for year, such as '2008年', read as 2008",
+    )
 
 
 def test_a_year_may_be_missing_where_it_is_optional() -> None:

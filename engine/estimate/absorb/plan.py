@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax
@@ -37,6 +37,10 @@ class AbsorptionPlan:
 
     design: Design
     threads: int = 1
+
+    def reweighted(self, weights: Array) -> AbsorptionPlan:
+        """The same effects and rows with other weights ``[n_kept]``, positive and finite; nothing is examined anew."""
+        return AbsorptionPlan(replace(self.design, weights=weights), self.threads)
 
     @cached_property
     def effects(self) -> list[Levels]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INSTRUMENT = "instrument"
 """Name of the instrument's column; no control is called so."""
 EVENT_OPTIONS = ("base", "window", "ends")
+COMPARISON_OPTIONS = ("control", "base_period", "anticipation", "weights")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Estimator:
     label : str
         For the key reference; empty where the name says it all.
     options : tuple of str
-        Keys of ``model`` that belong to estimators like this one.
+        Keys of ``model`` and ``model.options`` that belong to estimators like this one.
     uses_instrument : bool
         It needs the job's instrument.
     needs_treatment : bool
@@ -42,13 +43,22 @@ class Estimator:
         Its coefficients are those of event years; with ``base`` among the options one of them is omitted.
     own_rows : bool
         It leaves out pair-years that others keep, whatever ``model.ends`` says.
+    means_only : bool
+        It compares means of the outcome, so that it has no controls, no lag and no matched sample.
     draws : bool
         Permutations and bootstraps can run it again.
+    redrawn : tuple of str
+        What can where ``draws`` is false: ``permutation``, ``jackknife``, kinds of the bootstrap. All have multipliers.
     treatment_as_outcome : bool
         The treatment is regressed.
-    of_sums : bool
-        Not a regression but a function of sums over complete pairs: it has neither controls nor a lag, nor rows left
-        out by the treatment or by matching.
+    reweights : bool
+        Its rows are weighted anew until it converges, so that effects are absorbed row by row; for pair tables.
+    has_interaction : bool
+        Standard-error types that subtract the interaction of cities are known to hold for it.
+    control : str
+        ``never | not_yet``: pairs that it compares cohorts with where ``model.options.control`` says nothing.
+    complete_pairs : bool
+        Its pairs have all years: none are missing, nor left out by the treatment.
     diagnosed : bool
         Its coefficient can be taken apart (``model.diagnostics``).
     """
@@ -61,9 +71,14 @@ class Estimator:
     absorbs: bool = True
     by_event_time: bool = False
     own_rows: bool = False
+    means_only: bool = False
     draws: bool = True
+    redrawn: tuple[str, ...] = ()
     treatment_as_outcome: bool = False
-    of_sums: bool = False
+    reweights: bool = False
+    has_interaction: bool = True
+    control: str = "never"
+    complete_pairs: bool = False
     diagnosed: bool = False
 
     @property
@@ -84,7 +99,8 @@ def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) 
     )
 
 
-def _of_sums(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
+def _clean(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
+    """An estimator of cohorts beside clean controls (`engine.estimate.clean_controls`)."""
     return Estimator(
         name,
         label,
@@ -92,8 +108,10 @@ def _of_sums(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
         absorbs=False,
         by_event_time=True,
         own_rows=True,
+        means_only=True,
         draws=False,
-        of_sums=True,
+        control="not_yet",
+        complete_pairs=True,
     )
 
 
@@ -124,19 +142,39 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 own_rows=True,
                 draws=False,
             ),
-            _of_sums(
+            Estimator(
+                "callaway_santanna",
+                "effects of each cohort and year from comparisons with untreated pairs, and four averages of them",
+                options=("control", "base_period", "anticipation"),
+                absorbs=False,
+                by_event_time=True,
+                own_rows=True,
+                means_only=True,
+                draws=False,
+                redrawn=("permutation", "node", "jackknife"),
+            ),
+            _clean(
                 "stacked",
                 "sub-experiments of each cohort and its clean controls, with corrective weights",
-                options=("base", "window", "options.control"),
+                options=("base", "window", "control"),
             ),
-            _of_sums(
+            _clean(
                 "local_projection",
                 "changes of new adopters less those of clean controls, by event year",
-                options=("base", "window", "options.control", "options.weights"),
+                options=("base", "window", "control", "weights"),
             ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
             _instrumental("reduced_form", "the outcome on the instrument"),
+            Estimator(
+                "poisson",
+                "Poisson pseudo-maximum likelihood of an outcome from zero up, on pair tables",
+                options=("offset",),
+                needs_treatment=False,
+                draws=False,
+                reweights=True,
+                has_interaction=False,
+            ),
         )
     }
 )

@@ -33,7 +33,7 @@ def projected_terms(timing: PairTiming) -> Terms:
     """
     event_times = shown_event_times(timing)
     until = np.maximum(event_times, 0)
-    comparisons = clean_comparisons(timing, event_times, until, timing.weights)
+    comparisons = clean_comparisons(timing, event_times, until, timing.comparison.weights)
     refuse_unreached(timing, comparisons)
     return cohort_years(timing, comparisons)
 

@@ -1,7 +1,7 @@
 """Standard-error types: one file each, with its covariance, small-sample factor, degrees of freedom and note.
 
-A new type is a file and a line of `ERROR_TYPES`, which `engine.spec` reads for the names that jobs may give and
-`engine.report` for their order, so nothing here imports JAX.
+A new type is a file and a line of `ERROR_TYPES`, or of `ERROR_FAMILIES` where it has values of its own. `engine.spec`
+reads them for the names that jobs may give and `engine.report` for their order, so nothing here imports JAX.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.estimate.estimate import Estimate
-from engine.infer.errors import dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
-from engine.infer.errors.error_type import Covariance, ErrorType
+from engine.infer.errors import block_jackknife, dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
+from engine.infer.errors.error_type import Covariance, ErrorFamily, ErrorType
 from engine.notes import Note
 
 ERROR_TYPES: dict[str, ErrorType] = {
@@ -24,6 +24,11 @@ ERROR_TYPES: dict[str, ErrorType] = {
 }
 """By the code that ``model.errors`` takes. Among robust types, and among the others, the preferred one is first."""
 
+ERROR_FAMILIES: dict[str, ErrorFamily] = {
+    family.name: family for family in (spatial.FAMILY, block_jackknife.FAMILY)
+}
+"""Types with values of their own, robust all of them, by what their codes open with."""
+
 ROBUST = tuple(code for code, error in ERROR_TYPES.items() if error.robust)
 CONVENTIONAL = tuple(code for code, error in ERROR_TYPES.items() if not error.robust)
 STUDENTISING = "dyadic"
@@ -31,8 +36,15 @@ STUDENTISING = "dyadic"
 
 
 def error_type(code: str) -> ErrorType:
-    """The type of a code: a key of `ERROR_TYPES`, or one with values of its own (`engine.infer.errors.spatial`)."""
-    return spatial.error_of(code) if spatial.is_spatial(code) else ERROR_TYPES[code]
+    """The type of a code: a key of `ERROR_TYPES`, or one of a family."""
+    family = family_of(code)
+    return family.error_of(code) if family else ERROR_TYPES[code]
+
+
+def family_of(code: str) -> ErrorFamily | None:
+    """The family of a code with values of its own; None for every other text."""
+    name, colon, _ = code.partition(":")
+    return ERROR_FAMILIES.get(name) if colon else None
 
 
 def covariances(estimate: Estimate, codes: Sequence[str]) -> tuple[Covariance, ...]:

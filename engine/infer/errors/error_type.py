@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +87,33 @@ class ErrorType:
     of_interaction: bool = False
     effective_adopters: Callable[[Estimate], Array] | None = None
     forms: Callable[[Estimate], tuple[Array, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class ErrorFamily:
+    """Standard-error types that differ by values of their own, which their codes hold: ``NAME:VALUES``.
+
+    Attributes
+    ----------
+    name : str
+    form : str
+        As a job file writes a member, for messages.
+    schema : mapping
+        JSON schema of the values.
+    code_of : callable
+        From the values to the code; raises ValueError for values that it cannot use.
+    options_of : callable
+        From a code to the values, unchecked; None where the code lacks some.
+    error_of : callable
+        The standard-error type of a code.
+    """
+
+    name: str
+    form: str
+    schema: Mapping[str, object]
+    code_of: Callable[[Mapping[object, object]], str]
+    options_of: Callable[[str], Mapping[object, object] | None]
+    error_of: Callable[[str], ErrorType]
 
 
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:

@@ -17,6 +17,7 @@ Sugiura (2024). The leave-neighbourhood-out form and its degrees of freedom are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -24,11 +25,13 @@ import numpy as np
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction, Nearby
 from engine.infer.errors.dyadic_cr2 import FEW, LEAST, bounded, fewest_less_half, floor_notes
-from engine.infer.errors.error_type import ErrorType, marked_names
+from engine.infer.errors.error_type import ErrorFamily, ErrorType, marked_names
 from engine.notes import Note
 
 NAME = "spatial"
 KERNELS = ("bartlett", "uniform")
+_FARTHEST_KM = 20_040  # half of the equator
+_FORM = "{spatial: {distance: km, kernel: bartlett}}"
 _RADII = 5
 _MOST_UNIDENTIFIED = 0.25
 
@@ -65,8 +68,37 @@ def kernel_matrix(code: str, distances: Array) -> Array:
     return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
-def error_of(code: str) -> ErrorType:
-    """The standard-error type of a code."""
+def _checked_code(options: Mapping[object, object]) -> str:
+    options = {"kernel": "bartlett", **options}
+    unknown = sorted(set(options) - {"distance", "kernel"}, key=str)
+    if unknown or "distance" not in options:
+        problem = f"unknown key '{unknown[0]}'" if unknown else "distance is missing"
+        raise ValueError(f"{NAME}: {problem}; it is {_FORM}")
+    distance, kernel = options["distance"], options["kernel"]
+    if (
+        isinstance(distance, bool)
+        or not isinstance(distance, int | float)
+        or not 0 < distance <= _FARTHEST_KM
+    ):
+        raise ValueError(f"{NAME}.distance must be km above 0, up to {_FARTHEST_KM:,} (got {distance!r})")
+    if kernel not in KERNELS:
+        raise ValueError(f"{NAME}.kernel must be {' or '.join(KERNELS)} (got {kernel!r})")
+    return code_of(float(distance), str(kernel))
+
+
+def _options_of(code: str) -> Mapping[object, object] | None:
+    parts = code.split(":")
+    return {"distance": _number(parts[1]), "kernel": parts[2]} if len(parts) == 3 else None
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _error_of(code: str) -> ErrorType:
     return ErrorType(
         partial(_covariance, code),
         partial(_degrees_of_freedom, code),
@@ -105,3 +137,21 @@ def _effective_adopters(code: str, estimate: Estimate) -> Array:
 def _parts(code: str, estimate: Estimate) -> tuple[Nearby, Interaction]:
     assert estimate.interaction is not None
     return estimate.nearby[code], estimate.interaction
+
+
+FAMILY = ErrorFamily(
+    NAME,
+    _FORM,
+    schema={
+        "type": "object",
+        "properties": {
+            "distance": {"type": "number", "exclusiveMinimum": 0, "maximum": _FARTHEST_KM},
+            "kernel": {"enum": list(KERNELS), "type": "string"},
+        },
+        "required": ["distance"],
+        "additionalProperties": False,
+    },
+    code_of=_checked_code,
+    options_of=_options_of,
+    error_of=_error_of,
+)

@@ -10,6 +10,7 @@ from engine.report.outputs.covariance_matrix import COVARIANCE_MATRIX
 from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
+from engine.report.outputs.group_time_effects import GROUP_TIME_EFFECTS
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
 from engine.report.outputs.joint_tests import JOINT_TESTS
@@ -18,6 +19,7 @@ from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
+from engine.report.outputs.score_correlations import SCORE_CORRELATIONS
 from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
 from engine.report.outputs.weight_summary import EFFECT_WEIGHT_SUMMARY, EFFECT_WEIGHTS
 
@@ -25,6 +27,7 @@ OUTPUTS = (
     REGRESSION_TABLE,
     ERROR_COMPARISON,
     EVENT_STUDY_PLOT,
+    GROUP_TIME_EFFECTS,
     JOINT_TESTS,
     GOODMAN_BACON,
     EFFECT_WEIGHT_SUMMARY,
@@ -38,6 +41,7 @@ OUTPUTS = (
     MULTIPLE_TESTS,
     PLACEBO_DENSITY,
     CITY_INFLUENCE,
+    SCORE_CORRELATIONS,
     COVARIANCE_MATRIX,
     EFFECT_WEIGHTS,
 )

@@ -37,8 +37,11 @@ _FITS = {"R²": "r2", "Within R²": "r2_within"}
 _FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
 _RESULTS = (*_FRAME.text, *_FRAME.numbers)
 _EFFECTIVE = "effective_adopters"
-ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE)
-"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last two."""
+_LIKELIHOOD_FITS = {"Pseudo R²": "pseudo_r2", "Deviance": "deviance"}
+_LIKELIHOOD_COUNTS = {"Iterations": "iterations", "Separated rows": "n_separated"}
+_LIKELIHOOD = {**_LIKELIHOOD_FITS, **_LIKELIHOOD_COUNTS}
+ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE, *_LIKELIHOOD.values())
+"""Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last six."""
 # A setting takes up to four lines of a column; a longer one is spelled out below the table.
 _LINE, _LINES = 13, 4
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
@@ -71,7 +74,7 @@ def regression_table(
     synthetic : bool
         Whether the data are generated; the notes then say so.
     effects : mapping of cell to sequence of str, optional
-        Fixed effects; pair and year effects are always there, year effects maybe within others.
+        Fixed effects; those of pair and year where none are given. Year effects may be within others.
     style : TableStyle
         Rows, names and numbers that are printed.
 
@@ -272,22 +275,43 @@ def _wrapped(text: str) -> str:
 
 
 def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
-    standard = ("pair", "year")
-    absorbed = [(*standard, *effects.get(cell, ())) for cell in sheet.cells]
-    for name in dict.fromkeys(name for names in absorbed for name in names):
+    absorbed = [_with_years(effects.get(cell) or ("pair", "year")) for cell in sheet.cells]
+    for name in dict.fromkeys(["pair", "year", *(name for names in absorbed for name in names)]):
         answers = [words("Yes") if name in names else words("No") for names in absorbed]
         entries = tuple(Entry(answer, answer) for answer in answers)
         yield Row("setting", effect_label(name, words), entries)
+
+
+def _with_years(names: Sequence[str]) -> tuple[str, ...]:
+    """The effects, with that of years where one by year contains it."""
+    return (*names, "year") if any(name.endswith(" x year") for name in names) else tuple(names)
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for label, name in _COUNTS.items():
         counts = [int(count) for count in sheet.values(name)]
         yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
+    likelihood = [name for name in _LIKELIHOOD.values() if any(map(isfinite, _optional(sheet, name)))]
     for label, name in _FITS.items():
-        yield Row(
-            "fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in sheet.values(name))
-        )
+        values = sheet.values(name)
+        if not likelihood or any(map(isfinite, values)):
+            yield Row("fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in values))
+    for label, name in _LIKELIHOOD_FITS.items():
+        if name in likelihood:
+            entries = tuple(fit_entry(value, sheet.style) for value in _optional(sheet, name))
+            yield Row("fit", words.known(label), entries)
+    for label, name in _LIKELIHOOD_COUNTS.items():
+        if name in likelihood:
+            entries = tuple(
+                Entry(f"{value:,.0f}", value) if isfinite(value) else Entry()
+                for value in _optional(sheet, name)
+            )
+            yield Row("count", words.known(label), entries)
+
+
+def _optional(sheet: _Sheet, name: str) -> list[float]:
+    """Values by cell of a column that earlier versions, or other estimators, lack."""
+    return [float(sheet.first_records[cell].get(name, nan)) for cell in sheet.cells]
 
 
 def _effective_rows(sheet: _Sheet, main: str | None, words: Words) -> Iterator[Row]:

@@ -90,21 +90,15 @@ def bootstrap(
     """Draws, intervals and the targets of the scheme, for cells that share a pass and a scheme."""
     if scheme.kind == "wild":
         for cell in cells:
-            _wild_rows(collector, cell, tested_positions(cell), scheme)
+            _wild_rows(collector, cell, cell.fit.tested_positions, scheme)
         return
     if scheme.kind == "multiplier":
         draws = _multiplier_draws(cells, scheme)
     else:
         draws = _draws(machine, prepared, cells, scheme)
     for cell, estimate, statistic in zip(cells, draws.estimate, draws.statistic, strict=True):
-        for k, position in enumerate(tested_positions(cell)):
+        for k, position in enumerate(cell.fit.tested_positions):
             _term_rows(collector, TermDraws(cell, position, scheme, estimate[:, k], statistic[:, k]))
-
-
-def tested_positions(cell: Estimated) -> list[int]:
-    """Coefficients whose draws are told: those of the treatment, or all where it is no regressor."""
-    of_treatment = [place for place, term in enumerate(cell.fit.terms) if term.is_treatment]
-    return of_treatment or list(range(len(cell.fit.terms)))
 
 
 def _draws(machine: Machine, prepared: Prepared, cells: list[Estimated], scheme: Bootstrap) -> Draws:
@@ -134,7 +128,7 @@ def _multiplier_draws(cells: list[Estimated], scheme: Bootstrap) -> Draws:
     replicates = np.arange(scheme.reps, dtype=np.int32)
     by_cell = []
     for cell in cells:
-        positions = tested_positions(cell)
+        positions = cell.fit.tested_positions
         city = _city_influence(cell, positions)
         signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
         by_cell.append(multiplier_draws(cell.fit.values[positions], city, signs))

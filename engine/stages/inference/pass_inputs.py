@@ -14,6 +14,7 @@ from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import Machine
 from engine.runtime.fingerprint import fingerprint
+from engine.stages.cohort_estimates import cohort_batch
 from engine.stages.estimation import Estimated
 from engine.stages.memory import memory_bytes
 from engine.stages.prepare_passes import Prepared
@@ -73,12 +74,21 @@ def tested_of(
     With ``observed`` the treatment that happened is the last of the columns.
     """
     terms, controls = terms_of(prepared, estimated), prepared.pass_cells.controls
+    types = types_of(prepared)
+    paths = np.stack([terms.table[g, h] for g, h in types])
+    fitted = estimated.fit.names
+    timing = prepared.timings[prepared.pass_cells.cells.index(estimated.cell)]
+    cohorts = None
+    if timing is not None:
+        cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted)
+    if cohorts is not None:
+        tested = tuple(fitted.index(name) for name in names or fitted)
+        return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
-    tested = names or list(terms.names) or list(estimated.fit.names)
     return Tested(
-        regressors=tuple(columns.index(name) for name in estimated.fit.names),
-        tested=tuple(estimated.fit.names.index(name) for name in tested),
-        paths=np.stack([terms.table[g, h] for g, h in types_of(prepared)]),
+        regressors=tuple(columns.index(name) for name in fitted),
+        tested=tuple(fitted.index(name) for name in names or terms.names or fitted),
+        paths=paths,
         observed=len(controls) if observed else None,
     )
 

@@ -21,7 +21,7 @@ CohortWeights = Literal["variance", "equal", "stacked"]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparisons:
+class CleanComparisons:
     """Cohorts that are compared, each with its controls at each event year.
 
     Attributes
@@ -80,7 +80,7 @@ class Comparisons:
         return read
 
 
-def comparisons_of(
+def clean_comparisons_of(
     adopted: Array,
     cohorts: Array,
     years: Array,
@@ -89,13 +89,13 @@ def comparisons_of(
     base: int,
     clean_until: AnyIntegers,
     weights: CohortWeights,
-) -> Comparisons:
-    """Comparisons of every cohort at every event year at which the sample has both years and clean controls.
+) -> CleanComparisons:
+    """CleanComparisons of every cohort at every event year at which the sample has both years and clean controls.
 
     Parameters
     ----------
     adopted, cohorts
-        As in `Comparisons`.
+        As in `CleanComparisons`.
     years : float64 ``[T]``
     event_times : tuple of int
     base : int
@@ -110,7 +110,7 @@ def comparisons_of(
     earlier = starts + base
     there = np.isin(later, years) & np.isin(earlier, years)
     clean = cohorts > (starts + clean_until[:, None])[:, :, None]
-    return Comparisons(
+    return CleanComparisons(
         adopted=adopted,
         cohorts=cohorts,
         event_times=event_times,

@@ -1,0 +1,212 @@
+"""Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
+
+A cohort is the pairs that become treated in one year; the last one is the reference, whose pairs are never treated
+in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
+computed in `engine.estimate.cohort_effects`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.arrays import Array, Flags, Integers
+from engine.estimate.row_counts import rows_by_year
+from engine.estimate.terms import Term
+from engine.pairs.moments import CityMoments
+
+
+@dataclass(frozen=True)
+class CohortRows:
+    """Cohorts of a sample and the years of their pairs, all the same within a cohort.
+
+    Attributes
+    ----------
+    years : float64 ``[T]``
+    adopted : float64 ``[G]``
+        Adoption year of each cohort, ascending; the last is the reference, ``inf`` where it is never treated.
+    is_observed : bool ``[G, T]``
+        Cohorts and years with rows.
+    """
+
+    years: Array
+    adopted: Array
+    is_observed: Flags
+
+    def place(self, term: Term) -> tuple[int, int]:
+        """Positions of a term's cohort and year."""
+        cohort = term.cohort or 0
+        year = cohort + (term.event_time or 0)
+        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
+
+
+@dataclass(frozen=True)
+class CohortSums:
+    """Statistics of the pairs of a sample by cohort: the number of pairs, then the outcome of each year.
+
+    Attributes
+    ----------
+    rows : CohortRows
+    of_cities : float64 ``[2, n_units, G, 1 + T]``
+        Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
+    """
+
+    rows: CohortRows
+    of_cities: Array
+
+    @property
+    def total(self) -> Array:
+        """``[G, 1 + T]`` sums over all pairs."""
+        return np.asarray(self.of_cities[0].sum(axis=0))
+
+    @property
+    def n_pairs(self) -> Array:
+        """``[G]`` pairs of each cohort."""
+        return self.total[:, 0]
+
+    def of_one_city(self) -> Flags:
+        """``[G]`` cohorts of which a single city is in every pair, so that none is left without it."""
+        n_pairs = self.n_pairs
+        most = self.of_cities[..., 0].sum(axis=0).max(axis=0)
+        return np.asarray((n_pairs > 0) & (most == n_pairs))
+
+
+def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: Array) -> CohortSums:
+    """Sums of the pair statistics of a first pass by cohort.
+
+    Parameters
+    ----------
+    moments : CityMoments
+    classes : int ``[n_units]``
+    years : float64 ``[T]``
+    adopted : float64 ``[n_classes, n_classes]``
+        Cohort of the pairs of two classes, see `engine.estimate.estimator.PairTiming.cohorts`.
+
+    Raises
+    ------
+    InputError
+        Where pairs of a cohort differ in their observed years.
+    """
+    cohorts = np.unique(adopted)
+    cohort = np.searchsorted(cohorts, adopted)
+    layout, n_units = moments.layout, len(classes)
+    statistics = np.zeros((len(cohorts), layout.size))
+    of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
+    for side, of_city in enumerate((moments.first, moments.second)):
+        _, _, by_year, _ = layout.split(of_city)
+        values = np.concatenate([of_city[..., :1], by_year[..., -1]], axis=2)
+        np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
+    np.add.at(statistics, cohort[classes], moments.first)
+    rows = rows_by_year(layout, statistics)
+    return CohortSums(CohortRows(years, cohorts, rows > 0), of_cities)
+
+
+@dataclass(frozen=True)
+class Average:
+    """A reported term: an average of cells in two steps, first within blocks by pairs, then over blocks.
+
+    Attributes
+    ----------
+    term : Term
+    blocks : float64 ``[n_blocks, n_cells]``
+        1 where a cell belongs to a block.
+    by_pairs : bool
+        Blocks are of one cohort each and count by its pairs; else equally.
+    """
+
+    term: Term
+    blocks: Array
+    by_pairs: bool = False
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Cells, each the difference of a cohort's change and that of others, and their averages.
+
+        cell = (m[g, t] - m[g, s]) - sum_h n_h (m[h, t] - m[h, s]) / sum_h n_h
+
+    with m the mean outcome of a cohort in a year, n its pairs, and h the cohorts that are compared with.
+
+    Attributes
+    ----------
+    cells : tuple of Term
+        With cohort and event time.
+    cohort, year, base : int32 ``[n_cells]``
+        Positions of g, t and s.
+    controls : float64 ``[n_cells, G]``
+        1 for the cohorts h.
+    averages : tuple of Average
+    """
+
+    cells: tuple[Term, ...]
+    cohort: Integers
+    year: Integers
+    base: Integers
+    controls: Array
+    averages: tuple[Average, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Those of the averages, then the cells."""
+        return (*(average.term for average in self.averages), *self.cells)
+
+    def arrays(self) -> ComparisonArrays:
+        """All that an evaluation needs, the blocks of all averages one after another."""
+        blocks = [average.blocks for average in self.averages]
+        n_blocks = [len(block) for block in blocks]
+        owner = np.repeat(np.arange(len(blocks)), n_blocks)
+        by_pairs = np.repeat([average.by_pairs for average in self.averages], n_blocks)
+        of_averages = (owner == np.arange(len(blocks))[:, None]).astype(np.float64)
+        treated = np.arange(self.controls.shape[1])[:, None] == self.cohort
+        return ComparisonArrays(
+            treated.astype(np.float64),
+            self.controls.T,
+            self.year,
+            self.base,
+            np.concatenate(blocks),
+            of_averages,
+            by_pairs,
+        )
+
+
+class ComparisonArrays(NamedTuple):
+    """`Comparisons` as arrays: 0 and 1 but for the positions of years.
+
+    Attributes
+    ----------
+    treated, controls : float64 ``[G, n_cells]``
+    year, base : int32 ``[n_cells]``
+    blocks : float64 ``[n_blocks, n_cells]``
+    of_averages : float64 ``[n_averages, n_blocks]``
+    by_pairs : bool ``[n_blocks]``
+    """
+
+    treated: Array
+    controls: Array
+    year: Integers
+    base: Integers
+    blocks: Array
+    of_averages: Array
+    by_pairs: Flags
+
+
+@dataclass(frozen=True)
+class CohortBatch:
+    """Averages of cohorts to be computed in many samples of the same classes, whose pairs are summed by type.
+
+    Attributes
+    ----------
+    comparisons : ComparisonArrays
+        Of the averages and of all cells behind them, whether or not a sample has pairs of their cohorts.
+    n_averages : int
+    of_types : int32 ``[n_types]``
+        Cohort of each type of pair.
+    is_observed : bool ``[G, T]``
+    """
+
+    comparisons: ComparisonArrays
+    n_averages: int
+    of_types: Integers
+    is_observed: Flags

@@ -1,0 +1,89 @@
+"""The fit of a cell in many samples, whatever its estimator: a regression, or averages over cohorts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from engine.arrays import Array, Flags
+from engine.estimate.cohort_effects import cohort_effects
+from engine.estimate.cohorts import CohortBatch, ComparisonArrays
+from engine.estimate.many_samples import BatchFit, Tested, batch_fit
+from engine.float64 import double_precision
+from engine.pairs.moments import Layout
+
+_AT_ONCE = 64  # samples of one call, whatever their number: one compilation
+
+
+def tested_fit(layout: Layout, sums: Array, cell: Tested, *, targets: tuple[int, ...] = (-1,)) -> BatchFit:
+    """Estimates of a cell in every sample, from pair statistics summed by type ``[n_samples, n_types, size]``.
+
+    ``targets`` as in `batch_fit`.
+    """
+    if cell.cohorts is not None:
+        return _fit_of_cohorts(layout, sums, cell, cell.cohorts)
+    return batch_fit(
+        layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested, targets=targets
+    )
+
+
+def _fit_of_cohorts(layout: Layout, sums: Array, cell: Tested, cohorts: CohortBatch) -> BatchFit:
+    """Averages over cohorts, and their derivatives as weights of the statistics of each type."""
+    n_samples, n_types, size = sums.shape
+    outcomes = 4 + layout.n_ee + layout.n_columns * (1 + np.arange(layout.n_years)) - 1
+    members = cohorts.of_types == np.arange(len(cohorts.is_observed))[:, None]
+    by_cohort = np.einsum("gz,dzf->dgf", members.astype(np.float64), sums)
+    values, jacobian = _averages_of(cohorts, by_cohort[:, :, [0, *outcomes]])
+    values[~_is_complete(layout, by_cohort, cohorts.is_observed)] = np.nan
+    tested = list(cell.tested)
+    weights = np.zeros((n_samples, len(tested), 1, n_types, size))
+    of_types = jacobian[:, tested][:, :, cohorts.of_types]
+    weights[:, :, 0, :, 0] = of_types[..., 0]
+    weights[:, :, 0, :, outcomes] = np.moveaxis(of_types[..., 1:], -1, 0)
+    weights[np.isnan(values[:, tested])] = 0.0
+    n_years = cohorts.is_observed.sum(axis=1)
+    has_pairs = by_cohort[:, :, 0] > 0
+    n_parameters = has_pairs[:, :-1] @ (n_years[:-1] - 1.0) + cohorts.is_observed.any(axis=0).sum()
+    return BatchFit(
+        estimate=values[:, None],
+        residual=np.zeros((n_samples, 1, 0)),
+        influence=np.zeros((n_samples, 0, len(tested))),
+        n_obs=by_cohort[:, :, 1].sum(axis=1),
+        n_parameters=n_parameters,
+        type_weights=weights,
+    )
+
+
+def _averages_of(cohorts: CohortBatch, sums: Array) -> tuple[Array, Array]:
+    """Averages ``[n_samples, K]`` and Jacobians ``[n_samples, K, G, 1 + T]``, some samples at a time."""
+    padded = np.concatenate([sums, np.zeros((-len(sums) % _AT_ONCE, *sums.shape[1:]))])
+    with double_precision():
+        parts = [
+            _averages(cohorts.comparisons, padded[start : start + _AT_ONCE], n=cohorts.n_averages)
+            for start in range(0, len(padded), _AT_ONCE)
+        ]
+        values, jacobian = (np.concatenate(part)[: len(sums)] for part in zip(*parts, strict=True))
+    return values, jacobian
+
+
+@partial(jax.jit, static_argnames="n")
+def _averages(comparisons: ComparisonArrays, sums: jax.Array, *, n: int) -> tuple[jax.Array, jax.Array]:
+    """The first n values ``[n_samples, n]`` of sums ``[n_samples, G, 1 + T]``, and their Jacobians."""
+
+    def averages(of_sample: jax.Array) -> jax.Array:
+        return cohort_effects(comparisons, of_sample)[:n]
+
+    return jax.vmap(averages)(sums), jax.vmap(jax.jacrev(averages))(sums)
+
+
+def _is_complete(layout: Layout, by_cohort: Array, is_observed: Flags) -> Flags:
+    """Samples in which all pairs of a cohort have its years; of statistics ``[n_samples, G, size]``."""
+    if layout.balanced:
+        return np.ones(len(by_cohort), dtype=bool)
+    first, second = layout.year_pairs
+    n_years = np.maximum(is_observed.sum(axis=1), 2.0)
+    rows = by_cohort[:, :, 4 : 4 + layout.n_ee][:, :, first == second] / (1.0 - 1.0 / n_years)[:, None]
+    expected = by_cohort[:, :, :1] * is_observed
+    return np.asarray((np.abs(rows - expected) <= 1e-6).all(axis=(1, 2)))

@@ -1,0 +1,158 @@
+"""Ties of cities beside their pairs: distances and groups, for the standard errors and diagnostics that read them.
+
+Spatial standard errors and score correlations read distances, block jackknives read groups; cells that can have none
+are refused before any pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.arrays import Array, Integers
+from engine.errors import InputError
+from engine.infer.errors import block_jackknife, spatial
+from engine.pairs.gravity import check_degrees, distance_km, unit_vectors
+from engine.spec import Cell
+from engine.spec.effects import absorbed
+from engine.stages.groups import group_codes
+from engine.stages.job_data import JobData
+from engine.stages.pass_cells import PassCells
+
+_MOST_CORRELATED = 5_000  # cities whose pairs' scores fit into memory
+
+
+@dataclass(frozen=True)
+class CityTies:
+    """Distances and groups of the cities of a pass.
+
+    Attributes
+    ----------
+    spatial_codes : tuple of str
+        Of spatial standard-error types.
+    distances : float64 ``[n_units, n_units]`` or None
+        In km; None where no cell reads them.
+    groups : mapping of str to int ``[n_units]``
+        The group of each city, by the code of a block jackknife.
+    """
+
+    spatial_codes: tuple[str, ...] = ()
+    distances: Array | None = None
+    groups: Mapping[str, Integers] = field(default_factory=dict)
+
+    @property
+    def radii(self) -> list[float]:
+        """Of all spatial codes, above zero, ascending."""
+        return sorted(
+            {radius for code in self.spatial_codes for radius in spatial.radii_of(code) if radius > 0}
+        )
+
+
+NO_TIES = CityTies()
+
+
+def city_ties_of(pass_cells: PassCells) -> CityTies:
+    """Distances and groups that the cells of a pass read.
+
+    Raises
+    ------
+    InputError
+        Where a cell's regression has no such error or diagnostic, a coordinate is missing or wrong, a city has no group
+        or all are in one.
+    """
+    codes = dict.fromkeys(code for cell in pass_cells.cells for code in cell.job.model.errors)
+    in_blocks = tuple(filter(block_jackknife.is_block_jackknife, codes))
+    spatial_codes = tuple(filter(spatial.is_spatial, codes))
+    correlated = [cell for cell in pass_cells.cells if cell.job.inference.score_correlations]
+    for cell in pass_cells.cells:
+        _refuse(cell)
+    for cell in correlated:
+        _refuse_too_many(cell, len(pass_cells.data.panel.units))
+    return CityTies(
+        spatial_codes,
+        _distances(pass_cells.data) if spatial_codes or correlated else None,
+        {code: _groups(pass_cells.data, block_jackknife.column_of(code)) for code in in_blocks},
+    )
+
+
+def _distances(job_data: JobData) -> Array:
+    """``[n_units, n_units]`` in km."""
+    panel = job_data.panel
+    latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
+    check_degrees(panel.units, latitude, longitude)
+    unit = np.arange(len(panel.units), dtype=np.int32)
+    return distance_km(unit_vectors(latitude, longitude), unit[:, None], unit[None])
+
+
+def _groups(job_data: JobData, column: str) -> Integers:
+    """The group of each city, int ``[n_units]``."""
+    names, groups = group_codes(job_data, column, key="model.errors")
+    if len(names) < 2:
+        raise InputError(
+            f"all cities have the same '{column}' ({names[0]})",
+            where="model.errors",
+            remedy="a block jackknife needs a column with at least two groups of cities",
+        )
+    return groups
+
+
+def _refuse(cell: Cell) -> None:
+    """Raise InputError where a cell asks for what its regression does not have."""
+    job = cell.job
+    for what, key, is_requested, reasons in (
+        (
+            "spatial errors are",
+            "model.errors",
+            any(map(spatial.is_spatial, job.model.errors)),
+            _no_step(cell),
+        ),
+        (
+            "block jackknives are",
+            "model.errors",
+            any(map(block_jackknife.is_block_jackknife, job.model.errors)),
+            _no_refit(cell),
+        ),
+        (
+            "score correlations are",
+            "inference.score_correlations",
+            job.inference.score_correlations is not None,
+            _no_refit(cell),
+        ),
+    ):
+        reason = next(reasons, None)
+        if is_requested and reason:
+            raise InputError(
+                f"{what} not defined for {reason}",
+                where=f"cell '{cell.label}': {key}",
+                remedy="leave them out there",
+            )
+
+
+def _no_refit(cell: Cell) -> Iterator[str]:
+    """Why neither a sample without a group nor the score of a pair is read off the moments of a pass."""
+    job = cell.job
+    if job.pair_table is not None:
+        yield "pair tables, whose units have neither coordinates nor columns"
+    if absorbed(job.model.effects):
+        yield f"effects beyond pair and year ({', '.join(job.model.fixed_effects)})"
+    if job.model.registered.means_only:
+        yield f"estimator {job.model.estimator}"
+
+
+def _no_step(cell: Cell) -> Iterator[str]:
+    """Why there are no leave-neighbourhood-out steps."""
+    yield from _no_refit(cell)
+    registered = cell.job.model.registered
+    if registered.uses_instrument or registered.functions.combination is not None:
+        yield f"estimator {cell.job.model.estimator}"
+
+
+def _refuse_too_many(cell: Cell, n_units: int) -> None:
+    if n_units > _MOST_CORRELATED:
+        raise InputError(
+            f"{n_units:,} cities are more than {_MOST_CORRELATED:,}: the scores of all pairs are held at once",
+            where=f"cell '{cell.label}': inference.score_correlations",
+            remedy="leave the block out, or take a part of the cities",
+        )

@@ -1,0 +1,101 @@
+"""Cells whose estimator compares cohorts: the regression of cohort means, and what is reported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.arrays import Integers
+from engine.estimate.cohort_effects import estimates_of_cohorts
+from engine.estimate.cohorts import CohortBatch, CohortRows, CohortSums, cohort_sums
+from engine.estimate.estimate import Estimate
+from engine.estimate.estimator import PairTiming
+from engine.estimate.fit import Stage, fit
+from engine.estimate.terms import Term
+from engine.infer.errors import Covariance, error_type
+from engine.notes import Note
+from engine.pairs.design import PairDesign
+from engine.pairs.moments import CityMoments
+from engine.spec import Cell
+
+
+@dataclass(frozen=True)
+class CohortCells:
+    """Effects of each cohort and year, behind the averages that a cell reports.
+
+    Attributes
+    ----------
+    fit : Estimate
+    covariances : tuple of Covariance
+    sums : CohortSums
+    """
+
+    fit: Estimate
+    covariances: tuple[Covariance, ...]
+    sums: CohortSums
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """On cohorts that are gone with one city: without it, averages are of the others."""
+        return one_city_notes(self.sums.rows.adopted[self.sums.of_one_city()].tolist(), self.covariances)
+
+
+def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:
+    """A note on cohorts that have a single city in every pair, where some error reads leave-one-city-out values.
+
+    ``adopted``: the years of those cohorts.
+    """
+    reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in covariances)
+    if not (adopted and reads_leave_outs):
+        return ()
+    return (Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in adopted]),)
+
+
+def sums_of_cell(
+    cell: Cell, timing: PairTiming | None, moments: CityMoments, classes: Integers
+) -> CohortSums | None:
+    """Sums by cohort of a cell whose estimator compares cohorts; None of others."""
+    if cell.job.model.registered.functions.comparisons is None:
+        return None
+    if timing is None:
+        raise ValueError(f"{cell.job.model.estimator} needs the timing of its cell")
+    return cohort_sums(moments, classes, timing.years, timing.cohorts)
+
+
+def estimates_of_cell(
+    projected: Stage, cell: Cell, timing: PairTiming, treatment: tuple[Term, ...], sums: CohortSums
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The regression of cohort means, the averages that the cell reports, and its effects by cohort and year."""
+    functions = cell.job.model.registered.functions
+    if functions.comparisons is None:
+        raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
+    comparisons = functions.comparisons(timing, sums.rows)
+    # The filters of pairs may leave no pair of a cohort.
+    present = tuple(term for term in treatment if sums.rows.is_observed[sums.rows.place(term)])
+    regressed = fit(projected, functions.regression((), present))
+    return regressed, *estimates_of_cohorts(regressed, comparisons, sums)
+
+
+def cohort_batch(
+    cell: Cell, timing: PairTiming, design: PairDesign, types: list[tuple[int, int]], names: tuple[str, ...]
+) -> CohortBatch | None:
+    """The averages of a cell by their names, for samples that have other pairs of the classes; None of other cells.
+
+    ``types``: classes of the pairs, in the order of their sums.
+    """
+    functions = cell.job.model.registered.functions
+    if functions.comparisons is None:
+        return None
+    cohorts = timing.cohorts
+    adopted = np.unique(cohorts)
+    shape = (*timing.exists.shape, len(timing.years))
+    has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
+    has_rows = has_rows & timing.exists[:, :, None]
+    is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
+    comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed))
+    by_name = {average.term.name: average for average in comparisons.averages}
+    tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
+    of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])
+    return CohortBatch(tested.arrays(), len(names), of_types.astype(np.int32), is_observed)
