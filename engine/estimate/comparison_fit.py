@@ -17,10 +17,10 @@ from engine.arrays import AnyIntegers, Array, Integers
 from engine.errors import InputError
 from engine.estimate.estimate import Estimate
 from engine.estimate.fit import Stage, exactness_of_outcome, sample_counts
-from engine.estimate.gradient import Differentiated, TypeSums, differentiate
+from engine.estimate.gradient import Differentiated, differentiate
 from engine.estimate.terms import Term
 from engine.pairs.comparisons import Comparisons
-from engine.pairs.moments import CityMoments
+from engine.pairs.moments import CityMoments, Layout
 
 
 def effects(comparisons: Comparisons, n_pairs: jax.Array, outcome: jax.Array) -> jax.Array:
@@ -152,8 +152,14 @@ def fit_comparisons(
             remedy="use cities without missing years (panel.balance: drop), and outcome.infinite: clip",
         )
     cohorts = _Cohorts(comparisons, moments, classes)
+
+    @jax.jit  # else each of its operations is compiled alone
+    def of_sums(sums: jax.Array) -> jax.Array:
+        outcomes = _outcomes(moments.layout, sums)
+        return effects(comparisons, cohorts.added(sums[:, 0]), cohorts.added(outcomes))
+
     differentiated = differentiate(
-        lambda sums: effects(comparisons, cohorts.added(sums.n_pairs), cohorts.added(_outcomes(sums))),
+        lambda type_sums: of_sums(type_sums.sums),
         moments,
         classes,
         terms=stage.normal.terms,
@@ -173,12 +179,10 @@ def fit_comparisons(
     )
 
 
-def _outcomes(sums: TypeSums) -> jax.Array:
+def _outcomes(layout: Layout, sums: jax.Array) -> jax.Array:
     """``[n_types, T]`` sums of the outcome, without pair means."""
-    layout = sums.layout
-    start, shape = 4 + layout.n_ee, (len(sums.paths), layout.n_years, layout.n_columns)
-    by_column: jax.Array = sums.sums[:, start : start + layout.n_ev].reshape(shape)
-    return by_column[:, :, -1]
+    start, shape = 4 + layout.n_ee, (len(sums), layout.n_years, layout.n_columns)
+    return sums[:, start : start + layout.n_ev].reshape(shape)[:, :, -1]
 
 
 def _refuse_unidentified(values: Array, reported: tuple[Term, ...]) -> None:
