@@ -145,12 +145,7 @@ def fit_comparisons(
     InputError
         Where pair-years are missing, or no pair of a cohort and of its controls is left.
     """
-    if not moments.layout.balanced:
-        raise InputError(
-            "pair-years are missing, and the estimator compares pairs that have all years",
-            where="model.estimator",
-            remedy="use cities without missing years (panel.balance: drop), and outcome.infinite: clip",
-        )
+    _refuse_missing(moments.layout)
     cohorts = _Cohorts(comparisons, moments, classes)
 
     @jax.jit  # else each of its operations is compiled alone
@@ -183,6 +178,15 @@ def _outcomes(layout: Layout, sums: jax.Array) -> jax.Array:
     """``[n_types, T]`` sums of the outcome, without pair means."""
     start, shape = 4 + layout.n_ee, (len(sums), layout.n_years, layout.n_columns)
     return sums[:, start : start + layout.n_ev].reshape(shape)[:, :, -1]
+
+
+def _refuse_missing(layout: Layout) -> None:
+    if not layout.balanced:
+        raise InputError(
+            "pair-years are missing, and the estimator compares pairs that have all years",
+            where="model.estimator",
+            remedy="use cities without missing years (panel.balance: drop), and outcome.infinite: clip",
+        )
 
 
 def _refuse_unidentified(values: Array, reported: tuple[Term, ...]) -> None:
