@@ -218,6 +218,13 @@ class _Cohorts:
         """Sums by type ``[n_types, ...]`` as sums by cohort."""
         return jnp.einsum("cz,z...->c...", self.members, by_type)
 
+    def derivatives(self, jacobian: Array) -> Array:
+        """``[K, C, T]`` by the sums of the outcome, of ``[K, n_types, size]``; types of a cohort have equal ones."""
+        layout = self.moments.layout
+        start, shape = 4 + layout.n_ee, (*jacobian.shape[:2], layout.n_years, layout.n_columns)
+        by_type = jacobian[:, :, start : start + layout.n_ev].reshape(shape)[..., -1]
+        return by_type[:, self.members.argmax(axis=1)]
+
     @property
     def by_city(self) -> Array:
         """``[2, n_units, C]`` pairs in which a city stands first, and second, by cohort."""
@@ -259,21 +266,14 @@ def _estimate(
     reported: tuple[Term, ...],
 ) -> Estimate:
     """Estimate with the paths of weights and residuals on the years of cohorts."""
-    normal, layout, members = stage.normal, cohorts.moments.layout, cohorts.members
-    start, n_years = 4 + layout.n_ee, layout.n_years
+    normal, n_years = stage.normal, cohorts.comparisons.n_years
     at_terms = n_years + np.array(normal.positions(cohort_terms))
-    by_type = differentiated.jacobian[:, :, start : start + layout.n_ev].reshape(
-        len(reported), -1, n_years, layout.n_columns
-    )
-    weights = by_type[..., -1][
-        :, members.argmax(axis=1)
-    ]  # [K, C, T]: types of a cohort have equal derivatives
     n_pairs = cohorts.by_city[0].sum(axis=0)
     sums = normal.total[at_terms, -1].reshape(-1, n_years)
     means = sums / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
     residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), len(reported)))
     residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
-    weight_path[at_terms] = weights.reshape(len(reported), -1).T
+    weight_path[at_terms] = cohorts.derivatives(differentiated.jacobian).reshape(len(reported), -1).T
     exact = exactness_of_outcome(stage, float(normal.total[-1, -1] - (sums * means).sum()))
     no_effects = exact == "effects"
     return Estimate(
