@@ -17,10 +17,10 @@ from engine.arrays import AnyIntegers, Array, Integers
 from engine.errors import InputError
 from engine.estimate.estimate import Estimate
 from engine.estimate.fit import Stage, exactness_of_outcome, sample_counts
-from engine.estimate.gradient import Differentiated, TypeSums, differentiate
+from engine.estimate.gradient import Differentiated, differentiate
 from engine.estimate.terms import Term
 from engine.pairs.clean_comparisons import CleanComparisons
-from engine.pairs.moments import CityMoments
+from engine.pairs.moments import CityMoments, Layout
 
 
 def effects(comparisons: CleanComparisons, n_pairs: jax.Array, outcome: jax.Array) -> jax.Array:
@@ -145,15 +145,16 @@ def fit_comparisons(
     InputError
         Where pair-years are missing, or no pair of a cohort and of its controls is left.
     """
-    if not moments.layout.balanced:
-        raise InputError(
-            "pair-years are missing, and the estimator compares pairs that have all years",
-            where="model.estimator",
-            remedy="use cities without missing years (panel.balance: drop), and outcome.infinite: clip",
-        )
+    _refuse_missing(moments.layout)
     cohorts = _Cohorts(comparisons, moments, classes)
+
+    @jax.jit  # else each of its operations is compiled alone
+    def of_sums(sums: jax.Array) -> jax.Array:
+        outcomes = _outcomes(moments.layout, sums)
+        return effects(comparisons, cohorts.added(sums[:, 0]), cohorts.added(outcomes))
+
     differentiated = differentiate(
-        lambda sums: effects(comparisons, cohorts.added(sums.n_pairs), cohorts.added(_outcomes(sums))),
+        lambda type_sums: of_sums(type_sums.sums),
         moments,
         classes,
         terms=stage.normal.terms,
@@ -173,12 +174,19 @@ def fit_comparisons(
     )
 
 
-def _outcomes(sums: TypeSums) -> jax.Array:
+def _outcomes(layout: Layout, sums: jax.Array) -> jax.Array:
     """``[n_types, T]`` sums of the outcome, without pair means."""
-    layout = sums.layout
-    start, shape = 4 + layout.n_ee, (len(sums.paths), layout.n_years, layout.n_columns)
-    by_column: jax.Array = sums.sums[:, start : start + layout.n_ev].reshape(shape)
-    return by_column[:, :, -1]
+    start, shape = 4 + layout.n_ee, (len(sums), layout.n_years, layout.n_columns)
+    return sums[:, start : start + layout.n_ev].reshape(shape)[:, :, -1]
+
+
+def _refuse_missing(layout: Layout) -> None:
+    if not layout.balanced:
+        raise InputError(
+            "pair-years are missing, and the estimator compares pairs that have all years",
+            where="model.estimator",
+            remedy="use cities without missing years (panel.balance: drop), and outcome.infinite: clip",
+        )
 
 
 def _refuse_unidentified(values: Array, reported: tuple[Term, ...]) -> None:
@@ -209,6 +217,13 @@ class _Cohorts:
     def added(self, by_type: jax.Array) -> jax.Array:
         """Sums by type ``[n_types, ...]`` as sums by cohort."""
         return jnp.einsum("cz,z...->c...", self.members, by_type)
+
+    def derivatives(self, jacobian: Array) -> Array:
+        """``[K, C, T]`` by the sums of the outcome, of ``[K, n_types, size]``; types of a cohort have equal ones."""
+        layout = self.moments.layout
+        start, shape = 4 + layout.n_ee, (*jacobian.shape[:2], layout.n_years, layout.n_columns)
+        by_type = jacobian[:, :, start : start + layout.n_ev].reshape(shape)[..., -1]
+        return by_type[:, self.members.argmax(axis=1)]
 
     @property
     def by_city(self) -> Array:
@@ -280,16 +295,13 @@ def _paths(
     cohorts: _Cohorts, differentiated: Differentiated, stage: Stage, cohort_terms: tuple[Term, ...]
 ) -> tuple[Array, Array, float]:
     """Residual path ``[Q]``, weight path ``[Q, K]`` and the sum of squared residuals."""
-    normal, layout, n_effects = stage.normal, cohorts.moments.layout, len(differentiated.values)
-    start, n_years = 4 + layout.n_ee, layout.n_years
+    normal, n_effects = stage.normal, len(differentiated.values)
+    n_years = cohorts.comparisons.n_years
     at_terms = n_years + np.array(normal.positions(cohort_terms))
-    of_outcome = differentiated.jacobian[:, :, start : start + layout.n_ev]
-    by_type = of_outcome.reshape(n_effects, -1, n_years, layout.n_columns)[..., -1]
-    weights = by_type[:, cohorts.members.argmax(axis=1)]  # types of a cohort have equal derivatives
     n_pairs = cohorts.by_city[0].sum(axis=0)
     sums = normal.total[at_terms, -1].reshape(-1, n_years)
     means = sums / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
     residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), n_effects))
     residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
-    weight_path[at_terms] = weights.reshape(n_effects, -1).T
+    weight_path[at_terms] = cohorts.derivatives(differentiated.jacobian).reshape(n_effects, -1).T
     return residual_path, weight_path, float(normal.total[-1, -1] - (sums * means).sum())

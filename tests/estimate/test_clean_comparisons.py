@@ -254,3 +254,29 @@ def test_infinite_outcomes_are_refused() -> None:
             pairs={"exclude": "none"},
             treatment=EITHER["treatment"],
         )
+
+
+def test_tiles_and_multipliers() -> None:
+    """The same numbers from many small tiles, and draws of city scores."""
+    model = estimator("equal", (-2, 1), errors=["pair", "dyadic_cr2"])
+    whole = run_panel(three_cohorts(), model=model, pairs=NO_SCREEN)
+    draws = {"bootstrap": {"kind": "multiplier", "reps": 19}}
+    tiled = run_panel(three_cohorts(), model=model, pairs=NO_SCREEN, runtime={"tile": 8}, inference=draws)
+    for column in ("estimate", "std_error"):
+        np.testing.assert_allclose(tiled.estimates[column], whole.estimates[column], rtol=BRUTE)
+    assert tiled.draws is not None
+    assert set(tiled.draws["term"]) == set(whole.estimates["term"])
+
+
+def test_effects_that_differ_are_found_without_noise() -> None:
+    """Outcomes of pair and year effects and effects of each cohort and event year: averages over adopters, exactly."""
+    frame = three_cohorts()
+    long = pair_years(frame)
+    since = long["year"] - long["adopted"]
+    truth = np.where(since >= 0, (1.0 + since.clip(0, 9)) * (long["adopted"] - 2010), 0.0)
+    truth = np.where(np.isfinite(long["adopted"]), truth, 0.0)
+    long = long.assign(y=truth + np.sin(long.groupby(PAIR).ngroup()) + np.cos(long["year"]))
+    for kind in ("stacked", "equal"):
+        literal = literal_comparisons(long, kind, (-2, 1))
+        expected = [truth[since == time].mean() for time in literal.event_times]
+        np.testing.assert_allclose(literal.coefficients, expected, atol=1e-9)
