@@ -320,6 +320,7 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
     # Here and not above: check and plan never import JAX.
     from engine.stages.absorbed import estimate_absorbed
     from engine.stages.adopters import with_adopters
+    from engine.stages.compared_cells import estimate_compared
     from engine.stages.estimation import estimate_cells
     from engine.stages.poisson_cells import estimate_poisson
 
@@ -327,6 +328,8 @@ def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         return estimate_poisson(machine, prepared)
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
+    if prepared.has_clean_controls:
+        return with_adopters(prepared, estimate_compared(machine, prepared))
     work = prepared.pass_cells
     estimated = estimate_cells(
         machine,

@@ -37,6 +37,11 @@ JOBS = {
         "inference=null",
         *NO_WINDOW,
     ],
+    "paper/column6.yaml": [
+        "inference=null",
+        "model.controls=[]",
+        "model.diagnostics=[goodman_bacon, effect_weights]",
+    ],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -27,11 +28,14 @@ class Comparison:
         ``varying | universal``.
     anticipation : int
         Years before adoption in which effects may begin.
+    weights : str
+        ``variance | equal``: how cohorts are weighed.
     """
 
     control: str = "never"
     base_period: str = "varying"
     anticipation: int = 0
+    weights: Literal["variance", "equal"] = "variance"
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,11 @@ class EstimatorFunctions:
     Attributes
     ----------
     paths : callable
-        Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none.
+        Treatment terms of a timing, by the classes of a pair; raises InputError where the sample has none. Terms with
+        `CleanComparisons` are cohorts by year, and no regressors: the estimates are functions of the cohorts' sums.
     regression : callable
-        The regression on the cell's columns (the instrument last, where there is one) and treatment terms.
+        The regression on the cell's columns (the instrument last, where there is one) and treatment terms; of no use
+        to an estimator with clean controls.
     kept_rows : callable or None
         ``[n_classes, n_classes, T]`` pair-years that the estimator is defined on; None where it is on all.
     combination : callable or None

@@ -109,7 +109,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         reciprocal_meat=np.full_like(bread, np.nan),
         residual_path=residual[0],
         weight_path=weight,
-        **_counts(normal, len(values)),
+        **sample_counts(normal, len(values)),
         r2=explained(ssr, np.nan if regression.outcome else normal.outcome_variation),
         r2_within=np.nan if exact == "effects" else explained(ssr, float(q[y, y])),
         exact=exact,
@@ -139,7 +139,14 @@ def _bread(stage: Stage, regression: Regression) -> tuple[tuple[int, ...], tuple
     return positions[0], positions[-1], bread
 
 
-def _counts(normal: Normal, n_regressors: int) -> dict[str, int]:
+def exactness_of_outcome(stage: Stage, ssr: float) -> str:
+    """`exactness` of a fit of the outcome that leaves a sum of squares."""
+    normal, left = stage.normal, float(stage.full.q[-1, -1])
+    rounding = max(_LEFT * float(normal.total[-1, -1]), _OF_VALUES * normal.outcome_variation)
+    return exactness(ssr, left, rounding, _LEFT)
+
+
+def sample_counts(normal: Normal, n_regressors: int) -> dict[str, int]:
     """Sizes of the sample; pair effects are nested in every cluster, year effects in none."""
     n_pairs, n_obs = normal.totals[:, 0, :2].sum(axis=0)
     present = normal.totals[:, :, 0] > 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, Flags, Integers
+from engine.pairs.clean_comparisons import CleanComparisons
 
 NEVER = np.inf
 
@@ -51,12 +52,15 @@ class Terms:
         Years since adoption, of event-study terms; else empty.
     cohorts : tuple of int
         Adoption year of the pairs, where each term is of one cohort; else empty.
+    clean_comparisons : CleanComparisons or None
+        Where the estimates are not coefficients of the terms, but compare the cohorts whose years these are.
     """
 
     names: tuple[str, ...]
     table: Array
     event_times: tuple[int, ...] = ()
     cohorts: tuple[int, ...] = ()
+    clean_comparisons: CleanComparisons | None = None
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:

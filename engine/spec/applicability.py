@@ -20,6 +20,7 @@ from engine.estimate.estimators import COMPARISON_OPTIONS, ESTIMATORS, EVENT_OPT
 from engine.infer.errors import ERROR_TYPES
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
+from engine.spec.effects import absorbed
 from engine.spec.job import Job
 from engine.spec.keys import Keys, set_keys
 
@@ -110,6 +111,10 @@ ABSORBED = Condition(
     f"{' or '.join(_REFITS)}",
     _chooses_leave_outs,
 )
+DIAGNOSED = Condition(
+    "estimator twfe with the effects [pair, year] of city panels whose treatment is a regressor",
+    lambda job: job.model.registered.diagnosed and not absorbed(job.model.effects) and TREATED.holds(job),
+)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -168,6 +173,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("model.errors", "model.confidence"), ALWAYS),
     "model.treatment": PANEL,
     "model.leave_outs": ABSORBED,
+    "model.diagnostics": DIAGNOSED,
     "model.controls": CONTROLLED,
     "model.regressors": LISTED,
     **{f"model.{key}": _option(key) for key in EVENT_OPTIONS},

@@ -18,7 +18,6 @@ from engine.infer.errors import ERROR_TYPES, error_type
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
-    MOST_EVENT_YEARS,
     MOST_NAMES,
     MOST_TERMS,
     Block,
@@ -41,6 +40,7 @@ from engine.spec.effects import (
     refuse_foreign,
 )
 from engine.spec.error_codes import ErrorKind
+from engine.spec.estimator_options import EstimatorOptions
 from engine.spec.inference import Inference
 from engine.spec.table_layout import TableLayout
 from engine.tables.arithmetic import Expression, parse
@@ -51,23 +51,6 @@ if TYPE_CHECKING:
     EstimatorName = str
 else:  # pydantic reads the names, a type checker cannot
     EstimatorName = Literal[tuple(ESTIMATORS)]
-
-
-class EstimatorOptions(Block):
-    """Choices of estimators that compare cohorts with pairs that are not treated."""
-
-    control: Literal["never", "not_yet"] = Field(
-        "never",
-        description="compared with: pairs that are never treated, or all that are not treated yet",
-    )
-    base_period: Literal["varying", "universal"] = Field(
-        "varying",
-        description="before adoption an effect is the change since the previous year, or since the last year before "
-        "adoption and anticipation, as from adoption on",
-    )
-    anticipation: int = Field(
-        0, ge=0, le=MOST_EVENT_YEARS, description="years before adoption in which effects may begin"
-    )
 
 
 def _has_errors(estimator: Estimator, code: str) -> bool:
@@ -133,6 +116,12 @@ class Model(Block):
         description="poisson: a column, or arithmetic on columns, of the pair table whose coefficient is one: the "
         "logarithm of exposure",
     )
+    diagnostics: Listed[Literal["goodman_bacon", "effect_weights"]] = Field(
+        [],
+        description="of two-way fixed effects. goodman_bacon: the comparisons of two groups over two periods whose "
+        "weighted sum the coefficient is; effect_weights: the weight of each treated cohort and year, negative ones "
+        "counted, and how much effects must differ for an average of zero",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the confidence intervals")
 
     @model_validator(mode="after")
@@ -174,6 +163,11 @@ class Model(Block):
             return self.base
         is_universal = "base_period" in options and self.options.base_period == "universal"
         return -1 - self.options.anticipation if is_universal else None
+
+    @property
+    def control(self) -> str:
+        """Pairs that cohorts are compared with, ``never | not_yet``."""
+        return self.options.control or self.registered.control
 
     @property
     def registered(self) -> Estimator:
@@ -296,9 +290,23 @@ class Job(Block):
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
         if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
+        if self.model.registered.complete_pairs:
+            self._refuse_left_out_rows(self.treatment)
         if self.matching and not self.matched_on:
             raise ValueError("matching needs controls to match on")
         self._check_treatment(self.treatment)
+
+    def _refuse_left_out_rows(self, treatment: Treatment) -> None:
+        """Estimators of complete pairs have none whose rows the treatment leaves out."""
+        for key, is_set, remedy in (
+            ("treatment.around", treatment.around is not None, "null"),
+            ("treatment.drop_treated", treatment.drop_treated, "false"),
+        ):
+            if is_set:
+                raise ValueError(
+                    f"model.estimator {self.model.estimator} compares pairs that have all years and takes no {key}; "
+                    f"set {key}: {remedy} there"
+                )
 
     def _check_treatment(self, treatment: Treatment) -> None:
         rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
@@ -310,6 +318,9 @@ class Job(Block):
                 f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
                 "use pairs.exclude: both_treated, or rule either or both"
             )
+        if "goodman_bacon" in self.model.diagnostics and (adopts_twice or self.used_controls):
+            reason = f"of rule {rule}, under which pairs adopt twice" if adopts_twice else "with controls"
+            raise ValueError(f"model.diagnostics goodman_bacon is not defined for regressions {reason}")
         if self.model.treatment:
             effects, term = self.model.effects, treatment.name
             refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)

@@ -132,12 +132,12 @@ def _refuse(cell: Cell) -> None:
 
 def _no_refit(cell: Cell) -> Iterator[str]:
     """Why neither a sample without a group nor the score of a pair is read off the moments of a pass."""
-    job, functions = cell.job, cell.job.model.registered.functions
+    job = cell.job
     if job.pair_table is not None:
         yield "pair tables, whose units have neither coordinates nor columns"
     if absorbed(job.model.effects):
         yield f"effects beyond pair and year ({', '.join(job.model.fixed_effects)})"
-    if functions.comparisons is not None:
+    if job.model.registered.means_only:
         yield f"estimator {job.model.estimator}"
 
 

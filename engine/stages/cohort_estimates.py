@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,11 +39,18 @@ class CohortCells:
     @property
     def notes(self) -> tuple[Note, ...]:
         """On cohorts that are gone with one city: without it, averages are of the others."""
-        gone = self.sums.rows.adopted[self.sums.of_one_city()]
-        reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in self.covariances)
-        if not (len(gone) and reads_leave_outs):
-            return ()
-        return (Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in gone]),)
+        return one_city_notes(self.sums.rows.adopted[self.sums.of_one_city()].tolist(), self.covariances)
+
+
+def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:
+    """A note on cohorts that have a single city in every pair, where some error reads leave-one-city-out values.
+
+    ``adopted``: the years of those cohorts.
+    """
+    reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in covariances)
+    if not (adopted and reads_leave_outs):
+        return ()
+    return (Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in adopted]),)
 
 
 def sums_of_cell(

@@ -92,6 +92,10 @@ class Estimated:
         Correlations of the pair scores of its tested coefficients; none where the cell does not ask for them.
     cohort_cells : CohortCells or None
         Of estimators that compare cohorts.
+    notes : tuple of Note
+        On the estimator's use of the sample.
+    passes : PassSums or None
+        Where the cell asks for diagnostics that read sums by type.
     """
 
     cell: Cell
@@ -107,6 +111,8 @@ class Estimated:
     n_adopters: int | None = None
     correlograms: tuple[Correlogram, ...] = ()
     cohort_cells: CohortCells | None = None
+    notes: tuple[Note, ...] = ()
+    passes: PassSums | None = None
 
 
 def estimate_cells(
@@ -140,7 +146,7 @@ def estimate_cells(
     InputError
         For an empty sample, collinear regressors, or infinite outcomes under ``infinite: error``.
     """
-    pass_input, moments, sample = _moments(machine, design, cells[0], products=len(cells) > CELLS)
+    pass_input, moments, sample = sample_moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
@@ -158,14 +164,14 @@ def estimate_cells(
             else:
                 regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
         estimates += behind
-        samples.append((_in_moving_pairs(normal, regressed.terms), sums))
+        samples.append((in_moving_pairs_of(normal, regressed.terms), sums))
     city_years = city_years_of(passes) if _reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
     if city_ties.spatial_codes and city_years is not None:
         summed = with_nearby(passes, projected, city_years, city_ties, summed)
     remaining = iter(summed)
     results = [
-        replace(_result(cell, remaining, sample, normal, sums), in_moving_pairs=moving)
+        replace(_result(cell, remaining, sample, passes, sums), in_moving_pairs=moving)
         for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
     return [_with_correlograms(passes, result, city_ties.distances) for result in results]
@@ -198,7 +204,7 @@ def _reads_interaction(cells: tuple[Cell, ...]) -> bool:
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, normal: Normal, sums: CohortSums | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, sums: CohortSums | None
 ) -> Estimated:
     """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
     fit, instrument, cells = next(estimates), None, None
@@ -210,7 +216,15 @@ def _result(
         instrument = (regressions, *strengths(cell, regressions))
     errors, studentising = covariances_of(cell, fit)
     return Estimated(
-        cell, fit, errors, studentising, sample, normal, instrument=instrument, cohort_cells=cells
+        cell,
+        fit,
+        errors,
+        studentising,
+        sample,
+        passes.normal,
+        instrument=instrument,
+        cohort_cells=cells,
+        passes=passes if cell.job.model.diagnostics else None,
     )
 
 
@@ -245,7 +259,7 @@ def covariances_of(cell: Cell, fit: Estimate) -> tuple[tuple[Covariance, ...], C
     return errors[: len(cell.job.model.errors)], errors[kinds.index(STUDENTISING)]
 
 
-def _moments(
+def sample_moments(
     machine: Machine, design: PairDesign, cell: Cell, *, products: bool
 ) -> tuple[MomentPass, CityMoments, LeftRows]:
     """Moments of the rows that are alone neither in their pair nor in their year, as fixest has them.
@@ -322,7 +336,7 @@ def first_pass(
     return pass_input, sums
 
 
-def _in_moving_pairs(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
+def in_moving_pairs_of(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None:
     """Cities in a pair whose treatment terms vary: a path that moves leaves half or more within its pair."""
     treatment = normal.positions(term for term in fitted if term.is_treatment)
     terms = [normal.n_years + position for position in treatment]

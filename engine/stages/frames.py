@@ -25,6 +25,7 @@ from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
 from engine.stages.pair_dependence import correlation_rows
 from engine.stages.prepare_passes import Prepared
+from engine.stages.twfe_diagnostics import diagnostic_frames
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
 
@@ -63,6 +64,7 @@ def job_frames(
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
         "score_correlations": correlations_frame(estimated_cells, job),
+        **diagnostic_frames(job, passes),
     }
     return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
 

@@ -100,6 +100,7 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
         yield from estimated.cohort_cells.notes
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
+    yield from estimated.notes
 
 
 def code_notes() -> list[Note]:
@@ -200,11 +201,10 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     if estimated.likelihood is not None:
         entry["poisson"] = asdict(estimated.likelihood)
     if model.registered.by_event_time:
-        has_window = "window" in model.registered.options
         entry["event_study"] = {
             "base": model.omitted_year,
-            "window": list(model.window) if has_window else None,
-            "ends": model.ends if has_window else "drop",
+            "window": list(model.window) if "window" in model.registered.options else None,
+            "ends": model.ends if "ends" in model.registered.options else "drop",
         }
     return entry
 

@@ -13,6 +13,7 @@ from engine.pairs.treatment import Adoption, Terms
 from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec import Plan
 from engine.stages.city_ties import NO_TIES, CityTies, city_ties_of
+from engine.stages.complete_pairs import refuse_incomplete
 from engine.stages.fixed_effects import pair_effects
 from engine.stages.inference_checks import refuse_impossible
 from engine.stages.job_data import JobData
@@ -55,6 +56,11 @@ class Prepared:
     matching: MatchReport | None = None
     city_ties: CityTies = NO_TIES
 
+    @property
+    def has_clean_controls(self) -> bool:
+        """Whether the cells' estimator compares cohorts with clean controls."""
+        return any(paths.clean_comparisons is not None for paths in self.terms)
+
 
 def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
     """Read and clean the data of every cell, and set up every pass; raises InputError for anything wrong.
@@ -95,6 +101,7 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     )
     refuse_impossible(pass_cells, terms)
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
+    refuse_incomplete(pass_cells, design)
     steps = (job_data.all_pairs, *design.steps)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
     city_ties = city_ties_of(pass_cells)

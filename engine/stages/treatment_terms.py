@@ -100,7 +100,7 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         base=job.model.base,
         window=job.model.window,
         ends=job.model.ends,
-        comparison=Comparison(options.control, options.base_period, options.anticipation),
+        comparison=Comparison(job.model.control, options.base_period, options.anticipation, options.weights),
     )
 
 
@@ -138,6 +138,8 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
 def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
     """Names of a cell's treatment terms in results: event years and averages, where cohorts are averaged."""
     functions = job.model.registered.functions
+    if job.treatment is not None and terms.clean_comparisons is not None:
+        return tuple(event_name(job.treatment.name, time) for time in terms.clean_comparisons.event_times)
     if job.treatment is None or not (functions.combination or functions.comparisons):
         return terms.names
     times = set(terms.event_times)

@@ -38,6 +38,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "variation": BASE | {"outcome": {"variation": "gdp", "weight": "people"}},
     "event study": BASE | {"model": {"estimator": "event_study"}},
     "cohorts": BASE | {"controls": {}, "model": {"estimator": "callaway_santanna"}},
+    "local projections": BASE | {"controls": {}, "model": {"estimator": "local_projection"}},
     "instrument": BASE | IV,
     "finer effects": BASE | {"model": {"fixed_effects": ["pair", "year", "province x year"]}},
     "no treatment": BASE | {"model": {"treatment": False}},
@@ -107,6 +108,8 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.options.control": ("not_yet", {}),
     "model.options.base_period": ("universal", {}),
     "model.options.anticipation": (1, {}),
+    "model.options.weights": ("equal", {}),
+    "model.diagnostics": (["effect_weights"], {}),
     "model.confidence": (0.9, {}),
     "inference.permutation": ({"reps": 9}, {}),
     "inference.permutation.seed": (3, {}),
@@ -133,19 +136,25 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+REFUSED_OF_MEANS = ("controls", "model.controls", "model.lag", "matching")
+REFUSED = {
+    "cohorts": REFUSED_OF_MEANS,
+    "local projections": (*REFUSED_OF_MEANS, "treatment.around", "treatment.drop_treated"),
+}
+"""Keys that estimators of means refuse, see `test_callaway_jobs` and `test_clean_comparisons`."""
+
+
 def _tried(path: str, kind: str) -> bool:
     """Whether the key can stand in the job: its block is there, and its kind of data."""
     job, parts = JOBS[kind], path.split(".")
     if parts[0] == "inference" and len(parts) == 3:
         return parts[1] in job.get("inference", {})
+    if path.startswith(REFUSED.get(kind, ())):
+        return False
     if parts[0] == "matching" and len(parts) == 2 and not VALUES[path][1]:
         return "matching" in job
     if path.startswith("model.options."):
-        return kind == "cohorts"
-    if kind == "cohorts" and (
-        parts[0] in ("controls", "matching") or path in ("model.controls", "model.lag")
-    ):
-        return False  # refused with what it cannot be combined with, see `test_callaway_jobs`
+        return kind in REFUSED
     return "pair_table" not in job or parts[0] not in ("panel", "treatment", "matching") or len(parts) == 1
 
 
@@ -213,6 +222,7 @@ def test_every_plain_key_is_tried() -> None:
         "matching.replacement",
         "model.estimator",
         "model.fixed_effects",
+        "model.options",
     }
     required |= {f"outcome.{key}" for key in ("synchronization", "variation", "weight", "column")}
     required |= {f"treatment.{key}" for key in ("adoption", "rule", "cutoff")}
@@ -234,8 +244,8 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"{path}: 4 problems",
         f"  {path}: model.controls: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
-        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham and "
-        "extended_twfe",
+        f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham, "
+        "extended_twfe, stacked and local_projection",
         f"  {path}: treatment: has no meaning in this job: it is for city panels (panel)",
     ]
     assert "model.regressors" in str(caught.value.remedy)
@@ -276,12 +286,15 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
-    assert model["options"]["x-applies-to"] == "estimator callaway_santanna"
-    assert model["window"]["x-applies-to"] == "estimators event_study, sun_abraham and extended_twfe"
+    comparing = "estimators callaway_santanna, stacked and local_projection"
+    assert model["options"]["x-applies-to"] == comparing
+    assert model["window"]["x-applies-to"] == (
+        "estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
+    )
     assert model["window"]["description"].endswith(
-        "; for estimators event_study, sun_abraham and extended_twfe"
+        "; for estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
     )
     assert "x-applies-to" not in model["errors"]
     found = yaml.safe_dump(schema(), width=10_000)
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
-    assert [text for text in texts if text not in found.replace("\n", " ")] == []
+    assert [text for text in texts if text not in found] == []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INSTRUMENT = "instrument"
 """Name of the instrument's column; no control is called so."""
 EVENT_OPTIONS = ("base", "window", "ends")
-COMPARISON_OPTIONS = ("control", "base_period", "anticipation")
+COMPARISON_OPTIONS = ("control", "base_period", "anticipation", "weights")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ class Estimator:
         Its rows are weighted anew until it converges, so that effects are absorbed row by row; for pair tables.
     has_interaction : bool
         Standard-error types that subtract the interaction of cities are known to hold for it.
+    control : str
+        ``never | not_yet``: pairs that it compares cohorts with where ``model.options.control`` says nothing.
+    complete_pairs : bool
+        Its pairs have all years: none are missing, nor left out by the treatment.
+    diagnosed : bool
+        Its coefficient can be taken apart (``model.diagnostics``).
     """
 
     name: str
@@ -71,6 +77,9 @@ class Estimator:
     treatment_as_outcome: bool = False
     reweights: bool = False
     has_interaction: bool = True
+    control: str = "never"
+    complete_pairs: bool = False
+    diagnosed: bool = False
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -90,11 +99,27 @@ def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) 
     )
 
 
+def _clean(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
+    """An estimator of cohorts beside clean controls (`engine.estimate.clean_controls`)."""
+    return Estimator(
+        name,
+        label,
+        options=options,
+        absorbs=False,
+        by_event_time=True,
+        own_rows=True,
+        means_only=True,
+        draws=False,
+        control="not_yet",
+        complete_pairs=True,
+    )
+
+
 ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
     {
         estimator.name: estimator
         for estimator in (
-            Estimator("twfe", "two-way fixed effects", needs_treatment=False),
+            Estimator("twfe", "two-way fixed effects", needs_treatment=False, diagnosed=True),
             Estimator(
                 "event_study",
                 "a term for each year around adoption",
@@ -120,13 +145,23 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             Estimator(
                 "callaway_santanna",
                 "effects of each cohort and year from comparisons with untreated pairs, and four averages of them",
-                options=COMPARISON_OPTIONS,
+                options=("control", "base_period", "anticipation"),
                 absorbs=False,
                 by_event_time=True,
                 own_rows=True,
                 means_only=True,
                 draws=False,
                 redrawn=("permutation", "node", "jackknife"),
+            ),
+            _clean(
+                "stacked",
+                "sub-experiments of each cohort and its clean controls, with corrective weights",
+                options=("base", "window", "control"),
+            ),
+            _clean(
+                "local_projection",
+                "changes of new adopters less those of clean controls, by event year",
+                options=("base", "window", "control", "weights"),
             ),
             _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.report.outputs.city_influence import CITY_INFLUENCE
 from engine.report.outputs.class_contrasts import CLASS_CONTRASTS
 from engine.report.outputs.coefficient_plot import COEFFICIENT_PLOT
+from engine.report.outputs.comparison_scatter import GOODMAN_BACON
 from engine.report.outputs.covariance_matrix import COVARIANCE_MATRIX
 from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
@@ -20,6 +21,7 @@ from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
 from engine.report.outputs.score_correlations import SCORE_CORRELATIONS
 from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
+from engine.report.outputs.weight_summary import EFFECT_WEIGHT_SUMMARY, EFFECT_WEIGHTS
 
 OUTPUTS = (
     REGRESSION_TABLE,
@@ -27,6 +29,8 @@ OUTPUTS = (
     EVENT_STUDY_PLOT,
     GROUP_TIME_EFFECTS,
     JOINT_TESTS,
+    GOODMAN_BACON,
+    EFFECT_WEIGHT_SUMMARY,
     SPECIFICATION_CURVE,
     COEFFICIENT_PLOT,
     INSTRUMENT_STRENGTH,
@@ -39,6 +43,7 @@ OUTPUTS = (
     CITY_INFLUENCE,
     SCORE_CORRELATIONS,
     COVARIANCE_MATRIX,
+    EFFECT_WEIGHTS,
 )
 STORED_FRAMES = {output.stores.name: output.stores for output in OUTPUTS if output.stores is not None}
 """Frames of a job's folder, by name."""
