@@ -163,7 +163,7 @@ def _refuse_unconverged(solution: PoissonSolution) -> None:
         raise InputError(
             f"the Poisson regression did not converge: after {solution.iterations} iterations the linear predictor "
             f"still changes by {solution.step:.1e}",
-            remedy="rescale regressors of very different size, or use coarser effects",
+            remedy="rescale regressors of very different size, look at the offset, or use coarser effects",
         )
 
 

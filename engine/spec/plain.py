@@ -26,6 +26,9 @@ def plain_problems(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
     """Keys and problem of everything that is no ordinary text or number; keys themselves are text too."""
     if isinstance(value, dict):
         for key, entry in value.items():
+            if not isinstance(key, str):
+                yield (*keys, str(key)), f"the key {key!r} is not text; put the key in quotes"
+                continue
             problem = _text_problem(key)
             if problem:
                 yield (*keys, shown(key)), f"the key {problem}"

@@ -80,8 +80,11 @@ def pass_key(job: Job) -> str:
 
 
 def group_cells(cells: Sequence[Cell], loaded: Sequence[JobData]) -> list[PassCells]:
-    """Cells by pass, in order of first appearance; ``loaded`` are the data of each cell."""
-    groups: dict[str, list[tuple[Cell, JobData]]] = {}
+    """Cells by pass, in order of first appearance; ``loaded`` are the data of each cell.
+
+    Cells that need other data, such as coordinates for their errors, have a pass of their own.
+    """
+    groups: dict[tuple[str, int], list[tuple[Cell, JobData]]] = {}
     for cell, cell_data in zip(cells, loaded, strict=True):
-        groups.setdefault(pass_key(cell.job), []).append((cell, cell_data))
+        groups.setdefault((pass_key(cell.job), id(cell_data)), []).append((cell, cell_data))
     return [PassCells(tuple(cell for cell, _ in group), group[0][1]) for group in groups.values()]

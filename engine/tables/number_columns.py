@@ -176,6 +176,9 @@ class _Cells:
             if self.rules.signs.floats is not None:
                 beside = f"while column '{self.rules.signs.floats}' is written with points"
                 self._refuse_open(by_sign["comma"], beside, "comma")
+            if self.rules.signs.whole_floats is not None:
+                beside = f"while column '{self.rules.signs.whole_floats}' may have thousands with points"
+                self._refuse_open(by_sign["comma"], beside, "comma")
             return "comma"
         if by_sign["point"]:
             return "point"
@@ -214,11 +217,13 @@ class _Cells:
         )
 
     def _read_written(self, decimal: DecimalSign) -> None:
-        unread = []
+        unread, codes = [], numeric_codes(self.missing)
         for position, written in self.written.items():
             value = written.value(decimal)
             if value is None:
                 unread.append(position)
+            elif written.percent and np.isclose(100 * value, codes, rtol=1e-12).any():
+                self.n_marks += 1
             else:
                 self.values[position] = value
         if unread:

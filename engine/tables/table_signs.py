@@ -44,6 +44,11 @@ class TableSigns:
         fractional = (str(name) for name, values in self._floats() if (values != np.floor(values)).any())
         return next(fractional, self.points)
 
+    @cached_property
+    def whole_floats(self) -> str | None:
+        """A column of a text file with whole numbers that a point may have cut: 30.000, or 30 beside an empty cell."""
+        return next((str(name) for name, values in self._floats() if len(values)), None)
+
     def _floats(self) -> Iterator[tuple[object, pd.Series]]:
         for place, dtype in enumerate(self._frame.dtypes):
             if not self._typed and pd.api.types.is_float_dtype(dtype):

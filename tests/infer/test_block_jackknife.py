@@ -160,6 +160,20 @@ def test_regressions_without_them_are_refused() -> None:
         run_table(pair_table(3), model={"regressors": ["x", "w"], "errors": [BY_PROVINCE]})
 
 
+@pytest.mark.parametrize(
+    "kinds", [["pair"], [{"block_jackknife": {"by": "admin_rank"}}]], ids=["pair", "another column"]
+)
+def test_a_sweep_over_errors_reads_what_each_cell_needs(kinds: list[Any]) -> None:
+    """The cells of a pass had the data of the first one, which may lack a column or the coordinates."""
+    spatial = {"spatial": {"distance": 600, "kernel": "uniform"}}
+    job = {"pairs": {"exclude": "both_treated"}}
+    swept = run_panel(worlds.panel(), sweep={"model.errors": [kinds, [BY_PROVINCE], [spatial]]}, **job)
+    for kind in (BY_PROVINCE, spatial):
+        alone = run_panel(worlds.panel(), model={"errors": [kind]}, **job).estimates
+        of_sweep = swept.estimates[swept.estimates["errors"] == alone["errors"].iloc[0]]
+        np.testing.assert_allclose(of_sweep["std_error"], alone["std_error"], rtol=1e-10)
+
+
 def test_names_in_reports() -> None:
     assert error_label(CODE, ENGLISH) == "block jackknife by province"
     assert preferred(["pair", CODE]) == CODE

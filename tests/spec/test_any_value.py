@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.spec import expand, load_job
 from engine.spec.cluster import load_profile
 from engine.spec.keys import every_path
+from engine.spec.plain import plain_problems
 
 bounded = settings(
     max_examples=250,
@@ -207,3 +208,10 @@ def test_any_value_of_a_profile(base: dict[str, Any], key: str, value: Any, tmp_
 def test_a_kind_of_profile_that_is_no_text(kind: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="kind: "):
         load_profile(written({"kind": kind, "workers": 1}, tmp_path / "p.yaml"))
+
+
+@pytest.mark.parametrize("key", [1, 0.1, True])
+def test_keys_from_python_are_text_too(key: object) -> None:
+    """`recode: {x: {1: 2}}` ended in a TypeError; YAML refuses such keys by itself."""
+    problems = dict(plain_problems({"recode": {"x": {key: 2}}}))
+    assert problems == {("recode", "x", str(key)): f"the key {key!r} is not text; put the key in quotes"}

@@ -119,6 +119,23 @@ def test_other_columns_of_the_table_show_which_sign_it_has() -> None:
             column(cells, beside=beside, typed=typed)
 
 
+def test_decimal_commas_beside_whole_numbers_that_may_be_thousands_are_not_guessed() -> None:
+    """30.000 of a text file is 30, as a float, when it comes here; so is 30 beside an empty cell."""
+    message = r"'1,9' has a decimal comma, while column 'y' may have thousands with points"
+    for values in ([30.0, 80.0], [30.0, np.nan]):
+        with pytest.raises(InputError, match=message):
+            column(["1,9", "-6,6"], beside={"y": values}, typed=False)
+    assert column(["1,9", "-6,6"], beside={"y": [30, 80]}, typed=False).values.tolist() == [1.9, -6.6]
+    assert column(["1,9", "-6,6"], beside={"y": [30.0, 80.0]}).values.tolist() == [1.9, -6.6]
+
+
+def test_a_missing_code_may_have_a_percent_sign() -> None:
+    series = pd.Series(["30%", "-99%", "12%"], name="x")
+    read = read_numbers(series, source="a.csv", missing=[-99], rules=CellRules("panel"))
+    np.testing.assert_array_equal(read.values, [0.3, np.nan, 0.12])
+    assert read.n_marks == 1
+
+
 def test_decimal_commas_beside_numbers_with_points_are_not_guessed() -> None:
     """A column ``1.234`` of a German table is read by pandas as a number with decimals: a thousandth of it."""
     with pytest.raises(
