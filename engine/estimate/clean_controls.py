@@ -41,7 +41,7 @@ def clean_comparisons(
         )
     cohorts = np.unique(timing.adopted[timing.exists])
     comparisons = clean_comparisons_of(
-        timing.adopted,
+        np.where(timing.exists, timing.adopted, cohorts[-1]),
         cohorts,
         timing.years,
         event_times,
