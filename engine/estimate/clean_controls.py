@@ -1,4 +1,4 @@
-"""CleanComparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
+"""Comparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def clean_comparisons_of(
     clean_until: AnyIntegers,
     weights: CohortWeights,
 ) -> CleanComparisons:
-    """CleanComparisons of every cohort at every event year at which the sample has both years and clean controls.
+    """Comparisons of every cohort at every event year at which the sample has both years and clean controls.
 
     Parameters
     ----------
