@@ -112,7 +112,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         _come_again()
         return
     _State.raised = True
-    if hasattr(signal, "setitimer"):
+    if _State.owns_process and hasattr(signal, "setitimer"):
         _come_again(_LOST_SECONDS)
     raise KeyboardInterrupt
 

@@ -119,7 +119,7 @@ def test_the_band_is_of_permuted_places_and_the_same_each_time() -> None:
     ids=["sun_abraham", "matching"],
 )
 def test_other_regressions_have_them(blocks: dict[str, Any]) -> None:
-    frames = run_panel(worlds.panel(), inference={"score_correlations": BLOCK}, **blocks).frames
+    frames = run_panel(worlds.panel(n_cities=12), inference={"score_correlations": BLOCK}, **blocks).frames
     assert np.isfinite(frames["score_correlations"]["correlation"]).any()
 
 
