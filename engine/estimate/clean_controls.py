@@ -1,4 +1,4 @@
-"""CleanComparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
+"""Comparisons of adopters with clean controls, as estimators choose them, and the terms that stand for cohorts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def clean_comparisons(
         )
     cohorts = np.unique(timing.adopted[timing.exists])
     comparisons = clean_comparisons_of(
-        timing.adopted,
+        np.where(timing.exists, timing.adopted, cohorts[-1]),
         cohorts,
         timing.years,
         event_times,

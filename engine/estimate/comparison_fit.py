@@ -1,13 +1,18 @@
-"""Estimators of comparisons as functions of the cohorts' sums, and the `Estimate` that their gradient makes.
+"""Estimators with clean controls as functions of the cohorts' sums, and the `Estimate` that their gradient makes.
 
-Influences, leave-one-city-out values and pair meat come from `engine.estimate.gradient`. What counts pairs and city
-years (`engine.estimate.city_years`) reads paths: the weight of a pair-year is the derivative by its outcome, and its
+Sums, influences and leave-one-city-out values are those of `engine.estimate.cohorts` and `engine.estimate.gradient`,
+and the two parts of a pair's influence those of `engine.estimate.cohort_effects`: what counts pairs and city years
+(`engine.estimate.city_years`) reads paths, the weight of a pair-year being the derivative by its outcome, and its
 residual the outcome less the mean of its cohort in that year.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,36 +20,59 @@ import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Integers
 from engine.errors import InputError
+from engine.estimate.cohorts import CohortSums, cohort_sums
 from engine.estimate.estimate import Estimate
 from engine.estimate.fit import Stage, exactness_of_outcome, sample_counts
-from engine.estimate.gradient import Differentiated, differentiate
+from engine.estimate.gradient import Differentiated, differentiate_sums
 from engine.estimate.terms import Term
-from engine.pairs.clean_comparisons import CleanComparisons
+from engine.pairs.clean_comparisons import CleanComparisons, CohortWeights
 from engine.pairs.moments import CityMoments, Layout
 
 
-def effects(comparisons: CleanComparisons, n_pairs: jax.Array, outcome: jax.Array) -> jax.Array:
+class CleanArrays(NamedTuple):
+    """`CleanComparisons` as arrays.
+
+    Attributes
+    ----------
+    treated, earlier : int64 ``[G]``
+    later : int64 ``[K, G]``
+    clean : float64 ``[K, G, C]``
+    """
+
+    treated: AnyIntegers
+    earlier: AnyIntegers
+    later: AnyIntegers
+    clean: Array
+
+
+def effects(comparisons: CleanArrays, sums: jax.Array, *, weights: CohortWeights) -> jax.Array:
     """``[K]`` effects by event year; NaN where no cohort and its controls have a pair. A cohort without pairs counts 0.
 
     Parameters
     ----------
-    comparisons : CleanComparisons
-    n_pairs : float64 ``[C]``
-        Pairs of each cohort.
-    outcome : float64 ``[C, T]``
-        Sums of their outcomes, up to a number for each cohort and one for each year.
+    comparisons : CleanArrays
+    sums : float64 ``[C, 1 + T]``
+        Pairs of each cohort and sums of their outcomes, up to a number for each cohort and one for each year.
+    weights : str
     """
-    treated, clean = comparisons.treated, comparisons.clean.astype(np.float64)
+    n_pairs, outcome = sums[:, 0], sums[:, 1:]
+    treated, clean = comparisons.treated, comparisons.clean
     changes = outcome[:, comparisons.later] - outcome[:, comparisons.earlier][:, None]  # [C, K, G]
     of_treated = changes[treated, :, np.arange(len(treated))].T
     n_treated = jnp.broadcast_to(n_pairs[treated][None], of_treated.shape)
     n_controls = jnp.einsum("kgc,c->kg", clean, n_pairs)
     of_controls = jnp.einsum("kgc,ckg->kg", clean, changes)
     is_there = (n_treated > 0.5) & (n_controls > 0.5)
-    sums = [jnp.where(is_there, part, 0.0) for part in (n_treated, n_controls, of_treated, of_controls)]
-    if comparisons.weights == "stacked":
-        return _stacked(*sums)
-    return _projected(*sums, equal=comparisons.weights == "equal")
+    parts = [jnp.where(is_there, part, 0.0) for part in (n_treated, n_controls, of_treated, of_controls)]
+    if weights == "stacked":
+        return _stacked(*parts)
+    return _projected(*parts, equal=weights == "equal")
+
+
+_EFFECTS: Mapping[CohortWeights, partial[jax.Array]] = MappingProxyType(
+    {weights: partial(effects, weights=weights) for weights in get_args(CohortWeights)}
+)
+"""One function each, since one compiled is found again by its identity."""
 
 
 def _projected(
@@ -82,7 +110,7 @@ class ComparisonFit:
     Attributes
     ----------
     estimate : Estimate
-        With its pair meat; counts are those of the whole sample, which city-year effects are of.
+        Its counts are those of the whole sample, which city-year effects are of.
     counts : dict of str to int
         Of the rows that some comparison reads, each once, by the names that `Estimate` has.
     compared : tuple of Term
@@ -98,11 +126,10 @@ class ComparisonFit:
     emptied: tuple[float, ...]
 
     def reported(self, summed: Estimate) -> Estimate:
-        """The estimate with what a second pass has summed, its own pair meat, and the counts of the rows read."""
+        """The estimate with what a second pass has summed, and the counts of the rows read."""
         counts = self.counts
         return replace(
             summed,
-            pair_meat=self.estimate.pair_meat,
             n_obs=counts["n_obs"],
             n_pairs=counts["n_pairs"],
             n_units=counts["n_units"],
@@ -121,7 +148,6 @@ def fit_comparisons(
     *,
     cohort_terms: tuple[Term, ...],
     reported: tuple[Term, ...],
-    table: Array,
 ) -> ComparisonFit:
     """Estimate effects from type sums, and everything that inference reads.
 
@@ -129,7 +155,7 @@ def fit_comparisons(
     ----------
     comparisons : CleanComparisons
     moments : CityMoments
-        Of complete pairs, with products.
+        Of complete pairs.
     classes : int ``[n_units]``
     stage : Stage
         Of the same moments.
@@ -137,8 +163,6 @@ def fit_comparisons(
         Cohort by cohort, year by year, among those of the stage.
     reported : tuple of Term
         A term an event year.
-    table : float64 ``[H, H, T, r]``
-        Paths of the stage's terms.
 
     Raises
     ------
@@ -146,38 +170,20 @@ def fit_comparisons(
         Where pair-years are missing, or no pair of a cohort and of its controls is left.
     """
     _refuse_missing(moments.layout)
-    cohorts = _Cohorts(comparisons, moments, classes)
-
-    @jax.jit  # else each of its operations is compiled alone
-    def of_sums(sums: jax.Array) -> jax.Array:
-        outcomes = _outcomes(moments.layout, sums)
-        return effects(comparisons, cohorts.added(sums[:, 0]), cohorts.added(outcomes))
-
-    differentiated = differentiate(
-        lambda type_sums: of_sums(type_sums.sums),
-        moments,
-        classes,
-        terms=stage.normal.terms,
-        table=table,
+    cohorts = _Cohorts(comparisons, cohort_sums(moments, classes, comparisons.years, comparisons.adopted))
+    arrays = CleanArrays(
+        comparisons.treated, comparisons.earlier, comparisons.later, comparisons.clean.astype(np.float64)
     )
+    differentiated = differentiate_sums(_EFFECTS[comparisons.weights], arrays, cohorts.sums.of_cities)
     _refuse_unidentified(differentiated.values, reported)
-    estimate = _estimate(cohorts, differentiated, stage, cohort_terms, reported)
-    n_years = comparisons.n_years
-    compared = comparisons.compared
-    terms = tuple(cohort_terms[n_years * cohort + year] for cohort in compared for year in range(n_years))
+    n_years, compared = comparisons.n_years, comparisons.compared
     return ComparisonFit(
-        estimate,
+        _estimate(cohorts.sums, differentiated, stage, cohort_terms, reported),
         cohorts.counts(len(reported)),
-        terms,
+        tuple(cohort_terms[n_years * cohort + year] for cohort in compared for year in range(n_years)),
         left_out=cohorts.years_of(comparisons.left_out),
-        emptied=cohorts.emptied(compared),
+        emptied=cohorts.years_of(compared[cohorts.sums.of_one_city()[compared]]),
     )
-
-
-def _outcomes(layout: Layout, sums: jax.Array) -> jax.Array:
-    """``[n_types, T]`` sums of the outcome, without pair means."""
-    start, shape = 4 + layout.n_ee, (len(sums), layout.n_years, layout.n_columns)
-    return sums[:, start : start + layout.n_ev].reshape(shape)[:, :, -1]
 
 
 def _refuse_missing(layout: Layout) -> None:
@@ -201,84 +207,58 @@ def _refuse_unidentified(values: Array, reported: tuple[Term, ...]) -> None:
 
 @dataclass(frozen=True)
 class _Cohorts:
-    """Pairs of the cohorts in the sums of a sample."""
+    """Comparisons, and the sums of a sample by their cohorts."""
 
     comparisons: CleanComparisons
-    moments: CityMoments
-    classes: Integers
-
-    @property
-    def members(self) -> Array:
-        """``[C, n_types]``: 1 where pairs of a type are of the cohort."""
-        adopted = self.comparisons.adopted
-        of_types = adopted[np.triu_indices(len(adopted))]
-        return np.asarray(self.comparisons.cohorts[:, None] == of_types, dtype=np.float64)
-
-    def added(self, by_type: jax.Array) -> jax.Array:
-        """Sums by type ``[n_types, ...]`` as sums by cohort."""
-        return jnp.einsum("cz,z...->c...", self.members, by_type)
-
-    def derivatives(self, jacobian: Array) -> Array:
-        """``[K, C, T]`` by the sums of the outcome, of ``[K, n_types, size]``; types of a cohort have equal ones."""
-        layout = self.moments.layout
-        start, shape = 4 + layout.n_ee, (*jacobian.shape[:2], layout.n_years, layout.n_columns)
-        by_type = jacobian[:, :, start : start + layout.n_ev].reshape(shape)[..., -1]
-        return by_type[:, self.members.argmax(axis=1)]
-
-    @property
-    def by_city(self) -> Array:
-        """``[2, n_units, C]`` pairs in which a city stands first, and second, by cohort."""
-        of_classes = self.comparisons.adopted[self.classes][:, :, None] == self.comparisons.cohorts
-        sides = np.stack([self.moments.first[..., 0], self.moments.second[..., 0]])
-        return np.einsum("snh,nhc->snc", sides, of_classes.astype(np.float64))
+    sums: CohortSums
 
     def counts(self, n_effects: int) -> dict[str, int]:
         """Sizes of the rows that are read; pair effects are nested in every cluster, year effects in none."""
-        n_pairs, read = self.by_city[0].sum(axis=0), self.comparisons.rows()
-        present = self.by_city[:, :, read.any(axis=1)].sum(axis=2) > 0
-        n_parameters = n_effects + int((n_pairs @ read > 0).sum())
+        n_pairs, read = self.sums.n_pairs, self.comparisons.rows()
+        present = self.sums.of_cities[:, :, read.any(axis=1), 0].sum(axis=2) > 0
         return {
             "n_obs": int((n_pairs @ read).sum()),
             "n_pairs": int(n_pairs[read.any(axis=1)].sum()),
             "n_units": int(present.any(axis=0).sum()),
             "n_first": int(present[0].sum()),
             "n_second": int(present[1].sum()),
-            "n_parameters": n_parameters,
+            "n_parameters": n_effects + int((n_pairs @ read > 0).sum()),
         }
 
     def years_of(self, cohorts: AnyIntegers) -> tuple[float, ...]:
         """Adoption years of those of some cohorts that have pairs."""
-        with_pairs = cohorts[self.by_city[0].sum(axis=0)[cohorts] > 0]
-        return tuple(self.comparisons.cohorts[with_pairs].tolist())
-
-    def emptied(self, compared: AnyIntegers) -> tuple[float, ...]:
-        """See `ComparisonFit`."""
-        of_city = self.by_city.sum(axis=0)[:, compared]
-        n_pairs = self.by_city[0].sum(axis=0)[compared]
-        return self.years_of(compared[(of_city == n_pairs).any(axis=0)])
+        return tuple(self.comparisons.cohorts[cohorts[self.sums.n_pairs[cohorts] > 0]].tolist())
 
 
 def _estimate(
-    cohorts: _Cohorts,
+    sums: CohortSums,
     differentiated: Differentiated,
     stage: Stage,
     cohort_terms: tuple[Term, ...],
     reported: tuple[Term, ...],
 ) -> Estimate:
     """Estimate with the paths of weights and residuals on the years of cohorts."""
-    residual_path, weight_path, ssr = _paths(cohorts, differentiated, stage, cohort_terms)
-    exact = exactness_of_outcome(stage, ssr)
+    normal, n_effects, n_pairs = stage.normal, len(reported), sums.n_pairs
+    means = sums.total[:, 1:] / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
+    of_outcome = differentiated.jacobian[:, :, 1:]
+    of_shares = differentiated.jacobian[:, :, 0] + (of_outcome * means).sum(axis=2)
+    at_terms = normal.n_years + np.array(normal.positions(cohort_terms))
+    residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), n_effects))
+    residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
+    weight_path[at_terms] = of_outcome.reshape(n_effects, -1).T
+    exact = exactness_of_outcome(stage, float(normal.total[-1, -1] - (sums.total[:, 1:] * means).sum()))
+    unknown: Array = np.full((n_effects, n_effects), np.nan)
     return Estimate(
         terms=reported,
         values=np.zeros_like(differentiated.values) if exact == "effects" else differentiated.values,
         city_first=differentiated.city_first,
         city_second=differentiated.city_second,
         without_city=differentiated.without_city,
-        pair_meat=differentiated.pair_meat,
-        reciprocal_meat=np.zeros_like(differentiated.pair_meat),
+        pair_meat=unknown,
+        reciprocal_meat=unknown,
         residual_path=residual_path,
         weight_path=weight_path,
-        **sample_counts(stage.normal, len(reported)),
+        **sample_counts(normal, n_effects),
         r2=np.nan,
         r2_within=np.nan,
         exact=exact,
@@ -287,21 +267,5 @@ def _estimate(
         one_step=None,
         nearby={},
         without_group={},
-        share_meat=None,
+        share_meat=(of_shares * n_pairs) @ of_shares.T,
     )
-
-
-def _paths(
-    cohorts: _Cohorts, differentiated: Differentiated, stage: Stage, cohort_terms: tuple[Term, ...]
-) -> tuple[Array, Array, float]:
-    """Residual path ``[Q]``, weight path ``[Q, K]`` and the sum of squared residuals."""
-    normal, n_effects = stage.normal, len(differentiated.values)
-    n_years = cohorts.comparisons.n_years
-    at_terms = n_years + np.array(normal.positions(cohort_terms))
-    n_pairs = cohorts.by_city[0].sum(axis=0)
-    sums = normal.total[at_terms, -1].reshape(-1, n_years)
-    means = sums / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
-    residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), n_effects))
-    residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
-    weight_path[at_terms] = cohorts.derivatives(differentiated.jacobian).reshape(n_effects, -1).T
-    return residual_path, weight_path, float(normal.total[-1, -1] - (sums * means).sum())

@@ -27,7 +27,8 @@ class CleanComparisons:
     Attributes
     ----------
     adopted : float64 ``[n_classes, n_classes]``
-        Year in which a pair becomes treated, by the classes of its cities; ``inf`` for never.
+        Year in which a pair becomes treated, by the classes of its cities; ``inf`` for never, and the latest of all
+        where there are no pairs.
     cohorts : float64 ``[C]``
         Those years, ascending, of the pairs that the sample may have.
     event_times : tuple of int
@@ -40,7 +41,8 @@ class CleanComparisons:
         Position of year g + base.
     clean : bool ``[K, G, C]``
         Cohorts that are controls; none where there is no comparison.
-    n_years : int
+    years : float64 ``[T]``
+        Of the sample.
     weights : str
         How cohorts are weighed, see `CohortWeights`.
     """
@@ -52,8 +54,13 @@ class CleanComparisons:
     later: AnyIntegers
     earlier: AnyIntegers
     clean: Flags
-    n_years: int
+    years: Array
     weights: CohortWeights
+
+    @property
+    def n_years(self) -> int:
+        """Years of the sample."""
+        return len(self.years)
 
     @property
     def in_use(self) -> Flags:
@@ -90,7 +97,7 @@ def clean_comparisons_of(
     clean_until: AnyIntegers,
     weights: CohortWeights,
 ) -> CleanComparisons:
-    """CleanComparisons of every cohort at every event year at which the sample has both years and clean controls.
+    """Comparisons of every cohort at every event year at which the sample has both years and clean controls.
 
     Parameters
     ----------
@@ -118,6 +125,6 @@ def clean_comparisons_of(
         later=np.where(there, np.searchsorted(years, later), 0),
         earlier=np.where(np.isin(earlier, years), np.searchsorted(years, earlier), 0),
         clean=clean & there[:, :, None],
-        n_years=len(years),
+        years=years,
         weights=weights,
     )

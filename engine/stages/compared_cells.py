@@ -1,4 +1,4 @@
-"""Cells of cohorts beside clean controls: functions of type sums, from the passes that a regression takes."""
+"""Cells of cohorts beside clean controls: functions of cohorts' sums, from the passes that a regression takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.stages.estimation import (
     named,
     sample_moments,
 )
-from engine.stages.pair_sums import PassSums, city_years_of, with_sums
+from engine.stages.pair_sums import CELLS, PassSums, city_years_of, with_sums
 from engine.stages.prepare_passes import Prepared
 
 
@@ -35,7 +35,7 @@ def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
         Where no pairs, or not all years of the pairs, are left, or ``infinite: error`` finds an infinite outcome.
     """
     cells, design, columns = prepared.pass_cells.cells, prepared.design, prepared.pass_cells.controls
-    pass_input, moments, sample = sample_moments(machine, design, cells[0], products=True)
+    pass_input, moments, sample = sample_moments(machine, design, cells[0], products=len(cells) > CELLS)
     table, cell_terms = unite_terms(prepared.terms)
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
@@ -86,7 +86,6 @@ def _fit(
         reported=tuple(
             Term(event_name(name, time), cohort_terms[0].path_set, time) for time in comparisons.event_times
         ),
-        table=passes.table,
     )
 
 

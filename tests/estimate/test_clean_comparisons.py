@@ -218,6 +218,23 @@ def test_a_cohort_of_one_city_is_told() -> None:
         ({"model": estimator("variance", (-2, 6))}, r"observed both at policy\[\+6\] and at policy\[-1\]"),
         ({"model": estimator("variance", (-2, 1), base=0)}, "base \\+0 is no year before adoption"),
         ({"model": estimator("stacked", (-2, 1), options={"weights": "equal"})}, "model.options.weights"),
+        ({"model": estimator("equal", (-2, 1), options={"anticipation": 1})}, "model.options.anticipation"),
+        (
+            {"model": estimator("equal", (-2, 1), errors=[{"block_jackknife": {"by": "province"}}])},
+            "block jackknives are not defined for estimator local_projection",
+        ),
+        (
+            {"model": estimator("stacked", (-2, 1), errors=[{"spatial": {"distance": 500}}])},
+            "spatial errors are not defined for estimator stacked",
+        ),
+        (
+            {"model": estimator("stacked", (-2, 1)), "inference": {"score_correlations": {"bins": 3}}},
+            "score correlations are not defined for estimator stacked",
+        ),
+        (
+            {"model": estimator("stacked", (-2, 1)), "treatment": {**EITHER["treatment"], "around": 3}},
+            "takes no treatment.around",
+        ),
         ({"model": estimator("stacked", (-2, 1), ends="drop")}, "model.ends: has no meaning"),
         (
             {"model": estimator("equal", (-2, 1)), "inference": {"permutation": {"reps": 9}}},
