@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import Integers
+from engine.arrays import Flags, Integers
 from engine.estimate.cohort_effects import estimates_of_cohorts
 from engine.estimate.cohorts import CohortBatch, CohortRows, CohortSums, cohort_sums
 from engine.estimate.estimate import Estimate
@@ -72,18 +72,33 @@ def estimates_of_cell(
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
     comparisons = functions.comparisons(timing, sums.rows)
-    # The filters of pairs may leave no pair of a cohort.
     present = tuple(term for term in treatment if sums.rows.is_observed[sums.rows.place(term)])
+    present = _without_one_year(present, sums.rows)
     regressed = fit(projected, functions.regression((), present))
     return regressed, *estimates_of_cohorts(regressed, comparisons, sums)
 
 
+def _without_one_year(terms: tuple[Term, ...], rows: CohortRows) -> tuple[Term, ...]:
+    """Dummies of observed years, one year of each cohort omitted: the first, where the base period has no rows."""
+    omitted: list[Term] = []
+    for cohort, is_observed in zip(rows.adopted[:-1], rows.is_observed[:-1], strict=True):
+        of_cohort = [term for term in terms if term.cohort == cohort]
+        if of_cohort and len(of_cohort) == is_observed.sum():
+            omitted.append(of_cohort[0])
+    return tuple(term for term in terms if term not in omitted)
+
+
 def cohort_batch(
-    cell: Cell, timing: PairTiming, design: PairDesign, types: list[tuple[int, int]], names: tuple[str, ...]
+    cell: Cell,
+    timing: PairTiming,
+    design: PairDesign,
+    types: list[tuple[int, int]],
+    names: tuple[str, ...],
+    observed_years: Flags,
 ) -> CohortBatch | None:
     """The averages of a cell by their names, for samples that have other pairs of the classes; None of other cells.
 
-    ``types``: classes of the pairs, in the order of their sums.
+    ``types``: classes of the pairs, in the order of their sums; ``observed_years`` ``[T]``: with rows in the sample.
     """
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
@@ -92,7 +107,7 @@ def cohort_batch(
     adopted = np.unique(cohorts)
     shape = (*timing.exists.shape, len(timing.years))
     has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
-    has_rows = has_rows & timing.exists[:, :, None]
+    has_rows = has_rows & timing.exists[:, :, None] & observed_years
     is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
     comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed))
     by_name = {average.term.name: average for average in comparisons.averages}

@@ -43,17 +43,22 @@ def joint_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
 
 def _joint_tests(estimated: Estimated) -> Iterator[tuple[str, str, int, float, float, float]]:
     fit = estimated.fit
-    for name, at in _groups(fit.terms):
+    for name, at in _groups(fit.terms, estimated.cell.job.model.options.anticipation):
         if len(at) < 2:
             continue
         for covariance in estimated.covariances:
             dof = float(np.min(covariance.dof_of_coefficients[at]))
-            test = wald(fit.values[at], covariance.matrix[np.ix_(at, at)], dof)
+            matrix = covariance.matrix[np.ix_(at, at)]
+            if covariance.replaced_terms.intersection(fit.names[place] for place in at):
+                matrix = np.full_like(
+                    matrix, np.nan
+                )  # variances alone: they and covariances are no one matrix
+            test = wald(fit.values[at], matrix, dof)
             yield name, covariance.kind, test.n_terms, test.statistic, test.dof, test.p_value
 
 
-def _groups(terms: Sequence[Term]) -> Iterator[tuple[str, list[int]]]:
-    """Positions of the event years before adoption, and from it on."""
+def _groups(terms: Sequence[Term], anticipation: int) -> Iterator[tuple[str, list[int]]]:
+    """Positions of the event years before adoption, but for those in which effects may begin, and from it on."""
     times = {place: term.event_time for place, term in enumerate(terms)}
-    yield BEFORE, [place for place, time in times.items() if time is not None and time < 0]
+    yield BEFORE, [place for place, time in times.items() if time is not None and time < -anticipation]
     yield AFTER, [place for place, time in times.items() if time is not None and time >= 0]

@@ -118,15 +118,16 @@ def correlogram(term: str, psi: Array, adjacent: Array, places: Array, edges: Ar
         drawn[number] = _ratio(
             _by_bin(score_sum[1], permuted, edges), scale * _by_bin(counts[1], permuted, edges)
         )
-    drawn.sort(axis=0)  # NaN last
+    drawn.sort(axis=0)  # NaN last: a permutation may have no couples in a bin, which then has no band
+    has_band = np.isfinite(drawn[-1])
     return Correlogram(
         term=term,
         common_city=float(_ratio(score_sum[0], scale * counts[0])),
         n_common=round(counts[0]),
         edges=edges,
         by_distance=_ratio(observed, scale * n_couples),
-        low=drawn[_OUTERMOST - 1],
-        high=drawn[-_OUTERMOST],
+        low=np.where(has_band, drawn[_OUTERMOST - 1], np.nan),
+        high=np.where(has_band, drawn[-_OUTERMOST], np.nan),
         n_couples=np.rint(n_couples).astype(np.int64),
     )
 

@@ -131,6 +131,33 @@ def test_filters_leave_the_cells_that_have_rows(treatment: dict[str, Any], shift
     np.testing.assert_allclose(found, list(expected.values()), rtol=0, atol=BRUTE)
 
 
+@pytest.mark.parametrize("gap", [2011, 2012])
+@pytest.mark.parametrize("base_period", ["varying", "universal"])
+def test_a_year_without_rows_is_no_base_and_draws_go_on(gap: int, base_period: str) -> None:
+    """The year before a cohort adopts may be missing: its base is the last year that it has."""
+    frame = worlds.panel()
+    frame = frame[frame["year"] != gap]
+    options = {"base_period": base_period}
+    results = run(
+        frame,
+        model={**PAIR, "options": options},
+        panel={"source": "cities.parquet", "balance": "keep"},
+        inference={"permutation": {"reps": 9}, "bootstrap": {"kind": "node", "reps": 9}},
+    )
+    years, adopted, y = pair_table(frame)
+    effects = literal.cells(
+        years, adopted, y, np.ones(len(adopted)), control="never", base_period=base_period, anticipation=0
+    )
+    size = {cohort: float((adopted == cohort).sum()) for cohort, _ in effects}
+    expected = literal.averages(effects, size)
+    values = results.estimates.set_index("term")["estimate"]
+    for name in ("simple", "group", "calendar", "dynamic"):
+        np.testing.assert_allclose(values[name], expected[name], rtol=1e-9, atol=1e-12)
+    drawn = results.inference[results.inference["method"].isin(["permutation", "node"])]
+    assert len(drawn)
+    assert (drawn["reps"] > 0).all()
+
+
 def test_a_cohort_that_the_screen_removes_has_no_cells() -> None:
     """Its cities are so small that none of their pairs is above the median force; without it the job is the same."""
     frame = worlds.panel()

@@ -96,3 +96,21 @@ def test_other_estimators_have_no_event_years() -> None:
     results = run_panel(worlds.panel(), model={"errors": ["pair", "dyadic_cr2"]})
     assert "joint" not in results.frames
     assert len(results.frames["covariance"]) == 2 * 3**2
+
+
+def test_a_replaced_variance_has_no_joint_test() -> None:
+    """City sums in place of a variance that is not positive, and covariances that are differences: no one matrix."""
+    n_replaced = 0
+    for seed in range(12):
+        frame = worlds.panel(seed, n_cities=11)
+        model = {**EVENT, "errors": ["dyadic", "pair"]}
+        results = run_panel(frame, model=model, pairs={"exclude": "both_treated"})
+        told = [text for text in results.manifest["warnings"] if "not positive" in text]
+        tests = results.frames["joint"]
+        of_dyadic = tests[tests["errors"] == "dyadic"].set_index("test")["statistic"]
+        for name, sign in (("before adoption", "[-"), ("from adoption on", "[+")):
+            if name in of_dyadic and any(f"policy{sign}" in text for text in told):
+                n_replaced += 1
+                assert np.isnan(of_dyadic[name])
+        assert np.isfinite(tests[tests["errors"] == "pair"]["statistic"]).all()
+    assert n_replaced

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,8 @@ from engine.arrays import AnyArray, Array, Flags
 from engine.estimate.estimate import Estimate
 from engine.notes import Note
 
+REPLACED = ("variance_not_positive", "variance_negative", "variance_at_floor")
+"""Codes of the notes on variances that are not the type's own: city sums, repaired eigenvalues, a floor."""
 Degrees = int | Array
 """Degrees of freedom of the t distribution: one number for all coefficients, or ``[K]``."""
 
@@ -38,6 +40,12 @@ class Covariance:
     dof: Degrees
     notes: tuple[Note, ...] = ()
     effective_adopters: Array | None = None
+
+    @property
+    def replaced_terms(self) -> frozenset[str]:
+        """Terms whose variance something else stands in for, see `REPLACED`."""
+        notes = (note.values["terms"] for note in self.notes if note.code in REPLACED)
+        return frozenset(str(name) for names in notes if isinstance(names, Iterable) for name in names)
 
     @property
     def std_error(self) -> Array:

@@ -42,7 +42,9 @@ def joint_table(report: JobReport) -> PrintedTable:
         rows=tuple(rows),
         notes=(
             words("Wald tests that all are zero; the base year, which is zero, is no term."),
-            words("No F where fewer cities adopt than there are terms to tell apart."),
+            words(
+                "No F where fewer cities adopt than there are terms, or where a variance had to be replaced."
+            ),
         ),
         words=words,
     )
