@@ -47,7 +47,8 @@ FAST := tests/tables tests/cities tests/spec tests/pairs tests/estimate tests/in
 FAST += $(addprefix --ignore=tests/,estimate/test_gradient.py infer/test_weighted.py infer/test_permutation.py \
   infer/test_partner_rows.py infer/test_task_sizes.py infer/test_devices.py infer/test_node_devices.py \
   infer/test_cohort_draws.py infer/test_block_jackknife.py infer/test_spatial_errors.py estimate/test_callaway_jobs.py \
-  estimate/test_clean_comparisons.py)
+  estimate/test_clean_comparisons.py estimate/test_callaway_santanna.py estimate/test_twfe_diagnostics.py \
+  estimate/test_poisson_fit.py)
 
 test-fast: $(VENV)/.installed-test  ## most tests of tables, cities, job files and numerics
 	$(PYTEST) -m 'not slow and not cluster' $(FAST)
