@@ -159,8 +159,8 @@ sys.modules['engine.cli'] = types.SimpleNamespace(main=losing)
 import engine; engine.cli = sys.modules['engine.cli']
 """
     code, err = ended([], 0.3, name, HELD_UP.format(before=before))
-    said = f"{SAYS[name]}: files already written are whole; run again to do the rest"
-    assert (code, err) == (CODE[name], f"lost\n{said}\n")
+    message = f"{SAYS[name]}: files already written are whole; run again to do the rest"
+    assert (code, err) == (CODE[name], f"lost\n{message}\n")
 
 
 def test_a_clean_up_is_not_taken_for_a_lost_exception() -> None:

@@ -38,6 +38,7 @@ from engine.runtime.execute import Machine
 from engine.spec import Cell
 from engine.stages.city_ties import NO_TIES, CityTies
 from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
+from engine.stages.draw_counts import by_block
 from engine.stages.instrument import Strength, strengths
 from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
@@ -174,15 +175,25 @@ def estimate_cells(
         replace(_result(cell, remaining, sample, passes, sums), in_moving_pairs=moving)
         for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
-    return [_with_correlograms(passes, result, city_ties.distances) for result in results]
+    return _with_correlograms(passes, results, city_ties.distances)
 
 
-def _with_correlograms(passes: PassSums, result: Estimated, distances: Array | None) -> Estimated:
-    """The result with correlations of its pair scores, where its cell asks for them."""
-    block = result.cell.job.inference.score_correlations
-    if block is None or distances is None or result.fit.exact:
-        return result
-    return replace(result, correlograms=correlograms(passes, result.fit, block, distances))
+def _with_correlograms(
+    passes: PassSums, results: list[Estimated], distances: Array | None
+) -> list[Estimated]:
+    """The results with correlations of their pair scores, where cells ask for them; cells alike share a pass."""
+    if distances is None:
+        return results
+    at = {result.cell.id: place for place, result in enumerate(results)}
+    with_scores = list(results)
+    inexact = [result for result in results if not result.fit.exact]
+    for block, group in by_block(inexact, lambda result: result.cell.job.inference.score_correlations):
+        for start in range(0, len(group), CELLS):
+            some = group[start : start + CELLS]
+            of_cells = correlograms(passes, [result.fit for result in some], block, distances)
+            for result, of_cell in zip(some, of_cells, strict=True):
+                with_scores[at[result.cell.id]] = replace(result, correlograms=of_cell)
+    return with_scores
 
 
 def _rows_of_terms(

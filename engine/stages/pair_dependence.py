@@ -10,12 +10,13 @@ correlogram (Cliff and Ord 1973); for scores of pairs it is this project's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Integers, LongIntegers
 from engine.estimate.estimate import Estimate
 from engine.infer.draws import permuted_classes
 from engine.pairs.near_pairs import merge_influences, pair_influences
@@ -58,21 +59,21 @@ class Correlogram:
 
 
 def correlograms(
-    passes: PassSums, estimate: Estimate, block: ScoreCorrelations, distances: Array
-) -> tuple[Correlogram, ...]:
-    """Correlations of the pair scores of every tested coefficient.
+    passes: PassSums, estimates: Sequence[Estimate], block: ScoreCorrelations, distances: Array
+) -> list[tuple[Correlogram, ...]]:
+    """Correlations of the pair scores of every tested coefficient of some estimates, from one pass over the pairs.
 
     Parameters
     ----------
     passes : PassSums
-    estimate : Estimate
+    estimates : sequence of Estimate
     block : ScoreCorrelations
     distances : float64 ``[n_units, n_units]``
         Of the cities, in km.
     """
     i, j, psi = passes.machine.reduce(
         pair_influences,
-        score_pass(passes, *stacked_paths([estimate])),
+        score_pass(passes, *stacked_paths(list(estimates))),
         passes.pass_input.design.tasks(),
         merge_influences,
         label="scores of pairs",
@@ -80,55 +81,97 @@ def correlograms(
     )
     in_pairs = np.unique(np.concatenate([i, j]))
     first, second = np.searchsorted(in_pairs, i), np.searchsorted(in_pairs, j)
-    places, edges = distances[np.ix_(in_pairs, in_pairs)], np.linspace(0.0, block.distance, block.bins + 1)
+    couples = CoupleClasses.of(
+        distances[np.ix_(in_pairs, in_pairs)], np.linspace(0.0, block.distance, block.bins + 1)
+    )
 
     def matrix(of_pairs: Array | float) -> Array:
-        symmetric = np.zeros(places.shape)
+        symmetric = np.zeros(couples.bins.shape)
         symmetric[first, second] = symmetric[second, first] = of_pairs
         return symmetric
 
     adjacent = matrix(1.0)
-    return tuple(
-        correlogram(estimate.names[k], matrix(psi[:, 0, k]), adjacent, places, edges)
-        for k in estimate.tested_positions
-    )
+    return [
+        correlograms_of(
+            [estimate.names[k] for k in estimate.tested_positions],
+            np.stack([matrix(psi[:, number, k]) for k in estimate.tested_positions]),
+            adjacent,
+            couples,
+        )
+        for number, estimate in enumerate(estimates)
+    ]
 
 
-def correlogram(term: str, psi: Array, adjacent: Array, places: Array, edges: Array) -> Correlogram:
-    """Correlations of one coefficient.
+@dataclass(frozen=True)
+class CoupleClasses:
+    """Classes of distance of two cities.
+
+    Attributes
+    ----------
+    bins : int ``[N, N]``
+        Class of two cities; the number of classes beyond the last, and of a city with itself.
+    edges : float64 ``[n_bins + 1]``
+    """
+
+    bins: LongIntegers
+    edges: Array
+
+    @classmethod
+    def of(cls, places: Array, edges: Array) -> CoupleClasses:
+        """From distances ``[N, N]`` in km."""
+        bins = np.searchsorted(edges[1:], places)
+        np.fill_diagonal(bins, len(edges) - 1)
+        return cls(bins, edges)
+
+    def sums(self, matrices: Array, order: Integers | None = None) -> Array:
+        """Sums ``[n, n_bins]`` of matrices ``[n, N, N]``, the places of the cities in an order or as they are."""
+        bins = (self.bins if order is None else self.bins[np.ix_(order, order)]).ravel()
+        n_bins = len(self.edges) - 1
+        return np.stack(
+            [np.bincount(bins, matrix.ravel(), minlength=n_bins + 1)[:n_bins] for matrix in matrices]
+        )
+
+
+def correlograms_of(
+    terms: Sequence[str], psi: Array, adjacent: Array, couples: CoupleClasses
+) -> tuple[Correlogram, ...]:
+    """Correlations of some coefficients of one estimate.
 
     Parameters
     ----------
-    term : str
-    psi, adjacent : float64 ``[N, N]``
-        Influences, zero where two cities are no pair, and one where they are.
-    places : float64 ``[N, N]``
-        Distances of the cities, in km.
-    edges : float64 ``[n_bins + 1]``
+    terms : sequence of str
+    psi : float64 ``[K, N, N]``
+        Influences, zero where two cities are no pair.
+    adjacent : float64 ``[N, N]``
+        One where two cities are a pair.
+    couples : CoupleClasses
     """
-    score_sum, pair_sum = _common_and_apart(psi), (psi**2).sum() / 2
-    counts, n_pairs = _common_and_apart(adjacent), adjacent.sum() / 2
-    scale = pair_sum / n_pairs if n_pairs else 0.0
-    observed, n_couples = (_by_bin(apart, places, edges) for apart in (score_sum[1], counts[1]))
-    drawn = np.empty((REPLICATES, len(edges) - 1))
-    n = len(places)
+    n_common, count = _common_and_apart(adjacent)
+    common, apart = zip(*(_common_and_apart(of_term) for of_term in psi), strict=True)
+    n_pairs, sums = adjacent.sum() / 2, np.stack([*apart, count])
+    scale = (psi**2).sum(axis=(1, 2)) / 2 / n_pairs if n_pairs else np.zeros(len(terms))
+    n = len(adjacent)
     orders = permuted_classes(_SEED, np.arange(REPLICATES, dtype=np.int32), np.arange(n, dtype=np.int32))
-    for number, order in enumerate(orders):
-        permuted = places[np.ix_(order, order)]
-        drawn[number] = _ratio(
-            _by_bin(score_sum[1], permuted, edges), scale * _by_bin(counts[1], permuted, edges)
+    observed, drawn = couples.sums(sums), np.stack([couples.sums(sums, order) for order in orders])
+    by_distance = _ratio(observed[:-1], scale[:, None] * observed[-1])
+    permuted = np.sort(_ratio(drawn[:, :-1], scale[:, None] * drawn[:, -1:]), axis=0)
+    # NaN last: a permutation may have no couples in a class, which then has no band.
+    low, high = (
+        np.where(np.isfinite(permuted[-1]), permuted[place], np.nan)
+        for place in (_OUTERMOST - 1, -_OUTERMOST)
+    )
+    return tuple(
+        Correlogram(
+            term=term,
+            common_city=float(_ratio(common[k], scale[k] * n_common)),
+            n_common=round(n_common),
+            edges=couples.edges,
+            by_distance=by_distance[k],
+            low=low[k],
+            high=high[k],
+            n_couples=np.rint(observed[-1]).astype(np.int64),
         )
-    drawn.sort(axis=0)  # NaN last: a permutation may have no couples in a bin, which then has no band
-    has_band = np.isfinite(drawn[-1])
-    return Correlogram(
-        term=term,
-        common_city=float(_ratio(score_sum[0], scale * counts[0])),
-        n_common=round(counts[0]),
-        edges=edges,
-        by_distance=_ratio(observed, scale * n_couples),
-        low=np.where(has_band, drawn[_OUTERMOST - 1], np.nan),
-        high=np.where(has_band, drawn[-_OUTERMOST], np.nan),
-        n_couples=np.rint(n_couples).astype(np.int64),
+        for k, term in enumerate(terms)
     )
 
 
@@ -144,15 +187,8 @@ def _common_and_apart(psi: Array) -> tuple[float, Array]:
     return common, np.asarray(apart)
 
 
-def _by_bin(couples: Array, places: Array, edges: Array) -> Array:
-    """Sums over two different cities whose distance is in a bin."""
-    bins = np.searchsorted(edges[1:], places)
-    np.fill_diagonal(bins, len(edges) - 1)
-    sums = np.bincount(bins.ravel(), couples.ravel(), minlength=len(edges))[: len(edges) - 1]
-    return np.asarray(sums, dtype=np.float64)
-
-
 def _ratio(sums: Array | float, counts: Array | float) -> Array:
+    """NaN where nothing is counted."""
     counts = np.asarray(counts, dtype=np.float64)
     return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
 

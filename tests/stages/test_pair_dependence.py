@@ -15,7 +15,7 @@ from strategies import pair_table, run_panel, run_table
 from engine.errors import InputError
 from engine.report.language.wording import ENGLISH, words_of
 from engine.report.outputs.score_correlations import correlations_figure, correlations_text
-from engine.stages.pair_dependence import correlogram
+from engine.stages.pair_dependence import CoupleClasses, correlograms_of
 
 BLOCK = {"distance": 2000, "bins": 4}
 
@@ -82,14 +82,11 @@ def test_shocks_that_near_cities_share_leave_the_band(seed: int) -> None:
     """Cities come in six places of five; a pair's score has a part of either city, which a place shares or does not."""
     rng, n = np.random.default_rng(seed), 30
     place = np.arange(n) % 6
-    km = 100.0 * np.abs(place[:, None] - place)
     adjacent, noise = 1 - np.eye(n), rng.normal(size=(n, n))
-    edges = np.array([0.0, 50.0, 1000.0])
+    couples = CoupleClasses.of(100.0 * np.abs(place[:, None] - place), np.array([0.0, 50.0, 1000.0]))
     of_place, of_city = rng.normal(size=6)[place], rng.normal(size=n)
-    shared, apart = (
-        correlogram("x", adjacent * (part[:, None] + part + noise + noise.T), adjacent, km, edges)
-        for part in (of_place, of_city)
-    )
+    psi = np.stack([adjacent * (part[:, None] + part + noise + noise.T) for part in (of_place, of_city)])
+    shared, apart = correlograms_of(["x", "z"], psi, adjacent, couples)
     assert shared.by_distance[0] > shared.high[0]
     assert apart.low[0] < apart.by_distance[0] < apart.high[0]
     for result in (shared, apart):

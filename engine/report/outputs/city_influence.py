@@ -11,7 +11,7 @@ import pandas as pd
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, last_cell_in_doubt
 from engine.report.palette import GREY, SKY
 
 if TYPE_CHECKING:
@@ -71,12 +71,8 @@ def influence_text(influence: pd.DataFrame, term: str, words: Words = ENGLISH) -
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """Of the last cell that has them."""
-    influence = report.frames[_FRAME.name]
-    cell = influence["cell"].iloc[-1]
-    rows = influence[influence["cell"] == cell]
-    term = term_in_doubt(rows["term"])
-    rows = rows[rows["term"] == term]
-    form, title = "{title}: influence", report.cell_title(cell)
+    rows, term = last_cell_in_doubt(report.frames[_FRAME.name])
+    form, title = "{title}: influence", report.cell_title(rows["cell"].iloc[0])
     figure = influence_figure(
         rows,
         term=term,

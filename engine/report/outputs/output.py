@@ -105,6 +105,17 @@ def term_in_doubt(terms: pd.Series) -> str:
     return next((name for name in names if name.endswith("[+0]")), names[0])
 
 
+def in_doubt(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the term in doubt among those of one cell, and the term."""
+    term = term_in_doubt(rows["term"])
+    return rows[rows["term"] == term], term
+
+
+def last_cell_in_doubt(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """`in_doubt` of the last cell of a frame."""
+    return in_doubt(frame[frame["cell"] == frame["cell"].iloc[-1]])
+
+
 @dataclass(frozen=True)
 class TableOutput:
     """A table and the name of its files.

@@ -12,7 +12,7 @@ from engine.arrays import Array
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, in_doubt
 from engine.report.palette import GREY, INK, ORANGE, SKY
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def last_placebo(report: JobReport) -> tuple[str, Placebo] | None:
     if cells.empty:
         return None
     cell = cells.iloc[-1]
-    draws = draws[draws["cell"] == cell]
-    term = term_in_doubt(draws["term"])
-    draws = draws[draws["term"] == term]
+    draws, term = in_doubt(draws[draws["cell"] == cell])
     city_draws, pair_draws = (
         draws.loc[draws["method"] == method, "estimate"].to_numpy()
         for method in ("permutation", "pair_shuffle")

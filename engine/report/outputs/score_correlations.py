@@ -10,7 +10,7 @@ import pandas as pd
 from engine.report.figure_style import figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
-from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, term_in_doubt
+from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, last_cell_in_doubt
 from engine.report.palette import GREY, NAVY, ORANGE, SILVER
 
 if TYPE_CHECKING:
@@ -87,12 +87,9 @@ def correlations_sentences(report: JobReport) -> Iterator[str]:
 
 
 def _last_rows(report: JobReport) -> tuple[pd.DataFrame, str]:
-    """Rows of the last cell that has them and of its first term: couples with a common city, then by distance."""
-    frame = report.frames[_FRAME.name]
-    rows = frame[frame["cell"] == frame["cell"].iloc[-1]]
-    term = term_in_doubt(rows["term"])
-    rows = rows[rows["term"] == term].sort_values(["common_cities", "distance_low"], ascending=[False, True])
-    return rows, term
+    """Couples with a common city, then by distance."""
+    rows, term = last_cell_in_doubt(report.frames[_FRAME.name])
+    return rows.sort_values(["common_cities", "distance_low"], ascending=[False, True]), term
 
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
