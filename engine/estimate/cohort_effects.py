@@ -77,12 +77,10 @@ def _estimate(
     """An estimate with the sizes and residuals of the regression, and values, influences and weights of effects."""
     if regressed.exact == "effects":
         effects = replace(effects, values=np.zeros_like(effects.values))
-    total, of_outcome = sums.total, effects.jacobian[:, :, 1:]
-    n_pairs = np.where(total[:, 0] > 0, total[:, 0], 1.0)
+    n_pairs, of_outcome = sums.n_pairs, effects.jacobian[:, :, 1:]
     # A coefficient of the regression is a cohort's mean in a year, and n times it the sum.
     places = tuple(np.array([sums.rows.place(term) for term in regressed.terms]).T)
     by_coefficient = (of_outcome * n_pairs[:, None])[:, *places]
-    of_shares = effects.jacobian[:, :, 0] + (of_outcome * total[:, 1:] / n_pairs[:, None]).sum(axis=2)
     unknown: Array = np.full((len(terms), len(terms)), np.nan)
     path_set = regressed.terms[0].path_set
     return replace(
@@ -95,7 +93,7 @@ def _estimate(
         pair_meat=unknown,
         reciprocal_meat=unknown,
         weight_path=regressed.weight_path @ by_coefficient.T,
-        share_meat=(of_shares * total[:, 0]) @ of_shares.T,
+        share_meat=sums.share_meat(effects.jacobian),
         without_group={},
     )
 

@@ -66,6 +66,17 @@ class CohortSums:
         """``[G]`` pairs of each cohort."""
         return self.total[:, 0]
 
+    @property
+    def means(self) -> Array:
+        """``[G, T]`` mean outcomes; zero where a cohort has no pairs."""
+        total = self.total
+        return total[:, 1:] / np.where(total[:, 0] > 0, total[:, 0], 1.0)[:, None]
+
+    def share_meat(self, jacobian: Array) -> Array:
+        """``[K, K]`` pair meat of the cohorts' shares, from derivatives ``[K, G, 1 + T]`` by the sums."""
+        of_shares = jacobian[:, :, 0] + (jacobian[:, :, 1:] * self.means).sum(axis=2)
+        return np.asarray((of_shares * self.n_pairs) @ of_shares.T)
+
     def of_one_city(self) -> Flags:
         """``[G]`` cohorts of which a single city is in every pair, so that none is left without it."""
         n_pairs = self.n_pairs
@@ -95,8 +106,7 @@ def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: 
     statistics = np.zeros((len(cohorts), layout.size))
     of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
     for side, of_city in enumerate((moments.first, moments.second)):
-        _, _, by_year, _ = layout.split(of_city)
-        values = np.concatenate([of_city[..., :1], by_year[..., -1]], axis=2)
+        values = of_city[..., [0, *layout.outcomes]]
         np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
     np.add.at(statistics, cohort[classes], moments.first)
     rows = rows_by_year(layout, statistics)

@@ -238,10 +238,8 @@ def _estimate(
     reported: tuple[Term, ...],
 ) -> Estimate:
     """Estimate with the paths of weights and residuals on the years of cohorts."""
-    normal, n_effects, n_pairs = stage.normal, len(reported), sums.n_pairs
-    means = sums.total[:, 1:] / np.where(n_pairs > 0, n_pairs, 1.0)[:, None]
+    normal, n_effects, means = stage.normal, len(reported), sums.means
     of_outcome = differentiated.jacobian[:, :, 1:]
-    of_shares = differentiated.jacobian[:, :, 0] + (of_outcome * means).sum(axis=2)
     at_terms = normal.n_years + np.array(normal.positions(cohort_terms))
     residual_path, weight_path = np.zeros(len(normal.total)), np.zeros((len(normal.total), n_effects))
     residual_path[at_terms], residual_path[-1] = -means.ravel(), 1.0
@@ -267,5 +265,5 @@ def _estimate(
         one_step=None,
         nearby={},
         without_group={},
-        share_meat=(of_shares * n_pairs) @ of_shares.T,
+        share_meat=sums.share_meat(differentiated.jacobian),
     )

@@ -44,7 +44,7 @@ def pair_permutation_estimates(sample: PermutedSample, cell: Tested, sums: Array
 
     ``sums``: those of `pair_permutation_sums`, which all cells of a pass share.
     """
-    fit = tested_fit(sample.pairs.layout, sums, cell)
+    fit = tested_fit(sample.pairs.layout, sums, cell, influences=False)
     return fit.estimate[:, 0, list(cell.tested)]
 
 

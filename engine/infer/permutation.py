@@ -136,7 +136,9 @@ def _is_inverted(test: Permutation, cell: Tested) -> bool:
 def _fit(test: Permutation, cell: Tested, sums: Array) -> BatchFit:
     """The regression of a cell in every draw, and of the treatment that happened where the test is inverted."""
     treatment = (cell.observed,) if _is_inverted(test, cell) and cell.observed is not None else ()
-    return tested_fit(test.sample.pairs.layout, sums, cell, targets=(-1, *treatment))
+    return tested_fit(
+        test.sample.pairs.layout, sums, cell, targets=(-1, *treatment), influences=test.studentise
+    )
 
 
 def _inversion(by_target: Array, moments: Array) -> Array:

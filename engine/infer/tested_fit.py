@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import Array, Flags
@@ -17,32 +18,40 @@ from engine.pairs.moments import Layout
 _AT_ONCE = 64  # samples of one call, whatever their number: one compilation
 
 
-def tested_fit(layout: Layout, sums: Array, cell: Tested, *, targets: tuple[int, ...] = (-1,)) -> BatchFit:
+def tested_fit(
+    layout: Layout, sums: Array, cell: Tested, *, targets: tuple[int, ...] = (-1,), influences: bool = True
+) -> BatchFit:
     """Estimates of a cell in every sample, from pair statistics summed by type ``[n_samples, n_types, size]``.
 
-    ``targets`` as in `batch_fit`.
+    ``targets`` as in `batch_fit`. Without ``influences`` averages over cohorts have no derivatives.
     """
     if cell.cohorts is not None:
-        return _fit_of_cohorts(layout, sums, cell, cell.cohorts)
+        return _fit_of_cohorts(layout, sums, cell, cell.cohorts, influences=influences)
     return batch_fit(
         layout, sums, cell.paths, regressors=cell.regressors, tested=cell.tested, targets=targets
     )
 
 
-def _fit_of_cohorts(layout: Layout, sums: Array, cell: Tested, cohorts: CohortBatch) -> BatchFit:
+def _fit_of_cohorts(
+    layout: Layout, sums: Array, cell: Tested, cohorts: CohortBatch, *, influences: bool
+) -> BatchFit:
     """Averages over cohorts, and their derivatives as weights of the statistics of each type."""
     n_samples, n_types, size = sums.shape
-    outcomes = 4 + layout.n_ee + layout.n_columns * (1 + np.arange(layout.n_years)) - 1
+    outcomes = layout.outcomes
     members = cohorts.of_types == np.arange(len(cohorts.is_observed))[:, None]
     by_cohort = np.einsum("gz,dzf->dgf", members.astype(np.float64), sums)
-    values, jacobian = _averages_of(cohorts, by_cohort[:, :, [0, *outcomes]])
-    values[~_is_complete(layout, by_cohort, cohorts.is_observed)] = np.nan
     tested = list(cell.tested)
-    weights = np.zeros((n_samples, len(tested), 1, n_types, size))
-    of_types = jacobian[:, tested][:, :, cohorts.of_types]
-    weights[:, :, 0, :, 0] = of_types[..., 0]
-    weights[:, :, 0, :, outcomes] = np.moveaxis(of_types[..., 1:], -1, 0)
-    weights[np.isnan(values[:, tested])] = 0.0
+    values, jacobian = _averages_of(
+        cohorts, by_cohort[:, :, [0, *outcomes]], tuple(tested) if influences else ()
+    )
+    values[~_is_complete(layout, by_cohort, cohorts.is_observed)] = np.nan
+    weights: Array | None = None
+    if influences:
+        weights = np.zeros((n_samples, len(tested), 1, n_types, size))
+        of_types = jacobian[:, :, cohorts.of_types]
+        weights[:, :, 0, :, 0] = of_types[..., 0]
+        weights[:, :, 0, :, outcomes] = np.moveaxis(of_types[..., 1:], -1, 0)
+        weights[np.isnan(values[:, tested])] = 0.0
     n_years = cohorts.is_observed.sum(axis=1)
     has_pairs = by_cohort[:, :, 0] > 0
     n_parameters = has_pairs[:, :-1] @ (n_years[:-1] - 1.0) + cohorts.is_observed.any(axis=0).sum()
@@ -56,26 +65,36 @@ def _fit_of_cohorts(layout: Layout, sums: Array, cell: Tested, cohorts: CohortBa
     )
 
 
-def _averages_of(cohorts: CohortBatch, sums: Array) -> tuple[Array, Array]:
-    """Averages ``[n_samples, K]`` and Jacobians ``[n_samples, K, G, 1 + T]``, some samples at a time."""
+def _averages_of(cohorts: CohortBatch, sums: Array, tested: tuple[int, ...]) -> tuple[Array, Array]:
+    """Averages ``[n_samples, K]`` and Jacobians of those tested ``[n_samples, n_tested, G, 1 + T]``, in parts."""
     padded = np.concatenate([sums, np.zeros((-len(sums) % _AT_ONCE, *sums.shape[1:]))])
     with double_precision():
         parts = [
-            _averages(cohorts.comparisons, padded[start : start + _AT_ONCE], n=cohorts.n_averages)
+            _averages(
+                cohorts.comparisons, padded[start : start + _AT_ONCE], n=cohorts.n_averages, tested=tested
+            )
             for start in range(0, len(padded), _AT_ONCE)
         ]
         values, jacobian = (np.concatenate(part)[: len(sums)] for part in zip(*parts, strict=True))
     return values, jacobian
 
 
-@partial(jax.jit, static_argnames="n")
-def _averages(comparisons: ComparisonArrays, sums: jax.Array, *, n: int) -> tuple[jax.Array, jax.Array]:
-    """The first n values ``[n_samples, n]`` of sums ``[n_samples, G, 1 + T]``, and their Jacobians."""
+@partial(jax.jit, static_argnames=("n", "tested"))
+def _averages(
+    comparisons: ComparisonArrays, sums: jax.Array, *, n: int, tested: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """The first n values ``[n_samples, n]`` of sums ``[n_samples, G, 1 + T]``, and Jacobians of those tested."""
 
     def averages(of_sample: jax.Array) -> jax.Array:
         return cohort_effects(comparisons, of_sample)[:n]
 
-    return jax.vmap(averages)(sums), jax.vmap(jax.jacrev(averages))(sums)
+    def of_tested(of_sample: jax.Array) -> jax.Array:
+        return averages(of_sample)[np.array(tested)]
+
+    values = jax.vmap(averages)(sums)
+    if not tested:
+        return values, jnp.zeros((len(sums), 0, *sums.shape[1:]))
+    return values, jax.vmap(jax.jacrev(of_tested))(sums)
 
 
 def _is_complete(layout: Layout, by_cohort: Array, is_observed: Flags) -> Flags:

@@ -249,7 +249,7 @@ def weighted_fit(
         Variance NaN without ``studentise``; copies of a city count as cities of their own.
     """
     sums = weighted_sums(sample, weights) if sums is None else sums
-    fit = tested_fit(sample.pairs.layout, sums, cell)
+    fit = tested_fit(sample.pairs.layout, sums, cell, influences=studentise)
     estimate = fit.estimate[:, 0, list(cell.tested)]
     variance = _variances(sample, weights, fit, cell) if studentise else np.full_like(estimate, np.nan)
     return fit, estimate, variance

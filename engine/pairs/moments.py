@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import AnyArray, AnyIntegers, Array
+from engine.arrays import AnyArray, AnyIntegers, Array, Integers
 
 Indices = tuple[AnyArray, AnyArray]
 
@@ -62,6 +62,12 @@ class Layout:
     @cached_property
     def column_pairs(self) -> Indices:
         return np.triu_indices(self.n_columns)
+
+    @property
+    def outcomes(self) -> Integers:
+        """``[T]`` positions of the outcome's sums by year; it is the last of the columns."""
+        start = 4 + self.n_ee
+        return np.arange(start + self.n_columns - 1, start + self.n_ev, self.n_columns, dtype=np.int32)
 
     def split(self, statistics: Array) -> tuple[Array, Array, Array, Array]:
         """Statistics ``[..., size]`` as totals ``[..., 4]``, EE ``[..., T, T]``, EV ``[..., T, m]`` and VV."""

@@ -95,14 +95,14 @@ def cohort_batch(
     types: list[tuple[int, int]],
     names: tuple[str, ...],
     observed_years: Flags,
-) -> CohortBatch | None:
-    """The averages of a cell by their names, for samples that have other pairs of the classes; None of other cells.
+) -> CohortBatch:
+    """The averages of a cell by their names, for samples that have other pairs of the classes.
 
     ``types``: classes of the pairs, in the order of their sums; ``observed_years`` ``[T]``: with rows in the sample.
     """
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
-        return None
+        raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
     cohorts = timing.cohorts
     adopted = np.unique(cohorts)
     shape = (*timing.exists.shape, len(timing.years))

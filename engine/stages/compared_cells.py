@@ -8,7 +8,7 @@ from engine.estimate.comparison_fit import ComparisonFit, fit_comparisons
 from engine.estimate.fit import Stage, stage
 from engine.estimate.normal import normal_equations
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
-from engine.infer.errors import Covariance, error_type
+from engine.infer.errors import Covariance
 from engine.notes import Note
 from engine.pairs.clean_comparisons import CleanComparisons
 from engine.pairs.treatment import event_name
@@ -20,6 +20,7 @@ from engine.stages.estimation import (
     covariances_of,
     in_moving_pairs_of,
     named,
+    reads_interaction,
     sample_moments,
 )
 from engine.stages.pair_sums import CELLS, PassSums, city_years_of, with_sums
@@ -44,8 +45,7 @@ def estimate_compared(machine: Machine, prepared: Prepared) -> list[Estimated]:
     for cell, cohort_terms, paths in zip(cells, cell_terms, prepared.terms, strict=True):
         with named(cell):
             fits.append(_fit(cell, paths.clean_comparisons, passes, projected, cohort_terms))
-    of_interaction = any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
-    city_years = city_years_of(passes) if of_interaction else None
+    city_years = city_years_of(passes) if reads_interaction(cells) else None
     summed = with_sums(passes, [fit.estimate for fit in fits], city_years)
     estimated = []
     for cell, fit, estimate in zip(cells, fits, summed, strict=True):

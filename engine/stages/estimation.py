@@ -166,7 +166,7 @@ def estimate_cells(
                 regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
         estimates += behind
         samples.append((in_moving_pairs_of(normal, regressed.terms), sums))
-    city_years = city_years_of(passes) if _reads_interaction(cells) else None
+    city_years = city_years_of(passes) if reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
     if city_ties.spatial_codes and city_years is not None:
         summed = with_nearby(passes, projected, city_years, city_ties, summed)
@@ -210,7 +210,8 @@ def _rows_of_terms(
         return dict(zip(terms, term_rows(moments, design.classes, table), strict=True))
 
 
-def _reads_interaction(cells: tuple[Cell, ...]) -> bool:
+def reads_interaction(cells: tuple[Cell, ...]) -> bool:
+    """Whether a standard-error type of some cell subtracts the interaction of cities."""
     return any(error_type(code).of_interaction for cell in cells for code in cell.job.model.errors)
 
 
@@ -221,7 +222,7 @@ def _result(
     fit, instrument, cells = next(estimates), None, None
     if sums is not None:
         of_cells = next(estimates)
-        cells = CohortCells(of_cells, covariances_of(cell, of_cells)[0], sums)
+        cells = CohortCells(of_cells, covariances(of_cells, cell.job.model.errors), sums)
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))

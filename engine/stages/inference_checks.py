@@ -62,7 +62,7 @@ def _refuse_draws_beyond_moments(cell: Cell) -> None:
     beyond = [name for name in requested if kinds[name] not in estimator.redrawn]
     weighted = job.pair_table is not None and job.pair_table.weight is not None
     for refused, key, case in (
-        ([] if estimator.draws else beyond, "model.estimator", f"estimator {job.model.estimator}"),
+        (beyond, "model.estimator", f"estimator {job.model.estimator}"),
         (requested if job.matching is not None else [], "matching", "a matched sample"),
         (requested if weighted else [], "pair_table.weight", "weighted rows"),
     ):

@@ -11,7 +11,7 @@ from engine.arrays import Array
 from engine.errors import InputError
 from engine.estimate.effect_weights import EffectWeights, effect_weights, least_heterogeneity
 from engine.estimate.goodman_bacon import two_by_twos
-from engine.pairs.moments import CityMoments
+from engine.pairs.moments import CityMoments, Layout
 from engine.report.outputs.comparison_scatter import BACON_COLUMNS
 from engine.report.outputs.weight_summary import SUMMARY_COLUMNS, WEIGHT_COLUMNS
 from engine.stages.estimation import Estimated
@@ -33,11 +33,12 @@ def diagnostic_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
             _refuse_incomplete_rows(estimated, estimated.passes)
             requested, lead = estimated.cell.job.model.diagnostics, (job, estimated.cell.id)
             treatment = by_type(prepared.terms[number].table)[..., 0]
+            sums = _type_sums(estimated.passes.moments, prepared)
             if "goodman_bacon" in requested:
-                rows = _comparisons(estimated.passes.moments, prepared, treatment)
+                rows = _comparisons(estimated.passes.moments.layout, sums, prepared, treatment)
                 comparisons += [(*lead, *row) for row in rows]
             if "effect_weights" in requested:
-                of_cell = _weights(estimated, estimated.passes, prepared, treatment)
+                of_cell = _weights(estimated, estimated.passes, sums, treatment)
                 weights += [(*lead, *row) for row in _weight_rows(of_cell, prepared)]
                 summaries.append((*lead, *_summary(estimated, of_cell)))
     return {
@@ -69,18 +70,15 @@ def _type_sums(moments: CityMoments, prepared: Prepared) -> Array:
 
 
 def _comparisons(
-    moments: CityMoments, prepared: Prepared, treatment: Array
+    layout: Layout, sums: Array, prepared: Prepared, treatment: Array
 ) -> Iterator[tuple[str, str, str, float, float]]:
     years = np.array(prepared.pass_cells.data.years, dtype=np.float64)
-    sums = _type_sums(moments, prepared)
-    layout, ever = moments.layout, treatment.any(axis=1)
+    ever = treatment.any(axis=1)
     starts = np.where(ever, years[treatment.argmax(axis=1)], np.inf)
     cohorts = np.unique(starts)
     members = (cohorts[:, None] == starts).astype(np.float64)
-    start = 4 + layout.n_ee
-    by_column = sums[:, start : start + layout.n_ev].reshape(len(sums), layout.n_years, layout.n_columns)
-    for each in two_by_twos(cohorts, members @ sums[:, 0], members @ by_column[:, :, -1], years):
-        yield each.kind, _year_name(each.treated), _year_name(each.control), each.weight, each.effect
+    for pair in two_by_twos(cohorts, members @ sums[:, 0], members @ sums[:, layout.outcomes], years):
+        yield pair.kind, _year_name(pair.treated), _year_name(pair.control), pair.weight, pair.effect
 
 
 def _year_name(year: float) -> str:
@@ -88,11 +86,11 @@ def _year_name(year: float) -> str:
     return f"{year:.0f}" if np.isfinite(year) else "never" if year > 0 else "always"
 
 
-def _weights(estimated: Estimated, passes: PassSums, prepared: Prepared, treatment: Array) -> EffectWeights:
-    (place,) = (at for at, term in enumerate(estimated.fit.terms) if term.is_treatment)
+def _weights(estimated: Estimated, passes: PassSums, sums: Array, treatment: Array) -> EffectWeights:
+    (place,) = estimated.fit.tested_positions
     return effect_weights(
         passes.moments.layout,
-        _type_sums(passes.moments, prepared),
+        sums,
         by_type(passes.table),
         estimated.fit.weight_path[:, place],
         treatment,
@@ -126,7 +124,7 @@ def _summary(
     is_treated = weights.paths != 0
     of_cells = weights.weights[is_treated]
     doses = (weights.rows * weights.paths)[is_treated]
-    (place,) = (at for at, term in enumerate(estimated.fit.terms) if term.is_treatment)
+    (place,) = estimated.fit.tested_positions
     coefficient = float(estimated.fit.values[place])
     least = least_heterogeneity(coefficient, of_cells, doses / doses.sum())
     # Weights that are zero but for rounding are not negative.

@@ -45,10 +45,8 @@ class Estimator:
         It leaves out pair-years that others keep, whatever ``model.ends`` says.
     means_only : bool
         It compares means of the outcome, so that it has no controls, no lag and no matched sample.
-    draws : bool
-        Permutations and bootstraps can run it again.
     redrawn : tuple of str
-        What can where ``draws`` is false: ``permutation``, ``jackknife``, kinds of the bootstrap. All have multipliers.
+        What can run it again, of ``permutation``, ``jackknife`` and the kinds of the bootstrap; all have multipliers.
     treatment_as_outcome : bool
         The treatment is regressed.
     reweights : bool
@@ -72,8 +70,7 @@ class Estimator:
     by_event_time: bool = False
     own_rows: bool = False
     means_only: bool = False
-    draws: bool = True
-    redrawn: tuple[str, ...] = ()
+    redrawn: tuple[str, ...] = ("permutation", "jackknife", "node", "wild", "pipeline")
     treatment_as_outcome: bool = False
     reweights: bool = False
     has_interaction: bool = True
@@ -94,7 +91,7 @@ def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) 
         label,
         uses_instrument=True,
         absorbs=False,
-        draws=False,
+        redrawn=(),
         treatment_as_outcome=treatment_as_outcome,
     )
 
@@ -109,7 +106,7 @@ def _clean(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
         by_event_time=True,
         own_rows=True,
         means_only=True,
-        draws=False,
+        redrawn=(),
         control="not_yet",
         complete_pairs=True,
     )
@@ -132,7 +129,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=EVENT_OPTIONS,
                 by_event_time=True,
                 own_rows=True,
-                draws=False,
+                redrawn=(),
             ),
             Estimator(
                 "extended_twfe",
@@ -140,7 +137,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=("window", "ends"),
                 by_event_time=True,
                 own_rows=True,
-                draws=False,
+                redrawn=(),
             ),
             Estimator(
                 "callaway_santanna",
@@ -150,7 +147,6 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 means_only=True,
-                draws=False,
                 redrawn=("permutation", "node", "jackknife"),
             ),
             _clean(
@@ -171,7 +167,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 "Poisson pseudo-maximum likelihood of an outcome from zero up, on pair tables",
                 options=("offset",),
                 needs_treatment=False,
-                draws=False,
+                redrawn=(),
                 reweights=True,
                 has_interaction=False,
             ),

@@ -78,11 +78,9 @@ def tested_of(
     paths = np.stack([terms.table[g, h] for g, h in types])
     fitted = estimated.fit.names
     timing = prepared.timings[prepared.pass_cells.cells.index(estimated.cell)]
-    cohorts = None
     if timing is not None and estimated.cohort_cells is not None:
         observed_years = np.asarray(estimated.cohort_cells.sums.rows.is_observed.any(axis=0))
         cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted, observed_years)
-    if cohorts is not None:
         tested = tuple(fitted.index(name) for name in names or fitted)
         return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
