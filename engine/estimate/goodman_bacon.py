@@ -74,7 +74,12 @@ def two_by_twos(starts: Array, n_pairs: Array, sums: Array, years: Array) -> lis
     years : float64 ``[T]``
     """
     groups = sorted(_groups(starts, n_pairs, sums, years), key=lambda group: group.start)
-    comparisons = [each for pair in combinations(groups, 2) for each in _of_two(*pair) if each.weight > 0]
+    comparisons = [
+        comparison
+        for pair in combinations(groups, 2)
+        for comparison in _of_two(*pair)
+        if comparison.weight > 0
+    ]
     total = sum(comparison.weight for comparison in comparisons)
     return [replace(comparison, weight=comparison.weight / total) for comparison in comparisons]
 

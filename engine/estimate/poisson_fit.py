@@ -15,7 +15,7 @@ from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import absorb, prepare
 from engine.estimate.absorbed_fit import LeftOut, RowProblem, RowStage, row_stage
-from engine.estimate.fit import solve_identified
+from engine.estimate.fit import LOOSEN, solve_identified
 from engine.estimate.ppml import (
     PoissonProblem,
     PoissonSolution,
@@ -92,12 +92,16 @@ def poisson_stage(problem: RowProblem, offset: Array | None = None) -> PoissonSt
     InputError
         Where an outcome is negative, none is positive, no row is left, or the iteration does not converge.
     """
-    _refuse_outcome(problem.columns[:, -1])
+    _refuse_negative(problem.columns[:, -1])
+    if len(problem.columns) == 0:
+        raise InputError("no observed row is left", remedy=LOOSEN)
     offset = np.zeros(len(problem.columns)) if offset is None else offset
     n_rows, present = len(offset), _without_singletons(problem)
+    _refuse_zeros(problem.columns[:, -1], present)
     separation = _separation(problem.only(present))
     present[np.flatnonzero(present)[separation.separated]] = False
     present[np.flatnonzero(present)[~_without_singletons(problem.only(present))]] = False
+    _refuse_zeros(problem.columns[:, -1], present)
     sample, offset = problem.only(present), offset[present]
     solution = solve_poisson(_poisson_problem(sample, offset))
     _refuse_unconverged(solution)
@@ -129,14 +133,22 @@ def working_problem(sample: RowProblem, offset: Array, eta: Array) -> RowProblem
     return replace(sample, rows=rows, columns=np.column_stack([sample.columns[:, :-1], outcome]))
 
 
-def _refuse_outcome(outcome: Array) -> None:
+def _refuse_negative(outcome: Array) -> None:
     if (outcome < 0).any():
         raise InputError(
             f"the outcome is negative in {(outcome < 0).sum():,} rows",
             remedy="estimator poisson takes outcomes from zero up",
         )
-    if len(outcome) and not (outcome > 0).any():
-        raise InputError("every outcome is zero", remedy="estimator poisson needs some that are positive")
+
+
+def _refuse_zeros(outcome: Array, present: Flags) -> None:
+    """Where the rows that are left have no positive outcome."""
+    if (outcome[present] > 0).any():
+        return
+    without = " but in rows that are alone in a level, or separated" if (outcome > 0).any() else ""
+    raise InputError(
+        f"every outcome is zero{without}", remedy="estimator poisson needs some that are positive"
+    )
 
 
 def _without_singletons(problem: RowProblem) -> Flags:

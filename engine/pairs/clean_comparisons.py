@@ -115,16 +115,16 @@ def clean_comparisons_of(
     starts = cohorts[treated]
     later = starts + np.array(event_times, dtype=np.float64)[:, None]
     earlier = starts + base
-    there = np.isin(later, years) & np.isin(earlier, years)
+    is_observed = np.isin(later, years) & np.isin(earlier, years)
     clean = cohorts > (starts + clean_until[:, None])[:, :, None]
     return CleanComparisons(
         adopted=adopted,
         cohorts=cohorts,
         event_times=event_times,
         treated=treated,
-        later=np.where(there, np.searchsorted(years, later), 0),
+        later=np.where(is_observed, np.searchsorted(years, later), 0),
         earlier=np.where(np.isin(earlier, years), np.searchsorted(years, earlier), 0),
-        clean=clean & there[:, :, None],
+        clean=clean & is_observed[:, :, None],
         years=years,
         weights=weights,
     )

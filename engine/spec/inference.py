@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from engine.infer.errors import spatial
 from engine.spec.block import MOST_CLASSES, Block, Listed, ListedSome
 
 
@@ -77,7 +78,7 @@ class Jackknife(Block):
 class ScoreCorrelations(Block):
     """How the scores of two pairs correlate, by common city and by distance of their cities: which error is needed."""
 
-    distance: float = Field(1000, gt=0, le=20_040, description="km, the largest distance shown")
+    distance: float = Field(1000, gt=0, le=spatial.FARTHEST_KM, description="km, the largest distance shown")
     bins: int = Field(10, ge=1, le=100, description="classes of distance, of equal width")
 
 

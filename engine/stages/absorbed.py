@@ -13,7 +13,6 @@ from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorb import Effect
 from engine.estimate.absorbed_fit import (
-    LeaveOut,
     LeftOut,
     RowProblem,
     RowStage,
@@ -26,7 +25,6 @@ from engine.estimate.absorbed_fit import (
 )
 from engine.estimate.city_years import CityYears, row_city_years, row_interaction
 from engine.estimate.estimate import Estimate
-from engine.estimate.poisson_fit import PoissonLeaveOut
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
@@ -47,7 +45,7 @@ from engine.stages.estimation import (
 from engine.stages.prepare_passes import Prepared
 
 _REFITS = 8  # cities of one task
-Samples = TypeVar("Samples", LeaveOut, PoissonLeaveOut)
+Samples = TypeVar("Samples")
 
 
 def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:

@@ -40,10 +40,10 @@ class Reader:
             return read_pair_data(job, table)
         block = job.panel_block
         problems, tables = Problems(""), list[SourceTable]()
-        stated: list[tuple[str, TableFile]] = [("panel", block)]
-        stated += [(f"panel.join[{place}]", entry) for place, entry in enumerate(block.join)]
-        for key, entry in stated:
-            options, columns = (block.options, block.columns) if key == "panel" else ({}, {})
+        files: list[tuple[str, TableFile, Mapping[str, Option], Mapping[str, str]]]
+        files = [("panel", block, block.options, block.columns)]
+        files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
+        for key, entry, options, columns in files:
             with problems.collect():
                 tables.append(with_rules(self._table(entry, key, options), entry, key, columns))
         problems.raise_any()
@@ -52,10 +52,10 @@ class Reader:
 
     def _table(self, block: TableFile, key: str, options: Mapping[str, Option] | None = None) -> SourceTable:
         layout = [block.sheet, block.encoding, block.header, block.skip_rows, block.decimal]
-        stated = json.dumps([block.source, layout, options or {}])
-        if stated not in self._sources:
-            self._sources[stated] = read_source(block, options or {}, key=key, frames=self.frames)
-        return self._sources[stated]
+        cache_key = json.dumps([block.source, layout, options or {}])
+        if cache_key not in self._sources:
+            self._sources[cache_key] = read_source(block, options or {}, key=key, frames=self.frames)
+        return self._sources[cache_key]
 
 
 def _data_key(job: Job) -> str:

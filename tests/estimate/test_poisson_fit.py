@@ -201,6 +201,17 @@ def test_outcomes_that_no_mean_can_have(columns: dict[str, Any], message: str) -
         poisson_stage(small(**columns))
 
 
+def test_positive_outcomes_only_in_rows_that_are_left_out() -> None:
+    """The one positive row is alone in its pair: without it nothing is left to estimate."""
+    frame = flows(1, n_units=6)
+    frame = pd.concat(
+        [frame.assign(y=0.0), frame.iloc[:1].assign(one="u90", other="u91", pair="u90_u91", y=3.0)]
+    )
+    problem, _, _ = row_problem(frame.reset_index(drop=True), X, ("pair", "year"))
+    with pytest.raises(InputError, match="every outcome is zero but in rows that are alone in a level"):
+        poisson_stage(problem)
+
+
 def test_an_exporter_without_exports_is_left_out() -> None:
     frame = flows(1, n_units=8)
     frame.loc[frame["one"] == "u03", "y"] = 0.0

@@ -81,22 +81,15 @@ class PoissonSolution:
 
 
 @dataclass(frozen=True)
-class _Iterate:
-    """Fields as those of the solution.
+class _Iterate(PoissonSolution):
+    """A solution on the way.
 
     ``residuals`` ``[n_rows, K]`` differ from the regressors by effects, eta from offset and regressors times values;
     ``tolerance`` of the next absorption.
     """
 
-    values: Array
-    eta: Array
-    mean: Array
-    deviance: float
     residuals: Array
     tolerance: float
-    iterations: int = 0
-    step: float = np.inf
-    converged: bool = False
 
 
 def solve_poisson(problem: PoissonProblem, start: tuple[Array, Array] | None = None) -> PoissonSolution:
@@ -115,9 +108,7 @@ def solve_poisson(problem: PoissonProblem, start: tuple[Array, Array] | None = N
         if following is None:
             break
         state = following
-    return PoissonSolution(
-        state.values, state.eta, state.mean, state.deviance, state.iterations, state.step, state.converged
-    )
+    return state
 
 
 def _scaled_to_levels(problem: PoissonProblem) -> Array:
@@ -142,12 +133,15 @@ def _scaled_to_levels(problem: PoissonProblem) -> Array:
 def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _Iterate:
     mean = np.exp(eta)
     return _Iterate(
-        values,
-        eta,
-        mean,
-        deviance(problem.outcome, mean, problem.weights),
-        problem.regressors,
-        _LOOSEST,
+        values=values,
+        eta=eta,
+        mean=mean,
+        deviance=deviance(problem.outcome, mean, problem.weights),
+        iterations=0,
+        step=np.inf,
+        converged=False,
+        residuals=problem.regressors,
+        tolerance=_LOOSEST,
     )
 
 

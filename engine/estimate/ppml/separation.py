@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import linprog
 
 from engine.arrays import Array, Flags, check_shape
 from engine.estimate.absorb import AbsorptionPlan, Effect, absorb, prepare
@@ -74,28 +73,34 @@ def find_separated(
     positive = outcome > 0
     left = ~_in_zero_levels(positive, effects)
     in_levels, settled = int((~left).sum()), False
-    while left.any() and not settled:
+    while not settled:
         if positive[left].all():
-            settled = True
-            break
+            return Separation(~left, in_levels, settled=True)
         remaining = tuple(Effect(effect.name, effect.codes[left]) for effect in effects)
-        columns = regressors[left]
-        scale = np.abs(columns).max(axis=0)
-        columns = columns / np.where(scale > 0, scale, 1.0)
-        more = _rectified(
-            _ZeroOnPositive(columns, prepare_all(remaining, positive[left], threads), positive[left])
-        )
-        if more is None:
-            more = _by_linear_program(columns, remaining, positive[left])
-            if more is None:
-                break
-            settled = True
-        settled = settled or not more.any()
-        left[np.flatnonzero(left)[more]] = False
+        separated, settled = _separated_now(_scaled(regressors[left]), remaining, positive[left], threads)
+        if separated is None:
+            break
+        left[np.flatnonzero(left)[separated]] = False
     return Separation(~left, in_levels, settled)
 
 
-def prepare_all(effects: Sequence[Effect], positive: Flags, threads: int | None) -> AbsorptionPlan:
+def _scaled(columns: Array) -> Array:
+    largest = np.abs(columns).max(axis=0)
+    return columns / np.where(largest > 0, largest, 1.0)
+
+
+def _separated_now(
+    columns: Array, effects: Sequence[Effect], positive: Flags, threads: int | None
+) -> tuple[Flags | None, bool]:
+    """Separated rows of one round, None where nothing decides, and whether there are no others."""
+    rectified = _rectified(_ZeroOnPositive(columns, _projection_plan(effects, positive, threads), positive))
+    if rectified is not None:
+        return rectified, not rectified.any()
+    programmed = _by_linear_program(columns, effects, positive)
+    return programmed, programmed is not None
+
+
+def _projection_plan(effects: Sequence[Effect], positive: Flags, threads: int | None) -> AbsorptionPlan:
     """Plan of the projection: all rows, those with a positive outcome with more weight."""
     weights = np.where(positive, _WEIGHT, 1.0)
     return prepare(effects, weights=weights, singletons="keep", threads=threads)
@@ -184,6 +189,8 @@ def _by_linear_program(regressors: Array, effects: Sequence[Effect], positive: F
     if span.nnz > _MOST_NONZEROS:
         return None
     n_zeros, n_columns = int((~positive).sum()), span.shape[1]
+    from scipy.optimize import linprog  # not above: it takes long, and is hardly ever needed
+
     solution = linprog(  # type: ignore[call-overload]  # its types know no sparse matrices
         np.concatenate([np.zeros(n_columns), -np.ones(n_zeros)]),
         A_ub=sparse.hstack([-span[~positive], sparse.eye_array(n_zeros)]),

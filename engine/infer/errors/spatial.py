@@ -30,7 +30,7 @@ from engine.notes import Note
 
 NAME = "spatial"
 KERNELS = ("bartlett", "uniform")
-_FARTHEST_KM = 20_040  # half of the equator
+FARTHEST_KM = 20_040  # half of the equator
 _FORM = "{spatial: {distance: km, kernel: bartlett}}"
 _RADII = 5
 _MOST_UNIDENTIFIED = 0.25
@@ -75,12 +75,8 @@ def _checked_code(options: Mapping[object, object]) -> str:
         problem = f"unknown key '{unknown[0]}'" if unknown else "distance is missing"
         raise ValueError(f"{NAME}: {problem}; it is {_FORM}")
     distance, kernel = options["distance"], options["kernel"]
-    if (
-        isinstance(distance, bool)
-        or not isinstance(distance, int | float)
-        or not 0 < distance <= _FARTHEST_KM
-    ):
-        raise ValueError(f"{NAME}.distance must be km above 0, up to {_FARTHEST_KM:,} (got {distance!r})")
+    if isinstance(distance, bool) or not isinstance(distance, int | float) or not 0 < distance <= FARTHEST_KM:
+        raise ValueError(f"{NAME}.distance must be km above 0, up to {FARTHEST_KM:,} (got {distance!r})")
     if kernel not in KERNELS:
         raise ValueError(f"{NAME}.kernel must be {' or '.join(KERNELS)} (got {kernel!r})")
     return code_of(float(distance), str(kernel))
@@ -145,7 +141,7 @@ FAMILY = ErrorFamily(
     schema={
         "type": "object",
         "properties": {
-            "distance": {"type": "number", "exclusiveMinimum": 0, "maximum": _FARTHEST_KM},
+            "distance": {"type": "number", "exclusiveMinimum": 0, "maximum": FARTHEST_KM},
             "kernel": {"enum": list(KERNELS), "type": "string"},
         },
         "required": ["distance"],
