@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.estimate.estimate import Estimate
-from engine.infer.errors.error_type import ErrorType, replaced_note
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.errors.small_sample import city_factor
 from engine.infer.guard import guarded_covariances, guarded_variances
 from engine.notes import Note
@@ -28,7 +28,7 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     matrix, replaced = guarded_covariances(city.T @ city, estimate.pair_meat + estimate.reciprocal_meat)
     notes: tuple[Note, ...] = ()
     if replaced.any():
-        notes = (replaced_note("variance_not_positive", estimate, replaced),)
+        notes = (Note.of("variance_not_positive", terms=marked_names(estimate, replaced)),)
     return matrix * city_factor(estimate), notes
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction
-from engine.infer.errors.error_type import ErrorType, marked_names, replaced_note
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.guard import ROUNDING, semidefinite
 from engine.notes import Note
 
@@ -41,7 +41,7 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
 def floor_notes(estimate: Estimate, matrix: Array, least: Array) -> tuple[Note, ...]:
     """A note that names the terms whose variances `bounded` would raise; nothing is said of exact fits."""
     at_floor = np.diag(matrix) < np.diag(least) * (1 - ROUNDING)
-    return (replaced_note("variance_at_floor", estimate, at_floor),) if at_floor.any() else ()
+    return (Note.of("variance_at_floor", terms=marked_names(estimate, at_floor)),) if at_floor.any() else ()
 
 
 def bounded(matrix: Array, least: Array) -> Array:

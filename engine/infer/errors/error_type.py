@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from engine.arrays import AnyArray, Array, Flags
 from engine.estimate.estimate import Estimate
 from engine.notes import Note
 
-Replacement = Literal["variance_not_positive", "variance_negative", "variance_at_floor"]
+REPLACEMENT_CODES = ("variance_not_positive", "variance_negative", "variance_at_floor")
 """Codes of notes on variances that something stands in for: city sums, repaired eigenvalues, a floor."""
 Degrees = int | Array
 """Degrees of freedom of the t distribution: one number for all coefficients, or ``[K]``."""
@@ -43,8 +43,8 @@ class Covariance:
 
     @property
     def replaced_terms(self) -> frozenset[str]:
-        """Terms whose variance something else stands in for, see `replaced_note`."""
-        notes = (note.values["terms"] for note in self.notes if note.code in get_args(Replacement))
+        """Terms whose variance something else stands in for, see `REPLACEMENT_CODES`."""
+        notes = (note.values["terms"] for note in self.notes if note.code in REPLACEMENT_CODES)
         return frozenset(str(name) for names in notes if isinstance(names, Sequence) for name in names)
 
     @property
@@ -127,8 +127,3 @@ class ErrorFamily:
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:
     """Names of the coefficients marked in ``[K]``, for a note."""
     return [name for name, is_marked in zip(estimate.names, marked, strict=True) if is_marked]
-
-
-def replaced_note(code: Replacement, estimate: Estimate, replaced: Flags) -> Note:
-    """A note that something stands in for the variances of the terms marked in ``[K]``, see `Covariance`."""
-    return Note.of(code, terms=marked_names(estimate, replaced))

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags
 from engine.estimate.estimate import Estimate
-from engine.infer.errors.error_type import ErrorType, replaced_note
+from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.errors.small_sample import small_sample_factor
 from engine.notes import Note
 
@@ -27,7 +27,7 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
     negative = np.diag(matrix) < 0
     if not negative.any():
         return matrix, ()
-    note = replaced_note("variance_negative", estimate, negative)
+    note = Note.of("variance_negative", terms=marked_names(estimate, negative))
     return _clipped(matrix, negative), (note,)
 
 
