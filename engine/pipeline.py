@@ -27,13 +27,13 @@ from engine.job_results import Results
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import Machine, Progress, silent
-from engine.runtime.files import locked, output_folder, recorded, remove_parts, writing
+from engine.runtime.files import locked, output_folder, recorded, refuse_folders, remove_parts, writing
 from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
-from engine.stages.finished_runs import STATE, is_finished, mark_finished, request_key
+from engine.stages.finished_runs import FILE_ENDINGS, STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def run(
     with clock.stage("read"):
         plan = expand(load_job(job, overrides=overrides, frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
+        if folder is not None:
+            refuse_folders(folder, FILE_ENDINGS)
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,

@@ -39,9 +39,9 @@ def clean_comparisons(
             where="model.base",
             remedy="use -1, or an earlier year",
         )
-    cohorts = np.unique(timing.adopted[timing.exists])
+    cohorts = np.unique(timing.cohorts)
     comparisons = clean_comparisons_of(
-        np.where(timing.exists, timing.adopted, cohorts[-1]),
+        timing.cohorts,
         cohorts,
         timing.years,
         event_times,

@@ -13,7 +13,7 @@ from engine.estimate.cohorts import CohortRows, Comparisons
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
-from engine.pairs.treatment import NEVER, Adoption, Terms, pair_adoption
+from engine.pairs.treatment import Adoption, Terms, pair_adoption
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PairTiming:
     Attributes
     ----------
     adoption : Adoption
-        Of the cities; a false timing has moved its years.
+        Of the cities, by a year of the sample or never; a false timing has moved its years.
     exists : bool ``[n_classes, n_classes]``
         Classes of which the sample may have pairs.
     years : float64 ``[T]``
@@ -79,9 +79,8 @@ class PairTiming:
 
     @property
     def cohorts(self) -> Array:
-        """`adopted`, but ``inf`` after the last year, and the latest of all where there are no pairs."""
-        adopted = np.where(self.adopted > self.years[-1], NEVER, self.adopted)
-        return np.where(self.exists, adopted, adopted[self.exists].max())
+        """`adopted`, but the latest of all where there are no pairs."""
+        return np.where(self.exists, self.adopted, self.adopted[self.exists].max())
 
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""

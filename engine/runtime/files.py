@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -83,6 +83,14 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
             remedy="choose a folder you may write to",
         ) from None
     return path
+
+
+def refuse_folders(path: Path, endings: Collection[str]) -> None:
+    """Raises InputError where a folder is called like a file, by its ending, that is to be written there."""
+    for name in sorted(entry.name for entry in path.iterdir() if entry.suffix in endings and entry.is_dir()):
+        raise InputError(
+            f"there is a folder called {name}", where=str(path), remedy="rename it: a file may go there"
+        )
 
 
 @contextmanager

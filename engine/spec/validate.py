@@ -33,6 +33,7 @@ _WORDS = {
 }
 _MOST_TOLD = 20  # problems of one error
 _COMPLETE = ("missing", "extra_forbidden", "value_error")
+_OF_CONTENT = ("value_error", "too_short", "too_long")  # the value was of the type
 
 
 def validate(
@@ -97,7 +98,10 @@ def all_problems(
 
 
 def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: type[Block]) -> Problems:
-    """Problem and remedy by key; the arms of a union, which fail one by one, become one problem."""
+    """Problem and remedy by key; the arms of a union, which fail one by one, become one problem.
+
+    Where the value is of the type of some arms, these alone are told.
+    """
     grouped: dict[Keys, list[ErrorDetails]] = {}
     for error in errors:
         keys, _ = _lookup(error["loc"], document)
@@ -105,14 +109,15 @@ def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: t
             keys = tuple(part for part in error["loc"] if part not in FORMS)
         grouped.setdefault(keys, []).append(error)
     problems: Problems = {}
-    for keys, group in grouped.items():
+    for keys, arms in grouped.items():
+        group = [error for error in arms if error["type"] in _OF_CONTENT] or arms
         messages = list(dict.fromkeys(_problem(error, keys, model) for error in group))
         speaks = any(error["type"] in _COMPLETE or error["loc"][-1:] == ("[key]",) for error in group)
         received = "" if speaks else f" (got {_short(_lookup(keys, document)[1])})"
         causes = (error.get("ctx", {}).get("error") for error in group)
         remedy = next((cause.remedy for cause in causes if isinstance(cause, InputError)), None)
-        arms = [messages[0], *(text.removeprefix("must be ") for text in messages[1:])]
-        problems[keys] = " or ".join(arms) + received, remedy
+        choices = [messages[0], *(text.removeprefix("must be ") for text in messages[1:])]
+        problems[keys] = " or ".join(choices) + received, remedy
     return problems
 
 
@@ -140,6 +145,9 @@ def _problem(error: ErrorDetails, keys: Keys, model: type[Block]) -> str:
     if kind == "string_pattern_mismatch":
         requirement = f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}"
         return f"the name '{keys[-1]}' {requirement}" if error["loc"][-1] == "[key]" else requirement
+    if kind == "too_short":
+        least = context["min_length"]
+        return f"must have at least {least} {'entry' if least == 1 else 'entries'}"
     if kind == "too_long":
         size = context["actual_length"] or "more"
         return f"has {size} entries, the limit is {context['max_length']:,}"

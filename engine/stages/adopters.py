@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.pairs.treatment import NEVER
 from engine.stages.estimation import Estimated
 from engine.stages.prepare_passes import Prepared
 
@@ -22,15 +21,14 @@ def with_adopters(prepared: Prepared, cells: Sequence[Estimated]) -> list[Estima
 def _count(prepared: Prepared, estimated: Estimated) -> int | None:
     """Cities that adopt within the sample and stand in a pair whose treatment varies over its rows.
 
-    None where the cell has no treatment term. An event study follows every city that ever adopts, since its event
-    years vary before and after the sample's ends too.
+    None where the cell has no treatment term. An event study follows cities that adopted before the sample too, since
+    their event years vary.
     """
     job, adoption = estimated.cell.job, prepared.adoption
     if estimated.in_moving_pairs is None or job.treatment is None:
         return None
-    adopts = adoption.years < NEVER
+    start, years = adoption.years + job.treatment.shift, prepared.pass_cells.data.years
+    adopts = start <= years[-1] - job.model.lag
     if not job.model.registered.by_event_time:
-        start = adoption.years + job.treatment.shift
-        years = prepared.pass_cells.data.years
-        adopts = (start > years[0]) & (start <= years[-1] - job.model.lag)
+        adopts &= start > years[0]
     return int((adopts[adoption.classes] & estimated.in_moving_pairs).sum())

@@ -14,6 +14,8 @@ from engine.stages.prepare_passes import Prepared, distinct_data
 
 STATE = ".dyadid"
 """Folder, beside a job's results, of its units, log and marks."""
+FILE_ENDINGS = frozenset({".json", ".parquet", ".txt", ".tex", ".html", ".csv", ".pdf", ".png"})
+"""Of the files that a job's folder gets."""
 _MARK = "finished.json"
 _PAINTERS = ("matplotlib",)
 """Distributions that draw figures; those that make numbers are in `code_version`."""

@@ -12,6 +12,7 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.estimator import Comparison, PairTiming
 from engine.pairs.treatment import (
+    NEVER,
     Adoption,
     Terms,
     adoption_classes,
@@ -65,16 +66,17 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
         in_sample &= of_estimator(timing_of(job, sample_years, adoption))
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
-        since = years - pair_adoption(_shifted(adoption, job), treatment.rule)[:, :, None]
-        in_sample &= ~np.isfinite(adopted) | (np.abs(since) <= treatment.around)
+        start = pair_adoption(_shifted(adoption, job, sample_years), treatment.rule)[:, :, None]
+        in_sample &= ~np.isfinite(start) | (np.abs(years - start) <= treatment.around)
     if treatment.drop_treated:
         in_sample &= years < adopted
     return None if in_sample.all() else in_sample
 
 
-def _shifted(adoption: Adoption, job: Job) -> Adoption:
-    """Adoption as a false timing has it; the classes stay."""
-    return replace(adoption, years=adoption.years + job.treatment_block.shift)
+def _shifted(adoption: Adoption, job: Job, sample_years: Sequence[int]) -> Adoption:
+    """Adoption as a false timing has it, never where that is after the sample; the classes stay."""
+    years = adoption.years + job.treatment_block.shift
+    return replace(adoption, years=np.where(years > sample_years[-1], NEVER, years))
 
 
 def _lagged(terms: Terms, lag: int) -> Terms:
@@ -92,7 +94,7 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
     size = np.bincount(adoption.classes, minlength=len(adoption.years))
     some_pair = np.outer(size, size) - np.diag(size) > 0
     return PairTiming(
-        adoption=_shifted(adoption, job),
+        adoption=_shifted(adoption, job, sample_years),
         exists=allowed_classes(adoption, job.pairs.exclude) & some_pair,
         years=np.array(sample_years, dtype=np.float64),
         rule=treatment.rule,

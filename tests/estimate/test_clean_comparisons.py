@@ -297,3 +297,21 @@ def test_effects_that_differ_are_found_without_noise() -> None:
         literal = literal_comparisons(long, kind, (-2, 1))
         expected = [truth[since == time].mean() for time in literal.event_times]
         np.testing.assert_allclose(literal.coefficients, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["event_study", "sun_abraham", "stacked", "local_projection", "callaway_santanna"]
+)
+def test_a_false_timing_after_the_last_year_is_never(name: str) -> None:
+    """As the same years would be in the column; with both rules alike the pairs of the sample are too."""
+    frame = three_cohorts()
+    window = {} if name == "callaway_santanna" else {"window": [-2, 1]}
+    model = {"estimator": name, "controls": [], "errors": ERRORS, **window}
+    shifted = {**EITHER, "treatment": {**EITHER["treatment"], "shift": 2}}
+    results = run_panel(frame, model=model, **shifted)
+    moved = run_panel(frame.assign(pilot_year=frame["pilot_year"] + 2), model=model, **EITHER)
+    frames = [
+        ran.frames["estimates"].drop(columns=["job", "cell", "label"], errors="ignore")
+        for ran in (results, moved)
+    ]
+    pd.testing.assert_frame_equal(*frames, rtol=1e-12)

@@ -42,7 +42,7 @@ ADDED = {
     ),
     "error kind twice": ("model: {errors: [pair, pair]}", "model.errors: names 'pair' twice"),
     "control twice": ("model: {controls: [edu, edu]}", "model.controls: names 'edu' twice"),
-    "no error kind": ("model: {errors: []}", "model.errors: List should have at least 1 item, not 0"),
+    "no error kind": ("model: {errors: []}", "model.errors: must have at least 1 entry (got [])"),
     "unknown control": (
         "model: {controls: [roads]}",
         "names 'roads', which is not defined under controls (edu, tech)",
@@ -113,6 +113,14 @@ WHOLE = {
     "null of what must be": ("{job: x, outcome: }", "outcome: is missing"),
     "no name": ("outcome: {column: y}", "job: is missing"),
     "bad job name": ("{job: a/b, outcome: {column: y}}", "job: must be a name of letters, digits and _ . -"),
+    "row twice": (
+        "{job: x, panel: {skip_rows: [2, 2]}, outcome: {synchronization: y}}",
+        "names an entry twice",
+    ),
+    "neither rows nor their number": (
+        "{job: x, panel: {source: a.csv, skip_rows: two}, outcome: {synchronization: y}}",
+        "panel.skip_rows: must be a whole number or a list, like [a, b] (got 'two')",
+    ),
     "two outcomes": (
         "{job: x, outcome: {column: y, synchronization: z}}",
         "outcome: give exactly one of synchronization",

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Flags
 from engine.errors import InputError
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
-from engine.estimate.estimators.event_study import rows_in_window
-from engine.estimate.estimators.sun_abraham import average_over_cohorts
+from engine.estimate.estimators.sun_abraham import average_over_cohorts, kept_rows
 from engine.estimate.estimators.twfe import on_columns_and_terms
 from engine.pairs.treatment import NEVER, Terms
 
@@ -59,12 +57,6 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
             remedy="check treatment.adoption, treatment.rule, pairs.exclude and years",
         )
     return Terms(tuple(names), np.stack(paths, axis=-1).astype(np.float64), tuple(times))
-
-
-def kept_rows(timing: PairTiming) -> Flags:
-    """Those of an event study; without never-treated pairs, before the last cohort adopts."""
-    last = timing.adopted[timing.exists].max()
-    return rows_in_window(timing) & (timing.years < last)
 
 
 FUNCTIONS = EstimatorFunctions(

@@ -69,7 +69,7 @@ def kernel_matrix(code: str, distances: Array) -> Array:
 
 
 def _checked_code(options: Mapping[object, object]) -> str:
-    options = {"kernel": "bartlett", **options}
+    options = {"kernel": "bartlett", **{key: value for key, value in options.items() if value is not None}}
     unknown = sorted(set(options) - {"distance", "kernel"}, key=str)
     if unknown or "distance" not in options:
         problem = f"unknown key '{unknown[0]}'" if unknown else "distance is missing"
