@@ -114,7 +114,8 @@ def run(
         plan = expand(load_job(job, overrides=overrides, frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
         if folder is not None:
-            refuse_folders(folder, FILE_ENDINGS)
+            for written in (folder, folder / STATE):
+                refuse_folders(written, FILE_ENDINGS)
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,

@@ -87,7 +87,8 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
 
 def refuse_folders(path: Path, endings: Collection[str]) -> None:
     """Raises InputError where a folder is called like a file, by its ending, that is to be written there."""
-    for name in sorted(entry.name for entry in path.iterdir() if entry.suffix in endings and entry.is_dir()):
+    entries = path.iterdir() if path.is_dir() else ()
+    for name in sorted(entry.name for entry in entries if entry.suffix in endings and entry.is_dir()):
         raise InputError(
             f"there is a folder called {name}", where=str(path), remedy="rename it: a file may go there"
         )

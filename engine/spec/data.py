@@ -163,6 +163,14 @@ class PairTable(TableFile):
     missing: MissingCodes = {}
     merge_names: MergeNames = []
 
+    @model_validator(mode="after")
+    def _columns_differ(self) -> PairTable:
+        names = [self.unit_i, self.unit_j, self.year]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"'{repeated}' is more than one of unit_i, unit_j and year")
+        return self
+
 
 class Index(Block):
     """Entropy-weighted composite index, weights pooled over all city-years of the sample."""

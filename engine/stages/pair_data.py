@@ -157,6 +157,14 @@ def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:
 def _refuse_without_rows(report: TableReport) -> None:
     if report.n_used > 0:
         return
+    lagged = next((note.values for note in report.notes if note.code == "rows_without_lag"), None)
+    if lagged is not None and lagged["count"] == lagged["total"]:
+        raise InputError(
+            f"none of {report.n_rows:,} rows has one of the same pair {lagged['lag']} years before it, from which "
+            "model.lag takes the regressors",
+            where=report.source,
+            remedy="name a shorter lag, or give the rows of the years between",
+        )
     lost = ((column.column, column.n_missing + column.n_infinite) for column in report.columns)
     counts = ", ".join(f"'{name}' is missing in {n_rows:,}" for name, n_rows in lost if n_rows)
     raise InputError(

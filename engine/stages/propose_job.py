@@ -39,6 +39,20 @@ _ADOPTION = (
     "pilot_year", "adoption_year", "adoption", "treat_year", "treatment_year", "first_treat", "first.treat", "gvar",
     "试点年份", "政策年份", "实施年份", "设立年份", "获批年份", "批准年份", "pilot", "cohort",
 )  # fmt: skip
+_NEVER = (
+    "0",
+    "0.0",
+    "-1",
+    "-1.0",
+    "9999",
+    "9999.0",
+    "never",
+    "never treated",
+    "none",
+    "从未",
+    "未试点",
+    "无",
+)
 _OUTCOME = (
     "gdp_real",
     "实际gdp",
@@ -77,8 +91,16 @@ class Proposal:
 
 def write_proposal(data: Path, path: Path) -> tuple[str, ...]:
     """Write a first job file for a data file, and say what was guessed; raises InputError where one is there."""
+    if path.is_dir():
+        raise InputError(
+            "this is a folder", where=str(path), remedy="name a file in it, like job.yaml, by --out"
+        )
     if path.exists():
         raise InputError("there is a file already", where=str(path), remedy="name another by --out")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"there is no folder {path.parent}", where=str(path), remedy="make it, or name another by --out"
+        )
     proposal = propose_job(data, path.parent)
     write_text(path, proposal.text)
     return proposal.guesses
@@ -144,12 +166,14 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
-    adoption = _adoption(table, city, year)
+    adoption, never = _adoption(table, city, year)
     outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption}, [city])
     mapped = {"city": city, "year": year}
     if adoption is not None:
         guesses.append(f"the year of adoption is in column '{adoption}'")
         mapped["pilot_year" if not _is_name(adoption) else adoption] = adoption
+    if never:
+        guesses.append(f"'{never[0]}' there stands for never")
     if outcome is not None:
         guesses.append(f"the outcome is of column '{outcome}'")
         mapped["outcome" if not _is_name(outcome) else outcome] = outcome
@@ -157,6 +181,8 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     renamed = {key: _quoted(header) for key, header in mapped.items() if key != header}
     if renamed:
         block["columns"] = renamed
+    if adoption is not None and never:
+        block["missing"] = {canonical[adoption]: never}
     job: dict[str, object] = {"job": name, "panel": block}
     if outcome is not None:
         job["outcome"] = {"synchronization": canonical[outcome]}
@@ -199,10 +225,10 @@ def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Seq
     lines = []
     if outcome is not None:
         guesses.append(f"the outcome is column '{outcome}'")
-        job["outcome"] = {"column": _quoted(outcome)}
+        job["outcome"] = {"column": outcome}
     if regressor is not None:
         guesses.append(f"the regressor is column '{regressor}'")
-        job["model"] = {"regressors": [_quoted(regressor)]}
+        job["model"] = {"regressors": [regressor]}
     else:
         lines.append("# No column is left to be a regressor: say model: {regressors: [COLUMN]}.")
     lines = [*(f"# Guessed: {guess}." for guess in guesses), *lines]
@@ -258,20 +284,32 @@ def _constant(table: FileTable, values: pd.Series, units: Sequence[str]) -> bool
     return bool((values.groupby([table.frame[unit].astype(str) for unit in units]).nunique() <= 1).all())
 
 
-def _adoption(table: FileTable, city: str, year: str) -> str | None:
-    """The column of adoption years: by its name, or the first of years that are constant in a city and not in all."""
+def _adoption(table: FileTable, city: str, year: str) -> tuple[str | None, list[object]]:
+    """The column of adoption years: by its name, or the first of years that are constant in a city and not in all.
+
+    With it a code that stands for never, such as 0, in a column of that name.
+    """
     named = _named([str(column) for column in table.frame.columns], _ADOPTION)
     for column in [*([] if named is None else [named]), *table.frame.columns]:
         if column in (city, year) or column in table.broken:
             continue
+        cells = table.frame[column]
+        never = _code_for_never(cells) if column == named else []
         try:
-            years = pd.Series(read_years(table.frame[column], source="", optional=True)[0], table.frame.index)
+            read, _ = read_years(cells.mask(cells.isin(never)), source="", optional=True)
         except InputError:
             continue
+        years = pd.Series(read, table.frame.index)
         varies = years.nunique() > 1 or (years.notna().any() and column == named)
         if varies and years.dropna().between(1900, 2100).all() and _constant(table, years, [city]):
-            return str(column)
-    return None
+            return str(column), never
+    return None, []
+
+
+def _code_for_never(cells: pd.Series) -> list[object]:
+    """The one value that says never, where there is one; a year mistyped is none."""
+    codes = [cell for cell in cells.dropna().unique().tolist() if f"{cell}".strip().casefold() in _NEVER]
+    return codes if len(codes) == 1 else []
 
 
 def _is_name(header: str) -> bool:

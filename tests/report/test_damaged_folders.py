@@ -158,7 +158,9 @@ def test_folders_in_the_places_of_files_that_are_written(folder: Path, command: 
     )
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "estimates.parquet", "figure_later.png"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "estimates.parquet", "figure_later.png", ".dyadid/finished.json"]
+)
 def test_a_run_refuses_folders_in_the_places_of_its_files(
     tmp_path: Path, command: Command, name: str
 ) -> None:
@@ -166,8 +168,8 @@ def test_a_run_refuses_folders_in_the_places_of_its_files(
     (tmp_path / "out" / "table1_baseline" / name).mkdir(parents=True)
     code, _, err = command("run", str(JOBS / "table1_baseline.yaml"), "--out", "out")
     assert code == 2
-    assert f"out/table1_baseline: there is a folder called {name}" in err
-    assert [path.name for path in (tmp_path / "out" / "table1_baseline").iterdir()] == [name]
+    assert f"there is a folder called {Path(name).name}" in err
+    assert len(list((tmp_path / "out").rglob("*"))) == 1 + len(Path(name).parts)
 
 
 def test_flipped_bits_of_any_file(folder: Path) -> None:

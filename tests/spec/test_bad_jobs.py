@@ -121,6 +121,10 @@ WHOLE = {
         "{job: x, panel: {source: a.csv, skip_rows: two}, outcome: {synchronization: y}}",
         "panel.skip_rows: must be a whole number or a list, like [a, b] (got 'two')",
     ),
+    "one column for both units": (
+        "{job: x, pair_table: {source: a.csv, unit_i: i, unit_j: i, year: t}, outcome: {column: y}}",
+        "pair_table: 'i' is more than one of unit_i, unit_j and year",
+    ),
     "two outcomes": (
         "{job: x, outcome: {column: y, synchronization: z}}",
         "outcome: give exactly one of synchronization",

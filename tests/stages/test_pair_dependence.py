@@ -8,6 +8,7 @@ from typing import Any
 import draw_worlds as worlds
 import numpy as np
 import oracle_draws as oracle
+import pandas as pd
 import pytest
 import reference
 from strategies import pair_table, run_panel, run_table
@@ -138,3 +139,22 @@ def test_figure_and_words_in_both_languages() -> None:
         figure = correlations_figure(rows, term="policy", title="title", words=words)
         assert len(figure.axes[0].lines) == 3
         assert "policy" in correlations_text(rows, "policy", words)
+
+
+def test_words_of_the_nearest_distances_that_any_pairs_have() -> None:
+    """Distances at which no two pairs are have no correlation, and none is said of them."""
+    empty = {
+        "distance_low": 0.0,
+        "distance_high": 50.0,
+        "correlation": np.nan,
+        "band_low": np.nan,
+        "band_high": np.nan,
+    }
+    common = {**empty, "distance_high": 0.0, "correlation": 0.4, "common_cities": 1}
+    far = {"common_cities": 0, "distance_low": 50.0, "distance_high": 100.0, "correlation": 0.1}
+    rows = [common, {**empty, "common_cities": 0}, {**far, "band_low": -0.2, "band_high": 0.2}]
+    text = correlations_text(pd.DataFrame(rows), "policy")
+    assert "are 50 to 100 km apart by 0.1" in text
+    text = correlations_text(pd.DataFrame(rows[:2]), "policy")
+    assert "have cities within 50 km" in text
+    assert "nan" not in text

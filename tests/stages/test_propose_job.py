@@ -136,3 +136,38 @@ def test_headers_below_a_title_and_above_a_row_of_units(command: Command, tmp_pa
     (tmp_path / "b.csv").write_bytes(text.encode("gb18030"))
     assert command("init", "b.csv")[0] == 0
     assert proposed(tmp_path / "b.yaml")["panel"]["header"] == 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize("code", ["0", "never", "-1", "20155"])
+def test_a_code_for_never_is_declared_missing(command: Command, tmp_path: Path, code: str) -> None:
+    """As many tables have it; a year mistyped stands for nothing, and is refused as before."""
+    frame = city_panel(0)
+    years = frame["pilot_year"].map(lambda year: code if np.isnan(year) else f"{year:.0f}")
+    frame.assign(pilot_year=years).rename(columns={"pilot_year": "gvar"}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    exit_code, out, _ = command("init", "a.csv")
+    if code == "20155":
+        assert exit_code != 0
+        return
+    assert exit_code == 0
+    assert f"guessed: '{code}' there stands for never" in out
+    never = yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8"))["panel"]["missing"]["gvar"]
+    assert [str(value) for value in never] == [code]
+    assert f"never: {frame.groupby('city')['pilot_year'].first().isna().sum()}" in out
+
+
+def test_headers_of_pair_tables_stand_as_they_are(command: Command, tmp_path: Path) -> None:
+    names = {"one": "unit_i", "other": "unit_j", "y": "trade `a`", "x": "GDP (bn)"}
+    pair_table(0).rename(columns=names).to_csv(tmp_path / "a.csv", index=False)
+    code, out, err = command("init", "a.csv")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("ok")
+
+
+def test_places_without_a_file_are_refused(command: Command, tmp_path: Path) -> None:
+    city_panel(0).to_csv(tmp_path / "a.csv", index=False)
+    code, _, err = command("init", "a.csv", "--out", "nowhere/a.yaml")
+    assert (code, "there is no folder nowhere" in err) == (2, True)
+    code, _, err = command("init", "a.csv", "--out", ".")
+    assert (code, "this is a folder" in err) == (2, True)

@@ -61,13 +61,22 @@ def correlations_figure(
 
 def correlations_text(rows: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
     """The figure in words."""
-    common, nearest = rows.iloc[0], rows.iloc[1]
+    common, nearest = number(float(rows["correlation"].iloc[0])), _nearest(rows)
+    if nearest is None:
+        return words(
+            "Scores of {term} of two pairs with a common city correlate by {common}; no two pairs without one have "
+            "cities within {km} km.",
+            term=term,
+            common=common,
+            km=f"{rows['distance_high'].max():g}",
+        )
     return words(
         "Scores of {term} of two pairs with a common city correlate by {common}, of pairs without one whose cities are "
-        "at most {km} km apart by {near} (95% of permutations of the places: {low} to {high}).",
+        "{least} to {most} km apart by {near} (95% of permutations of the places: {low} to {high}).",
         term=term,
-        common=number(float(common["correlation"])),
-        km=f"{nearest['distance_high']:g}",
+        common=common,
+        least=f"{nearest['distance_low']:g}",
+        most=f"{nearest['distance_high']:g}",
         near=number(float(nearest["correlation"])),
         low=number(float(nearest["band_low"])),
         high=number(float(nearest["band_high"])),
@@ -77,13 +86,19 @@ def correlations_text(rows: pd.DataFrame, term: str, words: Words = ENGLISH) -> 
 def correlations_sentences(report: JobReport) -> Iterator[str]:
     """Which standard error the last cell's correlations speak for; nothing where near cities are as far ones."""
     rows, term = _last_rows(report)
-    nearest = rows.iloc[1]
-    if nearest["correlation"] > nearest["band_high"]:
+    nearest = _nearest(rows)
+    if nearest is not None and nearest["correlation"] > nearest["band_high"]:
         yield report.words(
             "Scores of {term} of pairs without a common city correlate where their cities are near: spatial errors "
             "allow for that.",
             term=term,
         )
+
+
+def _nearest(rows: pd.DataFrame) -> pd.Series | None:
+    """The nearest distances at which there are pairs without a common city; None where there are none."""
+    apart = rows[(rows["common_cities"] == 0) & rows["correlation"].notna()]
+    return None if apart.empty else apart.iloc[0]
 
 
 def _last_rows(report: JobReport) -> tuple[pd.DataFrame, str]:
