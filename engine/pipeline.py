@@ -113,9 +113,6 @@ def run(
     with clock.stage("read"):
         plan = expand(load_job(job, overrides=overrides, frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
-        if folder is not None:
-            for written in (folder, folder / STATE):
-                refuse_folders(written, FILE_ENDINGS)
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,
@@ -161,6 +158,8 @@ def _locked_store(
         state, store = None, None
         if folder is not None:
             state = folder / STATE
+            refuse_folders(folder, FILE_ENDINGS)
+            refuse_folders(state, FILE_ENDINGS)
             if locks.enter_context(locked(state)):
                 with suppress(OSError):  # left by a run that was killed; where they must stay, so be it
                     remove_parts(folder)

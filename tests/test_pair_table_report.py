@@ -340,7 +340,7 @@ def test_a_table_without_a_complete_row_is_refused_by_check(tmp_path: Path) -> N
     table = pair_table(np.random.default_rng(3), n_units=6).assign(weight=0.0)
     with pytest.raises(InputError, match="is complete: their weights are zero"):
         check(job(tmp_path, table, {"weight": "weight"}))
-    with pytest.raises(InputError, match="none of .* rows has one of the same pair 10 years before it"):
+    with pytest.raises(InputError, match=r"none of .* rows has one of the same pair 10 years before it"):
         check(job(tmp_path, table, model={"regressors": ["x"], "lag": 10}))
 
 

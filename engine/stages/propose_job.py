@@ -71,6 +71,10 @@ _UNIT_PAIRS = (
     ("i", "j"),
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
+_NO_ADOPTION = (
+    "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}."
+)
+_NO_OUTCOME = "# No column looks like an outcome: say outcome: {synchronization: COLUMN}."
 _LAST_HEADER = 10  # row in which the headers are looked for
 _SHOWN = 30  # further columns that are listed
 
@@ -190,12 +194,7 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     if adoption is not None:
         job["treatment"] = {"adoption": canonical[adoption], "rule": "exactly_one"}
     lines = [f"# Guessed: {guess}." for guess in guesses]
-    if adoption is None:
-        lines.append(
-            "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}."
-        )
-    if outcome is None:
-        lines.append("# No column looks like an outcome: say outcome: {synchronization: COLUMN}.")
+    lines += [*([_NO_ADOPTION] if adoption is None else []), *([_NO_OUTCOME] if outcome is None else [])]
     lines += [
         "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate.",
         *_further(columns, mapped.values()),
