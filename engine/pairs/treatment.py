@@ -64,13 +64,13 @@ class Terms:
 
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
-    """Group units by adoption year; missing, or later than the sample's last year, is never.
+    """Group units by adoption year; missing, or later than the last year that counts, is never.
 
     Parameters
     ----------
     adoption_year : float64 ``[n_units]``
     last_year : int
-        Last year of the sample.
+        Last year of the sample, or later where a false timing brings later adoption into it.
     """
     year = np.where(adoption_year <= last_year, adoption_year, NEVER)  # NaN compares false
     years = np.unique(np.append(year, NEVER))

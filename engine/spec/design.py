@@ -139,7 +139,12 @@ class Treatment(Block):
         description="a pair is treated once exactly one, both, or either of its cities has adopted; count: 0, 1 or 2"
     )
     name: Name = Field("policy", description="name of the term in tables")
-    shift: int = Field(0, ge=-20, le=20, description="years added to every adoption year: a false timing")
+    shift: int = Field(
+        0,
+        ge=-20,
+        le=20,
+        description="years added to every adoption year, those after the sample too: a false timing",
+    )
     drop_treated: bool = Field(
         False, description="with a negative shift: leave out the rows that are in fact treated"
     )

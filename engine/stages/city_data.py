@@ -108,8 +108,8 @@ class CityData:
         described = [f"index {name}: {text}" for name, text in weights.items()]
         return [self.source.description, *self.validation.lines(ENGLISH.note), *described]
 
-    def adoption(self, job: Job) -> Adoption:
-        return adoption_of(self.panel, job, source=self.source.name)
+    def adoption(self, job: Job, years_ahead: int) -> Adoption:
+        return adoption_of(self.panel, job, source=self.source.name, years_ahead=years_ahead)
 
     def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
         return build_sample(self.panel, job, adoption, map_reduce=map_reduce)

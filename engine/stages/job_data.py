@@ -77,8 +77,8 @@ class JobData(Protocol):
 
     # -- steps to a design
 
-    def adoption(self, job: Job) -> Adoption:
-        """Adoption classes of the units; one class that never adopts where there is no adoption."""
+    def adoption(self, job: Job, years_ahead: int) -> Adoption:
+        """Adoption classes of the units, up to so many years after the sample; one class where there is none."""
 
     def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
         """The pairs of units after exclusion and gravity screen; ``map_reduce`` runs the passes over them."""

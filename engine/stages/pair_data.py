@@ -79,7 +79,7 @@ class PairData:
     def lines(self) -> list[str]:
         return self.validation.lines(ENGLISH.note)
 
-    def adoption(self, job: Job) -> Adoption:
+    def adoption(self, job: Job, years_ahead: int) -> Adoption:
         return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
 
     def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:

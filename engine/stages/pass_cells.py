@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.estimate.estimators import INSTRUMENT
+from engine.pairs.treatment import NEVER
 from engine.spec import Cell, Job
 from engine.spec.design import Control
 from engine.stages.job_data import JobData
@@ -29,6 +30,11 @@ class PassCells:
     def job(self) -> Job:
         """Any of the cells' jobs, for what they have in common."""
         return self.cells[0].job
+
+    @property
+    def years_ahead(self) -> int:
+        """Years by which a false timing of some cell has cities adopt early; 0 without one."""
+        return max([0, *(-cell.job.treatment.shift for cell in self.cells if cell.job.treatment)])
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -82,9 +88,19 @@ def pass_key(job: Job) -> str:
 def group_cells(cells: Sequence[Cell], loaded: Sequence[JobData]) -> list[PassCells]:
     """Cells by pass, in order of first appearance; ``loaded`` are the data of each cell.
 
-    Cells that need other data, such as coordinates for their errors, have a pass of their own.
+    Cells that need other data, such as coordinates for their errors, have a pass of their own, and so has a false
+    timing that excludes other pairs.
     """
-    groups: dict[tuple[str, int], list[tuple[Cell, JobData]]] = {}
+    groups: dict[tuple[str, int, int], list[tuple[Cell, JobData]]] = {}
     for cell, cell_data in zip(cells, loaded, strict=True):
-        groups.setdefault((pass_key(cell.job), id(cell_data)), []).append((cell, cell_data))
+        key = pass_key(cell.job), id(cell_data), _years_of_excluded(cell.job, cell_data)
+        groups.setdefault(key, []).append((cell, cell_data))
     return [PassCells(tuple(cell for cell, _ in group), group[0][1]) for group in groups.values()]
+
+
+def _years_of_excluded(job: Job, job_data: JobData) -> int:
+    """Years by which a false timing adopts early, where it makes pairs both treated that are not in the sample."""
+    if job.treatment is None or job.treatment.shift >= 0 or job.pairs.exclude == "none":
+        return 0
+    years = job_data.adoption(job, -job.treatment.shift).years
+    return -job.treatment.shift if ((years > job_data.years[-1]) & (years < NEVER)).any() else 0

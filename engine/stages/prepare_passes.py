@@ -92,7 +92,7 @@ def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:
 
 def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     job, job_data = pass_cells.job, pass_cells.data
-    adoption = job_data.adoption(job)
+    adoption = job_data.adoption(job, pass_cells.years_ahead)
     sample = job_data.pair_sample(job, adoption, map_reduce)
     terms = tuple(treatment_terms(cell.job, job_data.years, adoption) for cell in pass_cells.cells)
     timings = tuple(

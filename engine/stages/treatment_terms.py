@@ -23,16 +23,24 @@ from engine.pairs.treatment import (
 from engine.spec import Job
 
 
-def adoption_of(panel: CityPanel, job: Job, *, source: str) -> Adoption:
-    """Adoption classes of the cities; raises InputError where nobody adopts within the sample."""
-    adoption = adoption_classes(effective_years(panel, job), panel.years[-1])
+def adoption_of(panel: CityPanel, job: Job, *, source: str, years_ahead: int = 0) -> Adoption:
+    """Adoption classes of the cities, as in `sample_adoption`; raises InputError where nobody adopts."""
+    adoption = sample_adoption(panel, job, years_ahead)
     if len(adoption.years) < 2:
         raise InputError(
-            f"no unit adopts by {panel.years[-1]}: the treatment has no variation",
+            f"no unit adopts by {panel.years[-1] + years_ahead}: the treatment has no variation",
             where=f"{source}: column '{job.treatment_block.adoption}'",
             remedy="check treatment.adoption and years",
         )
     return adoption
+
+
+def sample_adoption(panel: CityPanel, job: Job, years_ahead: int) -> Adoption:
+    """Adoption classes of those who adopt within the sample, or so many years after it.
+
+    A false timing brings the later ones into the sample; elsewhere they are never treated.
+    """
+    return adoption_classes(effective_years(panel, job), panel.years[-1] + years_ahead)
 
 
 def effective_years(panel: CityPanel, job: Job) -> Array:

@@ -299,19 +299,49 @@ def test_effects_that_differ_are_found_without_noise() -> None:
         np.testing.assert_allclose(literal.coefficients, expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("shift", [-1, 2])
 @pytest.mark.parametrize(
-    "name", ["event_study", "sun_abraham", "stacked", "local_projection", "callaway_santanna"]
+    "name",
+    [
+        "twfe",
+        "event_study",
+        "sun_abraham",
+        "extended_twfe",
+        "stacked",
+        "local_projection",
+        "callaway_santanna",
+    ],
 )
-def test_a_false_timing_after_the_last_year_is_never(name: str) -> None:
-    """As the same years would be in the column; with both rules alike the pairs of the sample are too."""
+def test_a_false_timing_is_as_the_same_years_in_the_column(name: str, shift: int) -> None:
+    """Moved behind the sample they are never; from behind it they come in."""
     frame = three_cohorts()
-    window = {} if name == "callaway_santanna" else {"window": [-2, 1]}
-    model = {"estimator": name, "controls": [], "errors": ERRORS, **window}
-    shifted = {**EITHER, "treatment": {**EITHER["treatment"], "shift": 2}}
+    later = frame["pilot_year"].where(frame["pilot_year"] != 2016, 2018.0 if shift < 0 else 2016.0)
+    frame = frame.assign(pilot_year=later)
+    model = {"estimator": name, "controls": [], "errors": ERRORS}
+    if name not in ("twfe", "callaway_santanna"):
+        model["window"] = [-2, 1]
+    shifted = {**EITHER, "treatment": {**EITHER["treatment"], "shift": shift}}
     results = run_panel(frame, model=model, **shifted)
-    moved = run_panel(frame.assign(pilot_year=frame["pilot_year"] + 2), model=model, **EITHER)
+    moved = run_panel(frame.assign(pilot_year=frame["pilot_year"] + shift), model=model, **EITHER)
     frames = [
         ran.frames["estimates"].drop(columns=["job", "cell", "label"], errors="ignore")
         for ran in (results, moved)
     ]
-    pd.testing.assert_frame_equal(*frames, rtol=1e-12)
+    pd.testing.assert_frame_equal(*frames, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["twfe", "event_study", "stacked"])
+def test_pairs_that_a_false_timing_makes_both_treated_are_left_out(name: str) -> None:
+    """A placebo on years before adoption: everybody adopts after the sample, and falsely within it."""
+    frame = three_cohorts()
+    frame = frame.assign(pilot_year=frame["pilot_year"] + 5)  # the first in 2017, the last in 2021
+    model = {"estimator": name, "controls": [], "errors": ["pair", "dyadic"]}
+    if name != "twfe":
+        model["window"] = [-1, 1]
+    blocks = {"model": model, "years": [2010, 2016], "pairs": NO_SCREEN}
+    placebo = {"adoption": "pilot_year", "rule": "exactly_one", "shift": -5}
+    results = run_panel(frame, treatment=placebo, **blocks)
+    moved = run_panel(three_cohorts(), treatment={**placebo, "shift": 0}, **blocks)
+    columns = ["term", "estimate", "std_error", "errors", "n_obs"]
+    frames = [ran.frames["estimates"][columns] for ran in (results, moved)]
+    pd.testing.assert_frame_equal(*frames, rtol=1e-9)

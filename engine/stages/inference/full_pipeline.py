@@ -19,13 +19,12 @@ from engine.infer.draws import resampled_counts
 from engine.infer.permutation import Draws
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.tiles import serial_map_reduce
-from engine.pairs.treatment import adoption_classes
 from engine.spec import Job
 from engine.stages.city_data import with_indices
 from engine.stages.make_design import panel_design
 from engine.stages.pass_cells import PassCells
 from engine.stages.sample import build_sample
-from engine.stages.treatment_terms import effective_years, treatment_terms
+from engine.stages.treatment_terms import sample_adoption, treatment_terms
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _resampled(panel: CityPanel, job: Job, origin: AnyIntegers) -> CityPanel:
 def _estimates(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers) -> list[Array]:
     pass_cells = pass_input.pass_cells
     job, controls = pass_cells.job, pass_cells.controls
-    adoption = adoption_classes(effective_years(panel, job), panel.years[-1])
+    adoption = sample_adoption(panel, job, pass_cells.years_ahead)
     sample = build_sample(panel, job, adoption, origin=origin.astype(np.int32))
     design = panel_design(panel, job, controls, sample, adoption)
     moments = serial_map_reduce(
