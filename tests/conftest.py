@@ -17,6 +17,12 @@ from engine import cli, terminal
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
+# Three quarters of a run were compilation: what a process has compiled is kept for the others, and for the next run on
+# this checkout. JAX's key holds the program, the compiler's version and its flags.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
 # The first example of a property compiles kernels, and the machine may be busy: time is not what is tested.
 settings.register_profile("dyadid", deadline=None)
 settings.load_profile("dyadid")

@@ -26,6 +26,7 @@ from engine.estimate.ppml import (
 )
 
 _TOLERANCE = 1e-12  # of the last step of a refit
+_WIDEST = 1e20  # largest positive outcome by the smallest
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def poisson_stage(problem: RowProblem, offset: Array | None = None) -> PoissonSt
     Raises
     ------
     InputError
-        Where an outcome is negative, none is positive, no row is left, or the iteration does not converge.
+        Where an outcome is negative, none is positive, they differ by more than the numbers can hold, no row is left,
+        or the iteration does not converge.
     """
     _refuse_negative(problem.columns[:, -1])
     if len(problem.columns) == 0:
@@ -102,6 +104,7 @@ def poisson_stage(problem: RowProblem, offset: Array | None = None) -> PoissonSt
     present[np.flatnonzero(present)[separation.separated]] = False
     present[np.flatnonzero(present)[~_without_singletons(problem.only(present))]] = False
     _refuse_zeros(problem.columns[:, -1], present)
+    _refuse_span(problem.columns[present, -1])
     sample, offset = problem.only(present), offset[present]
     solution = solve_poisson(_poisson_problem(sample, offset))
     _refuse_unconverged(solution)
@@ -168,6 +171,16 @@ def _poisson_problem(sample: RowProblem, offset: Array, threads: int | None = No
         weights=sample.rows.weights,
         offset=offset,
     )
+
+
+def _refuse_span(outcome: Array) -> None:
+    """Outcomes beside which others are no more than rounding."""
+    least, largest = outcome[outcome > 0].min(), outcome.max()
+    if largest > _WIDEST * least:
+        raise InputError(
+            f"the outcome runs from {least:.3g} to {largest:.3g}: its small values are lost beside the large ones",
+            remedy="look for zeros written as tiny numbers, and for rows in other units",
+        )
 
 
 def _refuse_unconverged(solution: PoissonSolution) -> None:

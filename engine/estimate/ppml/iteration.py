@@ -18,6 +18,7 @@ from engine.estimate.absorb import AbsorptionPlan, absorb
 from engine.estimate.ppml.likelihood import deviance
 
 _STEP = 1e-8  # of eta, root mean square by mu: the error that it leaves is of the order of its square
+_LARGEST_STEP = 1e-4  # of any row's eta: huge means hide in their mean square what small ones still move
 _LOOSEST, _TIGHTEST = 1e-4, 1e-12  # tolerances of the absorption
 _ENOUGH = 1e-10  # tolerance at which a step may be the last
 _MOST_ITERATIONS, _MOST_HALVINGS = 100, 12
@@ -116,7 +117,8 @@ def _scaled_to_levels(problem: PoissonProblem) -> Array:
 
     Rows with small means start near them; from means that are too large Newton's method comes down by one a step.
     """
-    outcome, weights, eta = problem.outcome * problem.weights, problem.weights, problem.offset
+    outcome, weights = problem.outcome * problem.weights, problem.weights
+    eta = problem.offset - problem.offset.max()  # the effects have the level
     eta = eta + np.log(outcome.sum() / (weights @ np.exp(eta)))
     for _ in range(_SWEEPS):
         for effect in problem.plan.effects:
@@ -176,7 +178,9 @@ def _next(problem: PoissonProblem, state: _Iterate) -> _Iterate | None:
         tolerance=float(np.clip(step**2 / 10, _TIGHTEST, _LOOSEST)),
         iterations=state.iterations + 1,
         step=step,
-        converged=step <= _STEP and absorbed.error[-1] <= max(state.tolerance, _ENOUGH),
+        converged=step <= _STEP
+        and np.abs(change).max() <= _LARGEST_STEP
+        and absorbed.error[-1] <= max(state.tolerance, _ENOUGH),
     )
 
 
