@@ -180,20 +180,18 @@ def _sample(
         with problems.collect():
             refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
-    labels = {
-        name: read_labels(
-            [rows.frame[name]],
-            source=rows.source,
-            merge=request.merge,
-            missing=request.missing.get(name, ()),
-        )
-        for name in request.effects
-    }
+    labels = {name: _level_labels(rows, name, request) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
     sample = _Sample(rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels)
     return sample, _report(
         sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
     )
+
+
+def _level_labels(rows: TableRows, name: str, request: TableRequest) -> Labels:
+    """Levels of a fixed effect."""
+    missing = request.missing.get(name, ())
+    return read_labels([rows.frame[name]], source=rows.source, merge=request.merge, missing=missing)
 
 
 def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[Note]:

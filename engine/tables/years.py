@@ -85,11 +85,10 @@ def read_years(
         if positions:
             first = positions[0]
             owner = f" ({owners[first]})" if owners is not None else ""
-            text = problem.format(f"'{texts[codes[first]]}'") + owner
+            text = problem.format(f"'{texts[codes[first]]}'") + owner + other_rows(column, positions)
             place = row_place(source, column, first)
             values = [] if kinds[first] != "wrong" else [texts[codes[position]] for position in positions]
             line = _job_line(rules, column, positions, [*missing, *values] if optional and values else [])
-            text += other_rows(column, positions)
             problems.add(TableProblem(text, where=place, remedy=remedy, job_line=line))
     problems.raise_any()
     return years, _notes(column, kinds, years, texts, codes, source)
@@ -100,10 +99,7 @@ def _job_line(
 ) -> str:
     """The line that declares values to be missing, or else passes over the rows."""
     if missing:
-        line, meaning = (
-            rules.missing_line(str(column.name), missing),
-            "that means missing",
-        )
+        line, meaning = rules.missing_line(str(column.name), missing), "that means missing"
     else:
         rows = [int(column.index[position]) + FIRST_ROW for position in positions]
         line, meaning = rules.rows_line(rows), "the rows are no data"
