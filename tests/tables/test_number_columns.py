@@ -125,6 +125,13 @@ def test_decimal_commas_beside_whole_numbers_that_may_be_thousands_are_not_guess
     for values in ([30.0, 80.0], [30.0, np.nan]):
         with pytest.raises(InputError, match=message):
             column(["1,9", "-6,6"], beside={"y": values}, typed=False)
+    for values in (
+        [2012.0, np.nan],
+        [0.0, np.nan],
+        [-1500.0, 12000.0],
+    ):  # 2.012 and 12.000 would be 2.012 and 12
+        read = column(["1,9", "-6,6"], beside={"y": values}, typed=False)
+        assert read.values.tolist() == [1.9, -6.6]
     assert column(["1,9", "-6,6"], beside={"y": [30, 80]}, typed=False).values.tolist() == [1.9, -6.6]
     assert column(["1,9", "-6,6"], beside={"y": [30.0, 80.0]}).values.tolist() == [1.9, -6.6]
 
