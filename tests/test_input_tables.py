@@ -79,3 +79,15 @@ def test_codes_of_a_pair_table_are_missing() -> None:
     }
     results = run_table(frame.assign(x=frame["x"].mask(lost, -999)), pair_table=coded)
     np.testing.assert_allclose(coefficients(results), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("code", ["hi", -9])
+@pytest.mark.parametrize("key", LABELS)
+def test_codes_of_a_label_are_missing_as_empty_cells_are(key: str, code: str | int) -> None:
+    frame = city_panel(3)
+    tier = frame["city"].str[-1].map(int) % 3 + 1
+    frame["tier"] = tier.astype(object).mask(frame["city"].isin(["city02", "city05"]), code)
+    mapped = {"source": "cities.parquet", "columns": {"province": "tier"}, "missing": {"province": [code]}}
+    with pytest.raises(InputError) as caught:
+        run_panel(frame.assign(tier=frame["tier"].astype(str)), panel=mapped, **LABELS[key])
+    assert f"2 of 14 cities have no 'province', which {key} needs: city02, city05" in str(caught.value)

@@ -289,7 +289,7 @@ def test_problems_of_several_files_are_told_at_once(tmp_path: Path) -> None:
     assert "2 problems" in text
     assert "gone.csv: there is no such file" in text
     assert "b.csv: the columns are separated by semicolons and decimals are written with commas" in text
-    assert "as .txt and state panel.join[0].decimal: comma" in text
+    assert "(1234.5), or state panel.join[0].decimal: comma" in text
 
 
 def test_lines_name_rows_only_where_a_key_can(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from engine.notes import Note
 from engine.tables.arithmetic import Expression, parse
 from engine.tables.cell_rules import CellRules
 from engine.tables.labels import Labels, read_labels, visible
-from engine.tables.missing import Code, names_are_never_missing, suspects
+from engine.tables.missing import Code, names_are_never_missing, suspects, two_names_of_a_column
 from engine.tables.number_columns import read_numbers
 from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows
 from engine.tables.unkeyed_rows import empty_cells
@@ -71,14 +71,22 @@ class CityYearGrid:
         self.warnings: list[Note] = []
         self._files: dict[str, Array] = {}
         self._canonical: dict[str, Array] = {}
-        self._missing_codes = {
-            self._bare(name, key="panel.missing"): codes for name, codes in request.missing.items()
-        }
+        self._missing_codes = self._declared_codes()
         self._lay_nowhere()
         with problems.collect():
             self._refuse_missing_names()
         with problems.collect():
             self._index_rows()
+
+    def _declared_codes(self) -> dict[str, Sequence[Code]]:
+        """Codes for missing values by column of the file."""
+        names: dict[str, str] = {}
+        for name in self._request.missing:
+            column = self._bare(name, key="panel.missing")
+            if column in names:
+                raise two_names_of_a_column("panel.missing", names[column], name)
+            names[column] = name
+        return {column: self._request.missing[name] for column, name in names.items()}
 
     def _refuse_missing_names(self) -> None:
         """Codes for missing values of the column of cities: a city is what its name says."""
@@ -233,7 +241,8 @@ class CityYearGrid:
     def label(self, name: str, *, key: str, use: str = "") -> tuple[str, ...]:
         """Text column constant in a city, one label a city, "" where there is none; the key ``use`` groups by it."""
         column = self._bare(name, key=key)
-        labels = read_labels([self._frame[column]], source=self.source, merge=self._merge_names)
+        cells, codes_of_missing = [self._frame[column]], self._missing_codes.get(column, ())
+        labels = read_labels(cells, source=self.source, merge=self._merge_names, missing=codes_of_missing)
         codes, texts = labels.codes[0], labels.names
         if not pd.api.types.is_numeric_dtype(self._frame[column].dtype):
             names = Note.of("labels_of_column", column=column)

@@ -25,7 +25,7 @@ from engine.pairs.table_report import (
 )
 from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
 from engine.pairs.table_values import TableValues, columns_read
-from engine.tables.labels import Labels, normalize, read_labels
+from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import names_are_never_missing
 from engine.tables.problems import Problems
 
@@ -180,7 +180,7 @@ def _sample(
         with problems.collect():
             refuse_weights(weight, sample_rows, request, rows)
     problems.raise_any()
-    labels = {name: _labels(rows.frame[name], request, rows.source) for name in request.effects}
+    labels = {name: _level_labels(rows, name, request) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
     sample = _Sample(rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels)
     return sample, _report(
@@ -188,12 +188,10 @@ def _sample(
     )
 
 
-def _labels(column: pd.Series, request: TableRequest, source: str) -> Labels:
-    """Levels of a fixed effect; a declared code for missing is none."""
-    labels = read_labels([column], source=source, merge=request.merge)
-    declared = {normalize(str(code)) for code in request.missing.get(str(column.name), ())}
-    is_level = np.array([name not in declared for name in labels.names] + [False])
-    return replace(labels, codes=(np.where(is_level[labels.codes[0]], labels.codes[0], -1),))
+def _level_labels(rows: TableRows, name: str, request: TableRequest) -> Labels:
+    """Levels of a fixed effect."""
+    missing = request.missing.get(name, ())
+    return read_labels([rows.frame[name]], source=rows.source, merge=request.merge, missing=missing)
 
 
 def _label_warnings(labels: Mapping[str, Labels], rows: TableRows) -> Iterator[Note]:

@@ -44,7 +44,7 @@ class CellRules:
     def missing_line(self, column: str, values: Sequence[object]) -> str:
         """The line that declares values of a column to be missing; "" without a job."""
         block = "panel" if self.block.startswith("panel") else self.block
-        codes = [_code(value) for value in values]
+        codes = list(dict.fromkeys(map(_code, values)))
         return job_line(f"{block}.missing", {column: codes}) if block and len(codes) <= _MOST_ROWS else ""
 
     def recode_line(self, column: str, values: Sequence[object]) -> str:

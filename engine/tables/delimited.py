@@ -51,11 +51,16 @@ def read_delimited(
         frame = frame.apply(_whole_numbers)
     frame.index = row_index(layout, len(frame))
     notes = short_rows(text, separator, len(names), layout, name=file.path.name)
+    if max(layout.skipped, default=0) > layout.header_row + len(frame):
+        notes += layout.rows_beyond(_last_row(text), file=file.path.name)
     return frame.set_axis(names, axis=1), notes
 
 
 def _separator(text: bytes, separator: str | None, layout: FileLayout, *, source: str) -> str:
-    """Separator of the columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt."""
+    """Separator of the columns: commas in a .csv, tabs in a .tsv, either or semicolons in a .txt.
+
+    Semicolons in a .csv where decimal commas are stated: so Excel saves it where decimals have commas.
+    """
     lines = _rows(text[:_HEAD])
     row = layout.header_row
     if row > len(lines) or not lines[row - 1].strip():
@@ -78,19 +83,28 @@ def _separator(text: bytes, separator: str | None, layout: FileLayout, *, source
         if header.count(candidate) > header.count(separator) and _fits(
             lines[row - 1 :], candidate, separator
         ):
-            decimals = bool(_DECIMAL_COMMA.search(text[:_HEAD])) and candidate != ","
-            raise InputError(
-                f"the columns are separated by {_NAMES[candidate]}"
-                + (" and decimals are written with commas" if decimals else ""),
-                where=source,
-                remedy="save it with commas between columns"
-                + (
-                    f" and points as decimals (1234.5), or as .txt and state {layout.named('decimal')}: comma"
-                    if decimals
-                    else ", or as .txt"
-                ),
-            )
+            if candidate == ";" and separator == "," and layout.decimal == "comma":
+                return candidate
+            raise _misplaced(text, candidate, separator, layout, source=source)
     return separator
+
+
+def _misplaced(text: bytes, candidate: str, separator: str, layout: FileLayout, *, source: str) -> InputError:
+    """Columns that a candidate separates instead of the separator of the ending."""
+    problem, remedy = (
+        f"the columns are separated by {_NAMES[candidate]}",
+        "save it with commas between columns",
+    )
+    if candidate != "," and _DECIMAL_COMMA.search(text[:_HEAD]):
+        problem += " and decimals are written with commas"
+        remedy += " and points as decimals (1234.5)"
+        if layout.decimal != "comma":
+            statement = f"state {layout.named('decimal')}: comma"
+            as_it_is = (candidate, separator) == (";", ",")
+            return InputError(
+                problem, where=source, remedy=f"{remedy}, or {'' if as_it_is else 'as .txt and '}{statement}"
+            )
+    return InputError(problem, where=source, remedy=f"{remedy}, or as .txt")
 
 
 def _rows(head: bytes) -> list[bytes]:
@@ -104,6 +118,11 @@ def _rows(head: bytes) -> list[bytes]:
             rows.append([line])
         quoted ^= line.count(b'"') % 2 == 1
     return [b"\n".join(lines) for lines in rows]
+
+
+def _last_row(text: bytes) -> int:
+    """Number of the last row of a text."""
+    return len(_rows(text.removesuffix(b"\n").removesuffix(b"\r")))
 
 
 def _fits(lines: list[bytes], candidate: str, separator: str) -> bool:

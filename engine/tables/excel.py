@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.notes import Note
 from engine.tables import limits
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import FileLayout, refuse_twice
@@ -33,12 +34,14 @@ class ExcelTable:
         Other sheets with cells, where the user named none.
     broken : dict of str to str
         Column: its first cell that holds no value, as ``cell E17 of sheet 'x' holds #REF!``.
+    notes : tuple of Note
     """
 
     frame: pd.DataFrame
     sheet: str
     further_sheets: tuple[str, ...]
     broken: dict[str, str]
+    notes: tuple[Note, ...] = ()
 
 
 def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
@@ -68,7 +71,8 @@ def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
         f"no sheet has a table: headers in row {layout.header_row} and rows below; its sheets are "
         + _listed([sheet.name for sheet in sheets]),
         where=file.label,
-        remedy=f"state {layout.named('sheet')}, and {layout.named('header')} where the headers stand further down",
+        remedy=f"state {layout.named('sheet')}, and {layout.named('header')} where the headers stand further down"
+        + (f"; or skip fewer rows in {layout.named('skip_rows')}" if layout.skipped else ""),
     )
 
 
@@ -125,7 +129,9 @@ def _from_cells(
         if first is not None:
             cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
             broken[name] = f"{cell} holds {cells.broken[number][first]}"
-    return ExcelTable(frame, sheet.name, further_sheets, broken)
+    last_row = max(max(column) for column in cells.columns.values())
+    notes = layout.rows_beyond(last_row, file=file.path.name)
+    return ExcelTable(frame, sheet.name, further_sheets, broken, notes)
 
 
 def _refuse_title(cells: SheetCells, sheet: Sheet, layout: FileLayout, *, source: str) -> None:

@@ -11,8 +11,11 @@ import pandas as pd
 
 from engine.arrays import Flags
 from engine.errors import InputError
+from engine.notes import Note, shortened
 from engine.tables.problems import FIRST_ROW
 from engine.tables.written_numbers import DecimalSign
+
+_SHOWN = 10  # rows of a note
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,28 @@ class FileLayout:
     def named(self, key: str) -> str:
         """A key of the block with its place, e.g. ``pair_table.encoding``."""
         return f"{self.key}.{key}" if self.key else key
+
+    def rows_beyond(self, last_row: int, *, file: str) -> tuple[Note, ...]:
+        """A warning where ``skip_rows`` names rows below the last one of the file."""
+        beyond = [f"{row}" for row in sorted(self.skipped) if row > last_row]
+        if not beyond:
+            return ()
+        key, rows = self.named("skip_rows"), shortened(beyond, _SHOWN)
+        return (
+            Note.of("skipped_rows_absent", file=file, key=key, count=len(beyond), rows=rows, last=last_row),
+        )
+
+    def no_rows(self, source: str) -> InputError:
+        """The error for a table without rows below its header; it names the keys that may be why."""
+        keys = [key for key in ("header", "skip_rows") if getattr(self, key) is not None]
+        if not keys:
+            return InputError("the table has a header but no rows", where=source)
+        skipped = f", but for those that {self.named('skip_rows')} passes over" if self.skipped else ""
+        return InputError(
+            f"the table has no rows below its header, row {self.header_row}{skipped}",
+            where=source,
+            remedy=f"correct {' and '.join(map(self.named, keys))}, so that rows of data are left",
+        )
 
     def check(self, source: str) -> None:
         """Raises InputError for rows that no file has."""

@@ -22,7 +22,7 @@ import pandas as pd
 from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
-from engine.tables.missing import half_width, says_missing
+from engine.tables.missing import Code, half_width, says_missing
 from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
 
@@ -106,7 +106,13 @@ def _spellings(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return shortened([f"{visible(old)} = '{new}'" for old, new in pairs], _SHOWN)
 
 
-def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[MergeRule] = ()) -> Labels:
+def read_labels(
+    columns: Sequence[pd.Series],
+    *,
+    source: str,
+    merge: Collection[MergeRule] = (),
+    missing: Collection[Code] = (),
+) -> Labels:
     """Names of units out of the columns of a table that hold them.
 
     Parameters
@@ -119,6 +125,8 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
     merge : collection of str
         Rules by which names that are nearly the same are joined. Of several names, the one that most rows
         write stands (the first in sorting order where several do).
+    missing : collection of number or str
+        Codes that mean "missing": no labels, so nothing is merged with them. They are compared by their text.
 
     Raises
     ------
@@ -130,7 +138,9 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
     raw_codes, raw = _factorize(columns, source)
     texts = [cell_text(value) for value in raw]
     _refuse_unnameable(columns, raw_codes, texts, source)
-    clean = [normalize(text) for text in texts]
+    codes_of_missing = {normalize(cell_text(code)) for code in missing}
+    normal = [normalize(text) for text in texts]
+    clean = ["" if name in codes_of_missing else name for name in normal]
     counts: dict[str, int] = {}
     for name, count in zip(clean, np.bincount(raw_codes[raw_codes >= 0], minlength=len(clean)), strict=True):
         counts[name] = counts.get(name, 0) + int(count)
@@ -142,7 +152,8 @@ def read_labels(columns: Sequence[pd.Series], *, source: str, merge: Collection[
     of_raw = np.array([position.get(name, -1) for name in final] + [-1], dtype=np.int64)
     codes = of_raw[raw_codes]  # raw code -1 reads the last entry
     bounds = np.cumsum([len(part) for part in columns])[:-1]
-    changed = {old: new for old, new in zip(texts, clean, strict=True) if old.strip() != new}
+    changed = {old: new for old, new in zip(texts, normal, strict=True) if old.strip() != new}
+    changed = {old: new for old, new in changed.items() if new not in codes_of_missing}
     merged = {old: new for old, new in stands_for.items() if old != new}
     return Labels(
         tuple(np.split(codes, bounds)), names, tuple(sorted(changed.items())), tuple(sorted(merged.items()))

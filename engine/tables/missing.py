@@ -47,6 +47,15 @@ def names_are_never_missing(key: str, column: str) -> InputError:
     )
 
 
+def two_names_of_a_column(key: str, first: str, second: str) -> InputError:
+    """Lists of codes under two names of one column, of which only one list would hold."""
+    return InputError(
+        f"two names stand for one column of the table: '{first}' and '{second}'",
+        where=key,
+        remedy="give each column one list",
+    )
+
+
 def half_width(text: str) -> str:
     """The text with full-width characters as plain ones; marks of footnotes, as ``¹`` and ``①``, stay what they are.
 
@@ -78,6 +87,11 @@ def numeric_codes(codes: Iterable[Code]) -> list[float]:
         except ValueError:
             continue
     return numbers
+
+
+def text_codes(codes: Iterable[Code]) -> frozenset[str]:
+    """Those of the declared codes of a column that are text, as `half_width` gives them and with bare edges."""
+    return frozenset(half_width(code).strip() for code in codes if isinstance(code, str))
 
 
 def suspects(values: Array, *, declared: Collection[Code] = ()) -> dict[float, Flags]:

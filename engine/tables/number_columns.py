@@ -12,6 +12,7 @@ column                                 read
 ``1,234`` and ``987``                  1234 where other columns of the table show decimal points, else refused
 ``1,5`` and ``12.5``                   refused: two signs in one column
 ``12%`` and ``0.5``                    refused: shares and percent, or shares alone?
+Excel's TRUE beside 0, 1 or empty      1; beside other numbers refused, as the text ``TRUE`` is
 ====================================== ==========================================
 """
 
@@ -29,8 +30,8 @@ from engine.arrays import Array
 from engine.notes import Note
 from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.labels import EXCEL_ERRORS
-from engine.tables.missing import Code, numeric_codes, says_missing
-from engine.tables.problems import FIRST_ROW, TableProblem, other_rows, row_place
+from engine.tables.missing import Code, half_width, numeric_codes, says_missing, text_codes
+from engine.tables.problems import FIRST_ROW, TableProblem, cell_excerpt, other_rows, row_place
 from engine.tables.written_numbers import (
     PLAIN_NUMBER,
     DecimalSign,
@@ -91,17 +92,11 @@ def read_numbers(
         For text that is no number and does not say "missing", and for numbers that can be read in two ways: the
         first such cell, the rows of others, and the line of the job that would mend it.
     """
-    if pd.api.types.is_numeric_dtype(cells.dtype):
-        column = NumberColumn(cells.to_numpy(dtype=np.float64, na_value=np.nan), 0)
-    else:
-        column = _Cells(cells, source, owners, missing, rules).column()
-    codes = numeric_codes(missing)
-    if not codes:
-        return column
-    coded = np.isin(column.values, codes)
-    return NumberColumn(
-        np.where(coded, np.nan, column.values), column.n_marks + int(coded.sum()), column.notes
-    )
+    if not pd.api.types.is_numeric_dtype(cells.dtype):
+        return _Cells(cells, source, owners, missing, rules).column()
+    values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    coded = np.isin(values, numeric_codes(missing))
+    return NumberColumn(np.where(coded, np.nan, values), int(coded.sum()))
 
 
 @dataclass
@@ -109,7 +104,8 @@ class _Cells:
     """Cells of a column that have no type of their own, sorted by what they are.
 
     ``points`` are the positions of plain numbers with a decimal point, ``written`` those of other numbers that are
-    text, ``wrong`` those of no numbers, ``wide`` those of full-width text.
+    text, ``wrong`` those of no numbers, ``wide`` those of full-width text, ``truths`` those of Excel's TRUE and FALSE.
+    A declared code for missing is in none of them.
     """
 
     cells: pd.Series
@@ -122,19 +118,20 @@ class _Cells:
     written: dict[int, WrittenNumber] = field(default_factory=dict)
     wrong: list[int] = field(default_factory=list)
     wide: list[int] = field(default_factory=list)
+    truths: list[int] = field(default_factory=list)
 
     def column(self) -> NumberColumn:
         self.objects = self.cells.to_numpy(dtype=object)
         self.values = np.full(len(self.objects), np.nan)
+        self.codes, self.text_codes = numeric_codes(self.missing), text_codes(self.missing)
         for position, cell in enumerate(self.objects):
             if isinstance(cell, str):
                 self._sort_text(position, cell)
             else:
-                value = _typed_number(cell)
-                if value is None:
-                    self.wrong.append(position)
-                else:
-                    self.values[position] = value
+                self._sort_typed(position, cell)
+        numbers = self.values[~np.isnan(self.values)]
+        if self.truths and (self.written or self.wrong or not np.isin(numbers, (0, 1)).all()):
+            self.wrong = sorted(self.wrong + self.truths)
         self._refuse_text()
         decimal = self.rules.decimal or self._shown_sign()
         self._read_written(decimal)
@@ -142,12 +139,13 @@ class _Cells:
         return NumberColumn(self.values, self.n_marks, tuple(self._notes(decimal)))
 
     def _sort_text(self, position: int, cell: str) -> None:
-        if says_missing(cell) or cell.strip() in self.missing:
+        text = plain_text(cell)
+        plain = PLAIN_NUMBER.fullmatch(text) is not None and not is_dotted(text)
+        declared = half_width(cell).strip() in self.text_codes or (plain and float(text) in self.codes)
+        if declared or says_missing(cell):
             self.n_marks += 1
             return
-        text = plain_text(cell)
-        plain = PLAIN_NUMBER.fullmatch(text)
-        if plain and not (is_dotted(text) or ("." in text and self.rules.decimal == "comma")):
+        if plain and not ("." in text and self.rules.decimal == "comma"):
             self.values[position] = float(text)
             if "." in text:
                 self.points.append(position)
@@ -157,6 +155,17 @@ class _Cells:
             self.wrong.append(position)
         if not cell.isascii() and text != cell.strip().replace("\u2212", "-"):
             self.wide.append(position)
+
+    def _sort_typed(self, position: int, cell: object) -> None:
+        value = _typed_number(cell)
+        is_truth = isinstance(cell, bool | np.bool_)
+        if value in self.codes or ((value is None or is_truth) and str(cell) in self.text_codes):
+            self.n_marks += 1
+        elif value is None:
+            self.wrong.append(position)
+        else:
+            self.values[position] = value
+            self.truths += [position] * is_truth
 
     # -- the decimal sign
 
@@ -217,15 +226,20 @@ class _Cells:
         )
 
     def _read_written(self, decimal: DecimalSign) -> None:
-        unread, codes = [], numeric_codes(self.missing)
+        unread, coded = [], set[int]()
         for position, written in self.written.items():
             value = written.value(decimal)
             if value is None:
                 unread.append(position)
-            elif written.percent and np.isclose(100 * value, codes, rtol=1e-12).any():
-                self.n_marks += 1
+            elif value in self.codes or (
+                written.percent and np.isclose(100 * value, self.codes, rtol=1e-12).any()
+            ):
+                coded.add(position)
             else:
                 self.values[position] = value
+        self.n_marks += len(coded)
+        self.written = {place: written for place, written in self.written.items() if place not in coded}
+        self.wide = [position for position in self.wide if position not in coded]
         if unread:
             self._refuse(
                 f"{self._shown(unread[0])} is not a number with {_WORDS[decimal]}, which {self._key('decimal')} states",
@@ -286,8 +300,7 @@ class _Cells:
         return f"{self.rules.block}.{name}" if self.rules.block else name
 
     def _shown(self, position: int) -> str:
-        text = str(self.objects[position])
-        return f"'{text if len(text) <= 60 else text[:57] + '...'}'"
+        return f"'{cell_excerpt(self.objects[position])}'"
 
     # -- how they were read
 

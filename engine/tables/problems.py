@@ -15,6 +15,7 @@ FIRST_ROW = 2
 number of the row as the user sees it."""
 
 _SHOWN = 20
+_LONGEST = 60  # characters of a cell
 
 
 class TableProblem(InputError):
@@ -144,6 +145,12 @@ class Problems:
             raise self._errors[0]
         if self._errors:
             raise SeveralProblems(self._errors, source=self.source)
+
+
+def cell_excerpt(cell: object) -> str:
+    """The text of a cell for messages, of at most 60 characters; a whole number has no point."""
+    text = f"{cell:.15g}" if isinstance(cell, float) else str(cell)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def row_place(source: str, column: pd.Series, position: int) -> str:

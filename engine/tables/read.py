@@ -106,7 +106,7 @@ def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
                 remedy="save the columns that the job reads as Parquet",
             ) from error
     if table.frame.empty:
-        raise InputError("the table has a header but no rows", where=table.label)
+        raise layout.no_rows(table.label)
     return table
 
 
@@ -157,10 +157,10 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
         frame, labels = read_stata(file, layout)
     elif ending in _EXCEL:
         excel = read_excel(file, layout)
-        frame, broken = excel.frame, excel.broken
+        frame, broken, notes = excel.frame, excel.broken, excel.notes
         if excel.further_sheets:
             label, sheet = f"{label} (sheet '{excel.sheet}')", excel.sheet
-            notes = (_sheet_note(file.path.name, excel, layout),)
+            notes += (_sheet_note(file.path.name, excel, layout),)
     else:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
     storage = "text" if ending in SEPARATORS else "sheet" if ending in _EXCEL else "typed"

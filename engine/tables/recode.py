@@ -37,7 +37,7 @@ def recoded(
     Raises
     ------
     InputError
-        Where the table has no such column, and for two entries that are one value.
+        Where the table has no such column, for two entries that are one value, and for an entry without text.
     """
     columns, notes, warnings = {}, list[Note](), list[Note]()
     for name, mapping in mappings.items():
@@ -50,16 +50,24 @@ def recoded(
             )
         entries: dict[str, int | float | str] = {}
         for text, value in mapping.items():
+            if not normalize(text):
+                raise InputError(
+                    f"'{text}' is no value: empty cells are missing and stay so",
+                    where=f"{key}.{name}",
+                    remedy="take the entry out, or write a value into the empty cells and recode that",
+                )
             if normalize(text) in entries:
                 raise InputError(
-                    f"'{text}' stands there twice, but for blanks or widths of characters",
+                    f"'{text}' is there twice, but for blanks or widths of characters",
                     where=f"{key}.{name}",
                     remedy="keep one of the two",
                 )
             entries[normalize(text)] = value
         columns[name], used, lacking = _replaced(frame[name], entries)
         if used:
-            values = shortened([f"{text} = {entries[text]}: {count}" for text, count in used.items()], _SHOWN)
+            values = shortened(
+                [f"'{text}' = '{entries[text]}': {count}" for text, count in used.items()], _SHOWN
+            )
             count = sum(used.values())
             notes.append(Note.of("values_recoded", source=source, column=name, count=count, values=values))
         warnings += _warnings(entries, used, lacking, key=f"{key}.{name}")

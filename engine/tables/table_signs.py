@@ -46,8 +46,12 @@ class TableSigns:
 
     @cached_property
     def whole_floats(self) -> str | None:
-        """A column of a text file with whole numbers that a point may have cut: 30.000, or 30 beside an empty cell."""
-        return next((str(name) for name, values in self._floats() if len(values)), None)
+        """A column of a text file with whole numbers that a point may have cut: 30.000, or 30 beside an empty cell.
+
+        Thousands that are read as decimals have three digits before their point: they are below 1000, and not 0.
+        """
+        cut = (str(name) for name, values in self._floats() if values.abs().between(0, 1000, "neither").any())
+        return next(cut, None)
 
     def _floats(self) -> Iterator[tuple[object, pd.Series]]:
         for place, dtype in enumerate(self._frame.dtypes):

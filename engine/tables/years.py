@@ -15,8 +15,8 @@ from engine.arrays import AnyArray, Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
 from engine.tables.cell_rules import NO_RULES, CellRules
-from engine.tables.missing import Code, half_width, numeric_codes, says_missing
-from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows, row_place
+from engine.tables.missing import Code, half_width, numeric_codes, says_missing, text_codes
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem, cell_excerpt, other_rows, row_place
 
 FIRST_YEAR, LAST_YEAR = 1500, 2500
 _YEAR = re.compile(r"([+-]?[0-9]+)(?:\.0*)?\s*(年度?|年末|년)?")
@@ -66,7 +66,7 @@ def read_years(
     years = np.array([year for year, _ in read] + [np.nan])[codes]
     kinds = np.array([kind for _, kind in read] + ["missing"], dtype=object)[codes]
     problems = Problems(source)
-    texts = [*map(_shown, raw), ""]
+    texts = [*map(cell_excerpt, raw), ""]
     for problem, bad, remedy in (
         ("{} is not a year", kinds == "wrong", _remedy(optional)),
         ("a year is missing", (kinds == "missing") & (not optional), "give every row its year"),
@@ -85,11 +85,10 @@ def read_years(
         if positions:
             first = positions[0]
             owner = f" ({owners[first]})" if owners is not None else ""
-            text = problem.format(f"'{texts[codes[first]]}'") + owner
+            text = problem.format(f"'{texts[codes[first]]}'") + owner + other_rows(column, positions)
             place = row_place(source, column, first)
             values = [] if kinds[first] != "wrong" else [texts[codes[position]] for position in positions]
             line = _job_line(rules, column, positions, [*missing, *values] if optional and values else [])
-            text += other_rows(column, positions)
             problems.add(TableProblem(text, where=place, remedy=remedy, job_line=line))
     problems.raise_any()
     return years, _notes(column, kinds, years, texts, codes, source)
@@ -100,10 +99,7 @@ def _job_line(
 ) -> str:
     """The line that declares values to be missing, or else passes over the rows."""
     if missing:
-        line, meaning = (
-            rules.missing_line(str(column.name), list(dict.fromkeys(missing))),
-            "that means missing",
-        )
+        line, meaning = rules.missing_line(str(column.name), missing), "that means missing"
     else:
         rows = [int(column.index[position]) + FIRST_ROW for position in positions]
         line, meaning = rules.rows_line(rows), "the rows are no data"
@@ -165,11 +161,11 @@ def _read(cell: object, missing: Collection[Code]) -> tuple[float, str]:
         return _year_or_wrong(value, "year")
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return np.nan, "missing"
-    return np.nan, "wrong"
+    return np.nan, "missing" if str(cell) in text_codes(missing) else "wrong"
 
 
 def _read_text(text: str, missing: Collection[Code]) -> tuple[float, str]:
-    if says_missing(text) or text in missing:
+    if says_missing(text) or text in text_codes(missing):
         return np.nan, "missing"
     if match := _YEAR.fullmatch(text):
         kind = "suffixed" if match[2] else "year"
@@ -208,11 +204,6 @@ def _read_date(cell: datetime.date | np.datetime64) -> tuple[float, str]:
         if len({(universal + shift).year for shift in _UTC_RANGE}) > 1:
             return np.nan, "zoned"
     return float(moment.year), "date"
-
-
-def _shown(cell: object) -> str:
-    text = f"{cell:g}" if isinstance(cell, float) else str(cell)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _notes(

@@ -162,3 +162,22 @@ def test_what_is_no_name_is_refused_by_row(kind: str) -> None:
 )
 def test_numbers_are_names_whatever_their_type(cells: Any) -> None:
     assert read_labels([pd.Series(cells)], source="").names == ("2", "3")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, "str"])
+def test_codes_that_are_declared_missing_are_no_labels(dtype: Any) -> None:
+    column = pd.Series([-9, 1, 2, -9], dtype=dtype)
+    if dtype is not np.int64:
+        column = column.mask(column.index == 2)
+    labels = read_labels([column], source="a.csv", missing=[-9.0])
+    assert "-9" not in labels.names
+    assert labels.codes[0][[0, 3]].tolist() == [-1, -1]
+    assert labels.codes[0][1] >= 0
+
+
+def test_nothing_is_merged_with_a_code_for_missing() -> None:
+    column = pd.Series(["hi", "hi", "ｈｉ ", "Hi", "low"], name="tier")
+    labels = read_labels([column], source="a.csv", merge=["case"], missing=[" hi"])
+    assert (labels.names, labels.codes[0].tolist()) == (("Hi", "low"), [-1, -1, -1, 0, 1])
+    assert (labels.normalized, labels.merged) == ((), ())
+    assert labels.warnings(source="a.csv", names=Note("cities"), key="panel.merge_names") == []

@@ -125,6 +125,13 @@ def test_decimal_commas_beside_whole_numbers_that_may_be_thousands_are_not_guess
     for values in ([30.0, 80.0], [30.0, np.nan]):
         with pytest.raises(InputError, match=message):
             column(["1,9", "-6,6"], beside={"y": values}, typed=False)
+    for values in (
+        [2012.0, np.nan],
+        [0.0, np.nan],
+        [-1500.0, 12000.0],
+    ):  # 2.012 and 12.000 would be 2.012 and 12
+        read = column(["1,9", "-6,6"], beside={"y": values}, typed=False)
+        assert read.values.tolist() == [1.9, -6.6]
     assert column(["1,9", "-6,6"], beside={"y": [30, 80]}, typed=False).values.tolist() == [1.9, -6.6]
     assert column(["1,9", "-6,6"], beside={"y": [30.0, 80.0]}).values.tolist() == [1.9, -6.6]
 
@@ -170,3 +177,45 @@ def test_formatted_numbers_come_back(number: float, digits: int) -> None:
     percent = written_number(f"{english}%")
     assert percent is not None
     assert percent.point == pytest.approx(expected / 100, rel=1e-15)
+
+
+CODED: list[tuple[list[Any], list[Any], list[float], dict[str, int]]] = [
+    (["12%", "-999"], [-999], [0.12, np.nan], {"percent_signs": 1}),
+    (["12%", -999], ["-999"], [0.12, np.nan], {"percent_signs": 1}),
+    (["12%", "-9 999"], [-9999], [0.12, np.nan], {"percent_signs": 1}),
+    (["3", "-99%"], [-99], [3, np.nan], {}),
+    (["1,5", "-99.9"], [-99.9], [1.5, np.nan], {"decimal_commas": 1}),
+    (["1,5", "-99,9"], [-99.9], [1.5, np.nan], {"decimal_commas": 1}),
+    (["－９９９", "\u2212999", "７"], [-999], [np.nan, np.nan, 7], {"full_width_characters": 1}),
+    (["未统计", "5"], ["未统计 "], [np.nan, 5], {}),
+    (["－", "ｎｏｎｅ yet", "5"], ["none yet"], [np.nan, np.nan, 5], {}),
+    ([True, 7, 8], ["True"], [np.nan, 7, 8], {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cells", "codes", "values", "kinds"), CODED)
+def test_declared_codes_are_missing_whatever_signs_the_numbers_have(
+    cells: list[Any], codes: list[Any], values: list[float], kinds: dict[str, int]
+) -> None:
+    series = pd.Series(cells, dtype=object, name="x")
+    read = read_numbers(series, source="a.csv", missing=codes, rules=CellRules("panel"))
+    np.testing.assert_array_equal(read.values, values)
+    assert read.n_marks == np.isnan(values).sum()
+    assert counts(read) == kinds
+
+
+def test_a_line_that_declares_codes_names_each_once() -> None:
+    series = pd.Series(["about 3", "5"], name="x")
+    with pytest.raises(InputError) as caught:
+        read_numbers(series, source="a.csv", missing=["未统计 ", "未统计"], rules=CellRules("panel"))
+    assert "panel.missing: {x: [未统计, about 3]}" in str(caught.value.remedy)
+
+
+def test_truth_values_are_numbers_only_among_themselves() -> None:
+    """A cell TRUE of Excel comes as a truth value, that of a CSV file as text."""
+    np.testing.assert_array_equal(column([True, False, None, 1, "0"]).values, [1, 0, np.nan, 1, 0])
+    for cells in ([12.5, True, 0], ["12%", True], ["1,5", True]):
+        with pytest.raises(InputError, match="row 3, column 'x': 'True' is not a number"):
+            column(cells)
+    with pytest.raises(InputError, match="row 2, column 'x': 'True' is not a number; also row 3"):
+        column([True, "many"])

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from excel_files import workbook
+from sentences import english
 
 from engine.errors import InputError
 from engine.tables import limits
@@ -221,3 +223,43 @@ def test_shapes_that_files_cannot_account_for() -> None:
         limits.check_shape(Path("a.csv"), rows=1, columns=20_000, backed=10**9)
     with pytest.raises(InputError, match=r"a\.csv: the file has 5,000,000,000 bytes; at most"):
         limits.check_file_bytes(Path("a.csv"), 5_000_000_000)
+
+
+ROWS: list[list[object]] = [["city", "x"], ["A", 1], ["B", 2], ["C, D\nE", 3]]
+
+
+def laid_out(folder: Path, form: str) -> Path:
+    """`ROWS` as a file."""
+    if form == "xlsx":
+        return workbook(folder / "a.xlsx", s=ROWS)
+    end = "" if form == "unended" else "\n"
+    return write(folder / "a.csv", ('city,x\nA,1\nB,2\n"C, D\nE",3' + end).encode())
+
+
+@pytest.mark.parametrize("form", ["csv", "unended", "xlsx"])
+def test_rows_that_are_skipped_but_absent_are_warned_of(tmp_path: Path, form: str) -> None:
+    path = laid_out(tmp_path, form)
+    for skipped in ((2,), (2, 4), 1):
+        assert read_file(path, FileLayout(skip_rows=skipped)).notes == ()
+    table = read_file(path, FileLayout(skip_rows=(2, 4, 5, 5000), key="panel"))
+    assert table.frame["x"].tolist() == [2]
+    assert english(table.notes) == (
+        f"{path.name}: panel.skip_rows names 2 rows below the last row of the table, which is row 4: 5, 5000",
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_table_without_rows_names_the_keys_that_left_none(tmp_path: Path, form: str) -> None:
+    path = laid_out(tmp_path, form)
+    for layout, problem, keys in (
+        (
+            FileLayout(skip_rows=9999, key="panel"),
+            "row 1, but for those that panel.skip_rows passes over",
+            "skip_rows",
+        ),
+        (FileLayout(header=4, key="panel"), "no rows below its header, row 4\n", "header"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_file(path, layout)
+        assert problem in str(caught.value)
+        assert caught.value.remedy == f"correct panel.{keys}, so that rows of data are left"

@@ -206,3 +206,22 @@ def test_whatever_pandas_raises_is_told_with_the_file(
     with pytest.raises(InputError, match=r"a\.csv: cannot be read \(deep inside\)\n  remedy") as refused:
         read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n"))
     assert isinstance(refused.value.__cause__, RuntimeError)
+
+
+def test_semicolons_in_a_csv_are_read_where_decimal_commas_are_stated(tmp_path: Path) -> None:
+    """A spreadsheet saves its .csv so where decimals have commas."""
+    path = write(tmp_path / "a.csv", b"city;x;y\nA;1,5;3\nB;2,25;4\n")
+    frame = read_file(path, FileLayout(key="panel", decimal="comma")).frame
+    assert frame.to_dict("list") == {"city": ["A", "B"], "x": ["1,5", "2,25"], "y": [3, 4]}
+    with pytest.raises(InputError, match=r"\(1234\.5\), or state panel\.decimal: comma$"):
+        read_file(path, FileLayout(key="panel"))
+    quoted = write(tmp_path / "b.csv", b'city,"x;y"\nA,"1,5"\nB,"2,25"\n')
+    assert read_file(quoted, FileLayout(decimal="comma")).frame["x;y"].tolist() == ["1,5", "2,25"]
+
+
+def test_a_remedy_leaves_out_what_is_stated(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", b"city;x\nA;1,5\nB;2,25\n")
+    for decimal, remedy in ((None, "or as .txt and state panel.decimal: comma"), ("comma", "or as .txt")):
+        with pytest.raises(InputError) as caught:
+            read_file(path, FileLayout(key="panel", decimal=decimal))  # type: ignore[arg-type]
+        assert str(caught.value.remedy).endswith(f"(1234.5), {remedy}")

@@ -25,7 +25,7 @@ def test_values_are_replaced_by_their_text_and_others_stay() -> None:
     )
     assert frame["tier"].tolist() == [4, 3, "３", None, "地级市", 3]
     assert FRAME["tier"].tolist()[0] == "直辖市"
-    assert english(notes) == ("a.csv: column 'tier': 3 cells recoded (直辖市 = 4: 1, 省会 = 3: 2)",)
+    assert english(notes) == ("a.csv: column 'tier': 3 cells recoded ('直辖市' = '4': 1, '省会' = '3': 2)",)
     assert english(warnings) == (
         "panel.recode.tier lacks 2 values of the column, which stay as they are: '3', '地级市'",
         "panel.recode.tier names 1 value that the column does not have: '县'",
@@ -62,7 +62,9 @@ def test_values_are_not_recoded_twice() -> None:
             {"tyer": {"a": 1}},
             r"panel\.recode: there is no column 'tyer' in a\.csv\n  remedy: did you mean 'tier'\?",
         ),
-        ({"tier": {"省会": 1, "省会 ": 2}}, r"panel\.recode\.tier: '省会 ' stands there twice"),
+        ({"tier": {"省会": 1, "省会 ": 2}}, r"panel\.recode\.tier: '省会 ' is there twice"),
+        ({"tier": {"": 1}}, r"panel\.recode\.tier: '' is no value: empty cells are missing and stay so"),
+        ({"tier": {"a": 1, "\u3000": 2}}, r"panel\.recode\.tier: '\u3000' is no value"),
     ],
 )
 def test_mappings_that_are_refused(mapping: dict[str, dict[str, int | float | str]], message: str) -> None:

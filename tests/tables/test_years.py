@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sentences import english
 
 from engine.errors import InputError
+from engine.tables.cell_rules import CellRules
 from engine.tables.years import read_years
 
 YEARS = [2008, 2009]
@@ -125,3 +126,14 @@ def test_all_kinds_of_faults_are_told_at_once() -> None:
         "  row 3, column 'year': a year is missing",
         "  row 6, column 'year': '2008-01-01' is a date, other cells are plain years",
     ]
+
+
+def test_codes_in_words_may_have_blanks_around_them() -> None:
+    cells = pd.Series(["2008", "尚未", "ｎｅｖｅｒ ", True], dtype=object, name="t")
+    years, _ = read_years(cells, source="a.csv", optional=True, missing=["尚未 ", "never", "True"])
+    np.testing.assert_array_equal(years, [2008, np.nan, np.nan, np.nan])
+    with pytest.raises(InputError) as caught:
+        read_years(
+            cells, source="a.csv", optional=True, missing=["尚未 ", "尚未", "True"], rules=CellRules("panel")
+        )
+    assert "panel.missing: {t: [尚未, 'True', ｎｅｖｅｒ]}" in str(caught.value.remedy)
