@@ -226,6 +226,12 @@ def _fill(
         for name in rule.columns or ():
             if not grid.known(name):
                 grid.column(name, key=f"{rule.key}.columns")  # raises, with a suggestion
+            if name in values and name not in moving:
+                raise InputError(
+                    f"'{name}' has one value a city, in which no year is missing",
+                    where=f"{rule.key}.columns",
+                    remedy="take it out of the list",
+                )
         rule_of |= dict.fromkeys(moving if rule.columns is None else rule.columns, rule)
     filled = {}
     for name in moving:

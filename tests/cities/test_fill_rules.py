@@ -77,6 +77,7 @@ def test_the_rules_of_a_job() -> None:
         ([{"max_gap": 1, "methods": "linear"}], r"panel\.fill\[0\]\.methods: unknown key .* did you mean 'method'"),
         ([{"columns": ["a"]}], r"panel\.fill\[0\]\.max_gap: is missing"),
         ([{"max_gap": 1, "columns": ["size"]}], r"panel\.fill\[0\]\.columns: 'size' is not read by this job"),
+        ({"max_gap": 1, "columns": ["pilot_year"]}, r"panel\.fill\.columns: 'pilot_year' has one value a city"),
         (3, r"panel\.fill: must be a mapping"),
     ],
 )  # fmt: skip

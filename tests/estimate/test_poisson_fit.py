@@ -293,3 +293,30 @@ def test_effects_through_both_ends() -> None:
         root = np.sqrt(mean)
         slopes += np.linalg.lstsq(columns * root[:, None], (outcome - mean) / root, rcond=1e-12)[0]
     np.testing.assert_allclose(stage.values, slopes[: len(X)], rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e14, 1e16])
+def test_huge_means_hide_no_steps_of_others(size: float) -> None:
+    """Pairs whose regressors stand still tell nothing of the coefficients, whatever their outcomes."""
+    frame = flows(4, n_units=7)
+    without = fitted(frame, {"effects": ("pair",)})[1].values
+    large = frame["pair"].isin(frame["pair"].unique()[:2])
+    frame = frame.assign(
+        y=np.where(large, size * (1 + frame["y"]), frame["y"]),
+        **{name: np.where(large, 1.0, frame[name]) for name in X},
+    )
+    still = fitted(frame[~large].reset_index(drop=True), {"effects": ("pair",)})[1].values
+    assert np.abs(still - without).max() > 1e-3
+    np.testing.assert_allclose(fitted(frame, {"effects": ("pair",)})[1].values, still, rtol=1e-9)
+
+
+def test_outcomes_beside_which_others_are_lost() -> None:
+    with pytest.raises(InputError, match="its small values are lost beside the large ones"):
+        poisson_stage(small(y=np.where(np.arange(len(flows(1, n_units=6))) == 9, 1e30, 2.0)))
+
+
+@pytest.mark.parametrize("level", [-1000.0, 1000.0])
+def test_the_level_of_an_offset_is_of_the_effects(level: float) -> None:
+    frame, keys = flows(3), DESIGNS["offset"]
+    moved = frame.assign(log_size=frame["log_size"] + level)
+    np.testing.assert_allclose(fitted(moved, keys)[1].values, fitted(frame, keys)[1].values, rtol=1e-9)
