@@ -22,7 +22,7 @@ from engine.report.number_format import number
 from engine.report.outputs.city_influence import influence_figure
 from engine.report.outputs.coefficient_plot import coefficient_figure, coefficient_text
 from engine.report.outputs.covariate_balance import balance_figure
-from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_study_text
+from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_years_text
 from engine.report.outputs.placebo_density import Placebo, placebo_figure
 
 
@@ -195,7 +195,7 @@ def test_figures_leave_the_global_state_of_matplotlib_alone():
 
 def test_text_alternatives_hold_the_numbers():
     frame = event_study()
-    text = event_study_text(frame)
+    text = event_years_text(frame)
     for row in frame[frame["errors"] == "dyadic"].itertuples():
         assert f"year {row.event_time}: {number(row.estimate)} [{number(row.conf_low)}, " in text
     text = coefficient_text(sweep(3), "x1")

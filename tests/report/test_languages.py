@@ -22,7 +22,7 @@ from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, columns_phrase, words_of
 from engine.report.outputs.coefficient_plot import coefficient_text
 from engine.report.outputs.error_comparison import error_sentences
-from engine.report.outputs.event_study_plot import event_study_text
+from engine.report.outputs.event_study_plot import event_years_text
 from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
 
@@ -301,7 +301,7 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     assert words == {"policy", "sync", "demo", "LaTeX", "CRV"}
     assert "二元稳健标准误是城市对聚类标准误的 4.0 倍" in page
     assert seen.count("人口 缺 2012 年") == 2
-    assert "事件研究" in event_study_text(event_study(), ZH)
+    assert "事件研究" in event_years_text(event_study(), ZH)
 
 
 def test_built_in_data_are_described_in_chinese():

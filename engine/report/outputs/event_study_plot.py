@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_FRAME = StoredFrame(
+EVENT_STUDY = StoredFrame(
     "event_study",
     text=("cell", "term", "errors"),
     numbers=("event_time", "estimate", "std_error", "conf_low", "conf_high"),
 )
+"""Of every cell that has event years."""
 EVENT_COLUMNS = (
     "job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high",
 )  # fmt: skip
@@ -127,13 +128,13 @@ def _draw_points(axes: Axes, effects: pd.DataFrame, base: int | None, words: Wor
     axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
     if base is None:
         return
-    label = words("base year ({year})", year=_signed(base))
+    label = words("base year ({year})", year=signed(base))
     axes.plot([base], [0.0], **dot, markerfacecolor="white", markersize=6, label=label)
 
 
 def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:
     """Years at the ends hold all earlier and later ones where they are binned; the first only where one is omitted."""
-    labels = [_signed(year) for year in years]
+    labels = [signed(year) for year in years]
     first, last = event_years.window or (years[0], years[-1])
     if event_years.binned and years[-1] == last:
         labels[-1] = f"≥ {labels[-1]}"
@@ -142,11 +143,12 @@ def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:
     return labels
 
 
-def _signed(year: int) -> str:
+def signed(year: int) -> str:
+    """An event year with a true minus sign."""
     return str(year).replace("-", "\N{MINUS SIGN}")
 
 
-def event_study_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
+def event_years_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
     """The figure in words for those who cannot see it: every event year with the interval of its preferred type."""
     _check_event_study(event_study)
     rows = event_study.sort_values("event_time", kind="stable")
@@ -176,10 +178,10 @@ def _window(design: Manifest) -> tuple[int, int] | None:
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """One a cell that has an event study."""
-    estimates, event_study = report.frames["estimates"], report.frames[_FRAME.name]
-    cells = [cell for cell in report.manifest["cells"] if _FRAME.name in cell]
+    estimates, event_study = report.frames["estimates"], report.frames[EVENT_STUDY.name]
+    cells = [cell for cell in report.manifest["cells"] if EVENT_STUDY.name in cell]
     for cell in cells:
-        rows, design = event_study[event_study["cell"] == cell["cell"]], cell[_FRAME.name]
+        rows, design = event_study[event_study["cell"] == cell["cell"]], cell[EVENT_STUDY.name]
         only = len(cells) == 1
         title = report.title if only else f"{report.title}: {cell['label']}"
         figure = event_study_figure(
@@ -191,8 +193,8 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
             confidence=report.confidence,
             words=report.figure_words,
         )
-        name = _FRAME.name if only else f"{_FRAME.name}_{cell['number']}"
-        yield FigureOutput(name, title, event_study_text(rows, report.words), figure)
+        name = EVENT_STUDY.name if only else f"{EVENT_STUDY.name}_{cell['number']}"
+        yield FigureOutput(name, title, event_years_text(rows, report.words), figure)
 
 
-EVENT_STUDY_PLOT = Output(reads=("estimates", _FRAME.name), stores=_FRAME, figures=_figures)
+EVENT_STUDY_PLOT = Output(reads=("estimates", EVENT_STUDY.name), stores=EVENT_STUDY, figures=_figures)

@@ -9,6 +9,7 @@ from engine.report.outputs.comparison_scatter import GOODMAN_BACON
 from engine.report.outputs.covariance_matrix import COVARIANCE_MATRIX
 from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
+from engine.report.outputs.event_study_overlay import EVENT_STUDY_OVERLAY
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
 from engine.report.outputs.group_time_effects import GROUP_TIME_EFFECTS
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
@@ -27,6 +28,7 @@ OUTPUTS = (
     REGRESSION_TABLE,
     ERROR_COMPARISON,
     EVENT_STUDY_PLOT,
+    EVENT_STUDY_OVERLAY,
     GROUP_TIME_EFFECTS,
     JOINT_TESTS,
     GOODMAN_BACON,
