@@ -187,7 +187,7 @@ def _refuse_unconverged(solution: PoissonSolution) -> None:
     if not solution.converged:
         raise InputError(
             f"the Poisson regression did not converge: after {solution.iterations} iterations the linear predictor "
-            f"still changes by {solution.step:.1e}",
+            f"still changes by up to {solution.largest_change:.1e}",
             remedy="rescale regressors of very different size, look at the offset, or use coarser effects",
         )
 

@@ -68,8 +68,10 @@ class PoissonSolution:
     iterations : int
     step : float
         Root mean square of the last change of eta, by mean.
+    largest_change : float
+        The largest last change of any row's eta.
     converged : bool
-        ``step`` is below the tolerance, and the effects were absorbed as closely.
+        ``step`` and ``largest_change`` are below their tolerances, and the effects were absorbed as closely.
     """
 
     values: Array
@@ -78,6 +80,7 @@ class PoissonSolution:
     deviance: float
     iterations: int
     step: float
+    largest_change: float
     converged: bool
 
 
@@ -141,6 +144,7 @@ def _state_at(problem: PoissonProblem, values: Array, eta: Array) -> _Iterate:
         deviance=deviance(problem.outcome, mean, problem.weights),
         iterations=0,
         step=np.inf,
+        largest_change=np.inf,
         converged=False,
         residuals=problem.regressors,
         tolerance=_LOOSEST,
@@ -167,7 +171,7 @@ def _next(problem: PoissonProblem, state: _Iterate) -> _Iterate | None:
         if n_halvings == _MOST_HALVINGS:
             return None
         share, n_halvings = share / 2, n_halvings + 1
-    step = float(np.sqrt(weights @ change**2 / weights.sum()))
+    step, largest_change = float(np.sqrt(weights @ change**2 / weights.sum())), float(np.abs(change).max())
     return replace(
         state,
         values=state.values + share * slopes,
@@ -178,8 +182,9 @@ def _next(problem: PoissonProblem, state: _Iterate) -> _Iterate | None:
         tolerance=float(np.clip(step**2 / 10, _TIGHTEST, _LOOSEST)),
         iterations=state.iterations + 1,
         step=step,
+        largest_change=largest_change,
         converged=step <= _STEP
-        and np.abs(change).max() <= _LARGEST_STEP
+        and largest_change <= _LARGEST_STEP
         and absorbed.error[-1] <= max(state.tolerance, _ENOUGH),
     )
 
