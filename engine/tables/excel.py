@@ -129,8 +129,10 @@ def _from_cells(
         if first is not None:
             cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
             broken[name] = f"{cell} holds {cells.broken[number][first]}"
-    last_row = max(max(column) for column in cells.columns.values())
-    notes = layout.rows_beyond(last_row, file=file.path.name)
+    notes: tuple[Note, ...] = ()
+    if layout.skipped:
+        last_row = max((max(column, default=0) for column in cells.columns.values()), default=0)
+        notes = layout.rows_beyond(last_row, file=file.path.name)
     return ExcelTable(frame, sheet.name, further_sheets, broken, notes)
 
 

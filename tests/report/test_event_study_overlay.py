@@ -28,24 +28,24 @@ def event_study(years: range, estimate: float) -> pd.DataFrame:
 
 
 def test_each_cell_has_its_estimates_and_preferred_intervals_in_common_years() -> None:
-    studies = {"one": event_study(range(-3, 3), 0.0), "other": event_study(range(-6, 2), 2.0)}
+    studies = {"first": event_study(range(-3, 3), 0.0), "second": event_study(range(-6, 2), 2.0)}
     figure = event_studies_figure(studies, title="title", outcome="growth")
     axes = figure.axes[0]
     assert [int(tick) for tick in axes.get_xticks()] == [-3, -2, -1, 0, 1]
     dots = [dots for dots in axes.collections if dots.get_label() in studies]
-    assert [dot.get_label() for dot in dots] == ["one", "other"]
-    for dot, (rows, sign) in zip(dots, ((studies["one"], -1), (studies["other"], 1)), strict=True):
+    assert [dot.get_label() for dot in dots] == ["first", "second"]
+    for dot, (rows, sign) in zip(dots, ((studies["first"], -1), (studies["second"], 1)), strict=True):
         shown = rows[(rows["errors"] == "dyadic_cr2") & rows["event_time"].between(-3, 1)]
         expected = np.stack([shown["event_time"] + sign * 0.35, shown["estimate"]], axis=1)
         np.testing.assert_allclose(np.asarray(dot.get_offsets()), expected)
     bars = np.concatenate([np.asarray(line.get_segments()) for line in axes.collections if line not in dots])
     np.testing.assert_allclose(np.diff(bars[:, :, 1]), 1.0)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["one", "other", "95% interval, dyadic CR2"]
+    assert labels == ["first", "second", "95% interval, dyadic CR2"]
 
 
 def test_cells_without_a_common_year_are_drawn_whole() -> None:
-    studies = {"one": event_study(range(-3, -1), 0.0), "other": event_study(range(2), 2.0)}
+    studies = {"first": event_study(range(-3, -1), 0.0), "second": event_study(range(2), 2.0)}
     figure = event_studies_figure(studies, title="title", words=words_of("zh"))
     assert [int(tick) for tick in figure.axes[0].get_xticks()] == [-3, -2, 0, 1]
 

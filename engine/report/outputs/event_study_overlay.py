@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from engine.report.error_types import error_label, preferred
-from engine.report.figure_style import canvas, figure_style, in_lines, legend
+from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.outputs.event_study_plot import EVENT_STUDY, event_years_text, signed
+from engine.report.outputs.event_study_plot import EVENT_STUDY, axes_of_event_years, event_years_text, signed
 from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output
 from engine.report.palette import GREY, INK, NAVY, ORANGE, SILVER, SKY
 
@@ -63,8 +63,7 @@ def event_studies_figure(
     with figure_style():
         width = min(max(6.3, 1.4 + 0.16 * len(shown) * len(years)), 12.0)
         figure, axes = canvas((width, 4.2), title=title, subtitle=subtitle)
-        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-        axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes_of_event_years(axes, years, [signed(year) for year in years], outcome, words)
         for (label, every_row), offset, (marker, color) in zip(shown.items(), offsets, MARKS, strict=False):
             rows = every_row[every_row["event_time"].isin(years)]
             x = rows["event_time"].to_numpy(float) + offset
@@ -73,10 +72,6 @@ def event_studies_figure(
         for code in dict.fromkeys(rows["errors"].iloc[0] for rows in shown.values()):
             kind = words("{level} interval, {kind}", level=f"{confidence:.0%}", kind=error_label(code, words))
             axes.plot([], [], color=GREY, linewidth=1.4, label=kind)
-        axes.set_xticks(years, [signed(year) for year in years])
-        axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
-        axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
         legend(figure, axes)
     return figure
 

@@ -89,16 +89,23 @@ def event_study_figure(
     with figure_style():
         width = min(max(6.3, 1.4 + 0.41 * len(years)), 12.0)  # a label of each year beside the next
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
-        axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-        axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes_of_event_years(axes, years, _event_labels(years, event_years), outcome, words)
         _draw_intervals(axes, effects, confidence, words)
         _draw_points(axes, effects, base, words)
-        axes.set_xticks(years, _event_labels(years, event_years))
-        axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-        effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
-        axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
         legend(figure, axes)
     return figure
+
+
+def axes_of_event_years(
+    axes: Axes, years: Sequence[int], labels: Sequence[str], outcome: str, words: Words
+) -> None:
+    """Lines at zero and at adoption, a tick for every event year, and what the axes show."""
+    axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+    axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.set_xticks(years, labels)
+    axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
+    effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
+    axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
 
 
 def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words: Words) -> None:
