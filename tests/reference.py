@@ -114,6 +114,7 @@ def pair_panel(
     gravity: Gravity | None = None,
     window: str = "full",
     clip: float | None = None,
+    earlier: int = 0,
 ) -> Sample:
     """Every pair of cities in every year.
 
@@ -128,11 +129,13 @@ def pair_panel(
         Column with the adoption year, rule, and the name of the treatment term.
     controls : mapping
         Name to a city column and whether logs are taken: -|a_i - a_j| or -|ln a_i - ln a_j|.
+    earlier : int
+        Years by which a false timing moves every adoption, also into the sample from the years after it.
     """
     years = np.array(sorted(cities["year"].unique()))
     names = sorted(cities["city"].unique())
     adopted = cities.groupby("city")[adoption].first()
-    adopted = adopted.where(adopted <= years[-1], np.inf)
+    adopted = adopted.where(adopted - earlier <= years[-1], np.inf)
     pairs = pd.DataFrame(list(combinations(names, 2)), columns=PAIR)
     n_all = len(pairs)
     g_i, g_j = adopted[pairs["city_i"]].to_numpy(), adopted[pairs["city_j"]].to_numpy()
@@ -160,8 +163,8 @@ def pair_panel(
     for name, (column, logged) in (controls or {}).items():
         a, b = long[f"{column}_i"], long[f"{column}_j"]
         long[name] = -(np.log(a) - np.log(b)).abs() if logged else -(a - b).abs()
-    on_i = (long["year"] >= long["adoption_i"]).astype(int)
-    on_j = (long["year"] >= long["adoption_j"]).astype(int)
+    on_i = (long["year"] >= long["adoption_i"] - earlier).astype(int)
+    on_j = (long["year"] >= long["adoption_j"] - earlier).astype(int)
     long[term] = {
         "exactly_one": on_i ^ on_j,
         "both": on_i & on_j,

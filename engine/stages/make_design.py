@@ -59,7 +59,7 @@ def matched_design(
 ) -> tuple[PanelDesign, MatchReport]:
     """The design with only the matched pairs, and how they were matched."""
     levels = {name: _level(panel, job, name, design.window) for name in job.matched_on}
-    matches, report = match_pairs(panel, job, design.sample, adoption, levels)
+    matches, report = match_pairs(panel, job, design, adoption, levels)
     return replace(design, matches=matches), report
 
 

@@ -13,12 +13,13 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.covariate_balance import balance
 from engine.estimate.matching import Matched, MatchOptions, match
-from engine.pairs.gravity import PairSample
-from engine.pairs.panel_design import Matches
+from engine.pairs.map_reduce import MomentPass, pair_rows
+from engine.pairs.panel_design import Matches, PanelDesign
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.treatment import Adoption, policy_paths
 from engine.spec import Job
 from engine.spec.design import Matching
+from engine.stages.treatment_terms import timing_of
 
 if TYPE_CHECKING:
     from engine.estimate.logit import Logit
@@ -65,12 +66,14 @@ class _Candidates:
 
 
 def match_pairs(
-    panel: CityPanel, job: Job, sample: PairSample, adoption: Adoption, levels: dict[str, Array]
+    panel: CityPanel, job: Job, design: PanelDesign, adoption: Adoption, levels: dict[str, Array]
 ) -> tuple[Matches, MatchReport]:
-    """Match the treated pairs of a sample one to one on their controls.
+    """Match the treated pairs of a design one to one on their controls.
 
-    Treated is a pair that is treated in some year of the sample. Units are pairs (covariates averaged over the
-    years, or of the first), pair-years pooled, or pair-years within each year.
+    Candidates are the rows that the regression would have without matching: of the design's class of pairs, without
+    the pair-years that its timing leaves out, and observed. Treated is a pair that is treated, as a false timing has
+    it where there is one, in some year of the sample. Units are pairs (covariates averaged over their rows, or of the
+    first), pair-years pooled, or pair-years within each year.
 
     Parameters
     ----------
@@ -86,14 +89,13 @@ def match_pairs(
     from engine.estimate.logit import logit  # here and not above: check and plan import JAX only to match
 
     matching = job.matching_block
-    i, j = sample.all_pairs()
-    order = np.lexsort((j, i))  # `Matches` is searched by code
-    i, j = i[order], j[order]
-    path = policy_paths(adoption, np.array(panel.years), job.treatment_block.rule)
+    code, in_regression = _regression_rows(design)
+    i, j = code // design.n_units, code % design.n_units
+    timing = timing_of(job, panel.years, adoption)
+    path = policy_paths(timing.adoption, timing.years, timing.rule)
     treated = (path.max(axis=2) > 0)[adoption.classes[i], adoption.classes[j]]
-    code = i.astype(np.int64) * sample.n_units + j
     columns = np.stack([_pair_column(job, name, level, i, j) for name, level in levels.items()], axis=2)
-    candidates = _candidates(matching, columns, treated, code, lag=job.model.lag)
+    candidates = _candidates(matching, columns, in_regression, treated, code)
     complete = np.all(np.isfinite(candidates.covariates), axis=1)
     covariates, is_treated = candidates.covariates[complete], candidates.treated[complete]
     scores = logit(covariates, is_treated, names=list(levels))
@@ -119,34 +121,52 @@ def match_pairs(
         raise InputError("no treated pair finds a partner", where="matching", remedy="widen the caliper")
     weight = np.zeros(len(complete))
     weight[complete] = matched.weight
+    rows = np.zeros(in_regression.shape)
+    rows[in_regression] = weight[np.nonzero(in_regression)[0]] if matching.unit == "pair" else weight
     balanced = balance(covariates, is_treated, matched.weight, names=list(levels))
-    return _matches(code, weight, panel.n_years), _report(scores, balanced, matched)
+    return _matches(code, rows), _report(scores, balanced, matched)
+
+
+def _regression_rows(design: PanelDesign) -> tuple[LongIntegers, Flags]:
+    """Pairs as `Matches` codes them, ascending, and bool ``[n_pairs, n_years]``: rows that a regression would have."""
+    moment_pass = MomentPass(design, balanced=False)
+    codes, flags = [np.zeros(0, dtype=np.int64)], [np.zeros((0, design.n_years), dtype=bool)]
+    for task in design.tasks():
+        rows = pair_rows(moment_pass, task)
+        present = np.zeros((len(rows.i), design.n_years), dtype=bool)
+        present[rows.pair, rows.year] = True
+        some = present.any(axis=1)
+        codes.append(rows.i[some].astype(np.int64) * design.n_units + rows.j[some])
+        flags.append(present[some])
+    code, in_regression = np.concatenate(codes), np.concatenate(flags)
+    order = np.argsort(code)
+    return code[order], in_regression[order]
 
 
 def _candidates(
-    matching: Matching, columns: Array, treated: Flags, code: LongIntegers, *, lag: int
+    matching: Matching, columns: Array, in_regression: Flags, treated: Flags, code: LongIntegers
 ) -> _Candidates:
     """The units of ``matching.unit`` with covariates of the pair columns ``[n_pairs, n_years, k]``."""
     n_pairs, n_years, n_columns = columns.shape
     if matching.unit == "pair":
-        observed = columns[:, lag:]  # years that a lag loses have no rows
-        covariates = observed[:, 0] if matching.year == "first" else observed.mean(axis=1)
+        if matching.year == "first":
+            covariates = columns[np.arange(n_pairs), in_regression.argmax(axis=1)]
+        else:
+            covariates = np.mean(columns, axis=1, where=in_regression[:, :, None])
         return _Candidates(covariates, treated, code, None)
-    year = np.arange(n_years)
+    pair, year = np.nonzero(in_regression)
     return _Candidates(
-        columns.reshape(-1, n_columns),
-        np.repeat(treated, n_years),
-        (code[:, None] * n_years + year).ravel(),
-        np.tile(year, n_pairs) if matching.unit == "yearly" else None,
+        columns[pair, year],
+        treated[pair],
+        code[pair] * n_years + year,
+        year if matching.unit == "yearly" else None,
     )
 
 
-def _matches(code: LongIntegers, weight: Array, n_years: int) -> Matches:
-    """Weights of pairs, or of pair-years, as those of rows with mean one."""
-    rows = np.broadcast_to(weight.reshape(len(code), -1), (len(code), n_years))
-    matched = (rows > 0).any(axis=1)
-    scaled = rows[matched] / rows[rows > 0].mean()
-    return Matches(code[matched], np.ascontiguousarray(scaled))
+def _matches(code: LongIntegers, weights: Array) -> Matches:
+    """Those that are matched, their rows' weights ``[n_pairs, n_years]`` with mean one."""
+    matched = (weights > 0).any(axis=1)
+    return Matches(code[matched], np.ascontiguousarray(weights[matched] / weights[weights > 0].mean()))
 
 
 def _report(scores: Logit, balanced: pd.DataFrame, matched: Matched) -> MatchReport:

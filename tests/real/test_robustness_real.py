@@ -82,12 +82,10 @@ def rebuilt(case: str, *, nine: bool) -> pd.DataFrame:
     """The rows of a case, made from those of the baseline or by the reference with other arguments."""
     if case in OTHER_PAIRS:
         return design(nine=nine, **OTHER_PAIRS[case])
-    long = design(nine=nine)
+    long = design(nine=nine, earlier=(EARLIER | LEFT_OUT).get(case, 0))
     adopted = long[["adoption_i", "adoption_j"]].min(axis=1)
-    if case in EARLIER | LEFT_OUT:
-        years = (EARLIER | LEFT_OUT)[case]
-        long = long.assign(policy=(long["year"] >= adopted - years).astype(float))
-        return long[long["year"] < adopted] if case in LEFT_OUT else long
+    if case in LEFT_OUT:
+        return long[long["year"] < adopted]
     if case in AROUND:
         return long[np.isinf(adopted) | ((long["year"] - adopted).abs() <= AROUND[case])]
     if case == "coefficient of variation":
