@@ -237,22 +237,81 @@ def test_mechanisms() -> None:
     against_brute_force(ours("table4", 3), long, ["capital_sync", *CONTROLS], kinds=["dyadic"])
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_matching_against_statsmodels_and_a_plain_search(number: int) -> None:
-    unit = ["pair", "pooled", "yearly"][number]
-    long = design(SMALL).long.sort_values(["city_i", "city_j", "year"]).reset_index(drop=True)
+MATCHING_UNITS = ["pair", "pooled", "yearly"]
+
+
+def matched_rows(long: pd.DataFrame, unit: str, ever: pd.Series | None = None) -> pd.DataFrame:
+    """Rows with weights ``w`` from matching these rows and no others; ``ever`` treated where not as they say."""
+    long = long.sort_values(["city_i", "city_j", "year"])
     pair = long["city_i"].astype(str) + "|" + long["city_j"].astype(str)
-    ever = long["policy"].groupby(pair).transform("max") > 0
+    treated = (long["policy"].groupby(pair).transform("max") > 0) if ever is None else ever.loc[long.index]
     x = long[list(CONTROLS)]
     if unit == "pair":
-        units = pd.concat([x.groupby(pair).mean(), ever.groupby(pair).first()], axis=1)
-        found = score(units[list(CONTROLS)], units["policy"])
-        weight = pair.map(pd.Series(plain_search(found, units["policy"].to_numpy()), index=units.index))
-    elif unit == "pooled":
-        weight = pd.Series(plain_search(score(x, ever), ever.to_numpy()))
+        of_pair, pair_is_treated = x.groupby(pair).mean(), treated.groupby(pair).first().to_numpy()
+        weight_of_pair = plain_search(score(of_pair, pair_is_treated), pair_is_treated)
+        weight = pair.map(pd.Series(weight_of_pair, index=of_pair.index)).to_numpy()
     else:
-        weight = pd.Series(plain_search(score(x, ever), ever.to_numpy(), groups=long["year"].to_numpy()))
-    against_pyfixest(ours("matching", number), long.assign(w=weight)[weight > 0], REGRESSORS, weights="w")
+        groups = long["year"].to_numpy() if unit == "yearly" else None
+        weight = plain_search(score(x, treated), treated.to_numpy(), groups=groups)
+    return long.assign(w=weight)[weight > 0]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_matching_against_statsmodels_and_a_plain_search(number: int) -> None:
+    matched = matched_rows(design(SMALL).long, MATCHING_UNITS[number])
+    against_pyfixest(ours("matching", number), matched, REGRESSORS, weights="w")
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("timing", ["around", "shift", "drop_treated"])
+def test_matching_takes_the_rows_that_timing_leaves(timing: str, number: int) -> None:
+    """No control stays for a treated pair-year that is in no regression."""
+    long = design(SMALL).long
+    adopted = first_adoption(long)
+    if timing == "around":
+        keys, rows = (
+            ["treatment.around=2"],
+            (long["year"] - adopted).abs().pipe(lambda d: (d <= 2) | np.isinf(d)),
+        )
+    else:
+        drop = timing == "drop_treated"
+        keys = ["treatment.shift=-3", f"treatment.drop_treated={str(drop).lower()}"]
+        long = long.assign(policy=(long["year"] >= adopted - 3).astype(float))
+        rows = (long["year"] < adopted) | (not drop)
+    pair = [long["city_i"], long["city_j"]]
+    ever = long["policy"].groupby(pair).transform("max") > 0
+    matched = matched_rows(long[rows], MATCHING_UNITS[number], ever)
+    against_pyfixest(cell(run("matching", *keys), number), matched, REGRESSORS, weights="w")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_matching_is_within_the_class_of_a_split(number: int) -> None:
+    """Steps of the sample never grow, and partners are of the class."""
+    coastal = cities(SMALL).groupby("city")["coastal"].first()
+    long = design(SMALL).long
+    mixed = long[long["city_i"].map(coastal) + long["city_j"].map(coastal) == 1]
+    results = run("matching", "pairs.split={by: coastal, rule: indicator, pairs: mixed}")
+    matched = matched_rows(mixed, MATCHING_UNITS[number])
+    against_pyfixest(cell(results, number), matched, REGRESSORS, weights="w")
+    steps = [step["pairs"] for step in results.manifest["counts"][number]["steps"]]
+    assert steps == sorted(steps, reverse=True)
+
+
+@pytest.mark.parametrize("unit", MATCHING_UNITS)
+def test_matching_passes_over_rows_without_an_outcome(tmp_path: Path, unit: str) -> None:
+    table = cities(SMALL).astype({"patents_per_10k": float})
+    lacking = np.random.default_rng(5).random(len(table)) < 0.06
+    table["output"] = table["gdp_real"].mask(lacking)
+    table.to_csv(tmp_path / "cities.csv", index=False)
+    keys = [f"panel.source={tmp_path / 'cities.csv'}", "panel.options=null", "panel.balance=keep"]
+    keys += ["outcome.synchronization=log(output)", f"matching.unit={unit}", "sweep={}"]
+    results = engine.run(PAPER / "matching.yaml", overrides=[*keys, "inference={}"])
+    long = sample(table.assign(series=np.log(table["output"])), series="series").long
+    observed = long[np.isfinite(long["y"])]
+    matched = matched_rows(
+        observed, unit, long["policy"].groupby([long["city_i"], long["city_j"]]).transform("max") > 0
+    )
+    against_pyfixest(cell(results, 0), matched, REGRESSORS, weights="w")
 
 
 def test_row_weights_of_a_pair_table(tmp_path: Path) -> None:

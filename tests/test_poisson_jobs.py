@@ -77,6 +77,22 @@ def test_weights_offset_and_three_effects() -> None:
     assert "伪 R²" in str(result.table(lang="zh"))
 
 
+def test_weights_of_separated_rows_have_no_part_in_the_deviance() -> None:
+    frame = flows(1)
+    heavier = frame.assign(heavy=frame["heavy"].where(frame["one"] != "u4", 1000.0))
+    first, second = (
+        dd.fepois("y ~ x", data, **KEYS, weight="heavy", errors="pair") for data in (frame, heavier)
+    )
+    model = peer(frame, "y ~ x | pair + year", weights="heavy")
+    complete = frame.dropna(subset=["y", "x"])
+    of_pair = complete.groupby("pair")["y"]
+    in_fit = complete[(of_pair.transform("sum") > 0) & (of_pair.transform("size") > 1)]
+    scale = in_fit["heavy"].mean()
+    assert first.estimates["n_obs"].iloc[0] == len(in_fit) < len(complete)
+    np.testing.assert_allclose(first.estimates["deviance"] * scale, model.deviance, rtol=1e-9)
+    np.testing.assert_allclose(second.estimates["deviance"], first.estimates["deviance"], rtol=1e-9)
+
+
 def test_default_errors_are_those_that_hold() -> None:
     result = dd.fepois("y ~ x", flows(2, directed=False), **KEYS)
     assert list(dict.fromkeys(result.estimates["errors"])) == ["pair", "city", "dyadic", "jackknife"]

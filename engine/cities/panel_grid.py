@@ -193,10 +193,9 @@ class CityYearGrid:
     def _row_number(self, row: int) -> int:
         return int(self._frame.index[row]) + FIRST_ROW
 
-    def rows_outside(self, first: int, last: int) -> tuple[int, int]:
-        """How many rows are of years outside a span, and how many there are."""
-        year = self._place % len(self.years) + self.years[0]
-        return int(((year < first) | (year > last)).sum()), len(year)
+    def has_row(self) -> Flags:
+        """``[n_units, n_years]`` city-years that the table has a row of."""
+        return ~np.isnan(self._laid(np.ones(len(self._place))))
 
     def column(self, name: str, *, key: str) -> Array:
         """``[n_units, n_years]`` of a canonical column; ``key`` is the job key that needs it."""

@@ -56,8 +56,12 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     problems = Problems(source)
     grid = CityYearGrid(frame, request, source=source, problems=problems)
     values, labels = _read_columns(grid, request, problems)
+    in_part = [
+        note for name in request.year_columns if name in values for note in _in_part(values[name], name, grid)
+    ]
+    values = {name: _spread(v, name, grid) if name in request.static else v for name, v in values.items()}
     moving = [name for name in values if name not in request.static]
-    warnings = [*grid.warnings, *_shadow_warnings(values, grid)]
+    warnings = [*grid.warnings, *_shadow_warnings(values, grid), *in_part]
     warnings += _deflate(values, request.deflate, moving, grid) if request.deflate else []
     filled = _fill(values, request.fill, moving, grid)
     values, filled, years = _cut(values, filled, request.years, grid)
@@ -91,9 +95,11 @@ def _rows_left(grid: CityYearGrid, years: tuple[int, ...]) -> Iterator[Note]:
     """Rows of the file that are none of the sample."""
     if grid.n_blank:
         yield Note.of("blank_city_rows", count=grid.n_blank)
-    count, total = grid.rows_outside(years[0], years[-1])
+    has_row, first, last = grid.has_row(), years[0], years[-1]
+    outside = [not first <= year <= last for year in grid.years]
+    count = int(has_row[:, outside].sum())
     if count:
-        yield Note.of("rows_outside_years", count=count, total=total, first=years[0], last=years[-1])
+        yield Note.of("rows_outside_years", count=count, total=int(has_row.sum()), first=first, last=last)
 
 
 def _read_columns(
@@ -112,10 +118,18 @@ def _read_columns(
             if indexed:
                 labels[name] = grid.label(name, key="panel.columns", use=key)
     problems.raise_any()
-    for name in request.static:
-        if name in values:
-            values[name] = _spread(values[name], name, grid)
     return values, labels
+
+
+def _in_part(year: Array, name: str, grid: CityYearGrid) -> Iterator[Note]:
+    """Years of adoption that only some of a city's rows have: all its rows take them."""
+    n_rows, n_given = grid.has_row().sum(axis=1), (~np.isnan(year)).sum(axis=1)
+    in_part = np.flatnonzero((n_given > 0) & (n_given < n_rows))
+    if len(in_part):
+        yield Note.of(
+            "adoption_in_part", column=name, count=len(in_part), city=grid.units[in_part[0]],
+            given=int(n_given[in_part[0]]), rows=int(n_rows[in_part[0]]),
+        )  # fmt: skip
 
 
 def _spread(values: Array, name: str, grid: CityYearGrid) -> Array:

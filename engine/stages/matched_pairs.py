@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array, Flags, Integers, LongIntegers
+from engine.arrays import Array, Flags, LongIntegers
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.covariate_balance import balance
@@ -147,7 +147,7 @@ def _candidates(
     matching: Matching, columns: Array, in_regression: Flags, treated: Flags, code: LongIntegers
 ) -> _Candidates:
     """The units of ``matching.unit`` with covariates of the pair columns ``[n_pairs, n_years, k]``."""
-    n_pairs, n_years, n_columns = columns.shape
+    n_pairs, n_years, _ = columns.shape
     if matching.unit == "pair":
         if matching.year == "first":
             covariates = columns[np.arange(n_pairs), in_regression.argmax(axis=1)]
@@ -186,7 +186,7 @@ def _report(scores: Logit, balanced: pd.DataFrame, matched: Matched) -> MatchRep
     )
 
 
-def _pair_column(job: Job, name: str, level: Array, i: Integers, j: Integers) -> Array:
+def _pair_column(job: Job, name: str, level: Array, i: LongIntegers, j: LongIntegers) -> Array:
     """``[n_pairs, n_years]`` of a control."""
     kind = REGRESSORS[job.controls[name].kind]
     if kind.standardised:

@@ -131,6 +131,14 @@ def test_an_adoption_year_far_from_the_sample_is_warned_of() -> None:
     )
 
 
+def test_an_adoption_year_in_some_rows_of_a_city_is_warned_of() -> None:
+    _, validation = ready(cells("pilot", {7: np.nan}), "x", "pilot")
+    (warning,) = english(validation.warnings)
+    assert "pilot stands in some rows only of a city (B: 4 of 5 rows; cities like it: 1)" in warning
+    _, validation = ready(cells("pilot", {}).drop(index=[7]), "x", "pilot", balance="keep")
+    assert not english(validation.warnings)
+
+
 # -- missing values ----------------------------------------------------------------------------------------
 
 

@@ -100,7 +100,8 @@ def test_against_pyfixest(name: str) -> None:
     theirs = np.diag(model.vcov({"CRV1": "one + other"})._vcov)
     if (theirs > 0).all():
         np.testing.assert_allclose(errors["city"], np.sqrt(theirs), rtol=PEER_ERRORS)
-    scale = model._weights.mean() if "weights" in keys else 1.0  # ours have mean one over the rows of the fit
+    # Weights have mean one over the rows of the table there, in the deviance over those of the fit.
+    scale = frame["w"].mean() * stage.sample.rows.weights.mean() if "weights" in keys else 1.0
     np.testing.assert_allclose(stage.summary.deviance * scale, model.deviance, rtol=1e-9)
     if "weights" not in keys and "offset" not in keys:
         np.testing.assert_allclose(stage.summary.pseudo_r2, model._pseudo_r2, rtol=1e-9)

@@ -136,3 +136,24 @@ def test_a_two_way_variance_that_is_negative_is_no_exact_fit() -> None:
     text = " ".join(regression_table(clipped, title="t").to_text().split())
     assert "the fit is exact" not in text
     assert "A two-way city error of zero stands for a negative variance" in text
+
+
+@pytest.mark.parametrize("effects", [["pair", "year"], ["pair", "year", "group"]])
+def test_influences_that_cancel_have_no_error(effects: list[str]) -> None:
+    """Two pairs with effects of pair and year: what rounding left had three stars."""
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame(
+        {"one": np.repeat(["a", "b"], 12), "other": "c", "year": np.tile(np.arange(2000, 2012), 2)}
+    )
+    frame = frame.assign(x=rng.normal(size=24), w=rng.normal(size=24), y=rng.normal(size=24), group="all")
+    results = run_table(frame, model={"regressors": ["x"], "fixed_effects": effects, "errors": KINDS})
+    rows = results.estimates
+    assert rows["r2_within"].between(1e-6, 0.99).all()
+    assert rows[["std_error", "statistic", "p_value"]].isna().all().all()
+    notes = [
+        text for text in results.manifest["warnings"] if "the influences of the 2 pairs on x add up" in text
+    ]
+    assert len(notes) == 2  # pair and dyadic; the others have notes of their own
+    text = regression_table(rows, title="t").to_text()
+    assert "(n/a)" in text
+    assert "***" not in text.replace("*** p<0.01", "")

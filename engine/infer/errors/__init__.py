@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.estimate.estimate import Estimate
 from engine.infer.errors import block_jackknife, dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
-from engine.infer.errors.error_type import Covariance, ErrorFamily, ErrorType
+from engine.infer.errors.error_type import Covariance, ErrorFamily, ErrorType, marked_names
 from engine.notes import Note
 
 ERROR_TYPES: dict[str, ErrorType] = {
@@ -31,6 +32,7 @@ ERROR_FAMILIES: dict[str, ErrorFamily] = {
 
 ROBUST = tuple(code for code, error in ERROR_TYPES.items() if error.robust)
 CONVENTIONAL = tuple(code for code, error in ERROR_TYPES.items() if not error.robust)
+_ROUNDING = 1e-12  # a standard error that is so small a share of its coefficient is no error, but what rounding leaves
 STUDENTISING = "dyadic"
 """The type of the t ratios of draws, and of tests of coefficients together, whatever a job prints."""
 
@@ -56,6 +58,22 @@ def _covariance(estimate: Estimate, code: str) -> Covariance:
     error = error_type(code)
     matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
-        matrix, notes = error.covariance(estimate)
+        matrix, notes = _without_cancelled(estimate, *error.covariance(estimate))
     effective = error.effective_adopters and error.effective_adopters(estimate)
     return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes, effective)
+
+
+def _without_cancelled(
+    estimate: Estimate, matrix: Array, notes: tuple[Note, ...]
+) -> tuple[Array, tuple[Note, ...]]:
+    """The covariance without terms whose influences add up to rounding in every cluster, as those of two pairs do.
+
+    Where a type has a note on a term's variance, the note stands, and so does the variance.
+    """
+    noted = Covariance("", matrix, 1, notes).replaced_terms
+    cancelled = np.diag(matrix) <= (_ROUNDING * estimate.values) ** 2
+    cancelled &= ~np.isin(estimate.names, list(noted))
+    if not cancelled.any():
+        return matrix, notes
+    note = Note.of("influences_cancel", terms=marked_names(estimate, cancelled), pairs=estimate.n_pairs)
+    return np.where(cancelled[:, None] | cancelled[None, :], np.nan, matrix), (*notes, note)
