@@ -13,7 +13,6 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.estimate.covariate_balance import balance
 from engine.estimate.matching import Matched, MatchOptions, match
-from engine.pairs.map_reduce import MomentPass, pair_rows
 from engine.pairs.panel_design import Matches, PanelDesign
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.treatment import Adoption, policy_paths
@@ -129,6 +128,8 @@ def match_pairs(
 
 def _regression_rows(design: PanelDesign) -> tuple[LongIntegers, Flags]:
     """Pairs as `Matches` codes them, ascending, and bool ``[n_pairs, n_years]``: rows that a regression would have."""
+    from engine.pairs.map_reduce import MomentPass, pair_rows  # JAX, see above
+
     moment_pass = MomentPass(design, balanced=False)
     codes, flags = [np.zeros(0, dtype=np.int64)], [np.zeros((0, design.n_years), dtype=bool)]
     for task in design.tasks():
