@@ -146,7 +146,7 @@ def test_a_joined_table_is_on_record(tmp_path: Path) -> None:
             "sha256": file_hash(tmp_path / "x.csv"),
         }
     ]
-    told = "x.csv: 1 of its 3 cities are not in the panel: Z"
+    told = "x.csv: 1 of its 3 cities is not in the panel: Z"
     assert told in found.manifest["warnings"]
     assert told in found.validation["warnings"]
 

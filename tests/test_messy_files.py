@@ -79,7 +79,7 @@ def test_messy_files_take_one_failed_check(command: Command, tmp_path: Path) -> 
         "column '城市级别': 240 cells recoded",
         "column '试点年份': 90 cells with a word for year",
         "spellings in column '城市' that were merged: 1 ('s007' = 'S007')",
-        "教育.csv: 1 of its 25 cities are not in the panel: 资料来源:示例",
+        "教育.csv: 1 of its 25 cities is not in the panel: 资料来源:示例",
     ):
         assert said in out.replace("\n", " "), said
     for name in ("table1", "figure1"):

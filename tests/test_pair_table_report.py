@@ -80,7 +80,7 @@ def test_check_shows_the_columns(tmp_path: Path) -> None:
         numbers = [f"{value:.5g}" for value in (finite.min(), finite.max(), finite.mean())]
         assert shown[name] == [*numbers, str(missing), str(infinite)]
     assert f"warning: 2 of {len(frame)} rows lack a value (x: 2) and are left out" in lines[7]
-    assert f"warning: 1 of {len(frame)} rows have an infinite or undefined outcome 'y'" in lines[8]
+    assert f"warning: 1 of {len(frame)} rows has an infinite or undefined outcome 'y'" in lines[8]
     assert lines[-2:] == [f"pairs of the table: {n_pairs} pairs, {len(frame)} rows", "ok"]
 
 

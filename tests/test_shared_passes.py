@@ -74,5 +74,5 @@ def test_a_warning_of_a_cell_names_its_terms_as_the_table_does(tmp_path: Path) -
     frame["pilot_year"] = np.where(frame["city"] == first, 2012.0, np.nan)
     path = worlds.write(tmp_path, frame, worlds.job_of(frame, sweep={"treatment.shift": [0, -1]}))
     said = [text for text in engine.run(path).manifest["warnings"] if "jackknife" in text]
-    ending = ": jackknife: 1 leave-one-city-out samples do not identify policy"
+    ending = ": jackknife: 1 leave-one-city-out sample does not identify policy"
     assert said == [f"treatment.shift={shift}{ending}" for shift in (0, -1)]

@@ -115,10 +115,20 @@ def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
         )
 
 
-def in_lines(title: str, width: float, subtitle: str = "") -> str:
-    """A title in lines that fit into ``width`` inches, and the subtitle below."""
-    lines = textwrap.fill(title, int(width * 10))
-    return f"{lines}\n{subtitle}" if subtitle else lines
+def figure_heading(figure: Figure, *, title: str, subtitle: str) -> None:
+    """As `heading`, from the left edge of a figure that has several axes, or long labels beside them."""
+    lines = in_lines(title, 0.88 * figure.get_figwidth())  # bold letters are wide
+    above = figure.suptitle(
+        f"{lines}\n " if subtitle else lines, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK
+    )
+    if subtitle:  # in the last line, which is left empty
+        below = figure.axes[0].annotate(subtitle, (0, 0), xycoords=above, va="bottom", fontsize=9, color=GREY)
+        below.set_in_layout(False)
+
+
+def in_lines(title: str, width: float) -> str:
+    """A title in lines that fit into ``width`` inches."""
+    return textwrap.fill(title, int(width * 10))
 
 
 def legend(figure: Figure, axes: Axes) -> None:

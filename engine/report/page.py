@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -234,10 +235,24 @@ def _flat(facts: Facts, words: Words, *, hidden: Sequence[str]) -> Iterator[tupl
             continue
         if isinstance(value, Mapping):
             for name, inner in value.items():
-                label = words("{name}: {value}", name=_name(key, words), value=name)
+                worded = words.fixed.get(f"{key}:{name}", name)  # others are names of the job or of its data
+                label = words("{name}: {value}", name=_name(key, words), value=worded)
                 yield label, _value(inner, words, thousands="")
         else:
-            yield _name(key, words), _value(value, words, thousands="")
+            text = _value(value, words, thousands="")
+            yield _name(key, words), _machine(text, words) if key == "workers" else text
+
+
+def _machine(text: str, words: Words) -> str:
+    """Where a run computed, which the manifest has in English."""
+    here = re.fullmatch(r"this process, (\d+) threads", text)
+    if here:
+        return words("this process, {threads} threads", threads=here[1])
+    dask = re.fullmatch(r"(\d+) Dask workers?(?: on (.*))?, (\d+) threads?", text, flags=re.DOTALL)
+    if words == ENGLISH or not dask:
+        return text
+    counted = words("{workers} Dask workers, {threads} threads", workers=dask[1], threads=dask[3])
+    return words("{name}: {value}", name=dask[2], value=counted) if dask[2] else counted
 
 
 def _name(key: str, words: Words) -> str:

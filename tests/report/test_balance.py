@@ -149,7 +149,8 @@ def test_the_figure_draws_both_differences_the_largest_on_top() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["edu", "tech", "open"]
     upright = [line.get_xdata()[0] for line in axes.lines if line.get_label().startswith("_")]
     assert sorted(upright) == [-0.2, 0, 0.2]
-    assert axes.get_title(loc="left") == "T\nS"
+    assert figure.get_suptitle().strip() == "T"
+    assert [text.get_text() for text in axes.texts] == ["S"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "before matching",
         "after matching",

@@ -12,7 +12,9 @@ from strategies import city_panel
 
 import engine
 from engine.report.language.wording import words_of
+from engine.report.outputs import event_study_overlay
 from engine.report.outputs.event_study_overlay import MARKS, event_studies_figure
+from engine.report.outputs.output import JobReport
 
 JOBS = Path(__file__).parents[2] / "jobs" / "staggered"
 
@@ -42,6 +44,43 @@ def test_each_cell_has_its_estimates_and_preferred_intervals_in_common_years() -
     np.testing.assert_allclose(np.diff(bars[:, :, 1]), 1.0)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["first", "second", "95% interval, dyadic CR2"]
+
+
+def test_the_omitted_year_is_on_the_axis_and_hollow_at_zero() -> None:
+    rows = event_study(range(-3, 3), 0.0)
+    rows = rows[rows["event_time"] != -1]
+    figure = event_studies_figure({"first": rows, "second": rows}, title="title", base=-1)
+    (axes,) = figure.axes
+    assert [int(tick) for tick in axes.get_xticks()] == [-3, -2, -1, 0, 1, 2]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["−3", "−2", "−1", "0", "1", "2"]
+    base = next(line for line in axes.lines if line.get_label() == "base year (−1)")
+    assert (list(base.get_xdata()), list(base.get_ydata())) == ([-1], [0.0])
+    assert base.get_markerfacecolor() == "white"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["first", "second", "base year (−1)", "95% interval, dyadic CR2"]
+
+
+@pytest.mark.parametrize(
+    ("bases", "drawn"), [((-1, -1), -1), ((-1, -2), None), ((-2, None), -2), ((None, None), None)]
+)
+def test_the_omitted_year_is_that_of_all_cells_that_omit_any(
+    monkeypatch: pytest.MonkeyPatch, bases: tuple[int | None, ...], drawn: int | None
+) -> None:
+    cells = [
+        {"cell": name, "label": name, "event_study": {"base": base}}
+        for name, base in zip("ab", bases, strict=True)
+    ]
+    rows = pd.concat([event_study(range(-3, 3), 0.0).assign(cell=name) for name in "ab"])
+    estimates = pd.DataFrame({"cell": ["a", "b"], "outcome": "growth"})
+    data = {"synthetic": False, "source": "", "description": ""}
+    manifest = {"cells": cells, "title": "T", "confidence": 0.95, "data": data, "more_data": []}
+    report = JobReport({"estimates": estimates, "event_study": rows}, manifest)
+    asked = []
+    monkeypatch.setattr(
+        event_study_overlay, "event_studies_figure", lambda *_, base, **__: asked.append(base)
+    )
+    list(event_study_overlay.EVENT_STUDY_OVERLAY.figures(report))
+    assert asked == [drawn]
 
 
 def test_cells_without_a_common_year_are_drawn_whole() -> None:

@@ -6,6 +6,7 @@ import io
 import logging
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from engine.report.outputs.coefficient_plot import coefficient_figure, coefficie
 from engine.report.outputs.covariate_balance import balance_figure
 from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_years_text
 from engine.report.outputs.placebo_density import Placebo, placebo_figure
+from engine.report.palette import GREY, INK
 
 
 def bars(axes):
@@ -173,11 +175,67 @@ def test_a_long_title_stays_inside_its_figure():
     ):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        texts = [figure._suptitle] if figure._suptitle else [figure.axes[0]._left_title]
-        box = texts[0].get_window_extent(canvas.get_renderer())
-        assert box.x0 >= 0
-        assert box.x1 <= figure.bbox.width
+        texts = [figure._suptitle, *figure.axes[0].texts]
+        for text in texts:
+            box = text.get_window_extent(canvas.get_renderer())
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.width
         assert "dealt anew" in texts[0].get_text().replace("\n", " ")
+        # The look of the figures with a `canvas`: a bold title, and the subtitle smaller and grey.
+        looks = [(text.get_fontweight(), text.get_fontsize(), text.get_color()) for text in texts]
+        assert looks == [("bold", 11, INK), ("normal", 9, GREY)]
+        assert texts[1].get_text() == "S"
+
+
+@pytest.mark.parametrize("n_panels", [1, 2])
+def test_titles_of_the_panels_of_a_placebo_stay_over_their_panels(n_panels):
+    draws = np.linspace(-1, 1, 50)
+    placebo = Placebo("policy", 0.3, 0.0012, 0.0034, draws, draws if n_panels == 2 else None)
+    figure = placebo_figure(placebo, title="T", subtitle="S")
+    drawn_canvas = FigureCanvasAgg(figure)
+    drawn_canvas.draw()
+    boxes = [panel._left_title.get_window_extent(drawn_canvas.get_renderer()) for panel in figure.axes]
+    assert len(boxes) == n_panels
+    ends = [*(panel.get_window_extent().x0 for panel in figure.axes[1:]), figure.bbox.width]
+    assert all(box.x1 < end - 5 for box, end in zip(boxes, ends, strict=True))
+
+
+def drawn_labels(figure):
+    """Labels of the event years that are drawn, by year, and their extents from left to right."""
+    drawn_canvas = FigureCanvasAgg(figure)
+    drawn_canvas.draw()
+    (axes,) = figure.axes
+    labels = {
+        int(year): label
+        for year, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if label.get_text()
+    }
+    boxes = [label.get_window_extent(drawn_canvas.get_renderer()) for label in labels.values()]
+    return {year: label.get_text() for year, label in labels.items()}, boxes
+
+
+@pytest.mark.parametrize("base", [-1, None, -3])
+@pytest.mark.parametrize(
+    ("first", "last"), [(-49, 20), (-12, 14), (-14, 15), (-16, 16), (-3, 40), (-120, 3), (-4, 5)]
+)
+def test_labels_of_event_years_never_overlap(first, last, base):
+    years = [year for year in range(first, last + 1) if year != -1]  # which the frame has anyway
+    figure = event_study_figure(
+        event_study(years), title="T", event_years=EventYears(base), outcome="synchronization of gdp_growth"
+    )
+    labels, boxes = drawn_labels(figure)
+    assert all(left.x1 + 2 < right.x0 for left, right in pairwise(boxes))
+    assert {first, last, *([] if base is None else [base])} <= set(labels)
+    assert labels[last] == f"≥ {last}"
+    inner = [year for year in labels if year not in (first, last)]
+    (step,) = {later - earlier for earlier, later in pairwise(inner)}
+    assert {(year - (base or 0)) % step for year in inner} == {0}
+    assert len(labels) >= min(10, last - first)
+
+
+def test_few_event_years_have_all_their_labels():
+    figure = event_study_figure(event_study([*range(-10, -1), *range(11)]), title="T")
+    assert len(drawn_labels(figure)[0]) == 21
 
 
 def test_figures_leave_the_global_state_of_matplotlib_alone():

@@ -25,6 +25,7 @@ from engine.report.outputs.error_comparison import error_sentences
 from engine.report.outputs.event_study_plot import event_years_text
 from engine.report.outputs.regression_table import regression_table
 from engine.report.page import JobSection, report_page
+from engine.runtime.execute import Machine
 
 ZH = words_of("zh")
 ENGINE = Path(engine.report.__file__).parents[1]
@@ -119,6 +120,22 @@ def test_languages_have_the_same_codes_and_none_that_nobody_makes():
     assert set(ZH.sentences) == codes
 
 
+PLURAL = re.compile(
+    r"^[^:]*?\b1 (?:[a-z]+-)?(?:rows|samples|draws|permutations|documents|cells|values|assignments|city-years)\b"
+    r"|\b1 of (?:its )?9 [a-z -]+?(?: of the table)? (?:are|were|have|lack)\b"
+)
+
+
+def test_english_sentences_read_right_of_one():
+    """Of one row, or one of nine: neither ``1 rows`` nor ``1 of 9 rows have``."""
+    for code, form in ENGLISH.sentences.items():
+        if "count" in places(form):
+            numbers = dict.fromkeys(re.findall(r"\{(\w+):[,.gef0-9]+\}", form), 2)
+            values = dict.fromkeys(places(form), "x") | numbers | {"count": 1, "total": 9}
+            text = ENGLISH.note(Note.of(code, **values))
+            assert not PLURAL.search(text), text
+
+
 def test_chinese_sentences_are_chinese():
     """But for the keys of jobs and what they are named after."""
     keys = {
@@ -164,7 +181,7 @@ SENTENCES = {
     ),
     "one city, nothing more": (
         Note.of("cities_dropped", count=1, total=9, cities=[Note.of("dropped_city", city="A", reason="x")], more=[]),
-        "1 of 9 cities were dropped: A (x)",
+        "1 of 9 cities was dropped: A (x)",
         "9 个城市中有 1 个被剔除：A（x）",
     ),
     "more than are shown": (
@@ -181,6 +198,21 @@ SENTENCES = {
         Note.of("identical_series", column="x", count=1, groups=["A = B"]),
         "x has identical series in 1 group of cities (A = B): their synchronization in it is infinite",
         "x 在 1 组城市（A = B）中序列完全相同：其同步性为无穷大",
+    ),
+    "one row that lacks cells": (
+        Note.of("short_rows", file="a.csv", count=1, row=6, cells=2, columns=3),
+        "a.csv: 1 row has fewer cells than the header, first row 6 with 2 of 3; what it lacks is missing",
+        "a.csv：1 行的单元格少于表头，首见于第 6 行（3 列中只有 2 个）；所缺者按缺失处理",
+    ),
+    "one row alone": (
+        Note.of("rows_alone", count=1, effects=["pair", "year"]),
+        "1 row was alone in a level of pair, year and is left out",
+        "1 个观测在 pair、year 的某一水平中仅此一个，已略去",
+    ),
+    "two rows alone": (
+        Note.of("rows_alone", count=2, effects=["pair", "year"]),
+        "2 rows were alone in a level of pair, year and are left out",
+        "2 个观测在 pair、year 的某一水平中仅此一个，已略去",
     ),
     "thousands": (
         Note.of("rows_without_lag", count=1200, total=30000, lag=1),
@@ -278,14 +310,17 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     manifest = {
         **MANIFEST,
         "title": "表一",
-        "timings": {},
+        "timings": dict.fromkeys(("read", "prepare", "estimate", "inference", "collect"), 0.1),
         "seeds": {},
         "versions": {},
+        "workers": "this process, 2 threads",
+        "execution": Machine().account(),
+        "frames": {},
         "data": {"synthetic": True},
     }
     manifest |= notes_record("warning", [lost], ENGLISH.note)
     step = {**note_record("step", Note("matched"), ENGLISH.note), "pairs": 1, "rows": 2}
-    manifest["counts"] = [{**entry, "steps": [step]} for entry in MANIFEST["counts"]]
+    manifest["counts"] = [{**entry, "steps": [step], "singletons": 110} for entry in MANIFEST["counts"]]
     table = regression_table(frame, title="表一", main="policy", synthetic=True, words=ZH)
     validation = {"dropped": [{"city": "甲", **note_record("reason", reason, ENGLISH.note)}]}
     section = JobSection(
@@ -300,8 +335,28 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     words = set(re.findall(r"[A-Za-z]{2,}", " ".join([seen, *alternative])))
     assert words == {"policy", "sync", "demo", "LaTeX", "CRV"}
     assert "二元稳健标准误是城市对聚类标准误的 4.0 倍" in page
+    assert "单独成组的观测（已略去）：110" in page
+    assert "本进程，2 个线程" in page
     assert seen.count("人口 缺 2012 年") == 2
     assert "事件研究" in event_years_text(event_study(), ZH)
+
+
+def test_workers_of_a_cluster_are_counted_in_chinese():
+    for said, chinese in (
+        ("1 Dask worker, 2 threads", "1 个 Dask 工作进程，2 个线程"),
+        ("12 Dask workers on hpc, 1 thread", "hpc：12 个 Dask 工作进程，1 个线程"),
+        ("of another version", "of another version"),
+    ):
+        sections = [JobSection({"workers": said})]
+        assert f">{chinese}</td>" in report_page(sections, words=ZH)
+        assert f">{said}</td>" in report_page(sections)
+
+
+def test_a_blank_parts_latin_from_chinese_words():
+    assert ZH("{value} with {kind} errors", value="3", kind="二元 CR2") == "二元 CR2 标准误下为 3"
+    assert ZH("{value} with {kind} errors", value="3", kind="二元稳健") == "二元稳健标准误下为 3"
+    table = regression_table(sweep(1, kinds={"dyadic_cr2": 1.0}), title="T", words=ZH)
+    assert "星号依据二元 CR2 标准误：" in table.to_text()
 
 
 def test_built_in_data_are_described_in_chinese():

@@ -101,7 +101,7 @@ def test_what_finds_no_place_is_told() -> None:
     assert join_notes(FRAME, OTHER, **told) == []
     assert join_notes(FRAME, OTHER.assign(year=2011), **told) == []
     assert english(join_notes(FRAME, OTHER.assign(city=["a", "z"], year=2010), **told)) == (
-        "b.csv: 1 of its 2 cities are not in the panel: z",
+        "b.csv: 1 of its 2 cities is not in the panel: z",
         "b.csv ends in 2010, the sample in 2011: the years between have no row of it",
     )
     many = pd.DataFrame({"city": [f"z{k:02d}" for k in range(12)]})

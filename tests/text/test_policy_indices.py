@@ -171,7 +171,7 @@ def test_a_kind_that_says_nothing_is_zero_and_noted() -> None:
 
 def test_documents_from_after_the_sample_are_noted() -> None:
     result = policy_indices(CORPUS, cities=["Alpha", "Beta"], years=[2015, 2016])
-    assert english(result.notes)[0] == "1 documents from after 2016 count in no year: b.txt"
+    assert english(result.notes)[0] == "1 document from after 2016 counts in no year: b.txt"
     assert (result.indices.query("city == 'Alpha'")["environment"] == 0).all()
 
 

@@ -7,8 +7,9 @@ What comes from job files and data stays as it is.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -42,7 +43,7 @@ class Words:
     def __call__(self, text: str, /, **values: object) -> str:
         """The fixed text in this language, its places filled; English where the language lacks it."""
         form = self.fixed.get(text, text)
-        return form.format(**values) if values else form
+        return _spaced(form, values).format(**values) if values else form
 
     @property
     def fixed(self) -> dict[str, str]:
@@ -105,6 +106,14 @@ class _SentenceFormatter(Formatter):
             singular, plural = spec.split("|")
             return singular if value == 1 else plural
         return format(value, spec)
+
+
+def _spaced(form: str, values: Mapping[str, object]) -> str:
+    """A blank between a value that ends in a Latin letter or digit and a Chinese word: ``二元 CR2 标准误``."""
+    for name, value in values.items():
+        if re.search("[A-Za-z0-9]$", str(value)):
+            form = re.sub(rf"(\{{{name}\}})(?=[\u4e00-\u9fff]{{2}})", r"\1 ", form)
+    return form
 
 
 ENGLISH = Words("en")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from engine.report.figure_style import figure_style, in_lines
+from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, last_cell_in_doubt
@@ -45,7 +45,7 @@ def influence_figure(
     rows = finite.reindex(finite["shift"].abs().sort_values(ascending=False).index).head(count)
     rows = rows.sort_values("shift")
     with figure_style():
-        figure = Figure(figsize=(5.6, 0.9 + 0.24 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(5.6, 1.1 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots()
         axes.barh(range(len(rows)), rows["shift"], color=SKY, height=0.7)
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())
@@ -54,7 +54,7 @@ def influence_figure(
         if len(finite) > len(rows):
             form += ": {shown} largest of {count}"
         axes.set_xlabel(words(form, term=term, shown=len(rows), count=len(finite)))
-        axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
+        figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.estimate.covariate_balance import MEASURES
-from engine.report.figure_style import figure_style, in_lines
+from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, TableOutput
-from engine.report.palette import GREY, GRID, INK, NAVY, ORANGE, RULE
+from engine.report.palette import GREY, GRID, NAVY, ORANGE, RULE
 from engine.report.phrases import in_columns
 from engine.report.printed_table import PrintedTable, Row, number_entry
 
@@ -81,8 +81,7 @@ def balance_figure(
         axes.set_axisbelow(True)
         form = "Standardised mean difference, treated less controls; dashed at ±{limit}"
         axes.set_xlabel(words(form, limit=f"{limit:g}"))
-        heading = in_lines(title, figure.get_figwidth() - 0.6, subtitle)
-        axes.set_title(heading, loc="left", fontsize=11, color=INK)
+        figure_heading(figure, title=title, subtitle=subtitle)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 

@@ -11,7 +11,13 @@ import pandas as pd
 from engine.report.error_types import error_label, preferred
 from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.outputs.event_study_plot import EVENT_STUDY, axes_of_event_years, event_years_text, signed
+from engine.report.outputs.event_study_plot import (
+    EVENT_STUDY,
+    axes_of_event_years,
+    draw_base,
+    event_years_text,
+    signed,
+)
 from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output
 from engine.report.palette import GREY, INK, NAVY, ORANGE, SILVER, SKY
 
@@ -37,6 +43,7 @@ def event_studies_figure(
     *,
     title: str,
     subtitle: str = "",
+    base: int | None = None,
     outcome: str = "",
     confidence: float = 0.95,
     words: Words = ENGLISH,
@@ -49,6 +56,8 @@ def event_studies_figure(
     ----------
     event_studies : mapping of str to DataFrame
         Rows of ``event_study.parquet`` of each cell, by the cell's label; two to eight of them.
+    base : int or None
+        The omitted event year, drawn hollow at zero; None where none is omitted, or not the same by all that omit any.
     outcome : str
         Name of the outcome, as in ``estimates.parquet``, for the label of the effects.
     confidence : float
@@ -58,17 +67,19 @@ def event_studies_figure(
         label: rows[rows["errors"] == preferred(rows["errors"])] for label, rows in event_studies.items()
     }
     counts = pd.concat(list(shown.values()))["event_time"].astype(int).value_counts()
-    years = sorted(counts.index[counts >= min(2, counts.max())].tolist())
+    common = counts.index[counts >= min(2, counts.max())].tolist()
+    years = sorted({*common, *([] if base is None else [base])})
     offsets = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(shown))
     with figure_style():
         width = min(max(6.3, 1.4 + 0.16 * len(shown) * len(years)), 12.0)
         figure, axes = canvas((width, 4.2), title=title, subtitle=subtitle)
-        axes_of_event_years(axes, years, [signed(year) for year in years], outcome, words)
+        axes_of_event_years(axes, {year: signed(year) for year in years}, outcome, words, base=base)
         for (label, every_row), offset, (marker, color) in zip(shown.items(), offsets, MARKS, strict=False):
             rows = every_row[every_row["event_time"].isin(years)]
             x = rows["event_time"].to_numpy(float) + offset
             axes.vlines(x, rows["conf_low"], rows["conf_high"], color=color, linewidth=1.4, zorder=2)
             axes.scatter(x, rows["estimate"], s=20, color=color, marker=marker, label=label, zorder=3)
+        draw_base(axes, base, words)
         for code in dict.fromkeys(rows["errors"].iloc[0] for rows in shown.values()):
             kind = words("{level} interval, {kind}", level=f"{confidence:.0%}", kind=error_label(code, words))
             axes.plot([], [], color=GREY, linewidth=1.4, label=kind)
@@ -83,12 +94,14 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     outcomes = estimates.loc[estimates["cell"].isin([cell["cell"] for cell in cells]), "outcome"].unique()
     if not 2 <= len(cells) <= len(MARKS) or len(outcomes) != 1:
         return
+    bases = {cell[EVENT_STUDY.name]["base"] for cell in cells} - {None}
     event_studies = {str(cell["label"]): _without_base(report, cell) for cell in cells}
     title = report.words("{title}: side by side", title=report.title)
     figure = event_studies_figure(
         event_studies,
         title=report.figure_words("{title}: side by side", title=report.title),
         subtitle=report.subtitle,
+        base=bases.pop() if len(bases) == 1 else None,
         outcome=str(outcomes[0]),
         confidence=report.confidence,
         words=report.figure_words,

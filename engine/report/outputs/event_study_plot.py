@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,10 @@ EVENT_COLUMNS = (
     "job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high",
 )  # fmt: skip
 """Of an event study; of a sweep it has one more a key."""
+_DOT: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
+_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # between years that have a label
+_CHARACTER = 0.09  # inches of width: a digit takes 0.08, a sign 0.1
+_MARGINS = 1.4  # inches beside the axes
 
 
 @dataclass(frozen=True)
@@ -89,23 +93,53 @@ def event_study_figure(
     with figure_style():
         width = min(max(6.3, 1.4 + 0.41 * len(years)), 12.0)  # a label of each year beside the next
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
-        axes_of_event_years(axes, years, _event_labels(years, event_years), outcome, words)
+        labels = dict(zip(years, _event_labels(years, event_years), strict=True))
+        axes_of_event_years(axes, labels, outcome, words, base=base)
         _draw_intervals(axes, effects, confidence, words)
-        _draw_points(axes, effects, base, words)
+        points = effects.drop_duplicates("event_time")
+        axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **_DOT)
+        draw_base(axes, base, words)
         legend(figure, axes)
     return figure
 
 
 def axes_of_event_years(
-    axes: Axes, years: Sequence[int], labels: Sequence[str], outcome: str, words: Words
+    axes: Axes, labels: Mapping[int, str], outcome: str, words: Words, *, base: int | None
 ) -> None:
-    """Lines at zero and at adoption, a tick for every event year, and what the axes show."""
+    """Lines at zero and at adoption, a tick for every event year, labels that fit, and what the axes show."""
+    years, figure = list(labels), axes.figure
+    inches = (figure.bbox.width / figure.dpi - _MARGINS) / (years[-1] - years[0] + 1.2)
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     axes.axvline(-0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes.set_xticks(years, labels)
+    shown = _years_with_label(labels, inches, base or 0)
+    axes.set_xticks(years, [labels[year] if year in shown else "" for year in years])
     axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
     effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
     axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
+
+
+def _years_with_label(labels: Mapping[int, str], inches: float, start: int) -> set[int]:
+    """The first and last year, and from ``start`` on both sides as many as fit, in steps of equal length.
+
+    Parameters
+    ----------
+    labels : mapping of int to str
+        Of all years, in their order.
+    inches : float
+        From a year to the next.
+    """
+    first, last = min(labels), max(labels)
+    half = {year: _CHARACTER * (len(label) + 1) / 2 for year, label in labels.items()}
+
+    def apart(earlier: int, later: int) -> bool:
+        return (later - earlier) * inches >= half[earlier] + half[later]
+
+    inner = [year for year in labels if apart(first, year) and apart(year, last)]
+    for step in _STEPS:
+        shown = [year for year in inner if (year - start) % step == 0]
+        if all(map(apart, shown, shown[1:])):
+            return {first, *shown, last}
+    return {first, last}
 
 
 def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words: Words) -> None:
@@ -128,15 +162,11 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
         axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=GREY)
 
 
-def _draw_points(axes: Axes, effects: pd.DataFrame, base: int | None, words: Words) -> None:
-    """Estimates, and any base year hollow at zero."""
-    points = effects.drop_duplicates("event_time")
-    dot: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
-    axes.plot(points["event_time"], points["estimate"], markersize=5, label=words("estimate"), **dot)
-    if base is None:
-        return
-    label = words("base year ({year})", year=signed(base))
-    axes.plot([base], [0.0], **dot, markerfacecolor="white", markersize=6, label=label)
+def draw_base(axes: Axes, base: int | None, words: Words) -> None:
+    """Any base year hollow at zero."""
+    if base is not None:
+        label = words("base year ({year})", year=signed(base))
+        axes.plot([base], [0.0], **_DOT, markerfacecolor="white", markersize=6, label=label)
 
 
 def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:

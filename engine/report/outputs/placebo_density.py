@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.arrays import Array
-from engine.report.figure_style import figure_style, in_lines
+from engine.report.figure_style import figure_heading, figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, in_doubt
@@ -74,15 +74,17 @@ def placebo_figure(placebo: Placebo, *, title: str, subtitle: str = "", words: W
     margin = 0.06 * (coefficients.max() - coefficients.min())
     points = np.linspace(coefficients.min() - margin, coefficients.max() + margin, 400)
     with figure_style():
-        figure = Figure(figsize=(4.8 if len(panels) == 1 else 7.6, 3.5), layout="constrained")
+        width = 4.8 if len(panels) == 1 else 7.6
+        figure = Figure(figsize=(width, 3.7), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
         for panel, (draws, color, header) in zip(axes, panels, strict=True):
             _draw_density(panel, points, draws, placebo.estimate, color=color)
-            panel.set_title(header, fontsize=9.5, loc="left", color=INK)
+            lines = in_lines(header, 1.15 * (width / len(panels) - 0.55))
+            panel.set_title(lines, fontsize=9.5, loc="left", color=INK)
         axes[0].set_ylabel(words("Density of placebo coefficients"))
         label = words("Coefficient of {term}; the vertical line is the actual estimate", term=placebo.term)
         figure.supxlabel(label, fontsize=9.5)
-        figure.suptitle(in_lines(title, figure.get_figwidth(), subtitle), x=0.01, ha="left", fontsize=11)
+        figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 
 

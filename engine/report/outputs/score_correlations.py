@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from engine.report.figure_style import figure_style, in_lines
+from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame, last_cell_in_doubt
@@ -55,7 +55,7 @@ def correlations_figure(
         axes.set_xlabel(words("Distance of a city of one pair to a city of the other, km"))
         axes.set_ylabel(words("Correlation of the scores of {term}", term=term))
         axes.legend(frameon=False, fontsize=8)
-        axes.set_title(in_lines(title, figure.get_figwidth() - 0.6, subtitle), loc="left", fontsize=11)
+        figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 
 
