@@ -7,17 +7,14 @@ import sys
 import time
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from engine import interrupts, terminal
 from engine.errors import InputError, RunError
-from engine.job_runs import RunOptions, run_jobs
+from engine.job_runs import RunOptions, each_once, run_jobs
 from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="dyadid",
@@ -52,6 +49,7 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        callback=each_once,
         help="Override a key, e.g. model.controls=[edu]; paths are relative to the working folder.",
     ),
 ]
@@ -79,9 +77,9 @@ def init(
     ] = None,
 ) -> None:
     """Propose a job file for a data file, and check it."""
-    from engine.stages.propose_job import write_proposal
+    from engine.stages.propose_job import job_path, write_proposal
 
-    path = out or data.with_suffix(".yaml")
+    path = job_path(data, out)
     for guess in write_proposal(data, path):
         terminal.out.print(f"guessed: {guess}")
     terminal.out.print(f"written: {path}")
@@ -251,9 +249,9 @@ def pairs(
 ) -> None:
     """Write the pair-year table behind a regression, for Stata, R and others."""
     from engine import pipeline
-    from engine.stages.pair_years import check_ending, write_pair_years
+    from engine.stages.pair_years import check_path, write_pair_years
 
-    check_ending(out)
+    check_path(out)
     frame, _ = pipeline.pair_years(job, cell=cell, overrides=overrides or [])
     write_pair_years(frame, out)
     terminal.out.print(f"{len(frame):,} rows, columns {', '.join(frame.columns)}: {out}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import terminal
+from engine.errors import InputError
 from engine.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class RunOptions:
             "--",
             *map(str, self.paths),
         ]  # of any name
+
+
+def each_once(overrides: list[str] | None) -> list[str] | None:
+    """Overrides as they are; raises InputError for a key that the command line sets twice."""
+    keys = [text.partition("=")[0].strip() for text in overrides or []]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError("is given twice", where=f"--set {key}", remedy="keep one of the two")
+    return overrides
 
 
 def run_jobs(options: RunOptions, workplace: Profile | None) -> None:

@@ -35,6 +35,7 @@ from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
 from engine.stages.finished_runs import FILE_ENDINGS, STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
+from engine.stages.table_names import refuse_unknown_names
 
 if TYPE_CHECKING:
     from engine.stages.draw import Draw
@@ -270,7 +271,9 @@ def pair_years(
 
 def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
     with _named(plan):
-        return prepare_job(plan, map_reduce)
+        prepared = prepare_job(plan, map_reduce)
+        refuse_unknown_names(plan, prepared)
+        return prepared
 
 
 @contextmanager

@@ -112,6 +112,13 @@ SPEC = {
         argv=("demo-data", "taken"),
     ),
     "report of nothing": Bad(("gone: no such folder", "remedy: name a folder that"), argv=("report", "gone")),
+    "report of a file": Bad(
+        ("job.yaml: this is a file, not a folder", "remedy: name a folder that"), argv=("report", "job.yaml")
+    ),
+    "--set twice": Bad(
+        ("--set years: is given twice", "remedy: keep one of the two"),
+        argv=(*RUN, "--set", "years=[2010, 2011]", "--set", "years=[2010, 2012]"),
+    ),
     "report before a run": Bad(
         ("early: no finished job here", "remedy: run `dyadid run JOB --out DIR` first"),
         files=lambda f: (f / "early").mkdir(),

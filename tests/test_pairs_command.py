@@ -27,3 +27,14 @@ def test_pairs_of_a_regression(command: Command, tmp_path: Path) -> None:
     assert (code, "3 cells could be meant" in err) == (2, True)
     code, _, err = command("pairs", EURO, "--out", "pairs.xlsx")
     assert (code, "take one of .parquet, .csv, .dta" in err) == (2, True)
+
+
+def test_a_place_without_folder_is_refused_before_work(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("mine")
+    (tmp_path / "p.csv").mkdir()
+    for place, message in {
+        "nodir/p.csv": "there is no folder nodir\n  remedy: make it, or name another by --out",
+        "afile/p.csv": "afile is a file, not a folder\n  remedy: name another by --out",
+        "p.csv": "this is a folder\n  remedy: name a file in it, like pairs.parquet, by --out",
+    }.items():
+        assert command("pairs", "no_job.yaml", "--out", place) == (2, "", f"error: {place}: {message}\n")

@@ -107,7 +107,7 @@ class TableStyle:
         return sorted(chosen, key=self._rank)
 
     def _rank(self, name: str) -> int:
-        places = (place for place, pattern in enumerate(self.order) if _found(pattern, name))
+        places = (place for place, pattern in enumerate(self.order) if matches(pattern, name))
         return next(places, len(self.order))
 
     def error_codes(self, codes: Iterable[str]) -> tuple[str, ...]:
@@ -144,11 +144,14 @@ EVERYTHING = TableStyle()
 
 
 def _any_in(patterns: Sequence[str], name: str) -> bool:
-    return any(_found(pattern, name) for pattern in patterns)
+    return any(matches(pattern, name) for pattern in patterns)
 
 
-def _found(pattern: str, name: str) -> bool:
-    """A term's own name is its pattern too, though ``policy[-2]`` is a class of characters as an expression."""
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name, or regular expression, means a term.
+
+    A term's own name is its pattern too, though ``policy[-2]`` is a class of characters as an expression.
+    """
     if re.fullmatch(r"\w+\[[+-]?\d+\]", pattern):  # a term of an event study
         return pattern == name
     return re.search(pattern, name) is not None

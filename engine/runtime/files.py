@@ -85,6 +85,22 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
     return path
 
 
+def check_file_place(path: Path, *, example: str) -> None:
+    """Raises InputError where no file can be written at a path: it is a folder, or lies in none; nothing is made."""
+    where = str(path)
+    if path.is_dir():
+        raise InputError(
+            "this is a folder", where=where, remedy=f"name a file in it, like {example}, by --out"
+        )
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InputError(
+            f"{path.parent} is a file, not a folder", where=where, remedy="name another by --out"
+        )
+    if not path.parent.is_dir():
+        remedy = "make it, or name another by --out"
+        raise InputError(f"there is no folder {path.parent}", where=where, remedy=remedy)
+
+
 def refuse_folders(path: Path, endings: Collection[str]) -> None:
     """Raises InputError where a folder is called like a file, by its ending, that is to be written there."""
     entries = path.iterdir() if path.is_dir() else ()

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from engine.errors import InputError
 from engine.spec.block import Block
 from engine.spec.job import Job
-from engine.spec.plain import Keys, shown
+from engine.spec.plain import Keys, half_width, shown
 
 Parts = tuple[str, ...]
 
@@ -166,7 +166,8 @@ def unknown_key(key: str, valid_keys: list[str]) -> str:
     key = shown(key)
     near = difflib.get_close_matches(key, valid_keys, n=1)
     hint = f", did you mean '{near[0]}'?" if near else f"; known here: {', '.join(valid_keys)}"
-    return f"unknown key '{key}'{hint}"
+    signs = half_width(key)
+    return f"unknown key '{key}'{hint}" + (f"; {signs}" if signs else "")
 
 
 @lru_cache(maxsize=1024)

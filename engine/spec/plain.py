@@ -17,6 +17,7 @@ _LARGEST = 2**64  # seeds are below it
 _BIDI = frozenset(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )  # text that shows in another order
+_HALF_WIDTH = dict(zip("：，｛｝［］", ":,{}[]", strict=True))
 _BREAKS = frozenset("\u2028\u2029")
 
 Keys = tuple[str | int, ...]
@@ -49,6 +50,16 @@ def shown(text: str, limit: int = MOST_SHOWN) -> str:
     """Text as a message may repeat it: cut where it is long, control characters as U+001B."""
     cut = text if len(text) <= limit else text[: limit - 3] + "..."
     return "".join(_code_point(letter) if _is_control(letter) else letter for letter in cut)
+
+
+def half_width(text: str) -> str:
+    """A remedy for full-width signs of YAML; empty where the text has none.
+
+    >>> half_width("job： x")
+    "write the half-width ':' for '：'"
+    """
+    signs = [f"'{half}' for '{full}'" for full, half in _HALF_WIDTH.items() if full in text]
+    return f"write the half-width {', '.join(signs)}" if signs else ""
 
 
 def _text_problem(text: str) -> str:

@@ -17,7 +17,7 @@ import yaml
 
 from engine.errors import InputError
 from engine.spec.paths import real_path
-from engine.spec.plain import shown
+from engine.spec.plain import half_width, shown
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 20
 
@@ -28,6 +28,7 @@ _WORDS = {"": None, "~": None} | {
     for spelling in (word, word.capitalize(), word.upper())
 }
 _AMBIGUOUS = re.compile(r"(?i:yes|no|on|off)|[-+]?0\d+|(?i:[-+]?\.inf|\.nan)")
+_WIDE_COLON = re.compile(r"[A-Za-z_.]+\s*\uff1a")  # {source:a} with it is a key without a value
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
@@ -55,7 +56,9 @@ def read_mapping(path: Path) -> tuple[dict[str, object], str]:
     document = parse_yaml(text, where=str(path))
     if not isinstance(document, dict):
         problem = "is empty" if document is None else f"holds a {type(document).__name__}"
-        raise InputError(f"{problem}, not a mapping", where=str(path), remedy="begin with 'job: a_name'")
+        signs = half_width(document) if isinstance(document, str) else ""
+        remedy = signs or "begin with 'job: a_name'"
+        raise InputError(f"{problem}, not a mapping", where=str(path), remedy=remedy)
     return document, hashlib.sha256(raw).hexdigest()
 
 
@@ -122,6 +125,8 @@ def _node(event: Any, events: Iterator[object], location: str, depth: int) -> ob
         if key in mapping:
             raise _refusal(f"the key '{shown(key)}' is given twice", event, location, "keep one of the two")
         mapping[key] = _node(next(events), events, location, depth + 1)
+        if mapping[key] is None and _WIDE_COLON.match(key):
+            raise _refusal(f"the key '{shown(key)}' has no value", event, location, half_width(key))
     return mapping
 
 
@@ -163,8 +168,25 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, location: str) -> Inpu
     if line >= len(lines):
         line, column = len(lines) - 1, len(lines[-1])
     problem = ", ".join(part for part in (error.problem, error.context) if part)
+    remedy = "indent with spaces, close brackets and quotes, and put text that holds : # ` or % in quotes"
+    number, wide = (line + 1, lines[line]) if half_width(_code(lines[line])) else _wide_key(lines[:line])
+    signs = half_width(_code(wide))
     return InputError(
         f"not valid YAML: {problem}\n    {lines[line][:200]}\n    {' ' * min(column, 200)}^",
         where=f"{location}, line {line + 1}, column {column + 1}",
-        remedy="indent with spaces, close brackets and quotes, and put text that holds : # ` or % in quotes",
+        remedy=f"{signs} in line {number}, unless it is part of a text in quotes; {remedy}"
+        if signs
+        else remedy,
     )
+
+
+def _code(line: str) -> str:
+    """A line without its texts in quotes and its comment."""
+    return re.sub(r"\"[^\"]*\"|'[^']*'|(^|\s)#.*", " ", line)
+
+
+def _wide_key(lines: list[str]) -> tuple[int, str]:
+    """The last line and its number, where a key there has a full-width colon: YAML takes it for the start of a text."""
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if _code(line).strip()]
+    number, last = filled[-1] if filled else (0, "")
+    return (number, last) if re.match(r"\s*(- )?[\w.]+\s*\uff1a", last) else (0, "")

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from engine.errors import InputError
 from engine.spec.block import FORMS, PATTERNS, Block
 from engine.spec.keys import Keys, keys_at, unknown_key
-from engine.spec.plain import plain_problems, shown
+from engine.spec.plain import half_width, plain_problems, shown
 
 Problems = dict[Keys, tuple[str, str | None]]
 Model = TypeVar("Model", bound=Block)
@@ -31,6 +31,7 @@ _WORDS = {
     "model_type": "must be a mapping, like {key: value}",
     "model_attributes_type": "must be a mapping, like {key: value}",
 }
+_WIDE_BRACKETS = ("\uff3b", "\uff5b")
 _MOST_TOLD = 20  # problems of one error
 _COMPLETE = ("missing", "extra_forbidden", "value_error")
 _OF_CONTENT = ("value_error", "too_short", "too_long")  # the value was of the type
@@ -116,6 +117,9 @@ def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: t
         received = "" if speaks else f" (got {_short(_lookup(keys, document)[1])})"
         causes = (error.get("ctx", {}).get("error") for error in group)
         remedy = next((cause.remedy for cause in causes if isinstance(cause, InputError)), None)
+        value = _lookup(keys, document)[1]
+        if remedy is None and isinstance(value, str) and value[:1] in _WIDE_BRACKETS:
+            remedy = half_width(value)
         choices = [messages[0], *(text.removeprefix("must be ") for text in messages[1:])]
         problems[keys] = " or ".join(choices) + received, remedy
     return problems

@@ -17,7 +17,7 @@ from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_effects import OfPairs, OfYears
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
-from engine.runtime.files import write_with
+from engine.runtime.files import check_file_place, write_with
 from engine.spec import Cell
 from engine.stages.estimation import columns_of, first_pass
 from engine.stages.pass_cells import offset_name
@@ -70,14 +70,15 @@ def _without_singletons(prepared: Prepared, rows: PairRows) -> Flags:
     return prepare(levels, singletons="drop").design.kept
 
 
-def check_ending(path: Path) -> None:
-    """Raises InputError for a file that no pair-year table is written as; before anything is computed."""
+def check_path(path: Path) -> None:
+    """Raises InputError for a file that no pair-year table can be written to; before anything is computed."""
     if path.suffix.lower() not in _WRITERS:
         raise InputError(
             f"no table of pairs is written as '{path.suffix}'",
             where=str(path),
             remedy=f"take one of {', '.join(_WRITERS)}",
         )
+    check_file_place(path, example="pairs.parquet")
 
 
 def write_pair_years(frame: pd.DataFrame, path: Path) -> None:

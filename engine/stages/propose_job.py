@@ -12,8 +12,9 @@ import yaml
 
 from engine.errors import InputError
 from engine.pairs.table_rows import in_both_orders
-from engine.runtime.files import write_text
+from engine.runtime.files import check_file_place, write_text
 from engine.spec.block import JOB, NAME
+from engine.spec.paths import real_path
 from engine.tables.cell_values import numbers
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file
@@ -93,18 +94,25 @@ class Proposal:
     guesses: tuple[str, ...]
 
 
+def job_path(data: Path, out: Path | None) -> Path:
+    """Where the job on a data file goes: ``out``, or beside the data; raises InputError for what is no data file."""
+    real_path(data, where="FILE")
+    if data.is_dir():
+        raise InputError("this is a folder, not a table", where=str(data), remedy="name the file")
+    if not data.exists():
+        remedy = "check the path; it is relative to the working folder"
+        raise InputError("there is no such file", where=str(data), remedy=remedy)
+    if data.suffix.lower() in (".yaml", ".yml"):
+        remedy = f"name a file of data; `dyadid check {data}` looks at a job"
+        raise InputError("this is no table but a job file, by its ending", where=str(data), remedy=remedy)
+    return out or data.with_suffix(".yaml")
+
+
 def write_proposal(data: Path, path: Path) -> tuple[str, ...]:
     """Write a first job file for a data file, and say what was guessed; raises InputError where one is there."""
-    if path.is_dir():
-        raise InputError(
-            "this is a folder", where=str(path), remedy="name a file in it, like job.yaml, by --out"
-        )
+    check_file_place(path, example="job.yaml")
     if path.exists():
         raise InputError("there is a file already", where=str(path), remedy="name another by --out")
-    if not path.parent.is_dir():
-        raise InputError(
-            f"there is no folder {path.parent}", where=str(path), remedy="make it, or name another by --out"
-        )
     proposal = propose_job(data, path.parent)
     write_text(path, proposal.text)
     return proposal.guesses

@@ -72,7 +72,8 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
         Where there is none, or all are damaged.
     """
     if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder), remedy="name a folder that `dyadid run` wrote")
+        reason = "this is a file, not a folder" if folder.exists() else "no such folder"
+        raise InputError(reason, where=str(folder), remedy="name a folder that `dyadid run` wrote")
     jobs, damaged = [], []
     for path in [
         folder / MANIFEST,

@@ -20,6 +20,8 @@ from engine.tables.headers import FileLayout, column_names, row_index
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _DECIMAL_COMMA = re.compile(rb"(?:^|[;\t|])\s*-?\d+,\d+\s*(?=[;\t|\r\n]|$)", re.MULTILINE)
+_QUOTED = re.compile(rb'(?:[^"]++|"")*+"')  # what follows the mark that opens a cell
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _HEAD = 2**20  # bytes in which the separator is looked for
 _OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
@@ -140,6 +142,9 @@ def _header(text: bytes, separator: str, layout: FileLayout, *, source: str) -> 
         )
     except pd.errors.EmptyDataError:
         raise InputError(f"there is no row {layout.header_row} with headers", where=source) from None
+    except pd.errors.ParserError:
+        _refuse_unclosed(text, separator, source=source)
+        raise
     return list(frame.iloc[0])
 
 
@@ -152,6 +157,8 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        if "EOF inside string" in str(error):
+            _refuse_unclosed(text, separator, source=source)
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"cannot be read ({reason})",
@@ -192,6 +199,23 @@ def short_rows(
     return (Note.of("short_rows", file=name, count=len(short), row=row, cells=n_cells, columns=n_columns),)
 
 
+def _refuse_unclosed(text: bytes, separator: str, *, source: str) -> None:
+    """Raises InputError where a cell begins with a quotation mark that nothing closes."""
+    opens = re.compile(rb"(?:\A|[\r\n]|%b)\"" % re.escape(separator.encode()))
+    position = 0
+    while opening := opens.search(text, position):
+        closing = _QUOTED.match(text, opening.end())
+        if closing is None:
+            line = len(_LINE_END.findall(text, 0, opening.end())) + 1
+            raise InputError(
+                f"the quotation mark that opens a cell in line {line} is not closed",
+                where=source,
+                remedy="close it, or get the whole file again if it was cut; where the mark belongs to the text, put the "
+                'cell in quotation marks and write it twice: ""',
+            )
+        position = closing.end()
+
+
 def _refuse_cut(text: bytes, separator: str, n_columns: int, *, source: str) -> None:
     """Raises InputError where the last row lacks cells and the file stops there, without a line end."""
     if text.endswith((b"\n", b"\r")):
@@ -202,6 +226,8 @@ def _refuse_cut(text: bytes, separator: str, n_columns: int, *, source: str) -> 
         last_row = text[end + 1 :]
         if last_row.count(b'"') % 2 == 0 or end < 0:
             break
+    if last_row.count(b'"') % 2:
+        _refuse_unclosed(text, separator, source=source)
     n_cells = len(
         next(csv.reader(io.StringIO(last_row.decode("utf-8"), newline=""), delimiter=separator), [])
     )

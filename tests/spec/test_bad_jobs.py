@@ -277,3 +277,34 @@ def test_the_slow_reader_refuses_the_same(monkeypatch: Any, write: Any, minimal:
         text, message = ADDED[kind]
         with pytest.raises(InputError, match=re.escape(message)):
             load_job(write(minimal + text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("job： x\npanel:\n  source: a\n", "write the half-width ':' for '：' in line 1"),
+        ("job： x\n", "remedy: write the half-width ':' for '：'"),
+        (
+            "job: x\npanel: {source：a.csv}\n",
+            "line 2, column 9: the key 'source：a.csv' has no value\n  remedy: write",
+        ),
+        ("job: x\nzz： 1\n", "write the half-width ':' for '：' in line 2"),
+        ("job: x\npanel： {source: a}\n", "unknown key 'panel： {source'"),
+        ("job: x\npanel: ｛source: a｝\n", "write the half-width '{' for '｛', '}' for '｝' in line 2"),
+        ("job: x\nyears: ［2010，2012］\n", "write the half-width ',' for '，', '[' for '［', ']' for '］'"),
+        ("job: x\npanel: {a： 1: 2}\n", "unknown key 'a： 1'"),
+    ],
+)
+def test_full_width_signs_of_a_job_file_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_job(path)
+
+
+def test_full_width_signs_in_texts_are_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text('job: x\ntitle: "一，二"  # 三：四\npanel: [\n', encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_job(path)
+    assert "half-width" not in str(caught.value)

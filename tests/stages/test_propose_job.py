@@ -171,3 +171,23 @@ def test_places_without_a_file_are_refused(command: Command, tmp_path: Path) -> 
     assert (code, "there is no folder nowhere" in err) == (2, True)
     code, _, err = command("init", "a.csv", "--out", ".")
     assert (code, "this is a folder" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (".", ".: this is a folder, not a table\n  remedy: name the file"),
+        ("/", "/: this is a folder, not a table"),
+        (
+            "gone.csv",
+            "gone.csv: there is no such file\n  remedy: check the path; it is relative to the working folder",
+        ),
+        ("my.yaml", "my.yaml: this is no table but a job file"),
+    ],
+)
+def test_what_is_no_data_file_is_said_before_the_output(
+    command: Command, tmp_path: Path, argument: str, message: str
+) -> None:
+    (tmp_path / "my.yaml").write_text("job: my\n")
+    code, _, err = command("init", argument)
+    assert (code, message in err) == (2, True), err

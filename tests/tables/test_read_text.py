@@ -145,7 +145,8 @@ def test_every_cut_within_a_last_row_that_loses_cells_is_refused(tmp_path: Path,
         path = write(tmp_path / "a.txt", whole[:stop])
         if stop < complete:
             with pytest.raises(
-                InputError, match=r"a\.txt: (the last row has . of 4 cells|cannot be read \(.*EOF inside)"
+                InputError,
+                match=r"a\.txt: (the last row has . of 4 cells|the quotation mark that .* line 3 is not)",
             ):
                 read_table(path)
         else:
@@ -225,3 +226,23 @@ def test_a_remedy_leaves_out_what_is_stated(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             read_file(path, FileLayout(key="panel", decimal=decimal))  # type: ignore[arg-type]
         assert str(caught.value.remedy).endswith(f"(1234.5), {remedy}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('city,x\nA,1\n"B, 2\nC,3\n', 3),
+        ('city,x\n"A\nA","1"\r\n"B ""b""",2\r\n"C,3\r\nD,4\r\n', 5),
+        ('city,x\n5",1\nB,"2\n', 3),
+        ('"city,x\nA,1\n', 1),
+        ('city,x\nA,"1', 2),
+        ('city,x\nA,"1' + "0" * 200_000, 2),
+    ],
+)
+def test_an_unclosed_quotation_mark_is_named_by_its_line(tmp_path: Path, text: str, line: int) -> None:
+    path = write(tmp_path / "a.csv", text.encode())
+    with pytest.raises(
+        InputError,
+        match=rf"a\.csv: the quotation mark that opens a cell in line {line} is not closed\n  remedy: ",
+    ):
+        read_table(path)

@@ -1,0 +1,71 @@
+"""Names of the block ``table`` that no regression of a job has: refused before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from engine.errors import InputError
+from engine.estimate.estimators import INSTRUMENT
+from engine.report.table_style import matches
+from engine.spec import Job, Plan
+from engine.stages.prepare_passes import Prepared
+from engine.stages.treatment_terms import reported_names
+
+_SHOWN = 20  # terms that a remedy lists
+_EVENT_YEAR = re.compile(r"(\w+)\[[+-]?\d+\]")
+
+
+def refuse_unknown_names(plan: Plan, prepared: Sequence[Prepared]) -> None:
+    """Raise InputError for a name of ``table`` that neither a term of some cell nor the job itself has.
+
+    A layout that comes by ``extends``, and a job that the command line changes, may name what another variant of the
+    job has: these pass.
+    """
+    loaded = plan.loaded
+    if any(file == "--set" and keys[0] != "table" for keys, file in loaded.written_in.items()):
+        return
+    terms = list(dict.fromkeys(term for one_pass in prepared for term in _terms(one_pass)))
+    jobs = [cell.job for cell in plan.cells]
+    names = list(dict.fromkeys([*terms, *(name for job in jobs for name in _declared(job))]))
+    with_outcomes = [*names, *(name for job in jobs for name in _outcomes(job))]
+    layout, here = loaded.job.table, (str(loaded.path), "--set")
+    for label in layout.labels:
+        if loaded.written_in.get(("table", "labels", label), here[0]) in here and label not in with_outcomes:
+            _refuse(label, "labels", terms, with_outcomes, jobs)
+    for key in ("keep", "drop", "order"):
+        for pattern in getattr(layout, key) if loaded.written_in.get(("table", key)) in here else ():
+            if not any(matches(pattern, name) for name in names):
+                _refuse(pattern, key, terms, names, jobs)
+
+
+def _refuse(name: str, key: str, terms: Sequence[str], names: Sequence[str], jobs: Sequence[Job]) -> None:
+    event = _EVENT_YEAR.fullmatch(name)
+    if event and event[1] in {job.treatment.name for job in jobs if job.treatment}:
+        return  # a year that the sample lacks, or that of the base
+    near = difflib.get_close_matches(name, names, n=1)
+    more = ", ..." if len(terms) > _SHOWN else ""
+    raise InputError(
+        f"no cell has '{name}'",
+        where=f"table.{key}",
+        remedy=f"did you mean '{near[0]}'?" if near else f"the terms are {', '.join(terms[:_SHOWN])}{more}",
+    )
+
+
+def _terms(one_pass: Prepared) -> Iterator[str]:
+    """Treatment terms and regressors of all cells of a pass."""
+    for cell, paths in zip(one_pass.pass_cells.cells, one_pass.terms, strict=True):
+        yield from reported_names(cell.job, paths)
+        yield from cell.job.model.regressors or cell.job.used_controls
+
+
+def _declared(job: Job) -> Iterable[str]:
+    """Names that a regression of the job could have, by another model or another estimator."""
+    treatment = [job.treatment.name] if job.treatment else []
+    return (*treatment, *job.controls, *([INSTRUMENT] if job.instrument else []))
+
+
+def _outcomes(job: Job) -> Iterable[str]:
+    """The outcome and its series, which have labels too."""
+    return (job.outcome.name, job.outcome.name.partition(" of ")[2])
