@@ -210,8 +210,8 @@ def _refuse_unclosed(text: bytes, separator: str, *, source: str) -> None:
             raise InputError(
                 f"the quotation mark that opens a cell in line {line} is not closed",
                 where=source,
-                remedy="close it, or get the whole file again if it was cut; where the mark belongs to the text, put the "
-                'cell in quotation marks and write it twice: ""',
+                remedy="close it, or get the whole file again if it was cut; where the mark belongs to the text, put "
+                'the cell in quotation marks and write it twice: ""',
             )
         position = closing.end()
 
