@@ -201,14 +201,14 @@ class Control(_ControlKeys):
 
 
 class Matching(Block):
-    """Propensity-score matching of treated pairs, one to one; the regression is on the matched rows."""
+    """Propensity-score matching of treated pairs, one to one, among the rows of the regression without it."""
 
     unit: Literal["pair", "pooled", "yearly"] = Field(
         description="match pairs (covariates of one year or averaged), pair-years pooled, or pair-years within a year"
     )
     covariates: Listed[Name] | None = Field(None, description="controls in the logit; default: all of them")
     year: Literal["mean", "first"] = Field(
-        "mean", description="covariates of unit pair: mean over the years, or the first year"
+        "mean", description="covariates of unit pair: mean over its rows, or its first row"
     )
     caliper: float | None = Field(
         None, gt=0, le=1000, description="largest distance, in standard deviations of the logit of the score"
