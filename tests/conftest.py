@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 settings.register_profile("dyadid", deadline=None)
 settings.load_profile("dyadid")
 
+MAPPINGS = Path("/proc/self/maps")
+MOST_MAPPINGS = 20_000
+"""Of memory in a test process; Linux allows 65,530, beyond which the next kernel is a segmentation fault."""
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -34,6 +38,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """``-m gpu`` looks at the tests of accelerators alone: a machine that has one may lack the peers of the others."""
     alone = config.getoption("markexpr") == "gpu" and collection_path.name.startswith("test_")
     return True if alone and collection_path.parent.name != "gpu" else None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_kernels() -> Iterator[None]:
+    """Kernels that the files before have loaded are let go of where they are thousands."""
+    yield
+    if "jax" in sys.modules and MAPPINGS.exists() and len(MAPPINGS.read_bytes().splitlines()) > MOST_MAPPINGS:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_notes_name_terms_as_the_job_does() -> None:
     """One adopter: its refit does not identify the treatment, and the warning says so by the treatment's name."""
     blocks = {**BLOCKS, "model": ABSORBED, "treatment": {**BLOCKS["treatment"], "name": "pilot"}}
     found = run_panel(panel({0: 2013}), **blocks)
-    warned = [text for text in found.manifest["warnings"] if "do not identify" in text]
+    warned = [text for text in found.manifest["warnings"] if "does not identify" in text]
     assert [text.rpartition(" identify ")[2] for text in warned] == ["pilot"]
     assert set(found.estimates["term"]) == {"edu", "pilot"}
     text = everything(found)

@@ -119,7 +119,7 @@ def test_a_sample_that_does_not_identify_a_term_is_told() -> None:
     rows = results.estimates[results.estimates["errors"] == CODE].set_index("term")
     assert np.isnan(rows.loc["policy", "std_error"])
     assert any(
-        "samples without a group of 'province' do not identify policy" in text
+        "1 sample without a group of 'province' does not identify policy" in text
         for text in results.manifest["warnings"]
     )
 
