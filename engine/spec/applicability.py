@@ -251,7 +251,7 @@ class Meanings:
 
     def read(self, job: Job, document: Mapping[str, object], label: str) -> None:
         """Take the keys that a cell sets."""
-        keys_set = list(set_keys(document))
+        keys_set = set_keys(document)
         failed = _failed(job, keys_set)
         for keys, path in keys_set:
             if not _below(keys, failed):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -110,33 +110,47 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Block) else []
 
 
-def set_keys(
-    document: object, model: object = Job, *, keys: Keys = (), path: str = ""
-) -> Iterator[tuple[Keys, str]]:
+def set_keys(document: object, model: object = Job) -> list[tuple[Keys, str]]:
     """Every key that plain data set, blocks before what is in them, with its path in the model.
 
     The path leaves out names that the user chooses and places in lists: ``controls.edu.sum`` is ``controls.sum``.
     Null, and an empty mapping, set nothing.
     """
+    keys_set: list[tuple[Keys, str]] = []
+    _gather_keys(document, model, (), "", keys_set)
+    return keys_set
+
+
+def _gather_keys(
+    document: object, model: object, keys: Keys, path: str, keys_set: list[tuple[Keys, str]]
+) -> None:
+    """Append the keys below ``keys`` to ``keys_set``; plain values have none."""
     kind = _container(model)
-    if isinstance(document, list) and get_origin(kind) is list:
-        for number, entry in enumerate(document):
-            yield from set_keys(entry, get_args(kind)[0], keys=(*keys, number), path=path)
-    elif isinstance(document, list) and isinstance(kind, type):
-        for number, entry in enumerate(document):
-            yield from set_keys(entry, kind, keys=(*keys, number), path=path)
-    if not isinstance(document, Mapping):
-        return
-    is_block = isinstance(kind, type) and issubclass(kind, Block)
-    for key, value in document.items():
-        if value is None or value == {}:
-            continue
-        field = kind.model_fields.get(key) if is_block else None
-        child_type = field.annotation if field else get_args(kind)[-1] if get_origin(kind) is dict else None
-        child_path = f"{path}.{key}".lstrip(".") if is_block else path
-        if is_block:
-            yield (*keys, key), child_path
-        yield from set_keys(value, child_type, keys=(*keys, key), path=child_path)
+    if isinstance(document, list):
+        entry_type = (
+            get_args(kind)[0] if get_origin(kind) is list else kind if isinstance(kind, type) else None
+        )
+        for number, entry in enumerate(document if entry_type is not None else ()):
+            if isinstance(entry, list | Mapping):
+                _gather_keys(entry, entry_type, (*keys, number), path, keys_set)
+    elif isinstance(document, Mapping):
+        is_block = isinstance(kind, type) and issubclass(kind, Block)
+        of_names = get_args(kind)[-1] if get_origin(kind) is dict else None
+        for key, value in document.items():
+            if value is None or value == {}:
+                continue
+            child_path = f"{path}.{key}".lstrip(".") if is_block else path
+            if is_block:
+                keys_set.append(((*keys, key), child_path))
+            if isinstance(value, list | Mapping):
+                child_type = _field_types(kind).get(key) if is_block else of_names
+                _gather_keys(value, child_type, (*keys, key), child_path, keys_set)
+
+
+@cache
+def _field_types(block: type[Block]) -> Mapping[str, object]:
+    """Annotations of a block's keys, which pydantic takes long to hand out."""
+    return {name: field.annotation for name, field in block.model_fields.items()}
 
 
 def block_at(path: str) -> type[Block]:
@@ -170,7 +184,6 @@ def unknown_key(key: str, valid_keys: list[str]) -> str:
     return f"unknown key '{key}'{hint}" + (f"; {signs}" if signs else "")
 
 
-@lru_cache(maxsize=1024)
 @cache
 def _container(kind: object) -> Any:
     """The block, mapping or list of blocks within an annotation, None for plain values."""
