@@ -26,16 +26,19 @@ def refuse_unknown_names(plan: Plan, prepared: Sequence[Prepared]) -> None:
     loaded = plan.loaded
     if any(file == "--set" and keys[0] != "table" for keys, file in loaded.written_in.items()):
         return
-    terms = list(dict.fromkeys(term for one_pass in prepared for term in _terms(one_pass)))
+    terms = list(dict.fromkeys(term for shared_pass in prepared for term in _terms(shared_pass)))
     jobs = [cell.job for cell in plan.cells]
     names = list(dict.fromkeys([*terms, *(name for job in jobs for name in _declared(job))]))
     with_outcomes = [*names, *(name for job in jobs for name in _outcomes(job))]
-    layout, here = loaded.job.table, (str(loaded.path), "--set")
+    layout, writers = loaded.job.table, (str(loaded.path), "--set")
     for label in layout.labels:
-        if loaded.written_in.get(("table", "labels", label), here[0]) in here and label not in with_outcomes:
+        if (
+            loaded.written_in.get(("table", "labels", label), writers[0]) in writers
+            and label not in with_outcomes
+        ):
             _refuse(label, "labels", terms, with_outcomes, jobs)
     for key in ("keep", "drop", "order"):
-        for pattern in getattr(layout, key) if loaded.written_in.get(("table", key)) in here else ():
+        for pattern in getattr(layout, key) if loaded.written_in.get(("table", key)) in writers else ():
             if not any(matches(pattern, name) for name in names):
                 _refuse(pattern, key, terms, names, jobs)
 
@@ -53,9 +56,9 @@ def _refuse(name: str, key: str, terms: Sequence[str], names: Sequence[str], job
     )
 
 
-def _terms(one_pass: Prepared) -> Iterator[str]:
+def _terms(prepared: Prepared) -> Iterator[str]:
     """Treatment terms and regressors of all cells of a pass."""
-    for cell, paths in zip(one_pass.pass_cells.cells, one_pass.terms, strict=True):
+    for cell, paths in zip(prepared.pass_cells.cells, prepared.terms, strict=True):
         yield from reported_names(cell.job, paths)
         yield from cell.job.model.regressors or cell.job.used_controls
 

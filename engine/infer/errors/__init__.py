@@ -7,10 +7,10 @@ reads them for the names that jobs may give and `engine.report` for their order,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from engine.arrays import Array
 from engine.estimate.estimate import Estimate
 from engine.infer.errors import block_jackknife, dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
 from engine.infer.errors.error_type import Covariance, ErrorFamily, ErrorType, marked_names
@@ -58,22 +58,21 @@ def _covariance(estimate: Estimate, code: str) -> Covariance:
     error = error_type(code)
     matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
     if not estimate.exact:  # else residuals are rounding, and so is every sum of them
-        matrix, notes = _without_cancelled(estimate, *error.covariance(estimate))
+        matrix, notes = error.covariance(estimate)
     effective = error.effective_adopters and error.effective_adopters(estimate)
-    return Covariance(code, matrix, error.degrees_of_freedom(estimate), notes, effective)
+    covariance = Covariance(code, matrix, error.degrees_of_freedom(estimate), notes, effective)
+    return covariance if estimate.exact else _without_cancelled(covariance, estimate)
 
 
-def _without_cancelled(
-    estimate: Estimate, matrix: Array, notes: tuple[Note, ...]
-) -> tuple[Array, tuple[Note, ...]]:
+def _without_cancelled(covariance: Covariance, estimate: Estimate) -> Covariance:
     """The covariance without terms whose influences add up to rounding in every cluster, as those of two pairs do.
 
     Where a type has a note on a term's variance, the note stands, and so does the variance.
     """
-    noted = Covariance("", matrix, 1, notes).replaced_terms
-    cancelled = np.diag(matrix) <= (_ROUNDING * estimate.values) ** 2
-    cancelled &= ~np.isin(estimate.names, list(noted))
+    cancelled = np.diag(covariance.matrix) <= (_ROUNDING * estimate.values) ** 2
+    cancelled &= ~np.isin(estimate.names, list(covariance.replaced_terms))
     if not cancelled.any():
-        return matrix, notes
+        return covariance
     note = Note.of("influences_cancel", terms=marked_names(estimate, cancelled), pairs=estimate.n_pairs)
-    return np.where(cancelled[:, None] | cancelled[None, :], np.nan, matrix), (*notes, note)
+    matrix = np.where(cancelled[:, None] | cancelled[None, :], np.nan, covariance.matrix)
+    return replace(covariance, matrix=matrix, notes=(*covariance.notes, note))
