@@ -173,8 +173,10 @@ def _locked_store(
 
 def _start(open_machine: Opener, progress: Progress, store: Store | None, journal: Journal) -> Machine:
     """The machine, with the run's store and journal; its address goes to ``progress.json``."""
+    from engine.report.language.wording import ENGLISH
+
     machine = open_machine(progress)
-    journal.told(where=machine.description, dashboard=machine.dashboard)
+    journal.told(where=ENGLISH.note(machine.whereabouts), dashboard=machine.dashboard)
     return replace(machine, store=store, journal=journal)
 
 

@@ -192,9 +192,11 @@ def announced(opener: Opener) -> Opener:
     def opened(progress: Progress) -> Machine:
         machine = opener(progress)
         if machine.client is not None and not announcements:
-            announcements.append(machine.description)
-            where = f"; dashboard: {machine.dashboard}" if machine.dashboard else ""
-            err.print(f"{machine.description}{where}", markup=False)
+            from engine.report.language.wording import ENGLISH
+
+            announcements.append(ENGLISH.note(machine.whereabouts))
+            dashboard = f"; dashboard: {machine.dashboard}" if machine.dashboard else ""
+            err.print(f"{announcements[0]}{dashboard}", markup=False)
         return machine
 
     return opened

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
 from typing import Any
 
+from engine.notes import read_note
 from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.markup import escape
@@ -26,7 +26,18 @@ Facts = Mapping[str, Any]
 """Plain values by name, as JSON files have them."""
 # Shown elsewhere in the section, or too long to be of use to a reader.
 _NOTES = ("warnings", "warning_codes", "notes", "note_codes")
-_ELSEWHERE = ("job", "title", "data", "more_data", "counts", "cells", "choices", "confidence", *_NOTES)
+_ELSEWHERE = (
+    "job",
+    "title",
+    "data",
+    "more_data",
+    "counts",
+    "cells",
+    "choices",
+    "confidence",
+    "workers_code",
+    *_NOTES,
+)
 _ELSEWHERE_OF_DATA = ("columns", "dropped", *_NOTES)
 
 
@@ -239,20 +250,11 @@ def _flat(facts: Facts, words: Words, *, hidden: Sequence[str]) -> Iterator[tupl
                 label = words("{name}: {value}", name=_name(key, words), value=worded)
                 yield label, _value(inner, words, thousands="")
         else:
-            text = _value(value, words, thousands="")
-            yield _name(key, words), _machine(text, words) if key == "workers" else text
-
-
-def _machine(text: str, words: Words) -> str:
-    """Where a run computed, which the manifest has in English."""
-    here = re.fullmatch(r"this process, (\d+) threads", text)
-    if here:
-        return words("this process, {threads} threads", threads=here[1])
-    dask = re.fullmatch(r"(\d+) Dask workers?(?: on (.*))?, (\d+) threads?", text, flags=re.DOTALL)
-    if words == ENGLISH or not dask:
-        return text
-    counted = words("{workers} Dask workers, {threads} threads", workers=dask[1], threads=dask[3])
-    return words("{name}: {value}", name=dask[2], value=counted) if dask[2] else counted
+            code = facts.get(f"{key}_code")
+            yield (
+                _name(key, words),
+                words.note(read_note(code)) if code else _value(value, words, thousands=""),
+            )
 
 
 def _name(key: str, words: Words) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from engine.notes import Note
 from engine.runtime.codec import nbytes
 from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
@@ -88,14 +89,15 @@ class Machine:
     started: float = field(default_factory=time.time)
 
     @property
-    def description(self) -> str:
+    def whereabouts(self) -> Note:
+        """Where tasks run now, on how many workers and threads."""
         if self.client is None:
-            return f"this process, {self.threads} threads"
+            return Note.of("this_process", threads=self.threads)
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        count = len(workers)
         threads = sum(w["nthreads"] for w in workers.values())
-        cluster = f" on {self.cluster}" if self.cluster else ""
-        return f"{count} Dask worker{'s'[: count != 1]}{cluster}, {threads} thread{'s'[: threads != 1]}"
+        if self.cluster:
+            return Note.of("cluster_workers", count=len(workers), cluster=self.cluster, threads=threads)
+        return Note.of("dask_workers", count=len(workers), threads=threads)
 
     @property
     def dashboard(self) -> str | None:

@@ -79,7 +79,7 @@ def _circumstances(place: Machine) -> dict[str, object]:
     return {
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],
-        "workers": place.description,
+        **note_record("workers", place.whereabouts, ENGLISH.note),
         "execution": place.account(),
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": _versions(),

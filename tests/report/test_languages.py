@@ -154,6 +154,7 @@ def test_chinese_sentences_are_chinese():
         "refits",
         "CR",
         "Anderson",
+        "Dask",
         "Rubin",
     }
     for code, form in ZH.sentences.items():
@@ -313,7 +314,7 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
         "timings": dict.fromkeys(("read", "prepare", "estimate", "inference", "collect"), 0.1),
         "seeds": {},
         "versions": {},
-        "workers": "this process, 2 threads",
+        **note_record("workers", Note.of("this_process", threads=2), ENGLISH.note),
         "execution": Machine().account(),
         "frames": {},
         "data": {"synthetic": True},
@@ -342,14 +343,23 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
 
 
 def test_workers_of_a_cluster_are_counted_in_chinese():
-    for said, chinese in (
-        ("1 Dask worker, 2 threads", "1 个 Dask 工作进程，2 个线程"),
-        ("12 Dask workers on hpc, 1 thread", "hpc：12 个 Dask 工作进程，1 个线程"),
-        ("of another version", "of another version"),
+    for whereabouts, english, chinese in (
+        (
+            Note.of("dask_workers", count=1, threads=2),
+            "1 Dask worker, 2 threads",
+            "1 个 Dask 工作进程，2 个线程",
+        ),
+        (
+            Note.of("cluster_workers", count=12, cluster="hpc", threads=1),
+            "12 Dask workers on hpc, 1 thread",
+            "hpc 上的 12 个 Dask 工作进程，1 个线程",
+        ),
     ):
-        sections = [JobSection({"workers": said})]
+        sections = [JobSection(note_record("workers", whereabouts, ENGLISH.note))]
         assert f">{chinese}</td>" in report_page(sections, words=ZH)
-        assert f">{said}</td>" in report_page(sections)
+        assert f">{english}</td>" in report_page(sections)
+    earlier = [JobSection({"workers": "of another version"})]  # its manifests have the sentence alone
+    assert ">of another version</td>" in report_page(earlier, words=ZH)
 
 
 def test_a_blank_parts_latin_from_chinese_words():

@@ -12,6 +12,7 @@ from dask.callbacks import Callback
 from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
+from engine.report.language.wording import ENGLISH
 from engine.runtime.clusters import place as place_of
 from engine.runtime.execute import Machine
 from engine.spec.cluster import SchedulerProfile
@@ -175,7 +176,7 @@ def test_this_process_is_the_default() -> None:
     with place_of() as opened:
         place = opened()
         assert place.client is None
-        assert place.description == f"this process, {place.threads} threads"
+        assert ENGLISH.note(place.whereabouts) == f"this process, {place.threads} threads"
         assert reduce_on(place, 5) == tree(5)
 
 
@@ -183,6 +184,6 @@ def test_a_running_scheduler_is_joined_and_left_running(client: Client) -> None:
     address = client.scheduler.address
     with place_of(SchedulerProfile(kind="scheduler", address=address)) as opened:
         place = opened()
-        assert place.description == "2 Dask workers, 2 threads"
+        assert ENGLISH.note(place.whereabouts) == "2 Dask workers, 2 threads"
         assert reduce_on(place, 5) == tree(5)
     assert client.submit(merge, "a", "b").result() == "(a+b)"

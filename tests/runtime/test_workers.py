@@ -11,6 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from engine.errors import InputError, RunError
+from engine.report.language.wording import ENGLISH
 from engine.runtime.clusters import place
 from engine.runtime.equal_facts import differences
 from engine.runtime.workers import check_workers, wait_for_workers
@@ -123,7 +124,7 @@ def test_no_scheduler_file(content: str | None, says: str, tmp_path: Path) -> No
 def test_local_workers_listen_on_the_loopback_interface_alone() -> None:
     with place(LocalProfile(kind="local", workers=2)) as opened:
         here = psutil.Process()
-        assert opened().description == "2 Dask workers, 2 threads"
+        assert ENGLISH.note(opened().whereabouts) == "2 Dask workers, 2 threads"
         every = [here, *here.children(recursive=True)]
         sockets = [one for process in every for one in process.net_connections(kind="inet")]
         listening = {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
