@@ -211,7 +211,7 @@ def test_number_of_threads(here: dict[str, engine.Results], monkeypatch: pytest.
     for threads in (1, 5):
         monkeypatch.setattr(os, "cpu_count", lambda n=threads: n)
         found = wide(holes=False)
-        assert found.manifest["workers"] == f"this process, {threads} threads"
+        assert found.manifest["workers_code"]["values"]["threads"] == threads
         exactly(found, here["balanced"])
 
 

@@ -11,7 +11,6 @@ block, names that the user chooses are left out (``controls.edu.sum`` is ``contr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -226,10 +225,11 @@ def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
     meaningless = [*without_meaning(job, content), *_meaningless_parts(job)]
     if not meaningless:
         return dict(content)
-    copy: dict[str, object] = json.loads(json.dumps(content))
+    copy: Any = dict(content)
     for keys in meaningless:
-        block: Any = copy
+        block = copy
         for key in keys[:-1]:
+            block[key] = block[key].copy()  # a key at a time: most of the content stays shared
             block = block[key]
         block.pop(keys[-1])
     return copy

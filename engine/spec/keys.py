@@ -32,7 +32,7 @@ def split(key: str) -> Parts:
 
 
 def merge(base: Mapping[str, object], override: Mapping[str, object]) -> dict[str, object]:
-    """``over`` laid upon ``base``; neither is changed. Null where nothing was inherited stays, see `without_null`."""
+    """``override`` upon ``base``; neither is changed. Null stays where nothing was inherited, see `without_null`."""
     merged = dict(base)
     for key, value in override.items():
         inherited = merged.get(key)
@@ -53,7 +53,7 @@ def without_null(value: object) -> Any:
 
 
 def assign(document: Mapping[str, object], parts: Parts, value: object) -> dict[str, object]:
-    """A copy of ``data`` with ``value`` merged in under the key; null removes the key."""
+    """A copy of ``document`` with ``value`` merged in under the key; null removes the key."""
     head, *tail = parts
     if value is None and head not in document:
         return dict(document)
@@ -131,26 +131,31 @@ def _gather_keys(
             get_args(kind)[0] if get_origin(kind) is list else kind if isinstance(kind, type) else None
         )
         for number, entry in enumerate(document if entry_type is not None else ()):
-            if isinstance(entry, list | Mapping):
+            if isinstance(entry, list | dict):
                 _gather_keys(entry, entry_type, (*keys, number), path, keys_set)
     elif isinstance(document, Mapping):
         is_block = isinstance(kind, type) and issubclass(kind, Block)
+        child_types = _field_types(kind) if is_block else {}
         of_names = get_args(kind)[-1] if get_origin(kind) is dict else None
+        prefix = f"{path}." if path else ""
         for key, value in document.items():
             if value is None or value == {}:
                 continue
-            child_path = f"{path}.{key}".lstrip(".") if is_block else path
+            child_path = f"{prefix}{key}" if is_block else path
             if is_block:
                 keys_set.append(((*keys, key), child_path))
-            if isinstance(value, list | Mapping):
-                child_type = _field_types(kind).get(key) if is_block else of_names
-                _gather_keys(value, child_type, (*keys, key), child_path, keys_set)
+            if isinstance(value, list | dict):
+                child_type = child_types.get(key) if is_block else of_names
+                if child_type is not None:
+                    _gather_keys(value, child_type, (*keys, key), child_path, keys_set)
 
 
 @cache
 def _field_types(block: type[Block]) -> Mapping[str, object]:
-    """Annotations of a block's keys, which pydantic takes long to hand out."""
-    return {name: field.annotation for name, field in block.model_fields.items()}
+    """The block, mapping or list of blocks that a key of a block holds; keys of plain values are left out."""
+    annotations: dict[str, Any] = {name: field.annotation for name, field in block.model_fields.items()}
+    containers = {name: _container(annotation) for name, annotation in annotations.items()}
+    return {name: container for name, container in containers.items() if container is not None}
 
 
 def block_at(path: str) -> type[Block]:

@@ -354,5 +354,5 @@ def in_moving_pairs_of(normal: Normal, fitted: tuple[Term, ...]) -> Flags | None
     terms = [normal.n_years + position for position in treatment]
     if not terms:
         return None
-    within = (normal.first + normal.second)[:, terms, terms]
+    within = normal.first[:, terms, terms] + normal.second[:, terms, terms]
     return np.asarray((within > 1e-6).any(axis=1))

@@ -16,21 +16,23 @@ from engine.stages.estimation import Estimated
 
 def covariance_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:
     """One row a cell, standard-error type and two terms: the whole matrix."""
-    no_names, no_values = np.zeros(0, dtype=object), np.zeros(0)
-    columns = {name: [no_names] for name in COVARIANCE_COLUMNS[:-1]}
-    values = [no_values]
+    columns: dict[str, list[str]] = {name: [] for name in COVARIANCE_COLUMNS[1:-1]}
+    values = [np.zeros(0)]
     for estimated in estimated_cells:
-        names = np.array(estimated.fit.names, dtype=object)
-        for covariance in estimated.covariances:
-            n_rows = covariance.matrix.size
-            columns["job"].append(np.full(n_rows, job, dtype=object))
-            columns["cell"].append(np.full(n_rows, estimated.cell.id, dtype=object))
-            columns["errors"].append(np.full(n_rows, covariance.kind, dtype=object))
-            columns["term"].append(np.repeat(names, len(names)))
-            columns["other"].append(np.tile(names, len(names)))
-            values.append(covariance.matrix.ravel())
-    of_text = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return pd.DataFrame({**of_text, COVARIANCE_COLUMNS[-1]: np.concatenate(values)})
+        names, covariances = estimated.fit.names, estimated.covariances
+        n_rows = len(names) ** 2
+        columns["cell"] += [estimated.cell.id] * n_rows * len(covariances)
+        columns["errors"] += [covariance.kind for covariance in covariances for _ in range(n_rows)]
+        columns["term"] += [name for name in names for _ in names] * len(covariances)
+        columns["other"] += list(names) * len(names) * len(covariances)
+        values += [covariance.matrix.ravel() for covariance in covariances]
+    return pd.DataFrame(
+        {
+            COVARIANCE_COLUMNS[0]: [job] * len(columns["cell"]),
+            **columns,
+            COVARIANCE_COLUMNS[-1]: np.concatenate(values),
+        }
+    )
 
 
 def joint_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:

@@ -36,11 +36,10 @@ def make_manifest(
 ) -> dict[str, object]:
     """The manifest as plain JSON-able values; ``cells`` are in the order of the plan."""
     job, loaded = plan.loaded.job, distinct_data(prepared)
-    steps = {
-        cell.number: prepared_pass.steps
-        for prepared_pass in prepared
-        for cell in prepared_pass.pass_cells.cells
-    }
+    steps: dict[int, list[dict[str, object]]] = {}
+    for prepared_pass in prepared:
+        entries = [_step_entry(step) for step in prepared_pass.steps]
+        steps |= {cell.number: entries for cell in prepared_pass.pass_cells.cells}
     warnings = [warning for job_data in loaded for warning in job_data.warnings]
     for estimated in cells:
         warnings += [of_cell(estimated.cell.label, note) for note in _cell_notes(estimated)]
@@ -209,16 +208,17 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     return entry
 
 
-def _counts_entry(estimated: Estimated, steps: Sequence[FilterStep]) -> dict[str, object]:
+def _step_entry(step: FilterStep) -> dict[str, object]:
+    return {**note_record("step", step.step, ENGLISH.note), "pairs": step.pairs, "rows": step.rows}
+
+
+def _counts_entry(estimated: Estimated, steps: Sequence[dict[str, object]]) -> dict[str, object]:
+    """Counts of a cell; ``steps`` are the entries of the filters of its pass."""
     last = FilterStep(Note("in_regression"), estimated.fit.n_pairs, estimated.fit.n_obs)
-    entries = [
-        {**note_record("step", step.step, ENGLISH.note), "pairs": step.pairs, "rows": step.rows}
-        for step in (*steps, last)
-    ]
     return {
         "cell": estimated.cell.id,
         "label": estimated.cell.label,
-        "steps": entries,
+        "steps": [*steps, _step_entry(last)],
         "infinite_outcomes": estimated.sample.infinite,
         "singleton_pairs": estimated.sample.singleton_pairs,
         "singletons": estimated.sample.singletons,

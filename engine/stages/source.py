@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -44,6 +43,8 @@ class SourceTable:
         The file as read; None for a builtin.
     rules : CellRules
         How its cells are read, as the job states it.
+    builtin_sha256 : str
+        Of headers, types and figures of a builtin; empty for a file.
     recoded, recode_warnings : tuple of Note
         Values that ``recode`` replaced, and what it left or did not find.
     """
@@ -53,14 +54,15 @@ class SourceTable:
     description: str
     synthetic: bool
     table: FileTable | None = None
+    builtin_sha256: str = ""
     rules: CellRules = NO_RULES
     recoded: tuple[Note, ...] = ()
     recode_warnings: tuple[Note, ...] = ()
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Of the bytes that were parsed; of headers, types and figures for a builtin."""
-        return self.table.sha256 if self.table is not None else frame_hash(self.frame)
+        return self.table.sha256 if self.table is not None else self.builtin_sha256
 
     @property
     def label(self) -> str:
@@ -94,7 +96,13 @@ def read_source(
         block_key = "panel.join" if key.startswith("panel.join") else "panel.source"
         description = builtin.describe(name, key=block_key)
         frame = builtin.load(name, **options)
-        return SourceTable(block.source, frame, description, synthetic=description.startswith("SYNTHETIC"))
+        return SourceTable(
+            block.source,
+            frame,
+            description,
+            synthetic=description.startswith("SYNTHETIC"),
+            builtin_sha256=frame_hash(frame),
+        )
     if options:
         raise InputError(
             f"a file has no options, but panel.options gives {', '.join(options)}",

@@ -69,7 +69,9 @@ def _without_cancelled(covariance: Covariance, estimate: Estimate) -> Covariance
 
     Where a type has a note on a term's variance, the note stands, and so does the variance.
     """
-    cancelled = np.diag(covariance.matrix) <= (_ROUNDING * estimate.values) ** 2
+    cancelled = covariance.matrix.diagonal() <= (_ROUNDING * estimate.values) ** 2
+    if not cancelled.any():  # as nearly always, and the names take long
+        return covariance
     cancelled &= ~np.isin(estimate.names, list(covariance.replaced_terms))
     if not cancelled.any():
         return covariance
