@@ -22,8 +22,9 @@ def multiple_frame(job: str, passes: Passes, inferred: Inferred) -> pd.DataFrame
     A family is all coefficients that a kind of draws tests in the job, where a replicate is one draw of all cells;
     else those of the cells with one seed and scheme where that is so, or those of a cell.
     """
-    rows = inferred.rows
-    tables = []
+    rows, tables = inferred.rows, list[pd.DataFrame]()
+    if inferred.draws.empty:
+        return pd.DataFrame(columns=list(MULTIPLE_COLUMNS))
     for method in _METHODS:
         tested = rows[(rows["method"] == method) & np.isfinite(rows["p_value"].astype(float))]
         of_method = inferred.draws[inferred.draws["method"] == method]

@@ -114,6 +114,8 @@ def frame_hash(frame: pd.DataFrame) -> str:
         if cells.dtype == object:
             for cell in cells:
                 digest.update(f"{type(cell).__name__} {cell!r}\n".encode("utf-8", "surrogatepass"))
+        elif isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "biuf":
+            digest.update(cells.to_numpy().tobytes())
         else:
             digest.update(np.asarray(pd.util.hash_pandas_object(cells, index=False)).tobytes())
     return digest.hexdigest()
