@@ -22,12 +22,13 @@ def multiple_frame(job: str, passes: Passes, inferred: Inferred) -> pd.DataFrame
     A family is all coefficients that a kind of draws tests in the job, where a replicate is one draw of all cells;
     else those of the cells with one seed and scheme where that is so, or those of a cell.
     """
-    rows, tables = inferred.rows, list[pd.DataFrame]()
-    if inferred.draws.empty:
-        return pd.DataFrame(columns=list(MULTIPLE_COLUMNS))
+    rows = inferred.rows
+    tables = []
     for method in _METHODS:
-        tested = rows[(rows["method"] == method) & np.isfinite(rows["p_value"].astype(float))]
         of_method = inferred.draws[inferred.draws["method"] == method]
+        if of_method.empty:
+            continue
+        tested = rows[(rows["method"] == method) & np.isfinite(rows["p_value"].astype(float))]
         draws = {str(cell): of_cell for cell, of_cell in of_method.groupby("cell", sort=False)}
         for family in _families(method, passes, tested):
             exact = method == "permutation" and enumerated(_passes_of(family, passes))

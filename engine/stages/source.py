@@ -41,10 +41,10 @@ class SourceTable:
     synthetic : bool
     table : FileTable or None
         The file as read; None for a builtin.
+    builtin_sha256 : str
+        Of headers, types and figures of a builtin, as they were before ``recode``; empty for a file.
     rules : CellRules
         How its cells are read, as the job states it.
-    builtin_sha256 : str
-        Of headers, types and figures of a builtin; empty for a file.
     recoded, recode_warnings : tuple of Note
         Values that ``recode`` replaced, and what it left or did not find.
     """

@@ -70,9 +70,8 @@ def _without_cancelled(covariance: Covariance, estimate: Estimate) -> Covariance
     Where a type has a note on a term's variance, the note stands, and so does the variance.
     """
     cancelled = covariance.matrix.diagonal() <= (_ROUNDING * estimate.values) ** 2
-    if not cancelled.any():  # as nearly always, and the names take long
-        return covariance
-    cancelled &= ~np.isin(estimate.names, list(covariance.replaced_terms))
+    replaced = covariance.replaced_terms
+    cancelled &= [name not in replaced for name in estimate.names]
     if not cancelled.any():
         return covariance
     note = Note.of("influences_cancel", terms=marked_names(estimate, cancelled), pairs=estimate.n_pairs)
