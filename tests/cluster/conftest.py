@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ inference: {{permutation: {{reps: 2000}}, bootstrap: null, jackknife: null}}
 runtime: {{tile: 64}}
 """
 _TABLE = "extends: {table}\njob: table\nruntime: {{tile: 64}}\n"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def answered_interrupts() -> None:
+    """Commands answer Ctrl-C even where the shell started these tests in the background, with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
