@@ -300,3 +300,12 @@ def test_what_is_no_table_of_one_job_is_refused():
         regression_table(frame.iloc[:0], title="T")
     with pytest.raises(InputError, match=r"two rows for cell c0, term policy, errors pair"):
         regression_table(pd.concat([frame, frame]), title="T")
+
+
+def test_settings_are_wrapped_not_cut():
+    frame = pd.concat([sweep(1).assign(cell=name, case=name) for name in ("institution as outcome", "x")])
+    table = regression_table(frame.drop(columns="model.controls"), title="T")
+    row = next(row for row in table.rows if row.label == "case")
+    assert [entry.text for entry in row.entries] == ["institution\nas outcome", "x"]
+    assert [entry.value for entry in row.entries] == ["institution as outcome", "x"]
+    assert "institution<br>as outcome" in table.to_html()
