@@ -35,7 +35,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Nearby:
-    """Sums for errors that allow for dependence between pairs of near cities, of one kernel k of distances.
+    """Sums for errors that allow for dependence between pairs of near cities, of one kernel k of their nearness.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Estimate:
         Coefficients of the leave-one-city-out samples with the absorbed effects as all rows have them; NaN where one
         is not identified. None where no effects are absorbed, or none were made.
     nearby : mapping of str to Nearby
-        By the code of a spatial standard-error type; empty until a pass over the pairs has summed them.
+        By the code of a type that reads neighbourhoods; empty until a pass over the pairs has summed them.
     without_group : mapping of str to float64 ``[n_groups, K]``
         Coefficients of the samples without each group of cities, by the code of a standard-error type that reads
         them; NaN where one is not identified.

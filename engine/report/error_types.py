@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.infer.errors import CONVENTIONAL, ROBUST, block_jackknife, family_of, spatial
+from engine.infer.errors import CONVENTIONAL, ROBUST, block_jackknife, family_of, network, spatial
 from engine.report.language.wording import Words
 from engine.report.palette import INK, NAVY, ORANGE, SILVER, SKY
 
@@ -68,6 +68,9 @@ FAMILY_LOOKS = {
     spatial.NAME: ErrorLook(
         "spatial", "spatial", "spatial errors", color=ORANGE, edge=INK, marker="v", markersize=5.0, linestyle=":"
     ),
+    network.NAME: ErrorLook(
+        "network", "network", "network errors", color=ORANGE, edge=INK, marker="h", markersize=5.0, linestyle="--"
+    ),
     block_jackknife.NAME: ErrorLook(
         "block jackknife", "block jackknife", "the block jackknife",
         color=SILVER, edge=INK, marker="<", markersize=5.0, linestyle="-.",
@@ -93,6 +96,9 @@ def error_label(code: str, words: Words) -> str:
     if spatial.is_spatial(code):
         distance, kernel = spatial.distance_and_kernel(code)
         return words("spatial, {kernel} {distance} km", kernel=words.known(kernel), distance=f"{distance:g}")
+    if network.is_network(code):
+        links, kernel = network.links_and_kernel(code)
+        return words("network, {kernel} {links} links", kernel=words.known(kernel), links=str(links))
     if block_jackknife.is_block_jackknife(code):
         return words("block jackknife by {column}", column=block_jackknife.column_of(code))
     look = look_of(code)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.estimate.estimators import COMPARISON_OPTIONS, ESTIMATORS, EVENT_OPTIONS, Estimator
-from engine.infer.errors import ERROR_TYPES
+from engine.infer.errors import ERROR_TYPES, network
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec import design
 from engine.spec.effects import absorbed
@@ -126,6 +126,10 @@ MULTIPLIED = Condition("bootstrap kinds multiplier and wild", _bootstrap("multip
 INTERVALS = Condition(
     "bootstrap kinds node, multiplier and pipeline", _bootstrap("node", "multiplier", "pipeline")
 )
+LINKED = Condition(
+    f"city panels with errors {network.NAME}",
+    lambda job: job.panel is not None and any(map(network.is_network, job.model.errors)),
+)
 BUILTIN = Condition("builtin sources", lambda job: _source(job).startswith("builtin:"))
 FILES = Condition(
     "files, not builtin sources or data frames",
@@ -144,6 +148,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("panel.sheet", "panel.encoding", "panel.header", "panel.skip_rows"), FILES),
     "panel.decimal": WRITTEN,
     "panel.recode": PANEL,
+    "panel.links": LINKED,
     "panel.options": BUILTIN,
     "pair_table": TABLE,
     "index": PANEL,

@@ -132,6 +132,7 @@ class Panel(TableFile):
         description="options of a builtin source: effect, seed, cities and the like",
     )
     join: Listed[Join] = Field([], description="further tables of city or city-year columns")
+    links: Links | None = Field(None, description="which cities are linked, for network errors")
 
     @property
     def fill_rules(self) -> dict[str, Fill]:
@@ -146,6 +147,40 @@ class Join(TableFile):
 
     source: Source = Field(description="builtin:policy_demo, builtin:pilots, or a file, with a column city")
     missing: float | None = Field(None, description="value of cities and years it does not have")
+
+
+class Links(TableFile):
+    """Which cities are linked, in no direction: a table with a row for each link, or a square matrix of 0 and 1."""
+
+    source: Source = Field(
+        description="a file: a row for each link, or a matrix with the cities in its first column and its headers"
+    )
+    unit_i: str | None = Field(
+        None, description="column with one of the two cities; default: a square matrix"
+    )
+    unit_j: str | None = Field(None, description="column with the other city")
+    strength: str | None = Field(
+        None, description="column with how strong the link of a row is; default: every row is a link"
+    )
+    at_least: float | None = Field(
+        None, gt=0, description="the least strength that is a link; default: strengths are 0 and 1"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Links:
+        names = [name for name in (self.unit_i, self.unit_j, self.strength) if name is not None]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if (self.unit_i is None) != (self.unit_j is None):
+            raise ValueError("give both unit_i and unit_j, or neither for a square matrix")
+        if repeated is not None:
+            raise ValueError(f"'{repeated}' is more than one of unit_i, unit_j and strength")
+        if self.strength is not None and self.unit_i is None:
+            raise ValueError(
+                "strength is a column of a table with unit_i and unit_j; a matrix holds strengths"
+            )
+        if self.at_least is not None and self.unit_i is not None and self.strength is None:
+            raise ValueError("at_least needs strength, the column that it is compared with")
+        return self
 
 
 class PairTable(TableFile):

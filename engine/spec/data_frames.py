@@ -79,7 +79,7 @@ def refuse_unused(frames: Iterable[str], jobs: Iterable[Job], *, where: str) -> 
     """Raises InputError for a data frame, by its source, that no cell reads."""
     read: set[str] = set()
     for job in jobs:
-        blocks = [job.panel, *job.panel.join] if job.panel else [job.pair_table]
+        blocks = [job.panel, *job.panel.join, job.panel.links] if job.panel else [job.pair_table]
         read |= {block.source for block in blocks if block is not None}
     for source in frames:
         if source not in read:

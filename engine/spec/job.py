@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
-from engine.infer.errors import ERROR_TYPES, error_type
+from engine.infer.errors import ERROR_TYPES, error_type, network
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
     MEMORY,
@@ -93,7 +93,8 @@ class Model(Block):
     errors: ListedSome[ErrorKind] = Field(
         list(ERROR_TYPES),
         description="standard-error types, in the order of the rows of a table; beside these words "
-        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, and "
+        "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, "
+        "{network: {links: 1, kernel: bartlett or uniform}}, between cities so many links of panel.links apart, and "
         "{block_jackknife: {by: column}}, for dependence within groups of cities",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
@@ -288,6 +289,8 @@ class Job(Block):
             raise ValueError(f"a control cannot be called '{INSTRUMENT}', which is the instrument's name")
         if not self.model.treatment and not self.used_controls:
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
+        if any(map(network.is_network, self.model.errors)) and self.panel_block.links is None:
+            raise ValueError("errors network need panel.links, the table that says which cities are linked")
         if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
         if self.model.registered.complete_pairs:

@@ -201,10 +201,9 @@ def _range(node: Node) -> str:
     if least == -9999 or (least is None and above is None):
         return ""
     low = f"above {_limit(node['exclusiveMinimum'])}" if least is None else f"from {_limit(node['minimum'])}"
-    high = (
-        f"to {_limit(node['maximum'])}" if "maximum" in node else f"below {_limit(node['exclusiveMaximum'])}"
-    )
-    return f" {low} {high}"
+    if "maximum" in node:
+        return f" {low} to {_limit(node['maximum'])}"
+    return f" {low} below {_limit(node['exclusiveMaximum'])}" if "exclusiveMaximum" in node else f" {low}"
 
 
 def _limit(number: float) -> str:

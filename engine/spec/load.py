@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_CHAIN, _MAX_FILES = 20, 200
 _COMMAND_LINE = "--set"
-_SOURCES = ("panel.source", "panel.join.source", "pair_table.source")
+_SOURCES = ("panel.source", "panel.join.source", "panel.links.source", "pair_table.source")
 _IN_PROGRAM = Path("job")  # how messages call a job that is no file
 
 

@@ -297,7 +297,8 @@ def _as_written(content: dict[str, Any], sources: Mapping[str, str]) -> dict[str
     """Content with its sources as written: no machine's paths."""
     for key in ("panel", "pair_table"):
         block = content[key]
-        for holder in [block, *block.get("join", ())] if block else ():
+        holders = [block, *block.get("join", ()), block.get("links")] if block else []
+        for holder in filter(None, holders):
             holder["source"] = sources.get(holder["source"], holder["source"])
     return content
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
+from engine.cities.links import CityLinks
 from engine.cities.panel import CityPanel
 from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
@@ -28,6 +29,7 @@ from engine.report.language.wording import ENGLISH
 from engine.spec import Job
 from engine.spec.data import Fill, Join
 from engine.spec.effects import FixedEffect
+from engine.stages.city_links import links_of
 from engine.stages.groups import group_codes
 from engine.stages.make_design import matched_design, panel_design
 from engine.stages.matched_pairs import MatchReport
@@ -55,6 +57,9 @@ class CityData:
     indices : mapping of str to EntropyIndex
     joined : tuple of SourceTable
         Tables whose columns were put beside it.
+    link_table : SourceTable or None
+    city_links : CityLinks or None
+        Where a cell reads them.
     """
 
     source: SourceTable
@@ -62,12 +67,20 @@ class CityData:
     validation: Validation
     indices: Mapping[str, EntropyIndex]
     joined: tuple[SourceTable, ...] = ()
+    link_table: SourceTable | None = None
+    city_links: CityLinks | None = None
 
     directed = False
 
     @property
     def sources(self) -> tuple[SourceTable, ...]:
-        return (self.source, *self.joined)
+        return (self.source, *self.joined, *([self.link_table] if self.link_table else []))
+
+    @property
+    def links(self) -> CityLinks:
+        if self.city_links is None:
+            raise InputError("this job has no links of cities", where="panel.links", remedy="add the block")
+        return self.city_links
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -130,8 +143,13 @@ class CityData:
         return effect_of(effect.text, labels)
 
 
-def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, SourceTable]]) -> CityData:
-    """The clean panel of a job from its table and the tables that are joined to it."""
+def read_city_data(
+    job: Job,
+    source: SourceTable,
+    joined: Sequence[tuple[Join, SourceTable]],
+    link_table: SourceTable | None = None,
+) -> CityData:
+    """The clean panel of a job from its table, the tables that are joined to it, and that of its links."""
     block = job.panel_block
     required = _required(job)
     tables = tuple(table for _, table in joined)
@@ -153,14 +171,16 @@ def read_city_data(job: Job, source: SourceTable, joined: Sequence[tuple[Join, S
             merge=block.merge_names,
         )
     ]
-    warnings = [note for table in (source, *tables) for note in table.warnings]
-    recoded = [note for table in (source, *tables) for note in table.recoded]
+    city_links, of_links = links_of(job, panel, source, link_table, city=city)
+    read = (source, *tables, *([link_table] if link_table else []))
+    warnings = [note for table in read for note in table.warnings]
+    recoded = [note for table in read for note in table.recoded]
     validation = replace(
         validation,
-        warnings=(*warnings, *without_partner, *validation.warnings),
-        notes=(*recoded, *validation.notes),
+        warnings=(*warnings, *without_partner, *of_links, *validation.warnings),
+        notes=(*recoded, *(city_links.notes if city_links else ()), *validation.notes),
     )
-    return CityData(source, panel, validation, indices, tables)
+    return CityData(source, panel, validation, indices, tables, link_table, city_links)
 
 
 def _joined(

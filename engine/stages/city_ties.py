@@ -1,7 +1,7 @@
-"""Ties of cities beside their pairs: distances and groups, for the standard errors and diagnostics that read them.
+"""Ties of cities beside their pairs: distances, links and groups, for standard errors and diagnostics that read them.
 
-Spatial standard errors and score correlations read distances, block jackknives read groups; cells that can have none
-are refused before any pass.
+Spatial standard errors and score correlations read distances, network errors read links, block jackknives groups; cells
+that can have none are refused before any pass.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Flags, Integers
 from engine.errors import InputError
-from engine.infer.errors import block_jackknife, spatial
+from engine.infer.errors import block_jackknife, family_of, network, spatial
+from engine.infer.errors.neighbourhoods import kernel_matrix
 from engine.pairs.gravity import check_degrees, distance_km, unit_vectors
 from engine.spec import Cell
 from engine.spec.effects import absorbed
@@ -26,28 +27,42 @@ _MOST_CORRELATED = 5_000  # cities whose pairs' scores fit into memory
 
 @dataclass(frozen=True)
 class CityTies:
-    """Distances and groups of the cities of a pass.
+    """Distances, links and groups of the cities of a pass.
 
     Attributes
     ----------
-    spatial_codes : tuple of str
-        Of spatial standard-error types.
-    distances : float64 ``[n_units, n_units]`` or None
-        In km; None where no cell reads them.
+    radii : mapping of str to mapping
+        Weights of uniform kernels by their radius, by the code of a standard-error type that reads neighbourhoods.
+    distances : mapping of str to float64 ``[n_units, n_units]``
+        How far apart cities are, by the family of such a code: in km, or in links, infinite where none lead there.
+    kilometres : float64 ``[n_units, n_units]`` or None
+        None where no cell reads them.
     groups : mapping of str to int ``[n_units]``
         The group of each city, by the code of a block jackknife.
     """
 
-    spatial_codes: tuple[str, ...] = ()
-    distances: Array | None = None
+    radii: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    distances: Mapping[str, Array] = field(default_factory=dict)
+    kilometres: Array | None = None
     groups: Mapping[str, Integers] = field(default_factory=dict)
 
     @property
-    def radii(self) -> list[float]:
-        """Of all spatial codes, above zero, ascending."""
-        return sorted(
-            {radius for code in self.spatial_codes for radius in spatial.radii_of(code) if radius > 0}
-        )
+    def neighbourhoods(self) -> list[tuple[str, float]]:
+        """Families and radii above zero of all codes."""
+        return sorted({at for code in self.radii for at in self.weights(code) if at[1] > 0})
+
+    def weights(self, code: str) -> dict[tuple[str, float], float]:
+        """Weights of the neighbourhoods of a code; radius 0 is each city by itself."""
+        return {(_family(code), radius): weight for radius, weight in self.radii[code].items()}
+
+    def within(self, neighbourhood: tuple[str, float]) -> Flags:
+        """Cities of a radius of each city ``[n_units, n_units]``."""
+        family, radius = neighbourhood
+        return np.asarray(self.distances[family] <= radius)
+
+    def nearness(self, code: str) -> Array:
+        """The kernel of a code, ``[n_units, n_units]``."""
+        return kernel_matrix(self.radii[code], self.distances[_family(code)])
 
 
 NO_TIES = CityTies()
@@ -64,20 +79,26 @@ def city_ties_of(pass_cells: PassCells) -> CityTies:
     """
     codes = dict.fromkeys(code for cell in pass_cells.cells for code in cell.job.model.errors)
     in_blocks = tuple(filter(block_jackknife.is_block_jackknife, codes))
-    spatial_codes = tuple(filter(spatial.is_spatial, codes))
+    radii = {code: family.radii_of(code) for code in codes if (family := family_of(code)) and family.radii_of}
     correlated = [cell for cell in pass_cells.cells if cell.job.inference.score_correlations]
     for cell in pass_cells.cells:
         _refuse(cell)
     for cell in correlated:
         _refuse_too_many(cell, len(pass_cells.data.panel.units))
-    return CityTies(
-        spatial_codes,
-        _distances(pass_cells.data) if spatial_codes or correlated else None,
-        {code: _groups(pass_cells.data, block_jackknife.column_of(code)) for code in in_blocks},
-    )
+    families = {_family(code) for code in radii}
+    kilometres = _kilometres(pass_cells.data) if spatial.NAME in families or correlated else None
+    distances = {} if kilometres is None else {spatial.NAME: kilometres}
+    if network.NAME in families:
+        distances[network.NAME] = pass_cells.data.links.ways(network.MOST_LINKS)
+    groups = {code: _groups(pass_cells.data, block_jackknife.column_of(code)) for code in in_blocks}
+    return CityTies(radii, distances, kilometres, groups)
 
 
-def _distances(job_data: JobData) -> Array:
+def _family(code: str) -> str:
+    return code.partition(":")[0]
+
+
+def _kilometres(job_data: JobData) -> Array:
     """``[n_units, n_units]`` in km."""
     panel = job_data.panel
     latitude, longitude = panel.constant("latitude"), panel.constant("longitude")
@@ -106,6 +127,12 @@ def _refuse(cell: Cell) -> None:
             "spatial errors are",
             "model.errors",
             any(map(spatial.is_spatial, job.model.errors)),
+            _no_step(cell),
+        ),
+        (
+            "network errors are",
+            "model.errors",
+            any(map(network.is_network, job.model.errors)),
             _no_step(cell),
         ),
         (

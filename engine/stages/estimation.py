@@ -140,7 +140,7 @@ def estimate_cells(
     timings : tuple of (PairTiming or None), optional
         Of each cell, for estimators that compare cohorts.
     city_ties : CityTies, optional
-        For cells with spatial standard errors, block jackknives or score correlations.
+        For cells with spatial or network errors, block jackknives or score correlations.
 
     Raises
     ------
@@ -168,14 +168,14 @@ def estimate_cells(
         samples.append((in_moving_pairs_of(normal, regressed.terms), sums))
     city_years = city_years_of(passes) if reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
-    if city_ties.spatial_codes and city_years is not None:
+    if city_ties.radii and city_years is not None:
         summed = with_nearby(passes, projected, city_years, city_ties, summed)
     remaining = iter(summed)
     results = [
         replace(_result(cell, remaining, sample, passes, sums), in_moving_pairs=moving)
         for cell, (moving, sums) in zip(cells, samples, strict=True)
     ]
-    return _with_correlograms(passes, results, city_ties.distances)
+    return _with_correlograms(passes, results, city_ties.kilometres)
 
 
 def _with_correlograms(

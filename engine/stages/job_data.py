@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.cities.entropy import EntropyIndex
+from engine.cities.links import CityLinks
 from engine.cities.panel import CityPanel
 from engine.notes import Note
 from engine.pairs.design import FilterStep, PairDesign
@@ -52,6 +53,10 @@ class JobData(Protocol):
     @property
     def panel(self) -> CityPanel:
         """City columns; raises InputError for a pair table."""
+
+    @property
+    def links(self) -> CityLinks:
+        """Links of the cities; raises InputError where the job has no table of them."""
 
     @property
     def content_hash(self) -> str | None:

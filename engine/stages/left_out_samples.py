@@ -1,4 +1,4 @@
-"""Samples that lack sets of cities: neighbourhoods for spatial standard errors, groups for the block jackknife."""
+"""Samples that lack sets of cities: neighbourhoods for spatial and network errors, groups for the block jackknife."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from engine.spec import Job
 from engine.spec.data import TableFile
 from engine.stages.city_data import by_distance, label_columns, read_city_data
+from engine.stages.city_links import reads_links
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
 from engine.stages.source import Option, SourceTable, read_source, with_rules
@@ -43,12 +44,14 @@ class Reader:
         files: list[tuple[str, TableFile, Mapping[str, Option], Mapping[str, str]]]
         files = [("panel", block, block.options, block.columns)]
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
+        files += [("panel.links", block.links, {}, {})] if block.links and reads_links(job) else []
         for key, entry, options, columns in files:
             with problems.collect():
                 tables.append(with_rules(self._table(entry, key, options), entry, key, columns))
         problems.raise_any()
-        source, joined = tables[0], list(zip(block.join, tables[1:], strict=True))
-        return read_city_data(job, source, joined)
+        source, *further = tables
+        joined = list(zip(block.join, further, strict=False))
+        return read_city_data(job, source, joined, next(iter(further[len(joined) :]), None))
 
     def _table(self, block: TableFile, key: str, options: Mapping[str, Option] | None = None) -> SourceTable:
         layout = [block.sheet, block.encoding, block.header, block.skip_rows, block.decimal]
@@ -72,6 +75,7 @@ def _data_key(job: Job) -> str:
         "labels": label_columns(job),
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],
         "places": by_distance(job),
+        "links": reads_links(job),
         "table": [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else [],
         "rows": [job.model.offset, job.model.registered.reweights, job.model.least_rows]
         if job.pair_table

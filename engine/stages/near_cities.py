@@ -1,4 +1,4 @@
-"""Sums that spatial standard errors read: samples without a city's neighbourhood, products by nearness."""
+"""Sums that spatial and network errors read: samples without a city's neighbourhood, products by nearness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from engine.estimate.city_years import CityYears
 from engine.estimate.estimate import Estimate, Nearby
 from engine.estimate.fit import Stage, left_out_values
 from engine.estimate.normal import Projected
-from engine.infer.errors import spatial
 from engine.pairs.map_reduce import merge_products
 from engine.pairs.near_pairs import NearProductPass, near_products
 from engine.stages.city_ties import CityTies
@@ -24,11 +23,10 @@ def with_nearby(
     passes: PassSums, stage: Stage, city_years: CityYears, city_ties: CityTies, estimates: list[Estimate]
 ) -> list[Estimate]:
     """The estimates, their interaction summed, with what each of the codes reads."""
-    codes, distances, radii = city_ties.spatial_codes, city_ties.distances, city_ties.radii
-    assert distances is not None
-    near = np.stack([distances <= radius for radius in radii])
+    neighbourhoods = city_ties.neighbourhoods
+    near = np.stack([city_ties.within(neighbourhood) for neighbourhood in neighbourhoods])
     samples = samples_without(passes, near)
-    nearness = np.stack([spatial.kernel_matrix(code, distances) for code in codes])
+    nearness = np.stack([city_ties.nearness(code) for code in city_ties.radii])
     with_codes: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
@@ -41,12 +39,15 @@ def with_nearby(
             units=UNITS,
         )
         for number, estimate in enumerate(block):
-            steps = dict(zip([0.0, *radii], _steps(stage, estimate, samples, near), strict=True))
+            alone, *together = _steps(stage, estimate, samples, near)
+            steps = dict(zip(neighbourhoods, together, strict=True))
             k = len(estimate.terms)
-            nearby = {
-                code: _nearby(passes, city_years, estimate, code, of_code[number, :k, :k], kernel, steps)
-                for code, of_code, kernel in zip(codes, products, nearness, strict=True)
-            }
+            nearby = {}
+            for code, of_code, kernel in zip(city_ties.radii, products, nearness, strict=True):
+                weighted = [(weight, steps.get(at, alone)) for at, weight in city_ties.weights(code).items()]
+                nearby[code] = _nearby(
+                    passes, city_years, estimate, weighted, of_code[number, :k, :k], kernel
+                )
             with_codes.append(replace(estimate, nearby=nearby))
     return with_codes
 
@@ -85,18 +86,17 @@ def _nearby(
     passes: PassSums,
     city_years: CityYears,
     estimate: Estimate,
-    code: str,
+    weighted: list[tuple[float, _Steps]],
     products: Array,
     kernel: Array,
-    steps: dict[float, _Steps],
 ) -> Nearby:
     assert estimate.interaction is not None
     moved = (passes.normal.of_cities @ estimate.weight_path)[:, : passes.normal.n_years]  # [n_units, T, K]
-    radii, squares = spatial.radii_of(code), estimate.city_influence**2
-    replaced = [weight * (squares * steps[radius].replaced).sum(axis=0) for radius, weight in radii.items()]
+    squares = estimate.city_influence**2
+    replaced = [weight * (squares * steps.replaced).sum(axis=0) for weight, steps in weighted]
     total = squares.sum(axis=0)
     return Nearby(
-        step=np.asarray(np.sum([weight * steps[radius].values for radius, weight in radii.items()], axis=0)),
+        step=np.asarray(np.sum([weight * steps.values for weight, steps in weighted], axis=0)),
         interaction=estimate.interaction.matrix + 2 * city_years.factor(estimate.n_obs) * products,
         effective_cities=_effective(kernel, moved),
         unidentified=np.divide(np.sum(replaced, axis=0), total, out=np.zeros_like(total), where=total > 0),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.cities.entropy import EntropyIndex
+from engine.cities.links import CityLinks
 from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.notes import Note
@@ -51,6 +52,14 @@ class PairData:
     @property
     def years(self) -> tuple[int, ...]:
         return self.pairs.years
+
+    @property
+    def links(self) -> CityLinks:
+        raise InputError(
+            "a pair_table job has no links of cities",
+            where=self.source.name,
+            remedy="use a city panel (panel)",
+        )
 
     @property
     def panel(self) -> CityPanel:

@@ -43,7 +43,7 @@ class Prepared:
         Fixed effects to absorb row by row; none where they are pair and year.
     matching : MatchReport or None
     city_ties : CityTies
-        For spatial standard errors, block jackknives and score correlations.
+        For spatial and network errors, block jackknives and score correlations.
     """
 
     pass_cells: PassCells

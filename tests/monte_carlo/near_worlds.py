@@ -1,7 +1,8 @@
 """Designs in which near cities have like shocks and adopters are near each other; no effect.
 
 Cities lie at random in a square of 1,500 km; those nearest to one of some centres, with noise, adopt. Shocks are AR(.6)
-with correlations that fall with distance, added over the two cities of a pair, and pair noise.
+with correlations that fall with distance, or are those of cities with a link or two between them, added over the two
+cities of a pair, and pair noise. Links are those of each city to its three nearest.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import truth_worlds
 import worlds
+from scipy.sparse import csgraph
 from trial import CONFIDENCE
 
 from engine.estimate.fit import fit, stage
 from engine.estimate.normal import normal_equations
 from engine.estimate.terms import Regression, Term
-from engine.infer.errors import covariances
+from engine.infer.errors import covariances, family_of
 from engine.infer.intervals import intervals
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.table_design import TableDesign
@@ -30,13 +32,14 @@ from engine.stages.pair_sums import PassSums, city_years_of, with_sums
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 SIDE_KM = 1500.0
-CODES = ("dyadic_cr2", "spatial:500:bartlett")
+BY_DISTANCE = ("dyadic_cr2", "spatial:500:bartlett")
+BY_LINKS = ("dyadic_cr2", "network:2:bartlett", "network:2:uniform", "network:1:uniform")
 _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
 
 @dataclass(frozen=True)
 class NearDesign:
-    """Cities, and the correlation of their shocks by distance: ``exponential`` or ``linear`` with a range in km.
+    """Cities, and the correlation of their shocks: ``exponential`` or ``linear`` with a range in km, or by ``links``.
 
     ``shock`` is the standard deviation of the innovations; that of the pair noise is one.
     """
@@ -54,7 +57,23 @@ DESIGNS = {
     "linear": NearDesign(50, "linear", 500.0, 150.0, 4),
     "120 cities": NearDesign(120, "exponential", 200.0, 100.0, 4),
     "pair noise alone": NearDesign(50, "exponential", 200.0, 300.0, 4, shock=0.0),
+    "links": NearDesign(50, "links", 0.0, 100.0, 4),
+    "links of 120 cities": NearDesign(120, "links", 0.0, 100.0, 4),
+    "pair noise and links": NearDesign(50, "links", 0.0, 300.0, 4, shock=0.0),
 }
+
+
+def codes(name: str) -> tuple[str, ...]:
+    """Standard-error types that a design is for."""
+    return BY_LINKS if DESIGNS[name].decay == "links" else BY_DISTANCE
+
+
+def nearest_links(distances: Array, count: int = 3) -> Array:
+    """``[n_cities, n_cities]`` of ones where a city is among the nearest of another, either way round."""
+    nearest = np.argsort(distances, axis=1)[:, 1 : count + 1]
+    linked = np.zeros(distances.shape)
+    np.put_along_axis(linked, nearest, 1.0, axis=1)
+    return np.maximum(linked, linked.T)
 
 
 def panel(name: str, number: int) -> tuple[worlds.Panel, Array]:
@@ -71,8 +90,11 @@ def panel(name: str, number: int) -> tuple[worlds.Panel, Array]:
     classes[order[: sum(counts)]] = rng.permutation(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
     if design.decay == "exponential":
         correlation = np.exp(-distances / design.range_km)
-    else:
+    elif design.decay == "linear":
         correlation = np.maximum(0.0, 1 - distances / design.range_km)
+    else:  # each city's shocks, and seven tenths of those of the cities that are linked to it
+        correlation = np.linalg.matrix_power(np.eye(n) + 0.7 * nearest_links(distances), 2)
+        correlation /= np.sqrt(np.outer(np.diag(correlation), np.diag(correlation)))
     size, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(size, 0.0))
     shocks = design.shock * root @ truth_worlds._shocks(rng, n, 0.6)
@@ -82,11 +104,11 @@ def panel(name: str, number: int) -> tuple[worlds.Panel, Array]:
 
 
 def p_values(name: str, first: int, count: int) -> Array:
-    """``[count, CODES]`` two-sided, of some panels of a design."""
-    return np.array([_p_values(*panel(name, number)) for number in range(first, first + count)])
+    """``[count, n_codes]`` two-sided, of some panels of a design; see `codes`."""
+    return np.array([_p_values(codes(name), *panel(name, number)) for number in range(first, first + count)])
 
 
-def _p_values(of_panel: worlds.Panel, distances: Array) -> list[float]:
+def _p_values(kinds: tuple[str, ...], of_panel: worlds.Panel, distances: Array) -> list[float]:
     kept = of_panel.eligible
     values = np.stack([of_panel.treated[kept], of_panel.outcome[kept]], axis=2)
     first, second = worlds.pairs_of(of_panel.n_cities)
@@ -100,9 +122,11 @@ def _p_values(of_panel: worlds.Panel, distances: Array) -> list[float]:
     passes = PassSums(Machine(), moment_pass, moments, normal, _NO_TERMS)
     years = city_years_of(passes)
     estimates = with_sums(passes, [fit(at, Regression((policy,)))], years)
-    city_ties = CityTies(tuple(code for code in CODES if ":" in code), distances)
+    radii = {code: family.radii_of(code) for code in kinds if (family := family_of(code)) and family.radii_of}
+    links = csgraph.dijkstra(nearest_links(distances), unweighted=True)
+    city_ties = CityTies(radii, {"spatial": distances, "network": links})
     (estimate,) = with_nearby(passes, at, years, city_ties, estimates)
     return [
         float(intervals(estimate, covariance, CONFIDENCE).p_value[0])
-        for covariance in covariances(replace(estimate), CODES)
+        for covariance in covariances(replace(estimate), kinds)
     ]

@@ -74,6 +74,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "panel.deflate": ({"columns": ["gdp"], "base_year": 2010, "price_index": "p"}, {}),
     "panel.fill": ({"max_gap": 2}, {}),
     "panel.join": ([{"source": "more.csv"}], {}),
+    "panel.links": ({"source": "links.csv"}, {"model": {"errors": ["network:1:uniform"]}}),
     "years": ([2010, 2014], {}),
     "index": ({"wealth": {"entropy": ["a", "b"]}}, {}),
     "outcome.window": ("pre", {}),
@@ -229,7 +230,16 @@ def test_every_plain_key_is_tried() -> None:
     required |= {f"inference.bootstrap{key}" for key in ("", ".kind", ".reps")} | {
         "inference.permutation.reps"
     }
-    below = ("panel.deflate.", "panel.fill.", "panel.join.", "pair_table.", "index.", "pairs.", "controls.")
+    below = (
+        "panel.deflate.",
+        "panel.fill.",
+        "panel.join.",
+        "panel.links.",
+        "pair_table.",
+        "index.",
+        "pairs.",
+        "controls.",
+    )
     below += ("instrument.", "inference.jackknife.", "inference.score_correlations.")
     left = [path for path in PATHS if path not in VALUES and path not in required]
     assert [path for path in left if not path.startswith(below)] == []

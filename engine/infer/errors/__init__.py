@@ -12,7 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.estimate import Estimate
-from engine.infer.errors import block_jackknife, dyadic, dyadic_cr2, jackknife, pair, spatial, two_way
+from engine.infer.errors import (
+    block_jackknife,
+    dyadic,
+    dyadic_cr2,
+    jackknife,
+    network,
+    pair,
+    spatial,
+    two_way,
+)
 from engine.infer.errors.error_type import Covariance, ErrorFamily, ErrorType, marked_names
 from engine.notes import Note
 
@@ -26,7 +35,7 @@ ERROR_TYPES: dict[str, ErrorType] = {
 """By the code that ``model.errors`` takes. Among robust types, and among the others, the preferred one is first."""
 
 ERROR_FAMILIES: dict[str, ErrorFamily] = {
-    family.name: family for family in (spatial.FAMILY, block_jackknife.FAMILY)
+    family.name: family for family in (spatial.FAMILY, network.FAMILY, block_jackknife.FAMILY)
 }
 """Types with values of their own, robust all of them, by what their codes open with."""
 

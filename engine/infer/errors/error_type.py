@@ -114,6 +114,9 @@ class ErrorFamily:
         From a code to the values, unchecked; None where the code lacks some.
     error_of : callable
         The standard-error type of a code.
+    radii_of : callable or None
+        Of a family that reads neighbourhoods of cities: from a code to the weights of uniform kernels by their radius;
+        radius 0 is each city by itself.
     """
 
     name: str
@@ -122,6 +125,7 @@ class ErrorFamily:
     code_of: Callable[[Mapping[object, object]], str]
     options_of: Callable[[str], Mapping[object, object] | None]
     error_of: Callable[[str], ErrorType]
+    radii_of: Callable[[str], Mapping[float, float]] | None = None
 
 
 def marked_names(estimate: Estimate, marked: Flags) -> list[str]:
