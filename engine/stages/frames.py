@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.estimate.poisson_fit import PoissonSummary
 from engine.infer.intervals import student
+from engine.infer.simultaneous import simultaneous_critical_value
 from engine.notes import Note
 from engine.pairs.treatment import event_name
 from engine.report.outputs.event_study_plot import EVENT_COLUMNS
@@ -197,11 +198,12 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
             continue
         times = {term.name: term.event_time for term in estimated.fit.terms if term.event_time is not None}
         effects = estimates[(estimates["cell"] == cell.id) & estimates["term"].isin(times)]
+        effects = _with_bands(effects, estimated)
         omitted = cell.job.model.omitted_year
         if omitted is not None:
             base = effects.drop_duplicates("errors").copy()
             base["term"] = event_name(cell.job.treatment.name, omitted)
-            base[["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
+            base[["estimate", "std_error", "conf_low", "conf_high", "band_low", "band_high"]] = 0.0
             times[base["term"].iloc[0]] = omitted
             effects = pd.concat([effects, base])
         effects = effects.assign(event_time=effects["term"].map(times))
@@ -209,3 +211,23 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
     keys = [name for name in estimates.columns if name not in ESTIMATE_COLUMNS]
     names = [*EVENT_COLUMNS, *keys]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+
+
+def _with_bands(effects: pd.DataFrame, estimated: Estimated) -> pd.DataFrame:
+    """The rows of a cell's event years with bands that cover all of them together.
+
+    There is none where something stands in for a variance: that and the covariances are no one matrix.
+    """
+    fit, confidence = estimated.fit, estimated.cell.job.model.confidence
+    at = [place for place, term in enumerate(fit.terms) if term.event_time is not None]
+    names = {fit.names[place] for place in at}
+    critical: dict[str, float] = {}
+    for covariance in estimated.covariances:
+        if not at or covariance.replaced_terms & names:
+            critical[covariance.kind] = np.nan
+            continue
+        dof = float(np.min(covariance.dof_of_coefficients[at]))
+        matrix = covariance.matrix[np.ix_(at, at)]
+        critical[covariance.kind] = simultaneous_critical_value(matrix, dof, confidence)
+    margin = effects["errors"].map(critical).astype(float) * effects["std_error"]
+    return effects.assign(band_low=effects["estimate"] - margin, band_high=effects["estimate"] + margin)

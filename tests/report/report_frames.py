@@ -55,6 +55,8 @@ def event_study(times=(-3, -2, 0, 1, 2), cell="e0"):
         term="policy[-1]", estimate=0.0, std_error=0.0, conf_low=0.0, conf_high=0.0
     )
     both = pd.concat([own, base], ignore_index=True)
+    for end in ("low", "high"):
+        both[f"band_{end}"] = both["estimate"] + 1.25 * (both[f"conf_{end}"] - both["estimate"])
     both["event_time"] = both["term"].str.extract(r"\[(-?\d+)\]")[0].astype(int)
     return both.sort_values("event_time", kind="stable", ignore_index=True)
 
@@ -62,5 +64,6 @@ def event_study(times=(-3, -2, 0, 1, 2), cell="e0"):
 def undefined(frame, mask):
     """The same frame with the errors of the masked rows undefined."""
     frame = frame.copy()
-    frame.loc[mask, ["std_error", "statistic", "p_value", "conf_low", "conf_high"]] = np.nan
+    columns = ["std_error", "statistic", "p_value", "conf_low", "conf_high", "band_low", "band_high"]
+    frame.loc[mask, [name for name in columns if name in frame]] = np.nan
     return frame

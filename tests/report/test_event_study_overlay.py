@@ -23,7 +23,8 @@ def event_study(years: range, estimate: float) -> pd.DataFrame:
     """Pair and dyadic intervals, of which the dyadic ones are wider."""
     rows = [
         {"event_time": year, "errors": errors, "estimate": estimate + year, "conf_low": estimate + year - half,
-         "conf_high": estimate + year + half}
+         "conf_high": estimate + year + half, "band_low": estimate + year - 1.5 * half,
+         "band_high": estimate + year + 1.5 * half}
         for year in years for errors, half in (("pair", 0.1), ("dyadic_cr2", 0.5))
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -41,9 +42,10 @@ def test_each_cell_has_its_estimates_and_preferred_intervals_in_common_years() -
         expected = np.stack([shown["event_time"] + sign * 0.35, shown["estimate"]], axis=1)
         np.testing.assert_allclose(np.asarray(dot.get_offsets()), expected)
     bars = np.concatenate([np.asarray(line.get_segments()) for line in axes.collections if line not in dots])
-    np.testing.assert_allclose(np.diff(bars[:, :, 1]), 1.0)
+    heights = np.diff(bars[:, :, 1]).ravel()  # of intervals, and of bands in the same years
+    np.testing.assert_allclose(np.sort(heights), [1.0] * (len(heights) // 2) + [1.5] * (len(heights) // 2))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["first", "second", "95% interval, dyadic CR2"]
+    assert labels == ["first", "second", "95% interval, dyadic CR2", "95% band of all years together"]
 
 
 def test_the_omitted_year_is_on_the_axis_and_hollow_at_zero() -> None:
@@ -57,7 +59,8 @@ def test_the_omitted_year_is_on_the_axis_and_hollow_at_zero() -> None:
     assert (list(base.get_xdata()), list(base.get_ydata())) == ([-1], [0.0])
     assert base.get_markerfacecolor() == "white"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["first", "second", "base year (−1)", "95% interval, dyadic CR2"]
+    band = "95% band of all years together"
+    assert labels == ["first", "second", "base year (−1)", "95% interval, dyadic CR2", band]
 
 
 @pytest.mark.parametrize(

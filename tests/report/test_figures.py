@@ -58,13 +58,19 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
     drawn = bars(axes)
     np.testing.assert_allclose(drawn[9.0], shown.loc[shown["errors"] == "dyadic", columns], rtol=1e-15)
     np.testing.assert_allclose(drawn[1.6], shown.loc[shown["errors"] == "pair", columns], rtol=1e-15)
+    columns = ["event_time", "band_low", "band_high"]
+    np.testing.assert_allclose(drawn[0.9], shown.loc[shown["errors"] == "dyadic", columns], rtol=1e-15)
+    ends = points(axes, "95% band of all years together")
+    band = shown.loc[shown["errors"] == "dyadic", ["band_low", "band_high"]].to_numpy()
+    np.testing.assert_allclose(ends[:, 1], band.T.ravel(), rtol=1e-15)
     estimates = shown.loc[shown["errors"] == "pair", ["event_time", "estimate"]]
     np.testing.assert_array_equal(points(axes, "estimate"), estimates)
     np.testing.assert_array_equal(points(axes, "base year (−1)"), [[-1.0, 0.0]])
     base = next(line for line in axes.lines if line.get_label().startswith("base"))
     assert base.get_markerfacecolor() == "white"
     assert legend(figure) == [
-        "95% interval, dyadic-robust", "95% interval, pair-clustered", "estimate", "base year (−1)",
+        "95% band of all years together", "95% interval, dyadic-robust", "95% interval, pair-clustered", "estimate",
+        "base year (−1)",
     ]  # fmt: skip
     horizontal, vertical = axes.lines[:2]
     assert (list(horizontal.get_ydata()), list(vertical.get_xdata())) == ([0, 0], [-0.5, -0.5])
@@ -86,9 +92,18 @@ def test_the_base_may_be_absent_from_the_frame():
 def test_other_kinds_stand_in_for_absent_ones():
     frame = event_study()
     figure = event_study_figure(frame[frame["errors"].isin(["city", "jackknife"])], title="T", confidence=0.9)
-    assert legend(figure)[:2] == ["90% interval, jackknife CRV3", "90% interval, two-way city"]
+    assert legend(figure)[:3] == [
+        "90% band of all years together", "90% interval, jackknife CRV3", "90% interval, two-way city",
+    ]  # fmt: skip
     only = event_study_figure(frame[frame["errors"] == "pair"], title="T")
     assert legend(only)[:2] == ["95% interval, pair-clustered", "estimate"]
+
+
+def test_no_band_is_drawn_where_none_is_defined():
+    frame = event_study().assign(band_low=np.nan, band_high=np.nan)
+    figure = event_study_figure(frame, title="T")
+    assert legend(figure)[0] == "95% interval, dyadic-robust"
+    assert 0.9 not in bars(figure.axes[0])
 
 
 def test_an_undefined_interval_is_marked_and_not_drawn():
@@ -265,6 +280,8 @@ def test_bad_frames_are_refused():
     frame = event_study()
     with pytest.raises(InputError, match="event_study: the column 'conf_low' is missing"):
         event_study_figure(frame.drop(columns="conf_low"), title="T")
+    with pytest.raises(InputError, match="event_study: the column 'band_high' is missing"):
+        event_study_figure(frame.drop(columns="band_high"), title="T")
     with pytest.raises(InputError, match="there are no rows"):
         event_study_figure(frame.iloc[:0], title="T")
     two = pd.concat([frame, event_study(cell="e1")])

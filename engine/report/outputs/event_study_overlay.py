@@ -48,7 +48,7 @@ def event_studies_figure(
     confidence: float = 0.95,
     words: Words = ENGLISH,
 ) -> Figure:
-    """Estimates of several cells by event year, each with the interval of its preferred standard error.
+    """Estimates of several cells by event year, each with interval and band of its preferred standard error.
 
     Drawn are the event years that two cells have at least; all, where no two have one in common.
 
@@ -77,12 +77,16 @@ def event_studies_figure(
         for (label, every_row), offset, (marker, color) in zip(shown.items(), offsets, MARKS, strict=False):
             rows = every_row[every_row["event_time"].isin(years)]
             x = rows["event_time"].to_numpy(float) + offset
-            axes.vlines(x, rows["conf_low"], rows["conf_high"], color=color, linewidth=1.4, zorder=2)
+            axes.vlines(x, rows["conf_low"], rows["conf_high"], color=color, linewidth=1.8, zorder=2)
+            axes.vlines(x, rows["band_low"], rows["band_high"], color=color, linewidth=0.6, zorder=2)
             axes.scatter(x, rows["estimate"], s=20, color=color, marker=marker, label=label, zorder=3)
         draw_base(axes, base, words)
         for code in dict.fromkeys(rows["errors"].iloc[0] for rows in shown.values()):
             kind = words("{level} interval, {kind}", level=f"{confidence:.0%}", kind=error_label(code, words))
-            axes.plot([], [], color=GREY, linewidth=1.4, label=kind)
+            axes.plot([], [], color=GREY, linewidth=1.8, label=kind)
+        if any(np.isfinite(rows["band_low"]).sum() > 1 for rows in shown.values()):
+            band = words("{level} band of all years together", level=f"{confidence:.0%}")
+            axes.plot([], [], color=GREY, linewidth=0.6, label=band)
         legend(figure, axes)
     return figure
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 EVENT_STUDY = StoredFrame(
     "event_study",
     text=("cell", "term", "errors"),
-    numbers=("event_time", "estimate", "std_error", "conf_low", "conf_high"),
+    numbers=("event_time", "estimate", "std_error", "conf_low", "conf_high", "band_low", "band_high"),
 )
 """Of every cell that has event years."""
 EVENT_COLUMNS = (
     "job", "cell", "term", "event_time", "errors", "estimate", "std_error", "conf_low", "conf_high",
+    "band_low", "band_high",
 )  # fmt: skip
 """Of an event study; of a sweep it has one more a key."""
 _DOT: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
@@ -69,7 +70,8 @@ def event_study_figure(
 ) -> Figure:
     """Event-study estimates with a wide bar of the preferred robust type and a thin pair-clustered line on it.
 
-    Where pair-clustered errors are absent another conventional type, the two-way city errors, stands in for them.
+    Ticks on a thin line are the ends of the robust type's band, which covers all event years together. Where
+    pair-clustered errors are absent another conventional type, the two-way city errors, stands in for them.
 
     Parameters
     ----------
@@ -143,8 +145,10 @@ def _years_with_label(labels: Mapping[int, str], inches: float, start: int) -> s
 
 
 def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words: Words) -> None:
-    """The robust interval as a wide bar, and the conventional one as a thin line on it."""
+    """The robust interval as a wide bar with the ends of its band, and the conventional one as a thin line on it."""
     codes = robust_and_conventional(effects["errors"])
+    if codes[0]:
+        draw_band(axes, effects[effects["errors"] == codes[0]], SKY, confidence, words)
     for code, width, color in zip(codes, (9.0, 1.6), (SKY, NAVY), strict=True):
         if code:
             label = words(
@@ -160,6 +164,20 @@ def _intervals(axes: Axes, rows: pd.DataFrame, *, width: float, color: str, labe
     for year, estimate in rows.drop(defined.index)[["event_time", "estimate"]].to_numpy(float):
         # A point without an interval would read as a very precise one.
         axes.annotate("n/a", (year, estimate), xytext=(6, 4), textcoords="offset points", color=GREY)
+
+
+def draw_band(axes: Axes, rows: pd.DataFrame, color: str, confidence: float, words: Words) -> None:
+    """The band of all event years together, where there are several and it is defined."""
+    defined = rows[np.isfinite(rows["band_low"]) & np.isfinite(rows["band_high"])]
+    if len(defined) < 2:
+        return
+    x, low, high = (defined[name].to_numpy(float) for name in ("event_time", "band_low", "band_high"))
+    axes.vlines(x, low, high, linewidth=0.9, color=color, zorder=1.5)
+    label = words("{level} band of all years together", level=f"{confidence:.0%}")
+    axes.plot(
+        np.tile(x, 2), np.concatenate([low, high]), color=color, linestyle="none", marker="_",
+        markersize=9, markeredgewidth=1.2, label=label, zorder=1.5,
+    )  # fmt: skip
 
 
 def draw_base(axes: Axes, base: int | None, words: Words) -> None:
@@ -194,7 +212,7 @@ def event_years_text(event_study: pd.DataFrame, words: Words = ENGLISH) -> str:
 
 
 def _check_event_study(event_study: pd.DataFrame) -> None:
-    columns = ("cell", "event_time", "errors", "estimate", "conf_low", "conf_high")
+    columns = ("cell", "event_time", "errors", "estimate", "conf_low", "conf_high", "band_low", "band_high")
     missing = [name for name in columns if name not in event_study.columns]
     remedy = "run the job again with this version: dyadid run JOB"
     if missing:

@@ -1,0 +1,111 @@
+"""Critical values of several coefficients together, against exact ones and draws, and the bands of event studies."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import draw_worlds as worlds
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, stats
+from strategies import run_panel
+
+from engine.infer.simultaneous import simultaneous_critical_value
+
+ACCURACY = 2e-3
+
+
+@pytest.mark.parametrize("k", [2, 4, 10])
+def test_independent_coefficients_have_sidaks_value(k: int) -> None:
+    value = simultaneous_critical_value(np.diag(np.arange(1.0, k + 1)), 1e7, 0.95)
+    assert value == pytest.approx(stats.norm.ppf((1 + 0.95 ** (1 / k)) / 2), rel=ACCURACY)
+
+
+@pytest.mark.parametrize("dof", [1.5, 8.5, 40.0])
+@pytest.mark.parametrize("correlation", [-0.9, 0.0, 0.6])
+def test_two_coefficients_have_the_value_of_an_integral(correlation: float, dof: float) -> None:
+    """P(|t_1| <= c, |t_2| <= c) is a mean over the angle of two normals of F's distribution function."""
+    matrix = np.array([[4.0, 2 * correlation], [2 * correlation, 1.0]])
+    value = simultaneous_critical_value(matrix, dof, 0.9)
+    spread = np.sqrt(1 - correlation**2)
+
+    def inside(angle: float) -> float:
+        largest = max(abs(np.cos(angle)), abs(correlation * np.cos(angle) + spread * np.sin(angle)))
+        return float(stats.f.cdf(value**2 / (2 * largest**2), 2, dof))
+
+    kinks = np.arctan2(np.array([1, -1]) - correlation, spread)
+    kinks = np.sort(np.concatenate([kinks % np.pi, [0.0, np.pi]]))
+    parts = [integrate.quad(inside, low, high)[0] for low, high in pairwise(kinks)]
+    assert sum(parts) / np.pi == pytest.approx(0.9, abs=1e-3)
+
+
+def test_many_coefficients_have_the_quantile_of_draws() -> None:
+    rng = np.random.default_rng(0)
+    for k, dof in ((5, 8.5), (13, 12.0)):
+        factor = rng.normal(size=(k, k + 2))
+        matrix = factor @ factor.T
+        root = np.linalg.cholesky(matrix / np.sqrt(np.outer(np.diag(matrix), np.diag(matrix))))
+        t = rng.normal(size=(200_000, k)) @ root.T / np.sqrt(rng.chisquare(dof, 200_000) / dof)[:, None]
+        value = simultaneous_critical_value(matrix, dof, 0.95)
+        assert (np.abs(t).max(axis=1) <= value).mean() == pytest.approx(0.95, abs=0.0015)
+
+
+def test_limits() -> None:
+    single = stats.t.ppf(0.975, 10)
+    assert simultaneous_critical_value(np.array([[3.0]]), 10, 0.95) == pytest.approx(single)
+    assert simultaneous_critical_value(np.ones((3, 3)), 10, 0.95) == pytest.approx(single)  # they move as one
+    assert np.isnan(simultaneous_critical_value(np.diag([1.0, 0.0]), 10, 0.95))
+    assert np.isnan(simultaneous_critical_value(np.diag([1.0, np.nan]), 10, 0.95))
+    signs = np.array([[1.0, -0.3], [-0.3, 1.0]])
+    positive = simultaneous_critical_value(abs(signs), 9, 0.95)
+    assert simultaneous_critical_value(signs, 9, 0.95) == pytest.approx(positive, rel=ACCURACY)
+
+
+def test_units_of_the_coefficients_do_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    factor, units = rng.normal(size=(6, 9)), 10.0 ** rng.integers(-8, 8, 6)
+    matrix = factor @ factor.T
+    scaled = matrix * np.outer(units, units)
+    assert simultaneous_critical_value(scaled, 7, 0.95) == pytest.approx(
+        simultaneous_critical_value(matrix, 7, 0.95), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("estimator", ["event_study", "sun_abraham", "extended_twfe"])
+def test_bands_of_an_event_study_are_made_of_its_covariance(estimator: str) -> None:
+    kinds = ["pair", "dyadic_cr2", "jackknife"]
+    results = run_panel(worlds.panel(), model={"estimator": estimator, "window": [-2, 2], "errors": kinds})
+    events, covariance = results.event_study, results.frames["covariance"]
+    for kind in kinds:
+        rows = events[(events["errors"] == kind) & (events["std_error"] > 0)]
+        square = covariance[covariance["errors"] == kind].pivot(
+            index="term", columns="other", values="covariance"
+        )
+        matrix = square.loc[rows["term"], rows["term"]].to_numpy()
+        of_kind = results.estimates[(results.estimates["errors"] == kind)].set_index("term")
+        dof = float(of_kind.loc[rows["term"], "dof"].min())
+        critical = simultaneous_critical_value(matrix, dof, 0.95)
+        for end, sign in (("low", -1), ("high", 1)):
+            expected = rows["estimate"] + sign * critical * rows["std_error"]
+            pd.testing.assert_series_equal(rows[f"band_{end}"], expected, check_names=False, rtol=1e-9)
+            assert (sign * rows[f"band_{end}"] > sign * rows[f"conf_{end}"]).all()
+    base = events[events["std_error"] == 0]
+    assert (base[["band_low", "band_high"]] == 0).all(axis=None)
+
+
+def test_a_replaced_variance_leaves_no_band() -> None:
+    """One of the event years has city sums for a variance: no matrix is behind the errors then."""
+    without = 0
+    for seed in range(12):
+        model = {"estimator": "event_study", "window": [-2, 1], "errors": ["pair", "dyadic"]}
+        results = run_panel(worlds.panel(seed, n_cities=8), model=model)
+        replaced = [
+            text for text in results.manifest["warnings"] if "policy[" in text and "not positive" in text
+        ]
+        rows = results.event_study[results.event_study["std_error"] > 0]
+        dyadic = rows.loc[rows["errors"] == "dyadic", "band_low"]
+        assert dyadic.isna().all() if replaced else dyadic.notna().all()
+        assert rows.loc[rows["errors"] == "pair", "band_low"].notna().all()
+        without += bool(replaced)
+    assert without
