@@ -1,4 +1,4 @@
-"""Sizes of spatial standard errors where near cities have like shocks; a part of 2,000 panels a design."""
+"""Sizes of spatial and network errors where near cities have like shocks; 2,000 panels a design."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ def test_panels_are_functions_of_their_name_and_number() -> None:
         assert distances.max() < near_worlds.SIDE_KM * np.sqrt(2)
 
 
-def sizes(name: str) -> tuple[float, float]:
-    """Rejections of a true null in %, by the default error and by the spatial one."""
+def sizes(name: str) -> list[float]:
+    """Rejections of a true null in %, by the default error and by those of near cities, see `near_worlds.codes`."""
     tasks = [(name, start, SHARE) for start in range(0, PANELS, SHARE)]
     p = np.concatenate(in_processes(near_worlds.p_values, tasks))
-    default, spatial = 100 * (p <= 0.05).mean(axis=0)
-    return float(default), float(spatial)
+    return (100 * (p <= 0.05).mean(axis=0)).tolist()
 
 
 @pytest.mark.slow
@@ -35,9 +34,18 @@ def test_spatial_errors_have_their_size_where_the_default_has_not(name: str) -> 
 
 
 @pytest.mark.slow
-def test_without_shocks_of_cities_the_default_has_its_size_and_spatial_errors_reject_somewhat_too_often() -> (
-    None
-):
-    default, spatial = sizes("pair noise alone")
+@pytest.mark.parametrize("name", ["links", "links of 120 cities"])
+def test_network_errors_have_their_size_where_the_default_has_not(name: str) -> None:
+    default, bartlett, *_ = sizes(name)
+    assert default > 10
+    assert abs(bartlett - 5) < 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "most"), [("pair noise alone", 9), ("pair noise and links", 11)])
+def test_without_shocks_of_cities_the_default_has_its_size_and_others_reject_somewhat_too_often(
+    name: str, most: float
+) -> None:
+    default, of_near, *_ = sizes(name)
     assert abs(default - 5) < 1.5
-    assert 5.5 < spatial < 9
+    assert 5.5 < of_near < most
