@@ -9,9 +9,9 @@ import numpy as np
 import oracle_draws as oracle
 import pandas as pd
 import pytest
+from oracle_neighbourhoods import refit
 from scipy.stats import t as student
 from strategies import pair_table, run_panel, run_table
-from test_spatial_errors import refit
 
 from engine.errors import InputError
 from engine.report.error_types import error_label, preferred
