@@ -6,6 +6,9 @@ not known here (``engine.runtime``).
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +20,7 @@ from engine.pairs import influence_kernels, kernels
 from engine.pairs.design import Chunk, PairDesign
 from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.pair_rows import PairRows, concatenated, no_rows
+from engine.pairs.tiles import task_threads
 
 _BLOCK = 128  # pairs of one type whose statistics are multiplied at a time
 
@@ -101,16 +105,18 @@ def city_moments(moment_pass: MomentPass, task: Any) -> CityMoments:
     products = np.zeros((n_types, layout.size, layout.size)) if moment_pass.products else None
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
-        for chunk in design.chunks(task):
+
+        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             blocks = None if products is None else _type_blocks(chunk, design)
-            *sums, chunk_products = kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
-            row_sums, col_sums, chunk_counts = (np.asarray(array) for array in sums)
+            return kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
+
+        for chunk, (row_sums, col_sums, chunk_counts, chunk_products) in by_chunk(of_chunk, design, task):
             _add_range(first, first_at, row_sums, chunk.rows)
             _add_range(second, second_at, col_sums, chunk.cols)
             counts += chunk_counts
             if products is not None:
-                products += np.asarray(chunk_products)
+                products += chunk_products
     return CityMoments(
         layout=layout,
         first=first,
@@ -124,6 +130,35 @@ def city_moments(moment_pass: MomentPass, task: Any) -> CityMoments:
         profile=design.profile,
         rows_by_year=counts[3:],
     )
+
+
+def by_chunk(
+    of_chunk: Callable[[Chunk], tuple[AnyArray | None, ...]], design: PairDesign, task: Any
+) -> Iterator[tuple[Chunk, tuple[Any, ...]]]:
+    """The chunks of a task, in order, with the arrays that a kernel gives of each.
+
+    Where the task has several threads, so many kernels run at a time; whoever adds what they give adds it in the same
+    order, so that sums are the same to the bit.
+    """
+    import jax
+
+    n_threads = task_threads() if jax.default_backend() == "cpu" else 1
+
+    def read(chunk: Chunk) -> tuple[Chunk, tuple[Any, ...]]:
+        with double_precision():  # which is a thread's own
+            return chunk, tuple(None if part is None else np.asarray(part) for part in of_chunk(chunk))
+
+    if n_threads == 1:
+        yield from map(read, design.chunks(task))
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: deque[Future[tuple[Chunk, tuple[Any, ...]]]] = deque()
+        for chunk in design.chunks(task):
+            waiting.append(pool.submit(read, chunk))
+            if len(waiting) > n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _add_range(total: Array, total_start: int, sums: Array, cities: tuple[int, int]) -> None:
@@ -205,10 +240,13 @@ def score_sums(score_pass: ScorePass, task: Any) -> ScoreSums:
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells))
-        for chunk in moment_pass.design.chunks(task):
-            meats = influence_kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
-            pair_meat += np.asarray(meats[0])
-            reciprocal_meat += np.asarray(meats[1])
+
+        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+            return influence_kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
+
+        for _, (of_pairs, of_reciprocals) in by_chunk(of_chunk, moment_pass.design, task):
+            pair_meat += of_pairs
+            reciprocal_meat += of_reciprocals
     return ScoreSums(pair_meat, reciprocal_meat)
 
 
@@ -248,14 +286,15 @@ def interaction_sums(interaction_pass: InteractionPass, task: Any) -> Interactio
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
-        for chunk in moment_pass.design.chunks(task):
-            *sums, of_cities = influence_kernels.interaction_sums(
-                options, arrays, kernels.arrays_of(chunk), block
-            )
-            products += np.stack([np.asarray(part) for part in sums[:3]])
-            squares += np.asarray(sums[3])
+
+        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+            return influence_kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
+
+        for _, (*sums, of_squares, of_cities) in by_chunk(of_chunk, moment_pass.design, task):
+            products += np.stack(sums)
+            squares += of_squares
             if of_cities is not None:
-                kappa = np.asarray(of_cities) + (0.0 if kappa is None else kappa)
+                kappa = of_cities + (0.0 if kappa is None else kappa)
     return InteractionSums(ScoreSums(products[0], products[1]), products[2], squares, kappa)
 
 
@@ -293,10 +332,14 @@ def interaction_products(product_pass: InteractionProductPass, task: Any) -> Arr
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         columns = kernels.to_device({"terms": product_pass.terms, "city_years": product_pass.city_years})
-        for chunk in design.chunks(task):
-            products += np.asarray(
-                influence_kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns)
+
+        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+            return (
+                influence_kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns),
             )
+
+        for _, (of_pairs,) in by_chunk(of_chunk, design, task):
+            products += of_pairs
     return products
 
 

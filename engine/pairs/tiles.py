@@ -6,7 +6,9 @@ fixed order, in fixed groups, and group results are merged along a fixed binary 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -26,6 +28,24 @@ _GROUP = (
     2**19
 )  # pairs of a task beyond that: half a second of work or more, a thousand times a scheduler's share
 _EDGE = 256  # 32,640 pairs on the diagonal, 65,536 off it: a few milliseconds of work, a few megabytes
+
+
+_TASK_THREADS: ContextVar[int] = ContextVar("task_threads", default=1)
+
+
+def task_threads() -> int:
+    """Threads that the task at work may use."""
+    return _TASK_THREADS.get()
+
+
+@contextmanager
+def with_task_threads(count: int) -> Iterator[None]:
+    """Tasks called within it may use so many threads: for a pass of one task, which would leave cores idle."""
+    token = _TASK_THREADS.set(count)
+    try:
+        yield
+    finally:
+        _TASK_THREADS.reset(token)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from engine.notes import Note
+from engine.pairs.tiles import with_task_threads
 from engine.runtime.codec import nbytes
 from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
@@ -194,7 +195,8 @@ class Machine:
     ) -> None:
         if sum(map(len, tasks.values())) <= 1:
             for number, (task,) in tasks.items():
-                keep(number, work.leaf(work.pass_input, task))
+                with with_task_threads(self.threads):
+                    keep(number, work.leaf(work.pass_input, task))
                 progress.add(1)
             return
         import dask  # here and below: a finished run that is found needs none of it
