@@ -7,7 +7,7 @@ not known here (``engine.runtime``).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,8 @@ from engine.pairs.moments import CityMoments, Layout, added, type_of
 from engine.pairs.pair_rows import PairRows, concatenated, no_rows
 from engine.pairs.tiles import task_threads
 
+ChunkArrays = tuple[AnyArray | None, ...]
+"""What a kernel gives of a chunk: arrays, and None where one was not asked for."""
 _BLOCK = 128  # pairs of one type whose statistics are multiplied at a time
 
 
@@ -106,17 +108,17 @@ def city_moments(moment_pass: MomentPass, task: Any) -> CityMoments:
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
 
-        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+        def of_chunk(chunk: Chunk) -> ChunkArrays:
             offset = np.array([chunk.rows[0], chunk.cols[0]], dtype=np.int32)
             blocks = None if products is None else _type_blocks(chunk, design)
             return kernels.moments(options, arrays, kernels.arrays_of(chunk), offset, blocks)
 
-        for chunk, (row_sums, col_sums, chunk_counts, chunk_products) in by_chunk(of_chunk, design, task):
+        for chunk, (row_sums, col_sums, chunk_counts, *of_types) in by_chunk(of_chunk, design.chunks(task)):
             _add_range(first, first_at, row_sums, chunk.rows)
             _add_range(second, second_at, col_sums, chunk.cols)
             counts += chunk_counts
             if products is not None:
-                products += chunk_products
+                products += of_types[0]
     return CityMoments(
         layout=layout,
         first=first,
@@ -133,9 +135,9 @@ def city_moments(moment_pass: MomentPass, task: Any) -> CityMoments:
 
 
 def by_chunk(
-    of_chunk: Callable[[Chunk], tuple[AnyArray | None, ...]], design: PairDesign, task: Any
-) -> Iterator[tuple[Chunk, tuple[Any, ...]]]:
-    """The chunks of a task, in order, with the arrays that a kernel gives of each.
+    of_chunk: Callable[[Chunk], ChunkArrays], chunks: Iterable[Chunk]
+) -> Iterator[tuple[Chunk, tuple[AnyArray, ...]]]:
+    """The chunks of a task, in order, with the arrays that a kernel gives of each, those that are None left out.
 
     Where the task has several threads, so many kernels run at a time; whoever adds what they give adds it in the same
     order, so that sums are the same to the bit.
@@ -144,16 +146,16 @@ def by_chunk(
 
     n_threads = task_threads() if jax.default_backend() == "cpu" else 1
 
-    def read(chunk: Chunk) -> tuple[Chunk, tuple[Any, ...]]:
+    def read(chunk: Chunk) -> tuple[Chunk, tuple[AnyArray, ...]]:
         with double_precision():  # which is a thread's own
-            return chunk, tuple(None if part is None else np.asarray(part) for part in of_chunk(chunk))
+            return chunk, tuple(np.asarray(part) for part in of_chunk(chunk) if part is not None)
 
     if n_threads == 1:
-        yield from map(read, design.chunks(task))
+        yield from map(read, chunks)
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[Future[tuple[Chunk, tuple[Any, ...]]]] = deque()
-        for chunk in design.chunks(task):
+        waiting: deque[Future[tuple[Chunk, tuple[AnyArray, ...]]]] = deque()
+        for chunk in chunks:
             waiting.append(pool.submit(read, chunk))
             if len(waiting) > n_threads:
                 yield waiting.popleft().result()
@@ -241,10 +243,10 @@ def score_sums(score_pass: ScorePass, task: Any) -> ScoreSums:
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells))
 
-        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+        def of_chunk(chunk: Chunk) -> ChunkArrays:
             return influence_kernels.score_products(options, arrays, kernels.arrays_of(chunk), block)
 
-        for _, (of_pairs, of_reciprocals) in by_chunk(of_chunk, moment_pass.design, task):
+        for _, (of_pairs, of_reciprocals) in by_chunk(of_chunk, moment_pass.design.chunks(task)):
             pair_meat += of_pairs
             reciprocal_meat += of_reciprocals
     return ScoreSums(pair_meat, reciprocal_meat)
@@ -287,14 +289,16 @@ def interaction_sums(interaction_pass: InteractionPass, task: Any) -> Interactio
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
 
-        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+        def of_chunk(chunk: Chunk) -> ChunkArrays:
             return influence_kernels.interaction_sums(options, arrays, kernels.arrays_of(chunk), block)
 
-        for _, (*sums, of_squares, of_cities) in by_chunk(of_chunk, moment_pass.design, task):
-            products += np.stack(sums)
+        for _, (of_pairs, of_reciprocals, of_interaction, of_squares, *of_cities) in by_chunk(
+            of_chunk, moment_pass.design.chunks(task)
+        ):
+            products += np.stack([of_pairs, of_reciprocals, of_interaction])
             squares += of_squares
-            if of_cities is not None:
-                kappa = of_cities + (0.0 if kappa is None else kappa)
+            for part in of_cities:
+                kappa = part + (0.0 if kappa is None else kappa)
     return InteractionSums(ScoreSums(products[0], products[1]), products[2], squares, kappa)
 
 
@@ -333,12 +337,12 @@ def interaction_products(product_pass: InteractionProductPass, task: Any) -> Arr
         arrays = kernels.to_device(city_arrays(moment_pass))
         columns = kernels.to_device({"terms": product_pass.terms, "city_years": product_pass.city_years})
 
-        def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+        def of_chunk(chunk: Chunk) -> ChunkArrays:
             return (
                 influence_kernels.interaction_products(options, arrays, kernels.arrays_of(chunk), columns),
             )
 
-        for _, (of_pairs,) in by_chunk(of_chunk, design, task):
+        for _, (of_pairs,) in by_chunk(of_chunk, design.chunks(task)):
             products += of_pairs
     return products
 

@@ -94,7 +94,7 @@ class Model(Block):
         list(ERROR_TYPES),
         description="standard-error types, in the order of the rows of a table; beside these words "
         "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, "
-        "{network: {links: 1, kernel: bartlett or uniform}}, between cities so many links of panel.links apart, and "
+        "{network: {links: 2, kernel: uniform or bartlett}}, between cities so many links of panel.links apart, and "
         "{block_jackknife: {by: column}}, for dependence within groups of cities",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")

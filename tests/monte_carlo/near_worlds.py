@@ -33,7 +33,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 SIDE_KM = 1500.0
 BY_DISTANCE = ("dyadic_cr2", "spatial:500:bartlett")
-BY_LINKS = ("dyadic_cr2", "network:2:bartlett", "network:2:uniform", "network:1:uniform")
+BY_LINKS = ("dyadic_cr2", "network:2:uniform", "network:2:bartlett", "network:1:uniform")
 _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
 

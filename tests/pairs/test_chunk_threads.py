@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from engine.arrays import AnyArray
 from engine.pairs.design import Chunk
 from engine.pairs.gravity import PairSample
 from engine.pairs.map_reduce import (
     CellBlock,
+    ChunkArrays,
     InteractionPass,
     MomentPass,
     ScorePass,
@@ -74,7 +74,7 @@ def test_chunks_come_in_order_and_no_more_are_held_than_threads_can_use(
     (task,) = design.tasks()
     lock, running, most = threading.Lock(), 0, 0
 
-    def of_chunk(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+    def of_chunk(chunk: Chunk) -> ChunkArrays:
         nonlocal running, most
         with lock:
             running += 1
@@ -85,20 +85,20 @@ def test_chunks_come_in_order_and_no_more_are_held_than_threads_can_use(
         return chunk.i, None
 
     with with_task_threads(threads):
-        for chunk, (first, nothing) in by_chunk(of_chunk, design, task):
+        for chunk, arrays in by_chunk(of_chunk, design.chunks(task)):
+            (first,) = arrays
             np.testing.assert_array_equal(first, chunk.i)
-            assert nothing is None
     assert most == threads
 
 
 def test_an_error_of_a_chunk_is_raised_where_it_is_read(design: PanelDesign) -> None:
     (task,) = design.tasks()
 
-    def broken(chunk: Chunk) -> tuple[AnyArray | None, ...]:
+    def broken(chunk: Chunk) -> ChunkArrays:
         raise MemoryError
 
     with with_task_threads(2), pytest.raises(MemoryError):
-        list(by_chunk(broken, design, task))
+        list(by_chunk(broken, design.chunks(task)))
 
 
 def test_a_pass_of_one_task_has_the_threads_of_the_machine_and_others_have_one() -> None:

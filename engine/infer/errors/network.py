@@ -1,8 +1,9 @@
 """Errors that allow for dependence between any two pairs whose cities coincide or are a few links apart.
 
 A code is ``network:LINKS:KERNEL``, LINKS the links of the shortest way between two cities that are near, over the table
-``panel.links``: ``uniform`` counts all near cities alike; ``bartlett`` weighs a city d links away by 1 - d/(LINKS + 1),
-the average of the uniform kernels of 0 to LINKS. The covariance is that of `engine.infer.errors.neighbourhoods`.
+``panel.links``: ``uniform``, the default, counts all near cities alike; ``bartlett`` weighs a city d links away by
+1 - d/(LINKS + 1), the average of the uniform kernels of 0 to LINKS. The covariance is that of
+`engine.infer.errors.neighbourhoods`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from engine.infer.errors.neighbourhoods import KERNELS, checked_kernel, neighbou
 
 NAME = "network"
 MOST_LINKS = 10
-_FORM = "{network: {links: 1, kernel: bartlett}}"
+_DEFAULT_KERNEL = "uniform"
+_FORM = "{network: {links: 2, kernel: uniform}}"
 
 
 def is_network(code: str) -> bool:
@@ -40,7 +42,7 @@ def _checked_code(options: Mapping[object, object]) -> str:
     links = checked_kernel(NAME, options, "links", _FORM)
     if isinstance(links, bool) or not isinstance(links, int) or not 1 <= links <= MOST_LINKS:
         raise ValueError(f"{NAME}.links must be a whole number from 1 to {MOST_LINKS} (got {links!r})")
-    return f"{NAME}:{links}:{options.get('kernel') or KERNELS[0]}"
+    return f"{NAME}:{links}:{options.get('kernel') or _DEFAULT_KERNEL}"
 
 
 def _options_of(code: str) -> Mapping[object, object] | None:
