@@ -1,11 +1,15 @@
-"""Simultaneous (sup-t) bands: one critical value for the t ratios of several coefficients together.
+"""Simultaneous (sup-t) bands: critical values for the t ratios of several coefficients together.
 
     P(max_k |t_k| <= c) = 1 - alpha,   t multivariate t with the correlations of the estimates
 
 A multivariate t vector is a direction u of the sphere, seen through a root L of the correlations, times a radius whose
 square over its rank is F(rank, dof). So the probability is the mean over directions of F's distribution function at
-c^2 / (rank m_u^2), m_u = max_k |(L u)_k|: smooth in c, and free of draws. Sources: Montiel Olea and Plagborg-Moller
-(2019) for the band; Somerville (1997) for the radius.
+c^2 / (rank m_u^2), m_u = max_k |(L u)_k|: smooth in c, and free of draws.
+
+Where degrees of freedom differ by coefficient, c is that of the most, whose t ratios depend on each other least, and
+every coefficient has the value of its own t distribution at the level that c has in that one: an approximation, on the
+safe side in the level, and exact where they do not differ. Sources: Montiel Olea and Plagborg-Moller (2019) for the
+band; Somerville (1997) for the radius; Sidak (1971) for values that need no correlations.
 """
 
 from __future__ import annotations
@@ -21,24 +25,35 @@ _DIRECTIONS = 4096
 _SMALLEST = 1e-10  # eigenvalue of the correlations: what is less is rounding
 
 
-def simultaneous_critical_value(matrix: Array, dof: float, confidence: float) -> float:
-    """The critical value of all t ratios together, to 2e-3 of it.
+def simultaneous_critical_values(matrix: Array, dof: Array, confidence: float) -> Array:
+    """Critical values ``[K]`` of all t ratios together, to 2e-3 of them.
 
     Parameters
     ----------
     matrix : float64 ``[K, K]``
         Covariance of the coefficients.
-    dof : float
-        The fewest of the coefficients.
+    dof : float64 ``[K]``
     confidence : float
-        Probability that intervals of this many standard errors cover all coefficients.
+        Probability that intervals of so many standard errors cover all coefficients.
 
     Returns
     -------
-    float
-        Never below that of one coefficient, whose it is where all correlate perfectly; NaN where a variance is not
+    float64 ``[K]``
+        Never below those of one coefficient, whose they are where all correlate perfectly; NaN where a variance is not
         positive.
     """
+    most = float(np.max(dof))
+    level = 2 * stats.t.sf(_common_value(matrix, most, confidence), most)
+    return np.asarray(stats.t.isf(level / 2, dof))
+
+
+def sidak_critical_values(dof: Array, confidence: float) -> Array:
+    """Critical values ``[K]`` that hold for t ratios of any correlations, and are too large for most."""
+    return np.asarray(stats.t.isf((1 - confidence ** (1 / len(dof))) / 2, dof))
+
+
+def _common_value(matrix: Array, dof: float, confidence: float) -> float:
+    """The critical value where degrees of freedom do not differ."""
     error = np.sqrt(np.diag(matrix))
     if not (np.isfinite(matrix).all() and (error > 0).all() and dof > 0):
         return float("nan")
@@ -46,7 +61,7 @@ def simultaneous_critical_value(matrix: Array, dof: float, confidence: float) ->
     present = eigenvalues > _SMALLEST
     root = vectors[:, present] * np.sqrt(eigenvalues[present])  # [K, rank]
     rank = root.shape[1]
-    single = float(stats.t.ppf((1 + confidence) / 2, dof))
+    single = float(stats.t.isf((1 - confidence) / 2, dof))
     if rank == 1:
         return single
     largest = np.max((_directions(rank) @ root.T) ** 2, axis=1)

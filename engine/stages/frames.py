@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.estimate.poisson_fit import PoissonSummary
 from engine.infer.intervals import student
-from engine.infer.simultaneous import simultaneous_critical_value
+from engine.infer.simultaneous import sidak_critical_values, simultaneous_critical_values
 from engine.notes import Note
 from engine.pairs.treatment import event_name
 from engine.report.outputs.event_study_plot import EVENT_COLUMNS
@@ -214,20 +214,24 @@ def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFr
 
 
 def _with_bands(effects: pd.DataFrame, estimated: Estimated) -> pd.DataFrame:
-    """The rows of a cell's event years with bands that cover all of them together.
+    """The rows of a cell's event years with bands that cover all of them that have an error.
 
-    There is none where something stands in for a variance: that and the covariances are no one matrix.
+    Where something stands in for a variance, it and the covariances are no one matrix: the band is then one that holds
+    for any correlations.
     """
     fit, confidence = estimated.fit, estimated.cell.job.model.confidence
-    at = [place for place, term in enumerate(fit.terms) if term.event_time is not None]
-    names = {fit.names[place] for place in at}
-    critical: dict[str, float] = {}
+    times = np.array([term.event_time is not None for term in fit.terms])
+    critical: dict[tuple[str, str], float] = {}
     for covariance in estimated.covariances:
-        if not at or covariance.replaced_terms & names:
-            critical[covariance.kind] = np.nan
+        at = np.flatnonzero(times & (covariance.std_error > 0))
+        if not len(at):
             continue
-        dof = float(np.min(covariance.dof_of_coefficients[at]))
-        matrix = covariance.matrix[np.ix_(at, at)]
-        critical[covariance.kind] = simultaneous_critical_value(matrix, dof, confidence)
-    margin = effects["errors"].map(critical).astype(float) * effects["std_error"]
+        names, dof = [fit.names[place] for place in at], covariance.dof_of_coefficients[at].astype(float)
+        if covariance.replaced_terms.intersection(names):
+            values = sidak_critical_values(dof, confidence)
+        else:
+            values = simultaneous_critical_values(covariance.matrix[np.ix_(at, at)], dof, confidence)
+        critical |= {(covariance.kind, name): value for name, value in zip(names, values, strict=True)}
+    rows = zip(effects["errors"], effects["term"], strict=True)
+    margin = np.array([critical.get(row, np.nan) for row in rows]) * effects["std_error"]
     return effects.assign(band_low=effects["estimate"] - margin, band_high=effects["estimate"] + margin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import draw_worlds as worlds
 import numpy as np
@@ -11,9 +12,16 @@ import pytest
 from scipy import integrate, stats
 from strategies import run_panel
 
-from engine.infer.simultaneous import simultaneous_critical_value
+from engine.infer.simultaneous import sidak_critical_values, simultaneous_critical_values
 
 ACCURACY = 2e-3
+
+
+def simultaneous_critical_value(matrix: np.ndarray[Any, Any], dof: float, confidence: float) -> float:
+    """Where degrees of freedom do not differ, so that the values do not."""
+    values = simultaneous_critical_values(matrix, np.full(len(matrix), float(dof)), confidence)
+    np.testing.assert_array_equal(values, values[0])
+    return float(values[0])
 
 
 @pytest.mark.parametrize("k", [2, 4, 10])
@@ -62,6 +70,16 @@ def test_limits() -> None:
     assert simultaneous_critical_value(signs, 9, 0.95) == pytest.approx(positive, rel=ACCURACY)
 
 
+def test_degrees_of_freedom_of_one_coefficient_do_not_widen_the_others() -> None:
+    """Six coefficients, one of which has next to none: the level is that of the others, its own value is wide."""
+    matrix = 0.3 + 0.7 * np.eye(6)
+    alike = simultaneous_critical_values(matrix, np.full(6, 20.0), 0.95)
+    mixed = simultaneous_critical_values(matrix, np.array([20.0] * 5 + [1.0]), 0.95)
+    np.testing.assert_array_equal(mixed[:5], alike[:5])
+    assert mixed[5] == pytest.approx(stats.t.isf(stats.t.sf(alike[0], 20), 1), rel=1e-9)
+    assert mixed[5] > 10 * mixed[0]
+
+
 def test_units_of_the_coefficients_do_not_matter() -> None:
     rng = np.random.default_rng(3)
     factor, units = rng.normal(size=(6, 9)), 10.0 ** rng.integers(-8, 8, 6)
@@ -84,8 +102,8 @@ def test_bands_of_an_event_study_are_made_of_its_covariance(estimator: str) -> N
         )
         matrix = square.loc[rows["term"], rows["term"]].to_numpy()
         of_kind = results.estimates[(results.estimates["errors"] == kind)].set_index("term")
-        dof = float(of_kind.loc[rows["term"], "dof"].min())
-        critical = simultaneous_critical_value(matrix, dof, 0.95)
+        dof = of_kind.loc[rows["term"], "dof"].to_numpy(float)
+        critical = simultaneous_critical_values(matrix, dof, 0.95)
         for end, sign in (("low", -1), ("high", 1)):
             expected = rows["estimate"] + sign * critical * rows["std_error"]
             pd.testing.assert_series_equal(rows[f"band_{end}"], expected, check_names=False, rtol=1e-9)
@@ -94,7 +112,7 @@ def test_bands_of_an_event_study_are_made_of_its_covariance(estimator: str) -> N
     assert (base[["band_low", "band_high"]] == 0).all(axis=None)
 
 
-def test_a_replaced_variance_leaves_no_band() -> None:
+def test_a_replaced_variance_leaves_the_band_that_needs_no_correlations() -> None:
     """One of the event years has city sums for a variance: no matrix is behind the errors then."""
     without = 0
     for seed in range(12):
@@ -104,8 +122,23 @@ def test_a_replaced_variance_leaves_no_band() -> None:
             text for text in results.manifest["warnings"] if "policy[" in text and "not positive" in text
         ]
         rows = results.event_study[results.event_study["std_error"] > 0]
-        dyadic = rows.loc[rows["errors"] == "dyadic", "band_low"]
-        assert dyadic.isna().all() if replaced else dyadic.notna().all()
-        assert rows.loc[rows["errors"] == "pair", "band_low"].notna().all()
+        dyadic = rows[rows["errors"] == "dyadic"]
+        margin = (dyadic["band_high"] - dyadic["estimate"]) / dyadic["std_error"]
+        (dof,) = results.estimates.loc[results.estimates["errors"] == "dyadic", "dof"].unique()
+        sidak = stats.t.ppf((1 + 0.95 ** (1 / len(dyadic))) / 2, dof)
+        if replaced:
+            np.testing.assert_allclose(margin, sidak, rtol=1e-12)
+        else:
+            assert margin.max() < sidak * (1 + 1e-9)
         without += bool(replaced)
     assert without
+
+
+def test_sidaks_value_covers_any_correlations() -> None:
+    rng = np.random.default_rng(7)
+    for k, dof in ((2, 3.0), (6, 9.5), (12, 40.0)):
+        (sidak, *_) = sidak_critical_values(np.full(k, dof), 0.95)
+        for _ in range(20):
+            factor = rng.normal(size=(k, rng.integers(1, k + 2)))
+            matrix = factor @ factor.T + 1e-6 * np.eye(k)
+            assert simultaneous_critical_value(matrix, dof, 0.95) <= sidak * (1 + ACCURACY)
