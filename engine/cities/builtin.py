@@ -15,7 +15,6 @@ import pandas as pd
 
 from engine.cities import china_demo, pilots
 from engine.errors import InputError
-from engine.tables.data_frame import frame_hash
 
 
 @dataclass(frozen=True)
@@ -112,16 +111,6 @@ def _find(name: str, key: str = "panel.source") -> _Builtin:
 
 def _listed(names: tuple[str, ...]) -> str:
     return " or ".join(f"builtin:{name}" for name in names)
-
-
-def content_hash(name: str, **options: int | float | bool) -> str:
-    """sha256 of headers, types and figures of what `load` gives; made once a process, as the data set is."""
-    return _hash_of_made(name, tuple((_find(name).options | options).items()))
-
-
-@lru_cache(maxsize=4, typed=True)
-def _hash_of_made(name: str, options: tuple[tuple[str, int | float | bool], ...]) -> str:
-    return frame_hash(_made(name, options))
 
 
 @lru_cache(maxsize=4, typed=True)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
@@ -21,6 +20,9 @@ from engine.tables.labels import read_labels
 from engine.tables.near_duplicates import MergeRule
 from engine.tables.number_columns import read_numbers
 from engine.tables.problems import other_rows, row_place
+
+if TYPE_CHECKING:  # a finished run that is found needs no scipy
+    from scipy import sparse
 
 _SHOWN = 10
 
@@ -67,6 +69,8 @@ class CityLinks:
 
     def ways(self, most: int) -> Array:
         """Links of the shortest way between two cities ``[n_units, n_units]``, infinite beyond ``most``."""
+        from scipy.sparse import csgraph
+
         lengths = csgraph.dijkstra(
             self.matrix, directed=False, indices=np.arange(self.n_units), unweighted=True, limit=float(most)
         )
@@ -105,6 +109,8 @@ def read_links(
         where no least one is stated, a matrix whose rows and columns are not the same cities, and where no two cities
         of the panel are linked.
     """
+    from scipy import sparse
+
     frame = frame.dropna(how="all")
     read = _matrix_links if columns.unit_i is None else _row_links
     first, second = read(frame, columns, source, rules)

@@ -60,6 +60,7 @@ def _common_value(matrix: Array, dof: float, confidence: float) -> float:
     eigenvalues, vectors = np.linalg.eigh(matrix / error[:, None] / error)
     present = eigenvalues > _SMALLEST
     root = vectors[:, present] * np.sqrt(eigenvalues[present])  # [K, rank]
+    root /= np.linalg.norm(root, axis=1, keepdims=True)  # one again where negative eigenvalues were left out
     rank = root.shape[1]
     single = float(stats.t.isf((1 - confidence) / 2, dof))
     if rank == 1:
@@ -72,7 +73,7 @@ def _common_value(matrix: Array, dof: float, confidence: float) -> float:
     widest = float(np.sqrt(rank * stats.f.ppf(confidence, rank, dof)))  # Scheffe's, of every combination
     if excess(single) >= 0:
         return single
-    return float(optimize.brentq(excess, single, widest, xtol=1e-10))
+    return float(optimize.brentq(excess, single, widest * (1 + 1e-9), xtol=1e-10))
 
 
 @cache

@@ -16,6 +16,7 @@ from engine.spec.data import TableFile
 from engine.spec.data_frames import FRAME
 from engine.tables.arithmetic import parse
 from engine.tables.cell_rules import NO_RULES, CellRules
+from engine.tables.data_frame import frame_hash
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
 from engine.tables.recode import recoded
@@ -100,7 +101,7 @@ def read_source(
             frame,
             description,
             synthetic=description.startswith("SYNTHETIC"),
-            builtin_sha256=builtin.content_hash(name, **options),
+            builtin_sha256=frame_hash(frame),
         )
     if options:
         raise InputError(

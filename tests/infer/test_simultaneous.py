@@ -70,6 +70,19 @@ def test_limits() -> None:
     assert simultaneous_critical_value(signs, 9, 0.95) == pytest.approx(positive, rel=ACCURACY)
 
 
+def test_a_matrix_with_negative_eigenvalues_has_a_value_between_those_of_one_and_of_any() -> None:
+    """As dyadic sums may be; correlations of more than one among them."""
+    rng = np.random.default_rng(2)
+    for k in (2, 3, 8):
+        for _ in range(50):
+            matrix = rng.normal(size=(k, k))
+            matrix = matrix + matrix.T
+            np.fill_diagonal(matrix, rng.uniform(0.1, 1, k))
+            value = simultaneous_critical_value(matrix, 9.0, 0.95)
+            (sidak, *_) = sidak_critical_values(np.full(k, 9.0), 0.95)
+            assert stats.t.isf(0.025, 9) * (1 - 1e-9) <= value <= sidak * (1 + ACCURACY)
+
+
 def test_degrees_of_freedom_of_one_coefficient_do_not_widen_the_others() -> None:
     """Six coefficients, one of which has next to none: the level is that of the others, its own value is wide."""
     matrix = 0.3 + 0.7 * np.eye(6)

@@ -17,6 +17,7 @@ def test_an_event_study_is_of_the_outcome_that_the_job_names(name: str) -> None:
         {
             "job": "a", "cell": 1, "term": "policy[+0]", "event_time": [0], "errors": "pair",
             "estimate": [0.1], "std_error": [0.1], "conf_low": [-0.1], "conf_high": [0.3],
+            "band_low": [-0.1], "band_high": [0.3],
         }
     )  # fmt: skip
     label = OUTCOMES[name].label("gdp")
