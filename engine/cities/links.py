@@ -196,9 +196,9 @@ def _is_link(strengths: pd.Series, columns: LinkColumns, source: str, rules: Cel
     if wrong.any():
         at = np.flatnonzero(wrong)
         value = values[at[0]]
-        said = "a strength is missing" if np.isnan(value) else f"{value:g} {problem}"
+        fault = "a strength is missing" if np.isnan(value) else f"{value:g} {problem}"
         raise InputError(
-            said + other_rows(strengths, at.tolist()),
+            fault + other_rows(strengths, at.tolist()),
             where=row_place(source, strengths, int(at[0])),
             remedy="write 0 where there is no link" if np.isnan(value) else remedy,
         )

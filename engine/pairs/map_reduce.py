@@ -23,7 +23,7 @@ from engine.pairs.pair_rows import PairRows, concatenated, no_rows
 from engine.pairs.tiles import task_threads
 
 ChunkArrays = tuple[AnyArray | None, ...]
-"""What a kernel gives of a chunk: arrays, and None where one was not asked for."""
+"""Arrays that a kernel gives of a chunk, and None where one was not asked for."""
 _BLOCK = 128  # pairs of one type whose statistics are multiplied at a time
 
 

@@ -128,7 +128,7 @@ INTERVALS = Condition(
 )
 LINKED = Condition(
     f"city panels with errors {network.NAME}",
-    lambda job: job.panel is not None and any(map(network.is_network, job.model.errors)),
+    lambda job: job.panel is not None and job.model.reads_links,
 )
 BUILTIN = Condition("builtin sources", lambda job: _source(job).startswith("builtin:"))
 FILES = Condition(

@@ -176,6 +176,11 @@ class Model(Block):
         return ESTIMATORS[self.estimator]
 
     @property
+    def reads_links(self) -> bool:
+        """Whether a standard-error type reads the links of cities."""
+        return any(map(network.is_network, self.errors))
+
+    @property
     def least_rows(self) -> int:
         """Rows of a pair that tell anything: two where its own effect takes one."""
         return 2 if any(effect.kind == "pair" for effect in self.effects) else 1
@@ -289,7 +294,7 @@ class Job(Block):
             raise ValueError(f"a control cannot be called '{INSTRUMENT}', which is the instrument's name")
         if not self.model.treatment and not self.used_controls:
             raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
-        if any(map(network.is_network, self.model.errors)) and self.panel_block.links is None:
+        if self.model.reads_links and self.panel_block.links is None:
             raise ValueError("errors network need panel.links, the table that says which cities are linked")
         if self.model.registered.uses_instrument and self.instrument is None:
             raise ValueError(f"model.estimator {self.model.estimator} needs instrument")

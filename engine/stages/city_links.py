@@ -6,16 +6,10 @@ import pandas as pd
 
 from engine.cities.links import CityLinks, LinkColumns, read_links
 from engine.cities.panel import CityPanel
-from engine.infer.errors.network import is_network
 from engine.notes import Note
 from engine.spec import Job
 from engine.stages.source import SourceTable
 from engine.tables.join import join_notes
-
-
-def reads_links(job: Job) -> bool:
-    """Whether a standard-error type of the job reads the links of its cities."""
-    return any(map(is_network, job.model.errors))
 
 
 def links_of(

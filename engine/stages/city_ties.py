@@ -35,16 +35,18 @@ class CityTies:
         Weights of uniform kernels by their radius, by the code of a standard-error type that reads neighbourhoods.
     distances : mapping of str to float64 ``[n_units, n_units]``
         How far apart cities are, by the family of such a code: in km, or in links, infinite where none lead there.
-    kilometres : float64 ``[n_units, n_units]`` or None
-        None where no cell reads them.
     groups : mapping of str to int ``[n_units]``
         The group of each city, by the code of a block jackknife.
     """
 
     radii: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     distances: Mapping[str, Array] = field(default_factory=dict)
-    kilometres: Array | None = None
     groups: Mapping[str, Integers] = field(default_factory=dict)
+
+    @property
+    def kilometres(self) -> Array | None:
+        """Distances in km; None where no cell reads them."""
+        return self.distances.get(spatial.NAME)
 
     @property
     def neighbourhoods(self) -> list[tuple[str, float]]:
@@ -86,12 +88,13 @@ def city_ties_of(pass_cells: PassCells) -> CityTies:
     for cell in correlated:
         _refuse_too_many(cell, len(pass_cells.data.panel.units))
     families = {_family(code) for code in radii}
-    kilometres = _kilometres(pass_cells.data) if spatial.NAME in families or correlated else None
-    distances = {} if kilometres is None else {spatial.NAME: kilometres}
+    distances = {}
+    if spatial.NAME in families or correlated:
+        distances[spatial.NAME] = _kilometres(pass_cells.data)
     if network.NAME in families:
         distances[network.NAME] = pass_cells.data.links.ways(network.MOST_LINKS)
     groups = {code: _groups(pass_cells.data, block_jackknife.column_of(code)) for code in in_blocks}
-    return CityTies(radii, distances, kilometres, groups)
+    return CityTies(radii, distances, groups)
 
 
 def _family(code: str) -> str:
@@ -132,7 +135,7 @@ def _refuse(cell: Cell) -> None:
         (
             "network errors are",
             "model.errors",
-            any(map(network.is_network, job.model.errors)),
+            job.model.reads_links,
             _no_step(cell),
         ),
         (

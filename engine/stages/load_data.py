@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from engine.spec import Job
 from engine.spec.data import TableFile
 from engine.stages.city_data import by_distance, label_columns, read_city_data
-from engine.stages.city_links import reads_links
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
 from engine.stages.source import Option, SourceTable, read_source, with_rules
@@ -44,7 +43,7 @@ class Reader:
         files: list[tuple[str, TableFile, Mapping[str, Option], Mapping[str, str]]]
         files = [("panel", block, block.options, block.columns)]
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
-        files += [("panel.links", block.links, {}, {})] if block.links and reads_links(job) else []
+        files += [("panel.links", block.links, {}, {})] if block.links and job.model.reads_links else []
         for key, entry, options, columns in files:
             with problems.collect():
                 tables.append(with_rules(self._table(entry, key, options), entry, key, columns))
@@ -75,7 +74,7 @@ def _data_key(job: Job) -> str:
         "labels": label_columns(job),
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],
         "places": by_distance(job),
-        "links": reads_links(job),
+        "links": job.model.reads_links,
         "table": [job.model.lag, job.outcome.infinite, job.runtime.memory] if job.pair_table else [],
         "rows": [job.model.offset, job.model.registered.reweights, job.model.least_rows]
         if job.pair_table

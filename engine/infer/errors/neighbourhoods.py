@@ -17,7 +17,7 @@ project's, checked by simulation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -25,7 +25,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.estimate.estimate import Estimate, Interaction, Nearby
 from engine.infer.errors.dyadic_cr2 import FEW, LEAST, bounded, fewest_less_half, floor_notes
-from engine.infer.errors.error_type import ErrorType, marked_names
+from engine.infer.errors.error_type import ErrorFamily, ErrorType, marked_names
 from engine.notes import Note
 
 KERNELS = ("bartlett", "uniform")
@@ -51,7 +51,33 @@ def checked_kernel(name: str, options: Mapping[object, object], reach: str, form
     return options[reach]
 
 
-def neighbourhood_error(code: str) -> ErrorType:
+def neighbourhood_family(
+    name: str,
+    form: str,
+    reach: Mapping[str, Mapping[str, object]],
+    *,
+    code_of: Callable[[Mapping[object, object]], str],
+    options_of: Callable[[str], Mapping[object, object] | None],
+    radii_of: Callable[[str], Mapping[float, float]],
+) -> ErrorFamily:
+    """A family of types by how far neighbourhoods reach; ``reach`` is the JSON schema of that key, by its name."""
+    return ErrorFamily(
+        name,
+        form,
+        schema={
+            "type": "object",
+            "properties": {**reach, "kernel": {"enum": list(KERNELS), "type": "string"}},
+            "required": list(reach),
+            "additionalProperties": False,
+        },
+        code_of=code_of,
+        options_of=options_of,
+        error_of=_error_of,
+        radii_of=radii_of,
+    )
+
+
+def _error_of(code: str) -> ErrorType:
     """The type of a code whose `Nearby` estimates hold."""
     return ErrorType(
         partial(_covariance, code),

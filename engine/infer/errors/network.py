@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.infer.errors.error_type import ErrorFamily
-from engine.infer.errors.neighbourhoods import KERNELS, checked_kernel, neighbourhood_error
+from engine.infer.errors.neighbourhoods import checked_kernel, neighbourhood_family
 
 NAME = "network"
 MOST_LINKS = 10
@@ -53,20 +52,11 @@ def _options_of(code: str) -> Mapping[object, object] | None:
     return {"links": links, "kernel": parts[2]}
 
 
-FAMILY = ErrorFamily(
+FAMILY = neighbourhood_family(
     NAME,
     _FORM,
-    schema={
-        "type": "object",
-        "properties": {
-            "links": {"type": "integer", "minimum": 1, "maximum": MOST_LINKS},
-            "kernel": {"enum": list(KERNELS), "type": "string"},
-        },
-        "required": ["links"],
-        "additionalProperties": False,
-    },
+    {"links": {"type": "integer", "minimum": 1, "maximum": MOST_LINKS}},
     code_of=_checked_code,
     options_of=_options_of,
-    error_of=neighbourhood_error,
     radii_of=radii_of,
 )

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.infer.errors.error_type import ErrorFamily
-from engine.infer.errors.neighbourhoods import KERNELS, checked_kernel, neighbourhood_error
+from engine.infer.errors.neighbourhoods import KERNELS, checked_kernel, neighbourhood_family
 
 NAME = "spatial"
 FARTHEST_KM = 20_040  # half of the equator
@@ -61,20 +60,11 @@ def _number(text: str) -> object:
         return text
 
 
-FAMILY = ErrorFamily(
+FAMILY = neighbourhood_family(
     NAME,
     _FORM,
-    schema={
-        "type": "object",
-        "properties": {
-            "distance": {"type": "number", "exclusiveMinimum": 0, "maximum": FARTHEST_KM},
-            "kernel": {"enum": list(KERNELS), "type": "string"},
-        },
-        "required": ["distance"],
-        "additionalProperties": False,
-    },
+    {"distance": {"type": "number", "exclusiveMinimum": 0, "maximum": FARTHEST_KM}},
     code_of=_checked_code,
     options_of=_options_of,
-    error_of=neighbourhood_error,
     radii_of=radii_of,
 )
