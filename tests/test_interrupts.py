@@ -232,3 +232,17 @@ def test_a_command_in_the_background_is_left_alone(tmp_path: Path) -> None:
     before = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nsys.argv = ['dyadid', 'schema']"
     code, err = ended([], 0.2, "SIGINT", HELD_UP.format(before=before))
     assert (code, err) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="semaphores are files in /dev/shm on Linux alone")
+def test_semaphores_that_are_left_are_given_back_without_a_word() -> None:
+    """Whatever the moment at which a command ends: Python's own process unlinks them, and says nothing."""
+    code = (
+        "import multiprocessing, os\nfrom engine.runtime import clusters\n"
+        "with clusters._ctrl_c_held_back():\n"
+        "    lock = multiprocessing.get_context('spawn').Lock()\n"
+        "print(lock._semlock.name, flush=True)\nos._exit(143)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (143, "")  # read to the end: the other process has ended too
+    assert not Path("/dev/shm", f"sem.{done.stdout.strip().lstrip('/')}").exists()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -215,12 +216,25 @@ def _ctrl_c_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # where it starts later, it lifts the mask
+    _start_quiet_tracker()  # where it starts later, it lifts the mask
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start_quiet_tracker() -> None:
+    """Start Python's process that gives back the semaphores of workers, which it shall do without a word.
+
+    A signal may end the command while they are being made; those that are left then are no concern of the user.
+    """
+    option = f"ignore::UserWarning:{resource_tracker.__name__}"
+    sys.warnoptions.append(option)  # what the process starts with
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(option)
 
 
 @contextmanager

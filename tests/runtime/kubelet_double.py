@@ -10,11 +10,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kubernetes_double import HOST, Api
+from kubernetes_double import HOST, Api, Refused
 
 
 class Kubelet(threading.Thread):
@@ -31,7 +32,8 @@ class Kubelet(threading.Thread):
         while not self._stopped.wait(0.2):
             wanted = {one["metadata"]["name"]: one for one in self.api.of("deployments")}
             for name in wanted.keys() - self.processes.keys():
-                self._start(name, wanted[name])
+                with suppress(Refused):  # it is deleted while it starts
+                    self._start(name, wanted[name])
             self._end(self.processes.keys() - wanted.keys())
             for name, process in self.processes.items():
                 if process.poll() is not None:
@@ -62,7 +64,7 @@ class Kubelet(threading.Thread):
         places = {}  # path within the pod: path here
         for volume in template["spec"]["volumes"]:
             here = folder / volume["name"]
-            here.mkdir(parents=True)
+            here.mkdir(parents=True, exist_ok=True)
             places[mounts[volume["name"]]] = str(here)
             if "secret" in volume:
                 secret = self._secret(volume["secret"]["secretName"], namespace)
@@ -115,20 +117,20 @@ class Kubelet(threading.Thread):
         self.api.create(key, pod)
         if is_scheduler:
             _wait_healthy(f"http://{HOST}:8787/health")
-            (service,) = self.api.of("services")
-            self.api.patch(
-                ("services", namespace, service["metadata"]["name"]), {"status": {"loadBalancer": {}}}
-            )
+            for service in self.api.of("services"):
+                place = ("services", namespace, service["metadata"]["name"])
+                self.api.patch(place, {"status": {"loadBalancer": {}}})
         ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
         self.api.patch(key, {"status": {"phase": "Running", "conditions": ready}})
 
     def _secret(self, name: str, namespace: str) -> dict[str, Any]:
-        """A pod waits for its secret."""
+        """A pod waits for its secret, as long as anything of the run is there."""
+        key = ("secrets", namespace, name)
         with self.api.changed:
             assert self.api.changed.wait_for(
-                lambda: ("secrets", namespace, name) in self.api.objects, timeout=20
+                lambda: key in self.api.objects or not self.api.of("deployments"), timeout=20
             )
-            return self.api.objects["secrets", namespace, name]
+            return self.api.get(key)
 
 
 def _wait_healthy(url: str) -> None:

@@ -91,7 +91,15 @@ class Api(ThreadingHTTPServer):
             what.setdefault("status", {})  # pods have one from the start
             for name, text in what.pop("stringData", {}).items():
                 what.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
-            return self.put(key, what, "ADDED")
+            made = self.put(key, what, "ADDED")
+            if self._is_orphan(what):
+                self.delete(key)
+            return made
+
+    def _is_orphan(self, what: dict[str, Any]) -> bool:
+        """It has owners, who all went before it came: Kubernetes collects such objects."""
+        owners = {owner["uid"] for owner in what["metadata"].get("ownerReferences", [])}
+        return bool(owners) and owners.isdisjoint(one["metadata"]["uid"] for one in self.objects.values())
 
     def patch(self, key: Key, change: Any) -> dict[str, Any]:
         with self.changed:

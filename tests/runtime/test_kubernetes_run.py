@@ -118,10 +118,10 @@ def scheduler(api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return made.setdefault("status", {"phase": "Pending"})
 
 
-def until(true: Callable[[], bool], seconds: float) -> None:
+def until_nothing_is(left: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
+    while left():
+        assert time.monotonic() < end, left()
         time.sleep(0.1)
 
 
@@ -160,7 +160,7 @@ def test_run_over_tls(api: Api, kubelet: Kubelet, tmp_path: Path) -> None:
         assert "PRIVATE KEY" not in json.dumps(others)
         assert "PRIVATE KEY" not in "".join(path.read_text() for path in kubelet.folder.rglob("log"))
         raise ZeroDivisionError  # the run goes wrong
-    until(lambda: not left(api) and not kubelet.processes, 30)
+    until_nothing_is(lambda: [*left(api), *kubelet.processes], 30)
     assert not any((tmp_path / "certificates").iterdir())
     used = {(group, plural, verb) for token, group, verb, plural in api.calls if token == "driver"}
     granted = {
@@ -193,7 +193,7 @@ def test_job_gives_the_same_bytes(api: Api, kubelet: Kubelet, tmp_path: Path) ->
         found.append((out / JOB.stem / "estimates.parquet").read_bytes())
     assert found[0] == found[1]
     assert killed
-    until(lambda: not left(api), 30)
+    until_nothing_is(lambda: left(api), 30)
 
 
 @pytest.mark.slow
@@ -209,7 +209,16 @@ def test_run_from_outside(
             client.wait_for_workers(1, timeout=60)
             big = bytes(range(256)) * 8192  # in more than one frame
             assert client.submit(lambda text: text[::-1], big).result() == big[::-1]
-    until(lambda: not left(api), 30)
+    until_nothing_is(lambda: left(api), 30)
+
+
+def test_what_comes_after_its_owner_is_gone_is_collected(api: Api) -> None:
+    """A pod of a deployment that is deleted meanwhile: Kubernetes leaves no such object, and the double none either."""
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone", "uid": "0a1b2c"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late", "ownerReferences": [owner]}}
+    container = {"name": "worker", "image": "example/dyadid:1"}
+    api.create(("pods", "dyadid", "late"), pod | {"spec": {"containers": [container]}})
+    assert not left(api)
 
 
 def test_run_without_tls(api: Api, tmp_path: Path, scheduler: dict[str, Any]) -> None:
