@@ -10,7 +10,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,11 @@ class Kubelet(threading.Thread):
         while not self._stopped.wait(0.2):
             wanted = {one["metadata"]["name"]: one for one in self.api.of("deployments")}
             for name in wanted.keys() - self.processes.keys():
-                with suppress(Refused):  # it is deleted while it starts
+                try:
                     self._start(name, wanted[name])
+                except Refused as refused:
+                    if refused.code != 404:  # else it is deleted while it starts
+                        raise
             self._end(self.processes.keys() - wanted.keys())
             for name, process in self.processes.items():
                 if process.poll() is not None:
@@ -64,7 +66,7 @@ class Kubelet(threading.Thread):
         places = {}  # path within the pod: path here
         for volume in template["spec"]["volumes"]:
             here = folder / volume["name"]
-            here.mkdir(parents=True, exist_ok=True)
+            here.mkdir(parents=True)
             places[mounts[volume["name"]]] = str(here)
             if "secret" in volume:
                 secret = self._secret(volume["secret"]["secretName"], namespace)
@@ -117,7 +119,9 @@ class Kubelet(threading.Thread):
         self.api.create(key, pod)
         if is_scheduler:
             _wait_healthy(f"http://{HOST}:8787/health")
-            for service in self.api.of("services"):
+            with self.api.changed:
+                self.api.get(("deployments", namespace, name))
+                (service,) = self.api.of("services")
                 place = ("services", namespace, service["metadata"]["name"])
                 self.api.patch(place, {"status": {"loadBalancer": {}}})
         ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
