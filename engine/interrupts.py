@@ -64,7 +64,6 @@ def leave(code: Any) -> NoReturn:
         signal.setitimer(signal.ITIMER_REAL, 0)
     if code in (INTERRUPTED, TERMINATED):
         _end_workers()
-        _give_back_semaphores()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()
@@ -78,13 +77,6 @@ def _end_workers() -> None:
     with suppress(Exception):
         for worker in process.active_children():  # type: ignore[union-attr]
             worker.kill()
-
-
-def _give_back_semaphores() -> None:
-    """Those of local workers; a process of Python's own would complain of them after this one has ended."""
-    util = sys.modules.get("multiprocessing.util")
-    with suppress(Exception):
-        util._run_finalizers(0)  # type: ignore[union-attr]
 
 
 def leave_at_once() -> NoReturn:
