@@ -26,7 +26,7 @@ from engine.errors import InputError
 from engine.job_results import Results
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.clusters import Opener, place
-from engine.runtime.execute import Machine, Progress, silent
+from engine.runtime.execute import UNITS, Machine, Progress, silent
 from engine.runtime.files import locked, output_folder, recorded, refuse_folders, remove_parts, writing
 from engine.runtime.journal import Journal
 from engine.runtime.store import Store
@@ -120,7 +120,7 @@ def run(
     ):
         machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
         with clock.stage("prepare"):
-            prepared = _prepare(plan, lambda *arguments: machine().reduce(*arguments, label="screen"))
+            prepared = _prepare(plan, lambda *given: machine().reduce(*given, label="screen", units=UNITS))
         key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _reused(plan, folder)

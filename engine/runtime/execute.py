@@ -33,6 +33,7 @@ Progress = Callable[[str, int, int], None]
 TasksByPart = dict[int, list[object]]
 KeepPart = Callable[[int, Any], None]
 
+UNITS = 8  # parts of a pass over the pairs: what a lost run pays, against what a store holds
 _CHANCES = 4  # times that a pass is sent to workers that die over it
 
 
@@ -141,9 +142,9 @@ class Machine:
         label : name of the pass, for progress and the dashboard
         units : int, optional
             Tasks come back, and are kept in a store, in at most so many parts, merged where they are made; default:
-            each by itself where there is a store, and all as one where there is none.
+            each by itself, which deals tasks evenly, while a merge that waits on a worker has the place of one.
         """
-        parts = _parts(len(tasks), units or (1 if self.store is None else len(tasks)))
+        parts = _parts(len(tasks), units or len(tasks))
         names: list[str] = []
         if self.store is not None:
             pass_key = fingerprint(code_version(), leaf, merge, pass_input)
@@ -307,7 +308,11 @@ def _merged(level: list[object], merge: Callable[..., object]) -> Any:
 
 
 def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[Delayed]]:
-    """Dask graph: leaves, and for each part their merges, level by level."""
+    """Dask graph: leaves, and for each part their merges, level by level.
+
+    The names of merges begin otherwise: Dask groups tasks by the words that a name begins with, and deals a group to
+    all workers only where it depends on few others; else each leaf goes to the worker that has the pass input.
+    """
     from dask.delayed import delayed
 
     label, pass_input = work.label, work.pass_input
@@ -323,7 +328,7 @@ def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[D
         count = iter(range(len(leaves)))
 
         def joined(left: Delayed, right: Delayed, part: int = part, count: Any = count) -> Delayed:
-            name = f"{label}-merge-{part:05d}-{next(count):05d}"
+            name = f"merge-{label}-{part:05d}-{next(count):05d}"
             return delayed(work.merge, pure=False)(left, right, dask_key_name=name)
 
         roots[part] = _merged(leaves, joined)

@@ -34,7 +34,7 @@ from engine.pairs.map_reduce import (
 from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
-from engine.runtime.execute import Machine
+from engine.runtime.execute import UNITS, Machine
 from engine.spec import Cell
 from engine.stages.city_ties import NO_TIES, CityTies
 from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
@@ -43,7 +43,7 @@ from engine.stages.instrument import Strength, strengths
 from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_dependence import Correlogram, correlograms
-from engine.stages.pair_sums import CELLS, UNITS, PassSums, city_years_of, with_sums
+from engine.stages.pair_sums import CELLS, PassSums, city_years_of, with_sums
 
 Found = TypeVar("Found", CityMoments, PairRows)
 

@@ -11,7 +11,8 @@ from engine.arrays import Flags, Integers
 from engine.estimate.normal import Projected, expand, partial_out_years
 from engine.pairs.map_reduce import merge_products
 from engine.pairs.near_pairs import NearPass, near_sums
-from engine.stages.pair_sums import UNITS, PassSums, by_type
+from engine.runtime.execute import UNITS
+from engine.stages.pair_sums import PassSums, by_type
 
 
 def samples_without_groups(passes: PassSums, city_groups: Mapping[str, Integers]) -> Mapping[str, Projected]:

@@ -14,9 +14,10 @@ from engine.estimate.fit import Stage, left_out_values
 from engine.estimate.normal import Projected
 from engine.pairs.map_reduce import merge_products
 from engine.pairs.near_pairs import NearProductPass, near_products
+from engine.runtime.execute import UNITS
 from engine.stages.city_ties import CityTies
 from engine.stages.left_out_samples import samples_without
-from engine.stages.pair_sums import CELLS, UNITS, PassSums, interaction_pass
+from engine.stages.pair_sums import CELLS, PassSums, interaction_pass
 
 
 def with_nearby(

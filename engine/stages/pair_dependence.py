@@ -20,8 +20,9 @@ from engine.arrays import Array, Integers, LongIntegers
 from engine.estimate.estimate import Estimate
 from engine.infer.draws import permuted_classes
 from engine.pairs.near_pairs import merge_influences, pair_influences
+from engine.runtime.execute import UNITS
 from engine.spec.inference import ScoreCorrelations
-from engine.stages.pair_sums import UNITS, PassSums, score_pass, stacked_paths
+from engine.stages.pair_sums import PassSums, score_pass, stacked_paths
 
 REPLICATES = 199
 """Permutations of places behind the band, which is from the fifth smallest to the fifth largest of them: 95%."""

@@ -27,11 +27,10 @@ from engine.pairs.map_reduce import (
     score_sums,
 )
 from engine.pairs.moments import CityMoments
-from engine.runtime.execute import Machine
+from engine.runtime.execute import UNITS, Machine
 
 CELLS = 16  # cells whose influences one pass holds at a time
 WIDEST = 600  # statistics of a pair of which a pass sums all products
-UNITS = 8  # parts of a pass over the tiles: what a lost run pays, against what a store holds
 
 
 @dataclass(frozen=True)

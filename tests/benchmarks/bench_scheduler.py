@@ -115,8 +115,8 @@ def main() -> None:
     draws = blocks(options.draws, BLOCK)
     values = -(-VALUES // len(looks))
     passes = (
-        ("screen: counts", some_counts, Between(sample, -1.0, 1.0), looks, added, 1, 0),
-        ("screen: values", some_values, Between(sample, -1.0, 1.0), looks, merge_forces, 1, values),
+        ("screen: counts", some_counts, Between(sample, -1.0, 1.0), looks, added, PARTS, 0),
+        ("screen: values", some_values, Between(sample, -1.0, 1.0), looks, merge_forces, PARTS, values),
         ("moments", some_moments, first, tiles, merge_moments, PARTS, options.statistics),
         ("scores", some_scores, first, tiles, merge_scores, PARTS, 0),
         ("permutations", some_draws, first, draws, merge_draws, len(draws), 0),

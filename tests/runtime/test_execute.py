@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from dask.callbacks import Callback
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
 from engine.report.language.wording import ENGLISH
@@ -66,8 +68,8 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def reduce_on(place: Machine, n: int, function: Any = leaf) -> str:
-    return place.reduce(function, "s", range(n), merge, label="moments")
+def reduce_on(place: Machine, n: int, function: Any = leaf, units: int | None = None) -> str:
+    return place.reduce(function, "s", range(n), merge, label="moments", units=units)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -76,9 +78,10 @@ def test_the_tree_is_fixed_on_threads(n: int, threads: int) -> None:
     assert reduce_on(Machine(threads=threads), n) == tree(n)
 
 
+@pytest.mark.parametrize("units", [None, 1, 3])
 @pytest.mark.parametrize("n", COUNTS)
-def test_the_tree_is_the_same_on_a_cluster(n: int, client: Client) -> None:
-    assert reduce_on(Machine(client=client), n) == tree(n)
+def test_the_tree_is_the_same_on_a_cluster(n: int, units: int | None, client: Client) -> None:
+    assert reduce_on(Machine(client=client), n, units=units) == tree(n)
 
 
 def test_the_tree_of_seven() -> None:
@@ -111,18 +114,32 @@ def test_n_tasks_in_u_parts_make_n_leaves_and_n_less_u_merges(n: int, units: int
     assert tasks.other <= 1  # the setting, which dask may count as a task
 
 
+@pytest.mark.parametrize("units", [None, 1])
 @pytest.mark.parametrize("n", [1, 2, 9])
-def test_progress_counts_every_task_once(n: int, client: Client) -> None:
+def test_progress_counts_every_task_once(n: int, units: int | None, client: Client) -> None:
     for options in ({"threads": 2}, {"client": client}):
         watch = Watch()
-        reduce_on(Machine(**options, progress=watch), n)
+        reduce_on(Machine(**options, progress=watch), n, units=units)
         assert watch.told == [("moments", done, n) for done in range(1, n + 1)]
 
 
-def test_errors_come_through(client: Client) -> None:
+@pytest.mark.parametrize("units", [None, 1])
+def test_errors_come_through(units: int | None, client: Client) -> None:
     for place in (Machine(threads=2), Machine(client=client)):
         with pytest.raises(ValueError, match="task 3 is not to be done"):
-            reduce_on(place, 6, failing)
+            reduce_on(place, 6, failing, units)
+
+
+def worker_of(seconds: float, task: int) -> str:
+    time.sleep(seconds)
+    return str(get_worker().name)
+
+
+@pytest.mark.parametrize(("units", "most"), [(None, 4), (1, 5)])
+def test_tasks_are_dealt_to_all_workers(units: int | None, most: int, client: Client) -> None:
+    """Evenly where each comes back by itself; a merge that waits has the place of a task."""
+    names = Machine(client=client).reduce(worker_of, 0.05, range(8), operator.add, label="names", units=units)
+    assert max(Counter(names).values()) <= most
 
 
 CALLED: list[int] = []

@@ -12,7 +12,7 @@ from engine.infer.weighted import TypedPairs
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Terms
-from engine.runtime.execute import Machine
+from engine.runtime.execute import UNITS, Machine
 from engine.runtime.fingerprint import fingerprint
 from engine.stages.cohort_estimates import cohort_batch
 from engine.stages.estimation import Estimated
@@ -31,7 +31,7 @@ def over_pairs(machine: Machine) -> MapReduce:
     """Passes over the pairs that only count, on the machine: no store keeps what is sooner counted again."""
     counting = replace(machine, store=None)
     return lambda leaf, pass_input, tasks, merge: counting.reduce(
-        leaf, pass_input, tasks, merge, label="pairs"
+        leaf, pass_input, tasks, merge, label="pairs", units=UNITS
     )
 
 
