@@ -25,6 +25,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.job_results import Results
 from engine.pairs.tiles import MapReduce, serial_map_reduce
+from engine.runtime.blas_threads import one_blas_thread
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import UNITS, Machine, Progress, silent
 from engine.runtime.files import locked, output_folder, recorded, refuse_folders, remove_parts, writing
@@ -120,7 +121,7 @@ def run(
     ):
         machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
         with clock.stage("prepare"):
-            prepared = _prepare(plan, lambda *given: machine().reduce(*given, label="screen", units=UNITS))
+            prepared = _prepare(plan, lambda *work: machine().reduce(*work, label="screen", units=UNITS))
         key = request_key(plan, prepared, lang) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _reused(plan, folder)
@@ -238,7 +239,7 @@ def draw(
     plan = expand(load_job(job, overrides=overrides, frames=frames))
     request = choose(plan, replicate=replicate, cell=cell, method=method)
     prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.pass_cells.cells)
-    with opened() as open_machine, _named(plan):
+    with opened() as open_machine, _computing(plan):
         estimated_cells = _estimate_pass(open_machine(silent), prepared)
         return make_draw(prepared, estimated_cells[prepared.pass_cells.cells.index(request.cell)], request)
 
@@ -266,23 +267,24 @@ def pair_years(
     plan = expand(load_job(job, overrides=overrides, frames=frames))
     chosen = plan.cells[choose_cell(cell_names(plan), cell, where=f"{plan.loaded.path}: cell")]
     prepared = next(prepared for prepared in _prepare(plan) if chosen in prepared.pass_cells.cells)
-    with opened() as open_machine, _named(plan):
+    with opened() as open_machine, _computing(plan):
         hashes = [source.sha256 for source in prepared.pass_cells.data.sources]
         return pair_year_frame(open_machine(silent), prepared, chosen), hashes
 
 
 def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Prepared, ...]:
-    with _named(plan):
+    with _computing(plan):
         prepared = prepare_job(plan, map_reduce)
         refuse_unknown_names(plan, prepared)
         return prepared
 
 
 @contextmanager
-def _named(plan: Plan) -> Iterator[None]:
-    """Name the job file in an `InputError` on its data or design."""
+def _computing(plan: Plan) -> Iterator[None]:
+    """Compute with one thread of BLAS, and name the job file in an `InputError` on its data or design."""
     try:
-        yield
+        with one_blas_thread():
+            yield
     except InputError as error:
         place = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
         raise InputError(error.problem, where=place, remedy=error.remedy) from None
@@ -295,7 +297,7 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
     from engine.stages.manifest import code_notes, make_manifest
 
     job = plan.loaded.job
-    with _named(plan):
+    with _computing(plan):
         with clock.stage("estimate"):
             passes = list(zip(prepared, _estimate_passes(machine, prepared), strict=True))
         with clock.stage("inference"):
@@ -323,6 +325,7 @@ def _estimate_passes(machine: Machine, prepared: tuple[Prepared, ...]) -> list[l
         return list(pool.map(partial(_estimate_pass, machine), prepared))
 
 
+@one_blas_thread()  # for threads of a pool
 def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
     # Here and not above: check and plan never import JAX.
     from engine.stages.absorbed import estimate_absorbed

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import tokenize
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -60,6 +61,8 @@ def place(
         Where it gives no worker in time, or loses the run.
     """
     clients: list[object] = []
+    if isinstance(profile, LocalProfile):
+        _refuse_unguarded_script()
     with ExitStack() as resources, _readable_failures():
 
         def machine(progress: Progress = silent) -> Machine:
@@ -194,6 +197,25 @@ def _local_client(profile: LocalProfile) -> Iterator[Any]:
             yield client
 
 
+def _refuse_unguarded_script() -> None:
+    """Raises InputError in a script without the guard: each worker process imports the script, and would run it."""
+    main = sys.modules["__main__"]
+    script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if script is None or (spec is not None and spec.name.endswith("__main__")):
+        return  # a notebook, -c, or -m with a package: workers import nothing of these
+    try:
+        with tokenize.open(script) as file:
+            text = file.read()
+    except (OSError, SyntaxError, UnicodeError):  # no script of Python: what a launcher left
+        return
+    if "__name__" not in text:
+        raise InputError(
+            f"worker processes import {Path(script).name}, which would start this run again in each of them",
+            where="workers",
+            remedy='put what the script does below if __name__ == "__main__":, or run without workers',
+        )
+
+
 def _started(**options: object) -> Any:
     """A `distributed.LocalCluster`; a worker killed before it has joined takes its start down, not the run."""
     from distributed import LocalCluster
@@ -205,7 +227,8 @@ def _started(**options: object) -> Any:
             if chance == _STARTS - 1:
                 raise RunError(
                     f"worker processes of this machine do not start ({error})\n"
-                    "  remedy: look whether something kills them, or run with fewer --workers"
+                    "  remedy: look whether something kills them, or run with fewer --workers; in a script, run it "
+                    'below if __name__ == "__main__":'
                 ) from error
     raise AssertionError  # not reached
 

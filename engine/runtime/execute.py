@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from engine.notes import Note
 from engine.pairs.tiles import with_task_threads
+from engine.runtime.blas_threads import one_blas_thread
 from engine.runtime.codec import nbytes
 from engine.runtime.fingerprint import fingerprint
 from engine.runtime.journal import Journal
@@ -321,7 +322,9 @@ def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[D
     roots, all_leaves = {}, []
     for part, part_tasks in tasks.items():
         leaves = [
-            delayed(work.leaf, pure=False)(pass_input, task, dask_key_name=f"{label}-{part:05d}-{number:05d}")
+            delayed(_computed, pure=False)(
+                work.leaf, pass_input, task, dask_key_name=f"{label}-{part:05d}-{number:05d}"
+            )
             for number, task in enumerate(part_tasks)
         ]
         all_leaves += leaves
@@ -333,6 +336,11 @@ def _forest(work: _Pass, tasks: TasksByPart) -> tuple[dict[int, Delayed], list[D
 
         roots[part] = _merged(leaves, joined)
     return roots, all_leaves
+
+
+def _computed(leaf: Callable[..., object], pass_input: object, task: object) -> object:
+    with one_blas_thread():
+        return leaf(pass_input, task)
 
 
 class _ProgressReporter:

@@ -57,14 +57,16 @@ def validate(
     written_in : mapping of keys to str, optional
         The file that wrote a key, where ``extends`` brought several together.
     cell : str, optional
-        Label of the cell, named in errors.
+        Label of the cell, named in errors; the job that it is a cell of was validated before, its values too.
 
     Raises
     ------
     InputError
         One for all problems, each as ``file: dotted.key: what is wrong (got ...)``.
     """
-    problems: Problems = {keys: (problem, None) for keys, problem in plain_problems(document)}
+    problems: Problems = {}
+    if cell is None:
+        problems = {keys: (problem, None) for keys, problem in plain_problems(document)}
     if problems:
         raise all_problems(problems, file=file, written_in=written_in, cell=cell)
     try:

@@ -83,8 +83,9 @@ def city_ties_of(pass_cells: PassCells) -> CityTies:
     in_blocks = tuple(filter(block_jackknife.is_block_jackknife, codes))
     radii = {code: family.radii_of(code) for code in codes if (family := family_of(code)) and family.radii_of}
     correlated = [cell for cell in pass_cells.cells if cell.job.inference.score_correlations]
-    for cell in pass_cells.cells:
-        _refuse(cell)
+    if radii or in_blocks or correlated:
+        for cell in pass_cells.cells:
+            _refuse(cell)
     for cell in correlated:
         _refuse_too_many(cell, len(pass_cells.data.panel.units))
     families = {_family(code) for code in radii}

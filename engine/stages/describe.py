@@ -74,7 +74,7 @@ def cost(prepared: tuple[Prepared, ...]) -> float:
 def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
     """Time that so much work takes on a cluster, one line at a time."""
     hours = 2 * seconds / 3600
-    line = f"about {hours:,.2g} core-hours"
+    line = f"about {hours:,.2g} core-hours" if hours >= 0.01 else "less than 0.01 core-hours"
     threads = getattr(profile, "threads", None) or 1
     if isinstance(profile, SSHProfile):
         n_workers = len(profile.hosts) * profile.workers

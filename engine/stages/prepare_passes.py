@@ -94,10 +94,13 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     job, job_data = pass_cells.job, pass_cells.data
     adoption = job_data.adoption(job, pass_cells.years_ahead)
     sample = job_data.pair_sample(job, adoption, map_reduce)
-    terms = tuple(treatment_terms(cell.job, job_data.years, adoption) for cell in pass_cells.cells)
     timings = tuple(
         timing_of(cell.job, job_data.years, adoption) if cell.job.treatment else None
         for cell in pass_cells.cells
+    )
+    terms = tuple(
+        treatment_terms(cell.job, job_data.years, adoption, timing)
+        for cell, timing in zip(pass_cells.cells, timings, strict=True)
     )
     refuse_impossible(pass_cells, terms)
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)

@@ -114,11 +114,17 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
     )
 
 
-def treatment_terms(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Terms:
-    """The treatment terms of one cell; raises InputError where its estimator finds none in the sample."""
+def treatment_terms(
+    job: Job, sample_years: Sequence[int], adoption: Adoption, timing: PairTiming | None = None
+) -> Terms:
+    """The treatment terms of one cell; raises InputError where its estimator finds none in the sample.
+
+    ``timing``: that of the cell, where it is at hand.
+    """
     if job.treatment is None or not job.model.treatment:
         return Terms((), np.zeros((*[len(adoption.years)] * 2, len(sample_years), 0)))
-    functions, timing = job.model.registered.functions, timing_of(job, sample_years, adoption)
+    functions = job.model.registered.functions
+    timing = timing or timing_of(job, sample_years, adoption)
     terms = _lagged(functions.paths(timing), job.model.lag)
     if functions.combination is None and functions.comparisons is None:
         return terms

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.tables import limits
 from engine.tables.encodings import to_utf8
-from engine.tables.file_bytes import FileBytes, decompressed
+from engine.tables.file_bytes import FileBytes, decompressed, refuse_other_kind
 from engine.tables.headers import FileLayout, column_names, row_index
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
@@ -22,6 +22,8 @@ _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _DECIMAL_COMMA = re.compile(rb"(?:^|[;\t|])\s*-?\d+,\d+\s*(?=[;\t|\r\n]|$)", re.MULTILINE)
 _QUOTED = re.compile(rb'(?:[^"]++|"")*+"')  # what follows the mark that opens a cell
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+# What pandas says of a row that is too long.
+_CELLS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _HEAD = 2**20  # bytes in which the separator is looked for
 _OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
@@ -40,6 +42,7 @@ def read_delimited(
 ) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """The table of a text file, and notes on it; ``index + FIRST_ROW`` numbers the rows of the file."""
     content = decompressed(file) if compressed else file.content
+    refuse_other_kind(content, source=file.label)
     text = to_utf8(content, layout, source=file.label).rstrip(b"\x1a")  # DOS ends texts so
     if not text.strip():
         raise InputError("the file is empty", where=file.label)
@@ -160,8 +163,10 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
         if "EOF inside string" in str(error):
             _refuse_unclosed(text, separator, source=source)
         reason = str(error).strip().splitlines()[0]
+        counts = _CELLS.search(reason)
+        problem = "line {1} has {2} cells, the header has {0}".format(*counts.groups()) if counts else ""
         raise InputError(
-            f"cannot be read ({reason})",
+            problem or f"cannot be read ({reason})",
             where=source,
             remedy="give every row as many cells as the header has"
             + (

@@ -18,6 +18,8 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FOREIGN = re.compile(r"([A-Za-z]?)([^\x00-\x7f]+)([A-Za-z]?)")
 _WORD = re.compile(r"[^\s,;|\"]*[^\x00-\x7f\s,;|\"][^\s,;|\"]*")
 _FOREIGN_BYTES = re.compile(rb"[^\s,;|\"]*[\x80-\xff][^\s,;|\"]*")
+_HEAD = 2**16  # bytes in which zeros are counted
+_ZERO_SHARE = 16  # one byte in so many is zero at least, where commas and digits are UTF-16
 _ENOUGH = 100_000  # characters from which an encoding is judged
 _ODD_SHARE = 0.6  # of characters that Chinese text hardly has; 衢州 and 亳州 alone make 0.5
 _OTHERS = "cp1252 (Western European), cp1250, cp1251 (Cyrillic), big5, shift_jis, euc_kr or utf-16"
@@ -36,6 +38,12 @@ def to_utf8(content: bytes, layout: FileLayout, *, source: str) -> bytes:
     """
     if layout.encoding is not None:
         text = _stated(content, layout, source=source)
+    elif utf_16 := _unmarked_utf_16(content):
+        raise InputError(
+            f"the text is {utf_16} without a byte-order mark",
+            where=source,
+            remedy=f"state {layout.named('encoding')}: {utf_16}, or save the file as UTF-8",
+        )
     else:
         plain = _utf8(content)
         text = _gb18030(content, layout, source=source) if plain is None else plain
@@ -167,14 +175,25 @@ def _remedy(content: bytes, layout: FileLayout) -> str:
     return f"state {key}: {_OTHERS} (Excel's 'Unicode text' is utf-16); or save the file as UTF-8"
 
 
+def _unmarked_utf_16(content: bytes) -> str | None:
+    """UTF-16 that does not say so: of two bytes the first, or the second, is often zero, and hardly ever the other."""
+    if content.startswith(_UTF_16):
+        return None
+    head = content[:_HEAD]
+    first, second = head[0::2].count(0), head[1::2].count(0)
+    if max(first, second) * _ZERO_SHARE < len(head) or max(first, second) < 10 * min(first, second):
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
+
+
 def _refuse_nul(content: bytes, text: bytes, layout: FileLayout, *, source: str) -> None:
     row = text.count(b"\n", 0, text.index(b"\0")) + 1
-    wide = content.count(b"\0") > len(content) // 8
+    utf_16 = _unmarked_utf_16(content)
     raise InputError(
         "the text contains a NUL character",
         where=f"{source}: row {row}",
-        remedy=f"state {layout.named('encoding')}: utf-16-le"
-        if wide
+        remedy=f"state {layout.named('encoding')}: {utf_16}"
+        if utf_16
         else "get the file again; it is damaged",
     )
 

@@ -20,6 +20,13 @@ _NOT_A_FILE = {
     stat.S_ISCHR: ("this is a device, not a file", "name a file"),
     stat.S_ISBLK: ("this is a device, not a file", "name a file"),
 }
+_KINDS = (
+    (b"PK\x03\x04", "a workbook or another ZIP archive", "name it .xlsx if it is a workbook, else unpack it"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel", "open it in Excel and save it as .xlsx"),
+    (b"PAR1", "a Parquet file", "name it .parquet"),
+    (b"<stata_dta>", "a Stata file", "name it .dta"),
+    (b"\x1f\x8b", "compressed", "add .gz to its name"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,13 @@ def read_bytes(path: Path) -> FileBytes:
     return FileBytes(path, content, hashlib.sha256(content).hexdigest())
 
 
+def refuse_other_kind(content: bytes, *, source: str) -> None:
+    """Raises InputError for the content of a text file that is no text by its first bytes."""
+    for first_bytes, kind, remedy in _KINDS:
+        if content.startswith(first_bytes):
+            raise InputError(f"this is no text, it is {kind}", where=source, remedy=remedy)
+
+
 def decompressed(file: FileBytes) -> bytes:
     """The text in a ``.gz`` file, all members of it; raises InputError where it is damaged or expands too far."""
     max_bytes = limits.expanded_bytes(len(file.content))
@@ -110,6 +124,8 @@ def decompressed(file: FileBytes) -> bytes:
 
 
 def damaged_gz(file: FileBytes, reason: object) -> InputError:
+    if not file.content.startswith(b"\x1f\x8b"):
+        return InputError("it is not compressed", where=file.label, remedy="take .gz off its name")
     return InputError(
         f"cannot be read ({reason})", where=file.label, remedy="get the whole file again; it is damaged"
     )

@@ -1,7 +1,11 @@
-"""Workers of this machine that die before they have joined."""
+"""Workers of this machine that die before they have joined, or would run the user's script again."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import distributed
@@ -10,6 +14,8 @@ import pytest
 from engine.errors import RunError
 from engine.runtime.clusters import place
 from engine.spec.cluster import profile_of
+
+JOBS = Path(__file__).parents[2] / "jobs"
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
@@ -36,3 +42,22 @@ def test_one_that_always_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         place(profile_of(workers=1)) as machine,
     ):
         machine()
+
+
+UNGUARDED = """
+import engine
+engine.run({job!r}, workers=2)
+"""
+
+
+def test_script_without_the_guard_is_refused_before_any_worker_imports_it(tmp_path: Path) -> None:
+    script = tmp_path / "analysis.py"
+    script.write_text(UNGUARDED.format(job=str(JOBS / "table1_baseline.yaml")))
+    environment = {**os.environ, "PYTHONPATH": str(JOBS.parent)}
+    ended = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("Traceback") == 1
+    assert "worker processes import analysis.py, which would start this run again" in ended.stderr
+    assert 'remedy: put what the script does below if __name__ == "__main__":' in ended.stderr

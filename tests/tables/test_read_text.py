@@ -97,8 +97,11 @@ def test_utf_16_is_told_by_its_mark_and_by_its_nul_bytes(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"state pair_table\.encoding: utf-16"):
         read_file(marked, FileLayout(key="pair_table"))
     bare = write(tmp_path / "b.csv", "city,x\nA,1\n".encode("utf-16-le"))
-    with pytest.raises(InputError, match=r"contains a NUL character\n  remedy: state encoding: utf-16-le"):
+    with pytest.raises(InputError, match=r"is utf-16-le without .*\n  remedy: state encoding: utf-16-le"):
         read_table(bare)
+    other = write(tmp_path / "c.csv", "city,x\n杭州,1\n".encode("utf-16-be"))
+    with pytest.raises(InputError, match="remedy: state encoding: utf-16-be"):
+        read_table(other)
     assert read_table(bare, encoding="utf-16-le")["x"].tolist() == [1]
 
 
@@ -245,4 +248,34 @@ def test_an_unclosed_quotation_mark_is_named_by_its_line(tmp_path: Path, text: s
         InputError,
         match=rf"a\.csv: the quotation mark that opens a cell in line {line} is not closed\n  remedy: ",
     ):
+        read_table(path)
+
+
+KINDS = {
+    "workbook": (b"PK\x03\x04 and more", "a workbook or another ZIP archive"),
+    "old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of old Excel"),
+    "parquet": (b"PAR1 and more", "a Parquet file"),
+    "stata": (b"<stata_dta><header>", "a Stata file"),
+    "gzip": (gzip.compress(b"city,x\nA,1\n"), "compressed"),
+}
+
+
+@pytest.mark.parametrize(("content", "kind"), KINDS.values(), ids=KINDS)
+def test_content_of_another_kind_is_named_by_its_first_bytes(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = write(tmp_path / "a.csv", content)
+    with pytest.raises(InputError, match=rf"a\.csv: this is no text, it is {kind}\n  remedy: "):
+        read_table(path)
+
+
+def test_text_named_gz_is_said_to_be_uncompressed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv.gz", b"city,x\nA,1\n")
+    with pytest.raises(InputError, match=r"it is not compressed\n  remedy: take \.gz off its name"):
+        read_table(path)
+
+
+def test_row_with_too_many_cells_is_told_by_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"city,x\nA,1\nB,2,3,4\n")
+    with pytest.raises(InputError, match=r"a\.csv: line 3 has 4 cells, the header has 2\n"):
         read_table(path)

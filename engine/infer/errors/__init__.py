@@ -79,8 +79,9 @@ def _without_cancelled(covariance: Covariance, estimate: Estimate) -> Covariance
     Where a type has a note on a term's variance, the note stands, and so does the variance.
     """
     cancelled = covariance.matrix.diagonal() <= (_ROUNDING * estimate.values) ** 2
-    replaced = covariance.replaced_terms
-    cancelled &= [name not in replaced for name in estimate.names]
+    if cancelled.any():
+        replaced = covariance.replaced_terms
+        cancelled &= [name not in replaced for name in estimate.names]
     if not cancelled.any():
         return covariance
     note = Note.of("influences_cancel", terms=marked_names(estimate, cancelled), pairs=estimate.n_pairs)
