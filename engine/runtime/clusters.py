@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
 import os
@@ -203,17 +204,25 @@ def _refuse_unguarded_script() -> None:
     script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     if script is None or (spec is not None and spec.name.endswith("__main__")):
         return  # a notebook, -c, or -m with a package: workers import nothing of these
+    if script != "<stdin>" and _is_guarded(Path(script)):
+        return
+    saved = "save it as a file, and " if script == "<stdin>" else ""
+    raise InputError(
+        f"worker processes import {Path(script).name}, which would start this run again in each of them",
+        where="workers",
+        remedy=f'{saved}put what the script does below if __name__ == "__main__":, or run without workers',
+    )
+
+
+def _is_guarded(script: Path) -> bool:
+    """Whether some `if` of a script asks for its name; true of what is no script of Python, as launchers leave."""
     try:
         with tokenize.open(script) as file:
-            text = file.read()
-    except (OSError, SyntaxError, UnicodeError):  # no script of Python: what a launcher left
-        return
-    if "__name__" not in text:
-        raise InputError(
-            f"worker processes import {Path(script).name}, which would start this run again in each of them",
-            where="workers",
-            remedy='put what the script does below if __name__ == "__main__":, or run without workers',
-        )
+            statements = ast.walk(ast.parse(file.read()))
+    except (OSError, SyntaxError, ValueError):
+        return True
+    tests = [ast.unparse(statement.test) for statement in statements if isinstance(statement, ast.If)]
+    return any("__name__" in test or "MainProcess" in test for test in tests)
 
 
 def _started(**options: object) -> Any:

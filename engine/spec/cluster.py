@@ -47,7 +47,7 @@ Tls = Literal["auto"] | bool | Certificates
 
 class _Workers(Block):
     workers: Count | Adaptive = Field(description="worker processes: a number, or {minimum, maximum}")
-    threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
+    threads: Count = Field(1, description="threads of each worker process, for XLA")
     memory: Memory | None = Field(None, description="memory of each worker process")
 
     @property
@@ -119,7 +119,7 @@ class SSHProfile(_Remote):
     kind: Literal["ssh"]
     hosts: ListedSome[str] = Field(description="the first runs the scheduler too")
     workers: Count = Field(1, description="worker processes on each host")
-    threads: Count = Field(1, description="threads of each worker process, for XLA and BLAS")
+    threads: Count = Field(1, description="threads of each worker process, for XLA")
     memory: Memory | None = Field(None, description="memory of each worker process")
     user: str | None = None
     python: str | None = Field(None, description="Python on the hosts; default: this one's path")

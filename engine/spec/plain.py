@@ -44,6 +44,8 @@ def plain_problems(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
             yield keys, problem
     elif isinstance(value, int) and not -_LARGEST < value < _LARGEST:
         yield keys, f"a whole number of {len(str(abs(value)))} digits; the limit is 2^64"
+    elif value is not None and not isinstance(value, int | float | tuple):
+        yield keys, f"a value of type {type(value).__name__}; write text, a number, a list or a mapping"
 
 
 def shown(text: str, limit: int = MOST_SHOWN) -> str:

@@ -164,7 +164,9 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
             _refuse_unclosed(text, separator, source=source)
         reason = str(error).strip().splitlines()[0]
         counts = _CELLS.search(reason)
-        problem = "line {1} has {2} cells, the header has {0}".format(*counts.groups()) if counts else ""
+        problem = "row {1} has {2} cells, the header has {0}".format(*counts.groups()) if counts else ""
+        if reason.startswith("Length of header"):
+            problem = f"row {layout.header_row + 1} has more cells than the header"
         raise InputError(
             problem or f"cannot be read ({reason})",
             where=source,

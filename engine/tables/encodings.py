@@ -177,11 +177,14 @@ def _remedy(content: bytes, layout: FileLayout) -> str:
 
 def _unmarked_utf_16(content: bytes) -> str | None:
     """UTF-16 that does not say so: of two bytes the first, or the second, is often zero, and hardly ever the other."""
-    if content.startswith(_UTF_16):
-        return None
     head = content[:_HEAD]
+    if b"\0" not in head or head.startswith(_UTF_16):
+        return None
     first, second = head[0::2].count(0), head[1::2].count(0)
-    if max(first, second) * _ZERO_SHARE < len(head) or max(first, second) < 10 * min(first, second):
+    line_end = b"\n\0" if second > first else b"\0\n"
+    has_lines = any(head[place : place + 2] == line_end for place in range(0, len(head), 2))
+    often = max(first, second) * _ZERO_SHARE >= len(head) or (has_lines and max(first, second) > 1)
+    if not often or max(first, second) < 10 * min(first, second):
         return None
     return "utf-16-le" if second > first else "utf-16-be"
 

@@ -95,7 +95,7 @@ def read_bytes(path: Path) -> FileBytes:
 def refuse_other_kind(content: bytes, *, source: str) -> None:
     """Raises InputError for the content of a text file that is no text by its first bytes."""
     for first_bytes, kind, remedy in _KINDS:
-        if content.startswith(first_bytes):
+        if content.startswith(first_bytes) and (first_bytes != b"PAR1" or content.endswith(first_bytes)):
             raise InputError(f"this is no text, it is {kind}", where=source, remedy=remedy)
 
 

@@ -45,7 +45,7 @@ def test_one_that_always_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 UNGUARDED = """
-import engine
+import engine  # no __name__ is asked for
 engine.run({job!r}, workers=2)
 """
 
@@ -61,3 +61,19 @@ def test_script_without_the_guard_is_refused_before_any_worker_imports_it(tmp_pa
     assert ended.stderr.count("Traceback") == 1
     assert "worker processes import analysis.py, which would start this run again" in ended.stderr
     assert 'remedy: put what the script does below if __name__ == "__main__":' in ended.stderr
+
+
+def test_script_from_a_pipe_is_told_to_be_saved(tmp_path: Path) -> None:
+    script = UNGUARDED.format(job=str(JOBS / "table1_baseline.yaml"))
+    environment = {**os.environ, "PYTHONPATH": str(JOBS.parent)}
+    ended = subprocess.run(
+        [sys.executable],
+        env=environment,
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 1
+    assert "remedy: save it as a file, and put what the script does below" in ended.stderr

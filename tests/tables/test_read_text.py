@@ -254,7 +254,7 @@ def test_an_unclosed_quotation_mark_is_named_by_its_line(tmp_path: Path, text: s
 KINDS = {
     "workbook": (b"PK\x03\x04 and more", "a workbook or another ZIP archive"),
     "old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of old Excel"),
-    "parquet": (b"PAR1 and more", "a Parquet file"),
+    "parquet": (b"PAR1 and more PAR1", "a Parquet file"),
     "stata": (b"<stata_dta><header>", "a Stata file"),
     "gzip": (gzip.compress(b"city,x\nA,1\n"), "compressed"),
 }
@@ -275,7 +275,27 @@ def test_text_named_gz_is_said_to_be_uncompressed(tmp_path: Path) -> None:
         read_table(path)
 
 
-def test_row_with_too_many_cells_is_told_by_its_line(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", b"city,x\nA,1\nB,2,3,4\n")
-    with pytest.raises(InputError, match=r"a\.csv: line 3 has 4 cells, the header has 2\n"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("city,x\nA,1\nB,2,3,4\n", "row 3 has 4 cells, the header has 2"),
+        ('city,x\n"A\nB\nC",1\nB,2,3,4\n', "row 3 has 4 cells, the header has 2"),
+        ("city,x\nA,1,234\nB,2,345\n", "row 2 has more cells than the header"),
+    ],
+)
+def test_row_with_too_many_cells_is_told_by_its_number(tmp_path: Path, text: str, problem: str) -> None:
+    path = write(tmp_path / "a.csv", text.encode())
+    with pytest.raises(InputError, match=rf"a\.csv: {problem}\n"):
         read_table(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_unmarked_utf_16_of_chinese_alone_is_named(tmp_path: Path, encoding: str) -> None:
+    text = "城市名称一览表,所在省份名称\n" + "杭州市上城区街道办,浙江省浙江省浙江省\n" * 50
+    path = write(tmp_path / "a.csv", text.encode(encoding))
+    with pytest.raises(InputError, match=rf"is {encoding} without .*\n  remedy: state encoding: {encoding}"):
+        read_table(path)
+
+
+def test_text_that_begins_as_parquet_does_is_text(tmp_path: Path) -> None:
+    assert list(read_table(write(tmp_path / "a.csv", b"PAR1,x\nA,1\n"))) == ["PAR1", "x"]
