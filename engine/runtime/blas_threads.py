@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LOCK = Lock()
 _INSIDE: list[object] = []
-_LIMITS: list[threadpool_limits] = []
+_LIMITS: dict[bool, threadpool_limits] = {}  # the first with each set of libraries knows their threads before
 
 
 @contextmanager
@@ -24,10 +24,10 @@ def one_blas_thread() -> Iterator[None]:
     A BLAS that counts threads for each of its callers (those on OpenMP) is limited for the thread that enters.
     SciPy has a BLAS of its own: whoever needs it there loads ``scipy.linalg`` first.
     """
-    caller = object()
+    caller, with_scipy = object(), "scipy.linalg" in sys.modules
     with _LOCK:
         _take_control()
-        _LIMITS.append(_controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"))
+        _LIMITS.setdefault(with_scipy, _controller(with_scipy).limit(limits=1, user_api="blas"))
         _INSIDE.append(caller)
     try:
         yield
@@ -36,7 +36,7 @@ def one_blas_thread() -> Iterator[None]:
             _INSIDE.remove(caller)
             while _LIMITS and not _INSIDE:
                 _take_control()
-                _LIMITS.pop().restore_original_limits()
+                _LIMITS.popitem()[1].restore_original_limits()
 
 
 @cache

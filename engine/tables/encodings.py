@@ -181,10 +181,10 @@ def _unmarked_utf_16(content: bytes) -> str | None:
     if b"\0" not in head or head.startswith(_UTF_16):
         return None
     first, second = head[0::2].count(0), head[1::2].count(0)
+    rarely, often = sorted((first, second))
     line_end = b"\n\0" if second > first else b"\0\n"
-    has_lines = any(head[place : place + 2] == line_end for place in range(0, len(head), 2))
-    often = max(first, second) * _ZERO_SHARE >= len(head) or (has_lines and max(first, second) > 1)
-    if not often or max(first, second) < 10 * min(first, second):
+    has_lines = often > 1 and any(head[place : place + 2] == line_end for place in range(0, len(head), 2))
+    if often < 10 * rarely or (often * _ZERO_SHARE < len(head) and not has_lines):
         return None
     return "utf-16-le" if second > first else "utf-16-be"
 

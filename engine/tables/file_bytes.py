@@ -20,12 +20,13 @@ _NOT_A_FILE = {
     stat.S_ISCHR: ("this is a device, not a file", "name a file"),
     stat.S_ISBLK: ("this is a device, not a file", "name a file"),
 }
+_GZIP = b"\x1f\x8b"
 _KINDS = (
     (b"PK\x03\x04", "a workbook or another ZIP archive", "name it .xlsx if it is a workbook, else unpack it"),
     (b"\xd0\xcf\x11\xe0", "a workbook of old Excel", "open it in Excel and save it as .xlsx"),
     (b"PAR1", "a Parquet file", "name it .parquet"),
     (b"<stata_dta>", "a Stata file", "name it .dta"),
-    (b"\x1f\x8b", "compressed", "add .gz to its name"),
+    (_GZIP, "compressed", "add .gz to its name"),
 )
 
 
@@ -124,7 +125,7 @@ def decompressed(file: FileBytes) -> bytes:
 
 
 def damaged_gz(file: FileBytes, reason: object) -> InputError:
-    if not file.content.startswith(b"\x1f\x8b"):
+    if not file.content.startswith(_GZIP):
         return InputError("it is not compressed", where=file.label, remedy="take .gz off its name")
     return InputError(
         f"cannot be read ({reason})", where=file.label, remedy="get the whole file again; it is damaged"

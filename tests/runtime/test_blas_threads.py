@@ -12,6 +12,7 @@ import scipy.linalg  # noqa: F401  # has a BLAS of its own
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import engine
+from engine.runtime import blas_threads as module
 from engine.runtime.blas_threads import one_blas_thread
 
 # City by year effects are solved by LAPACK, and R2 sums 153,230 rows by BLAS.
@@ -62,3 +63,12 @@ def test_threads_come_back_where_the_last_leaves() -> None:
         jobs = [pool.submit(leave_first), pool.submit(leave_last)]
         assert [job.result(timeout=30) for job in jobs] == [{1}, {1}]
         assert blas_threads() == {3}
+
+
+def test_tasks_of_a_long_run_leave_nothing_behind() -> None:
+    with one_blas_thread():
+        for _ in range(100):
+            with one_blas_thread():
+                assert blas_threads() == {1}
+        assert len(module._LIMITS) <= 2
+    assert not module._LIMITS
