@@ -21,7 +21,10 @@ from engine.spec.data_frames import plain
 from engine.spec.effects import absorbed, parse_effects
 from engine.tables.read import FileTable
 
-_ADOPTION = "year_of_adoption"  # where the header is no name that a job could use
+_NAMES = {
+    "adoption": "year_of_adoption",
+    "status": "adopted",
+}  # where the header is no name that a job could use
 _CALL = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -118,7 +121,8 @@ class PanelJob(StatedJob):
 def panel(
     data: object,
     *,
-    adoption: str,
+    adoption: str | None = None,
+    status: str | None = None,
     rule: str,
     city: str = "city",
     year: str = "year",
@@ -134,8 +138,9 @@ def panel(
     ----------
     data : data frame, path, or ``builtin:NAME``
         One row a city and year.
-    adoption : str
-        Column with the year in which a city adopts; empty where it never does.
+    adoption, status : str
+        One of the two. Column with the year in which a city adopts, empty where it never does; or column with a 0 or 1
+        for every city and year, 1 from adoption on.
     rule : str
         A pair is treated once ``exactly_one``, ``both`` or ``either`` of its cities has adopted; ``count``: 0, 1, 2.
     city, year : str
@@ -154,8 +159,17 @@ def panel(
     """
     mapped = dict(columns or {})
     headers = {"city": city, "year": year}
-    if not re.fullmatch(NAME, adoption):
-        headers[_ADOPTION], adoption = adoption, _ADOPTION
+    treatment = {"adoption": adoption, "status": status}
+    given = {key: header for key, header in treatment.items() if header is not None}
+    if len(given) != 1:
+        raise InputError(
+            "give exactly one of adoption and status",
+            where="dd.panel",
+            remedy="adoption is a column of years, status one of 0 before adoption and 1 from then on",
+        )
+    for key, header in given.items():
+        if not re.fullmatch(NAME, header):
+            headers[_NAMES[key]], given[key] = header, _NAMES[key]
     for canonical, header in headers.items():
         if canonical in mapped:
             raise InputError(
@@ -176,7 +190,7 @@ def panel(
     document: dict[str, object] = {
         "job": name,
         "panel": block,
-        "treatment": {"adoption": adoption, "rule": rule, "name": term},
+        "treatment": {**given, "rule": rule, "name": term},
     }
     if years is not None:
         document["years"] = list(years)

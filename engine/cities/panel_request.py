@@ -35,6 +35,9 @@ class PanelRequest:
         without a label is an error.
     year_columns : collection of str
         Those of the static columns that hold years (adoption), which may be written as dates.
+    status : mapping of str to str
+        Those of the required columns that are 0 before adoption and 1 from then on, each with the name in the panel of
+        its first year, which is static and optional; what else reads the column has it under its own name.
     merge_names : collection of str
         Rules by which names that are nearly alike are one (`engine.tables.near_duplicates.MergeRule`).
     missing : mapping of str to list of number or str
@@ -59,6 +62,7 @@ class PanelRequest:
     optional: Collection[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     year_columns: Collection[str] = ()
+    status: Mapping[str, str] = field(default_factory=dict)
     merge_names: Collection[MergeRule] = ()
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     rules: CellRules = NO_RULES

@@ -22,6 +22,7 @@ import pandas as pd
 from engine.arrays import AnyArray, Array, Flags
 from engine.cities.dropped_cities import balance_cities
 from engine.cities.fill import Deflation, Filling, fill_gaps, real_factor
+from engine.cities.first_years import STATUS, Status
 from engine.cities.panel import CityPanel
 from engine.cities.panel_grid import CityYearGrid
 from engine.cities.panel_request import PanelRequest
@@ -56,12 +57,13 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     problems = Problems(source)
     grid = CityYearGrid(frame, request, source=source, problems=problems)
     values, labels = _read_columns(grid, request, problems)
+    of_status = _with_first_years(values, request, grid)
     in_part = [
         note for name in request.year_columns if name in values for note in _in_part(values[name], name, grid)
     ]
     values = {name: _spread(v, name, grid) if name in request.static else v for name, v in values.items()}
     moving = [name for name in values if name not in request.static]
-    warnings = [*grid.warnings, *_shadow_warnings(values, grid), *in_part]
+    warnings = [*grid.warnings, *_shadow_warnings(values, grid), *in_part, *of_status]
     warnings += _deflate(values, request.deflate, moving, grid) if request.deflate else []
     filled = _fill(values, request.fill, moving, grid)
     values, filled, years = _cut(values, filled, request.years, grid)
@@ -79,10 +81,11 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     )
     _refuse_incomplete(panel, request, grid)
     warnings += _far_years(panel, request.year_columns)
+    columns = {year: status for status, year in request.status.items()}
     preparation = Preparation(
         source=source,
         n_cities_read=len(grid.units),
-        origins={name: _origin(name, array, grid) for name, array in values.items()},
+        origins={name: _origin(columns.get(name, name), array, grid) for name, array in values.items()},
         dropped=dropped,
         static=tuple(request.static),
         warnings=tuple(warnings),
@@ -119,6 +122,19 @@ def _read_columns(
                 labels[name] = grid.label(name, key="panel.columns", use=key)
     problems.raise_any()
     return values, labels
+
+
+def _with_first_years(values: dict[str, Array], request: PanelRequest, grid: CityYearGrid) -> list[Note]:
+    """Put the first year of each status in the place of the status, in all years of a city; returns notes."""
+    notes: list[Note] = []
+    for column in [name for name in request.status if name in values]:
+        status = Status(column, values[column], grid.units, grid.years, grid.source)
+        years, of_column = status.first_years()
+        values[request.status[column]] = np.broadcast_to(years[:, None], status.values.shape)
+        notes += of_column
+        if request.required[column] == STATUS:
+            del values[column]
+    return notes
 
 
 def _in_part(year: Array, name: str, grid: CityYearGrid) -> Iterator[Note]:

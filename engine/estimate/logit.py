@@ -279,5 +279,5 @@ def _check(columns: Array, treated: Flags, names: tuple[str, ...], weights: Arra
             raise InputError(
                 f"there are no {group} among {len(columns):,} rows",
                 where="logit",
-                remedy="check treatment.adoption, the years, and what pairs.exclude drops",
+                remedy="check the adoption years, the years, and what pairs.exclude drops",
             )

@@ -313,7 +313,7 @@ def _check(score: Array, treated: Flags, ids: LongIntegers, group: LongIntegers)
         raise InputError(
             f"there are no {group_name} among {len(score):,} rows",
             where="matching",
-            remedy="check treatment.adoption, the years, and what pairs.exclude drops",
+            remedy="check the adoption years, the years, and what pairs.exclude drops",
         )
     missing = int((~np.isfinite(score)).sum())
     if missing:

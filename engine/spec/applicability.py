@@ -162,8 +162,9 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "pairs": PANEL,
     # Treatment and pair columns.
     "treatment": PANEL,
-    **dict.fromkeys(("treatment.adoption", "treatment.month", "treatment.cutoff", "treatment.rule"), PANEL),
-    **dict.fromkeys(("treatment.shift", "treatment.drop_treated", "treatment.around"), PANEL),
+    **dict.fromkeys(("treatment.adoption", "treatment.status", "treatment.rule"), PANEL),
+    **dict.fromkeys(("treatment.month", "treatment.cutoff", "treatment.shift"), PANEL),
+    **dict.fromkeys(("treatment.drop_treated", "treatment.around"), PANEL),
     "treatment.name": TREATED,
     "controls": CONTROLLED,
     "instrument": INSTRUMENTED,

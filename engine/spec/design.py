@@ -128,9 +128,19 @@ class Pairs(Block):
 
 
 class Treatment(Block):
-    """The year in which a city adopts, and the rule by which a pair is treated."""
+    """The year in which a city adopts, and the rule by which a pair is treated.
 
-    adoption: Name = Field(description="column with the adoption year of a city; empty means never")
+    Exactly one of ``adoption`` and ``status`` is given.
+    """
+
+    adoption: Name | None = Field(
+        None, description="column with the adoption year of a city; empty means never"
+    )
+    status: Name | None = Field(
+        None,
+        description="column with a 0 or 1 for every city and year, 1 from adoption on; a city adopts in the first year "
+        "of the file in which it has a 1",
+    )
     month: Name | None = Field(None, description="column with the month of adoption")
     cutoff: int | None = Field(
         None, ge=0, le=12, description="with month: adoption after this month counts from the next year"
@@ -157,6 +167,12 @@ class Treatment(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> Treatment:
+        if (self.adoption is None) == (self.status is None):
+            raise ValueError(
+                "give exactly one of adoption (a column of years) and status (0 before adoption, 1 from then on)"
+            )
+        if self.status is not None and self.month is not None:
+            raise ValueError("month goes with adoption; a status says no month")
         if (self.month is None) != (self.cutoff is None):
             raise ValueError("month and cutoff go together")
         if self.drop_treated and self.shift >= 0:
@@ -164,6 +180,21 @@ class Treatment(Block):
         if (self.drop_treated or self.around) and self.rule == "count":
             raise ValueError("rule count has no single adoption year, which drop_treated and around need")
         return self
+
+    @property
+    def column(self) -> str:
+        """The column of the panel that says when a city adopts."""
+        return str(self.adoption or self.status)
+
+    @property
+    def key(self) -> str:
+        """The key that names it."""
+        return "treatment.status" if self.adoption is None else "treatment.adoption"
+
+    @property
+    def year_column(self) -> str:
+        """The adoption years in the clean panel; of a status a name that no formula can have."""
+        return self.adoption or f"first year of {self.status}"
 
 
 _ControlKeys: Any = formula_block(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.cities.entropy import EntropyIndex, entropy_index
 from engine.cities.fill import Deflation, Filling
+from engine.cities.first_years import STATUS
 from engine.cities.links import CityLinks
 from engine.cities.panel import CityPanel
 from engine.cities.panel_request import PanelRequest
@@ -222,16 +223,18 @@ def _prepared(
     joined: Sequence[SourceTable],
 ) -> tuple[CityPanel, Validation]:
     block, treatment = job.panel_block, job.treatment_block
-    adoption = [name for name in (treatment.adoption, treatment.month) if name]
+    adoption = [name for name in (treatment.year_column, treatment.month) if name]
+    present = {*required, *([treatment.year_column] if treatment.column in required else [])}
     deflate = block.deflate
     request = PanelRequest(
         columns=block.columns,
         required=required,
         logged=_logged(job),
-        static=[name for name in (*_COORDINATES, *adoption) if name in required],
+        static=[name for name in (*_COORDINATES, *adoption) if name in present],
         optional=adoption,
         labels=label_columns(job),
-        year_columns=[treatment.adoption],
+        status={treatment.status: treatment.year_column} if treatment.status else {},
+        year_columns=[treatment.year_column],
         merge_names=block.merge_names,
         missing=block.missing,
         rules=source.rules,
@@ -336,7 +339,7 @@ def _required(job: Job) -> dict[str, str]:
         for name in expression.names:
             if name not in job.index:
                 required.setdefault(name, key)
-    required.setdefault(treatment.adoption, "treatment.adoption")
+    required.setdefault(treatment.column, treatment.key)
     if treatment.month:
         required.setdefault(treatment.month, "treatment.month")
     for name in _COORDINATES if by_distance(job) else ():
@@ -346,9 +349,11 @@ def _required(job: Job) -> dict[str, str]:
     listed |= {"panel.deflate": deflate.columns} if deflate else {}
     for key, columns in listed.items():
         for name in columns:
-            if name not in required:
+            if required.get(name, STATUS) == STATUS:
                 raise InputError(
-                    f"'{name}' is not read by this job",
+                    f"'{name}' is not read by this job"
+                    if name not in required
+                    else f"'{name}' is a status, of which no cell is made up",
                     where=f"{key}.columns",
                     remedy=f"the job reads {', '.join(required)}",
                 )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -39,6 +40,10 @@ _YEAR = ("year", "年份", "年度", "年", "time", "date", "period")
 _ADOPTION = (
     "pilot_year", "adoption_year", "adoption", "treat_year", "treatment_year", "first_treat", "first.treat", "gvar",
     "试点年份", "政策年份", "实施年份", "设立年份", "获批年份", "批准年份", "pilot", "cohort",
+)  # fmt: skip
+_STATUS = (
+    "did", "treated", "treat", "treat_post", "treatment", "policy", "status", "dummy", "pilot",
+    "政策", "试点", "处理", "政策虚拟变量", "试点政策", "虚拟变量",
 )  # fmt: skip
 _NEVER = (
     "0",
@@ -73,7 +78,8 @@ _UNIT_PAIRS = (
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
 _NO_ADOPTION = (
-    "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}."
+    "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}, or status in "
+    "place of adoption for a column of 0 before adoption and 1 from then on."
 )
 _NO_OUTCOME = "# No column looks like an outcome: say outcome: {synchronization: COLUMN}."
 _LAST_HEADER = 10  # row in which the headers are looked for
@@ -179,11 +185,15 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     year = _year_column(columns, table)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
     adoption, never = _adoption(table, city, year)
-    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption}, [city])
+    status = _status(table, city, year) if adoption is None else None
+    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption, status}, [city])
     mapped = {"city": city, "year": year}
     if adoption is not None:
         guesses.append(f"the year of adoption is in column '{adoption}'")
         mapped["pilot_year" if not _is_name(adoption) else adoption] = adoption
+    if status is not None:
+        guesses.append(f"column '{status}' is 0 before adoption and 1 from then on")
+        mapped["adopted" if not _is_name(status) else status] = status
     if never:
         guesses.append(f"'{never[0]}' there stands for never")
     if outcome is not None:
@@ -201,8 +211,13 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     job["pairs"] = {"exclude": "both_treated"}
     if adoption is not None:
         job["treatment"] = {"adoption": canonical[adoption], "rule": "exactly_one"}
+    elif status is not None:
+        job["treatment"] = {"status": canonical[status], "rule": "exactly_one"}
     lines = [f"# Guessed: {guess}." for guess in guesses]
-    lines += [*([_NO_ADOPTION] if adoption is None else []), *([_NO_OUTCOME] if outcome is None else [])]
+    lines += [
+        *([_NO_ADOPTION] if "treatment" not in job else []),
+        *([_NO_OUTCOME] if outcome is None else []),
+    ]
     lines += [
         "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate.",
         *_further(columns, mapped.values()),
@@ -311,6 +326,24 @@ def _adoption(table: FileTable, city: str, year: str) -> tuple[str | None, list[
         if varies and years.dropna().between(1900, 2100).all() and _constant(table, years, [city]):
             return str(column), never
     return None, []
+
+
+def _status(table: FileTable, city: str, year: str) -> str | None:
+    """The column of 0 and 1 in which some city adopts and none goes back: by its name, or the first of this kind."""
+    named = _named([str(column) for column in table.frame.columns], _STATUS)
+    try:
+        years, _ = read_years(table.frame[year], source="", optional=True)
+    except InputError:
+        return None
+    cities = table.frame[city].astype(str)
+    for column in [*([] if named is None else [named]), *table.frame.columns]:
+        values = None if column in (city, year) else _numbers(table, column)
+        if values is None or not values.dropna().isin([0, 1]).all():
+            continue
+        steps = values.iloc[np.argsort(years, kind="stable")].groupby(cities, sort=False).diff().dropna()
+        if (steps >= 0).all() and (steps > 0).any():
+            return str(column)
+    return None
 
 
 def _code_for_never(cells: pd.Series) -> list[object]:

@@ -29,8 +29,8 @@ def adoption_of(panel: CityPanel, job: Job, *, source: str, years_ahead: int = 0
     if len(adoption.years) < 2:
         raise InputError(
             f"no unit adopts by {panel.years[-1] + years_ahead}: the treatment has no variation",
-            where=f"{source}: column '{job.treatment_block.adoption}'",
-            remedy="check treatment.adoption and years",
+            where=f"{source}: column '{job.treatment_block.column}'",
+            remedy=f"check {job.treatment_block.key} and years",
         )
     return adoption
 
@@ -46,7 +46,7 @@ def sample_adoption(panel: CityPanel, job: Job, years_ahead: int) -> Adoption:
 def effective_years(panel: CityPanel, job: Job) -> Array:
     """``[n_units]`` year from which a city counts as treated: that of adoption, or the next after the cutoff."""
     treatment = job.treatment_block
-    year = panel.constant(treatment.adoption)
+    year = panel.constant(treatment.year_column)
     if treatment.month is None or treatment.cutoff is None:
         return year
     month = panel.constant(treatment.month)

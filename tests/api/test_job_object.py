@@ -264,6 +264,18 @@ def test_odd_columns_are_written(folder: Path) -> None:
     assert pd.read_parquet("odd_panel.parquet")["truth"].dropna().unique().tolist() == [1.0]
 
 
+@pytest.mark.parametrize("header", ["did", "已 试点"])
+def test_a_status_in_place_of_years(folder: Path, header: str) -> None:
+    frame = city_panel(0)
+    with_status = frame.assign(**{header: frame["pilot_year"] <= frame["year"]}).drop(columns="pilot_year")
+    by_year = dd.panel(frame, adoption="pilot_year", rule="exactly_one").synchronization("output").twfe()
+    by_status = dd.panel(with_status, status=header, rule="exactly_one").synchronization("output").twfe()
+    pd.testing.assert_frame_equal(by_status.tidy(), by_year.tidy())
+    for columns in ({}, {"adoption": "pilot_year", "status": header}):
+        with pytest.raises(dd.InputError, match="exactly one of adoption and status"):
+            dd.panel(frame, rule="both", **columns)
+
+
 def test_an_index_that_repeats_columns_is_none(folder: Path) -> None:
     frame = city_panel(0).set_index(["city", "year"], drop=False)
     pd.testing.assert_frame_equal(dd.run("job.yaml", panel=frame).tidy(), dd.run("job.yaml").tidy())

@@ -82,6 +82,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "outcome.clip": (0.001, {}),
     "pairs": ({"exclude": "both_treated"}, {}),
     "treatment": ({"adoption": "pilot_year", "rule": "exactly_one"}, {}),
+    "treatment.status": ("did", {"treatment": {"adoption": None}}),
     "treatment.month": ("m", {"treatment": {"cutoff": 6}}),
     "treatment.shift": (-3, {}),
     "treatment.drop_treated": (True, {"treatment": {"shift": -3}}),

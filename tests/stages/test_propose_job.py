@@ -61,6 +61,20 @@ def test_adoption_is_known_by_its_content(command: Command, tmp_path: Path) -> N
     assert proposed(tmp_path / "mine.yaml")["treatment"] == {"adoption": "zzz", "rule": "exactly_one"}
 
 
+@pytest.mark.parametrize("header", ["did", "zzz", "试点 与否"])
+def test_a_status_is_known_by_its_content(command: Command, tmp_path: Path, header: str) -> None:
+    frame = city_panel(0)
+    # A code that is constant in a city is no status, and neither is one that goes back and forth.
+    frame = frame.assign(coast=frame["city"].isin(["c0", "c1"]).astype(int), odd=frame["year"] % 2)
+    frame[header] = (frame["pilot_year"] <= frame["year"]).astype(int)
+    frame.drop(columns="pilot_year").sample(frac=1, random_state=1).to_csv(tmp_path / "p.csv", index=False)
+    code, out, _ = command("init", "p.csv")
+    assert code == 0
+    assert f"column '{header}' is 0 before adoption and 1 from then on" in out
+    name = header if header.isascii() else "adopted"
+    assert proposed(tmp_path / "p.yaml")["treatment"] == {"status": name, "rule": "exactly_one"}
+
+
 @pytest.mark.parametrize("directed", [True, False])
 def test_a_table_of_pairs(command: Command, tmp_path: Path, directed: bool) -> None:
     frame = pair_table(0, directed=directed).rename(

@@ -29,7 +29,7 @@ from engine.estimate.terms import Term
 from engine.pairs.treatment import NEVER, Terms, event_name
 
 SIMPLE, GROUP, CALENDAR, DYNAMIC = AVERAGES = ("simple", "group", "calendar", "dynamic")
-_CHECK = "check treatment.adoption, treatment.rule, pairs.exclude and years"
+_CHECK = "check the adoption years, treatment.rule, pairs.exclude and years"
 
 
 def cohort_year_terms(timing: PairTiming) -> Terms:
@@ -126,7 +126,7 @@ def _base_period(cohort: int, years: Array, anticipation: int) -> float:
     if not anticipation:
         raise InputError(
             f"pairs that adopt in {cohort} are not observed before they do",
-            where="treatment.adoption",
+            where="treatment",
             remedy="begin years earlier, or leave out the cities that adopt then",
         )
     raise InputError(

@@ -42,7 +42,7 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
         if after.any() and not before.any():
             raise InputError(
                 f"pairs that adopt in {cohort:.0f} are not observed before they do",
-                where="treatment.adoption",
+                where="treatment",
                 remedy="begin years earlier, or leave out the cities that adopt then",
             )
         for place in np.flatnonzero(after.any(axis=(0, 1))):
@@ -54,7 +54,7 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
         raise InputError(
             "no pair is observed after adoption beside one that is not treated yet",
             where="treatment",
-            remedy="check treatment.adoption, treatment.rule, pairs.exclude and years",
+            remedy="check the adoption years, treatment.rule, pairs.exclude and years",
         )
     return Terms(tuple(names), np.stack(paths, axis=-1).astype(np.float64), tuple(times))
 

@@ -52,7 +52,7 @@ def cohort_terms(timing: PairTiming) -> Terms:
         raise InputError(
             "every pair of the sample is of one cohort, so that none is left to compare it with",
             where="treatment",
-            remedy="check treatment.adoption, treatment.rule and pairs.exclude",
+            remedy="check the adoption years, treatment.rule and pairs.exclude",
         )
     return Terms(tuple(names), np.stack(paths, axis=-1), tuple(times))
 

@@ -24,7 +24,7 @@ def policy_terms(timing: PairTiming) -> Terms:
             f"rule {timing.rule}: no pair changes treatment within "
             f"{timing.years[0]:.0f} to {timing.years[-1]:.0f}, so the treatment has no variation",
             where="treatment",
-            remedy="check treatment.adoption, treatment.rule and pairs.exclude",
+            remedy="check the adoption years, treatment.rule and pairs.exclude",
         )
     return Terms((timing.term,), path[..., None])
 

@@ -1,0 +1,139 @@
+"""The year of adoption of each city, out of a status of 0 and 1 by city and year."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.arrays import Array, Flags, LongIntegers, check_shape
+from engine.errors import InputError
+from engine.notes import Note, shortened
+from engine.tables.problems import Problems
+
+STATUS = "treatment.status"
+"""The job key that asks for it."""
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Status:
+    """A column of 0 before adoption and 1 from then on.
+
+    Attributes
+    ----------
+    column : str
+    values : float64 ``[n_units, n_years]``
+        NaN where there is no cell.
+    units : sequence of str
+    years : sequence of int
+    source : str
+        File, for messages.
+    """
+
+    column: str
+    values: Array
+    units: Sequence[str]
+    years: Sequence[int]
+    source: str
+
+    def __post_init__(self) -> None:
+        check_shape("values", self.values, (len(self.units), len(self.years)))
+
+    def first_years(self) -> tuple[Array, list[Note]]:
+        """First year ``[n_units]`` with a 1, NaN where there is none, and notes.
+
+        Raises
+        ------
+        InputError
+            For cells other than 0 and 1, a status that goes back to 0, a city without any status, and an empty cell
+            between the last 0 and the first 1, which leaves the year open; all of them at once.
+        """
+        problems = Problems(self.source)
+        with problems.collect():
+            self._refuse_other_values()
+        problems.raise_any()  # the other checks read 0 and 1
+        for check in (self._refuse_none, self._refuse_going_back, self._refuse_open):
+            with problems.collect():
+                check()
+        problems.raise_any()
+        is_one = self.values == 1.0
+        years = np.where(is_one.any(axis=1), np.asarray(self.years)[is_one.argmax(axis=1)], np.nan)
+        return years, self._may_be_earlier()
+
+    def _refuse_other_values(self) -> None:
+        bad = ~np.isnan(self.values) & (self.values != 0.0) & (self.values != 1.0)
+        if not bad.any():
+            return
+        unit, year = np.argwhere(bad)[0]
+        remedy = "write 0 before adoption and 1 from then on"
+        if ((self.values[bad] >= self.years[0]) & (self.values[bad] <= self.years[-1])).any():
+            remedy = f"a column with the year of adoption is treatment.adoption: {self.column}"
+        raise self._refused(
+            f"is {self.values[unit, year]:g} in {self.units[unit]}, {self.years[year]}, which is neither 0 nor 1 "
+            f"({bad.sum()} of {bad.size} city-years)",
+            remedy,
+        )
+
+    def _refuse_none(self) -> None:
+        without = np.count_nonzero(~np.isnan(self.values), axis=1) == 0
+        if without.any():
+            raise self._refused(
+                f"is empty in all rows of {self._cities(without)}",
+                "write 0 where a city does not adopt, or leave the city out of the table",
+            )
+
+    def _refuse_going_back(self) -> None:
+        has_adopted = np.maximum.accumulate(self.values == 1.0, axis=1)
+        back = has_adopted & (self.values == 0.0)
+        goes_back: Flags = back.any(axis=1)
+        if goes_back.any():
+            unit, year = np.argwhere(back)[0]
+            raise self._refused(
+                f"of {self.units[unit]} goes back to 0 in {self.years[year]}, after a 1 "
+                f"({self._cities(goes_back)})",
+                "who has adopted stays treated here: mend the cells, or leave out cities that ended the policy",
+            )
+
+    def _refuse_open(self) -> None:
+        """An empty cell, or no row, after a 0 and just before the first 1."""
+        first, unknown = self._first_ones(), np.isnan(self.values)
+        before = np.maximum(first - 1, 0)
+        rows = np.arange(len(first))
+        has_zero_before = (self.values == 0.0).any(axis=1)
+        is_open = (first > 0) & has_zero_before & unknown[rows, before]
+        if is_open.any():
+            unit = int(np.argmax(is_open))
+            raise self._refused(
+                f"of {self.units[unit]} is missing in {self.years[before[unit]]}, before the first 1 in "
+                f"{self.years[first[unit]]}: the year of adoption is open ({self._cities(is_open)})",
+                "write 0 or 1 there, or name the year in a column of treatment.adoption",
+            )
+
+    def _may_be_earlier(self) -> list[Note]:
+        """Cities whose first cell is a 1: in truth they may have adopted before."""
+        first, known = self._first_ones(), ~np.isnan(self.values)
+        early = (first >= 0) & (first == known.argmax(axis=1))
+        if not early.any():
+            return []
+        unit = int(np.argmax(early))
+        return [
+            Note.of(
+                "adoption_may_be_earlier", column=self.column, count=int(early.sum()), city=self.units[unit],
+                year=int(self.years[first[unit]]),
+            )
+        ]  # fmt: skip
+
+    def _first_ones(self) -> LongIntegers:
+        """Position of the first 1 of each city; -1 where there is none."""
+        is_one = self.values == 1.0
+        return np.where(is_one.any(axis=1), is_one.argmax(axis=1), -1)
+
+    def _cities(self, chosen: Flags) -> str:
+        names = [unit for unit, is_chosen in zip(self.units, chosen, strict=True) if is_chosen]
+        return f"{len(names)} of {len(self.units)} cities: {', '.join(shortened(names, _SHOWN))}"
+
+    def _refused(self, problem: str, remedy: str) -> InputError:
+        return InputError(f"'{self.column}' {problem}", where=f"{self.source}: {STATUS}", remedy=remedy)
