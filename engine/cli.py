@@ -207,7 +207,9 @@ def draw(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="permutation, node, multiplier, wild or pipeline, where both kinds are."),
+        typer.Option(
+            help="permutation, or the kind of bootstrap (node, multiplier, wild and so on), where both are."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write what each city drew, too.")

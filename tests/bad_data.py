@@ -161,7 +161,8 @@ CITIES = {
         data=at("pilot_year", np.nan),
     ),
     "everybody from the start": Bad(
-        ("job.yaml: treatment: rule both: no pair changes treatment within 2010 to 2019", "remedy: check treatment."),
+        ("job.yaml: treatment: rule both: no pair changes treatment within 2010 to 2019",
+         "remedy: check the adoption years"),
         swap=("pairs: {exclude: both_treated, gravity: {mass: [population, gdp]}}\ntreatment: {adoption: pilot_year, "
               "rule: exactly_one}", "treatment: {adoption: pilot_year, rule: both}"),
         data=at("pilot_year", 2005.0),

@@ -44,6 +44,10 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         {"permutation": PERMUTATION, "bootstrap": {**BOOTSTRAP, "kind": "wild"}},
         {"model": EVENTS, "sweep": {}},
     ),
+    "event study, two-way wild": (
+        {"bootstrap": {**BOOTSTRAP, "kind": "two_way_wild", "weights": "webb"}},
+        {"model": EVENTS, "sweep": {}},
+    ),
     "pipeline": ({"bootstrap": {"kind": "pipeline", "reps": 18, "seed": 6}}, {}),
 }
 

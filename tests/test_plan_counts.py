@@ -134,7 +134,7 @@ def test_more_draws_and_more_cells_take_longer(written: Callable[[str], Path]) -
     assert few == many  # one assignment keeps the strata
     few, many = (seconds(f"{{bootstrap: {{reps: {reps}}}}}") for reps in (100, 10_000))
     assert many > 10 * few
-    for kind in ("multiplier", "wild", "pipeline"):
+    for kind in ("multiplier", "wild", "two_way_wild", "pipeline"):
         few, many = (seconds(f"{{bootstrap: {{kind: {kind}, reps: {reps}}}}}") for reps in (1000, 100_000))
         assert many > 10 * few
     one = seconds("{bootstrap: {reps: 10000}}", "sweep.model.controls=[[]]")

@@ -91,6 +91,16 @@ class CityYears:
             return self._every_year.solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
         return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years())], axis=1)
 
+    def smallest(self, effects: Array) -> Array:
+        """The same effects, with the number that a bipartite component leaves free such that they are smallest."""
+        smallest = effects.copy()
+        for t, year in enumerate(self._years()):
+            places = slice(None) if self.graph.weights is None else slice(t, t + 1)
+            for side in year.sides:
+                size = np.tensordot(side, effects[:, places], axes=1) / (side @ side)
+                smallest[:, places] -= side[:, None, None] * size
+        return smallest
+
 
 @dataclass(frozen=True)
 class _Year:
@@ -102,7 +112,7 @@ class _Year:
     n_units: int
 
     @cached_property
-    def _sides(self) -> list[Array]:
+    def sides(self) -> list[Array]:
         """Of each bipartite component with a pair, 1 on one side and -1 on the other, ``[n_units]``.
 
         In the double cover, where each city stands twice and each pair joins copies of different kind, the two copies
@@ -121,7 +131,7 @@ class _Year:
     @property
     def rank(self) -> int:
         """Cities with a pair, less one for each bipartite component."""
-        return len(np.union1d(self.i, self.j)) - len(self._sides)
+        return len(np.union1d(self.i, self.j)) - len(self.sides)
 
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, n]``; those of cities without a pair are zero, and so are, or may be, what is free.
@@ -139,7 +149,7 @@ class _Year:
             if bool(has_ended):
                 return np.asarray(effects)
         matrix[np.diag_indices(self.n_units)] += diagonal
-        for side in self._sides:
+        for side in self.sides:
             cities = np.flatnonzero(side)
             size = degree[cities].mean() / len(cities)
             matrix[np.ix_(cities, cities)] += np.outer(side[cities], side[cities]) * size

@@ -270,6 +270,15 @@ def inverse(a: Array, left: Array, right: Array) -> Array:
     return np.asarray(np.linalg.inv(a / left[:, None] / right) / right[:, None] / left)
 
 
+def moment_inverse(moments: Array) -> Array:
+    """A generalised inverse of moments ``[K, K]``: the inverse, unless years that share no pair leave it singular."""
+    size = lengths(np.diag(moments))
+    generalised, _, rank = partial_inverse(moments / size[:, None] / size)
+    if rank == len(moments):
+        return inverse(moments, size, size)
+    return np.asarray(generalised / size[:, None] / size)
+
+
 def lengths(diagonal: Array) -> Array:
     """Square roots of the diagonal of a moment matrix as powers of two, by which division is exact; 1 for zeros."""
     positive = np.where(diagonal > 0, diagonal, 1.0)

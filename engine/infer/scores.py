@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.arrays import Array, check_shape
-from engine.estimate.normal import Normal, inverse, lengths
+from engine.estimate.normal import Normal, moment_inverse
 from engine.infer.summary import t_ratio
 
 
@@ -77,13 +77,12 @@ def wild_statistics(
     years = np.flatnonzero(np.diag(total)[:t] > 0)[1:]
     rows = np.concatenate([years, t + np.asarray(regressors)])
     place = len(years) + tested
-    size = lengths(np.diag(total))
-    inverted = inverse(total[np.ix_(rows, rows)], size[rows], size[rows])
+    inverted = moment_inverse(total[np.ix_(rows, rows)])
     direction = inverted[place]  # r = X A^{-1} e: scores r'u are influences on the tested coefficient
     free_rows = np.delete(rows, place)
     restricted = np.zeros(total.shape[0])
     restricted[-1] = 1.0
-    inverted_free = inverse(total[np.ix_(free_rows, free_rows)], size[free_rows], size[free_rows])
+    inverted_free = moment_inverse(total[np.ix_(free_rows, free_rows)])
     restricted[free_rows] = -inverted_free @ total[free_rows, -1]
     unrestricted = np.zeros(total.shape[0])
     unrestricted[-1] = 1.0

@@ -46,6 +46,22 @@ def permutation_p(observed: float, draws: Array, *, exact: bool = False) -> PVal
     return PValue(p, math.sqrt(p * (1 - p) / (1 + len(identified))), len(identified))
 
 
+def equal_tailed_p(observed: float, draws: Array) -> PValue:
+    """Twice the smaller of both one-sided p = (1 + #{T* <= T}) / (1 + B) and (1 + #{T* >= T}) / (1 + B), at most 1.
+
+    Draws that do not identify the statistic (NaN) are left out.
+    """
+    identified = draws[np.isfinite(draws)]
+    if not math.isfinite(observed) or not len(identified):
+        return PValue(math.nan, math.nan, len(identified))
+    rounding = abs(observed) * (1 - EXTREME)
+    tails = (identified <= observed + rounding).sum(), (identified >= observed - rounding).sum()
+    n_draws = 1 + len(identified)
+    one_sided = (1 + int(min(tails))) / n_draws
+    error = 2 * math.sqrt(one_sided * (1 - one_sided) / n_draws)
+    return PValue(min(1.0, 2 * one_sided), error, len(identified))
+
+
 def max_statistic_p(observed: Array, draws: Array, *, exact: bool = False) -> PValue:
     """Joint p-value of several coefficients by the largest |t|; ``draws`` ``[n_draws, n_terms]``."""
     return permutation_p(float(np.abs(observed).max()), np.abs(draws).max(axis=1), exact=exact)

@@ -84,13 +84,18 @@ def _influences(
 
 def _scores(chunk: PairChunk, columns: Array, row: Array, residual: Array, influence: Array) -> Array:
     """`_influences` of residuals without their pair means, zero where there is no row."""
-    if chunk.weights is not None:
-        residual = row[:, :, None] * residual
     # Scores on every column, summed over years; then the few that a cell has are combined.
-    moved = jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
+    moved = _sums_on_columns(chunk, columns, row, residual)
     n_cells = residual.shape[2]
     by_cell = influence.reshape(len(influence), n_cells, -1)
     return jnp.stack([moved[:, :, cell] @ by_cell[:, cell] for cell in range(n_cells)], axis=1)
+
+
+def _sums_on_columns(chunk: PairChunk, columns: Array, row: Array, residual: Array) -> Array:
+    """Sums over years of residuals times each year, column and term, ``[chunk, T + m + r, C]``."""
+    if chunk.weights is not None:
+        residual = row[:, :, None] * residual
+    return jnp.concatenate([residual, jnp.einsum("ptm,ptc->pmc", columns, residual)], axis=1)
 
 
 def _meats(options: KernelOptions, psi: Array) -> tuple[Array, Array]:
@@ -224,3 +229,36 @@ def interaction_products(
 
     n = jnp.pad(n, ((0, -len(n) % _BLOCK), (0, 0)))
     return jax.lax.fori_loop(0, len(n) // _BLOCK, add, jnp.zeros((n.shape[1], n.shape[1])))
+
+
+@partial(jax.jit, static_argnames="options")
+def two_way_sums(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+) -> tuple[Array, Array]:
+    """Sums over years of the parts of a residual, and of a weight path, times every column.
+
+    Parameters
+    ----------
+    options, arrays, chunk
+        As in `moments`.
+    cells : dict
+        As in `interaction_sums`, of one cell and one coefficient.
+
+    Returns
+    -------
+    sums : float64 ``[chunk, 4, T + m + r]``
+        Of a_it, of a_jt, of what both leave of the residual, and of the weight path; on [years | columns | terms],
+        the outcome the last column.
+    counted : bool ``[chunk]``
+        Pairs with a row.
+    """
+    columns, row, path = _cell_paths(options, arrays, chunk, cells)
+    city_years, influence = cells["city_years"], cells["influence"]
+    n_years = columns.shape[1]
+    second = chunk.j + (len(city_years) - len(arrays["classes"]))
+    weight = columns @ influence[n_years:] + influence[None, :n_years]
+    parts = jnp.concatenate([city_years[chunk.i], city_years[second], path, weight], axis=2)
+    parts, _, _ = demean(jnp.where(row[:, :, None] > 0, parts, 0.0), row, balanced=options.layout.balanced)
+    parts = parts.at[:, :, 2].add(-parts[:, :, 0] - parts[:, :, 1])
+    sums = _sums_on_columns(chunk, columns, row, parts)
+    return jnp.swapaxes(sums, 1, 2), (row > 0).any(axis=1)

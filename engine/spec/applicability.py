@@ -122,7 +122,9 @@ ONCE = Condition(
     lambda job: job.matching is not None and not job.matching.replacement,
 )
 SCREENED = Condition("pairs.gravity with keep: above_median", _screened)
-MULTIPLIED = Condition("bootstrap kinds multiplier and wild", _bootstrap("multiplier", "wild"))
+MULTIPLIED = Condition(
+    "bootstrap kinds multiplier, wild and two_way_wild", _bootstrap("multiplier", "wild", "two_way_wild")
+)
 INTERVALS = Condition(
     "bootstrap kinds node, multiplier and pipeline", _bootstrap("node", "multiplier", "pipeline")
 )

@@ -45,11 +45,12 @@ class PermutationTest(Block):
 class Bootstrap(Block):
     """Bootstrap of cities, of their scores, or of the whole pipeline."""
 
-    kind: Literal["node", "multiplier", "wild", "pipeline"] = Field(
+    kind: Literal["node", "multiplier", "wild", "two_way_wild", "pipeline"] = Field(
         "node",
         description="node: cities are resampled (two copies of one form no pair); multiplier: city scores are "
-        "perturbed; wild: first cities are the clusters, the null is imposed; pipeline: each resample goes "
-        "through index, standardisation and screen again",
+        "perturbed; wild: first cities are the clusters, the null is imposed; two_way_wild: the null is imposed, and "
+        "each city perturbs its own part of the residuals, both what is left to the pair; pipeline: each resample "
+        "goes through index, standardisation and screen again",
     )
     reps: int = Field(9999, ge=1, le=10_000_000, description="draws")
     seed: int = _SEED

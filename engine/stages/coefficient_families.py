@@ -12,7 +12,7 @@ from engine.report.outputs.multiple_tests import MULTIPLE_COLUMNS
 from engine.stages.curve_run import Passes, enumerated, incomparable
 from engine.stages.inference.draw_collector import Inferred
 
-_METHODS = ("permutation", "node", "multiplier", "wild")
+_METHODS = ("permutation", "node", "multiplier", "wild", "two_way_wild")
 """Kinds of draws with t ratios whose null is zero."""
 
 

@@ -29,6 +29,7 @@ from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
+from engine.stages.inference.two_way_wild_draws import observed_ratios, two_way_draws, two_way_input
 from engine.stages.prepare_passes import Prepared
 
 
@@ -61,7 +62,7 @@ class Draw:
         Draws that there are.
     cities : DataFrame
         A row a city, in the order of the panel. Permutation: ``city, adopts_in_truth, adopts_in_draw``, missing
-        for never. Node and pipeline bootstrap: ``city, times_drawn``. Multiplier and wild: ``city, multiplier``.
+        for never. Node and pipeline bootstrap: ``city, times_drawn``. Other kinds: ``city, multiplier``.
     pairs : DataFrame
         Permutation: pairs left by each filter and the screen's threshold, ``what, truth, draw``; else empty.
     terms : DataFrame
@@ -223,6 +224,12 @@ def _multiplied(cell: Estimated, request: DrawRequest, scheme: Bootstrap) -> tup
     replicates = np.array([request.replicate], dtype=np.int32)
     signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
     terms, in_truth = [fit.names[k] for k in positions], fit.values[positions]
+    if scheme.kind == "two_way_wild":
+        pass_input = two_way_input(cell, scheme)
+        draws = two_way_draws(pass_input, replicates)
+        return signs[0], _terms(
+            terms, draws.estimate[0][0], draws.statistic[0][0], in_truth, observed_ratios(pass_input)
+        )
     if scheme.kind == "multiplier":
         estimate, statistic = multiplier_draws(in_truth, city, signs)
         return signs[0], _terms(terms, estimate[0], statistic[0], in_truth)

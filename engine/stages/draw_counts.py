@@ -24,6 +24,9 @@ _PER_DRAW = 1e-10
 """The same of one moment of one pair in one draw of a permutation or node bootstrap, for a pass of one cell."""
 _PER_CITY = 1e-7
 """Of one city in one draw of city scores (multiplier, wild), for each cell."""
+_PER_PART, _TWO_WAY = 2e-10, 40
+"""Of one regressor, years among them, of one pair in one draw of the two-way wild bootstrap; and what a pair takes
+beside them, in regressors."""
 _PER_PIPELINE = 0.02
 """Of one draw of the pipeline beside its pass: a panel, its index and its design are made anew."""
 
@@ -116,9 +119,19 @@ def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
         seconds = _contracted(prepared, prepared.steps[-1].pairs, block.reps, cells)
     elif block.kind == "pipeline":
         seconds = block.reps * (_PER_PIPELINE + pass_seconds(prepared))
+    elif block.kind == "two_way_wild":
+        seconds = _two_way(prepared) * block.reps * cells
     else:
         seconds = _PER_CITY * block.reps * prepared.design.n_units * cells
     return DrawCount(f"{block.kind} bootstrap draws", block.reps, cells, seconds)
+
+
+def _two_way(prepared: Prepared) -> float:
+    """Seconds of one draw of one cell, every tested coefficient of it."""
+    design = prepared.design
+    n_regressors = design.n_years + design.n_columns
+    n_tested = max(1, *(len(terms.names) for terms in prepared.terms))
+    return _PER_PART * (n_regressors + _TWO_WAY) * prepared.steps[-1].pairs * n_tested
 
 
 def _contracted(prepared: Prepared, pairs: int, draws: int, cells: int) -> float:

@@ -96,7 +96,7 @@ class Estimated:
     notes : tuple of Note
         On the estimator's use of the sample.
     passes : PassSums or None
-        Where the cell asks for diagnostics that read sums by type.
+        Where the cell asks for diagnostics or draws that read sums by type.
     """
 
     cell: Cell
@@ -236,8 +236,14 @@ def _result(
         passes.normal,
         instrument=instrument,
         cohort_cells=cells,
-        passes=passes if cell.job.model.diagnostics else None,
+        passes=passes if cell.job.model.diagnostics or _draws_from_passes(cell) else None,
     )
+
+
+def _draws_from_passes(cell: Cell) -> bool:
+    """Whether the cell's bootstrap makes passes over the pairs of its own."""
+    bootstrap = cell.job.inference.bootstrap
+    return bootstrap is not None and bootstrap.kind == "two_way_wild"
 
 
 def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.arrays import AnyIntegers, Integers
 from engine.errors import InputError
+from engine.pairs.design import PairDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
 from engine.spec import Cell
 from engine.spec.inference import PermutationTest
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
+from engine.stages.memory import memory_bytes
 from engine.stages.pass_cells import PassCells
 from engine.stages.treatment_terms import reported_names
 
@@ -35,6 +39,25 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
                 where="inference.bootstrap.kind",
                 remedy="use kind: multiplier",
             )
+
+
+def refuse_large_parts(
+    pass_cells: PassCells, terms: tuple[Terms, ...], design: PairDesign, n_pairs: int
+) -> None:
+    """Raises InputError where the two-way wild bootstrap would keep more of the pairs than half the memory."""
+    n_terms = len({name for of_cell in terms for name in of_cell.names})
+    n_columns = design.n_years + design.n_columns + n_terms
+    for cell, cell_terms in zip(pass_cells.cells, terms, strict=True):
+        needed = 8.0 * n_pairs * n_columns * (4 + 2 * max(1, len(cell_terms.names)))  # one at work, all kept
+        bootstrap, memory = cell.job.inference.bootstrap, cell.job.runtime.memory
+        if bootstrap is None or bootstrap.kind != "two_way_wild" or needed <= memory_bytes(memory) / 2:
+            continue
+        raise InputError(
+            f"inference.bootstrap kind two_way_wild keeps {needed / 1e9:.1f} GB of {n_pairs:,} pairs, and has half of "
+            f"runtime.memory ({memory})",
+            where=f"cell '{cell.label}': inference.bootstrap.kind",
+            remedy=f"give runtime.memory: {math.ceil(2 * needed / 1e9)}GB, or use kind multiplier",
+        )
 
 
 def _refuse_draws(cell: Cell) -> None:

@@ -15,7 +15,7 @@ from engine.spec import Plan
 from engine.stages.city_ties import NO_TIES, CityTies, city_ties_of
 from engine.stages.complete_pairs import refuse_incomplete
 from engine.stages.fixed_effects import pair_effects
-from engine.stages.inference_checks import refuse_impossible
+from engine.stages.inference_checks import refuse_impossible, refuse_large_parts
 from engine.stages.job_data import JobData
 from engine.stages.load_data import Reader
 from engine.stages.matched_pairs import MatchReport
@@ -106,6 +106,7 @@ def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
     design, matching = job_data.design(job, pass_cells.controls, sample, adoption)
     refuse_incomplete(pass_cells, design)
     steps = (job_data.all_pairs, *design.steps)
+    refuse_large_parts(pass_cells, terms, design, steps[-1].pairs)
     effects = pair_effects(pass_cells, design, terms, n_rows=steps[-1].rows)
     city_ties = city_ties_of(pass_cells)
     return Prepared(pass_cells, adoption, design, terms, timings, steps, effects, matching, city_ties)

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
 
 from engine.errors import InputError
 from engine.pairs.table_rows import in_both_orders
 from engine.runtime.files import check_file_place, write_text
-from engine.spec.block import JOB, NAME
+from engine.spec.block import JOB
 from engine.spec.paths import real_path
-from engine.tables.cell_values import numbers
+from engine.stages.adoption_column import is_constant, is_name, named_column, number_column, timing_column
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file
 from engine.tables.years import read_years
@@ -37,28 +36,6 @@ _CITY = (
     "name",
 )
 _YEAR = ("year", "年份", "年度", "年", "time", "date", "period")
-_ADOPTION = (
-    "pilot_year", "adoption_year", "adoption", "treat_year", "treatment_year", "first_treat", "first.treat", "gvar",
-    "试点年份", "政策年份", "实施年份", "设立年份", "获批年份", "批准年份", "pilot", "cohort",
-)  # fmt: skip
-_STATUS = (
-    "did", "treated", "treat", "treat_post", "treatment", "policy", "status", "dummy", "pilot",
-    "政策", "试点", "处理", "政策虚拟变量", "试点政策", "虚拟变量",
-)  # fmt: skip
-_NEVER = (
-    "0",
-    "0.0",
-    "-1",
-    "-1.0",
-    "9999",
-    "9999.0",
-    "never",
-    "never treated",
-    "none",
-    "从未",
-    "未试点",
-    "无",
-)
 _OUTCOME = (
     "gdp_real",
     "实际gdp",
@@ -138,7 +115,7 @@ def propose_job(source: Path, folder: Path) -> Proposal:
     path = _relative(source, folder)
     columns = [str(column) for column in table.frame.columns]
     for first, second in _UNIT_PAIRS:
-        units = [_named(columns, [first]), _named(columns, [second])]
+        units = [named_column(columns, [first]), named_column(columns, [second])]
         if None not in units:
             return _pair_job(table, name, {"source": path, **layout}, [str(unit) for unit in units])
     return _panel_job(table, name, {"source": path, **layout})
@@ -158,7 +135,7 @@ def _laid_out(source: Path) -> tuple[FileTable, dict[str, object]]:
                 raise
             continue
         columns = [str(column) for column in table.frame.columns]
-        year = _named(columns, _YEAR)
+        year = named_column(columns, _YEAR)
         if year is not None:
             stated: dict[str, object] = {} if header is None else {"header": header}
             if _may_have_title(source) and not _is_year(table.frame[year].iloc[0]) and len(table.frame) > 1:
@@ -184,38 +161,31 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
-    adoption, never = _adoption(table, city, year)
-    status = _status(table, city, year) if adoption is None else None
-    outcome = _named(columns, _OUTCOME) or _first_number(table, {city, year, adoption, status}, [city])
+    timing = timing_column(table, city, year)
+    taken = {city, year, None if timing is None else timing.column}
+    outcome = named_column(columns, _OUTCOME) or _first_number(table, taken, [city])
     mapped = {"city": city, "year": year}
-    if adoption is not None:
-        guesses.append(f"the year of adoption is in column '{adoption}'")
-        mapped["pilot_year" if not _is_name(adoption) else adoption] = adoption
-    if status is not None:
-        guesses.append(f"column '{status}' is 0 before adoption and 1 from then on")
-        mapped["adopted" if not _is_name(status) else status] = status
-    if never:
-        guesses.append(f"'{never[0]}' there stands for never")
+    if timing is not None:
+        guesses += timing.guesses
+        mapped[timing.name] = timing.column
     if outcome is not None:
         guesses.append(f"the outcome is of column '{outcome}'")
-        mapped["outcome" if not _is_name(outcome) else outcome] = outcome
+        mapped["outcome" if not is_name(outcome) else outcome] = outcome
     canonical = {header: key for key, header in mapped.items()}
     renamed = {key: _quoted(header) for key, header in mapped.items() if key != header}
     if renamed:
         block["columns"] = renamed
-    if adoption is not None and never:
-        block["missing"] = {canonical[adoption]: never}
+    if timing is not None and timing.never:
+        block["missing"] = {timing.name: timing.never}
     job: dict[str, object] = {"job": name, "panel": block}
     if outcome is not None:
         job["outcome"] = {"synchronization": canonical[outcome]}
     job["pairs"] = {"exclude": "both_treated"}
-    if adoption is not None:
-        job["treatment"] = {"adoption": canonical[adoption], "rule": "exactly_one"}
-    elif status is not None:
-        job["treatment"] = {"status": canonical[status], "rule": "exactly_one"}
+    if timing is not None:
+        job["treatment"] = {timing.key: timing.name, "rule": "exactly_one"}
     lines = [f"# Guessed: {guess}." for guess in guesses]
     lines += [
-        *([_NO_ADOPTION] if "treatment" not in job else []),
+        *([_NO_ADOPTION] if timing is None else []),
         *([_NO_OUTCOME] if outcome is None else []),
     ]
     lines += [
@@ -234,7 +204,7 @@ def _layout_guesses(block: dict[str, object]) -> list[str]:
 def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Sequence[str]) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     year = _year_column(columns, table)
-    outcome = _named(columns, _FLOW) or _first_number(table, {*units, year}, units)
+    outcome = named_column(columns, _FLOW) or _first_number(table, {*units, year}, units)
     regressor = _first_number(table, {*units, year, outcome}, units)
     guesses = _layout_guesses(layout)
     guesses += [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
@@ -261,14 +231,8 @@ def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Seq
 # -- columns
 
 
-def _named(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """The column of one of these names, whatever its case and the unit in brackets behind it."""
-    plain = {re.sub(r"[（(\[].*", "", column).strip().casefold(): column for column in reversed(columns)}
-    return next((plain[name] for name in names if name in plain), None)
-
-
 def _found(columns: Sequence[str], names: Sequence[str], table: FileTable, kind: str, example: str) -> str:
-    column = _named(columns, names)
+    column = named_column(columns, names)
     if column is None:
         raise InputError(
             f"no column looks like {kind}; its columns are {', '.join(columns[:_SHOWN])}",
@@ -282,82 +246,17 @@ def _year_column(columns: Sequence[str], table: FileTable) -> str:
     return _found(columns, _YEAR, table, "years", "year: 年份")
 
 
-def _numbers(table: FileTable, column: str) -> pd.Series | None:
-    """A column as numbers; None where it holds anything else, or a cell in error."""
-    if column in table.broken:
-        return None
-    try:
-        return pd.Series(numbers(table.frame[column], source="")[0], table.frame.index)
-    except InputError:
-        return None
-
-
 def _first_number(table: FileTable, taken: set[str | None], units: Sequence[str]) -> str | None:
     """The first column of numbers that vary within a unit, or a pair of units; codes of units do not."""
     for column in table.frame.columns:
-        values = None if column in taken else _numbers(table, column)
-        if values is not None and not _constant(table, values, units):
+        values = None if column in taken else number_column(table, column)
+        if values is not None and not is_constant(table, values, units):
             return str(column)
     return None
-
-
-def _constant(table: FileTable, values: pd.Series, units: Sequence[str]) -> bool:
-    """Numbers that have one value in each unit, or pair of units."""
-    return bool((values.groupby([table.frame[unit].astype(str) for unit in units]).nunique() <= 1).all())
-
-
-def _adoption(table: FileTable, city: str, year: str) -> tuple[str | None, list[object]]:
-    """The column of adoption years: by its name, or the first of years that are constant in a city and not in all.
-
-    With it a code that stands for never, such as 0, in a column of that name.
-    """
-    named = _named([str(column) for column in table.frame.columns], _ADOPTION)
-    for column in [*([] if named is None else [named]), *table.frame.columns]:
-        if column in (city, year) or column in table.broken:
-            continue
-        cells = table.frame[column]
-        never = _code_for_never(cells) if column == named else []
-        try:
-            read, _ = read_years(cells.mask(cells.isin(never)), source="", optional=True)
-        except InputError:
-            continue
-        years = pd.Series(read, table.frame.index)
-        varies = years.nunique() > 1 or (years.notna().any() and column == named)
-        if varies and years.dropna().between(1900, 2100).all() and _constant(table, years, [city]):
-            return str(column), never
-    return None, []
-
-
-def _status(table: FileTable, city: str, year: str) -> str | None:
-    """The column of 0 and 1 in which some city adopts and none goes back: by its name, or the first of this kind."""
-    named = _named([str(column) for column in table.frame.columns], _STATUS)
-    try:
-        years, _ = read_years(table.frame[year], source="", optional=True)
-    except InputError:
-        return None
-    cities = table.frame[city].astype(str)
-    for column in [*([] if named is None else [named]), *table.frame.columns]:
-        values = None if column in (city, year) else _numbers(table, column)
-        if values is None or not values.dropna().isin([0, 1]).all():
-            continue
-        steps = values.iloc[np.argsort(years, kind="stable")].groupby(cities, sort=False).diff().dropna()
-        if (steps >= 0).all() and (steps > 0).any():
-            return str(column)
-    return None
-
-
-def _code_for_never(cells: pd.Series) -> list[object]:
-    """The one value that says never, where there is one; a year mistyped is none."""
-    codes = [cell for cell in cells.dropna().unique().tolist() if f"{cell}".strip().casefold() in _NEVER]
-    return codes if len(codes) == 1 else []
-
-
-def _is_name(header: str) -> bool:
-    return re.fullmatch(NAME, header) is not None
 
 
 def _quoted(header: str) -> str:
-    return header if _is_name(header) else f"`{header}`"
+    return header if is_name(header) else f"`{header}`"
 
 
 # -- text

@@ -28,7 +28,7 @@ def diagnostic_frames(job: str, passes: Passes) -> dict[str, pd.DataFrame]:
     summaries: list[tuple[object, ...]] = []
     for prepared, estimated_cells in passes:
         for number, estimated in enumerate(estimated_cells):
-            if estimated.passes is None:
+            if estimated.passes is None or not estimated.cell.job.model.diagnostics:
                 continue
             _refuse_incomplete_rows(estimated, estimated.passes)
             requested, lead = estimated.cell.job.model.diagnostics, (job, estimated.cell.id)

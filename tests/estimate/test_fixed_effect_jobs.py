@@ -68,6 +68,7 @@ ASKED = {
     "inference.permutation": {"permutation": {"reps": 9}},
     "inference.bootstrap kind node": {"bootstrap": {"kind": "node", "reps": 9}},
     "inference.bootstrap kind wild": {"bootstrap": {"kind": "wild", "reps": 9}},
+    "inference.bootstrap kind two_way_wild": {"bootstrap": {"kind": "two_way_wild", "reps": 9}},
     "inference.bootstrap kind pipeline": {"bootstrap": {"kind": "pipeline", "reps": 9}},
     "inference.jackknife": {"jackknife": {"by": "city"}},
 }

@@ -55,7 +55,7 @@ def test_nothing_left_is_a_note(name: str, effects: list[str]) -> None:
     assert "A standard error of zero has neither a t ratio nor stars" in text
 
 
-@pytest.mark.parametrize("block", ["multiplier", "node", "wild", "jackknife"])
+@pytest.mark.parametrize("block", ["multiplier", "node", "wild", "two_way_wild", "jackknife"])
 @pytest.mark.parametrize("name", ["constant", "regressors"])
 def test_no_draws_are_made_of_it(name: str, block: str) -> None:
     wanted: dict[str, Any] = {"jackknife": {"by": "city"}}

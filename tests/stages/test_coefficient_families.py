@@ -45,6 +45,7 @@ def check(results: engine.Results, method: str, keys: list[tuple[str, str]]) -> 
         ("node", {"bootstrap": {"kind": "node", "reps": 59}}),
         ("multiplier", {"bootstrap": {"kind": "multiplier", "reps": 59}}),
         ("wild", {"bootstrap": {"kind": "wild", "reps": 59}}),
+        ("two_way_wild", {"bootstrap": {"kind": "two_way_wild", "reps": 59}}),
     ],
 )
 def test_event_years_are_tested_together(method: str, block: dict[str, Any], tmp_path: Path) -> None:

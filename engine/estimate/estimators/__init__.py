@@ -70,7 +70,7 @@ class Estimator:
     by_event_time: bool = False
     own_rows: bool = False
     means_only: bool = False
-    redrawn: tuple[str, ...] = ("permutation", "jackknife", "node", "wild", "pipeline")
+    redrawn: tuple[str, ...] = ("permutation", "jackknife", "node", "wild", "two_way_wild", "pipeline")
     treatment_as_outcome: bool = False
     reweights: bool = False
     has_interaction: bool = True

@@ -26,6 +26,7 @@ from engine.stages.inference import pass_inputs
 from engine.stages.inference.draw_collector import DrawCollector
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import blocks, memory_of, over_pairs, tested_of, typed_pairs
+from engine.stages.inference.two_way_wild_draws import two_way_wild
 from engine.stages.prepare_passes import Prepared
 
 _HEAVY = 16  # replicates of one task where each is a whole pipeline
@@ -88,6 +89,9 @@ def bootstrap(
     collector: DrawCollector,
 ) -> None:
     """Draws, intervals and the targets of the scheme, for cells that share a pass and a scheme."""
+    if scheme.kind == "two_way_wild":
+        two_way_wild(machine, prepared, cells, scheme, collector)
+        return
     if scheme.kind == "wild":
         for cell in cells:
             _wild_rows(collector, cell, cell.fit.tested_positions, scheme)
