@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -64,7 +65,7 @@ class Outcome(_OutcomeKeys):
             raise ValueError(f"infinite: clip is for {' or '.join(STANDARDISED)}; use drop or error")
         return self
 
-    @property
+    @cached_property
     def kind(self) -> str | None:
         """Name of the outcome in `OUTCOMES`; None for pair tables."""
         return one_key(self, OUTCOMES)
@@ -211,7 +212,7 @@ class Control(_ControlKeys):
             raise ValueError(f"give exactly one of {', '.join(REGRESSORS)}")
         return self
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Name in `REGRESSORS`."""
         return str(one_key(self, REGRESSORS))
