@@ -159,17 +159,17 @@ def panel(
     """
     mapped = dict(columns or {})
     headers = {"city": city, "year": year}
-    treatment = {"adoption": adoption, "status": status}
-    given = {key: header for key, header in treatment.items() if header is not None}
-    if len(given) != 1:
+    columns_of_timing = {"adoption": adoption, "status": status}
+    timing = {key: header for key, header in columns_of_timing.items() if header is not None}
+    if len(timing) != 1:
         raise InputError(
             "give exactly one of adoption and status",
             where="dd.panel",
             remedy="adoption is a column of years, status one of 0 before adoption and 1 from then on",
         )
-    for key, header in given.items():
+    for key, header in timing.items():
         if not re.fullmatch(NAME, header):
-            headers[_NAMES[key]], given[key] = header, _NAMES[key]
+            headers[_NAMES[key]], timing[key] = header, _NAMES[key]
     for canonical, header in headers.items():
         if canonical in mapped:
             raise InputError(
@@ -190,7 +190,7 @@ def panel(
     document: dict[str, object] = {
         "job": name,
         "panel": block,
-        "treatment": {**given, "rule": rule, "name": term},
+        "treatment": {**timing, "rule": rule, "name": term},
     }
     if years is not None:
         document["years"] = list(years)

@@ -59,9 +59,8 @@ class Status:
             with problems.collect():
                 check()
         problems.raise_any()
-        is_one = self.values == 1.0
-        years = np.where(is_one.any(axis=1), np.asarray(self.years)[is_one.argmax(axis=1)], np.nan)
-        return years, self._may_be_earlier()
+        first = self._first_ones()
+        return np.where(first >= 0, np.asarray(self.years)[first], np.nan), self._may_be_earlier()
 
     def _refuse_other_values(self) -> None:
         bad = ~np.isnan(self.values) & (self.values != 0.0) & (self.values != 1.0)

@@ -155,7 +155,7 @@ def draws_at_once(pass_input: NodeInput, memory: float) -> int:
     bytes_per_draw = 8 * (6 * pairs.n_units + (3 + 2 * n_terms) * by_type)
     fitting = memory / (16 if pairs.in_memory else 8) / bytes_per_draw
     largest = (1 if whole_on_device(pairs) else 8) * pass_inputs.BLOCK
-    return 1 << int(math.log2(min(max(fitting, 8.0), largest)))
+    return pass_inputs.draws_that_fit(fitting, largest)
 
 
 def _city_influence(cell: Estimated, positions: list[int]) -> Array:

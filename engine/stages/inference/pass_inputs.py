@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,11 @@ def blocks(reps: int, size: int | None = None) -> list[Integers]:
     """Replicate numbers in blocks of ``size``, `BLOCK` by default."""
     step = size or BLOCK
     return [np.arange(start, min(start + step, reps), dtype=np.int32) for start in range(0, reps, step)]
+
+
+def draws_that_fit(fitting: float, most: int) -> int:
+    """Draws of one task: as many as fit, from 8 to ``most``, and a power of two, so that devices share them equally."""
+    return 1 << int(math.log2(min(max(fitting, 8.0), most)))
 
 
 def typed_pairs(prepared: Prepared, map_reduce: MapReduce = serial_map_reduce) -> TypedPairs:

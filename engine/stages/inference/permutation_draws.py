@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -166,7 +165,7 @@ def draws_at_once(test: Permutation, memory: float) -> int:
     bytes_per_draw = 8 * (4 * n_terms * pairs.n_units + by_type * pairs.width + 12 * TILE)
     fitting = memory / (32 if pairs.in_memory else 8) / bytes_per_draw
     largest = pass_inputs.BLOCK * (1 if pairs.in_memory else 4)
-    return 1 << int(math.log2(min(max(fitting, 8.0), largest)))
+    return pass_inputs.draws_that_fit(fitting, largest)
 
 
 def permute(

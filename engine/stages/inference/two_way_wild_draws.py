@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -142,7 +141,7 @@ def two_way_wild(
 def _draws_at_once(n_pairs: int, memory: float) -> int:
     """Draws of one block: a power of two whose arrays take at most a sixteenth of the memory."""
     fitting = memory / 16 / (8 * _ARRAYS * n_pairs)
-    return 1 << int(math.log2(min(max(fitting, 8.0), pass_inputs.BLOCK)))
+    return pass_inputs.draws_that_fit(fitting, pass_inputs.BLOCK)
 
 
 def _term_rows(collector: DrawCollector, cell: Estimated, term: str, observed: float, drawn: Array) -> None:
