@@ -81,7 +81,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         Where a regressor is collinear, or the sample is empty.
     """
     normal, q = stage.normal, stage.full.q
-    if not normal.totals[:, 0, 0].any():
+    if normal.counts["n_pairs"] == 0:
         raise InputError("no pair with at least two observed years is left", remedy=LOOSEN)
     at_regressors, at_instruments, bread = _bread(stage, regression)
     y = len(normal.terms) if regression.outcome is None else normal.positions([regression.outcome])[0]
@@ -130,7 +130,7 @@ def _bread(stage: Stage, regression: Regression) -> tuple[tuple[int, ...], tuple
     normal, q = stage.normal, stage.full.q
     within = np.diag(normal.total)[normal.n_years :]
     positions, sizes = [], []
-    for terms in dict.fromkeys((regression.regressors, regression.instruments or regression.regressors)):
+    for terms in filter(None, (regression.regressors, regression.instruments)):
         at = normal.positions(terms)
         refuse_collinear(q[np.ix_(at, at)], within[list(at)], names_of(terms))
         positions.append(at)
@@ -148,18 +148,8 @@ def exactness_of_outcome(stage: Stage, ssr: float) -> str:
 
 def sample_counts(normal: Normal, n_regressors: int) -> dict[str, int]:
     """Sizes of the sample; pair effects are nested in every cluster, year effects in none."""
-    n_pairs, n_obs = normal.totals[:, 0, :2].sum(axis=0)
-    present = normal.totals[:, :, 0] > 0
-    n_parameters = n_regressors + int((np.diag(normal.total)[: normal.n_years] > 0).sum())
-    return {
-        "n_obs": int(n_obs),
-        "n_pairs": int(n_pairs),
-        "n_units": int(present.any(axis=1).sum()),
-        "n_first": int(present[:, 0].sum()),
-        "n_second": int(present[:, 1].sum()),
-        "n_parameters": n_parameters,
-        "n_parameters_city": n_parameters,
-    }
+    n_parameters = n_regressors + normal.n_observed_years
+    return {**normal.counts, "n_parameters": n_parameters, "n_parameters_city": n_parameters}
 
 
 def left_out_values(stage: Stage, without: Projected, regressors: tuple[int, ...]) -> Array:

@@ -61,7 +61,7 @@ class Normal:
         """``[n_units, Q, Q]`` sums over all pairs of a city."""
         return np.asarray(self.first + self.second)
 
-    @property
+    @cached_property
     def outcome_variation(self) -> float:
         """Sum of squares of the outcome around its mean over all rows."""
         n_years, total = self.n_years, self.total
@@ -74,7 +74,29 @@ class Normal:
 
     def positions(self, terms: Iterable[Term]) -> tuple[int, ...]:
         """Where some terms stand in [columns | terms]."""
-        return tuple(self.terms.index(term) for term in terms)
+        return tuple(self._places[term] for term in terms)
+
+    @cached_property
+    def _places(self) -> dict[Term, int]:
+        return {term: place for place, term in enumerate(self.terms)}
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rows, pairs and cities of the full sample, by the names that `Estimate` has for them."""
+        n_pairs, n_obs = self.totals[:, 0, :2].sum(axis=0)
+        present = self.totals[:, :, 0] > 0
+        return {
+            "n_obs": int(n_obs),
+            "n_pairs": int(n_pairs),
+            "n_units": int(present.any(axis=1).sum()),
+            "n_first": int(present[:, 0].sum()),
+            "n_second": int(present[:, 1].sum()),
+        }
+
+    @cached_property
+    def n_observed_years(self) -> int:
+        """Years that have rows."""
+        return int((np.diag(self.total)[: self.n_years] > 0).sum())
 
     def without_city(self) -> Array:
         """``[n_units, Q, Q]`` moments of each leave-one-city-out sample."""

@@ -8,6 +8,7 @@ ever stores one: with year dummies E and the path d of classes (g, h), D_ij = E 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,12 @@ class Adoption:
 
     years: Array
     classes: Integers
+
+    @cached_property
+    def has_pairs(self) -> Flags:
+        """``[n_classes, n_classes]`` two classes with a city each, or one class with two."""
+        size = np.bincount(self.classes, minlength=len(self.years))
+        return np.asarray(np.outer(size, size) - np.diag(size) > 0)
 
     def counts(self) -> dict[str, int]:
         """Units in each class, by adoption year or ``never``."""

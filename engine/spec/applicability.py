@@ -261,9 +261,7 @@ class Meanings:
         """Take the keys that a cell sets."""
         keys_set = set_keys(document)
         failed = _failed(job, keys_set)
-        for keys, path in keys_set:
-            if not _below(keys, failed):
-                self._meant.add(path)
+        self._meant.update(path for keys, path in keys_set if not (failed and _below(keys, failed)))
         for keys, path in failed.items():
             self._failed.setdefault(path, (keys, label))
 

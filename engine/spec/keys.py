@@ -134,28 +134,28 @@ def _gather_keys(
             if isinstance(entry, list | dict):
                 _gather_keys(entry, entry_type, (*keys, number), path, keys_set)
     elif isinstance(document, Mapping):
-        is_block = isinstance(kind, type) and issubclass(kind, Block)
-        child_types = _field_types(kind) if is_block else {}
-        of_names = get_args(kind)[-1] if get_origin(kind) is dict else None
-        prefix = f"{path}." if path else ""
-        for key, value in document.items():
-            if value is None or value == {}:
-                continue
-            child_path = f"{prefix}{key}" if is_block else path
-            if is_block:
+        if isinstance(kind, type) and issubclass(kind, Block):
+            layout = _layout(kind, path)
+            for key, value in document.items():
+                if value is None or value == {}:
+                    continue
+                child_path, child_type = layout[key]
                 keys_set.append(((*keys, key), child_path))
-            if isinstance(value, list | dict):
-                child_type = child_types.get(key) if is_block else of_names
-                if child_type is not None:
+                if child_type is not None and isinstance(value, list | dict):
                     _gather_keys(value, child_type, (*keys, key), child_path, keys_set)
+        elif get_origin(kind) is dict:
+            of_names = get_args(kind)[-1]
+            for key, value in document.items():
+                if value and isinstance(value, list | dict):
+                    _gather_keys(value, of_names, (*keys, key), path, keys_set)
 
 
 @cache
-def _field_types(block: type[Block]) -> Mapping[str, object]:
-    """The block, mapping or list of blocks that a key of a block holds; keys of plain values are left out."""
+def _layout(block: type[Block], path: str) -> Mapping[str, tuple[str, object]]:
+    """The path of each key of a block under ``path``, and the blocks that it holds; None for keys of plain values."""
+    prefix = f"{path}." if path else ""
     annotations: dict[str, Any] = {name: field.annotation for name, field in block.model_fields.items()}
-    containers = {name: _container(annotation) for name, annotation in annotations.items()}
-    return {name: container for name, container in containers.items() if container is not None}
+    return {name: (f"{prefix}{name}", _container(annotation)) for name, annotation in annotations.items()}
 
 
 def block_at(path: str) -> type[Block]:

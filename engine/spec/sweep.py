@@ -88,16 +88,16 @@ def expand(loaded: LoadedJob) -> Plan:
     _check_table(loaded, cells)
     refuse_unused(loaded.frames, (cell.job for cell in cells), where=str(loaded.path))
     refuse_too_many_draws((cell.job for cell in cells), where=str(loaded.path))
-    contents = [_content(cell.job) for cell in cells]
-    return _told_apart(loaded, cells, contents)
+    return _told_apart(loaded, cells)
 
 
-def _told_apart(loaded: LoadedJob, cells: list[Cell], contents: list[dict[str, object]]) -> Plan:
+def _told_apart(loaded: LoadedJob, cells: list[Cell]) -> Plan:
     """The plan, each cell with its id; raises InputError for two cells of one content."""
     texts, named = [], []
     first_cells: dict[str, Cell] = {}
     ids: dict[str, Cell] = {}
-    for cell, content in zip(cells, contents, strict=True):
+    for cell in cells:
+        content = _content(cell.job)
         # By the absolute source: two files of one relative name are two data sets.
         meaning = _canonical(with_meaning(cell.job, content))
         text = _canonical(_as_written(content, loaded.sources))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -51,3 +51,7 @@ class TableLayout(Block):
     def choices(self) -> dict[str, object]:
         """The choices that are made, as plain data."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
+        """The layout itself, as it is frozen: pydantic copies the default of a job for each of its cells."""
+        return self

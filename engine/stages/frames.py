@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array, Flags
 from engine.estimate.poisson_fit import PoissonSummary
 from engine.infer.intervals import student
 from engine.infer.simultaneous import sidak_critical_values, simultaneous_critical_values
@@ -166,27 +167,33 @@ def _likelihood_values(likelihood: PoissonSummary | None) -> dict[str, float]:
 
 def _term_values(estimated: Estimated) -> dict[str, list[Any]]:
     """Values of a cell's rows: the standard-error types of the first term, those of the second, and so on."""
-    fit, covariances = estimated.fit, estimated.covariances
-    n_types = len(covariances)
-    n_adopters = np.nan if estimated.n_adopters is None else float(estimated.n_adopters)
-    adopters = [n_adopters if term.is_treatment else np.nan for term in fit.terms]
-    std_errors = np.stack([covariance.std_error for covariance in covariances], axis=1)
-    dof = np.stack([covariance.dof_of_coefficients for covariance in covariances], axis=1)
-    effective = np.full(dof.shape, np.nan)
-    for at, covariance in enumerate(covariances):
-        if covariance.effective_adopters is not None:
-            effective[:, at] = covariance.effective_adopters
-    effective[[not term.is_treatment for term in fit.terms]] = np.nan
-    effective = np.minimum(effective, n_adopters) if np.isfinite(n_adopters) else effective
+    fit, covariances, n_adopters = estimated.fit, estimated.covariances, estimated.n_adopters
+    is_treatment = [term.is_treatment for term in fit.terms]
+    adopters = [np.nan if n_adopters is None or not each else float(n_adopters) for each in is_treatment]
+    std_errors = np.array([covariance.std_error for covariance in covariances])
+    dof = np.array([covariance.dof_of_coefficients for covariance in covariances])
+    effective = [np.nan] * dof.size
+    if any(covariance.effective_adopters is not None for covariance in covariances):
+        effective = _effective_adopters(estimated, np.array(is_treatment)).T.ravel().tolist()
     return {
         "term": [name for name in fit.names for _ in covariances],
         "errors": [covariance.kind for covariance in covariances] * len(fit.names),
-        "estimate": np.repeat(fit.values, n_types).tolist(),
-        "std_error": std_errors.ravel().tolist(),
-        "dof": dof.ravel().tolist(),
-        "n_adopters": np.repeat(adopters, n_types).tolist(),
-        "effective_adopters": effective.ravel().tolist(),
+        "estimate": [value for value in fit.values.tolist() for _ in covariances],
+        "std_error": std_errors.T.ravel().tolist(),
+        "dof": dof.T.ravel().tolist(),
+        "n_adopters": [count for count in adopters for _ in covariances],
+        "effective_adopters": effective,
     }
+
+
+def _effective_adopters(estimated: Estimated, is_treatment: Flags) -> Array:
+    """``[n_types, K]`` effective adopters, no more than there are; NaN where a type counts none."""
+    most = np.inf if estimated.n_adopters is None else estimated.n_adopters
+    effective = np.full((len(estimated.covariances), len(is_treatment)), np.nan)
+    for of_type, covariance in zip(effective, estimated.covariances, strict=True):
+        if covariance.effective_adopters is not None:
+            of_type[is_treatment] = np.minimum(covariance.effective_adopters, most)[is_treatment]
+    return effective
 
 
 def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:

@@ -99,11 +99,9 @@ def _lagged(terms: Terms, lag: int) -> Terms:
 def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> PairTiming:
     """Adoption of the pairs of a cell, as a false timing has it where there is one."""
     treatment, options = job.treatment_block, job.model.options
-    size = np.bincount(adoption.classes, minlength=len(adoption.years))
-    some_pair = np.outer(size, size) - np.diag(size) > 0
     return PairTiming(
         adoption=_shifted(adoption, job, sample_years),
-        exists=allowed_classes(adoption, job.pairs.exclude) & some_pair,
+        exists=allowed_classes(adoption, job.pairs.exclude) & adoption.has_pairs,
         years=np.array(sample_years, dtype=np.float64),
         rule=treatment.rule,
         term=treatment.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -81,8 +82,13 @@ class Estimator:
     @property
     def functions(self) -> EstimatorFunctions:
         """The functions of the estimator's file."""
-        functions: EstimatorFunctions = import_module(f"{__name__}.{self.name}").FUNCTIONS
-        return functions
+        return _functions_of(self.name)
+
+
+@cache
+def _functions_of(name: str) -> EstimatorFunctions:
+    functions: EstimatorFunctions = import_module(f"{__name__}.{name}").FUNCTIONS
+    return functions
 
 
 def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) -> Estimator:

@@ -65,12 +65,12 @@ def covariances(estimate: Estimate, codes: Sequence[str]) -> tuple[Covariance, .
 
 def _covariance(estimate: Estimate, code: str) -> Covariance:
     error = error_type(code)
-    matrix, notes = np.zeros_like(estimate.pair_meat), tuple[Note, ...]()
-    if not estimate.exact:  # else residuals are rounding, and so is every sum of them
-        matrix, notes = error.covariance(estimate)
+    dof = error.degrees_of_freedom(estimate)
     effective = error.effective_adopters and error.effective_adopters(estimate)
-    covariance = Covariance(code, matrix, error.degrees_of_freedom(estimate), notes, effective)
-    return covariance if estimate.exact else _without_cancelled(covariance, estimate)
+    if estimate.exact:  # residuals are rounding, and so is every sum of them
+        return Covariance(code, np.zeros_like(estimate.pair_meat), dof, (), effective)
+    matrix, notes = error.covariance(estimate)
+    return _without_cancelled(Covariance(code, matrix, dof, notes, effective), estimate)
 
 
 def _without_cancelled(covariance: Covariance, estimate: Estimate) -> Covariance:

@@ -50,12 +50,12 @@ class Covariance:
     @property
     def std_error(self) -> Array:
         """``[K]`` standard errors."""
-        return np.sqrt(np.diag(self.matrix))
+        return np.sqrt(self.matrix.diagonal())
 
     @property
     def dof_of_coefficients(self) -> AnyArray:
         """``[K]`` degrees of freedom."""
-        return np.broadcast_to(self.dof, len(self.matrix))
+        return np.full(len(self.matrix), self.dof)
 
     @property
     def smallest_dof(self) -> float:
