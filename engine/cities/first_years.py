@@ -26,21 +26,28 @@ class Status:
     ----------
     column : str
     values : float64 ``[n_units, n_years]``
-        NaN where there is no cell.
+        NaN where there is no cell, or an empty one.
+    has_row : bool ``[n_units, n_years]``
+        The table has a row.
     units : sequence of str
     years : sequence of int
+    last_year : int
+        Of the sample: who adopts later adopts outside it.
     source : str
         File, for messages.
     """
 
     column: str
     values: Array
+    has_row: Flags
     units: Sequence[str]
     years: Sequence[int]
+    last_year: int
     source: str
 
     def __post_init__(self) -> None:
         check_shape("values", self.values, (len(self.units), len(self.years)))
+        check_shape("has_row", self.has_row, self.values.shape)
 
     def first_years(self) -> tuple[Array, list[Note]]:
         """First year ``[n_units]`` with a 1, NaN where there is none, and notes.
@@ -49,18 +56,27 @@ class Status:
         ------
         InputError
             For cells other than 0 and 1, a status that goes back to 0, a city without any status, and an empty cell
-            between the last 0 and the first 1, which leaves the year open; all of them at once.
+            between the last 0 and the first 1, or after the last 0 where there is no 1, which leaves the year open;
+            all of them at once.
         """
         problems = Problems(self.source)
         with problems.collect():
             self._refuse_other_values()
         problems.raise_any()  # the other checks read 0 and 1
-        for check in (self._refuse_none, self._refuse_going_back, self._refuse_open):
+        for check in (
+            self._refuse_none,
+            self._refuse_going_back,
+            self._refuse_open,
+            self._refuse_open_end,
+        ):
             with problems.collect():
                 check()
         problems.raise_any()
         first = self._first_ones()
-        return np.where(first >= 0, np.asarray(self.years)[first], np.nan), self._may_be_earlier()
+        return np.where(first >= 0, np.asarray(self.years)[first], np.nan), [
+            *self._may_be_earlier(),
+            *self._may_be_later(),
+        ]
 
     def _refuse_other_values(self) -> None:
         bad = ~np.isnan(self.values) & (self.values != 0.0) & (self.values != 1.0)
@@ -110,6 +126,41 @@ class Status:
                 f"{self.years[first[unit]]}: the year of adoption is open ({self._cities(is_open)})",
                 "write 0 or 1 there, or name the year in a column of treatment.adoption",
             )
+
+    def _refuse_open_end(self) -> None:
+        """An empty cell after the last 0 of a city without a 1."""
+        after = self._after_last_zero() & self.has_row
+        is_open = np.count_nonzero(after, axis=1) > 0
+        if is_open.any():
+            unit, year = np.argwhere(after)[0]
+            raise self._refused(
+                f"of {self.units[unit]} is missing in {self.years[year]}, after the last 0 and without a 1: whether "
+                f"it adopts is open ({self._cities(is_open)})",
+                "write 0 or 1 there, or name the year in a column of treatment.adoption",
+            )
+
+    def _may_be_later(self) -> list[Note]:
+        """Cities without a 1 whose rows end before the sample: in truth they may have adopted since."""
+        after = self._after_last_zero() & ~self.has_row
+        ends_early = np.count_nonzero(after, axis=1) > 0
+        if not ends_early.any():
+            return []
+        unit, year = np.argwhere(after)[0]
+        return [
+            Note.of(
+                "adoption_may_be_later", column=self.column, count=int(ends_early.sum()), city=self.units[unit],
+                year=int(self.years[year]),
+            )
+        ]  # fmt: skip
+
+    def _after_last_zero(self) -> Flags:
+        """Years of the sample after the last 0 of each city that has a 0 and no 1."""
+        is_zero = self.values == 0.0
+        n_years = len(self.years)
+        last_zero = n_years - 1 - is_zero[:, ::-1].argmax(axis=1)
+        is_after = (np.arange(n_years) > last_zero[:, None]) & (np.asarray(self.years) <= self.last_year)
+        has_no_year = is_zero.any(axis=1) & (self._first_ones() < 0)
+        return np.asarray(is_after & has_no_year[:, None])
 
     def _may_be_earlier(self) -> list[Note]:
         """Cities whose first cell is a 1: in truth they may have adopted before."""

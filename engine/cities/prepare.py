@@ -128,7 +128,10 @@ def _with_first_years(values: dict[str, Array], request: PanelRequest, grid: Cit
     """Put the first year of each status in the place of the status, in all years of a city; returns notes."""
     notes: list[Note] = []
     for column in [name for name in request.status if name in values]:
-        status = Status(column, values[column], grid.units, grid.years, grid.source)
+        last_year = request.years[1] if request.years else grid.years[-1]
+        status = Status(
+            column, values[column], grid.has_row(), grid.units, grid.years, last_year, grid.source
+        )
         years, of_column = status.first_years()
         values[request.status[column]] = np.broadcast_to(years[:, None], status.values.shape)
         notes += of_column

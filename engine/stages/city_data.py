@@ -344,6 +344,13 @@ def _required(job: Job) -> dict[str, str]:
         required.setdefault(treatment.month, "treatment.month")
     for name in _COORDINATES if by_distance(job) else ():
         required.setdefault(name, by_distance(job))
+    for name in ("city", "year"):
+        if name in required:
+            raise InputError(
+                f"'{name}' tells rows apart, and is no column of values",
+                where=required[name],
+                remedy="name another column; a copy of it under another name is one",
+            )
     deflate, fills = job.panel_block.deflate, job.panel_block.fill_rules
     listed = {key: rule.columns or () for key, rule in fills.items()}
     listed |= {"panel.deflate": deflate.columns} if deflate else {}

@@ -24,8 +24,14 @@ _ = np.nan
 
 
 def first_years(*rows: list[float]) -> tuple[list[float], list[str]]:
-    units = [f"C{k}" for k in range(len(rows))]
-    years, notes = Status("did", np.array(rows, dtype=float), units, YEARS, "p.csv").first_years()
+    return with_rows(np.ones((len(rows), len(YEARS)), dtype=bool), *rows)
+
+
+def with_rows(
+    has_row: np.ndarray[Any, Any], *rows: list[float], last_year: int = YEARS[-1]
+) -> tuple[list[float], list[str]]:
+    units, values = [f"C{k}" for k in range(len(rows))], np.array(rows, dtype=float)
+    years, notes = Status("did", values, has_row, units, YEARS, last_year, "p.csv").first_years()
     return years.tolist(), list(english(notes))
 
 
@@ -46,8 +52,29 @@ def test_any_year_comes_back(adopted: list[int]) -> None:
 
 
 def test_what_is_missing_elsewhere_leaves_the_year_as_it_is() -> None:
-    years, notes = first_years([_, 0, 1, _], [0, _, 0, 1], [0, 0, _, _], [0, _, 0, _])
-    np.testing.assert_array_equal(years, [2012, 2013, _, _])
+    years, notes = first_years([_, 0, 1, _], [0, _, 0, 1], [_, 0, _, 0])
+    np.testing.assert_array_equal(years, [2012, 2013, _])
+    assert notes == []
+
+
+def test_rows_that_end_before_the_sample_without_a_one_are_told() -> None:
+    rows = [0, 0, _, _], [0, 0, 0, 0], [0, 0, 1, _]
+    has_row = ~np.isnan(np.array(rows))
+    years, (note,) = with_rows(has_row, *map(list, rows))
+    np.testing.assert_array_equal(years, [_, _, 2012])
+    assert note == (
+        "the rows of 1 city without a 1 in did end before the sample (C0 has none in 2012): it may have adopted since, "
+        "and is taken never to"
+    )
+    assert (
+        with_rows(has_row, *map(list, rows), last_year=2011)[1] == []
+    )  # after the sample it is nobody's matter
+
+
+def test_an_empty_cell_after_the_sample_leaves_nothing_open() -> None:
+    every = np.ones((2, len(YEARS)), dtype=bool)
+    years, notes = with_rows(every, [0, 0, 0, _], [0, 1, 1, 1], last_year=2012)
+    np.testing.assert_array_equal(years, [_, 2011])
     assert notes == []
 
 
@@ -69,6 +96,8 @@ def test_who_begins_with_a_one_may_have_adopted_before() -> None:
         ([[0, 1, _, 0]], ["goes back to 0 in 2013"]),
         ([[0, _, 1, 1]], ["'did' of C0 is missing in 2011, before the first 1 in 2012: the year of adoption is open"]),
         ([[0, _, _, 1]], ["is missing in 2012, before the first 1 in 2013"]),
+        ([[0, 0, _, _], [0, 0, 0, 1]], ["'did' of C0 is missing in 2012, after the last 0 and without a 1"]),
+        ([[0, _, 0, _], [0, 0, 0, 1]], ["is missing in 2013", "is open (1 of 2 cities: C0)"]),
         ([[_, _, _, _], [0, 0, 0, 1]], ["'did' is empty in all rows of 1 of 2 cities: C0"]),
         ([[0, _, 1, 1], [0, 1, 0, 0], [_, _, _, _]], ["goes back", "is open", "is empty"]),
     ],
@@ -145,6 +174,11 @@ Command = Callable[..., tuple[int, str, str]]
         ),
         ("{status: absent, rule: both}", "absent"),
         ("{status: never, rule: both}", "no unit adopts"),
+        (
+            "{status: year, rule: both}",
+            "treatment.status: 'year' tells rows apart, and is no column of values",
+        ),
+        ("{adoption: city, rule: both}", "treatment.adoption: 'city' tells rows apart"),
     ],
 )
 def test_a_job_that_cannot_be_is_refused(
@@ -168,3 +202,24 @@ def test_a_status_is_not_filled(command: Command, tmp_path: Path) -> None:
     code, out, err = command("check", "job.yaml")
     assert code == 2
     assert "'did' is a status, of which no cell is made up" in out + err
+
+
+def test_a_status_that_was_not_kept_up_is_refused_and_rows_that_end_are_told(
+    command: Command, tmp_path: Path
+) -> None:
+    """An adopter whose cells are empty from its year on would be taken for a city that never adopts."""
+    frame = with_status(city_panel(0))
+    adopter = frame.loc[frame["did"] == 1, "city"].iloc[0]
+    since = (frame["city"] == adopter) & (frame["did"] == 1)
+    (tmp_path / "job.yaml").write_text(
+        "job: small\npanel: {source: p.csv, balance: keep}\noutcome: {synchronization: output}\n"
+        "treatment: {status: did, rule: both}\n"
+    )
+    frame.assign(did=frame["did"].where(~since)).to_csv(tmp_path / "p.csv", index=False)
+    code, out, err = command("check", "job.yaml")
+    assert code == 2
+    assert f"'did' of {adopter} is missing in" in re.sub(r"\s+", " ", out + err)
+    frame[~since].to_csv(tmp_path / "p.csv", index=False)
+    code, out, err = command("check", "job.yaml")
+    assert code == 0
+    assert "the rows of 1 city without a 1 in did end before the sample" in re.sub(r"\s+", " ", out + err)
