@@ -70,7 +70,9 @@ def test_columns_are_those_of_the_format(whole: engine.Results) -> None:
         "job", "cell", "term", "method", "reps", "statistic", "p_value", "conf_low", "conf_high", "mc_error",
     ]  # fmt: skip
     assert list(whole.draws) == ["cell", "method", "replicate", "term", "estimate", "statistic"]
-    assert list(whole.influence) == ["cell", "term", "left_out", "estimate", "shift"]
+    assert list(whole.influence) == [
+        "cell", "term", "left_out", "estimate", "shift", "leverage", "partial_leverage",
+    ]  # fmt: skip
     assert not whole.inference.duplicated(["cell", "term", "method"]).any()
     assert not whole.draws.duplicated(["cell", "method", "replicate", "term"]).any()
     drawn = whole.draws.groupby("method").size().to_dict()

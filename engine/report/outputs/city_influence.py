@@ -59,13 +59,22 @@ def influence_figure(
 
 
 def influence_text(influence: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
-    """The figure in words: the five largest shifts."""
+    """The figure in words: the five largest shifts; and the largest partial leverages."""
     rows = influence.reindex(influence["shift"].abs().sort_values(ascending=False).index).head(5)
     parts = [f"{row.left_out}: {number(float(row.shift))}" for row in rows.itertuples()]  # type: ignore[arg-type]
+    shifts = words("; ").join(parts)
+    if "partial_leverage" not in influence or influence["partial_leverage"].isna().all():
+        # Averages over cohorts have none, nor have folders of earlier versions.
+        form = "Largest shifts of the coefficient of {term} when one is left out: {shifts}."
+        return words(form, term=term, shifts=shifts)
+    largest = influence.nlargest(5, "partial_leverage")
+    shares = [f"{row.left_out}: {row.partial_leverage:.0%}" for row in largest.itertuples()]
     return words(
-        "Largest shifts of the coefficient of {term} when one is left out: {shifts}.",
+        "Largest shifts of the coefficient of {term} when one is left out: {shifts}. Largest shares of their pairs in "
+        "what identifies it (partial leverage): {shares}.",
         term=term,
-        shifts=words("; ").join(parts),
+        shifts=shifts,
+        shares=words("; ").join(shares),
     )
 
 
