@@ -235,12 +235,13 @@ def draw(
         Where the job has no such draw.
     """
     from engine.stages.draw import choose, make_draw
+    from engine.stages.estimate_pass import estimate_pass
 
     plan = expand(load_job(job, overrides=overrides, frames=frames))
     request = choose(plan, replicate=replicate, cell=cell, method=method)
     prepared = next(prepared for prepared in _prepare(plan) if request.cell in prepared.pass_cells.cells)
     with opened() as open_machine, _computing(plan):
-        estimated_cells = _estimate_pass(open_machine(silent), prepared)
+        estimated_cells = estimate_pass(open_machine(silent), prepared)
         return make_draw(prepared, estimated_cells[prepared.pass_cells.cells.index(request.cell)], request)
 
 
@@ -318,39 +319,15 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
 
 def _estimate_passes(machine: Machine, prepared: tuple[Prepared, ...]) -> list[list[Estimated]]:
     """Passes of a single task run side by side on this process's threads; others take all threads in turn."""
+    from engine.stages.estimate_pass import (
+        estimate_pass,  # here and not above: check and plan never import JAX
+    )
+
     small = all(len(one_pass.design.tasks()) == 1 and not one_pass.effects for one_pass in prepared)
     if machine.client is not None or len(prepared) == 1 or not small:
-        return [_estimate_pass(machine, one_pass) for one_pass in prepared]
+        return [estimate_pass(machine, one_pass) for one_pass in prepared]
     with ThreadPoolExecutor(machine.threads) as pool:
-        return list(pool.map(partial(_estimate_pass, machine), prepared))
-
-
-@one_blas_thread()  # for threads of a pool
-def _estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
-    # Here and not above: check and plan never import JAX.
-    from engine.stages.absorbed import estimate_absorbed
-    from engine.stages.adopters import with_adopters
-    from engine.stages.compared_cells import estimate_compared
-    from engine.stages.estimation import estimate_cells
-    from engine.stages.poisson_cells import estimate_poisson
-
-    if prepared.pass_cells.job.model.registered.reweights:
-        return estimate_poisson(machine, prepared)
-    if prepared.effects:
-        return with_adopters(prepared, estimate_absorbed(machine, prepared))
-    if prepared.has_clean_controls:
-        return with_adopters(prepared, estimate_compared(machine, prepared))
-    work = prepared.pass_cells
-    estimated = estimate_cells(
-        machine,
-        work.cells,
-        prepared.design,
-        columns=work.controls,
-        terms=prepared.terms,
-        timings=prepared.timings,
-        city_ties=prepared.city_ties,
-    )
-    return with_adopters(prepared, estimated)
+        return list(pool.map(partial(estimate_pass, machine), prepared))
 
 
 def write(results: Results, folder: Path, *, lang: str = "en") -> Results:

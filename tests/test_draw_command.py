@@ -16,6 +16,7 @@ from tolerances import BRUTE
 import engine
 from engine import pipeline
 from engine.errors import InputError
+from engine.stages import estimate_pass
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -263,7 +264,7 @@ def test_what_is_no_draw_is_refused(
     def no_pass(*_: Any) -> None:
         raise AssertionError("a pass over the pairs began")
 
-    monkeypatch.setattr(pipeline, "_estimate_pass", no_pass)
+    monkeypatch.setattr(estimate_pass, "estimate_pass", no_pass)
     code, out, err = command(
         "draw", "job.yaml", *argv, *(part for text in overrides for part in ("--set", text))
     )

@@ -15,8 +15,8 @@ from rich.cells import cell_len
 
 from engine.arrays import Array, Integers
 from engine.errors import InputError
-from engine.infer.draws import multipliers, resampled_counts
-from engine.infer.permutation import OBSERVED, Permutation, drawn_classes, draws_of, permutation_draws
+from engine.infer.draws import multipliers, permuted_classes, resampled_counts
+from engine.infer.permutation import OBSERVED, draws_of, permutation_draws
 from engine.infer.scores import multiplier_draws
 from engine.infer.summary import all_assignments, n_assignments
 from engine.pairs.treatment import NEVER
@@ -29,7 +29,9 @@ from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
+from engine.stages.inference.refitted_draws import drawn_sample, observed_draw, refits_of, refitted_test
 from engine.stages.inference.two_way_wild_draws import observed_ratios, two_way_draws, two_way_input
+from engine.stages.inference_checks import permuted_by_refits, strata_of
 from engine.stages.prepare_passes import Prepared
 
 
@@ -149,24 +151,29 @@ def make_draw(prepared: Prepared, cell: Estimated, request: DrawRequest) -> Draw
 
 
 def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: PermutationTest) -> Draw:
-    test = permutation_test(prepared, [cell], block)
-    replicates = np.array([request.replicate], dtype=np.int32)
-    ways = n_assignments(test.sample.classes, test.strata)
+    strata = strata_of(prepared.pass_cells.data, prepared.design.sample, block.strata)
+    replicates, in_truth = np.array([request.replicate], dtype=np.int32), prepared.design.classes
+    ways = n_assignments(in_truth, strata)
     if ways <= block.reps:  # the run went through all of them
         _refuse_beyond(request.replicate, ways, f": all {ways:,} assignments were enumerated")
-        classes = all_assignments(test.sample.classes, test.strata)[replicates]
-        drawn = draws_of(test, classes, replicates)
+        classes = all_assignments(in_truth, strata)[replicates]
     else:
-        classes = drawn_classes(test, replicates)
-        drawn = permutation_draws(test, replicates)
-    truth = permutation_draws(test, np.array([OBSERVED], dtype=np.int32))
-    adopted = [prepared.adoption.years[of_city] for of_city in (test.sample.classes, classes[0])]
+        classes = permuted_classes(block.seed, replicates, in_truth, strata)
+    if permuted_by_refits(cell.cell.job):
+        refitted = refitted_test(prepared, cell, block)
+        names, recompute = refitted.tested, refitted.recompute
+        drawn, truth = refits_of(refitted, classes, replicates), observed_draw(cell, names)
+    else:
+        test = permutation_test(prepared, [cell], block)
+        names = tuple(cell.fit.names[k] for k in test.cells[0].tested)
+        drawn, recompute = draws_of(test, classes, replicates), test.sample.recompute
+        truth = permutation_draws(test, np.array([OBSERVED], dtype=np.int32))
+    adopted = [prepared.adoption.years[of_city] for of_city in (in_truth, classes[0])]
     cities = {
         "city": prepared.pass_cells.data.units,
         "adopts_in_truth": _years(adopted[0]),
         "adopts_in_draw": _years(adopted[1]),
     }
-    names = [cell.fit.names[k] for k in test.cells[0].tested]
     terms = _terms(
         names, drawn.estimate[0][0], drawn.statistic[0][0], truth.estimate[0][0], truth.statistic[0][0]
     )
@@ -174,7 +181,7 @@ def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: 
         request,
         min(ways, block.reps),
         pd.DataFrame(cities),
-        _pairs(prepared, test, classes[0]),
+        _pairs(prepared, classes[0], recompute=recompute),
         terms,
     )
 
@@ -183,18 +190,15 @@ def _years(adopted: Array) -> pd.api.extensions.ExtensionArray:
     return pd.array([pd.NA if year == NEVER else int(year) for year in adopted], dtype="Int64")
 
 
-def _pairs(prepared: Prepared, test: Permutation, classes: Integers) -> pd.DataFrame:
+def _pairs(prepared: Prepared, classes: Integers, *, recompute: bool) -> pd.DataFrame:
     """Filters of the sample and of the draw, counted pair by pair and not by contraction."""
     sample = prepared.design.sample
-    drawn = replace(sample, classes=classes, n_kept=None)
+    drawn = drawn_sample(sample, classes, recompute=recompute)
     rows: list[tuple[str, float, float]] = [
         ("pairs after the exclusion", sample.n_eligible, drawn.n_eligible)
     ]
-    if sample.n_kept is not None:
-        if test.sample.recompute:
-            drawn = drawn.screened()
-        n_kept = len(drawn.all_pairs()[0]) if drawn.n_kept is None else drawn.n_kept
-        rows.append(("pairs after the screen", sample.n_kept, n_kept))
+    if sample.n_kept is not None and drawn.n_kept is not None:
+        rows.append(("pairs after the screen", sample.n_kept, drawn.n_kept))
         rows.append(("screen: ln F above", sample.threshold, drawn.threshold))
     return pd.DataFrame(rows, columns=["what", "truth", "draw"])
 

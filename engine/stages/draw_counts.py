@@ -7,15 +7,16 @@ draws. Compilation is left out; elsewhere they hold to within a factor of about 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from engine.infer.summary import n_assignments
 from engine.pairs.moments import Layout
+from engine.spec import Cell
 from engine.spec.block import Block
 from engine.spec.inference import Bootstrap, PermutationTest
-from engine.stages.inference_checks import strata_codes
+from engine.stages.inference_checks import permuted_by_refits, strata_codes
 from engine.stages.prepare_passes import Prepared
 
 SECONDS_PER_VALUE = 3e-10
@@ -27,10 +28,12 @@ _PER_CITY = 1e-7
 _PER_PART, _TWO_WAY = 2e-10, 40
 """Of one regressor, years among them, of one pair in one draw of the two-way wild bootstrap; and what a pair takes
 beside them, in regressors."""
+_PER_REFIT, _PER_REFITTED_VALUE = 0.05, 1e-8
+"""Of one draw of a cell that is refitted: what it takes whatever its size, and one moment of one pair."""
 _PER_PIPELINE = 0.02
 """Of one draw of the pipeline beside its pass: a panel, its index and its design are made anew."""
 
-Cell = TypeVar("Cell")
+AnyCell = TypeVar("AnyCell")
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 
 
@@ -60,8 +63,8 @@ class DrawCount:
 
 
 def by_block(
-    cells: Iterable[Cell], block_of: Callable[[Cell], AnyBlock | None]
-) -> list[tuple[AnyBlock, list[Cell]]]:
+    cells: Iterable[AnyCell], block_of: Callable[[AnyCell], AnyBlock | None]
+) -> list[tuple[AnyBlock, list[AnyCell]]]:
     """Cells that request the same inference, with their block: they share draws.
 
     Parameters
@@ -71,7 +74,7 @@ def by_block(
     block_of : callable
         The permutation, bootstrap or jackknife of a cell's job; None where it has none.
     """
-    groups: dict[str, tuple[AnyBlock, list[Cell]]] = {}
+    groups: dict[str, tuple[AnyBlock, list[AnyCell]]] = {}
     for cell in cells:
         block = block_of(cell)
         if block is not None:
@@ -86,7 +89,7 @@ def draw_counts(prepared: Prepared) -> list[DrawCount]:
     permuted = by_block(cells, lambda cell: cell.job.inference.permutation)
     resampled = by_block(cells, lambda cell: cell.job.inference.bootstrap)
     return [
-        *(_permutations(prepared, block, len(group)) for block, group in permuted),
+        *(_permutations(prepared, block, group) for block, group in permuted),
         *(_bootstraps(prepared, block, len(group)) for block, group in resampled),
     ]
 
@@ -103,15 +106,18 @@ def moments(prepared: Prepared) -> int:
     return Layout(design.n_years, design.n_columns, design.complete).size
 
 
-def _permutations(prepared: Prepared, block: PermutationTest, cells: int) -> DrawCount:
-    """A permutation reads every pair that some assignment lets in."""
+def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Cell]) -> DrawCount:
+    """A permutation reads every pair that some assignment lets in; cells that are refitted, each again."""
     strata = strata_codes(prepared.pass_cells.data, block.strata)
     ways = n_assignments(prepared.design.classes, strata)
     draws = min(ways, block.reps)
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
-    return DrawCount(
-        "permutations", draws, cells, _contracted(prepared, pairs, draws, cells), exact=ways <= block.reps
-    )
+    n_refitted = sum(permuted_by_refits(cell.job) for cell in cells)
+    n_contracted = len(cells) - n_refitted
+    seconds = draws * n_refitted * (_PER_REFIT + _PER_REFITTED_VALUE * pairs * moments(prepared))
+    if n_contracted:
+        seconds += _contracted(prepared, pairs, draws, n_contracted)
+    return DrawCount("permutations", draws, len(cells), seconds, exact=ways <= block.reps)
 
 
 def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:

@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.pairs.design import PairDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
-from engine.spec import Cell
+from engine.spec import Cell, Job
 from engine.spec.inference import PermutationTest
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
@@ -60,11 +60,16 @@ def refuse_large_parts(
         )
 
 
+def permuted_by_refits(job: Job) -> bool:
+    """Whether draws of a permutation are the whole cell again, since no sums by type have all that it needs."""
+    by_sums = "permutation" in job.model.registered.redrawn
+    return job.matching is not None or job.model.by_rows or not by_sums
+
+
 def _refuse_draws(cell: Cell) -> None:
-    """Draws other than of city scores are contractions of moments that have pair and year effects only."""
+    """Bootstraps of cities, and leave-outs, are contractions of moments that have pair and year effects only."""
     inference = cell.job.inference
-    blocks = {"permutation": inference.permutation, "jackknife": inference.jackknife}
-    keys = [f"inference.{key}" for key, block in blocks.items() if block is not None]
+    keys = ["inference.jackknife"] if inference.jackknife is not None else []
     if inference.bootstrap is not None and inference.bootstrap.kind != "multiplier":
         keys.append(f"inference.bootstrap kind {inference.bootstrap.kind}")
     if keys:
@@ -77,16 +82,18 @@ def _refuse_draws(cell: Cell) -> None:
 
 
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
-    """No draw refits an instrument, or matches anew; those of city scores need not."""
+    """No draw refits an instrument, no bootstrap matches anew; those of city scores need not."""
     job, estimator = cell.job, cell.job.model.registered
     blocks = {name: getattr(job.inference, name) for name in ("permutation", "bootstrap", "jackknife")}
     kinds = {name: getattr(block, "kind", name) for name, block in blocks.items() if block is not None}
     requested = [name for name, kind in kinds.items() if kind != "multiplier"]
-    beyond = [name for name in requested if kinds[name] not in estimator.redrawn]
+    refitted = () if estimator.uses_instrument else ("permutation",)
+    beyond = [name for name in requested if kinds[name] not in (*estimator.redrawn, *refitted)]
+    matched = [name for name in requested if name != "permutation"] if job.matching is not None else []
     weighted = job.pair_table is not None and job.pair_table.weight is not None
     for refused, key, case in (
         (beyond, "model.estimator", f"estimator {job.model.estimator}"),
-        (requested if job.matching is not None else [], "matching", "a matched sample"),
+        (matched, "matching", "a matched sample"),
         (requested if weighted else [], "pair_table.weight", "weighted rows"),
     ):
         if refused:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from engine.estimate.estimator import PairTiming
 from engine.pairs.design import FilterStep, PairDesign
+from engine.pairs.gravity import PairSample
 from engine.pairs.pair_effects import PairEffect
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, Terms
@@ -69,7 +70,7 @@ def prepare_job(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[
     """
     reader = Reader(plan.loaded.frames)
     loaded = [reader.load(cell.job) for cell in plan.cells]
-    prepared = tuple(_prepare_pass(pass_cells, map_reduce) for pass_cells in group_cells(plan.cells, loaded))
+    prepared = tuple(prepare_pass(pass_cells, map_reduce) for pass_cells in group_cells(plan.cells, loaded))
     _refuse_empty_table(plan, prepared)
     return prepared
 
@@ -90,10 +91,16 @@ def distinct_data(prepared: tuple[Prepared, ...]) -> list[JobData]:
     return list({id(passed.pass_cells.data): passed.pass_cells.data for passed in prepared}.values())
 
 
-def _prepare_pass(pass_cells: PassCells, map_reduce: MapReduce) -> Prepared:
+def prepare_pass(
+    pass_cells: PassCells, map_reduce: MapReduce = serial_map_reduce, *, sample: PairSample | None = None
+) -> Prepared:
+    """Set up a pass; ``sample``: its pairs under another assignment of adoption, where that is drawn."""
     job, job_data = pass_cells.job, pass_cells.data
     adoption = job_data.adoption(job, pass_cells.years_ahead)
-    sample = job_data.pair_sample(job, adoption, map_reduce)
+    if sample is None:
+        sample = job_data.pair_sample(job, adoption, map_reduce)
+    else:
+        adoption = replace(adoption, classes=sample.classes)
     timings = tuple(
         timing_of(cell.job, job_data.years, adoption) if cell.job.treatment else None
         for cell in pass_cells.cells

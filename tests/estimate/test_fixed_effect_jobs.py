@@ -65,7 +65,6 @@ def test_labels_and_places(kind: str) -> None:
 
 
 ASKED = {
-    "inference.permutation": {"permutation": {"reps": 9}},
     "inference.bootstrap kind node": {"bootstrap": {"kind": "node", "reps": 9}},
     "inference.bootstrap kind wild": {"bootstrap": {"kind": "wild", "reps": 9}},
     "inference.bootstrap kind two_way_wild": {"bootstrap": {"kind": "two_way_wild", "reps": 9}},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from engine.arrays import Array, Flags, Integers
-from engine.estimate.many_samples import Tested
 from engine.infer.inversion import ConfidenceSet, confidence_set, listed_pieces
 from engine.infer.pair_permutation import (
     PairPermutation,
@@ -49,10 +50,20 @@ from engine.stages.inference.pass_inputs import (
     terms_of,
     tested_of,
 )
-from engine.stages.inference_checks import strata_of
+from engine.stages.inference.refitted_draws import (
+    RefittedTest,
+    every_refit,
+    observed_draw,
+    refitted_draws,
+    refitted_test,
+)
+from engine.stages.inference_checks import permuted_by_refits, strata_of
 from engine.stages.prepare_passes import Prepared
 
+_REFITS = 4  # draws of one task
 _PAIR_REPS = 500  # pair-level permutations, for the figure that shows why they are invalid
+AnyTest = TypeVar("AnyTest", Permutation, RefittedTest)
+DrawsOf = Callable[[AnyTest, Integers], Draws]
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class CellDraws:
     Attributes
     ----------
     cell : Estimated
-    regression : Tested
+    terms : tuple of str
     draws : Draws
     observed : Draws
         Of the assignment that happened.
@@ -70,18 +81,17 @@ class CellDraws:
         Position of the cell in both.
     exact : bool
         The draws are all assignments.
+    has_inversion : bool
+        The draws say what a hypothesised effect would make of them.
     """
 
     cell: Estimated
-    regression: Tested
+    terms: tuple[str, ...]
     draws: Draws
     observed: Draws
     number: int
     exact: bool
-
-    @property
-    def terms(self) -> list[str]:
-        return [self.cell.fit.names[k] for k in self.regression.tested]
+    has_inversion: bool
 
 
 def permutation_test(
@@ -175,9 +185,39 @@ def permute(
     block: PermutationTest,
     collector: DrawCollector,
 ) -> None:
-    """Permutations of adoption among the cities, and pair-level ones beside them, for cells that share a pass."""
+    """Permutations of adoption among the cities, for cells that share a pass: by sums by type, or refit by refit."""
+    by_sums = [cell for cell in cells if not permuted_by_refits(cell.cell.job)]
+    if by_sums:
+        _permute_by_sums(machine, prepared, by_sums, block, collector)
+    for cell in cells:
+        if permuted_by_refits(cell.cell.job):
+            _permute_by_refits(machine, prepared, cell, collector)
+
+
+def _permute_by_refits(
+    machine: Machine, prepared: Prepared, cell: Estimated, collector: DrawCollector
+) -> None:
+    block = cell.cell.job.inference.permutation
+    assert block is not None
+    test = refitted_test(prepared, cell, block)
+    draws, exact = _draws(machine, test, (refitted_draws, every_refit), block.reps, _REFITS)
+    if exact:
+        collector.notes.append(Note.of("permutations_enumerated", count=len(draws.replicates)))
+    observed = observed_draw(cell, test.tested)
+    _cell_rows(collector, CellDraws(cell, test.tested, draws, observed, 0, exact, has_inversion=False))
+
+
+def _permute_by_sums(
+    machine: Machine,
+    prepared: Prepared,
+    cells: list[Estimated],
+    block: PermutationTest,
+    collector: DrawCollector,
+) -> None:
+    """Draws of all cells from one set of sums, and pair-level permutations beside them."""
     test = permutation_test(prepared, cells, block, map_reduce=over_pairs(machine))
-    draws, exact = _draws(machine, test, block.reps, draws_at_once(test, memory_of(prepared)))
+    roads = permutation_draws, _exact_block
+    draws, exact = _draws(machine, test, roads, block.reps, draws_at_once(test, memory_of(prepared)))
     if exact:
         n_draws = len(draws.replicates)
         collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
@@ -188,26 +228,38 @@ def permute(
     tasks = blocks(_PAIR_REPS, of_pairs.block)
     sums = machine.reduce(pair_permutation_sums, of_pairs, tasks, merge_sums, label="pair permutations")
     for number, (cell, regression) in enumerate(zip(cells, test.cells, strict=True)):
-        cell_draws = CellDraws(cell, regression, draws, observed, number, exact)
-        _term_rows(collector, cell_draws)
-        _joint_row(collector, cell_draws)
-        _notes(collector, cell_draws)
+        names = tuple(cell.fit.names[place] for place in regression.tested)
+        is_inverted = regression.observed is not None
+        cell_draws = CellDraws(cell, names, draws, observed, number, exact, has_inversion=is_inverted)
+        _cell_rows(collector, cell_draws)
         estimates = pair_permutation_estimates(test.sample, regression, sums)
         for term, estimate in zip(cell_draws.terms, estimates.T, strict=True):
             no_statistic, of_draws = np.full(_PAIR_REPS, np.nan), np.arange(_PAIR_REPS, dtype=np.int32)
             collector.draw(cell.cell.id, "pair_shuffle", of_draws, term, estimate, no_statistic)
 
 
-def _draws(machine: Machine, test: Permutation, reps: int, at_once: int) -> tuple[Draws, bool]:
-    """Draws of a test, and whether they are all assignments: they are where there are no more than ``reps``."""
+def _draws(
+    machine: Machine, test: AnyTest, roads: tuple[DrawsOf[AnyTest], DrawsOf[AnyTest]], reps: int, at_once: int
+) -> tuple[Draws, bool]:
+    """Draws of a test, and whether they are all assignments: they are where there are no more than ``reps``.
+
+    ``roads``: draws of the test for numbers of replicates, and for assignments.
+    """
+    draws_of_numbers, draws_of_assignments = roads
     n_ways = n_assignments(test.sample.classes, test.strata)
     if n_ways > reps:
         tasks = blocks(reps, at_once)
-        return machine.reduce(permutation_draws, test, tasks, merge_draws, label="permutations"), False
+        return machine.reduce(draws_of_numbers, test, tasks, merge_draws, label="permutations"), False
     assignments = all_assignments(test.sample.classes, test.strata)
     tasks = [assignments[of_task] for of_task in blocks(n_ways, at_once)]
-    draws = machine.reduce(_exact_block, test, tasks, merge_draws, label="permutations")
+    draws = machine.reduce(draws_of_assignments, test, tasks, merge_draws, label="permutations")
     return replace(draws, replicates=np.arange(n_ways, dtype=np.int32)), True  # each block counts from 0
+
+
+def _cell_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
+    _term_rows(collector, cell_draws)
+    _joint_row(collector, cell_draws)
+    _notes(collector, cell_draws)
 
 
 def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
@@ -240,7 +292,7 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
 def _inverted(of_cell: CellDraws) -> ConfidenceSet:
     """The inverted test of a single tested term; NaN where it cannot be inverted."""
     number, draws = of_cell.number, of_cell.draws
-    if of_cell.regression.observed is None or len(of_cell.terms) > 1:
+    if not of_cell.has_inversion or len(of_cell.terms) > 1:
         return ConfidenceSet(((np.nan, np.nan),))
     b, t = of_cell.observed.estimate[number][0, 0], of_cell.observed.statistic[number][0, 0]
     return confidence_set(
