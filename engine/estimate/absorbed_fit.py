@@ -235,6 +235,7 @@ def row_fit(
         nearby={},
         without_group={},
         share_meat=None,
+        takes_both=False,
         is_instrumented=False,
         one_step=None,
     )

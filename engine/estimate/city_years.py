@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from engine.arrays import AnyArray, Array, check_shape
 from engine.estimate.absorbed_fit import RowStage, row_paths
-from engine.estimate.estimate import Estimate, Interaction
+from engine.estimate.estimate import CityParts, Estimate, Interaction
 from engine.estimate.normal import Normal
 from engine.float64 import double_precision
 from engine.pairs.map_reduce import PairGraph
@@ -83,6 +83,15 @@ class CityYears:
         """n / (n - rank); 0 where nothing is left of any residual."""
         n_free = n_obs - self.rank
         return n_obs / n_free if n_free > 0 else 0.0
+
+    @cached_property
+    def n_pairs(self) -> Array:
+        """Pairs of each city in each year ``[n_units, T]``, each counted by the weight of its row."""
+        per_year = [
+            np.bincount(year.i, year.weights, self.n_units) + np.bincount(year.j, year.weights, self.n_units)
+            for year in self._years()
+        ]
+        return np.broadcast_to(np.stack(per_year, axis=1), (self.n_units, self.n_years))
 
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
@@ -210,16 +219,18 @@ def interaction(
     products: Array,
     kappa_squares: Array,
     kappa: Array | None,
+    effects: Array,
 ) -> Interaction:
     """`Interaction` of an estimate from type sums, from sums over its pairs (`map_reduce.interaction_sums`).
 
-    ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``, ``kappa`` ``[n_units, K]`` where rows have weights.
+    ``products`` ``[K, K]``, ``kappa_squares`` ``[K]``, ``kappa`` ``[n_units, K]`` where rows have weights; ``effects``
+    ``[n_units, T]`` of the residuals, empty where the estimate has no city parts.
     """
     moved = normal.of_cities @ estimate.weight_path
     weight_sums = moved[:, : normal.n_years]  # [n_units, T, K]
     if kappa is None:
         kappa = (estimate.weight_path * moved).sum(axis=1)
-    return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares)
+    return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares, effects)
 
 
 def residual_sums(normal: Normal, estimate: Estimate, *, directed: bool) -> Array:
@@ -255,13 +266,13 @@ def row_interaction(stage: RowStage, estimate: Estimate, city_years: CityYears) 
         sums: Array = np.stack(of_pairs, axis=1).astype(np.float64)
         return sums[0::2] + sums[1::2] if directed else sums
 
-    effects = city_years.solve(by_city_year((rows.weights * residual)[:, None])).ravel()
-    phi = by_pair(weight * (residual - effects[first] - effects[second])[:, None])
+    effects = city_years.solve(by_city_year((rows.weights * residual)[:, None]))[:, :, 0]
+    phi = by_pair(weight * (residual - effects.ravel()[first] - effects.ravel()[second])[:, None])
     weight_sums, kappa = by_city_year(weight), by_city_year(weight**2).sum(axis=1)
     if directed:
         weight_sums, kappa = (sums[:n_units] + sums[n_units:] for sums in (weight_sums, kappa))
     kappa_squares = (by_pair(weight**2) ** 2).sum(axis=0)
-    return _interaction(estimate, city_years, phi.T @ phi, weight_sums, kappa, kappa_squares)
+    return _interaction(estimate, city_years, phi.T @ phi, weight_sums, kappa, kappa_squares, effects)
 
 
 def _interaction(
@@ -271,15 +282,28 @@ def _interaction(
     weight_sums: Array,
     kappa: Array,
     kappa_squares: Array,
+    effects: Array,
 ) -> Interaction:
     """From sums over pairs, and the cities' sums ``[n_units, T, K]`` of weights and ``[n_units, K]`` of kappa."""
     gamma = (weight_sums**2).sum(axis=1)
     # Where city x year is among the effects, rounding is all that a city's weights add up to.
-    gamma[:, gamma.sum(axis=0) <= _NOTHING * kappa.sum(axis=0)] = 0.0
+    is_rounding = gamma.sum(axis=0) <= _NOTHING * kappa.sum(axis=0)
+    gamma[:, is_rounding] = 0.0
+    total = kappa.sum(axis=0) / 2
+    parts = None
+    if estimate.takes_both:
+        weight_sums = np.where(is_rounding, 0.0, weight_sums)
+        of_rows = weight_sums / np.sqrt(np.maximum(city_years.n_pairs, 1.0))[:, :, None]
+        parts = CityParts(
+            values=np.einsum("ctk,ct->ck", weight_sums, effects),
+            noise=np.einsum("ctk,ctl->kl", of_rows, of_rows) / np.sqrt(np.outer(total, total)),
+            weighted_pairs=_effective(total, kappa_squares),
+        )
     return Interaction(
         matrix=products * city_years.factor(estimate.n_obs),
         adopting_cities=_effective(gamma.sum(axis=0), (gamma**2).sum(axis=0)),
-        weighted_cities=_effective(kappa.sum(axis=0) / 2, (kappa**2).sum(axis=0) - kappa_squares),
+        weighted_cities=_effective(total, (kappa**2).sum(axis=0) - kappa_squares),
+        city_parts=parts,
     )
 
 

@@ -261,6 +261,7 @@ def _estimate(
         r2_within=np.nan,
         exact=exact,
         interaction=None,
+        takes_both=False,
         is_instrumented=False,
         one_step=None,
         nearby={},

@@ -26,11 +26,34 @@ class Interaction:
         (sum_c gamma_c)^2 / sum_c gamma_c^2, gamma_c = sum_t a_ct^2.
     weighted_cities : float64 ``[K]``
         (sum_p kappa_p)^2 / (sum_c w_c^2 - sum_p kappa_p^2).
+    city_parts : CityParts or None
+        Of estimates with `Estimate.takes_both`.
     """
 
     matrix: Array
     adopting_cities: Array
     weighted_cities: Array
+    city_parts: CityParts | None = None
+
+
+@dataclass(frozen=True)
+class CityParts:
+    """Contributions of cities to coefficients that few pairs bear, apart from those of the pairs.
+
+    Attributes
+    ----------
+    values : float64 ``[n_units, K]``
+        sum_t a_ct alpha_ct, with alpha_ct the city-year effects of the residuals; the rest of `Interaction`.
+    noise : float64 ``[K, K]``
+        sum_ct a_ct a_ct' / n_ct with n_ct the pairs of the city in the year: the variance that independent noise of
+        pairs has in the parts of cities, over (sum_p kappa_p)^(1/2) of both coefficients.
+    weighted_pairs : float64 ``[K]``
+        (sum_p kappa_p)^2 / sum_p kappa_p^2.
+    """
+
+    values: Array
+    noise: Array
+    weighted_pairs: Array
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,8 @@ class Estimate:
         nothing: residuals are rounding, and so would be every error. Empty for a proper regression.
     interaction : Interaction or None
         None until a pass over the pairs has summed it.
+    takes_both : bool
+        The treatment takes both cities of a pair (rule ``both``), so that few pairs bear its coefficients.
     is_instrumented : bool
         Two-stage least squares: its influences are steps of the linear form, its leave-one-out steps are not.
     one_step : float64 ``[n_units, K]`` or None
@@ -126,6 +151,7 @@ class Estimate:
     r2_within: float
     exact: str = field(default="", kw_only=True)
     interaction: Interaction | None = field(default=None, kw_only=True)
+    takes_both: bool = field(default=False, kw_only=True)
     is_instrumented: bool = field(default=False, kw_only=True)
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)

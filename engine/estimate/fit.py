@@ -114,6 +114,7 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
         r2_within=np.nan if exact == "effects" else explained(ssr, float(q[y, y])),
         exact=exact,
         interaction=None,
+        takes_both=False,
         is_instrumented=bool(regression.instruments),
         one_step=None,
         nearby={},

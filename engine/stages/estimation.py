@@ -35,7 +35,7 @@ from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import UNITS, Machine
-from engine.spec import Cell
+from engine.spec import Cell, Job
 from engine.stages.city_ties import NO_TIES, CityTies
 from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
 from engine.stages.draw_counts import by_block
@@ -250,11 +250,17 @@ def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:
     """The coefficients that a cell's estimator reports, from those of its regression and the rows of its terms."""
     combination, treatment = cell.job.model.registered.functions.combination, cell.job.treatment
     if combination is None or treatment is None:
-        return fit
+        return replace(fit, takes_both=_takes_both(cell.job))
     columns = tuple(term for term in fit.terms if not term.is_treatment)
     paths = tuple(term for term in fit.terms if term.is_treatment)
     terms, weights = combination(treatment.name, paths, np.array([rows[term] for term in paths]))
     return fit.combined((*columns, *terms), block_diag(np.eye(len(columns)), weights))
+
+
+def _takes_both(job: Job) -> bool:
+    """Whether coefficients are of a treatment under rule both (an instrument has weights of its own)."""
+    is_regressor = job.model.treatment and not job.model.registered.uses_instrument
+    return bool(is_regressor and job.treatment is not None and job.treatment.rule == "both")
 
 
 def _estimates(

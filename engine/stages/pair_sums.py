@@ -113,9 +113,18 @@ def _with_products_of(
             products=phi @ products @ phi.T,
             kappa_squares=kappa_squares[:k],
             kappa=None,
+            effects=_effects_of(passes, estimate, city_years),
         )
         with_interaction.append(replace(estimate, interaction=of_pairs))
     return with_interaction
+
+
+def _effects_of(passes: PassSums, estimate: Estimate, city_years: CityYears) -> Array:
+    """City-year effects ``[n_units, T]`` of the residuals of an estimate that has city parts, else none."""
+    if not estimate.takes_both:
+        return np.zeros((0, passes.normal.n_years))
+    sums = residual_sums(passes.normal, estimate, directed=passes.pass_input.design.directed)
+    return city_years.solve(sums[:, :, None])[:, :, 0]
 
 
 def score_pass(passes: PassSums, residual: Array, weight: Array) -> ScorePass:
@@ -198,6 +207,7 @@ def _with_interaction(
             products=sums.products[number, :k, :k],
             kappa_squares=sums.kappa_squares[number, :k],
             kappa=None if sums.kappa is None else sums.kappa[:, number, :k],
+            effects=pass_input.city_years[..., number],
         )
         with_interaction.append(replace(estimate, interaction=of_pairs))
     return with_interaction

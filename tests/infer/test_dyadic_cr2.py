@@ -30,10 +30,12 @@ def literal(
     weight: str | None = None,
     instrument: str | None = None,
     one_step: bool = False,
+    takes_both: bool = False,
 ) -> Arrays:
     """Coefficients, variances and degrees of freedom by dense least squares, refits without each city included.
 
-    With ``one_step`` those refits are of columns from which the effects of all rows were taken.
+    With ``one_step`` those refits are of columns from which the effects of all rows were taken; with ``takes_both``
+    parts of cities and of pairs are added, see `Interaction.city_parts`.
 
     ``long`` has a row for each pair and year, ``y`` and regressors; those with a missing value do not count. Effects
     beside that of the pair are columns of it, or ``city x year``; the instrument stands for the last regressor. In
@@ -89,7 +91,8 @@ def literal(
     steps = np.array([b - regression(~rows)[0] for rows in in_city])
     city_year = city_year_dummies(n_units if directed else 0)
     root = np.sqrt(rows_weight)
-    left = residual - city_year @ np.linalg.lstsq(root[:, None] * city_year, root * residual, rcond=None)[0]
+    alpha = np.linalg.lstsq(root[:, None] * city_year, root * residual, rcond=None)[0]
+    left = residual - city_year @ alpha
     dyad = np.unique(np.minimum(first, second) * n_units + np.maximum(first, second), return_inverse=True)[1]
     by_dyad = np.eye(dyad.max() + 1)[dyad].T
     phi, kappa = by_dyad @ (weight * left[:, None]), by_dyad @ weight**2
@@ -104,7 +107,17 @@ def literal(
     weighted = kappa.sum(axis=0) ** 2 / ((of_city**2).sum(axis=0) - (kappa**2).sum(axis=0))
     if instrument:
         steps = influence
-    variance = np.maximum((influence * steps).sum(axis=0) - interaction, interaction / 4)
+    products = (influence * steps).sum(axis=0) - interaction
+    if takes_both:
+        a, n_rows = city_year.T @ weight, np.maximum(city_year.sum(axis=0), 1)
+        a *= "city x year" not in effects
+        spread = (kappa**2).sum(axis=0) / kappa.sum(axis=0) ** 2
+        noise = (a**2 / n_rows[:, None]).sum(axis=0) / kappa.sum(axis=0)
+        of_cities = (a * alpha[:, None]).reshape(n_units, n_years, -1).sum(axis=1)
+        interaction = interaction / (1 - spread)
+        products = (of_cities * steps).sum(axis=0) + (1 - noise) * interaction
+        weighted = 1 / ((noise / 2) ** 2 * (1 / weighted - spread) + (1 - noise) ** 2 * spread)
+    variance = np.maximum(products, interaction / 4)
     return {
         "estimate": b, "std_error": np.sqrt(variance),
         "dof": np.maximum(1.0, np.minimum(adopting, weighted) - 0.5),
@@ -142,6 +155,50 @@ def test_panels(name: str, many_cells: bool, monkeypatch: pytest.MonkeyPatch) ->
     for column, values in expected.items():
         np.testing.assert_allclose(
             estimates[column].to_numpy(), values, rtol=EXACT, atol=EXACT, err_msg=column
+        )
+
+
+BOTH: dict[str, dict[str, Any]] = {
+    **{name: blocks for name, blocks in PANELS.items() if name != "no screen"},
+    "provinces by year": {"effects": "province x year"},
+    "provinces by year with holes": {"holes": True, "effects": "province x year"},
+    "cities by year": {"effects": "city x year"},
+    "cities by year with holes": {"holes": True, "effects": "city x year"},
+}
+
+
+@pytest.mark.parametrize("many_cells", [False, True])
+@pytest.mark.parametrize("name", BOTH)
+def test_treatments_that_take_both_cities(
+    name: str, many_cells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of cities and of pairs, each counted once; controls and absorbed effects beside them."""
+    if many_cells:
+        monkeypatch.setattr(estimation, "CELLS", 0)
+    blocks = {"pairs": {"exclude": "none"}, **BOTH[name]}
+    frame = worlds.panel(7, holes=blocks.pop("holes", False))
+    frame["pilot_year"] = frame["pilot_year"].where(frame["city"] < "city12")
+    model, effects = blocks.pop("model", {}), blocks.pop("effects", "year")
+    model = {**model, "fixed_effects": ["pair", effects], "errors": ["dyadic_cr2", "dyadic"]}
+    treatment = {"adoption": "pilot_year", "rule": "both"}
+    estimates = run_panel(frame, model=model, treatment=treatment, **blocks).estimates
+    estimates = estimates[estimates["errors"] == "dyadic_cr2"]
+    event = {"event": (-1, (-2, 1))} if "event" in name else {}
+    adopted = worlds.observed_adoption(frame)
+    long, terms = oracle.relabelled(
+        worlds.oracle_grid(frame, gravity=False), adopted, rule="both", exclude=False, **event
+    )
+    province = frame.groupby("city")["province"].first()
+    ends = np.sort([long[side].map(province) for side in ("city_i", "city_j")], axis=0)
+    long["province x year"] = [
+        " ".join(of_pair) for of_pair in zip(*ends, long["year"].astype(str), strict=True)
+    ]
+    expected = literal(
+        long, ["edu", "dense", *terms], ("city_i", "city_j"), effects=(effects,), takes_both=True
+    )
+    for column, values in expected.items():
+        np.testing.assert_allclose(
+            estimates[column].to_numpy(), values, rtol=1e-8, atol=EXACT, err_msg=column
         )
 
 

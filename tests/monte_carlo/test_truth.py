@@ -9,15 +9,21 @@ import pytest
 import trial
 import truth
 import truth_worlds
+from scipy import stats
 from truth import Case
 from worlds import ADOPTED, pairs_of
 
 
-def printed() -> dict[tuple[str, int, int], list[float]]:
+def printed(rule: str = "exactly_one") -> dict[tuple[str, int, int], list[float]]:
     """Sizes of the page in %, by design, cities and adopters."""
-    rows = re.findall(r"^\| (V.*) \|$", truth.PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    parts = truth.PAGE.read_text(encoding="utf-8").split("\n## ")
+    rows = re.findall(r"^\| (V.*) \|$", parts[truth.RULES.index(rule)], re.MULTILINE)  # type: ignore[arg-type]
     cells = [row.split(" | ") for row in rows]
     return {(name, int(n), int(adopters)): list(map(float, size)) for name, n, adopters, _, *size in cells}
+
+
+def key(case: Case) -> tuple[str, int, int]:
+    return case.design, case.cities, sum(truth_worlds.ADOPTERS[case.adopters][case.cities])
 
 
 @pytest.mark.parametrize("adopters", truth_worlds.ADOPTERS)
@@ -58,18 +64,24 @@ def test_louder_cities_are_louder() -> None:
 
 
 def test_the_page_has_every_case() -> None:
-    assert list(printed()) == [
-        (case.design, case.cities, sum(truth_worlds.ADOPTERS[case.adopters][case.cities]))
-        for case in truth.cases()
-    ]
+    for rule in truth.RULES:
+        assert list(printed(rule)) == [key(case) for case in truth.cases() if case.rule == rule]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [Case("V2", 20, "usual"), Case("V4", 30, "few"), Case("V9", 30, "usual")])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("V2", 20, "usual"),
+        Case("V4", 30, "few"),
+        Case("V9", 30, "usual"),
+        Case("V2", 20, "usual", "both"),
+    ],
+)
 def test_a_part_made_again(case: Case) -> None:
     """The first 400 panels of a case, within three Monte Carlo errors of what all of them gave."""
     p = truth.p_values(case, 0, 400)
-    sizes = printed()[case.design, case.cities, sum(truth_worlds.ADOPTERS[case.adopters][case.cities])]
+    sizes = printed(case.rule)[key(case)]
     for kind, here, page in zip(trial.KINDS, truth.rejected(p), sizes, strict=True):
         share = min(max(page / 100, 0.005), 0.995)
         assert abs(here - page / 100) < 3 * np.sqrt(share * (1 - share) / 400), kind
@@ -91,3 +103,29 @@ def test_the_default_error_has_its_size(cities: int, adopters: str) -> None:
         share = size / 100
         error = 100 * np.sqrt(share * (1 - share) * (1 / truth.PANELS + 1 / 8000))
         assert abs(found[design, cities, n_adopters][place] - size) < 4 * error, design
+
+
+def test_the_default_error_has_its_size_where_both_cities_adopt() -> None:
+    """As the pages that quote it say: usual adopters from 2.1 to 6.5%, few from 0.0 to 6.2%."""
+    place, quoted = trial.KINDS.index("dyadic_cr2"), {}
+    found = printed("both")
+    for adopters in truth_worlds.ADOPTERS:
+        cases = [case for case in truth.cases() if (case.rule, case.adopters) == ("both", adopters)]
+        sizes = [found[key(case)][place] for case in cases]
+        quoted[adopters] = min(sizes), max(sizes)
+    assert quoted == {"usual": (2.1, 6.5), "few": (0.0, 6.2)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cities", [20, 50])
+def test_a_treatment_of_pairs_of_two_adopters_is_found(cities: int) -> None:
+    """Effects of three standard deviations of the estimate, which two-sided tests of many cities find in 85%."""
+    values, errors, dof = [], [], []
+    for number in range(400):
+        estimate, covariances = trial.estimated(truth_worlds.panel("V1", cities, "usual", number, "both"))
+        covariance = covariances[trial.KINDS.index("dyadic_cr2")]
+        values.append(estimate.values[0])
+        errors.append(covariance.std_error[0])
+        dof.append(covariance.smallest_dof)
+    ratio = (np.array(values) + 3 * np.std(values)) / errors  # an effect leaves the residuals as they are
+    assert np.mean(np.abs(ratio) > stats.t.ppf(0.975, dof)) > 0.55

@@ -66,14 +66,20 @@ def estimated(panel: worlds.Panel) -> tuple[Estimate, tuple[Covariance, ...]]:
     moments = of_all(city_moments, setting, merge_moments)
     policy = Term("policy")
     normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
-    found = fit(stage(normal), Regression((policy,)))
+    found = replace(fit(stage(normal), Regression((policy,))), takes_both=panel.rule == "both")
     block = CellBlock(_NO_TERMS, found.residual_path[:, None], found.weight_path)
     years = CityYears(of_all(pair_graph, setting, merge_graphs), panel.n_cities, len(worlds.YEARS))
     effects = years.solve(residual_sums(normal, found, directed=False)[:, :, None])
     second = InteractionPass(ScorePass(setting, block), effects)
     sums = of_all(interaction_sums, second, merge_interactions)
     of_pairs = interaction(
-        normal, found, years, products=sums.products[0], kappa_squares=sums.kappa_squares[0], kappa=None
+        normal,
+        found,
+        years,
+        products=sums.products[0],
+        kappa_squares=sums.kappa_squares[0],
+        kappa=None,
+        effects=effects[:, :, 0],
     )
     found = replace(
         found,

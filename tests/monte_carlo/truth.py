@@ -11,7 +11,7 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import trial
@@ -26,25 +26,32 @@ PAGE = Path(__file__).with_name("truth.md")
 PANELS, SHARE, LEVEL = 2000, 100, 0.05
 MAIN = ("V1", "V2", "V3", "V4")
 """Designs of which every number of cities is tried; of the others 30 and 50."""
+RULES: tuple[Literal["exactly_one", "both"], ...] = ("exactly_one", "both")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A design with its number of cities and of adopters."""
+    """A design with its number of cities and of adopters, and which pairs are treated."""
 
     design: str
     cities: int
     adopters: str
+    rule: Literal["exactly_one", "both"] = "exactly_one"
 
 
 def cases() -> list[Case]:
-    """Of the main designs every number of cities, with usual and few adopters; of the others 30 and 50."""
+    """Of the main designs every number of cities, with usual and few adopters; of the others 30 and 50.
+
+    A screen may leave no pair of two adopters: under rule both there is none.
+    """
     return [
-        Case(design, cities, adopters)
+        Case(design, cities, adopters, rule)
+        for rule in RULES
         for design in truth_worlds.DESIGNS
         for adopters in truth_worlds.ADOPTERS
         for cities in truth_worlds.CITIES
-        if design in MAIN or cities in (30, 50)
+        if (design in MAIN or cities in (30, 50))
+        and not (rule == "both" and truth_worlds.DESIGNS[design].has_screen)
     ]
 
 
@@ -52,7 +59,7 @@ def p_values(case: Case, first: int, count: int) -> Array:
     """``[count, KINDS]`` of some panels of a case, and the effective adopting cities."""
     rows = []
     for number in range(first, first + count):
-        panel = truth_worlds.panel(case.design, case.cities, case.adopters, number)
+        panel = truth_worlds.panel(case.design, case.cities, case.adopters, number, case.rule)
         estimate, errors = trial.estimated(panel)
         effective = next(error.effective_adopters for error in errors if error.effective_adopters is not None)
         p = [float(intervals(estimate, error, trial.CONFIDENCE).p_value[0]) for error in errors]
@@ -78,16 +85,9 @@ def rejected(p: Array) -> Array:
 
 
 def page(found: dict[Case, Array]) -> str:
-    """The table as Markdown."""
+    """The tables as Markdown."""
     panels = len(next(iter(found.values())))
-    names = {"pair": "pair", "city": "two-way", "dyadic_cr2": "dyadic CR2"}
-    header = ["design", "cities", "adopters", "effective", *(names.get(kind, kind) for kind in trial.KINDS)]
-    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
-    for case, p in found.items():
-        counts = truth_worlds.ADOPTERS[case.adopters][case.cities]
-        size = " | ".join(f"{100 * share:.1f}" for share in rejected(p))
-        row = f"| {case.design} | {case.cities} | {sum(counts)} | {np.median(p[:, -1]):.1f} | {size} |"
-        lines.append(row)
+    exactly_one, both = (table({case: p for case, p in found.items() if case.rule == rule}) for rule in RULES)
     designs = "\n".join(f"- **{name}**: {design.text}." for name, design in truth_worlds.DESIGNS.items())
     error = 100 * np.sqrt(LEVEL * (1 - LEVEL) / panels)
     return f"""\
@@ -100,8 +100,27 @@ cities.
 
 {designs}
 
-{os.linesep.join(lines)}
+{exactly_one}
+
+## Pairs whose two cities have adopted
+
+The designs without a screen, with all pairs, treated where both cities have adopted (rule `both`).
+
+{both}
 """
+
+
+def table(found: dict[Case, Array]) -> str:
+    """Lines of some cases."""
+    names = {"pair": "pair", "city": "two-way", "dyadic_cr2": "dyadic CR2"}
+    header = ["design", "cities", "adopters", "effective", *(names.get(kind, kind) for kind in trial.KINDS)]
+    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    for case, p in found.items():
+        counts = truth_worlds.ADOPTERS[case.adopters][case.cities]
+        size = " | ".join(f"{100 * share:.1f}" for share in rejected(p))
+        row = f"| {case.design} | {case.cities} | {sum(counts)} | {np.median(p[:, -1]):.1f} | {size} |"
+        lines.append(row)
+    return os.linesep.join(lines)
 
 
 def main() -> None:

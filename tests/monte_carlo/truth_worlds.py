@@ -1,14 +1,15 @@
 """Designs of the table of truth: what makes pairs dependent, how many cities, how many of them adopt; no effect.
 
 Ten years; the adopting cities are dealt at random over the adoption years 2015, 2016, 2018 and 2019, pairs of two
-adopters leave, and a screen, where there is one, keeps the pairs above the median of a force.
+adopters leave, unless they are those that are treated, and a screen, where there is one, keeps the pairs above the
+median of a force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from worlds import YEARS, Array, Integers, Panel, pairs_of
@@ -42,7 +43,9 @@ class Design:
     has_screen: bool = False
 
 
-def panel(name: str, cities: int, adopters: str, number: int) -> Panel:
+def panel(
+    name: str, cities: int, adopters: str, number: int, rule: Literal["exactly_one", "both"] = "exactly_one"
+) -> Panel:
     """A panel of a design; a function of its names and number alone."""
     rng = np.random.default_rng([list(DESIGNS).index(name), cities, list(ADOPTERS).index(adopters), number])
     counts = ADOPTERS[adopters][cities]
@@ -51,12 +54,12 @@ def panel(name: str, cities: int, adopters: str, number: int) -> Panel:
     design = DESIGNS[name]
     outcome = design.outcome(rng, classes < len(counts))
     if not design.has_screen:
-        return Panel(classes, outcome)
+        return Panel(classes, outcome, rule=rule)
     first, second = pairs_of(cities)
     mass = 1.2 * rng.normal(size=cities)
     force = mass[first] + mass[second] + 0.5 * rng.normal(size=len(first))
-    middle = np.median(force[Panel(classes, outcome).eligible])
-    return Panel(classes, outcome, force > middle)
+    middle = np.median(force[Panel(classes, outcome, rule=rule).eligible])
+    return Panel(classes, outcome, force > middle, rule)
 
 
 def _shocks(rng: Random, cities: int, persistence: float) -> Array:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -67,11 +67,14 @@ class Panel:
         Of every pair, in the sample or not.
     is_strong : bool ``[n_pairs]`` or None
         Pairs that a screen keeps; None without one.
+    rule : str
+        Which pairs are treated.
     """
 
     classes: Integers
     outcome: Array
     is_strong: Any = None
+    rule: Literal["exactly_one", "both"] = "exactly_one"
 
     @property
     def n_cities(self) -> int:
@@ -83,15 +86,16 @@ class Panel:
 
     @property
     def treated(self) -> Array:
-        """``[n_pairs, n_years]`` 1 where exactly one city has adopted."""
+        """``[n_pairs, n_years]`` 1 where exactly one city has adopted, or both have."""
         first, second = pairs_of(self.n_cities)
-        return policy_paths(self.adoption, YEARS, "exactly_one")[self.classes[first], self.classes[second]]
+        return policy_paths(self.adoption, YEARS, self.rule)[self.classes[first], self.classes[second]]
 
     @property
     def eligible(self) -> Any:
-        """``[n_pairs]`` all but the pairs of two adopters, and those that the screen leaves out."""
+        """``[n_pairs]`` all but those that the screen leaves out and, unless they are treated, of two adopters."""
         first, second = pairs_of(self.n_cities)
-        allowed = allowed_classes(self.adoption, "both_treated")[self.classes[first], self.classes[second]]
+        exclude = "none" if self.rule == "both" else "both_treated"
+        allowed = allowed_classes(self.adoption, exclude)[self.classes[first], self.classes[second]]
         return allowed if self.is_strong is None else allowed & self.is_strong
 
 

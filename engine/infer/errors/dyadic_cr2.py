@@ -10,6 +10,15 @@ semidefinite and then rescaled, so that every term keeps its own variance. psi_c
 sample does not identify a coefficient, and throughout for two-stage least squares, whose refits may have any size.
 Where effects are absorbed J_c is a refit, or, where a job asks for it, holds them as the whole sample has them (one
 step): then V is too small where a city has much of a level.
+
+Where the treatment takes both cities of a pair, few pairs bear a coefficient, and each moves with two of few cities:
+psi_c then is mostly the pairs' own, which J_c counts many times, and H is near one. There (`CityParts`)
+
+    V = max(sum_c s_c J_c + (1 - m) I', I' / 4),   s_c = sum_t a_ct alpha_ct,   I' = I / (1 - sum_p q_p^2)
+
+with alpha_ct the city-year effects of the residuals, a_ct the sum of the weights of c's pairs, q_p the share of a pair
+in the squares of the weights, and m = sum_ct a_ct^2 / n_ct over those squares, n_ct the pairs of c in the year: the
+noise of pairs that is in s_c already. H is 1 / [(m/2)^2 (1/H_0 - sum_p q_p^2) + (1-m)^2 sum_p q_p^2], H_0 the H above.
 """
 
 from __future__ import annotations
@@ -17,13 +26,14 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arrays import Array
-from engine.estimate.estimate import Estimate, Interaction
+from engine.estimate.estimate import CityParts, Estimate, Interaction
 from engine.infer.errors.error_type import ErrorType, marked_names
 from engine.infer.guard import ROUNDING, semidefinite
 from engine.notes import Note
 
 LEAST = 0.25  # of the interaction is the least that a variance may be
 FEW = 2.0
+MOST = 1 - 1e-12  # that one pair may bear of a coefficient
 
 
 def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
@@ -55,15 +65,36 @@ def forms(estimate: Estimate) -> tuple[Array, Array]:
     influence, one_step = estimate.city_influence, estimate.one_step
     step = estimate.values - (estimate.without_city if one_step is None else one_step)
     step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
+    interaction = _of(estimate)
+    if interaction.city_parts is not None:
+        return _forms_of_parts(step, interaction.matrix, interaction.city_parts)
     products = influence.T @ step
-    interaction = _of(estimate).matrix
-    return (products + products.T) / 2 - interaction, LEAST * interaction
+    return (products + products.T) / 2 - interaction.matrix, LEAST * interaction.matrix
+
+
+def _forms_of_parts(step: Array, matrix: Array, parts: CityParts) -> tuple[Array, Array]:
+    """Parts of cities and of pairs; the noise of pairs that is in both is counted once."""
+    left = np.sqrt(1 - np.minimum(1 / parts.weighted_pairs, MOST))
+    matrix = matrix / np.outer(left, left)
+    size = np.sqrt(np.diag(matrix))
+    products = parts.values.T @ step
+    return (products + products.T) / 2 + matrix - parts.noise * np.outer(size, size), LEAST * matrix
 
 
 def degrees_of_freedom(estimate: Estimate) -> Array:
     """``[K]``"""
     interaction = _of(estimate)
-    return fewest_less_half(interaction.adopting_cities, interaction.weighted_cities)
+    return fewest_less_half(interaction.adopting_cities, _weighted_cities(interaction))
+
+
+def _weighted_cities(interaction: Interaction) -> Array:
+    """H ``[K]``; of parts, by how much of the noise of pairs is in those of the cities."""
+    if interaction.city_parts is None:
+        return interaction.weighted_cities
+    noise, of_pairs = np.diag(interaction.city_parts.noise), 1 / interaction.city_parts.weighted_pairs
+    of_cities = 1 / interaction.weighted_cities - of_pairs
+    spread = (noise / 2) ** 2 * of_cities + (1 - noise) ** 2 * of_pairs
+    return np.asarray(np.divide(1.0, spread, out=np.full_like(spread, np.inf), where=spread > 0))
 
 
 def fewest_less_half(adopting_cities: Array, weighted_cities: Array) -> Array:
