@@ -237,10 +237,6 @@ def test_a_cohort_of_one_city_is_told() -> None:
         ),
         ({"model": estimator("stacked", (-2, 1), ends="drop")}, "model.ends: has no meaning"),
         (
-            {"model": estimator("equal", (-2, 1)), "inference": {"permutation": {"reps": 9}}},
-            "estimator local_projection",
-        ),
-        (
             {"model": estimator("equal", (-2, 1), fixed_effects=["pair", "year", "province x year"])},
             r"has the effects \[pair, year\] only",
         ),

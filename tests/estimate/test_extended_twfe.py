@@ -179,7 +179,6 @@ def test_frames_and_figure_have_no_base_year() -> None:
         ({"model": job_model(base=-2)}, "model.base: has no meaning in this job"),
         ({"model": job_model((-5, -2))}, "the window ends 2 years before adoption"),
         ({"years": [2012, 2017], "model": job_model()}, "are not observed before they do"),
-        ({"model": job_model(), "inference": {"permutation": {"reps": 9}}}, "estimator extended_twfe"),
     ],
 )
 def test_what_cannot_be_estimated_is_refused(blocks: dict[str, Any], message: str) -> None:

@@ -20,7 +20,7 @@ from engine.pairs.process_cache import ProcessCache, forget_all
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
 from engine.stages.inference import pass_inputs
-from engine.stages.inference.leave_out import LeaveOutInput, leave_out_estimates
+from engine.stages.inference.leave_out import LeaveOutInput, leave_out_columns
 from engine.stages.inference.permutation_draws import permutation_test
 
 SOME = np.arange(6, dtype=np.int32)
@@ -37,7 +37,7 @@ def settings_of(done: worlds.Pass) -> dict[str, tuple[Callable[..., Any], Any]]:
     return {
         "permutation": (permutation_draws, permuted),
         "shuffles": (pair_permutation_sums, PairPermutation(permuted.sample, 3, 8)),
-        "left out": (leave_out_estimates, LeaveOutInput(types, groups, (cell,))),
+        "left out": (leave_out_columns, LeaveOutInput(types, groups, (cell,))),
     }
 
 
