@@ -207,8 +207,9 @@ class Machine:
         roots, leaves = _forest(replace(work, label="pass"), tasks)
         parts = {root.key: number for number, root in roots.items()}
         watcher = _PartWatcher(parts, {leaf.key for leaf in leaves}, keep, progress)
-        with Callback(posttask=watcher.posttask):
-            dask.compute(*roots.values(), scheduler="threads", num_workers=self.threads)
+        # Not a `Callback`, which hears other computations of this process too, whose keys are the same.
+        callbacks = [(None, None, None, watcher.posttask, None), *Callback.active]
+        dask.compute(*roots.values(), scheduler="threads", num_workers=self.threads, callbacks=callbacks)
 
     def _on_cluster(
         self, work: _Pass, tasks: TasksByPart, keep: KeepPart, progress: _ProgressReporter

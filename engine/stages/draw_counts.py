@@ -28,7 +28,7 @@ _PER_CITY = 1e-7
 _PER_PART, _TWO_WAY = 2e-10, 40
 """Of one regressor, years among them, of one pair in one draw of the two-way wild bootstrap; and what a pair takes
 beside them, in regressors."""
-_PER_REFIT, _PER_REFITTED_VALUE = 0.05, 1e-8
+_PER_REFIT, _PER_REFITTED_VALUE = 0.006, 1.3e-8
 """Of one draw of a cell that is refitted: what it takes whatever its size, and one moment of one pair."""
 _PER_PIPELINE = 0.02
 """Of one draw of the pipeline beside its pass: a panel, its index and its design are made anew."""

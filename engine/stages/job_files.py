@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -20,6 +20,8 @@ from engine.stages.finished_runs import STATE
 from engine.stages.stored_frames import write_frames
 
 MANIFEST = "manifest.json"
+FIGURES = "figures.json"
+_FORMS: tuple[Literal["pdf", "png"], ...] = ("pdf", "png")
 
 
 def write_results(
@@ -65,6 +67,7 @@ def write_figures(report: JobReport, folder: Path) -> tuple[str, ...]:
     returned are sentences on those, and ``errors.log`` in the job's state folder has the tracebacks.
     """
     entries, undrawn = [], []
+    earlier = _drawn_before(folder / FIGURES)
 
     def fail(error: Exception) -> None:
         log = keep_traceback(error, folder / STATE)
@@ -73,15 +76,27 @@ def write_figures(report: JobReport, folder: Path) -> tuple[str, ...]:
     for output in outputs_of(report):
         for file in _until_failure(output.figures(report), fail):
             try:
-                contents = {form: figure_bytes(file.figure, form) for form in ("pdf", "png")}
+                contents = {form: figure_bytes(file.figure, form) for form in _FORMS}
             except Exception as error:
                 fail(error)
                 continue
             for form, content in contents.items():
                 write_bytes(folder / f"{file.name}.{form}", content)
             entries.append({"name": file.name, "title": file.title, "text": file.text})
-    write_text(folder / "figures.json", json.dumps(entries, indent=1, ensure_ascii=False))
+    for name in earlier - {entry["name"] for entry in entries}:
+        for form in _FORMS:
+            (folder / f"{name}.{form}").unlink(missing_ok=True)
+    write_text(folder / FIGURES, json.dumps(entries, indent=1, ensure_ascii=False))
     return tuple(undrawn)
+
+
+def _drawn_before(path: Path) -> set[str]:
+    """Names of the figures of an earlier run."""
+    try:
+        names = {Path(entry["name"]).name for entry in json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
+        return set()
+    return names - {""}
 
 
 def _until_failure(

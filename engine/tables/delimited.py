@@ -6,8 +6,10 @@ import csv
 import io
 import re
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
@@ -24,6 +26,9 @@ _QUOTED = re.compile(rb'(?:[^"]++|"")*+"')  # what follows the mark that opens a
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # What pandas says of a row that is too long.
 _CELLS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+_PLAIN_WHOLE = re.compile(r"(0|-?[1-9][0-9]*)(\.0*)?")
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+_EXACT = 2.0**53  # from here on a float stands for several whole numbers
 _HEAD = 2**20  # bytes in which the separator is looked for
 _OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
@@ -54,6 +59,8 @@ def read_delimited(
     frame = _body(text, separator, layout, source=file.label)
     if layout.decimal == "comma":
         frame = frame.apply(_whole_numbers)
+    else:
+        frame = _with_codes(frame, text, separator, layout)
     frame.index = row_index(layout, len(frame))
     notes = short_rows(text, separator, len(names), layout, name=file.path.name)
     if max(layout.skipped, default=0) > layout.header_row + len(frame):
@@ -152,13 +159,10 @@ def _header(text: bytes, separator: str, layout: FileLayout, *, source: str) -> 
 
 
 def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd.DataFrame:
-    rows_above = range(layout.header_row - 1)
-    skipped = [*rows_above, *(number - 1 for number in sorted(layout.skipped))]
-    options = {**_OPTIONS, "dtype": str} if layout.decimal == "comma" else _OPTIONS  # 1.234 is 1234 then
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(io.BytesIO(text), sep=separator, low_memory=False, skiprows=skipped, **options)
+            return _parsed(text, separator, layout, as_text=layout.decimal == "comma")  # 1.234 is 1234 then
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         if "EOF inside string" in str(error):
             _refuse_unclosed(text, separator, source=source)
@@ -181,9 +185,69 @@ def _body(text: bytes, separator: str, layout: FileLayout, *, source: str) -> pd
         raise InputError("the file is empty", where=source) from None
 
 
+def _parsed(
+    text: bytes, separator: str, layout: FileLayout, *, as_text: bool, columns: list[int] | None = None
+) -> pd.DataFrame:
+    """The body of a table, or some of its columns, by position."""
+    rows_above = range(layout.header_row - 1)
+    frame: pd.DataFrame = pd.read_csv(
+        io.BytesIO(text),
+        sep=separator,
+        low_memory=False,
+        skiprows=[*rows_above, *(number - 1 for number in sorted(layout.skipped))],
+        usecols=columns,
+        dtype=str if as_text else None,
+        **_OPTIONS,
+    )
+    return frame
+
+
 def _whole_numbers(column: pd.Series) -> pd.Series:
     """A column of text as numbers where every cell is a whole number: codes and years are then what they always are."""
-    return pd.to_numeric(column) if column.dropna().str.fullmatch(r"-?[0-9]{1,15}").all() else column
+    return pd.to_numeric(column) if column.dropna().str.fullmatch(r"0|-?[1-9][0-9]{0,14}").all() else column
+
+
+def _with_codes(frame: pd.DataFrame, text: bytes, separator: str, layout: FileLayout) -> pd.DataFrame:
+    """The frame, with columns whose numbers do not keep what the file writes as text: 01 and 1, 1.1 and 1.10, 1e1.
+
+    They may be names, for which these differ. Every cell of them is a number, and is read as one where one is needed.
+    """
+    places = [place for place in range(frame.shape[1]) if _may_be_codes(frame.iloc[:, place])]
+    if not places:
+        return frame
+    texts = _parsed(text, separator, layout, as_text=True, columns=places)
+    columns = [column for _, column in frame.items()]
+    for place, (_, written) in zip(places, texts.items(), strict=True):
+        if _loses_text(columns[place], pd.unique(written.dropna())):
+            columns[place] = written
+    return pd.concat(columns, axis=1)
+
+
+def _may_be_codes(column: pd.Series) -> bool:
+    """Numbers that are whole, or of which there are few: names repeat, and measured values do not."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        values = column.dropna()
+        return len(values) > 0 and (_is_whole(values) or 2 * values.nunique() <= len(values))
+    return pd.api.types.is_integer_dtype(column.dtype) or _is_long(column)
+
+
+def _is_long(column: pd.Series) -> bool:
+    """Whole numbers of more digits than any type of numbers has."""
+    return pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column) == "integer"
+
+
+def _is_whole(values: pd.Series) -> bool:
+    return bool((values == np.floor(values)).all())
+
+
+def _loses_text(numbers: pd.Series, texts: Iterable[str]) -> bool:
+    """Whether names would be lost if their texts were read as these numbers."""
+    bare = {text.strip() for text in texts}
+    values = numbers.dropna()
+    if _is_long(values) or _is_whole(values):
+        inexact = pd.api.types.is_float_dtype(values.dtype) and bool((values.abs() >= _EXACT).any())
+        return inexact or not all(map(_PLAIN_WHOLE.fullmatch, bare))
+    return any(map(_LEADING_ZERO.match, bare)) or len(bare) > values.nunique()
 
 
 def short_rows(

@@ -67,7 +67,7 @@ def test_identical_series_are_grouped() -> None:
     assert validation.identical == {"x": (("B", "D"), ("C", "E"))}
     assert english(validation.warnings) == (
         "x has identical series in 2 groups of cities (B = D, C = E): "
-        "their synchronization in it is infinite",
+        "a synchronization of them would be infinite",
     )
 
 

@@ -200,8 +200,8 @@ SENTENCES = {
     ),
     "groups": (
         Note.of("identical_series", column="x", count=1, groups=["A = B"]),
-        "x has identical series in 1 group of cities (A = B): their synchronization in it is infinite",
-        "x 在 1 组城市（A = B）中序列完全相同：其同步性为无穷大",
+        "x has identical series in 1 group of cities (A = B): a synchronization of them would be infinite",
+        "x 在 1 组城市（A = B）中序列完全相同：若以其计算同步性，结果为无穷大",
     ),
     "one row that lacks cells": (
         Note.of("short_rows", file="a.csv", count=1, row=6, cells=2, columns=3),

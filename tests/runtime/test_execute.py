@@ -6,6 +6,7 @@ import operator
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import Mock
 
@@ -112,6 +113,35 @@ def test_n_tasks_in_u_parts_make_n_leaves_and_n_less_u_merges(n: int, units: int
     assert found == tree(n)
     assert (tasks.leaves, tasks.merges) == (n, n - -(-n // size))
     assert tasks.other <= 1  # the setting, which dask may count as a task
+
+
+def slow_leaf(setting: str, task: int) -> str:
+    time.sleep(0.002)
+    return leaf(setting, task)
+
+
+def nested_leaf(setting: str, task: int) -> str:
+    """A task that makes a pass of its own."""
+    return Machine().reduce(slow_leaf, f"{setting}{task}-", range(3), merge, label="inner")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_passes_at_one_time_do_not_mix(threads: int) -> None:
+    """From threads of the caller, and from tasks of another pass: each takes its own results, and its own progress."""
+
+    def run(name: int) -> tuple[str, list[tuple[str, int, int]]]:
+        watch = Watch()
+        machine = Machine(threads=threads, progress=watch)
+        return machine.reduce(slow_leaf, f"{name}:", range(5), merge, label="outer"), watch.told
+
+    with ThreadPoolExecutor(6) as pool:
+        for name, (found, told) in enumerate(pool.map(run, range(24))):
+            assert found == tree(5).replace("s", f"{name}:")
+            assert told == [("outer", done, 5) for done in range(1, 6)]
+    for _ in range(5):
+        found = Machine(threads=threads).reduce(nested_leaf, "s", range(4), merge, label="outer")
+        inner = [tree(3).replace("s", f"s{task}-") for task in range(4)]
+        assert found == f"(({inner[0]}+{inner[1]})+({inner[2]}+{inner[3]}))"
 
 
 @pytest.mark.parametrize("units", [None, 1])
