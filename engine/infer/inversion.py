@@ -6,8 +6,10 @@ u = (b0 - b_observed) / se the observed t ratio is -u, and a draw is extreme whe
 
     (n0 - n1 u)^2 >= u^2 V(u),   n0 = (b - s b_observed) / se,   n1 = s
 
-with V its variance over se^2, guarded at each u as the sample's is (`engine.infer.guard`). The ends of where that
-holds are roots of polynomials of fourth degree; between the ends of all draws their count, and so p, is constant.
+with V its variance over se^2, guarded at each u as the sample's is (`engine.infer.guard`). Where the variance of the
+sample depends on the effect too, as that of an instrument's coefficient does, the left side is multiplied by it. The
+ends of where that holds are roots of polynomials of fourth degree; between the ends of all draws their count, and so p,
+is constant.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def confidence_set(
     *,
     confidence: float,
     exact: bool = False,
+    observed: Array | None = None,
 ) -> ConfidenceSet:
     """Effects whose p-value is above 1 - confidence; NaN where no draw is identified.
 
@@ -75,12 +78,15 @@ def confidence_set(
     confidence : float
     exact : bool
         The draws are all assignments.
+    observed : float64 ``[6]``, optional
+        City and pair sums of the sample, yy, yd and dd of each, where its variance depends on the effect; it is
+        ``std_error`` squared at the estimate.
     """
     identified = np.isfinite(draws) & np.isfinite(inversion).all(axis=1)
     n_draws = int(identified.sum())
     if not n_draws or not (np.isfinite(estimate) and std_error > 0):
         return ConfidenceSet(((np.nan, np.nan),))
-    draw = _Draws.of(estimate, std_error, draws[identified], inversion[identified])
+    draw = _Draws.of(estimate, std_error, draws[identified], inversion[identified], observed)
     ends, counts = _counts(draw)
     p = counts / n_draws if exact else (1 + counts) / (1 + n_draws)
     accepted = p > level_of(confidence)
@@ -95,15 +101,22 @@ def confidence_set(
 
 @dataclass(frozen=True)
 class _Draws:
-    """Draws in u: numerators ``[n]``, and sums ``[n, 3]`` as coefficients of u^0, u^1 and u^2."""
+    """Draws in u: numerators ``[n]``, and sums ``[n, 3]`` as coefficients of u^0, u^1 and u^2.
+
+    ``observed_city`` and ``observed_pair`` ``[3]`` are those of the sample, in units of its own variance.
+    """
 
     constant: Array
     slope: Array
     city: Array
     pair: Array
+    observed_city: Array
+    observed_pair: Array
 
     @classmethod
-    def of(cls, estimate: float, std_error: float, draws: Array, inversion: Array) -> _Draws:
+    def of(
+        cls, estimate: float, std_error: float, draws: Array, inversion: Array, observed: Array | None
+    ) -> _Draws:
         slope, (city, pair) = inversion[:, 0], (inversion[:, 1:4], inversion[:, 4:7])
 
         def moved(sums: Array) -> Array:
@@ -113,16 +126,24 @@ class _Draws:
                 [yy - 2 * estimate * yd + estimate**2 * dd, 2 * of_one, dd * std_error**2], axis=1
             )
 
-        return cls((draws - slope * estimate) / std_error, slope, moved(city), moved(pair))
+        constant = (draws - slope * estimate) / std_error
+        if observed is None:
+            of_sample = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+        else:
+            of_sample = moved(observed.reshape(2, 3))
+        return cls(constant, slope, moved(city), moved(pair), *of_sample)
 
     def extreme(self, u: Array) -> Array:
         """Whether each draw is extreme at its own points ``[n, m]``."""
         powers = np.stack([np.ones_like(u), u, u * u])
         city, pair = (np.einsum("nk,knm->nm", sums, powers) for sums in (self.city, self.pair))
-        variance = drawn_variances(city, pair)
-        numerator = self.constant[:, None] - self.slope[:, None] * u
+        of_sample = (
+            np.einsum("k,knm->nm", sums, powers) for sums in (self.observed_city, self.observed_pair)
+        )
+        variance, observed_variance = drawn_variances(city, pair), drawn_variances(*of_sample)
+        numerator = np.abs(self.constant[:, None] - self.slope[:, None] * u) * np.sqrt(observed_variance)
         # A draw that equals the observed assignment must count although rounding may put it just below.
-        extreme = np.abs(numerator) >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
+        extreme = numerator >= np.abs(u) * np.sqrt(np.maximum(variance, 0.0)) * EXTREME
         # Far out, rounding would decide for the observed assignment, which is as extreme as itself at every effect.
         observed = (np.abs(self.slope - 1) < _SAME) & (np.abs(self.constant) < _SAME)
         return np.asarray(observed[:, None] | (extreme & (variance > 0)))
@@ -131,12 +152,43 @@ class _Draws:
         """Points ``[n, m]`` between which a draw stays extreme, or stays not extreme; some are neither."""
         zeros, difference = np.zeros((len(self.slope), 2)), self.city - self.pair
         square = np.stack([self.constant**2, -2 * self.constant * self.slope, self.slope**2], axis=1)
-        numerator = np.concatenate([square, zeros], axis=1)
+        of_sample, guards = [self.observed_city], [difference - ROUNDING * self.city]
+        if self.observed_pair.any():
+            difference_of_sample = self.observed_city - self.observed_pair
+            of_sample.append(difference_of_sample)
+            guard = difference_of_sample - ROUNDING * self.observed_city
+            guards.append(np.tile(guard, (len(self.slope), 1)))
         polynomials = [
-            numerator - EXTREME**2 * np.concatenate([zeros, sums], axis=1) for sums in (difference, self.city)
+            _products(square, form) - EXTREME**2 * np.concatenate([zeros, sums], axis=1)
+            for form in of_sample
+            for sums in (difference, self.city)
         ]
-        polynomials.append(np.concatenate([difference - ROUNDING * self.city, zeros], axis=1))  # of the guard
-        return np.concatenate([_roots(polynomial) for polynomial in polynomials], axis=1)
+        roots = [_roots(polynomial) for polynomial in polynomials]
+        return np.concatenate([*roots, *(_roots_of_quadratics(guard) for guard in guards)], axis=1)
+
+
+def _products(quadratics: Array, quadratic: Array) -> Array:
+    """Products ``[n, 5]`` of quadratics ``[n, 3]`` and one more ``[3]``, by ascending powers."""
+    products = np.zeros((len(quadratics), 5))
+    for power, coefficient in enumerate(quadratic):
+        products[:, power : power + 3] += coefficient * quadratics
+    return products
+
+
+def _roots_of_quadratics(coefficients: Array) -> Array:
+    """Roots ``[n, 2]`` of quadratics ``[n, 3]``, by ascending powers; any number where they have none."""
+    constant, half, leading = coefficients[:, 0], coefficients[:, 1] / 2, coefficients[:, 2]
+    inner = np.sqrt(np.maximum(half * half - leading * constant, 0.0))
+    # The root of larger size first: the other follows from their product without cancellation.
+    far = -(half + np.copysign(inner, half))
+    return np.stack([_ratio(far, leading), _ratio(constant, far)], axis=1)
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """Zero where the denominator is, or where the ratio is beyond all numbers."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = numerator / denominator
+    return np.where(np.isfinite(ratio), ratio, 0.0)
 
 
 def _roots(coefficients: Array) -> Array:

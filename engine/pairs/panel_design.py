@@ -200,6 +200,12 @@ class PanelDesign:
             arrays |= {"split": self.split.value, "split_bounds": np.array(self.split.bounds)}
         return arrays
 
+    def with_level_of(self, column: int, cities: Integers) -> PanelDesign:
+        """The design in which each city has the series of a regressor that another has, ``cities [n_units]``."""
+        levels = self.levels.copy()
+        levels[..., column] = self.levels[cities, :, column]
+        return replace(self, levels=levels)
+
     def _prepared_levels(self, *, standardised: bool) -> Array:
         """Levels as the kernels take them.
 

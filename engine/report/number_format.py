@@ -6,10 +6,12 @@ from __future__ import annotations
 def number(value: float) -> str:
     """Four decimals, or three significant digits where four decimals would hide or drown them.
 
-    >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9)
-    ('0.0702', '-0.000412', '1,234.56', '3.20e-09')
+    >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9), number(float("-inf"))
+    ('0.0702', '-0.000412', '1,234.56', '3.20e-09', '-∞')
     """
     size = abs(value)
+    if size == float("inf"):
+        return "∞" if value > 0 else "-∞"
     if size == 0 or 1e-3 <= size < 100:
         return f"{value:.4f}"
     if 100 <= size < 1e7:

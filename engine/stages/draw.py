@@ -27,12 +27,15 @@ from engine.spec.sweep import cell_names
 from engine.stages.estimation import Estimated
 from engine.stages.inference.bootstrap import NodeInput, node_draws, wild_draws
 from engine.stages.inference.full_pipeline import PipelineInput, pipeline_draws
+from engine.stages.inference.instrument_draws import draws_of_cities, instrument_test, observed_instrument
 from engine.stages.inference.pass_inputs import tested_of, typed_pairs
 from engine.stages.inference.permutation_draws import permutation_test
 from engine.stages.inference.refitted_draws import drawn_sample, observed_draw, refits_of, refitted_test
 from engine.stages.inference.two_way_wild_draws import observed_ratios, two_way_draws, two_way_input
-from engine.stages.inference_checks import permuted_by_refits, strata_of
+from engine.stages.inference_checks import permuted_by_refits, reassigned, strata_of
 from engine.stages.prepare_passes import Prepared
+
+_NO_PAIRS = pd.DataFrame({"what": [], "truth": [], "draw": []})
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Draw:
         Draws that there are.
     cities : DataFrame
         A row a city, in the order of the panel. Permutation: ``city, adopts_in_truth, adopts_in_draw``, missing
-        for never. Node and pipeline bootstrap: ``city, times_drawn``. Other kinds: ``city, multiplier``.
+        for never; with an instrument ``city, instrument_of``, the city whose series it has. Node and pipeline
+        bootstrap: ``city, times_drawn``. Other kinds: ``city, multiplier``.
     pairs : DataFrame
         Permutation: pairs left by each filter and the screen's threshold, ``what, truth, draw``; else empty.
     terms : DataFrame
@@ -146,19 +150,22 @@ def make_draw(prepared: Prepared, cell: Estimated, request: DrawRequest) -> Draw
         of_city, terms = _multiplied(cell, request, block)
     column = {"times_drawn": of_city.astype(int)} if resampled else {"multiplier": of_city}
     cities = pd.DataFrame({"city": prepared.pass_cells.data.units, **column})
-    no_pairs = pd.DataFrame({"what": [], "truth": [], "draw": []})
-    return Draw(request, block.reps, cities, no_pairs, terms)
+    return Draw(request, block.reps, cities, _NO_PAIRS, terms)
 
 
 def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: PermutationTest) -> Draw:
     strata = strata_of(prepared.pass_cells.data, prepared.design.sample, block.strata)
-    replicates, in_truth = np.array([request.replicate], dtype=np.int32), prepared.design.classes
+    in_truth = reassigned(cell.cell.job, prepared.design)
+    replicates = np.array([request.replicate], dtype=np.int32)
     ways = n_assignments(in_truth, strata)
     if ways <= block.reps:  # the run went through all of them
         _refuse_beyond(request.replicate, ways, f": all {ways:,} assignments were enumerated")
         classes = all_assignments(in_truth, strata)[replicates]
     else:
         classes = permuted_classes(block.seed, replicates, in_truth, strata)
+    reps = min(ways, block.reps)
+    if cell.instrument is not None:
+        return _reassigned_instrument(prepared, cell, request, reps, classes)
     if permuted_by_refits(cell.cell.job):
         refitted = refitted_test(prepared, cell, block)
         names, recompute = refitted.tested, refitted.recompute
@@ -177,13 +184,21 @@ def _permuted(prepared: Prepared, cell: Estimated, request: DrawRequest, block: 
     terms = _terms(
         names, drawn.estimate[0][0], drawn.statistic[0][0], truth.estimate[0][0], truth.statistic[0][0]
     )
-    return Draw(
-        request,
-        min(ways, block.reps),
-        pd.DataFrame(cities),
-        _pairs(prepared, classes[0], recompute=recompute),
-        terms,
+    of_pairs = _pairs(prepared, classes[0], recompute=recompute)
+    return Draw(request, reps, pd.DataFrame(cities), of_pairs, terms)
+
+
+def _reassigned_instrument(
+    prepared: Prepared, cell: Estimated, request: DrawRequest, reps: int, cities: Integers
+) -> Draw:
+    test, units = instrument_test(prepared, cell), np.array(prepared.pass_cells.data.units)
+    drawn = draws_of_cities(test, cities, np.array([request.replicate], dtype=np.int32))
+    truth, names = observed_instrument(test), [cell.fit.names[k] for k in cell.fit.tested_positions]
+    terms = _terms(
+        names, drawn.estimate[0][0], drawn.statistic[0][0], truth.estimate[0][0], truth.statistic[0][0]
     )
+    frame = pd.DataFrame({"city": units, "instrument_of": units[cities[0]]})
+    return Draw(request, reps, frame, _NO_PAIRS, terms)
 
 
 def _years(adopted: Array) -> pd.api.extensions.ExtensionArray:
@@ -264,7 +279,12 @@ def draw_lines(draw: Draw) -> Iterator[str]:
         f"seed {request.block.seed}"
     )
     yield ""
-    yield from _adopters(draw.cities) if request.method == "permutation" else _by_value(draw.cities)
+    if "instrument_of" in draw.cities:
+        yield from _aligned([("city", "has the series of"), *draw.cities.itertuples(index=False)])
+    elif request.method == "permutation":
+        yield from _adopters(draw.cities)
+    else:
+        yield from _by_value(draw.cities)
     yield ""
     rows = [("", "in truth", "in the draw")]
     rows += [(name, *map(_number, values)) for name, *values in draw.pairs.itertuples(index=False)]

@@ -16,7 +16,7 @@ from engine.pairs.moments import Layout
 from engine.spec import Cell
 from engine.spec.block import Block
 from engine.spec.inference import Bootstrap, PermutationTest
-from engine.stages.inference_checks import permuted_by_refits, strata_codes
+from engine.stages.inference_checks import permuted_by_refits, reassigned, strata_codes
 from engine.stages.prepare_passes import Prepared
 
 SECONDS_PER_VALUE = 3e-10
@@ -109,7 +109,7 @@ def moments(prepared: Prepared) -> int:
 def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Cell]) -> DrawCount:
     """A permutation reads every pair that some assignment lets in; cells that are refitted, each again."""
     strata = strata_codes(prepared.pass_cells.data, block.strata)
-    ways = n_assignments(prepared.design.classes, strata)
+    ways = n_assignments(reassigned(cells[0].job, prepared.design), strata)
     draws = min(ways, block.reps)
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
     n_refitted = sum(permuted_by_refits(cell.job) for cell in cells)

@@ -62,8 +62,16 @@ def refuse_large_parts(
 
 def permuted_by_refits(job: Job) -> bool:
     """Whether draws of a permutation are the whole cell again, since no sums by type have all that it needs."""
-    by_sums = "permutation" in job.model.registered.redrawn
+    estimator = job.model.registered
+    by_sums = "permutation" in estimator.redrawn and not estimator.uses_instrument
     return job.matching is not None or job.model.by_rows or not by_sums
+
+
+def reassigned(job: Job, design: PairDesign) -> Integers:
+    """A code a city of what a permutation reassigns: when it adopts; with an instrument its series, each of its own."""
+    return (
+        np.arange(design.n_units, dtype=np.int32) if job.model.registered.uses_instrument else design.classes
+    )
 
 
 def _refuse_draws(cell: Cell) -> None:
@@ -82,7 +90,7 @@ def _refuse_draws(cell: Cell) -> None:
 
 
 def _refuse_draws_beyond_moments(cell: Cell) -> None:
-    """No draw refits an instrument, no bootstrap matches anew; those of city scores need not."""
+    """No bootstrap refits an instrument or matches anew; those of city scores need not."""
     job, estimator = cell.job, cell.job.model.registered
     blocks = {name: getattr(job.inference, name) for name in ("permutation", "bootstrap", "jackknife")}
     kinds = {name: getattr(block, "kind", name) for name, block in blocks.items() if block is not None}

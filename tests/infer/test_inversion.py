@@ -12,18 +12,29 @@ from engine.infer.inversion import N_INVERSION, confidence_set
 Arrays = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def p_value(estimate: float, error: float, draws: Arrays, inversion: Arrays, effect: float) -> float:
-    """Draw by draw, each with a variance of its own at the effect."""
+def error_at(sums: Arrays, effect: float) -> float:
+    """Of the outcome less the effect of the treatment, from city and pair sums."""
+    city, pair = (yy - 2 * effect * yd + effect**2 * dd for yy, yd, dd in (sums[:3], sums[3:]))
+    return float(np.sqrt(city - pair if city - pair > 1e-12 * city else city))
+
+
+def p_value(
+    estimate: float,
+    error: float,
+    draws: Arrays,
+    inversion: Arrays,
+    effect: float,
+    observed: Arrays | None = None,
+) -> float:
+    """Draw by draw, each with a variance of its own at the effect, as the sample has where it is given."""
     extreme, known = 0, 0
+    of_sample = abs((estimate - effect) / (error if observed is None else error_at(observed, effect)))
     for b, (slope, *sums) in zip(draws, inversion, strict=True):
         if not (np.isfinite(b) and np.isfinite(slope)):
             continue
         known += 1
-        city, pair = (yy - 2 * effect * yd + effect**2 * dd for yy, yd, dd in (sums[:3], sums[3:]))
-        variance = city - pair if city - pair > 1e-12 * city else city
-        extreme += abs(b - effect * slope) / np.sqrt(variance) >= abs((estimate - effect) / error) * (
-            1 - 1e-10
-        )
+        of_draw = abs(b - effect * slope) / error_at(np.array(sums), effect)
+        extreme += of_draw >= of_sample * (1 - 1e-10)
     return (1 + extreme) / (1 + known)
 
 
@@ -47,9 +58,13 @@ def world(seed: int, *, n_draws: int = 59, few: bool = False) -> tuple[float, fl
 
 @pytest.mark.parametrize("few", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-def test_it_holds_what_is_not_rejected_and_nothing_else(seed: int, few: bool) -> None:
+@pytest.mark.parametrize("varies", [False, True], ids=["one error", "an error for each effect"])
+def test_it_holds_what_is_not_rejected_and_nothing_else(seed: int, few: bool, varies: bool) -> None:
     estimate, error, draws, inversion = world(seed, few=few)
-    accepted = confidence_set(estimate, error, draws, inversion, confidence=0.9)
+    observed = inversion[0, 1:] / 9 if varies else None
+    if observed is not None:
+        error = error_at(observed, estimate)
+    accepted = confidence_set(estimate, error, draws, inversion, confidence=0.9, observed=observed)
     ends = np.array(accepted.pieces)
     assert (np.diff(ends.ravel()) > 0).all()
     assert any(low <= estimate <= high for low, high in accepted.pieces)
@@ -57,7 +72,24 @@ def test_it_holds_what_is_not_rejected_and_nothing_else(seed: int, few: bool) ->
     wide = estimate + error * np.sinh(np.linspace(-12, 12, 240))
     for effect in (*near, *wide):
         inside = any(low < effect < high for low, high in accepted.pieces)
-        assert inside == (p_value(estimate, error, draws, inversion, effect) > 0.1), effect
+        assert inside == (p_value(estimate, error, draws, inversion, effect, observed) > 0.1), effect
+
+
+def test_a_sample_whose_variance_falls_back_for_some_effects() -> None:
+    """Its own guard has ends too: between them, city sums stand in."""
+    estimate, _, draws, inversion = world(1, few=True)
+    scale = float(np.nanstd(draws))
+    observed = np.array([2.0, 0.1, 1.0, 1.0, -1.5, 1.0]) * np.array([scale**2, scale, 1.0] * 2)
+    guarded = [
+        error_at(observed, effect) ** 2 == observed[:3] @ [1, -2 * effect, effect**2]
+        for effect in estimate + scale * np.linspace(-5, 5, 101)
+    ]
+    assert 0 < sum(guarded) < 101
+    error = error_at(observed, estimate)
+    accepted = confidence_set(estimate, error, draws, inversion, confidence=0.9, observed=observed)
+    for effect in estimate + scale * np.sinh(np.linspace(-6, 6, 400)):
+        inside = any(low < effect < high for low, high in accepted.pieces)
+        assert inside == (p_value(estimate, error, draws, inversion, effect, observed) > 0.1), effect
 
 
 def test_there_are_sets_in_pieces() -> None:

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose
 
 import engine
 from engine import pipeline
-from engine.errors import InputError
 from engine.infer.draws import permuted_classes
 from engine.infer.permutation import draws_of
 from engine.spec.inference import PermutationTest
@@ -125,15 +124,3 @@ def test_a_draw_that_cannot_be_estimated_is_counted_and_left_out(tmp_path: Path)
     assert found.inference.set_index("method").loc["permutation_coefficient", "reps"] == 40 - n_missing
     told = f"{n_missing} permutations do not identify the regression and are left out"
     assert any(told in warning for warning in found.manifest["warnings"])
-
-
-def test_an_instrument_is_not_reassigned(tmp_path: Path) -> None:
-    frame = worlds.panel(4)
-    job = worlds.job_of(
-        frame,
-        instrument={"sum": "schools"},
-        model={"estimator": "iv"},
-        inference={"permutation": {"reps": 9}},
-    )
-    with pytest.raises(InputError, match=r"inference\.permutation is not defined for estimator iv"):
-        engine.run(worlds.write(tmp_path, frame, job))

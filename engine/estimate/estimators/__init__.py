@@ -91,13 +91,15 @@ def _functions_of(name: str) -> EstimatorFunctions:
     return functions
 
 
-def _instrumental(name: str, label: str, *, treatment_as_outcome: bool = False) -> Estimator:
+def _instrumental(
+    name: str, label: str, *, treatment_as_outcome: bool = False, redrawn: tuple[str, ...] = ()
+) -> Estimator:
     return Estimator(
         name,
         label,
         uses_instrument=True,
         absorbs=False,
-        redrawn=(),
+        redrawn=redrawn,
         treatment_as_outcome=treatment_as_outcome,
     )
 
@@ -165,7 +167,11 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 "changes of new adopters less those of clean controls, by event year",
                 options=("base", "window", "control", "weights"),
             ),
-            _instrumental("iv", "two-stage least squares, the instrument in place of the treatment"),
+            _instrumental(
+                "iv",
+                "two-stage least squares, the instrument in place of the treatment",
+                redrawn=("permutation",),
+            ),
             _instrumental("first_stage", "the treatment on the instrument", treatment_as_outcome=True),
             _instrumental("reduced_form", "the outcome on the instrument"),
             Estimator(

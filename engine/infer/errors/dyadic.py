@@ -34,9 +34,14 @@ def covariance(estimate: Estimate) -> tuple[Array, tuple[Note, ...]]:
 
 def forms(estimate: Estimate) -> tuple[Array, ...]:
     """City sums less what they count twice, and city sums alone."""
+    city, pair = moments(estimate)
+    return city - pair, city
+
+
+def moments(estimate: Estimate) -> tuple[Array, Array]:
+    """City sums ``[K, K]``, and what they count twice, times the small-sample factor."""
     city, factor = estimate.city_influence, city_factor(estimate)
-    sums = city.T @ city
-    return (sums - estimate.pair_meat - estimate.reciprocal_meat) * factor, sums * factor
+    return city.T @ city * factor, (estimate.pair_meat + estimate.reciprocal_meat) * factor
 
 
 def degrees_of_freedom(estimate: Estimate) -> int:
@@ -55,6 +60,11 @@ def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Arra
     return guarded_variances(city_squares, pair_squares)[0] * small_sample
 
 
+def stand_ins(city_squares: Array, pair_squares: Array) -> Flags:
+    """Samples, of those of `drawn_variances`, whose city sums stand in for a difference that is not positive."""
+    return guarded_variances(city_squares, pair_squares)[1]
+
+
 def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array) -> tuple[Array, Flags]:
     """City and pair sums of one coefficient's regressions on several targets in many samples, times the factors.
 
@@ -71,7 +81,7 @@ def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array)
     bool ``[n_draws]``
         Draws whose outcome has no positive variance, so that city sums stand in.
     """
-    replaced = guarded_variances(city_moments[:, 0, 0], pair_moments[:, 0, 0])[1]
+    replaced = stand_ins(city_moments[:, 0, 0], pair_moments[:, 0, 0])
     return np.stack([city_moments, pair_moments]) * small_sample[:, None, None], replaced
 
 

@@ -23,7 +23,7 @@ def inference_table(report: JobReport) -> PrintedTable:
     rows = []
     for record in report.frames[_FRAME.name].to_dict("records"):
         low, high = record["conf_low"], record["conf_high"]
-        interval = f"[{number(low)}, {number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
+        interval = "" if np.isnan(low) or np.isnan(high) else f"[{number(low)}, {number(high)}]"
         entries = (
             Entry(f"{record['reps']:,}", record["reps"]),
             number_entry(record["statistic"]),

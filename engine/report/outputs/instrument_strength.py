@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from engine.report.error_types import error_adjective, error_label, robust_and_conventional
@@ -62,18 +61,14 @@ def instrument_table(report: JobReport) -> PrintedTable:
 
 def _interval(shape: str, low: float, high: float, words: Words) -> str:
     if shape == "interval":
-        return f"[{_end(low)}, {_end(high)}]"
+        return f"[{number(low)}, {number(high)}]"
     if shape == "outside":
         return words("outside ({low}, {high})", low=number(low), high=number(high))
     if shape == "unknown":
         return ""
     if shape == "pieces":
-        return words("in pieces from {low} to {high}", low=_end(low), high=_end(high))
+        return words("in pieces from {low} to {high}", low=number(low), high=number(high))
     return words("the whole line") if shape == "line" else words("empty")
-
-
-def _end(value: float) -> str:
-    return number(value) if np.isfinite(value) else f"{'-' if value < 0 else ''}∞"
 
 
 def _tables(report: JobReport) -> Iterator[TableOutput]:

@@ -42,6 +42,14 @@ from engine.spec.inference import PermutationTest
 from engine.stages.estimation import Estimated
 from engine.stages.inference import pass_inputs
 from engine.stages.inference.draw_collector import DrawCollector
+from engine.stages.inference.instrument_draws import (
+    InstrumentTest,
+    accepted_effects,
+    every_instrument_draw,
+    instrument_draws,
+    instrument_test,
+    observed_instrument,
+)
 from engine.stages.inference.pass_inputs import (
     blocks,
     features_of,
@@ -62,7 +70,7 @@ from engine.stages.prepare_passes import Prepared
 
 _REFITS = 4  # draws of one task
 _PAIR_REPS = 500  # pair-level permutations, for the figure that shows why they are invalid
-AnyTest = TypeVar("AnyTest", Permutation, RefittedTest)
+AnyTest = TypeVar("AnyTest", Permutation, RefittedTest, InstrumentTest)
 DrawsOf = Callable[[AnyTest, Integers], Draws]
 
 
@@ -83,6 +91,8 @@ class CellDraws:
         The draws are all assignments.
     has_inversion : bool
         The draws say what a hypothesised effect would make of them.
+    of_instrument : bool
+        The instrument is reassigned, not adoption: estimates are those of the reduced form.
     """
 
     cell: Estimated
@@ -92,6 +102,7 @@ class CellDraws:
     number: int
     exact: bool
     has_inversion: bool
+    of_instrument: bool = False
 
 
 def permutation_test(
@@ -191,20 +202,31 @@ def permute(
         _permute_by_sums(machine, prepared, by_sums, block, collector)
     for cell in cells:
         if permuted_by_refits(cell.cell.job):
-            _permute_by_refits(machine, prepared, cell, collector)
+            refits = _instrument_refits if cell.instrument is not None else _refits
+            cell_draws = refits(machine, prepared, cell, block)
+            if cell_draws.exact:
+                n_draws = len(cell_draws.draws.replicates)
+                collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
+            _cell_rows(collector, cell_draws)
 
 
-def _permute_by_refits(
-    machine: Machine, prepared: Prepared, cell: Estimated, collector: DrawCollector
-) -> None:
-    block = cell.cell.job.inference.permutation
-    assert block is not None
+def _refits(machine: Machine, prepared: Prepared, cell: Estimated, block: PermutationTest) -> CellDraws:
     test = refitted_test(prepared, cell, block)
-    draws, exact = _draws(machine, test, (refitted_draws, every_refit), block.reps, _REFITS)
-    if exact:
-        collector.notes.append(Note.of("permutations_enumerated", count=len(draws.replicates)))
+    roads, codes = (refitted_draws, every_refit), (test.sample.classes, test.strata)
+    draws, exact = _draws(machine, test, codes, roads, block.reps, _REFITS)
     observed = observed_draw(cell, test.tested)
-    _cell_rows(collector, CellDraws(cell, test.tested, draws, observed, 0, exact, has_inversion=False))
+    return CellDraws(cell, test.tested, draws, observed, 0, exact, has_inversion=False)
+
+
+def _instrument_refits(
+    machine: Machine, prepared: Prepared, cell: Estimated, block: PermutationTest
+) -> CellDraws:
+    test = instrument_test(prepared, cell)
+    roads, codes = (instrument_draws, every_instrument_draw), (test.cities, test.strata)
+    draws, exact = _draws(machine, test, codes, roads, block.reps, _REFITS)
+    terms = tuple(cell.fit.names[place] for place in cell.fit.tested_positions)
+    observed = observed_instrument(test)
+    return CellDraws(cell, terms, draws, observed, 0, exact, has_inversion=True, of_instrument=True)
 
 
 def _permute_by_sums(
@@ -216,8 +238,9 @@ def _permute_by_sums(
 ) -> None:
     """Draws of all cells from one set of sums, and pair-level permutations beside them."""
     test = permutation_test(prepared, cells, block, map_reduce=over_pairs(machine))
-    roads = permutation_draws, _exact_block
-    draws, exact = _draws(machine, test, roads, block.reps, draws_at_once(test, memory_of(prepared)))
+    roads, codes = (permutation_draws, _exact_block), (test.sample.classes, test.strata)
+    at_once = draws_at_once(test, memory_of(prepared))
+    draws, exact = _draws(machine, test, codes, roads, block.reps, at_once)
     if exact:
         n_draws = len(draws.replicates)
         collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
@@ -239,18 +262,24 @@ def _permute_by_sums(
 
 
 def _draws(
-    machine: Machine, test: AnyTest, roads: tuple[DrawsOf[AnyTest], DrawsOf[AnyTest]], reps: int, at_once: int
+    machine: Machine,
+    test: AnyTest,
+    codes: tuple[Integers, Integers | None],
+    roads: tuple[DrawsOf[AnyTest], DrawsOf[AnyTest]],
+    reps: int,
+    at_once: int,
 ) -> tuple[Draws, bool]:
     """Draws of a test, and whether they are all assignments: they are where there are no more than ``reps``.
 
-    ``roads``: draws of the test for numbers of replicates, and for assignments.
+    ``codes``: what is reassigned ``[n_units]``, and strata. ``roads``: draws of the test for numbers of replicates, and
+    for assignments.
     """
     draws_of_numbers, draws_of_assignments = roads
-    n_ways = n_assignments(test.sample.classes, test.strata)
+    n_ways = n_assignments(*codes)
     if n_ways > reps:
         tasks = blocks(reps, at_once)
         return machine.reduce(draws_of_numbers, test, tasks, merge_draws, label="permutations"), False
-    assignments = all_assignments(test.sample.classes, test.strata)
+    assignments = all_assignments(*codes)
     tasks = [assignments[of_task] for of_task in blocks(n_ways, at_once)]
     draws = machine.reduce(draws_of_assignments, test, tasks, merge_draws, label="permutations")
     return replace(draws, replicates=np.arange(n_ways, dtype=np.int32)), True  # each block counts from 0
@@ -276,28 +305,34 @@ def _term_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:
         collector.notes.append(of_cell(cell.cell.label, note))
     for k, term in enumerate(cell_draws.terms):
         t, b = float(observed.statistic[number][0, k]), float(observed.estimate[number][0, k])
+        method = "permutation_instrument" if cell_draws.of_instrument else "permutation"
         p = permutation_p(t, statistic[:, k], exact=exact)
         collector.row(
-            cell.cell.id, term, "permutation", reps=p.draws, statistic=t, p_value=p.value,
+            cell.cell.id, term, method, reps=p.draws, statistic=t, p_value=p.value,
             conf_low=low, conf_high=high, mc_error=p.error,
         )  # fmt: skip
+        collector.draw(cell.cell.id, method, draws.replicates, term, estimate[:, k], statistic[:, k])
+        if cell_draws.of_instrument:
+            continue
         p = permutation_p(b, estimate[:, k], exact=exact)
         collector.row(
             cell.cell.id, term, "permutation_coefficient", reps=p.draws, statistic=b, p_value=p.value,
             mc_error=p.error,
         )  # fmt: skip
-        collector.draw(cell.cell.id, "permutation", draws.replicates, term, estimate[:, k], statistic[:, k])
 
 
 def _inverted(of_cell: CellDraws) -> ConfidenceSet:
     """The inverted test of a single tested term; NaN where it cannot be inverted."""
-    number, draws = of_cell.number, of_cell.draws
+    number, draws, observed = of_cell.number, of_cell.draws, of_cell.observed
+    confidence = of_cell.cell.cell.job.model.confidence
     if not of_cell.has_inversion or len(of_cell.terms) > 1:
         return ConfidenceSet(((np.nan, np.nan),))
-    b, t = of_cell.observed.estimate[number][0, 0], of_cell.observed.statistic[number][0, 0]
+    if of_cell.of_instrument:
+        return accepted_effects(observed, draws, confidence=confidence, exact=of_cell.exact)
+    b, t = observed.estimate[number][0, 0], observed.statistic[number][0, 0]
     return confidence_set(
         float(b), float(b / t), draws.estimate[number][:, 0], draws.inversion[number],
-        confidence=of_cell.cell.cell.job.model.confidence, exact=of_cell.exact,
+        confidence=confidence, exact=of_cell.exact,
     )  # fmt: skip
 
 

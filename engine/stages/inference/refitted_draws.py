@@ -59,7 +59,7 @@ def refitted_test(prepared: Prepared, estimated: Estimated, block: PermutationTe
     sample, names = prepared.design.sample, estimated.fit.names
     tested = tuple(names[place] for place in estimated.fit.tested_positions)
     return RefittedTest(
-        PassCells((_without_draws(estimated.cell),), prepared.pass_cells.data),
+        PassCells((without_draws(estimated.cell),), prepared.pass_cells.data),
         sample,
         block.screen == "recomputed" and sample.n_kept is not None,
         tuple(block.terms or tested),
@@ -68,7 +68,7 @@ def refitted_test(prepared: Prepared, estimated: Estimated, block: PermutationTe
     )
 
 
-def _without_draws(cell: Cell) -> Cell:
+def without_draws(cell: Cell) -> Cell:
     """The cell with what a draw needs of it: the errors of its t ratios."""
     model = cell.job.model.model_copy(update={"errors": [STUDENTISING], "diagnostics": []})
     return replace(cell, job=cell.job.model_copy(update={"model": model, "inference": Inference()}))
