@@ -226,7 +226,7 @@ def validate(panel: CityPanel, preparation: Preparation) -> Validation:
         same_place=same_place,
         dropped=preparation.dropped,
         filled={name: _filled(mask, panel) for name, mask in panel.filled.items()},
-        warnings=(*preparation.warnings, *checks.warnings, *places),
+        warnings=(*preparation.warnings, *checks.warnings, *places, *_odd_coordinates(panel)),
         notes=(*preparation.notes, *checks.notes),
     )
 
@@ -331,6 +331,21 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[Note]:
         next_year=panel.years[year + 1], before=float(earlier[unit, year]), after=float(later[unit, year]),
     )  # fmt: skip
     return [note]
+
+
+def _odd_coordinates(panel: CityPanel) -> list[Note]:
+    """Warnings of coordinates that are no place: radians in place of degrees, and zeros for an unknown place."""
+    if not {"latitude", "longitude"} <= panel.values.keys():
+        return []
+    latitude, longitude = panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
+    warnings = []
+    nowhere = [panel.units[k] for k in np.flatnonzero((latitude == 0) & (longitude == 0))]
+    if nowhere:
+        cities = shortened(nowhere, _SHOWN)
+        warnings.append(Note.of("coordinates_zero", count=len(nowhere), cities=cities))
+    if (np.abs(latitude) <= np.pi / 2).all() and (np.abs(longitude) <= np.pi).all():
+        warnings.append(Note("coordinates_like_radians"))
+    return warnings
 
 
 def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:

@@ -20,6 +20,11 @@ class Block(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
+    @classmethod
+    def contradiction(cls, document: Mapping[str, object]) -> str | None:
+        """A problem of the keys that are given, told before what they lack; None where there is none."""
+        return None
+
 
 def _parsable(text: str) -> str:
     parse(text)

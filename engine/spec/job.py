@@ -7,7 +7,7 @@ them (``engine.tables.arithmetic``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
@@ -206,6 +206,9 @@ def _required(block: AnyBlock | None, key: str) -> AnyBlock:
     return block
 
 
+_ONE_KIND = "give either panel or pair_table"
+
+
 class Job(Block):
     """One job file, or one cell of its sweep."""
 
@@ -236,10 +239,16 @@ class Job(Block):
     table: TableLayout = Field(TableLayout(), description="rows and numbers of the printed table")
     runtime: Runtime = Field(Runtime(), description="memory and tiles")
 
+    @classmethod
+    def contradiction(cls, document: Mapping[str, object]) -> str | None:
+        """A job has one kind of data."""
+        given = [document.get(name) is not None for name in ("panel", "pair_table")]
+        return _ONE_KIND if all(given) else None
+
     @model_validator(mode="after")
     def _whole(self) -> Job:
-        if (self.panel is None) == (self.pair_table is None):
-            raise ValueError("give either panel or pair_table")
+        if self.panel is None and self.pair_table is None:
+            raise ValueError(_ONE_KIND)
         if self.years and self.years[0] >= self.years[1]:
             raise ValueError(f"years [{self.years[0]}, {self.years[1]}] must ascend")
         self._check_pair_table() if self.pair_table else self._check_panel()

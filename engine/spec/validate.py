@@ -67,6 +67,8 @@ def validate(
     problems: Problems = {}
     if cell is None:
         problems = {keys: (problem, None) for keys, problem in plain_problems(document)}
+    if not problems and (contradiction := model.contradiction(document)):
+        problems = {(): (contradiction, None)}
     if problems:
         raise all_problems(problems, file=file, written_in=written_in, cell=cell)
     try:

@@ -116,6 +116,20 @@ def test_cities_at_one_place() -> None:
     assert english(validation.warnings) == ("B and E are at one place (equal coordinates)",)
 
 
+def test_coordinates_that_are_no_places() -> None:
+    """Radians are within 1.6 and 3.2; zeros stand where a place is unknown."""
+    latitude = np.tile([[20.0], [25.0], [30.0], [35.0], [40.0]], 4)
+    longitude = latitude + 80
+    assert looked_over(x=noise(), latitude=latitude, longitude=longitude).warnings == ()
+    radians = looked_over(x=noise(), latitude=np.radians(latitude), longitude=np.radians(longitude))
+    (warning,) = english(radians.warnings)
+    assert "as radians would be: write them in decimal degrees" in warning
+    latitude[[1, 3]] = longitude[[1, 3]] = 0.0
+    zeros = english(looked_over(x=noise(), latitude=latitude, longitude=longitude).warnings)
+    assert any("both 0 in 2 cities (B, D)" in text for text in zeros)
+    assert not any("radians" in text for text in zeros)
+
+
 def test_as_json_and_as_text() -> None:
     dropped = (DroppedCity("F", "x", (2010, 2011, 2013), 2), DroppedCity("G", "x", (2012,), 0))
     panel = CityPanel(UNITS, YEARS, {"x": noise(), "pilot_year": np.full((5, 4), np.nan)})
