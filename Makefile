@@ -69,8 +69,9 @@ bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of t
 	@failed=; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || failed="$$failed $$script"; done; \
 	  test -z "$$failed" || { echo "below its claim:$$failed"; exit 1; }
 
-truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type, half an hour
+truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type and estimator, hours
 	$(BIN)/python tests/monte_carlo/truth.py
+	$(BIN)/python tests/monte_carlo/truth_of_estimators.py
 
 keys: $(VENV)/.installed  ## write jobs/KEYS.md, the reference of the keys of job files, from the schema
 	$(BIN)/dyadid keys > jobs/KEYS.md

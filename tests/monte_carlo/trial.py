@@ -155,7 +155,7 @@ def bootstrapped(panel: worlds.Panel, seed: int, here: float) -> tuple[Array, Ar
 def _features(panel: worlds.Panel, *, observed: bool) -> PairStatistics:
     columns = [panel.treated, panel.outcome] if observed else [panel.outcome]
     every = TableDesign(
-        worlds.FIRST, worlds.SECOND, np.stack(columns, axis=2), worlds.N_CITIES, directed=False
+        *worlds.pairs_of(panel.n_cities), np.stack(columns, axis=2), panel.n_cities, directed=False
     )
     return pair_statistics(every, every_screen=False, memory_bytes=1e9)
 
