@@ -132,6 +132,24 @@ def test_coefficients_stand_at_their_columns_with_every_interval():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["(1)", "(2)", "(3)"]
 
 
+def test_an_interval_far_longer_than_the_others_does_not_flatten_them():
+    frame = sweep(4)
+    chosen = (
+        (frame["term"] == "policy")
+        & (frame["errors"] == "dyadic")
+        & (frame["cell"] == frame["cell"].iloc[-1])
+    )
+    long = frame.assign(
+        conf_low=frame["conf_low"].mask(chosen, -400.0), conf_high=frame["conf_high"].mask(chosen, 500.0)
+    )
+    (usual,), (cut,) = (coefficient_figure(each, "policy", title="T").axes for each in (frame, long))
+    assert np.ptp(cut.get_ylim()) < 2 * np.ptp(usual.get_ylim())
+    triangles = [line for line in cut.lines if not line.get_clip_on()]
+    assert [line.get_marker() for line in triangles] == ["v", "^"]
+    assert {round(float(line.get_xdata()[0])) for line in triangles} == {4}
+    assert all(line.get_clip_on() for line in usual.lines)
+
+
 def test_many_columns_thin_out_their_labels():
     frame = sweep(1, kinds={"pair": 1.0})
     many = [frame.assign(cell=f"c{place}") for place in range(100)]

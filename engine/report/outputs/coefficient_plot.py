@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array
 from engine.errors import InputError
 from engine.report.error_types import ErrorLook, error_label, in_order, look_of
 from engine.report.figure_style import canvas, figure_style, legend
@@ -17,7 +16,11 @@ from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.outputs.specification_curve import curve_term
 from engine.report.outputs.spoken_estimates import spoken_estimates
-from engine.report.palette import GREY
+from engine.report.palette import GREY, INK
+
+_LONGEST = 20.0
+"""Intervals longer than so many times the median are cut."""
+_TRIANGLE: dict[str, Any] = {"color": INK, "markersize": 4, "linestyle": "none", "clip_on": False}
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,25 +57,27 @@ def coefficient_figure(
         width = float(np.clip(0.72 * len(columns) + 1.6, 5.2, 12.0))
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-        for rank, code in enumerate(codes):
-            of_type = rows[rows["errors"] == code]
-            offset = (rank - (len(codes) - 1) / 2) * 0.6 / max(len(codes), 2)
-            x = of_type["cell"].map(columns).to_numpy(float) + offset
+        offsets = (np.arange(len(codes)) - (len(codes) - 1) / 2) * 0.6 / max(len(codes), 2)
+        offset_of = dict(zip(codes, offsets, strict=True))
+        rows = rows.assign(x=rows["cell"].map(columns) + rows["errors"].map(offset_of))
+        for code in codes:
             look = look_of(code)
             if look is not None:
-                _draw_markers(axes, of_type, x, look=look, label=error_label(code, words))
+                _draw_markers(axes, rows[rows["errors"] == code], look=look, label=error_label(code, words))
         step = -(-len(columns) // 40)
         ticks = list(columns.values())[::step]
         axes.set_xticks(ticks, [f"({column})" for column in ticks])
         axes.set_xlim(0.4, len(columns) + 0.6)
+        _cut_long_intervals(axes, rows)
         ylabel = words("Coefficient of {term}, {level} interval", term=term, level=f"{confidence:.0%}")
         axes.set(xlabel=words("Column of the table"), ylabel=ylabel)
         legend(figure, axes)
     return figure
 
 
-def _draw_markers(axes: Axes, rows: pd.DataFrame, x: Array, *, look: ErrorLook, label: str) -> None:
-    estimate, low, high = (rows[name].to_numpy(float) for name in ("estimate", "conf_low", "conf_high"))
+def _draw_markers(axes: Axes, rows: pd.DataFrame, *, look: ErrorLook, label: str) -> None:
+    columns = ("x", "estimate", "conf_low", "conf_high")
+    x, estimate, low, high = (rows[name].to_numpy(float) for name in columns)
     axes.vlines(x, low, high, color=look.color, linewidth=look.linewidth, linestyle=look.linestyle, zorder=2)
     point: dict[str, Any] = {"marker": look.marker, "markersize": look.markersize, "color": look.color}
     point |= {"markeredgecolor": look.edge, "markeredgewidth": 0.8}
@@ -81,6 +86,24 @@ def _draw_markers(axes: Axes, rows: pd.DataFrame, x: Array, *, look: ErrorLook, 
     axes.plot(x[defined], estimate[defined], label=label, **point)
     # Hollow: there is an estimate, but no interval to go with it.
     axes.plot(x[~defined], estimate[~defined], markerfacecolor="white", **point)
+
+
+def _cut_long_intervals(axes: Axes, rows: pd.DataFrame) -> None:
+    """Leave the ends of intervals far longer than most outside: else no other would be seen. Triangles show where."""
+    x, low, high = (rows[name].to_numpy(float) for name in ("x", "conf_low", "conf_high"))
+    length = high - low
+    most = _LONGEST * float(np.median(length[np.isfinite(length)])) if np.isfinite(length).any() else np.inf
+    is_long = length > most
+    if not is_long.any():
+        return
+    usual = length <= most
+    ends = np.concatenate([low[usual], high[usual], rows["estimate"].to_numpy(float), [0.0]])
+    bottom, top = np.nanmin(ends), np.nanmax(ends)
+    margin = 0.06 * (top - bottom)
+    axes.set_ylim(bottom - margin, top + margin)
+    at_edge = axes.get_xaxis_transform()
+    for marker, y, is_cut in (("v", 0.0, low < bottom - margin), ("^", 1.0, high > top + margin)):
+        axes.plot(x[is_cut], np.full(is_cut.sum(), y), marker=marker, transform=at_edge, **_TRIANGLE)
 
 
 def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
