@@ -19,7 +19,7 @@ from engine.tables.missing import Code, half_width, numeric_codes, says_missing,
 from engine.tables.problems import FIRST_ROW, Problems, TableProblem, cell_excerpt, other_rows, row_place
 
 FIRST_YEAR, LAST_YEAR = 1500, 2500
-_YEAR = re.compile(r"([+-]?[0-9]+)(?:\.0*)?\s*(年度?|年末|년)?")
+_YEAR = re.compile(r"([+-]?[0-9]+)(?:[.,]0*)?\s*(年度?|年末|년)?")
 _DATES = (
     re.compile(r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})(?:[-/.](?P<day>[0-9]{1,2}))?(?P<time>[T ].*)?"),
     re.compile(r"(?P<year>[0-9]{4})年(?P<month>[0-9]{1,2})月(?:(?P<day>[0-9]{1,2})[日号])?(?P<time>)"),

@@ -61,13 +61,14 @@ def test_dates(cells: Any) -> None:
     [
         YEARS,
         [2008.0, 2009.0],
+        ["2008,0", "2009,00"],  # as programs write a column with gaps where decimals have commas
         ["2008", " 2009.0 "],
         ["２００８", "2009"],
         pd.array(YEARS, dtype="Int64"),
         pd.period_range("2008", periods=2, freq="Y"),
         pd.Categorical(["2008", "2009"]),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_plain_years_need_no_note(cells: Any) -> None:
     years, notes = read_years(pd.Series(cells), source="a.csv")
