@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNNAMED_INDEX = "__index_level_"  # pandas stores an index without a name so
+_FEW_CELLS = 1_000_000
+"""Cells that one thread reads: where a process ends while threads still start, it is aborted, not ended."""
 
 
 def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
@@ -39,9 +41,10 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     backed = limits.PARQUET_CELLS_PER_BYTE * len(file.content)
     limits.check_shape(file.path, rows=metadata.num_rows, columns=metadata.num_columns, backed=backed)
     texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if _is_text(kind)]
+    use_threads = metadata.num_rows * metadata.num_columns > _FEW_CELLS
     table = pq.ParquetFile(
         pa.BufferReader(file.content), read_dictionary=texts, page_checksum_verification=True
-    ).read()
+    ).read(use_threads=use_threads)
     places = [place for place, name in enumerate(table.column_names) if not name.startswith(_UNNAMED_INDEX)]
     names = column_names([table.column_names[place] for place in places], source=file.label)
     index = _named_index(table)
@@ -55,7 +58,7 @@ def read_parquet(file: FileBytes) -> tuple[pd.DataFrame, tuple[Note, ...]]:
         else:
             columns[name] = values
     ordered = [*(name for name in index if name in columns), *(name for name in columns if name not in index)]
-    frame = pa.table({name: columns[name] for name in ordered}).to_pandas()
+    frame = pa.table({name: columns[name] for name in ordered}).to_pandas(use_threads=use_threads)
     return frame, tuple(notes)
 
 

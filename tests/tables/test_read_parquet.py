@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -135,3 +138,23 @@ def test_a_long_text_in_many_rows_is_bounded(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(limits, "FILE_BYTES", 10**7)
     with pytest.raises(InputError, match="texts of column 'city' have 100,000,000 bytes; at most 10,000,000"):
         read_table(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted there")
+def test_a_small_table_is_read_without_threads(tmp_path: Path) -> None:
+    """A process that ends while threads still start, as after an error in the table, is aborted now and then."""
+    pd.DataFrame({"city": ["a", "b"], "x": [[1], [2]]}).to_parquet(tmp_path / "t.parquet")
+    program = (
+        "import os, sys, pyarrow.parquet\n"
+        "from pathlib import Path\n"
+        "from engine.errors import InputError\n"
+        "from engine.tables.read import read_file\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "try:\n    read_file(Path(sys.argv[1]))\n"
+        "except InputError:\n    print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "t.parquet")],
+        capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["0"]
