@@ -27,6 +27,7 @@ def read(
     Parameters
     ----------
     path : path
+        Names of digits in a text file are numbers in the frame: 01 is 1. A job that names the file itself keeps them.
     sheet, encoding, header, skip_rows : optional
         As under ``panel`` in a job file.
     decimal : {'point', 'comma'}, optional

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.spec import Job
-from engine.spec.data import TableFile
+from engine.spec.data import Links, TableFile
 from engine.stages.city_data import by_distance, label_columns, read_city_data
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
-from engine.stages.source import Option, SourceTable, read_source, with_rules
+from engine.stages.source import Option, SourceTable, name_columns, read_source, with_rules
 from engine.tables.problems import Problems
 from engine.tables.read import FileTable
 
@@ -36,7 +36,10 @@ class Reader:
 
     def _read(self, job: Job) -> JobData:
         if job.pair_table is not None:
-            table = with_rules(self._table(job.pair_table, "pair_table"), job.pair_table, "pair_table", {})
+            pairs = job.pair_table
+            effects = [effect.column for effect in job.model.effects if effect.column]
+            names = name_columns([pairs.unit_i, pairs.unit_j, *effects], pairs, {})
+            table = with_rules(self._table(pairs, "pair_table", names=names), pairs, "pair_table", {})
             return read_pair_data(job, table)
         block = job.panel_block
         problems, tables = Problems(""), list[SourceTable]()
@@ -45,18 +48,30 @@ class Reader:
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
         files += [("panel.links", block.links, {}, {})] if block.links and job.model.reads_links else []
         for key, entry, options, columns in files:
+            names = name_columns(["city", *label_columns(job)], entry, block.columns)
+            if isinstance(entry, Links):
+                ends = [name for name in (entry.unit_i, entry.unit_j) if name]
+                names = name_columns(ends, entry, {}) if ends else frozenset({0})
             with problems.collect():
-                tables.append(with_rules(self._table(entry, key, options), entry, key, columns))
+                table = self._table(entry, key, options, names)
+                tables.append(with_rules(table, entry, key, columns))
         problems.raise_any()
         source, *further = tables
         joined = list(zip(block.join, further, strict=False))
         return read_city_data(job, source, joined, next(iter(further[len(joined) :]), None))
 
-    def _table(self, block: TableFile, key: str, options: Mapping[str, Option] | None = None) -> SourceTable:
+    def _table(
+        self,
+        block: TableFile,
+        key: str,
+        options: Mapping[str, Option] | None = None,
+        names: frozenset[str | int] = frozenset(),
+    ) -> SourceTable:
         layout = [block.sheet, block.encoding, block.header, block.skip_rows, block.decimal]
-        cache_key = json.dumps([block.source, layout, options or {}])
+        cache_key = json.dumps([block.source, layout, options or {}, sorted(map(str, names))])
         if cache_key not in self._sources:
-            self._sources[cache_key] = read_source(block, options or {}, key=key, frames=self.frames)
+            read = read_source(block, options or {}, key=key, frames=self.frames, names=names)
+            self._sources[cache_key] = read
         return self._sources[cache_key]
 
 

@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.runtime.files import output_folder, write_text, write_with
 from engine.stages.csv_files import csv_text
+from engine.tables.headers import FileLayout
 from engine.tables.read import read_file, refuse_broken
 from engine.text.count import count_instruments
 from engine.text.dictionary import DEFAULT, Dictionary, read_dictionary
@@ -107,7 +108,7 @@ def _panel(source: str) -> pd.DataFrame:
     prefix, _, name = source.partition(":")
     if prefix == "builtin":
         return builtin.load(name)
-    table = read_file(Path(source))
+    table = read_file(Path(source), FileLayout(names=frozenset({"city"})))
     refuse_broken(table, ["city", "year"], source=source)
     return table.frame
 

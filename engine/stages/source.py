@@ -87,8 +87,12 @@ def read_source(
     *,
     key: str,
     frames: Mapping[str, FileTable] = MappingProxyType({}),
+    names: frozenset[str | int] = frozenset(),
 ) -> SourceTable:
-    """The table of a block of the job; ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` those of the job."""
+    """The table of a block of the job.
+
+    ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` are those of the job, ``names`` the columns of names.
+    """
     layout = _layout(block, key)
     if block.source.startswith(_BUILTIN):
         _refuse_layout(layout, "builtin")
@@ -113,7 +117,7 @@ def read_source(
         _refuse_layout(replace(layout, decimal=None), "a data frame")
         return _of_frame(block.source, key, frames)
     path = Path(block.source)
-    table = read_file(path, layout)
+    table = read_file(path, replace(layout, names=names))
     return SourceTable(path.name, table.frame, path.name, synthetic=False, table=table)
 
 
@@ -159,6 +163,13 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
         recoded=[_file_column(name, columns) for name in block.recode],
     )
     return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
+
+
+def name_columns(names: Iterable[str], block: TableFile, columns: Mapping[str, str]) -> frozenset[str | int]:
+    """Columns of a file that hold names, in its own words and in canonical ones; those of ``recode`` are codes."""
+    bare = {name: _file_column(name, columns) for name in names}
+    recoded_columns = {_file_column(name, columns) for name in block.recode}
+    return frozenset(text for pair in bare.items() for text in pair if text not in recoded_columns)
 
 
 def _file_column(name: str, columns: Mapping[str, str]) -> str:

@@ -6,10 +6,9 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
@@ -27,7 +26,6 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 # What pandas says of a row that is too long.
 _CELLS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _PLAIN_WHOLE = re.compile(r"(0|-?[1-9][0-9]*)(\.0*)?")
-_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 _EXACT = 2.0**53  # from here on a float stands for several whole numbers
 _HEAD = 2**20  # bytes in which the separator is looked for
 _OPTIONS: dict[str, Any] = {
@@ -59,8 +57,7 @@ def read_delimited(
     frame = _body(text, separator, layout, source=file.label)
     if layout.decimal == "comma":
         frame = frame.apply(_whole_numbers)
-    else:
-        frame = _with_codes(frame, text, separator, layout)
+    frame = _with_names(frame, names, text, separator, layout)
     frame.index = row_index(layout, len(frame))
     notes = short_rows(text, separator, len(names), layout, name=file.path.name)
     if max(layout.skipped, default=0) > layout.header_row + len(frame):
@@ -204,50 +201,40 @@ def _parsed(
 
 def _whole_numbers(column: pd.Series) -> pd.Series:
     """A column of text as numbers where every cell is a whole number: codes and years are then what they always are."""
-    return pd.to_numeric(column) if column.dropna().str.fullmatch(r"0|-?[1-9][0-9]{0,14}").all() else column
+    return pd.to_numeric(column) if column.dropna().str.fullmatch(r"-?[0-9]{1,15}").all() else column
 
 
-def _with_codes(frame: pd.DataFrame, text: bytes, separator: str, layout: FileLayout) -> pd.DataFrame:
-    """The frame, with columns whose numbers do not keep what the file writes as text: 01 and 1, 1.1 and 1.10, 1e1.
-
-    They may be names, for which these differ. Every cell of them is a number, and is read as one where one is needed.
-    """
-    places = [place for place in range(frame.shape[1]) if _may_be_codes(frame.iloc[:, place])]
+def _with_names(
+    frame: pd.DataFrame, headers: Sequence[str], text: bytes, separator: str, layout: FileLayout
+) -> pd.DataFrame:
+    """The frame with columns of names as the file writes them, where numbers would not keep that: 01, 1.10, 1e1."""
+    places = [
+        place
+        for place, header in enumerate(headers)
+        if not layout.names.isdisjoint((header, place)) and _is_number(frame.iloc[:, place])
+    ]
     if not places:
         return frame
-    texts = _parsed(text, separator, layout, as_text=True, columns=places)
     columns = [column for _, column in frame.items()]
+    texts = _parsed(text, separator, layout, as_text=True, columns=places)
     for place, (_, written) in zip(places, texts.items(), strict=True):
-        if _loses_text(columns[place], pd.unique(written.dropna())):
+        distinct = pd.unique(written.dropna())
+        if _is_inexact(columns[place]) or not all(_PLAIN_WHOLE.fullmatch(cell.strip()) for cell in distinct):
             columns[place] = written
     return pd.concat(columns, axis=1)
 
 
-def _may_be_codes(column: pd.Series) -> bool:
-    """Numbers that are whole, or of which there are few: names repeat, and measured values do not."""
-    if pd.api.types.is_float_dtype(column.dtype):
-        values = column.dropna()
-        return len(values) > 0 and (_is_whole(values) or 2 * values.nunique() <= len(values))
-    return pd.api.types.is_integer_dtype(column.dtype) or _is_long(column)
+def _is_number(column: pd.Series) -> bool:
+    """Numbers, those of more digits than any type has among them."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    is_long = pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column) == "integer"
+    return is_long or pd.api.types.is_numeric_dtype(column.dtype)
 
 
-def _is_long(column: pd.Series) -> bool:
-    """Whole numbers of more digits than any type of numbers has."""
-    return pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column) == "integer"
-
-
-def _is_whole(values: pd.Series) -> bool:
-    return bool((values == np.floor(values)).all())
-
-
-def _loses_text(numbers: pd.Series, texts: Iterable[str]) -> bool:
-    """Whether names would be lost if their texts were read as these numbers."""
-    bare = {text.strip() for text in texts}
-    values = numbers.dropna()
-    if _is_long(values) or _is_whole(values):
-        inexact = pd.api.types.is_float_dtype(values.dtype) and bool((values.abs() >= _EXACT).any())
-        return inexact or not all(map(_PLAIN_WHOLE.fullmatch, bare))
-    return any(map(_LEADING_ZERO.match, bare)) or len(bare) > values.nunique()
+def _is_inexact(column: pd.Series) -> bool:
+    """Whole numbers beside empty cells, of more digits than such a column keeps."""
+    return pd.api.types.is_float_dtype(column.dtype) and bool((column.abs() >= _EXACT).any())
 
 
 def short_rows(

@@ -36,6 +36,9 @@ class FileLayout:
         Block of the job that states all this, for messages: ``panel``, ``panel.join[0]``, ``pair_table``.
     decimal : {'point', 'comma'} or None
         Decimal sign of numbers in text.
+    names : frozenset of str or int
+        Columns of names, by header or by position from 0: their texts in a text file are kept as they are, so that 01
+        and 1, or 1.1 and 1.10, are two names.
     """
 
     sheet: str | None = None
@@ -44,6 +47,7 @@ class FileLayout:
     skip_rows: int | tuple[int, ...] | None = None
     key: str | None = None
     decimal: DecimalSign | None = None
+    names: frozenset[str | int] = frozenset()
 
     @property
     def header_row(self) -> int:

@@ -25,6 +25,7 @@ from engine.notes import Note, shortened
 from engine.tables.missing import Code, half_width, says_missing
 from engine.tables.near_duplicates import MERGE_RULES, MergeRule, merge_names, near_duplicates
 from engine.tables.problems import Problems, other_rows, row_place
+from engine.tables.written_numbers import PLAIN_NUMBER
 
 EXCEL_ERRORS = frozenset(
     {"#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#FIELD!"}
@@ -126,7 +127,8 @@ def read_labels(
         Rules by which names that are nearly the same are joined. Of several names, the one that most rows
         write stands (the first in sorting order where several do).
     missing : collection of number or str
-        Codes that mean "missing": no labels, so nothing is merged with them. They are compared by their text.
+        Codes that mean "missing": no labels, so nothing is merged with them. Texts are compared as texts, numbers by
+        their value: 0 is 00 too.
 
     Raises
     ------
@@ -138,8 +140,13 @@ def read_labels(
     raw_codes, raw = _factorize(columns, source)
     texts = [cell_text(value) for value in raw]
     _refuse_unnameable(columns, raw_codes, texts, source)
-    codes_of_missing = {normalize(cell_text(code)) for code in missing}
     normal = [normalize(text) for text in texts]
+    codes_of_missing = {normalize(cell_text(code)) for code in missing}
+    numbers = {float(code) for code in missing if not isinstance(code, str)}
+    if numbers:
+        codes_of_missing |= {
+            name for name in normal if PLAIN_NUMBER.fullmatch(name) and float(name) in numbers
+        }
     clean = ["" if name in codes_of_missing else name for name in normal]
     counts: dict[str, int] = {}
     for name, count in zip(clean, np.bincount(raw_codes[raw_codes >= 0], minlength=len(clean)), strict=True):

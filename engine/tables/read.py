@@ -116,8 +116,11 @@ def read_table(path: Path, *, sheet: str | None = None, encoding: str | None = N
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns of a table, without rows that are blank in them; raises InputError where one is not there."""
-    table = read_file(path)
+    """These columns of a table, their texts as they are, without rows that are blank in them.
+
+    Raises InputError where one is not there.
+    """
+    table = read_file(path, FileLayout(names=frozenset(columns)))
     absent = [name for name in columns if name not in table.frame]
     if absent:
         raise InputError(

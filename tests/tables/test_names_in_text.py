@@ -13,6 +13,7 @@ from strategies import PANEL_JOB, TABLE_JOB, city_panel, pair_table
 
 import engine
 from engine.tables.cell_values import numbers
+from engine.tables.headers import FileLayout
 from engine.tables.labels import read_labels
 from engine.tables.read import read_file
 
@@ -43,34 +44,43 @@ def text_file(folder: Path, table: dict[str, list[str]], name: str = "t.csv", re
     return path
 
 
+def read_names(path: Path, *names: str | int) -> pd.DataFrame:
+    return read_file(path, FileLayout(names=frozenset(names))).frame
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
+@pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_names_are_the_texts_of_the_file(family: str, name: str, tmp_path: Path) -> None:
+def test_names_are_the_texts_of_the_file(family: str, repeats: int, name: str, tmp_path: Path) -> None:
     """The other column keeps rows without a name."""
     cells = FAMILIES[family]
-    frame = read_file(
-        text_file(tmp_path, {"name": cells, "x": [str(k) for k in range(len(cells))]}, name)
-    ).frame
-    expected = read_labels([pd.Series(cells * 3, dtype=object)], source="typed")
-    found = read_labels([frame["name"]], source="text")
-    assert found.names == expected.names
-    np.testing.assert_array_equal(found.codes[0], expected.codes[0])
-    assert pd.api.types.is_integer_dtype(frame["x"].dtype)
+    table = {"name": cells, "x": [str(k) for k in range(len(cells))]}
+    path = text_file(tmp_path, table, name, repeats)
+    expected = read_labels([pd.Series(cells * repeats, dtype=object)], source="typed")
+    for key in ("name", 0):
+        frame = read_names(path, key)
+        found = read_labels([frame["name"]], source="text")
+        assert found.names == expected.names
+        np.testing.assert_array_equal(found.codes[0], expected.codes[0])
+        assert pd.api.types.is_integer_dtype(frame["x"].dtype)
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"blanks"}))
 def test_they_are_numbers_where_a_number_is_needed(family: str, tmp_path: Path) -> None:
+    """Of a column that is a name and a number too, and of one that is no name, which is read as ever."""
     cells = FAMILIES[family]
-    frame = read_file(
-        text_file(tmp_path, {"v": cells, "x": [str(k) for k in range(len(cells))]}, repeats=2)
-    ).frame
-    values, _ = numbers(frame["v"], source="t.csv")
-    np.testing.assert_array_equal(values, [float(cell) if cell else np.nan for cell in cells * 2])
+    path = text_file(tmp_path, {"v": cells, "x": [str(k) for k in range(len(cells))]}, repeats=2)
+    expected = [float(cell) if cell else np.nan for cell in cells * 2]
+    for frame in (read_names(path, "v"), read_names(path)):
+        values, _ = numbers(frame["v"], source="t.csv")
+        np.testing.assert_array_equal(values, expected)
+    assert not any(isinstance(cell, str) for cell in read_names(path)["v"])
 
 
 def test_a_code_beside_an_empty_cell_has_no_decimals(tmp_path: Path) -> None:
     """As other programs write whole numbers of a column with gaps."""
-    frame = read_file(text_file(tmp_path, {"c": ["110000.0", "", "120000.0"], "x": ["1", "2", "3"]})).frame
+    path = text_file(tmp_path, {"c": ["110000.0", "", "120000.0"], "x": ["1", "2", "3"]})
+    frame = read_names(path, "c")
     assert read_labels([frame["c"]], source="t.csv").names == ("110000", "120000")
 
 
@@ -142,6 +152,71 @@ def test_codes_join_whatever_the_files_are(tmp_path: Path) -> None:
         panel = {"source": source, "join": [{"source": "b.csv"}]}
         found = run_in(tmp_path, {**PANEL_JOB, "panel": panel}, a=bare, b=frame[["city", "year", "schools"]])
         np.testing.assert_allclose(found.estimates["estimate"], expected.estimates["estimate"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("lacks", ["s1.1", "s1.10"])
+def test_sections_join_a_table_with_one_row_a_city(lacks: str, tmp_path: Path) -> None:
+    """No city is there twice, so that the column alone does not show what its numbers lose."""
+    frame = city_panel(3)
+    frame["trend"] = frame["year"] - 2009.0
+    frame["city"] = "1." + (frame["city"].str[-2:].astype(int) + 1).astype(str)
+    size = {city: float(k % 5) for k, city in enumerate(sorted(frame["city"].unique()))}
+    sizes = pd.DataFrame({"city": list(size), "size": list(size.values())})
+    sizes = sizes[sizes["city"] != lacks.removeprefix("s")]
+    controls = {"controls": {"big": {"neg_abs_diff": "size * trend"}}}
+    frame.to_parquet(tmp_path / "a.parquet")
+    sizes.to_parquet(tmp_path / "b.parquet")
+    of_text, of_types = (
+        run_in(
+            tmp_path,
+            {**PANEL_JOB, **controls, "panel": {"source": f"a.{form}", "join": [{"source": f"b.{form}"}]}},
+            a=frame,
+            b=sizes,
+        )
+        for form in ("csv", "parquet")
+    )
+    assert_same_estimates(of_text, of_types)
+    assert lacks.removeprefix("s") in str(of_text.manifest["warnings"])
+
+
+def test_codes_for_missing_are_those_of_numbers(tmp_path: Path) -> None:
+    """0 is a code that 00 is too; as a text it is not."""
+    labels = {
+        code: read_labels([pd.Series(["00", "01", "0.0"])], source="t", missing=[code]).names
+        for code in (0, "0", "00")
+    }
+    assert labels == {0: ("01",), "0": ("0.0", "00", "01"), "00": ("0.0", "01")}
+    table = pair_table(1)
+    table["route"] = np.array(["00", "01", "02"])[np.arange(len(table)) % 3]
+    columns = {"unit_i": "one", "unit_j": "other", "year": "year", "missing": {"route": [0]}}
+    model = {"regressors": ["x", "w"], "fixed_effects": ["pair", "year", "route"]}
+    job = {**TABLE_JOB, "pair_table": {"source": "t.csv", **columns}, "model": model}
+    found = run_in(tmp_path, job, t=table)
+    kept = table[table["route"] != "00"]
+    expected = run_in(tmp_path, job, t=kept)
+    assert_same_estimates(found, expected)
+
+
+def test_recoded_columns_are_compared_as_numbers(tmp_path: Path) -> None:
+    frame = city_panel(3)
+    frame["province"] = "0" + (frame["city"].str[-2:].astype(int) % 3 + 1).astype(str)
+    recode = {"recode": {"province": {"1": "east", "2": "west", "3": "west"}}}
+    jackknife = {"inference": {"jackknife": {"by": "province"}}}
+    found = run_in(tmp_path, {**PANEL_JOB, "panel": {"source": "a.csv", **recode}, **jackknife}, a=frame)
+    assert found.influence is not None
+    assert sorted(found.influence["left_out"].unique()) == ["east", "west"]
+
+
+def test_years_with_exponents_are_read(tmp_path: Path) -> None:
+    """As Fortran, R and numpy write them."""
+    frame = city_panel(3)
+    expected = run_in(tmp_path, {**PANEL_JOB, "panel": {"source": "a.csv"}}, a=frame)
+    written = frame.assign(
+        year=frame["year"].map("{:.10e}".format), pilot_year=frame["pilot_year"].map("{:.6e}".format)
+    )
+    written["pilot_year"] = written["pilot_year"].replace("nan", "")
+    found = run_in(tmp_path, {**PANEL_JOB, "panel": {"source": "a.csv"}}, a=written)
+    assert_same_estimates(found, expected)
 
 
 def test_labels_of_groups_are_texts(tmp_path: Path) -> None:
