@@ -20,7 +20,6 @@ from engine.report.palette import GREY, INK
 
 _LONGEST = 20.0
 """Intervals longer than so many times the median are cut."""
-_TRIANGLE: dict[str, Any] = {"color": INK, "markersize": 4, "linestyle": "none", "clip_on": False}
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +102,8 @@ def _cut_long_intervals(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_ylim(bottom - margin, top + margin)
     at_edge = axes.get_xaxis_transform()
     for marker, y, is_cut in (("v", 0.0, low < bottom - margin), ("^", 1.0, high > top + margin)):
-        axes.plot(x[is_cut], np.full(is_cut.sum(), y), marker=marker, transform=at_edge, **_TRIANGLE)
+        (triangles,) = axes.plot(x[is_cut], np.full(is_cut.sum(), y), marker, color=INK, markersize=4)
+        triangles.set(transform=at_edge, clip_on=False)
 
 
 def coefficient_text(estimates: pd.DataFrame, term: str, words: Words = ENGLISH) -> str:
