@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -199,6 +199,11 @@ class PanelDesign:
         if self.split is not None:
             arrays |= {"split": self.split.value, "split_bounds": np.array(self.split.bounds)}
         return arrays
+
+    def with_columns(self, places: Sequence[int]) -> PanelDesign:
+        """The design with some of its regressors."""
+        kinds = tuple(self.kinds[place] for place in places) if self.kinds else ()
+        return replace(self, levels=self.levels[..., list(places)], kinds=kinds)
 
     def with_level_of(self, column: int, cities: Integers) -> PanelDesign:
         """The design in which each city has the series of a regressor that another has, ``cities [n_units]``."""

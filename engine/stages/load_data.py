@@ -38,7 +38,7 @@ class Reader:
         if job.pair_table is not None:
             pairs = job.pair_table
             effects = [effect.column for effect in job.model.effects if effect.column]
-            names = name_columns([pairs.unit_i, pairs.unit_j, *effects], pairs, {})
+            names = name_columns([pairs.unit_i, pairs.unit_j, *effects], {})
             table = with_rules(self._table(pairs, "pair_table", names=names), pairs, "pair_table", {})
             return read_pair_data(job, table)
         block = job.panel_block
@@ -48,10 +48,10 @@ class Reader:
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
         files += [("panel.links", block.links, {}, {})] if block.links and job.model.reads_links else []
         for key, entry, options, columns in files:
-            names = name_columns(["city", *label_columns(job)], entry, block.columns)
+            names = name_columns(["city", *label_columns(job)], block.columns)
             if isinstance(entry, Links):
                 ends = [name for name in (entry.unit_i, entry.unit_j) if name]
-                names = name_columns(ends, entry, {}) if ends else frozenset({0})
+                names = name_columns(ends, {}) if ends else frozenset({0})
             with problems.collect():
                 table = self._table(entry, key, options, names)
                 tables.append(with_rules(table, entry, key, columns))

@@ -165,11 +165,9 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
     return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
 
 
-def name_columns(names: Iterable[str], block: TableFile, columns: Mapping[str, str]) -> frozenset[str | int]:
-    """Columns of a file that hold names, in its own words and in canonical ones; those of ``recode`` are codes."""
-    bare = {name: _file_column(name, columns) for name in names}
-    recoded_columns = {_file_column(name, columns) for name in block.recode}
-    return frozenset(text for pair in bare.items() for text in pair if text not in recoded_columns)
+def name_columns(names: Iterable[str], columns: Mapping[str, str]) -> frozenset[str | int]:
+    """Columns of a file that hold names, in its own words and in canonical ones."""
+    return frozenset(text for name in names for text in (name, _file_column(name, columns)))
 
 
 def _file_column(name: str, columns: Mapping[str, str]) -> str:

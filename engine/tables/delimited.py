@@ -25,7 +25,7 @@ _QUOTED = re.compile(rb'(?:[^"]++|"")*+"')  # what follows the mark that opens a
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # What pandas says of a row that is too long.
 _CELLS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-_PLAIN_WHOLE = re.compile(r"(0|-?[1-9][0-9]*)(\.0*)?")
+_PLAIN_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _EXACT = 2.0**53  # from here on a float stands for several whole numbers
 _HEAD = 2**20  # bytes in which the separator is looked for
 _OPTIONS: dict[str, Any] = {
@@ -207,11 +207,11 @@ def _whole_numbers(column: pd.Series) -> pd.Series:
 def _with_names(
     frame: pd.DataFrame, headers: Sequence[str], text: bytes, separator: str, layout: FileLayout
 ) -> pd.DataFrame:
-    """The frame with columns of names as the file writes them, where numbers would not keep that: 01, 1.10, 1e1."""
+    """The frame with columns of names as the file writes them, where values do not keep that: 01, 1.10, 1e1, TRUE."""
     places = [
         place
         for place, header in enumerate(headers)
-        if not layout.names.isdisjoint((header, place)) and _is_number(frame.iloc[:, place])
+        if not layout.names.isdisjoint((header, place)) and _is_typed(frame.iloc[:, place])
     ]
     if not places:
         return frame
@@ -224,12 +224,12 @@ def _with_names(
     return pd.concat(columns, axis=1)
 
 
-def _is_number(column: pd.Series) -> bool:
-    """Numbers, those of more digits than any type has among them."""
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return False
-    is_long = pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column) == "integer"
-    return is_long or pd.api.types.is_numeric_dtype(column.dtype)
+def _is_typed(column: pd.Series) -> bool:
+    """Numbers, also those of more digits than any type has, and truth values."""
+    is_object = pd.api.types.is_object_dtype(column.dtype)
+    return pd.api.types.is_numeric_dtype(column.dtype) or (
+        is_object and pd.api.types.infer_dtype(column) in ("integer", "boolean")
+    )
 
 
 def _is_inexact(column: pd.Series) -> bool:

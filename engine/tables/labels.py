@@ -9,6 +9,7 @@ lists them, and ``merge`` joins those that the user names (`engine.tables.near_d
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ EXCEL_ERRORS = frozenset(
 
 _BLANKS = "\t\n\r\v\f\x85"  # control characters that only part words
 _NO_WIDTH = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _SHOWN = 5
 
 
@@ -148,6 +150,8 @@ def read_labels(
             name for name in normal if PLAIN_NUMBER.fullmatch(name) and float(name) in numbers
         }
     clean = ["" if name in codes_of_missing else name for name in normal]
+    if all(map(_WHOLE.fullmatch, filter(None, clean))) and _keep_apart(raw_codes, clean, columns):
+        clean = [name.partition(".")[0] for name in clean]
     counts: dict[str, int] = {}
     for name, count in zip(clean, np.bincount(raw_codes[raw_codes >= 0], minlength=len(clean)), strict=True):
         counts[name] = counts.get(name, 0) + int(count)
@@ -165,6 +169,19 @@ def read_labels(
     return Labels(
         tuple(np.split(codes, bounds)), names, tuple(sorted(changed.items())), tuple(sorted(merged.items()))
     )
+
+
+def _keep_apart(codes: LongIntegers, names: Sequence[str], columns: Sequence[pd.Series]) -> bool:
+    """Whether whole numbers with and without a point and zeros are never two names of one column.
+
+    Programs write 110000.0 for 110000 in a column with gaps, so that another column may have it without them.
+    """
+    bounds = np.cumsum([len(part) for part in columns])[:-1]
+    for of_column in np.split(codes, bounds):
+        used = {names[code] for code in np.unique(of_column[of_column >= 0])}
+        if len({name.partition(".")[0] for name in used}) < len(used):
+            return False
+    return True
 
 
 @lru_cache(maxsize=1 << 16)

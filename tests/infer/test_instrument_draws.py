@@ -131,6 +131,20 @@ def test_workers_make_the_same_draws(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(here.inference, there.inference, check_exact=True)
 
 
+def test_cells_that_share_a_pass_have_the_draws_of_each_alone(tmp_path: Path) -> None:
+    """Their columns differ: with both controls, with one, and with none."""
+    frame = panel()
+    names = sorted(worlds.job_of(frame)["controls"])
+    sets: list[list[str]] = [[], names[:1], names[1:], names]
+    found = engine.run(written(tmp_path, frame, inference=REPS, sweep={"model.controls": sets}))
+    rows = found.inference.set_index("cell")
+    for number, (cell, controls) in enumerate(zip(rows.index, sets, strict=True)):
+        blocks = {"model": {"estimator": "iv", "controls": controls}, "inference": REPS}
+        alone = engine.run(written(tmp_path / str(number), frame, **blocks)).inference.iloc[0]
+        for name in ("statistic", "p_value", "conf_low", "conf_high"):
+            assert_allclose(rows.loc[cell, name], alone[name], rtol=1e-9)
+
+
 @pytest.mark.parametrize("estimator", ["first_stage", "reduced_form"])
 def test_the_regressions_behind_an_instrument_have_no_permutation_of_their_own(
     estimator: str, tmp_path: Path

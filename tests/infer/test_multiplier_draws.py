@@ -77,9 +77,8 @@ def test_weighted_rows(tmp_path: Path) -> None:
     assert (spread / node).between(0.6, 1.5).all()
 
 
-@pytest.mark.parametrize("block", [{"permutation": {"reps": 9}}, {"bootstrap": {"kind": "node", "reps": 9}}])
-def test_other_draws_are_refused_with_a_remedy(block: dict[str, Any], tmp_path: Path) -> None:
-    table = frame()
+def test_other_draws_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    table, block = frame(), {"bootstrap": {"kind": "node", "reps": 9}}
     path = worlds.write(tmp_path, table, worlds.job_of(table, inference=block, **PANELS["iv"]))
     with pytest.raises(InputError, match="not defined for estimator iv") as caught:
         engine.run(path)

@@ -150,6 +150,19 @@ def test_an_interval_far_longer_than_the_others_does_not_flatten_them():
     assert all(line.get_clip_on() for line in usual.lines)
 
 
+def test_of_two_intervals_the_long_one_is_cut_and_so_is_its_estimate():
+    frame = sweep(2, kinds={"pair": 1.0})
+    rows = frame[frame["term"] == "policy"]
+    first, last = (rows["cell"] == rows["cell"].iloc[0], rows["cell"] == rows["cell"].iloc[-1])
+    long = rows.assign(
+        estimate=rows["estimate"].mask(last, 400.0),
+        conf_low=rows["conf_low"].mask(last, -9000.0), conf_high=rows["conf_high"].mask(last, 9000.0),
+    )  # fmt: skip
+    (axes,) = coefficient_figure(long, "policy", title="T").axes
+    assert np.ptp(axes.get_ylim()) < 3 * rows.loc[first, "conf_high"].iloc[0]
+    assert sum(not line.get_clip_on() for line in axes.lines) == 2
+
+
 def test_many_columns_thin_out_their_labels():
     frame = sweep(1, kinds={"pair": 1.0})
     many = [frame.assign(cell=f"c{place}") for place in range(100)]

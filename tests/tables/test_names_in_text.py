@@ -33,6 +33,8 @@ FAMILIES = {
     "longer": ["0012345678901234567890123", "12345678901234567890123"],
     "provinces": ["110000", "120000", "130000"],
     "blanks": [" 01", "01 ", "1"],
+    "points": ["1.0", "1", "2.0", "2.00"],
+    "truths": ["TRUE", "True", "FALSE"],
 }
 
 
@@ -65,7 +67,7 @@ def test_names_are_the_texts_of_the_file(family: str, repeats: int, name: str, t
         assert pd.api.types.is_integer_dtype(frame["x"].dtype)
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"blanks"}))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"blanks", "truths"}))
 def test_they_are_numbers_where_a_number_is_needed(family: str, tmp_path: Path) -> None:
     """Of a column that is a name and a number too, and of one that is no name, which is read as ever."""
     cells = FAMILIES[family]
@@ -179,13 +181,30 @@ def test_sections_join_a_table_with_one_row_a_city(lacks: str, tmp_path: Path) -
     assert lacks.removeprefix("s") in str(of_text.manifest["warnings"])
 
 
+def test_units_with_points_are_one_in_both_columns(tmp_path: Path) -> None:
+    """One column has whole numbers alone, the other 2.0 beside 1.1."""
+    table = pair_table(2, n_units=10)
+    units = sorted({*table["one"], *table["other"]})
+    names = {unit: f"{k // 2 + 1}.{k % 2}" for k, unit in enumerate(units)}
+    table = table.assign(one=table["one"].map(names), other=table["other"].map(names))
+    table = table[table["one"].str.endswith(".0")]
+    table.to_parquet(tmp_path / "p.parquet")
+    columns = {"unit_i": "one", "unit_j": "other", "year": "year"}
+    of_text, of_types = (
+        run_in(tmp_path, {**TABLE_JOB, "pair_table": {"source": source, **columns}}, p=table)
+        for source in ("p.csv", "p.parquet")
+    )
+    assert_same_estimates(of_text, of_types)
+    assert of_text.estimates["n_units"].iloc[0] == len(units)
+
+
 def test_codes_for_missing_are_those_of_numbers(tmp_path: Path) -> None:
     """0 is a code that 00 is too; as a text it is not."""
     labels = {
         code: read_labels([pd.Series(["00", "01", "0.0"])], source="t", missing=[code]).names
         for code in (0, "0", "00")
     }
-    assert labels == {0: ("01",), "0": ("0.0", "00", "01"), "00": ("0.0", "01")}
+    assert labels == {0: ("01",), "0": ("0", "00", "01"), "00": ("0", "01")}
     table = pair_table(1)
     table["route"] = np.array(["00", "01", "02"])[np.arange(len(table)) % 3]
     columns = {"unit_i": "one", "unit_j": "other", "year": "year", "missing": {"route": [0]}}
@@ -197,10 +216,10 @@ def test_codes_for_missing_are_those_of_numbers(tmp_path: Path) -> None:
     assert_same_estimates(found, expected)
 
 
-def test_recoded_columns_are_compared_as_numbers(tmp_path: Path) -> None:
+def test_recoded_labels_are_the_texts_of_the_file(tmp_path: Path) -> None:
     frame = city_panel(3)
     frame["province"] = "0" + (frame["city"].str[-2:].astype(int) % 3 + 1).astype(str)
-    recode = {"recode": {"province": {"1": "east", "2": "west", "3": "west"}}}
+    recode = {"recode": {"province": {"01": "east", "02": "west", "03": "west"}}}
     jackknife = {"inference": {"jackknife": {"by": "province"}}}
     found = run_in(tmp_path, {**PANEL_JOB, "panel": {"source": "a.csv", **recode}, **jackknife}, a=frame)
     assert found.influence is not None

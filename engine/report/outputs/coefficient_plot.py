@@ -91,12 +91,12 @@ def _cut_long_intervals(axes: Axes, rows: pd.DataFrame) -> None:
     """Leave the ends of intervals far longer than most outside: else no other would be seen. Triangles show where."""
     x, low, high = (rows[name].to_numpy(float) for name in ("x", "conf_low", "conf_high"))
     length = high - low
-    most = _LONGEST * float(np.median(length[np.isfinite(length)])) if np.isfinite(length).any() else np.inf
-    is_long = length > most
-    if not is_long.any():
+    known = length[np.isfinite(length)]
+    most = _LONGEST * float(np.quantile(known, 0.5, method="lower")) if len(known) else np.inf
+    if not (length > most).any():
         return
     usual = length <= most
-    ends = np.concatenate([low[usual], high[usual], rows["estimate"].to_numpy(float), [0.0]])
+    ends = np.concatenate([low[usual], high[usual], [0.0]])
     bottom, top = np.nanmin(ends), np.nanmax(ends)
     margin = 0.06 * (top - bottom)
     axes.set_ylim(bottom - margin, top + margin)

@@ -60,15 +60,19 @@ def instrument_test(prepared: Prepared, estimated: Estimated) -> InstrumentTest:
     """The permutation test of one cell of a pass."""
     block = estimated.cell.job.inference.permutation
     place = prepared.pass_cells.cells.index(estimated.cell)
+    pass_cells = replace(prepared.pass_cells, cells=(without_draws(estimated.cell),))
+    design = cast(PanelDesign, prepared.design)  # an instrument is made of city series
+    columns = [prepared.pass_cells.controls.index(name) for name in pass_cells.controls]
     alone = replace(
         prepared,
-        pass_cells=replace(prepared.pass_cells, cells=(without_draws(estimated.cell),)),
+        pass_cells=pass_cells,
+        design=design.with_columns(columns),
         terms=(prepared.terms[place],),
         timings=(prepared.timings[place],),
     )
     return InstrumentTest(
         alone,
-        prepared.pass_cells.controls.index(INSTRUMENT),
+        pass_cells.controls.index(INSTRUMENT),
         reassigned(estimated.cell.job, prepared.design),
         strata_of(prepared.pass_cells.data, prepared.design.sample, block.strata if block else []),
         block.seed if block else 0,
@@ -103,7 +107,7 @@ def draws_of_cities(test: InstrumentTest, cities: Integers, replicates: Integers
 
 def _refit(test: InstrumentTest, cities: Integers) -> Array:
     """Coefficient of the reduced form and `N_INVERSION` numbers: of the first stage, and sums of both; NaN without."""
-    design = cast(PanelDesign, test.prepared.design)  # an instrument is made of city series
+    design = cast(PanelDesign, test.prepared.design)
     drawn = design.with_level_of(test.column, cities)
     try:
         (estimated,) = estimate_pass(Machine(), replace(test.prepared, design=drawn))
