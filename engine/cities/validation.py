@@ -335,9 +335,10 @@ def _jumps(name: str, values: Array, panel: CityPanel) -> list[Note]:
 
 def _odd_coordinates(panel: CityPanel) -> list[Note]:
     """Warnings of coordinates that are no place: radians in place of degrees, and zeros for an unknown place."""
-    if not {"latitude", "longitude"} <= panel.values.keys():
+    coordinates = _coordinates(panel)
+    if coordinates is None:
         return []
-    latitude, longitude = panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
+    latitude, longitude = coordinates
     warnings = []
     nowhere = [panel.units[k] for k in np.flatnonzero((latitude == 0) & (longitude == 0))]
     if nowhere:
@@ -349,10 +350,15 @@ def _odd_coordinates(panel: CityPanel) -> list[Note]:
 
 
 def _same_place(panel: CityPanel) -> tuple[tuple[str, ...], ...]:
+    coordinates = _coordinates(panel)
+    return () if coordinates is None else groups_at_one_place(panel.units, *coordinates)
+
+
+def _coordinates(panel: CityPanel) -> tuple[Array, Array] | None:
+    """Latitude and longitude ``[n_units]``; None where the panel has not both."""
     if not {"latitude", "longitude"} <= panel.values.keys():
-        return ()
-    latitude, longitude = panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
-    return groups_at_one_place(panel.units, latitude, longitude)
+        return None
+    return panel.values["latitude"][:, 0], panel.values["longitude"][:, 0]
 
 
 def _filled(mask: Flags, panel: CityPanel) -> dict[str, tuple[int, ...]]:

@@ -242,8 +242,8 @@ class Job(Block):
     @classmethod
     def contradiction(cls, document: Mapping[str, object]) -> str | None:
         """A job has one kind of data."""
-        given = [document.get(name) is not None for name in ("panel", "pair_table")]
-        return _ONE_KIND if all(given) else None
+        has_both = all(document.get(name) is not None for name in ("panel", "pair_table"))
+        return _ONE_KIND if has_both else None
 
     @model_validator(mode="after")
     def _whole(self) -> Job:

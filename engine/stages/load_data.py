@@ -43,15 +43,13 @@ class Reader:
             return read_pair_data(job, table)
         block = job.panel_block
         problems, tables = Problems(""), list[SourceTable]()
+        of_cities = name_columns(["city", *label_columns(job)], block.columns)
         files: list[tuple[str, TableFile, Mapping[str, Option], Mapping[str, str]]]
         files = [("panel", block, block.options, block.columns)]
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
         files += [("panel.links", block.links, {}, {})] if block.links and job.model.reads_links else []
         for key, entry, options, columns in files:
-            names = name_columns(["city", *label_columns(job)], block.columns)
-            if isinstance(entry, Links):
-                ends = [name for name in (entry.unit_i, entry.unit_j) if name]
-                names = name_columns(ends, {}) if ends else frozenset({0})
+            names = _ends_of(entry) if isinstance(entry, Links) else of_cities
             with problems.collect():
                 table = self._table(entry, key, options, names)
                 tables.append(with_rules(table, entry, key, columns))
@@ -73,6 +71,12 @@ class Reader:
             read = read_source(block, options or {}, key=key, frames=self.frames, names=names)
             self._sources[cache_key] = read
         return self._sources[cache_key]
+
+
+def _ends_of(links: Links) -> frozenset[str | int]:
+    """Columns of the cities of a table of links; the first one of a matrix."""
+    ends = [name for name in (links.unit_i, links.unit_j) if name]
+    return name_columns(ends, {}) if ends else frozenset({0})
 
 
 def _data_key(job: Job) -> str:

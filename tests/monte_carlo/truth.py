@@ -26,6 +26,8 @@ PAGE = Path(__file__).with_name("truth.md")
 PANELS, SHARE, LEVEL = 2000, 100, 0.05
 MAIN = ("V1", "V2", "V3", "V4")
 """Designs of which every number of cities is tried; of the others 30 and 50."""
+_NAMES = {"city": "two-way", "dyadic_cr2": "dyadic CR2"}
+HEADS = tuple(_NAMES.get(kind, kind) for kind in trial.KINDS)
 RULES: tuple[Literal["exactly_one", "both"], ...] = ("exactly_one", "both")
 
 
@@ -112,8 +114,7 @@ The designs without a screen, with all pairs, treated where both cities have ado
 
 def table(found: dict[Case, Array]) -> str:
     """Lines of some cases."""
-    names = {"pair": "pair", "city": "two-way", "dyadic_cr2": "dyadic CR2"}
-    header = ["design", "cities", "adopters", "effective", *(names.get(kind, kind) for kind in trial.KINDS)]
+    header = ["design", "cities", "adopters", "effective", *HEADS]
     lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
     for case, p in found.items():
         counts = truth_worlds.ADOPTERS[case.adopters][case.cities]

@@ -19,6 +19,7 @@ import trial
 import truth
 import truth_worlds
 from processes_of_panels import in_processes
+from truth import Case
 
 from engine.infer.summary import permutation_p
 
@@ -27,15 +28,6 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 PAGE = Path(__file__).with_name("truth_of_estimators.md")
 CITIES = (20, 30, 50)
 SHARE = 50
-
-
-@dataclass(frozen=True)
-class Case:
-    """A design with its number of cities and of adopters."""
-
-    design: str
-    cities: int
-    adopters: str
 
 
 @dataclass(frozen=True)
@@ -93,9 +85,7 @@ def simulated(chosen: list[Case], panels: int = truth.PANELS) -> dict[Case, Size
 
 def page(found: dict[Case, Sizes], panels: int) -> str:
     """The table as Markdown."""
-    names = {"pair": "pair", "city": "two-way", "dyadic_cr2": "dyadic CR2"}
-    kinds = [names.get(kind, kind) for kind in trial.KINDS]
-    header = ["estimator", "design", "cities", "adopters", *kinds, "permutation"]
+    header = ["estimator", "design", "cities", "adopters", *truth.HEADS, "permutation"]
     lines = ["| " + " | ".join(header) + " |", "| --- | --- |" + " ---: |" * (len(header) - 2)]
 
     def line(estimator: str, case: Case, cells: list[str]) -> str:
@@ -108,7 +98,7 @@ def page(found: dict[Case, Sizes], panels: int) -> str:
             lines.append(
                 line(estimator, case, [*(f"{100 * share:.1f}" for share in sizes.errors[number]), ""])
             )
-    empty = [""] * len(kinds)
+    empty = [""] * len(truth.HEADS)
     for case, sizes in found.items():
         lines.append(line("TWFE", case, [*empty, f"{100 * sizes.permutation:.1f}"]))
     table, error = os.linesep.join(lines), 100 * np.sqrt(truth.LEVEL * (1 - truth.LEVEL) / panels)

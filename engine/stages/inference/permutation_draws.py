@@ -204,9 +204,7 @@ def permute(
         if permuted_by_refits(cell.cell.job):
             refits = _instrument_refits if cell.instrument is not None else _refits
             cell_draws = refits(machine, prepared, cell, block)
-            if cell_draws.exact:
-                n_draws = len(cell_draws.draws.replicates)
-                collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
+            _note_enumeration(collector, cell_draws.draws, exact=cell_draws.exact)
             _cell_rows(collector, cell_draws)
 
 
@@ -241,9 +239,7 @@ def _permute_by_sums(
     roads, codes = (permutation_draws, _exact_block), (test.sample.classes, test.strata)
     at_once = draws_at_once(test, memory_of(prepared))
     draws, exact = _draws(machine, test, codes, roads, block.reps, at_once)
-    if exact:
-        n_draws = len(draws.replicates)
-        collector.notes.append(Note.of("permutations_enumerated", count=n_draws))
+    _note_enumeration(collector, draws, exact=exact)
     # On the machine too: whoever made draws has the table.
     replicates = [np.array([OBSERVED], dtype=np.int32)]
     observed = machine.reduce(permutation_draws, test, replicates, merge_draws, label="observed")
@@ -283,6 +279,11 @@ def _draws(
     tasks = [assignments[of_task] for of_task in blocks(n_ways, at_once)]
     draws = machine.reduce(draws_of_assignments, test, tasks, merge_draws, label="permutations")
     return replace(draws, replicates=np.arange(n_ways, dtype=np.int32)), True  # each block counts from 0
+
+
+def _note_enumeration(collector: DrawCollector, draws: Draws, *, exact: bool) -> None:
+    if exact:
+        collector.notes.append(Note.of("permutations_enumerated", count=len(draws.replicates)))
 
 
 def _cell_rows(collector: DrawCollector, cell_draws: CellDraws) -> None:

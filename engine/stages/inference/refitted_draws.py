@@ -14,7 +14,6 @@ import numpy as np
 from engine.arrays import Array, Integers
 from engine.errors import InputError
 from engine.infer.draws import permuted_classes
-from engine.infer.errors import STUDENTISING
 from engine.infer.permutation import Draws
 from engine.infer.summary import t_ratio
 from engine.pairs.gravity import PairSample
@@ -69,8 +68,8 @@ def refitted_test(prepared: Prepared, estimated: Estimated, block: PermutationTe
 
 
 def without_draws(cell: Cell) -> Cell:
-    """The cell with what a draw needs of it: the errors of its t ratios."""
-    model = cell.job.model.model_copy(update={"errors": [STUDENTISING], "diagnostics": []})
+    """The cell with what a draw needs of it: no errors but those of its t ratios, which every estimate has."""
+    model = cell.job.model.model_copy(update={"errors": [], "diagnostics": []})
     return replace(cell, job=cell.job.model_copy(update={"model": model, "inference": Inference()}))
 
 
