@@ -40,7 +40,8 @@ class Outcome(_OutcomeKeys):
     window: Literal["full", "pre"] = Field(
         "full",
         description="years that standardise the series: all of the sample (paper), or those before the first adoption, "
-        "so that no outcome depends on later data",
+        "so that no outcome depends on later data but through its series: a trend, an index and filled gaps are of all "
+        "years, and a note says so",
     )
     infinite: Literal["drop", "clip", "error"] = Field(
         "drop",

@@ -77,8 +77,8 @@ class Model(Block):
         0,
         ge=0,
         le=10,
-        description="years by which treatment and controls are lagged; of a pair table, calendar years by which the "
-        "regressors are lagged within the pair",
+        description="years by which treatment and controls are lagged, within the sample: its first years then have no "
+        "rows; of a pair table, calendar years by which the regressors are lagged within the pair, in all of the table",
     )
     controls: Terms[Name] | None = Field(None, description="names of controls; default: all of them")
     regressors: Terms[str] | None = Field(

@@ -69,8 +69,9 @@ Made from the schema by `make keys`; `dyadid keys` prints this page, `dyadid sch
 jobs are written, with examples: [README.md](README.md).
 
 - A **formula** is a column, or arithmetic on columns: `+ - * / **`, brackets, numbers and {_marked(FUNCTIONS)}, as in
-  `fiscal_revenue / fiscal_expenditure` or `growth(gdp_real)`. A header with brackets or blanks goes into backticks,
-  which YAML wants in quotes: `` "`GDP(亿元)` / population" ``.
+  `fiscal_revenue / fiscal_expenditure` or `growth(gdp_real)`. `lag` is the value of the year before, `diff` the change
+  since, `growth` the change of the logarithm, `detrend` the deviation from a straight line through all years. A header
+  with brackets or blanks goes into backticks, which YAML wants in quotes: `` "`GDP(亿元)` / population" ``.
 - A **name** consists of letters of any script, digits and `_`, and does not begin with a digit.
 - A key that is set must have a meaning in at least one of the cells that set it; else it is refused by name, see the
   column *only for*. A job that inherits such a key writes `null`, which sets nothing and is never an error.

@@ -22,6 +22,7 @@ from engine.stages.estimation import Estimated
 from engine.stages.job_data import JobData
 from engine.stages.prepare_passes import Prepared, distinct_data
 from engine.stages.source import SourceTable
+from engine.tables.arithmetic import parse
 
 _PACKAGES = ("dyadid", "jax", "dask", "distributed", "numpy", "pandas", "pyarrow", "scipy", "pydantic")
 
@@ -65,7 +66,7 @@ def make_manifest(
             name: dict(zip(index.names, index.weights.tolist(), strict=True)) for name, index in indices
         },
         **notes_record("note", [*_span_notes(prepared), *_years_left_out(prepared)], ENGLISH.note),
-        **notes_record("warning", distinct([*warnings, *notes]), ENGLISH.note),
+        **notes_record("warning", distinct([*warnings, *notes, *_look_ahead_notes(prepared)]), ENGLISH.note),
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         **_circumstances(place),
     }
@@ -127,6 +128,32 @@ def _span_notes(prepared: tuple[Prepared, ...]) -> list[Note]:
                 )
             )
     return distinct(notes)
+
+
+def _look_ahead_notes(prepared: tuple[Prepared, ...]) -> Iterator[Note]:
+    """A warning of each outcome that ``window: pre`` does not keep from depending on later data."""
+    for prepared_pass in prepared:
+        outcome = prepared_pass.pass_cells.job.outcome
+        columns = (
+            list(_of_all_years(prepared_pass)) if outcome.standardised and outcome.window == "pre" else []
+        )
+        if columns:
+            yield Note.of("series_of_all_years", columns=columns)
+
+
+def _of_all_years(prepared_pass: Prepared) -> Iterator[str]:
+    """Parts of the outcome's series that all years make: trends, indices weighted over them, filled gaps."""
+    job, panel = prepared_pass.pass_cells.job, prepared_pass.pass_cells.data.panel
+    series, columns = parse(str(job.outcome.series)), job.panel_block.columns
+    if series.looks_ahead:
+        yield series.text
+    for name in series.names:
+        if (
+            name in job.index
+            or name in panel.filled
+            or (name in columns and parse(columns[name]).looks_ahead)
+        ):
+            yield name
 
 
 def _years_left_out(prepared: tuple[Prepared, ...]) -> list[Note]:

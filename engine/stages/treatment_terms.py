@@ -65,13 +65,15 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
     """``[n_classes, n_classes, n_years]`` pair-years that stay; None where all do.
 
     A lag removes its first years; estimators, and ``around`` and ``drop_treated`` of the treatment, remove others.
+    An estimator's rows are of event years, which come as much later as its terms do.
     """
     treatment, model, years = job.treatment_block, job.model, np.array(sample_years)
     in_sample = np.ones((*[len(adoption.years)] * 2, len(years)), dtype=bool)
     in_sample[:, :, : model.lag] = False
     of_estimator = model.registered.functions.kept_rows
     if of_estimator is not None:
-        in_sample &= of_estimator(timing_of(job, sample_years, adoption))
+        of_events = of_estimator(timing_of(job, sample_years, adoption))
+        in_sample[:, :, model.lag :] &= of_events[:, :, : len(years) - model.lag]
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         start = pair_adoption(_shifted(adoption, job, sample_years), treatment.rule)[:, :, None]

@@ -7,7 +7,7 @@ backticks: `` `GDP (current)` / population ``. The grammar is in `engine.tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -61,7 +61,8 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 _LAGGING = ("lag", "diff", "growth")
-_OVER_TIME = (*_LAGGING, "detrend")
+_TRENDING = ("detrend",)  # fitted to all years
+_OVER_TIME = (*_LAGGING, *_TRENDING)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,12 @@ class Expression:
     @property
     def over_time(self) -> bool:
         """Whether a value depends on other years than its own."""
-        return _over_time(self._tree)
+        return _calls(self._tree, _OVER_TIME)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a value depends on later years."""
+        return _calls(self._tree, _TRENDING)
 
     def evaluate(self, columns: Mapping[str, Array]) -> Array:
         """Value on float64 arrays ``[..., n_years]``; division by zero gives inf or nan, not an error.
@@ -146,14 +152,15 @@ def _reach(node: Node) -> int:
     return 0
 
 
-def _over_time(node: Node) -> bool:
+def _calls(node: Node, functions: Collection[str]) -> bool:
+    """Whether one of some functions stands in the expression."""
     match node:
         case Sign(_, operand):
-            return _over_time(operand)
+            return _calls(operand, functions)
         case Operation(_, left_operand, right_operand):
-            return _over_time(left_operand) or _over_time(right_operand)
+            return _calls(left_operand, functions) or _calls(right_operand, functions)
         case Call(function, argument):
-            return function in _OVER_TIME or _over_time(argument)
+            return function in functions or _calls(argument, functions)
     return False
 
 

@@ -29,6 +29,9 @@ ROADS: dict[str, dict[str, Any]] = {
         "treatment": {"adoption": "pilot_year", "rule": "both"},
     },
     "matching": {"matching": MATCHED},
+    "thirds of the drawn sample": {
+        "pairs": {"exclude": "both_treated", "split": {"by": "schools", "rule": "terciles", "pairs": "mixed"}}
+    },
     "sun_abraham": {"model": {"estimator": "sun_abraham", "window": [-3, 2], "controls": []}},
     "extended_twfe": {"model": {"estimator": "extended_twfe", "window": [0, 2], "controls": []}},
     "stacked": {"model": {"estimator": "stacked", "window": [-2, 1], "controls": []}},

@@ -121,7 +121,7 @@ def table(found: dict[Case, Array]) -> str:
         size = " | ".join(f"{100 * share:.1f}" for share in rejected(p))
         row = f"| {case.design} | {case.cities} | {sum(counts)} | {np.median(p[:, -1]):.1f} | {size} |"
         lines.append(row)
-    return os.linesep.join(lines)
+    return "\n".join(lines)
 
 
 def main() -> None:

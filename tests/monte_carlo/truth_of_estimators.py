@@ -8,7 +8,6 @@ Run: make truth     (rewrites truth_of_estimators.md too; two hours on two cores
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def page(found: dict[Case, Sizes], panels: int) -> str:
     empty = [""] * len(truth.HEADS)
     for case, sizes in found.items():
         lines.append(line("TWFE", case, [*empty, f"{100 * sizes.permutation:.1f}"]))
-    table, error = os.linesep.join(lines), 100 * np.sqrt(truth.LEVEL * (1 - truth.LEVEL) / panels)
+    table, error = "\n".join(lines), 100 * np.sqrt(truth.LEVEL * (1 - truth.LEVEL) / panels)
     return f"""\
 # Table of truth: estimators
 

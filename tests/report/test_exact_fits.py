@@ -138,6 +138,19 @@ def test_a_two_way_variance_that_is_negative_is_no_exact_fit() -> None:
     assert "A two-way city error of zero stands for a negative variance" in text
 
 
+def test_without_a_share_explained_all_errors_of_the_term_say_whether_the_fit_is_exact() -> None:
+    """Poisson has no R2 within: an exact fit leaves no kind of error, a negative variance one."""
+    rows = run_table(pair_table(1)).estimates.assign(r2_within=np.nan)
+    for kinds, said in (
+        (["city"], "stands for a negative variance"),
+        (list(set(rows["errors"])), "is exact"),
+    ):
+        zeros = rows.assign(std_error=rows["std_error"].mask(rows["errors"].isin(kinds), 0.0))
+        text = " ".join(regression_table(zeros, title="t").to_text().split())
+        assert said in text
+        assert ("the fit is exact" in text) != ("negative variance" in text)
+
+
 @pytest.mark.parametrize("effects", [["pair", "year"], ["pair", "year", "group"]])
 def test_influences_that_cancel_have_no_error(effects: list[str]) -> None:
     """Two pairs with effects of pair and year: what rounding left had three stars."""

@@ -43,7 +43,9 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
             raise InputError(
                 f"pairs that adopt in {cohort:.0f} are not observed before they do",
                 where="treatment",
-                remedy="begin years earlier, or leave out the cities that adopt then",
+                remedy="ends: drop leaves out the years before the window: begin it earlier, or use ends: bin"
+                if timing.ends == "drop"
+                else "begin years earlier, or leave out the cities that adopt then",
             )
         for place in np.flatnonzero(after.any(axis=(0, 1))):
             since = int(timing.years[place] - cohort)

@@ -350,9 +350,8 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     if len(outcomes) == 1:
         yield words("Dependent variable: {outcome}.", outcome=next(iter(outcomes)))
     else:
-        form = "{what} in {columns}"
         parts = (
-            words(form, what=name, columns=columns_phrase(columns, words))
+            words("{what} in {columns}", what=name, columns=columns_phrase(columns, words))
             for name, columns in outcomes.items()
         )
         yield words("Dependent variable: {outcome}.", outcome=words("; ").join(parts))
@@ -362,20 +361,23 @@ def _notes(sheet: _Sheet, words: Words) -> Iterator[str]:
     elif sheet.style.stars is None:
         yield words("No stars: the columns have no kind of error in common.")
     yield from (words(caution) for caution in cautions(sheet.error_codes))
-    printed = [
-        record
-        for (_, term, code), record in sheet.records.items()
-        if term in sheet.terms and code in sheet.error_codes
-    ]
-    if not all(isfinite(record["std_error"]) for record in printed):
+    printed = [key for key in sheet.records if key[1] in sheet.terms and key[2] in sheet.error_codes]
+    if not all(isfinite(sheet.records[key]["std_error"]) for key in printed):
         yield words("(n/a): this kind of error is undefined here.")
-    zeros = [record["r2_within"] for record in printed if record["std_error"] == 0]
-    if any(not r2 < _EXACT for r2 in zeros):
+    zeros = [_is_exact(sheet, *key) for key in printed if sheet.records[key]["std_error"] == 0]
+    if any(zeros):
         yield words("A standard error of zero has neither a t ratio nor stars: the fit is exact.")
-    if any(r2 < _EXACT for r2 in zeros):
+    if not all(zeros):
         yield words(
             "A two-way city error of zero stands for a negative variance: it is no error, and has no t ratio."
         )
+
+
+def _is_exact(sheet: _Sheet, cell: Hashable, term: str, code: str) -> bool:
+    """Whether a standard error is zero since the regression fits exactly: where R2 does not say, since all are zero."""
+    r2 = sheet.records[cell, term, code]["r2_within"]
+    of_term = (record for key, record in sheet.records.items() if key[:2] == (cell, term))
+    return r2 >= _EXACT if isfinite(r2) else not any(record["std_error"] > 0 for record in of_term)
 
 
 def table_of(report: JobReport, *, style: TableStyle | None = None, title: str | None = None) -> PrintedTable:
