@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import numpy as np
+
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
@@ -96,11 +98,23 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
     yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
+    resting = _resting_on_one_city(estimated)
+    if resting:
+        yield Note.of("cohort_of_one_city", terms=resting)
     if estimated.cohort_cells is not None:
         yield from estimated.cohort_cells.notes
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
     yield from estimated.notes
+
+
+def _resting_on_one_city(estimated: Estimated) -> list[str]:
+    """Averages over cohorts of which one is not identified without some city: no sum of a city's influences has it."""
+    fit, functions = estimated.fit, estimated.cell.job.model.registered.functions
+    unidentified = np.isnan(fit.without_city)
+    if functions.combination is None or unidentified.all():  # no sample without a city was made
+        return []
+    return [fit.names[place] for place in fit.tested_positions if unidentified[:, place].any()]
 
 
 def code_notes() -> list[Note]:

@@ -73,7 +73,7 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
     of_estimator = model.registered.functions.kept_rows
     if of_estimator is not None:
         of_events = of_estimator(timing_of(job, sample_years, adoption))
-        in_sample[:, :, model.lag :] &= of_events[:, :, : len(years) - model.lag]
+        in_sample[:, :, model.lag :] &= of_events[:, :, : -model.lag or None]
     adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
     if treatment.around is not None:
         start = pair_adoption(_shifted(adoption, job, sample_years), treatment.rule)[:, :, None]

@@ -93,3 +93,12 @@ def test_rows_that_a_window_drops_are_named() -> None:
     job = job_of(city_panel(3), estimator="extended_twfe", window=[0, 2], ends="drop")
     with pytest.raises(dd.InputError, match=r"not observed before they do\n  remedy: ends: drop leaves out"):
         job.run()
+
+
+@pytest.mark.parametrize("lag", [7, 8, 10])
+@pytest.mark.parametrize("ends", ["bin", "drop"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_lag_beyond_the_years_is_refused(estimator: str, ends: str, lag: int) -> None:
+    job = job_of(city_panel(3), estimator=estimator, window=list(WINDOW), ends=ends, lag=lag)
+    with pytest.raises(dd.InputError):
+        job.run()

@@ -10,7 +10,7 @@ import oracle_draws as oracle
 import pandas as pd
 import pytest
 import reference
-from strategies import run_panel
+from strategies import COHORTS, city_panel, run_panel
 from tolerances import BRUTE, PEER
 
 from engine.errors import InputError
@@ -174,3 +174,18 @@ def test_what_cannot_be_estimated_is_refused(blocks: dict[str, Any], message: st
 def test_pairs_of_one_cohort_that_differ_in_their_years_are_refused() -> None:
     with pytest.raises(InputError, match="differ in their observed years"):
         run_panel(worlds.panel(holes=True), model=job_model((-2, 1)))
+
+
+@pytest.mark.parametrize("estimator", ["sun_abraham", "extended_twfe"])
+def test_a_cohort_of_one_city_is_warned_of(estimator: str) -> None:
+    """Its own shock is fitted by its dummies, so that no influence has it."""
+    frame = city_panel(1)
+    first = frame.loc[frame["pilot_year"] == COHORTS[0], "city"].unique()
+    assert len(first) > 1
+    single = frame.assign(pilot_year=frame["pilot_year"].mask(frame["city"].isin(first[1:]), COHORTS[1]))
+    model = {"estimator": estimator, "window": [-2 if estimator == "sun_abraham" else 0, 2]}
+    for cities, is_told in ((frame, False), (single, True)):
+        warnings = run_panel(
+            cities, pairs={"exclude": "both_treated"}, model={**model, "errors": ["dyadic"]}
+        ).manifest["warnings"]
+        assert any("of one city, and no error of city sums has" in text for text in warnings) == is_told

@@ -8,7 +8,6 @@ Run: make truth     (rewrites truth.md; half an hour on two cores)
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal

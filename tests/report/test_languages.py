@@ -160,6 +160,11 @@ def test_chinese_sentences_are_chinese():
         "Dask",
         "Rubin",
         "outcome",
+        "Callaway",
+        "Sant",
+        "Anna",
+        "callaway",
+        "santanna",
         "pre",
         "window",
     }
