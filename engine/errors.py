@@ -24,7 +24,7 @@ class InputError(ValueError):
     def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None) -> None:
         self.problem, self.where, self.remedy = problem, where, remedy
         text = f"{where}: {problem}" if where else problem
-        super().__init__(f"{text}\n  remedy: {remedy}" if remedy else text)
+        super().__init__(f"{text}\n  hint: {remedy}" if remedy else text)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.problem, self.where, self.remedy)

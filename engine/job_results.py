@@ -46,7 +46,7 @@ class Results:
 
     @property
     def event_study(self) -> pd.DataFrame | None:
-        """Event-study terms with their event year and the base year."""
+        """Event-study terms with their event year and the reference period."""
         return self.frames.get("event_study")
 
     @property

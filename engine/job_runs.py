@@ -101,5 +101,5 @@ def show(results: Results, seconds: float) -> None:
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))
-    verb = "found finished in" if results.reused else "written to"
+    verb = "up to date, reused:" if results.reused else "written to"
     terminal.out.print(f"{results.job}: {seconds:.1f} s, {verb} {results.folder}")

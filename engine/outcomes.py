@@ -87,7 +87,7 @@ def unexpected(error: Exception, folder: Path | None = None) -> str:
     traceback_place = f"the traceback is in {path}" if path else "its traceback could not be written anywhere"
     return (
         f"unexpected {type(error).__name__}: {message}\n"
-        f"  remedy: this is a fault of dyadid or of a library it uses; {traceback_place}; please report it"
+        f"  hint: this is a fault of dyadid or of a library it uses; {traceback_place}; please report it"
     )
 
 

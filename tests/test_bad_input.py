@@ -39,12 +39,12 @@ SPEC = {
     ),
     "circle": Bad(
         ("other.yaml: extends: files extend each other in a circle: job.yaml -> other.yaml -> job.yaml",
-         "remedy: take one 'extends' out"),
+         "hint: take one 'extends' out"),
         add="extends: other.yaml",
         files=lambda f: (f / "other.yaml").write_text("job: other\nextends: job.yaml\n"),
     ),
     "extends nothing": Bad(
-        ("job.yaml: extends: there is no file gone.yaml", "remedy: 'extends' is relative to the file that says it"),
+        ("job.yaml: extends: there is no file gone.yaml", "hint: 'extends' is relative to the file that says it"),
         add="extends: gone.yaml",
     ),
     "error in the base": Bad(
@@ -54,12 +54,12 @@ SPEC = {
     ),
     "YAML tag": Bad(
         ("job.yaml, line 8, column 8: tag 'tag:yaml.org,2002:python/object/apply:os.system' is refused",
-         "remedy: write the plain value"),
+         "hint: write the plain value"),
         add="title: !!python/object/apply:os.system ['touch owned']",
     ),
-    "YAML alias bomb": Bad(("job.yaml, line 1, column 4: anchor '&a' is refused", "remedy: "), job=BOMB),
+    "YAML alias bomb": Bad(("job.yaml, line 1, column 4: anchor '&a' is refused", "hint: "), job=BOMB),
     "YAML syntax": Bad(
-        ("job.yaml, line 8, column 8: not valid YAML", "    years: [2010, 2019", "remedy: indent with spaces"),
+        ("job.yaml, line 8, column 8: not valid YAML", "    years: [2010, 2019", "hint: indent with spaces"),
         add="years: [2010, 2019",
     ),
     "bad --set": Bad(
@@ -67,11 +67,11 @@ SPEC = {
         argv=(*RUN, "--set", "model.contrls=[edu]"),
     ),
     "--set without =": Bad(
-        ("--set: 'model' is not of the form key=value", "remedy: write it like model.confidence=0.9"),
+        ("--set: 'model' is not of the form key=value", "hint: write it like model.confidence=0.9"),
         argv=(*RUN, "--set", "model"),
     ),
     "bad expression": Bad(
-        ("job.yaml: controls.edu.neg_abs_log_diff: the expression 'education /' ends after", "remedy: allowed are +"),
+        ("job.yaml: controls.edu.neg_abs_log_diff: the expression 'education /' ends after", "hint: allowed are +"),
         swap=("education", "education /"),
     ),
     "unknown function": Bad(
@@ -82,45 +82,45 @@ SPEC = {
         ("job.yaml: give either panel or pair_table",), add="pair_table: {source: t, unit_i: a, unit_j: b, year: y}"
     ),
     "two jobs of one name": Bad(
-        ("jobs/a.yaml and jobs/b.yaml are both called 'small'", "remedy: give each job its own name"),
+        ("jobs/a.yaml and jobs/b.yaml are both called 'small'", "hint: give each job its own name"),
         files=lambda f: [(f / "jobs").mkdir()] + [(f / "jobs" / n).write_text(PANEL) for n in ("a.yaml", "b.yaml")],
         argv=("run", "jobs", "--out", "out"),
     ),
     "workers and scheduler": Bad(
-        ("--workers and --scheduler exclude each other", "remedy: each of them says where the workers are"),
+        ("--workers and --scheduler exclude each other", "hint: each of them says where the workers are"),
         argv=(*RUN, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"),
     ),
     "scheduler without port": Bad(
-        ("--scheduler: no Dask scheduler answers at nowhere (missing port number", "remedy: start one with"),
+        ("--scheduler: no Dask scheduler answers at nowhere (missing port number", "hint: start one with"),
         argv=(*RUN, "--scheduler", "nowhere"),
     ),
     "output is a file": Bad(
-        ("--out: cannot write to the output folder out/small: Not a directory", "remedy: choose a folder"),
+        ("--out: cannot write to the output folder out/small: Not a directory", "hint: choose a folder"),
         files=lambda f: (f / "out").write_text("mine"),
     ),
     "output of the job is a file": Bad(
-        ("--out: cannot write to the output folder out/small: File exists", "remedy: choose a folder"),
+        ("--out: cannot write to the output folder out/small: File exists", "hint: choose a folder"),
         files=lambda f: [(f / "out").mkdir(), (f / "out" / "small").write_text("mine")],
     ),
     "output under /proc": Bad(
-        ("--out: cannot write to the output folder /proc/out/small", "remedy: choose a folder"),
+        ("--out: cannot write to the output folder /proc/out/small", "hint: choose a folder"),
         argv=("run", "job.yaml", "--out", "/proc/out"),
     ),
     "demo data into a file": Bad(
-        ("demo-data DIR: cannot write to the output folder taken: File exists", "remedy: choose a folder"),
+        ("demo-data DIR: cannot write to the output folder taken: File exists", "hint: choose a folder"),
         files=lambda f: (f / "taken").write_text("mine"),
         argv=("demo-data", "taken"),
     ),
-    "report of nothing": Bad(("gone: no such folder", "remedy: name a folder that"), argv=("report", "gone")),
+    "report of nothing": Bad(("gone: no such folder", "hint: name a folder that"), argv=("report", "gone")),
     "report of a file": Bad(
-        ("job.yaml: this is a file, not a folder", "remedy: name a folder that"), argv=("report", "job.yaml")
+        ("job.yaml: this is a file, not a folder", "hint: name a folder that"), argv=("report", "job.yaml")
     ),
     "--set twice": Bad(
-        ("--set years: is given twice", "remedy: keep one of the two"),
+        ("--set years: is given twice", "hint: keep one of the two"),
         argv=(*RUN, "--set", "years=[2010, 2011]", "--set", "years=[2010, 2012]"),
     ),
     "report before a run": Bad(
-        ("early: no finished job here", "remedy: run `dyadid run JOB --out DIR` first"),
+        ("early: no finished job here", "hint: run `dyadid run JOB --out DIR` first"),
         files=lambda f: (f / "early").mkdir(),
         argv=("report", "early"),
     ),
@@ -255,7 +255,7 @@ def test_no_scheduler_answers(listens: bool, command: Command, monkeypatch: Any,
     assert time.perf_counter() - start < 10  # 1 s to connect, 1 s of grace, the import of Dask
     assert (code, out) == (2, "")
     assert err.startswith(f"error: --scheduler: no Dask scheduler answers at {address} (")
-    assert "remedy: start one with `dask scheduler`" in err
+    assert "hint: start one with `dask scheduler`" in err
     assert snapshot(tmp_path) == before
 
 

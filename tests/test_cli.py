@@ -251,7 +251,7 @@ def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.
         (
             InputError("is odd", where="k", remedy="make it even"),
             2,
-            "error: k: is odd\n  remedy: make it even\n",
+            "error: k: is odd\n  hint: make it even\n",
         ),
     ],
 )
@@ -283,7 +283,7 @@ def test_an_unexpected_error_is_one_message_and_the_next_job_runs(
     log = Path("out/.dyadid/errors.log")
     assert code == 1
     assert err == (
-        "failed: first.yaml: unexpected ZeroDivisionError: ours :smile: [/red]\n  remedy: this is a fault of dyadid "
+        "failed: first.yaml: unexpected ZeroDivisionError: ours :smile: [/red]\n  hint: this is a fault of dyadid "
         f"or of a library it uses; the traceback is in {log}; please report it\n"
     )
     assert "second: " in out
@@ -303,7 +303,7 @@ def test_an_unexpected_error_of_other_commands_goes_to_the_cache_folder(
     code, out, err = command("check", EURO)
     log = tmp_path / "cache" / "dyadid" / "errors.log"
     assert (code, out) == (1, "")
-    assert err.startswith("failed: unexpected KeyError: 'ours'\n  remedy: ")
+    assert err.startswith("failed: unexpected KeyError: 'ours'\n  hint: ")
     assert str(log) in err
     assert "KeyError: 'ours'" in log.read_text()
 
@@ -322,7 +322,7 @@ def test_wrong_data_of_one_job_leave_the_next(
 
     monkeypatch.setattr(pipeline, "run", fail)
     code, out, err = command("run", "first.yaml", "second.yaml", "--out", "out")
-    assert (code, err) == (2, "error: k: is odd\n  remedy: make it even\n")
+    assert (code, err) == (2, "error: k: is odd\n  hint: make it even\n")
     assert "second: " in out
 
 

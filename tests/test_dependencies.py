@@ -14,6 +14,8 @@ from engine.stages import finished_runs, manifest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {"yaml": "pyyaml", "distributed": "dask", "dask_jobqueue": "dask-jobqueue"}
+OF_NOTEBOOKS = {"ipython"}
+"""Imported where it runs already."""
 OF_DEPENDENCIES = {"jaxlib", "fsspec", "click", "toolz", "tornado", "pydantic_core", "httpx"}
 """Packages that come with another, which cannot do without."""
 
@@ -45,7 +47,7 @@ def test_every_import_is_of_a_declared_package() -> None:
         for extra in ("text", "cluster", "gpu", "tables")
         for name in names(PROJECT["optional-dependencies"][extra])
     }
-    allowed = names(PROJECT["dependencies"]) | extras | OF_DEPENDENCIES
+    allowed = names(PROJECT["dependencies"]) | extras | OF_DEPENDENCIES | OF_NOTEBOOKS
     undeclared = {
         module: files
         for module, files in imported().items()

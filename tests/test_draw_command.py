@@ -237,8 +237,8 @@ def test_the_command_groups_cities_by_what_they_drew(
 
 BAD = {
     "negative": ([], ["--replicate", "-1"], "--replicate: there is no replicate -1"),
-    "beyond": ([], ["--replicate", "300"], "remedy: give 0 to 299"),
-    "beyond of the other method": ([], ["--replicate", "20", "--method", "node"], "remedy: give 0 to 19"),
+    "beyond": ([], ["--replicate", "300"], "hint: give 0 to 299"),
+    "beyond of the other method": ([], ["--replicate", "20", "--method", "node"], "hint: give 0 to 19"),
     "no such method": ([], ["--replicate", "0", "--method", "wild"], "it has permutation and node"),
     "no such cell": ([], ["--replicate", "0", "--cell", "all"], "no cell has the label or id 'all'"),
     "no inference": (["inference={}"], ["--replicate", "0"], "cell 'small' makes no draws"),

@@ -9,8 +9,8 @@ import pytest
 from designs import JOBS, SMALL
 
 import engine
-from engine.report.language.wording import ENGLISH, words_of
-from engine.report.outputs import city_influence, output, placebo_density
+from engine.report.language.wording import words_of
+from engine.report.outputs import city_influence, placebo_density
 from engine.stages.report import write_report
 
 FEW = [
@@ -32,10 +32,8 @@ def test_of_an_event_study_the_year_of_adoption(tmp_path: Path) -> None:
     assert figures["placebo"]["title"] == "Figure 1. Event study: placebo"
 
 
-def test_of_several_cells_the_last_is_named_in_words_that_can_be_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a Chinese page without a Chinese font the figure is English all over, its caption Chinese."""
+def test_of_several_cells_the_last_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the language of the page, in the figure and in its caption."""
     sweep = "sweep={pairs.gravity.keep: [above_median, all]}"
     engine.run(JOBS / "paper" / "column6.yaml", overrides=[*FEW, sweep], out=tmp_path)
     drawn = {}
@@ -47,8 +45,8 @@ def test_of_several_cells_the_last_is_named_in_words_that_can_be_drawn(
             return _call(*args, **options)  # type: ignore[operator]
 
         monkeypatch.setattr(module, name, spy)
-    monkeypatch.setattr(output, "drawable", lambda words: ENGLISH)
     write_report(tmp_path, words_of("zh"), notice=pytest.fail)
     title = "Table 1, column 6: pairs.gravity.keep=all"
-    assert drawn == {"placebo_figure": f"{title}: placebo", "influence_figure": f"{title}: influence"}
+    assert drawn["placebo_figure"] == f"{title}：安慰剂检验"
+    assert drawn["influence_figure"].startswith(f"{title}：")
     assert shown(tmp_path / "paper_column6")["placebo"]["title"] == f"{title}：安慰剂检验"

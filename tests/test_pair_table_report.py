@@ -264,7 +264,7 @@ def test_a_row_given_twice_is_no_matter_of_direction(tmp_path: Path) -> None:
     for directed in (False, True):
         said = refusal(tmp_path, pd.concat([frame, frame.iloc[[3, 8]]]), {"directed": directed})
         assert "(u0, u1, 2013) is given twice; 2 rows repeat an earlier one" in said
-        assert "directed" not in said.split("remedy")[1]
+        assert "directed" not in said.split("hint")[1]
 
 
 # -- all problems at once, sizes ---------------------------------------------------------------------------

@@ -33,8 +33,8 @@ def test_a_place_without_folder_is_refused_before_work(command: Command, tmp_pat
     (tmp_path / "afile").write_text("mine")
     (tmp_path / "p.csv").mkdir()
     for place, message in {
-        "nodir/p.csv": "there is no folder nodir\n  remedy: make it, or name another by --out",
-        "afile/p.csv": "afile is a file, not a folder\n  remedy: name another by --out",
-        "p.csv": "this is a folder\n  remedy: name a file in it, like pairs.parquet, by --out",
+        "nodir/p.csv": "there is no folder nodir\n  hint: make it, or name another by --out",
+        "afile/p.csv": "afile is a file, not a folder\n  hint: name another by --out",
+        "p.csv": "this is a folder\n  hint: name a file in it, like pairs.parquet, by --out",
     }.items():
         assert command("pairs", "no_job.yaml", "--out", place) == (2, "", f"error: {place}: {message}\n")

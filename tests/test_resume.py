@@ -71,7 +71,7 @@ def test_it_is_found_within_two_seconds_without_jax_scipy_and_dask(whole: pipeli
         seconds.append(spent() - start)
         clock.append(time.perf_counter() - begun)
         assert done.returncode == 0, done.stderr
-        assert "found finished in" in done.stdout
+        assert "up to date, reused:" in done.stdout
         assert done.stdout.splitlines()[-1] == "False"
     assert min(seconds) < 2
     assert min(clock) < 2 * (1 if os.getloadavg()[0] < 2 else 2)
@@ -167,9 +167,7 @@ def test_results_that_find_no_room_are_written_by_the_next_run(
     }
     with monkeypatch.context() as patched:
         patched.setattr(job_files, "write_figures", full)
-        with pytest.raises(
-            RunError, match=r"cannot write to .*: No space left on device\n  remedy: make room"
-        ):
+        with pytest.raises(RunError, match=r"cannot write to .*: No space left on device\n  hint: make room"):
             pipeline.run(JOB, **options)
     assert bytes_of(pipeline.run(JOB, **options).folder) == bytes_of(whole.folder)
 

@@ -88,7 +88,7 @@ def test_no_run(command: Command, tmp_path: Path) -> None:
     for name in ("status", "logs"):
         code, out, err = command(name, str(tmp_path))
         assert (code, out) == (2, "")
-        assert "no run has begun here\n  remedy: name the folder that --out" in err
+        assert "no run has begun here\n  hint: name the folder that --out" in err
 
 
 def test_wrong_jobs_are_not_submitted(queue: Path, command: Command, tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_no_password_gets_into_a_script(queue: Path, command: Command, tmp_path:
     [
         (
             ["--submit"],
-            "--submit: a run without --cluster has no queue to submit to\n  remedy: name one of slurm",
+            "--submit: a run without --cluster has no queue to submit to\n  hint: name one of slurm",
         ),
         (["--submit", "--workers", "2"], "--submit: a profile of kind local has no queue to submit to"),
-        (["--profile", "p.html"], "--profile: threads make no report\n  remedy: add --workers 2"),
+        (["--profile", "p.html"], "--profile: threads make no report\n  hint: add --workers 2"),
         (["--cluster", "gone.yaml"], "gone.yaml: no such file"),
         (["--cluster", "x.yaml", "--workers", "2"], "--workers and --cluster exclude each other"),
     ],

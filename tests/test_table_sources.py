@@ -126,7 +126,7 @@ def test_the_hint_about_the_encoding_names_the_key_of_the_table(tmp_path: Path, 
         tmp_path / "cities.csv", index=False, encoding="utf-16" if key == "panel.encoding" else "utf-8"
     )
     trade().to_csv(tmp_path / "u.csv", index=False, encoding="utf-16")
-    with pytest.raises(InputError, match=f"remedy: state {key}: utf-16"):
+    with pytest.raises(InputError, match=f"hint: state {key}: utf-16"):
         load(tmp_path, job)
 
 

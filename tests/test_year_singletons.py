@@ -67,7 +67,7 @@ def test_moments_and_rows_and_fixest_have_one_sample(seed: int, directed: bool) 
         assert counts["singletons"] == len(frame) - len(left)
         assert counts["steps"][-1]["rows"] == len(left)
         warned = [text for text in found.manifest["warnings"] if "alone in a level of pair, year" in text]
-        assert warned[0].startswith(f"{len(frame) - len(left)} rows")
+        assert warned[0].startswith(f"{len(frame) - len(left)} singleton observations")
         against_pyfixest(cell(found), named(frame), TERMS)
         if not directed:
             against_brute_force(cell(found), named(left), TERMS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from engine.api.printed import Table
+from engine.api.printed import Table, notebook_figure
 from engine.errors import InputError
 from engine.report.language.wording import words_of
 from engine.report.outputs.inference_by_draws import inference_table
@@ -57,7 +57,8 @@ class DrawnResult:
             raise InputError(
                 "there are no permutation draws", where="draws", remedy="make them by `Result.permute`"
             )
-        return placebo_figure(cell_placebo[1], title=title or "", words=report.figure_words)
+        figure = placebo_figure(cell_placebo[1], title=title or "", words=report.words)
+        return notebook_figure(figure)
 
     @property
     def _report(self) -> JobReport:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import yaml
 
+from engine.api.notebook_progress import notebook_progress
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
 from engine.report.outputs.output import Manifest
@@ -75,7 +76,7 @@ class StatedJob:
             Of tables and figures: ``en`` or ``zh``.
         options
             ``workers``, ``scheduler``, ``cluster``, ``store``, ``fresh``, ``progress``, as `engine.pipeline.run` has
-            them.
+            them; in a notebook ``progress`` is a bar below the cell, ``progress=None`` leaves it out.
 
         Raises
         ------
@@ -92,9 +93,11 @@ class StatedJob:
                 where="job",
                 remedy=f'name it, e.g. by name="table1"; the next unnamed job would write into {out}/{UNNAMED} too',
             )
-        results = pipeline.run(
-            self.origin, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **options
-        )
+        with notebook_progress() as progress:
+            keywords: RunKeywords = {"progress": progress, **options}
+            results = pipeline.run(
+                self.origin, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **keywords
+            )
         again = partial(_run_again, self, results.manifest, lang=lang, options=options)
         return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest), lang=lang)
 

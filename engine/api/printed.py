@@ -1,16 +1,24 @@
-"""A printed table as an object: shown where it is the last value of a notebook's cell, saved by a file's ending."""
+"""Tables and figures as objects that a notebook shows where they are the last value of a cell."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 from engine.report.docx import docx_bytes
+from engine.report.figure_style import figure_bytes
 from engine.report.printed_table import PrintedTable
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 110  # of a figure in a notebook
+
 _STYLE = (
-    "<style>.dyadid td{text-align:right}.dyadid th[scope=row]{text-align:left;font-weight:normal}"
+    "<style>.dyadid td{text-align:right;padding:0 .5em}.dyadid th[scope=row]{text-align:left;font-weight:normal}"
     ".dyadid tr.error th{padding-left:1.5em}.dyadid .hang{position:absolute}</style>"
 )
 
@@ -58,3 +66,9 @@ class Table:
 
     def _repr_html_(self) -> str:
         return f'<div class="dyadid">{_STYLE}{self.html()}</div>'
+
+
+def notebook_figure(figure: Figure) -> Figure:
+    """The figure, which a notebook now shows without pyplot having been imported."""
+    figure._repr_png_ = partial(figure_bytes, figure, "png", dpi=_DOTS_PER_INCH)  # type: ignore[attr-defined]
+    return figure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 import pandas as pd
 
 from engine.api.drawn_result import DrawnResult
-from engine.api.printed import Table
+from engine.api.printed import Table, notebook_figure
 from engine.errors import InputError
 from engine.report.error_types import error_label, preferred
 from engine.report.language.wording import ENGLISH, words_of
@@ -203,14 +203,14 @@ class Result:
             report.treatment or str(self.estimates["term"].iloc[0]),
             title=title or "",
             confidence=report.confidence,
-            words=report.figure_words,
+            words=report.words,
         )
         axes = figure.axes[0]
         if xlabel is not None:
             axes.set_xlabel(xlabel)
         if ylabel is not None:
             axes.set_ylabel(ylabel)
-        return figure
+        return notebook_figure(figure)
 
     def save(self, folder: str | Path) -> Path:
         """Write every file that a run leaves, into this folder: frames, tables, figures, manifest."""

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.report.language.wording import ENGLISH, Words
 from engine.report.palette import GREY, GRID, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CHINESE = (
+_HAN_SANS = "Dyadid Han Sans"
+_HAN_SANS_FILE = Path(__file__).parent / "fonts" / "han_sans.ttf"
+# For characters that the font of the package lacks, where one of these is installed.
+_FURTHER = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Noto Sans SC",
@@ -34,16 +38,7 @@ _CHINESE = (
     "SimHei",
     "Arial Unicode MS",
 )
-_CHINESE_FILES = (
-    "notosanscjk",
-    "notosanssc",
-    "sourcehansans",
-    "wqy-zenhei",
-    "msyh",
-    "pingfang",
-    "simhei",
-    "arialuni",
-)
+_CODE = re.compile(r"Glyph (\d+) ")
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "axes.labelsize": 9.5,
@@ -73,8 +68,8 @@ def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200)
 
     stream = io.BytesIO()
     characters = "".join(text.get_text() for text in figure.findobj(Text))
-    # Chinese fonts come as OpenType with PostScript outlines, which may not be embedded as Type 42.
-    fonttype = 3 if max(characters, default=" ") >= "\u2e80" else 42
+    # A font that stands in for ours may have PostScript outlines, which cannot be embedded as Type 42.
+    fonttype = 42 if _drawn_by_ours(characters) else 3
     with figure_style({"pdf.fonttype": fonttype}), _missing_glyphs_logged():
         if form == "pdf":
             metadata = {"CreationDate": None, "Creator": None, "Producer": None}
@@ -82,6 +77,14 @@ def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200)
         else:
             FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
+
+
+def _drawn_by_ours(characters: str) -> bool:
+    """Whether no installed font is needed beside matplotlib's own and that of the package."""
+    from matplotlib.ft2font import FT2Font
+
+    wide = {ord(character) for character in characters if character >= "\u2e80"}
+    return not wide or wide <= FT2Font(str(_HAN_SANS_FILE)).get_charmap().keys()
 
 
 def canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Figure, Axes]:
@@ -137,37 +140,24 @@ def legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 2 else 1)
 
 
-def drawable(words: Words) -> Words:
-    """These words where a font that can draw them is installed, else English ones."""
-    if words == ENGLISH or chinese_fonts():
-        return words
-    logging.getLogger(__name__).warning(
-        "no installed font can draw Chinese, so figures have English words; install one, e.g. Noto Sans CJK"
-    )
-    return ENGLISH
-
-
 @lru_cache
 def chinese_fonts() -> tuple[str, ...]:
-    """Installed fonts with Chinese characters, those first that matplotlib's own list has.
+    """Fonts with Chinese characters: that of the package, alike on all machines, then installed ones."""
+    from matplotlib.font_manager import fontManager
 
-    That list is a file of its cache, which does not learn of fonts that were installed later: where it has none, the
-    system's font files are looked through.
-    """
-    from matplotlib.font_manager import findSystemFonts, fontManager
-
-    if not set(_CHINESE) & set(fontManager.get_font_names()):
-        for path in findSystemFonts():
-            if any(stem in Path(path).name.lower() for stem in _CHINESE_FILES):
-                with suppress(OSError, RuntimeError):  # a damaged file is no font
-                    fontManager.addfont(path)
+    if _HAN_SANS not in fontManager.get_font_names():
+        fontManager.addfont(_HAN_SANS_FILE)
+        (entry,) = (entry for entry in fontManager.ttflist if entry.name == _HAN_SANS)
+        fontManager.ttflist.append(
+            replace(entry, weight=700)
+        )  # bold titles have its one weight, without a word
     installed = set(fontManager.get_font_names())
-    return tuple(name for name in _CHINESE if name in installed)
+    return (_HAN_SANS, *(name for name in _FURTHER if name in installed))
 
 
 @contextmanager
 def figure_style(options: dict[Any, Any] | None = None) -> Iterator[None]:
-    """The look of all figures, with a Chinese font where one is installed."""
+    """The look of all figures."""
     import matplotlib
 
     family = ["DejaVu Sans", *chinese_fonts()]
@@ -186,7 +176,14 @@ def _missing_glyphs_logged() -> Iterator[None]:
             logging.getLogger(__name__).debug("%s", warning.message)
         elif warning not in missing:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    if missing:
-        logging.getLogger(__name__).warning(
-            "no installed font can draw some characters of the figure; install one, e.g. Noto Sans CJK"
-        )
+    codes = {int(code) for warning in missing for code in _CODE.findall(str(warning.message))}
+    if codes:
+        _tell_missing("".join(map(chr, sorted(codes))))
+
+
+@lru_cache
+def _tell_missing(characters: str) -> None:
+    """Once for figures that lack the same."""
+    logging.getLogger(__name__).warning(
+        "no font can draw %s in a figure; install one that has them, e.g. Noto Sans CJK", characters
+    )

@@ -100,10 +100,10 @@ def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[t
     bodies = (
         ("sample", words("Sample"), _counts(section.manifest, words)),
         ("tables", words("Tables"), "\n".join(_printed(table, words) for table in section.tables)),
-        ("reading", words("Reading"), _bullets(section.reading)),
+        ("reading", words("Interpretation"), _bullets(section.reading)),
         ("figures", words("Figures"), "\n".join(map(_figure, section.figures))),
         ("warnings", words("Warnings"), _bullets(_warnings(section, words))),
-        ("record", words("Record"), "\n".join(_record(section, words))),
+        ("record", words("Reproducibility"), "\n".join(_record(section, words))),
     )
     parts = [(name, f"job-{place}-{anchor}") for anchor, name, body in bodies if body]
     parts_html = [

@@ -23,7 +23,7 @@ def stars_of(p_value: float) -> str:
 
 def stars_note(kind: str, words: Words) -> str:
     """Meaning of the stars, and the errors that they are from."""
-    return words("Stars from the {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=kind)
+    return words("Significance levels based on {kind} errors: * p<0.10, ** p<0.05, *** p<0.01.", kind=kind)
 
 
 def error_entry(std_error: float, style: TableStyle) -> Entry:

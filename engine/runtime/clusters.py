@@ -236,7 +236,7 @@ def _started(**options: object) -> Any:
             if chance == _STARTS - 1:
                 raise RunError(
                     f"worker processes of this machine do not start ({error})\n"
-                    "  remedy: look whether something kills them, or run with fewer --workers; in a script, run it "
+                    "  hint: look whether something kills them, or run with fewer --workers; in a script, run it "
                     'below if __name__ == "__main__":'
                 ) from error
     raise AssertionError  # not reached
@@ -285,7 +285,7 @@ def _readable_failures() -> Iterator[None]:
             raise
         raise RunError(
             f"the cluster lost the run ({type(error).__name__}: {str(error).partition('. ')[0] or 'no reason given'})\n"
-            "  remedy: look at the workers' logs; where memory ran out, set runtime.memory lower; then run again"
+            "  hint: look at the workers' logs; where memory ran out, set runtime.memory lower; then run again"
         ) from error
     except KeyboardInterrupt:
         for name in ("distributed", "asyncio"):

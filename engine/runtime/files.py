@@ -120,7 +120,7 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         raise RunError(
             f"cannot write to {folder}: {os.strerror(error.errno)}\n"
-            "  remedy: make room or give write access, then run again; work that was finished is kept"
+            "  hint: make room or give write access, then run again; work that was finished is kept"
         ) from None
 
 
@@ -190,7 +190,7 @@ def _taken(handle: int, folder: Path) -> bool:
     owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
     raise RunError(
         f"another run ({owner}) works in {folder}\n"
-        "  remedy: wait for it, or give this run another --out or --store"
+        "  hint: wait for it, or give this run another --out or --store"
     )
 
 

@@ -126,11 +126,11 @@ def _wait_for_scheduler(cluster: Any, profile: KubernetesProfile) -> None:
             return
         cluster.refresh()
         if waited > min(_OPERATOR_SECONDS, profile.wait) and not cluster.raw.get("status", {}).get("phase"):
-            raise RunError(f"no operator has taken up DaskCluster {cluster.name}\n  remedy: {_OPERATOR}")
+            raise RunError(f"no operator has taken up DaskCluster {cluster.name}\n  hint: {_OPERATOR}")
         if waited > profile.wait:
             raise RunError(
                 f"the scheduler's pod is not ready after {profile.wait:g} s ({reasons[0] if reasons else 'no pod'})\n"
-                "  remedy: look at image, memory and node_selector of the profile, or set wait higher; then run again"
+                "  hint: look at image, memory and node_selector of the profile, or set wait higher; then run again"
             )
         time.sleep(_PAUSE)
 

@@ -137,7 +137,7 @@ class Store:
             raise RunError(
                 f"the store {self.shown} cannot be written ({reason}); "
                 f"{self.read + self.written} finished units are kept there\n"
-                "  remedy: make room or give write access, or name another store with --store; then run again"
+                "  hint: make room or give write access, or name another store with --store; then run again"
             ) from None
         self._names[unit] = name
         with self._counting:

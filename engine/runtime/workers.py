@@ -32,7 +32,7 @@ def wait_for_workers(
         problem = trouble()
         if problem or time.monotonic() > end:
             reason = problem or f"{waited_for} has had no worker for {seconds:g} s"
-            raise RunError(f"{reason}\n  remedy: {remedy}")
+            raise RunError(f"{reason}\n  hint: {remedy}")
         time.sleep(_POLL_SECONDS)
 
 

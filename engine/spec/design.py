@@ -155,7 +155,7 @@ class Treatment(Block):
         0,
         ge=-20,
         le=20,
-        description="years added to every adoption year, those after the sample too: a false timing",
+        description="years added to every adoption year, those after the sample too: a placebo in time",
     )
     drop_treated: bool = Field(
         False, description="with a negative shift: leave out the rows that are in fact treated"

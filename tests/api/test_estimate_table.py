@@ -29,7 +29,7 @@ def test_side_by_side(fits: tuple[dd.Result, object]) -> None:
     assert len(set(rows["Trade"])) == 1
     assert len(rows["Trade"]) == 3
     assert len(set(rows["Observations"])) == 1
-    assert "Column (3): Stars from the jackknife CRV3 errors" in " ".join(text.split())
+    assert "Column (3): Significance levels based on jackknife CRV3 errors" in " ".join(text.split())
     assert re.search(r"Pair FE +Yes +Yes +Yes", text)
 
 

@@ -39,7 +39,7 @@ def changed(row: int, column: str, value: object) -> pd.DataFrame:
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "missing column": (
         lambda: ready(table(gdp_real=1.0), "gdp_rael"),
-        r"outcome: needs column 'gdp_rael', which is not in panel\.csv\n  remedy: did you mean 'gdp_real'\? "
+        r"outcome: needs column 'gdp_rael', which is not in panel\.csv\n  hint: did you mean 'gdp_real'\? "
         r"map it under panel\.columns; the file has city, year, x, y, gdp_real",
     ),
     "missing column in arithmetic": (
@@ -65,7 +65,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "unreadable arithmetic": (
         lambda: ready(table(), "z", columns={"z": "x +* y"}),
-        r"panel\.columns\.z: '\*' after '\+' has no place in the expression 'x \+\* y'\n  remedy: allowed are",
+        r"panel\.columns\.z: '\*' after '\+' has no place in the expression 'x \+\* y'\n  hint: allowed are",
     ),
     "duplicate": (
         lambda: ready(pd.concat([table(), table().iloc[[6, 12]]]), "x"),
@@ -78,7 +78,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a note": (
         lambda: ready(changed(4, "year", None), "x"),
-        r"panel\.csv: row 6: a row has no year \(its city is 'A'\)\n  remedy: fill merged cells, and remove",
+        r"panel\.csv: row 6: a row has no year \(its city is 'A'\)\n  hint: fill merged cells, and remove",
     ),
     "half a year": (
         lambda: ready(changed(4, "year", 2010.5), "x"),
@@ -95,7 +95,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "years outside": (
         lambda: ready(table(), "x", years=(2009, 2012)),
-        r"years: years \[2009, 2012\] reach outside the data\n  remedy: panel\.csv has 2010 to 2014",
+        r"years: years \[2009, 2012\] reach outside the data\n  hint: panel\.csv has 2010 to 2014",
     ),
     "division by zero": (
         lambda: ready(changed(7, "y", 0), "z", columns={"z": "x / y"}),
@@ -119,11 +119,11 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "static varies": (
         lambda: ready(changed(7, "y", 0), "y", static=["y"]),
-        r"panel\.csv: 'y' must be constant within a city, but A has both 200 and 202 \(in 2011\)\n  remedy",
+        r"panel\.csv: 'y' must be constant within a city, but A has both 200 and 202 \(in 2011\)\n  hint",
     ),
     "no values": (
         lambda: ready(table(y=np.nan), "x", "y"),
-        r"panel\.csv: column 'y' has no values in 2010 to 2014\n  remedy",
+        r"panel\.csv: column 'y' has no values in 2010 to 2014\n  hint",
     ),
     "none left": (
         lambda: ready(table(), "z", columns={"z": "growth(x)"}),
@@ -136,12 +136,12 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "two cities": (
         lambda: ready(table().iloc[:10], "x"),
-        r"2 of 2 cities are left, at least 3 are needed\n  remedy: give data of more",
+        r"2 of 2 cities are left, at least 3 are needed\n  hint: give data of more",
     ),
     "base year": (
         lambda: ready(table(p=1.0), "x", deflate=Deflation(["x"], 2000, price_index="p")),
         r"panel\.deflate\.base_year: base year 2000 is not in the data\n  "
-        r"remedy: panel\.csv has 2010 to 2014",
+        r"hint: panel\.csv has 2010 to 2014",
     ),
     "no base price": (
         lambda: ready(
@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
             "x",
             fill=[Filling(1, "log_linear")],
         ),
-        r"panel\.fill: log_linear filling of 'x' in B meets 0 in 2011, which has no logarithm\n  remedy",
+        r"panel\.fill: log_linear filling of 'x' in B meets 0 in 2011, which has no logarithm\n  hint",
     ),
 }
 

@@ -142,7 +142,7 @@ def test_another_year_rewrites_history() -> None:
 def test_constant_indicator_is_named(constant: float) -> None:
     values = draw()
     values[..., 2] = constant * np.where(np.arange(5) % 2, 3, 1) / np.where(np.arange(5) % 2, 3, 1)
-    with pytest.raises(InputError, match=r"indicator 'c' is constant .*\n  remedy: leave it out"):
+    with pytest.raises(InputError, match=r"indicator 'c' is constant .*\n  hint: leave it out"):
         index_of(values)
 
 

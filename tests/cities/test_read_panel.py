@@ -268,4 +268,4 @@ def test_a_grid_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_names_of_one_column_with_codes_are_refused() -> None:
     text = refused(table(), "z", columns={"z": "x"}, missing={"z": [0.5], "x": [9999999]})
     assert "panel.missing: two names stand for one column of the table: 'z' and 'x'" in text
-    assert "remedy: give each column one list" in text
+    assert "hint: give each column one list" in text

@@ -161,7 +161,7 @@ def _one(case: Case, fault: str) -> tuple[str, str]:
 
 def _must_be_clear(run: Driver, code: int, *, killed: bool, completed: bool = False) -> None:
     said = run.errors
-    told = code in (1, 2) and "remedy:" in said and ("failed:" in said or "error:" in said)
+    told = code in (1, 2) and "hint:" in said and ("failed:" in said or "error:" in said)
     ended = code in (-signal.SIGKILL, 128 + signal.SIGTERM)
     if "Traceback" in said or not (code == 0 or (not completed and (ended if killed else told))):
         raise Violation(f"the {run.name} run ended in {code}: {said[:300]} ... {said[-1200:]}")

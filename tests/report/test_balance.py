@@ -175,7 +175,7 @@ def test_the_figure_in_words() -> None:
 def test_frames_without_differences_are_refused() -> None:
     for call in (lambda own: balance_figure(own, title="T"), balance_text):
         with pytest.raises(
-            InputError, match="balance: the column 'smd_after' is missing\n  remedy: run the job"
+            InputError, match="balance: the column 'smd_after' is missing\n  hint: run the job"
         ):
             call(frame().drop(columns="smd_after"))
         with pytest.raises(InputError, match="no standardised difference is defined"):

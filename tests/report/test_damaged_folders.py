@@ -122,7 +122,7 @@ def test_the_file_is_named_and_the_other_job_is_reported(folder: Path, command: 
     assert code == 2
     assert err.count("error: ") == 1
     assert err.startswith(f"error: {Path('out') / 'first' / file}")
-    assert "remedy: " in err
+    assert "hint: " in err
     assert "Table 2. Second" in page
     assert "Table 1. First" not in page
     with pytest.raises(InputError, match=r"no finished job here|first"):  # alone, it is an error and no page
@@ -154,7 +154,7 @@ def test_folders_in_the_places_of_files_that_are_written(folder: Path, command: 
     code, _, err = command("report", "out")
     assert (code, err) == (
         2,
-        "error: out: there is a folder called report.html\n  remedy: rename it: a file goes there\n",
+        "error: out: there is a folder called report.html\n  hint: rename it: a file goes there\n",
     )
 
 

@@ -55,12 +55,12 @@ def test_the_omitted_year_is_on_the_axis_and_hollow_at_zero() -> None:
     (axes,) = figure.axes
     assert [int(tick) for tick in axes.get_xticks()] == [-3, -2, -1, 0, 1, 2]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["−3", "−2", "−1", "0", "1", "2"]
-    base = next(line for line in axes.lines if line.get_label() == "base year (−1)")
+    base = next(line for line in axes.lines if line.get_label() == "reference period (−1)")
     assert (list(base.get_xdata()), list(base.get_ydata())) == ([-1], [0.0])
     assert base.get_markerfacecolor() == "white"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     band = "95% band of all years together"
-    assert labels == ["first", "second", "base year (−1)", "95% interval, dyadic CR2", band]
+    assert labels == ["first", "second", "reference period (−1)", "95% interval, dyadic CR2", band]
 
 
 @pytest.mark.parametrize(

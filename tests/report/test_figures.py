@@ -65,12 +65,12 @@ def test_event_study_draws_both_bands_the_estimates_and_the_base():
     np.testing.assert_allclose(ends[:, 1], band.T.ravel(), rtol=1e-15)
     estimates = shown.loc[shown["errors"] == "pair", ["event_time", "estimate"]]
     np.testing.assert_array_equal(points(axes, "estimate"), estimates)
-    np.testing.assert_array_equal(points(axes, "base year (−1)"), [[-1.0, 0.0]])
-    base = next(line for line in axes.lines if line.get_label().startswith("base"))
+    np.testing.assert_array_equal(points(axes, "reference period (−1)"), [[-1.0, 0.0]])
+    base = next(line for line in axes.lines if line.get_label().startswith("reference period"))
     assert base.get_markerfacecolor() == "white"
     assert legend(figure) == [
         "95% band of all years together", "95% interval, dyadic-robust", "95% interval, pair-clustered", "estimate",
-        "base year (−1)",
+        "reference period (−1)",
     ]  # fmt: skip
     horizontal, vertical = axes.lines[:2]
     assert (list(horizontal.get_ydata()), list(vertical.get_xdata())) == ([0, 0], [-0.5, -0.5])
@@ -203,7 +203,7 @@ def test_no_character_of_a_title_breaks_a_figure(caplog):
     with caplog.at_level(logging.WARNING):
         assert figure_bytes(figure, "pdf").startswith(b"%PDF")
     # No font has the last one, whatever is installed here.
-    assert "no installed font can draw some characters" in caplog.text
+    assert "no font can draw some characters" in caplog.text
 
 
 def test_a_long_title_stays_inside_its_figure():
@@ -322,5 +322,5 @@ def test_bad_frames_are_refused():
         lambda: coefficient_figure(sweep(2), "nope", title="T"),
         lambda: coefficient_text(sweep(2), "nope"),
     ):
-        with pytest.raises(InputError, match=r"there is no term 'nope'\n  remedy: name one of: policy, x0"):
+        with pytest.raises(InputError, match=r"there is no term 'nope'\n  hint: name one of: policy, x0"):
             call()

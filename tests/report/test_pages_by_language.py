@@ -51,8 +51,8 @@ def test_chinese_page_has_no_english_but_that_of_the_job():
     seen = unescape(re.sub(r"<[^>]*>", " ", body))
     alternative = re.findall(r'alt="([^"]*)"', body)
     words = set(re.findall(r"[A-Za-z]{2,}", " ".join([seen, *alternative])))
-    assert words == {"policy", "sync", "demo", "LaTeX", "CRV"}
-    assert "二元稳健标准误是城市对聚类标准误的 4.0 倍" in page
+    assert words == {"policy", "sync", "demo", "LaTeX", "CRV", "dyadic"}
+    assert "成对（dyadic）稳健标准误是城市对聚类标准误的 4.0 倍" in page
     assert "单独成组的观测（已略去）：110" in page
     assert "本进程，2 个线程" in page
     assert seen.count("人口 缺 2012 年") == 2
@@ -80,10 +80,16 @@ def test_workers_of_a_cluster_are_counted_in_chinese():
 
 
 def test_a_blank_parts_latin_from_chinese_words():
-    assert ZH("{value} with {kind} errors", value="3", kind="二元 CR2") == "二元 CR2 标准误下为 3"
-    assert ZH("{value} with {kind} errors", value="3", kind="二元稳健") == "二元稳健标准误下为 3"
+    assert (
+        ZH("{value} with {kind} errors", value="3", kind="成对（dyadic）CR2")
+        == "成对（dyadic）CR2 标准误下为 3"
+    )
+    assert (
+        ZH("{value} with {kind} errors", value="3", kind="成对（dyadic）稳健")
+        == "成对（dyadic）稳健标准误下为 3"
+    )
     table = regression_table(sweep(1, kinds={"dyadic_cr2": 1.0}), title="T", words=ZH)
-    assert "星号依据二元 CR2 标准误：" in table.to_text()
+    assert "星号依据成对（dyadic）CR2 标准误：" in table.to_text()
 
 
 def test_numbers_are_the_same_in_both_languages():

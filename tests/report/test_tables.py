@@ -80,7 +80,8 @@ Within R²          0.000230      0.000230
 --------------------------------------------
 Dependent variable: sync.
 Standard errors in parentheses, one row for each kind.
-Stars from the dyadic-robust errors: * p<0.10, ** p<0.05, *** p<0.01.
+Significance levels based on dyadic-robust errors: * p<0.10, ** p<0.05,
+*** p<0.01.
 The two-way city errors depend on the order of the cities and are there
 for comparison.
 Synthetic data: generated, not observed.
@@ -102,7 +103,7 @@ def test_stars_come_from_the_most_honest_kind_and_the_note_names_it(kinds, starr
     frame = sweep(1, kinds={kind: WIDER[kind] for kind in kinds})
     table = regression_table(frame, title="T")
     assert table.rows[0].entries[0].text == "0.0700" + stars
-    assert f"Stars from the {starred} errors" in table.to_text()
+    assert f"Significance levels based on {starred} errors" in table.to_text()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_a_printed_number_is_right_to_two_significant_digits_and_odd(value):
 
 def test_what_is_no_table_of_one_job_is_refused():
     frame = sweep(2)
-    with pytest.raises(InputError, match=r"estimates: the column 'errors' is missing\n  remedy: run the job"):
+    with pytest.raises(InputError, match=r"estimates: the column 'errors' is missing\n  hint: run the job"):
         regression_table(frame.drop(columns="errors"), title="T")
     with pytest.raises(InputError, match="there are no rows"):
         regression_table(frame.iloc[:0], title="T")

@@ -113,7 +113,7 @@ def test_no_such_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("PATH", str(tmp_path))
     with (
         pytest.raises(
-            InputError, match=r"there is no qsub on this machine\n  remedy: run dyadid on a login node"
+            InputError, match=r"there is no qsub on this machine\n  hint: run dyadid on a login node"
         ),
         batch.batch_client(profile("pbs"), tmp_path),
     ):
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written(system: str, folder: str, tmp_path: Pat
     (tmp_path / "afile").touch()
     asked = profile(system, folder=str(tmp_path / folder))
     with (
-        pytest.raises(InputError, match=r"^--cluster: folder: cannot write to .*\n  remedy: choose a folder"),
+        pytest.raises(InputError, match=r"^--cluster: folder: cannot write to .*\n  hint: choose a folder"),
         place(asked) as opened,
     ):
         opened(lambda *_: None)

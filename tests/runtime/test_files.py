@@ -112,7 +112,7 @@ def test_a_folder_that_exists_but_cannot_be_written_is_an_input_error(
 def test_a_folder_that_can_no_longer_be_written_says_how_to_go_on(tmp_path: Path, code: int) -> None:
     with pytest.raises(RunError) as caught, writing(tmp_path):
         raise OSError(code, "as the library that writes puts it")
-    text = f"cannot write to {tmp_path}: {os.strerror(code)}\n  remedy: make room or give write access, then run again"
+    text = f"cannot write to {tmp_path}: {os.strerror(code)}\n  hint: make room or give write access, then run again"
     assert str(caught.value).startswith(text)
 
 

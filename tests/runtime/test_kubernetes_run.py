@@ -313,7 +313,7 @@ def test_scheduler_that_does_not_start(
 
 
 def test_no_operator(api: Api, tmp_path: Path) -> None:
-    told = r"no operator has taken up DaskCluster dyadid-.*\n  remedy: install"
+    told = r"no operator has taken up DaskCluster dyadid-.*\n  hint: install"
     with pytest.raises(RunError, match=told), open_kubernetes(SHORT, tmp_path):
         pass
     assert left(api) == set()
@@ -321,14 +321,14 @@ def test_no_operator(api: Api, tmp_path: Path) -> None:
 
 def test_no_definition_of_dask_clusters(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules["kubernetes_double"]._KINDS, "kubernetes.dask.org/v1")
-    told = r"refuses: no such group.*\n  remedy: install the Dask operator"
+    told = r"refuses: no such group.*\n  hint: install the Dask operator"
     with pytest.raises(InputError, match=told), open_kubernetes(PLAIN, tmp_path):
         pass
 
 
 def test_no_rights(api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     api.rules["driver"] = []
-    told = r'cannot create resource "daskclusters".*\n  remedy: .*Role in'
+    told = r'cannot create resource "daskclusters".*\n  hint: .*Role in'
     with pytest.raises(InputError, match=told), open_kubernetes(PLAIN, tmp_path):
         pass
     assert not caplog.text  # nothing is left that could not be removed
@@ -355,7 +355,7 @@ def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kr8s.objects", None)
-    told = r"needs the package kr8s\n  remedy: pip install 'dyadid\[cluster\]'"
+    told = r"needs the package kr8s\n  hint: pip install 'dyadid\[cluster\]'"
     with pytest.raises(InputError, match=told), open_kubernetes(PLAIN, tmp_path):
         pass
 

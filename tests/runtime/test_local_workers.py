@@ -38,7 +38,7 @@ def test_one_that_always_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(distributed, "LocalCluster", dead)
     with (
-        pytest.raises(RunError, match=r"do not start \(Nanny failed to start.\)\n  remedy: "),
+        pytest.raises(RunError, match=r"do not start \(Nanny failed to start.\)\n  hint: "),
         place(profile_of(workers=1)) as machine,
     ):
         machine()
@@ -60,7 +60,7 @@ def test_script_without_the_guard_is_refused_before_any_worker_imports_it(tmp_pa
     assert ended.returncode == 1
     assert ended.stderr.count("Traceback") == 1
     assert "worker processes import analysis.py, which would start this run again" in ended.stderr
-    assert 'remedy: put what the script does below if __name__ == "__main__":' in ended.stderr
+    assert 'hint: put what the script does below if __name__ == "__main__":' in ended.stderr
 
 
 def test_script_from_a_pipe_is_told_to_be_saved(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_script_from_a_pipe_is_told_to_be_saved(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert ended.returncode == 1
-    assert "remedy: save it as a file, and put what the script does below" in ended.stderr
+    assert "hint: save it as a file, and put what the script does below" in ended.stderr

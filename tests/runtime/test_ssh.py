@@ -103,7 +103,7 @@ def test_workers_of_two_processes(host: str, tmp_path: Path) -> None:
 def test_a_host_without_python(host: str, tmp_path: Path) -> None:
     profile = SSHProfile(kind="ssh", hosts=[host], python="/nowhere/python")
     with (
-        pytest.raises(InputError, match=r"the cluster cannot be started by SSH.*\n  remedy: try `ssh HOST"),
+        pytest.raises(InputError, match=r"the cluster cannot be started by SSH.*\n  hint: try `ssh HOST"),
         ssh_client(profile, tmp_path / "out"),
     ):
         pass

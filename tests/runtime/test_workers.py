@@ -104,7 +104,7 @@ def test_no_worker_comes(cluster: LocalCluster) -> None:
         while client.scheduler_info(n_workers=-1)["workers"]:
             assert time.monotonic() < end
             time.sleep(0.05)
-        with pytest.raises(RunError, match=r"the queue has had no worker for 0\.3 s\n  remedy: wait"):
+        with pytest.raises(RunError, match=r"the queue has had no worker for 0\.3 s\n  hint: wait"):
             wait_for_workers(client, seconds=0.3, waited_for="the queue", remedy="wait")
 
 

@@ -51,7 +51,7 @@ ADDED = {
         "pairs: {gravity: {mass: ['f(x)']}}",
         "pairs.gravity.mass[0]: 'f(x)' has no place in the expression 'f(x)'",
     ),
-    "formula remedy": ("pairs: {gravity: {mass: ['f(x)']}}", "remedy: allowed are + - * / **"),
+    "formula remedy": ("pairs: {gravity: {mass: ['f(x)']}}", "hint: allowed are + - * / **"),
     "bad name": ("index: {2 x: {entropy: [a, b]}}", "the name '2 x' must be a name of letters, digits and _"),
     "bad memory": (
         "runtime: {memory: lots}",
@@ -283,10 +283,10 @@ def test_the_slow_reader_refuses_the_same(monkeypatch: Any, write: Any, minimal:
     ("text", "message"),
     [
         ("job： x\npanel:\n  source: a\n", "write the half-width ':' for '：' in line 1"),
-        ("job： x\n", "remedy: write the half-width ':' for '：'"),
+        ("job： x\n", "hint: write the half-width ':' for '：'"),
         (
             "job: x\npanel: {source：a.csv}\n",
-            "line 2, column 9: the key 'source：a.csv' has no value\n  remedy: write",
+            "line 2, column 9: the key 'source：a.csv' has no value\n  hint: write",
         ),
         ("job: x\nzz： 1\n", "write the half-width ':' for '：' in line 2"),
         ("job: x\npanel： {source: a}\n", "unknown key 'panel： {source'"),

@@ -89,7 +89,7 @@ JOBS = {
     "no effect": (
         "[pair, city*year]",
         NONE,
-        "model.fixed_effects[1]: 'city*year' is no fixed effect\n  remedy: possible are pair, year, city x year, "
+        "model.fixed_effects[1]: 'city*year' is no fixed effect\n  hint: possible are pair, year, city x year, "
         "<column> x year, <column>-pair x year, distance:k x year; for a pair_table pair, year, city x year, "
         "<column>, <column> x year",
     ),
@@ -98,7 +98,7 @@ JOBS = {
         "[pair, city x year]",
         KEPT,
         "the effects city x year absorb 'policy': without pairs of two treated cities it is the sum of its cities' "
-        "own\n  remedy: keep those pairs (pairs.exclude: none), or leave out city x year",
+        "own\n  hint: keep those pairs (pairs.exclude: none), or leave out city x year",
     ),
     "absorbed count": (
         "[pair, city x year]",

@@ -190,11 +190,11 @@ def test_places_without_a_file_are_refused(command: Command, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        (".", ".: this is a folder, not a table\n  remedy: name the file"),
+        (".", ".: this is a folder, not a table\n  hint: name the file"),
         ("/", "/: this is a folder, not a table"),
         (
             "gone.csv",
-            "gone.csv: there is no such file\n  remedy: check the path; it is relative to the working folder",
+            "gone.csv: there is no such file\n  hint: check the path; it is relative to the working folder",
         ),
         ("my.yaml", "my.yaml: this is no table but a job file"),
     ],

@@ -32,12 +32,12 @@ def write(tmp_path: Path, table: dict[str, object], **more: object) -> None:
     [
         (
             {"labels": {"polcy": "x"}},
-            "job.yaml: table.labels: no cell has 'polcy'\n  remedy: did you mean 'policy'?",
+            "job.yaml: table.labels: no cell has 'polcy'\n  hint: did you mean 'policy'?",
         ),
-        ({"order": ["siez"]}, "job.yaml: table.order: no cell has 'siez'\n  remedy: did you mean 'size'?"),
+        ({"order": ["siez"]}, "job.yaml: table.order: no cell has 'siez'\n  hint: did you mean 'size'?"),
         (
             {"drop": ["^zzz"]},
-            "job.yaml: table.drop: no cell has '^zzz'\n  remedy: the terms are policy, size",
+            "job.yaml: table.drop: no cell has '^zzz'\n  hint: the terms are policy, size",
         ),
         ({"keep": ["policy", "zzz"]}, "job.yaml: table.keep: no cell has 'zzz'"),
     ],

@@ -184,7 +184,7 @@ def test_what_cannot_be_read_is_named(text: str) -> None:
 
 
 def test_look_alikes_are_told_what_to_write() -> None:
-    with pytest.raises(InputError, match=r"remedy: write \*\*?$"):
+    with pytest.raises(InputError, match=r"hint: write \*\*?$"):
         parse("x × y")
 
 

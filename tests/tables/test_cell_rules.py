@@ -55,6 +55,6 @@ def test_lines_of_one_key_are_put_together() -> None:
     text = str(caught.value)
     assert text.endswith(
         "in the job file, together: panel.missing: {x: [a, b], y: [c]}\n"
-        "  in the job file, together: panel.skip_rows: [3, 9]\n  remedy: mend it"
+        "  in the job file, together: panel.skip_rows: [3, 9]\n  hint: mend it"
     )
     assert text.count("in the job file: ") == 5

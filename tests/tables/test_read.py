@@ -44,14 +44,14 @@ def test_csv_in_the_usual_encodings_needs_no_option(tmp_path: Path, encoding: st
 def test_stated_encoding(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", TEXT.encode("utf-16"))
     assert_same(read_table(path, encoding="utf-16"))
-    with pytest.raises(InputError, match=r"a\.csv: the text is not .*\n  remedy: state encoding: utf-16"):
+    with pytest.raises(InputError, match=r"a\.csv: the text is not .*\n  hint: state encoding: utf-16"):
         read_table(path)
 
 
 def test_a_stated_encoding_that_need_not_be_stated(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", TEXT.encode("gb18030"))
     with pytest.raises(
-        InputError, match=r"the text is not utf-8\n  remedy: take out encoding: the text is GB18030"
+        InputError, match=r"the text is not utf-8\n  hint: take out encoding: the text is GB18030"
     ):
         read_table(path, encoding="utf-8")
 
@@ -78,7 +78,7 @@ def test_parquet_and_excel(tmp_path: Path) -> None:
     assert_same(read_table(tmp_path / "a.xlsx", sheet="数据"))
     assert_same(read_table(tmp_path / "a.xlsx"))  # a sheet of one column is no table
     with pytest.raises(
-        InputError, match=r"a\.xlsx: there is no sheet '数居'\n  remedy: the file has 说明, 数据"
+        InputError, match=r"a\.xlsx: there is no sheet '数居'\n  hint: the file has 说明, 数据"
     ):
         read_table(tmp_path / "a.xlsx", sheet="数居")
 
@@ -105,20 +105,20 @@ def test_blank_lines_are_no_rows_and_the_others_keep_their_numbers(tmp_path: Pat
         (
             "a.csv",
             b"city,x,y, x\nA,1,2,3\n",
-            r"a\.csv: the header 'x' is repeated in columns 2, 4\n  remedy: rename",
+            r"a\.csv: the header 'x' is repeated in columns 2, 4\n  hint: rename",
         ),
         (
             "a.csv",
             b"city,x\nA,1\nB,2,3\n",
-            r"a\.csv: row 3 has 3 cells, the header has 2\n  remedy: give every row",
+            r"a\.csv: row 3 has 3 cells, the header has 2\n  hint: give every row",
         ),
-        ("a.csv", b"city,x\nA,1,7\nB,2,3\n", r"a\.csv: row 2 has more cells .*\n  remedy: give every row"),
-        ("a.csv", b"city;x\nA;1\n", r"a\.csv: .*semicolons\n  remedy: save it with commas"),
+        ("a.csv", b"city,x\nA,1,7\nB,2,3\n", r"a\.csv: row 2 has more cells .*\n  hint: give every row"),
+        ("a.csv", b"city;x\nA;1\n", r"a\.csv: .*semicolons\n  hint: save it with commas"),
         ("a.csv.gz", b"city,x\nA,1\n", r"a\.csv\.gz: it is not compressed"),
-        ("a.parquet", b"PAR1 not really", r"a\.parquet: cannot be read .*\n  remedy: write the file again"),
-        ("a.xlsx", b"not a zip", r"a\.xlsx: cannot be read .*\n  remedy: open it in Excel"),
-        ("a.xls", b"old", r"a\.xls: .*\.xls format is not read\n  remedy: open it in .* save it as \.xlsx"),
-        ("a.sav", b"spss", r"a\.sav: unknown ending '\.sav'\n  remedy: readable are \.parquet"),
+        ("a.parquet", b"PAR1 not really", r"a\.parquet: cannot be read .*\n  hint: write the file again"),
+        ("a.xlsx", b"not a zip", r"a\.xlsx: cannot be read .*\n  hint: open it in Excel"),
+        ("a.xls", b"old", r"a\.xls: .*\.xls format is not read\n  hint: open it in .* save it as \.xlsx"),
+        ("a.sav", b"spss", r"a\.sav: unknown ending '\.sav'\n  hint: readable are \.parquet"),
         ("a.dta", b"stata", r"a\.dta: cannot be read"),
         ("panel", b"x", r"panel: unknown ending ''"),
     ],
@@ -130,7 +130,7 @@ def test_files_that_are_refused(tmp_path: Path, name: str, content: bytes, messa
 
 def test_paths_and_options_that_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", TEXT.encode())
-    with pytest.raises(InputError, match=r"b\.csv: there is no such file\n  remedy"):
+    with pytest.raises(InputError, match=r"b\.csv: there is no such file\n  hint"):
         read_table(tmp_path / "b.csv")
     with pytest.raises(InputError, match="this is a folder"):
         read_table(tmp_path)
@@ -205,7 +205,7 @@ def test_header_and_skipped_rows_of_a_text(tmp_path: Path) -> None:
     assert (by_number.index + FIRST_ROW).tolist() == [5, 8]
     with pytest.raises(InputError, match="skip_rows names row 3, but the header is row 3"):
         read_file(path, FileLayout(header=3, skip_rows=(3,)))
-    with pytest.raises(InputError, match=r"row 2.* is blank\n  remedy: state panel\.header"):
+    with pytest.raises(InputError, match=r"row 2.* is blank\n  hint: state panel\.header"):
         read_file(path, FileLayout(header=2, key="panel"))
     with pytest.raises(InputError, match=r"row 90.* is blank"):
         read_file(path, FileLayout(header=90))
@@ -214,7 +214,7 @@ def test_header_and_skipped_rows_of_a_text(tmp_path: Path) -> None:
 def test_columns_that_a_list_lacks_are_told_with_those_it_has(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", b"file,yr\na.txt,2015\n")
     with pytest.raises(
-        InputError, match="no column 'year'\n  remedy: its columns are file, yr; needed are file, year"
+        InputError, match="no column 'year'\n  hint: its columns are file, yr; needed are file, year"
     ):
         read_columns(path, ["file", "year"])
 

@@ -94,7 +94,7 @@ def test_the_first_sheet_with_a_table_is_read_and_the_others_are_told(tmp_path: 
     assert table.label.endswith("a.xlsx (sheet 'data')")
     named = read_file(path, FileLayout(sheet="codes"))
     assert (named.frame.to_dict("list"), named.notes) == ({"k": [1], "v": [2]}, ())
-    with pytest.raises(InputError, match=r"no sheet 'x'\n  remedy: the file has README, Leer, data, codes"):
+    with pytest.raises(InputError, match=r"no sheet 'x'\n  hint: the file has README, Leer, data, codes"):
         read_file(path, FileLayout(sheet="x"))
     assert read_file(workbook(path, data=ROWS)).notes == ()  # one sheet: nothing to tell
 
@@ -102,7 +102,7 @@ def test_the_first_sheet_with_a_table_is_read_and_the_others_are_told(tmp_path: 
 def test_no_sheet_with_a_table(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", README=[["About"]], title=[["Cities of China"], [], *ROWS])
     with pytest.raises(
-        InputError, match=r"its sheets are README, title\n  remedy: state panel\.sheet, and panel\.header"
+        InputError, match=r"its sheets are README, title\n  hint: state panel\.sheet, and panel\.header"
     ):
         read_file(path, FileLayout(key="panel"))
     table = read_file(path, FileLayout(header=3))
@@ -114,7 +114,7 @@ def test_no_sheet_with_a_table(tmp_path: Path) -> None:
 
 def test_a_title_above_the_headers_is_told(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", s=[["Cities of China"], [], *ROWS])
-    with pytest.raises(InputError, match=r"is row 1 a title\?\n  remedy: state panel\.header, .* e\.g\. 3"):
+    with pytest.raises(InputError, match=r"is row 1 a title\?\n  hint: state panel\.header, .* e\.g\. 3"):
         read_file(path, FileLayout(key="panel"))
     assert read_table(workbook(path, s=[["x"], [1], [2]]))["x"].tolist() == [1, 2]
 
@@ -162,7 +162,7 @@ def test_cells_in_error_are_named(tmp_path: Path, error: str) -> None:
     )
     table = read_file(of_cells(tmp_path / "a.xlsx", cells))
     assert broken(table, "x").startswith(
-        f"a.xlsx: column 'x': cell E17 of sheet 's' holds {error}\n  remedy: open"
+        f"a.xlsx: column 'x': cell E17 of sheet 's' holds {error}\n  hint: open"
     )
     assert table.frame["x"].tolist() == [2015, error]  # text, never a missing number
     refuse_broken(table, ["city"], source="a.xlsx")  # a column without errors
@@ -248,7 +248,7 @@ def test_shared_texts_readings_prefixes_and_cells_without_reference(tmp_path: Pa
 )
 def test_cells_that_break_the_rules(tmp_path: Path, cells: str, message: str) -> None:
     with pytest.raises(
-        InputError, match=r"a\.xlsx: cannot be read \(.*\)\n  remedy: open it in Excel"
+        InputError, match=r"a\.xlsx: cannot be read \(.*\)\n  hint: open it in Excel"
     ) as refused:
         read_table(of_cells(tmp_path / "a.xlsx", cells))
     assert message in str(refused.value)
@@ -288,7 +288,7 @@ def test_limits_of_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(read_table(path)) == 200
     monkeypatch.setattr(limits, "SHEET_CELLS", 402)  # one more is in the note: all sheets that are read count
     with pytest.raises(
-        InputError, match=r"more than 402 cells; .*\n  remedy: .*save the sheet as CSV or Parquet"
+        InputError, match=r"more than 402 cells; .*\n  hint: .*save the sheet as CSV or Parquet"
     ):
         read_table(path)
     monkeypatch.setattr(limits, "SHEET_CELLS", 403)

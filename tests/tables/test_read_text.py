@@ -36,7 +36,7 @@ def test_western_text_is_not_taken_for_chinese(tmp_path: Path, encoding: str) ->
 def test_utf8_that_is_stated_to_be_western_is_refused(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / "a.csv", WESTERN.encode())
     with pytest.raises(
-        InputError, match=rf"the text is UTF-8, not {encoding}\n  remedy: take panel\.encoding out"
+        InputError, match=rf"the text is UTF-8, not {encoding}\n  hint: take panel\.encoding out"
     ):
         read_file(path, FileLayout(encoding=encoding, key="panel"))
     plain = write(tmp_path / "b.csv", b"city,x\nA,1\n")
@@ -87,7 +87,7 @@ def test_rare_characters_are_read_where_the_encoding_is_stated(tmp_path: Path) -
 def test_names_that_are_no_encoding(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / "a.csv", b"city,x\nA,1\n")
     with pytest.raises(
-        InputError, match=r"unknown encoding .*\n  remedy: use e\.g\. .* as pair_table\.encoding"
+        InputError, match=r"unknown encoding .*\n  hint: use e\.g\. .* as pair_table\.encoding"
     ):
         read_file(path, FileLayout(encoding=encoding, key="pair_table"))
 
@@ -97,10 +97,10 @@ def test_utf_16_is_told_by_its_mark_and_by_its_nul_bytes(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"state pair_table\.encoding: utf-16"):
         read_file(marked, FileLayout(key="pair_table"))
     bare = write(tmp_path / "b.csv", "city,x\nA,1\n".encode("utf-16-le"))
-    with pytest.raises(InputError, match=r"is utf-16-le without .*\n  remedy: state encoding: utf-16-le"):
+    with pytest.raises(InputError, match=r"is utf-16-le without .*\n  hint: state encoding: utf-16-le"):
         read_table(bare)
     other = write(tmp_path / "c.csv", "city,x\n杭州,1\n".encode("utf-16-be"))
-    with pytest.raises(InputError, match="remedy: state encoding: utf-16-be"):
+    with pytest.raises(InputError, match="hint: state encoding: utf-16-be"):
         read_table(other)
     assert read_table(bare, encoding="utf-16-le")["x"].tolist() == [1]
 
@@ -129,7 +129,7 @@ def test_nul_characters_are_refused_with_their_row(tmp_path: Path) -> None:
     ],
 )
 def test_separators_that_do_not_fit(tmp_path: Path, name: str, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=f"{message}[\\s\\S]*remedy: (save it with commas|separate)"):
+    with pytest.raises(InputError, match=f"{message}[\\s\\S]*hint: (save it with commas|separate)"):
         read_table(write(tmp_path / name, text.encode()))
 
 
@@ -196,7 +196,7 @@ def test_compressed_bombs_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     both = gzip.compress(b"city,x\nA,1\n") + gzip.compress(b"B,2\n")
     assert read_table(write(path, both))["x"].tolist() == [1, 2]
     for cut in (both[:-3], both[:15], both[:-12] + b"\xff" * 12, both + b"more"):
-        with pytest.raises(InputError, match=r"a\.csv\.gz: cannot be read .*\n  remedy: get the whole file"):
+        with pytest.raises(InputError, match=r"a\.csv\.gz: cannot be read .*\n  hint: get the whole file"):
             read_table(write(path, cut))
 
 
@@ -207,7 +207,7 @@ def test_whatever_pandas_raises_is_told_with_the_file(
         raise RuntimeError("deep inside\nsecond line")
 
     monkeypatch.setattr(pd, "read_csv", fail)
-    with pytest.raises(InputError, match=r"a\.csv: cannot be read \(deep inside\)\n  remedy") as refused:
+    with pytest.raises(InputError, match=r"a\.csv: cannot be read \(deep inside\)\n  hint") as refused:
         read_table(write(tmp_path / "a.csv", b"city,x\nA,1\n"))
     assert isinstance(refused.value.__cause__, RuntimeError)
 
@@ -246,7 +246,7 @@ def test_an_unclosed_quotation_mark_is_named_by_its_line(tmp_path: Path, text: s
     path = write(tmp_path / "a.csv", text.encode())
     with pytest.raises(
         InputError,
-        match=rf"a\.csv: the quotation mark that opens a cell in line {line} is not closed\n  remedy: ",
+        match=rf"a\.csv: the quotation mark that opens a cell in line {line} is not closed\n  hint: ",
     ):
         read_table(path)
 
@@ -265,13 +265,13 @@ def test_content_of_another_kind_is_named_by_its_first_bytes(
     tmp_path: Path, content: bytes, kind: str
 ) -> None:
     path = write(tmp_path / "a.csv", content)
-    with pytest.raises(InputError, match=rf"a\.csv: this is no text, it is {kind}\n  remedy: "):
+    with pytest.raises(InputError, match=rf"a\.csv: this is no text, it is {kind}\n  hint: "):
         read_table(path)
 
 
 def test_text_named_gz_is_said_to_be_uncompressed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv.gz", b"city,x\nA,1\n")
-    with pytest.raises(InputError, match=r"it is not compressed\n  remedy: take \.gz off its name"):
+    with pytest.raises(InputError, match=r"it is not compressed\n  hint: take \.gz off its name"):
         read_table(path)
 
 
@@ -293,7 +293,7 @@ def test_row_with_too_many_cells_is_told_by_its_number(tmp_path: Path, text: str
 def test_unmarked_utf_16_of_chinese_alone_is_named(tmp_path: Path, encoding: str) -> None:
     text = "城市名称一览表,所在省份名称\n" + "杭州市上城区街道办,浙江省浙江省浙江省\n" * 50
     path = write(tmp_path / "a.csv", text.encode(encoding))
-    with pytest.raises(InputError, match=rf"is {encoding} without .*\n  remedy: state encoding: {encoding}"):
+    with pytest.raises(InputError, match=rf"is {encoding} without .*\n  hint: state encoding: {encoding}"):
         read_table(path)
 
 

@@ -60,7 +60,7 @@ def test_values_are_not_recoded_twice() -> None:
     [
         (
             {"tyer": {"a": 1}},
-            r"panel\.recode: there is no column 'tyer' in a\.csv\n  remedy: did you mean 'tier'\?",
+            r"panel\.recode: there is no column 'tyer' in a\.csv\n  hint: did you mean 'tier'\?",
         ),
         ({"tier": {"省会": 1, "省会 ": 2}}, r"panel\.recode\.tier: '省会 ' is there twice"),
         ({"tier": {"": 1}}, r"panel\.recode\.tier: '' is no value: empty cells are missing and stay so"),

@@ -173,7 +173,7 @@ def test_without_jieba_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "jieba", None)
     count._general_words.cache_clear()
     with pytest.raises(
-        InputError, match=r"need jieba, which is not installed\n  remedy: pip install 'dyadid\[text\]'"
+        InputError, match=r"need jieba, which is not installed\n  hint: pip install 'dyadid\[text\]'"
     ):
         counted("试点", "不曾用过")
 

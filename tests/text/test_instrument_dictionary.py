@@ -44,7 +44,7 @@ def test_rows_become_instruments(tmp_path: Path, encoding: str) -> None:
     [
         (
             "suply,talent,人才\n" + REST,
-            "row 2: unknown kind 'suply'\n  remedy: a kind is supply, environment, demand",
+            "row 2: unknown kind 'suply'\n  hint: a kind is supply, environment, demand",
         ),
         (",talent,人才\n" + REST, "row 2: unknown kind ''"),
         ("supply,,人才\n" + REST, "row 2: the instrument has no name"),

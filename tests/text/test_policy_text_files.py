@@ -77,7 +77,7 @@ def test_demonstration_documents_are_of_pilots_and_count_from_their_adoption() -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pool": "some"}, "--weights-over: weights over 'some'\n  remedy: say pilots or all"),
+        ({"pool": "some"}, "--weights-over: weights over 'some'\n  hint: say pilots or all"),
         ({"panel": "gone.csv"}, "gone.csv: there is no such file"),
         (
             {"panel": "builtin:euro"},

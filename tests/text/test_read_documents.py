@@ -107,24 +107,24 @@ def without_body() -> bytes:
 
 
 BAD_FILES = [
-    BadFile("a.doc", b"x", "unknown ending '.doc'\n  remedy: save it as .docx or .pdf"),
-    BadFile("a.png", b"x", "unknown ending '.png'\n  remedy: readable are .txt, .docx, .pdf"),
+    BadFile("a.doc", b"x", "unknown ending '.doc'\n  hint: save it as .docx or .pdf"),
+    BadFile("a.png", b"x", "unknown ending '.png'\n  hint: readable are .txt, .docx, .pdf"),
     BadFile("noending", b"x", "unknown ending ''"),
     BadFile("a.txt", b"", "the file is empty"),
     BadFile("a.txt", b" \n", "there is no text in it"),
     BadFile("a.txt", b"English only", "there is no Chinese character in its text"),
-    BadFile("a.txt", b"\xff\x00\xff", "the text is neither UTF-8 nor GB18030\n  remedy: save it as UTF-8"),
+    BadFile("a.txt", b"\xff\x00\xff", "the text is neither UTF-8 nor GB18030\n  hint: save it as UTF-8"),
     BadFile("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "the file is encrypted, or an old .doc"),
     BadFile("a.docx", b"PK not really", "cannot be read (File is not a zip file)"),
     BadFile("a.docx", without_body(), "cannot be read (\"There is no item named 'word/document.xml'"),
     BadFile("a.docx", text_files.docx(body="<w:p>"), "cannot be read (mismatched tag"),
     BadFile("a.docx", text_files.docx(), "there is no text in it"),
     BadFile("a.pdf", b"%PDF-1.4 and then nothing", "cannot be read ("),
-    BadFile("a.pdf", encrypted("secret"), "the file is encrypted\n  remedy: save a copy without a password"),
+    BadFile("a.pdf", encrypted("secret"), "the file is encrypted\n  hint: save a copy without a password"),
     BadFile(
         "a.pdf",
         text_files.pdf([[], []]),
-        "none of its 2 pages has text: it is a scan\n  remedy: run character",
+        "none of its 2 pages has text: it is a scan\n  hint: run character",
     ),
 ]
 
@@ -166,7 +166,7 @@ def test_documents_have_city_year_title_and_source(tmp_path: Path) -> None:
         ("a.txt,Alpha,2015,,", "in the folder, but not listed: b.txt"),
         (
             "a.txt,Alpha,2015,,\nB.txt,Alpha,2015,,",
-            "listed, but not in the folder: B.txt\n  remedy: did you mean 'b.txt'?",
+            "listed, but not in the folder: B.txt\n  hint: did you mean 'b.txt'?",
         ),
         (
             "a.txt,Alpha,2015,,\nb.txt,Alpha,2015,,\n../c.txt,A,2015,,",
@@ -203,7 +203,7 @@ def no_source(folder: Path) -> Path:
     [
         (
             no_list,
-            "the folder has no documents.csv\n  remedy: write one with the columns file, city, year, title",
+            "the folder has no documents.csv\n  hint: write one with the columns file, city, year, title",
         ),
         (no_source, "there is no column 'source'"),
         (lambda folder: folder / "gone", "there is no such folder"),

@@ -85,9 +85,9 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     figure = influence_figure(
         rows,
         term=term,
-        title=report.figure_words(form, title=title),
+        title=report.words(form, title=title),
         subtitle=report.subtitle,
-        words=report.figure_words,
+        words=report.words,
     )
     text = influence_text(rows, term, report.words)
     yield FigureOutput("influence", report.words(form, title=title), text, figure)

@@ -135,7 +135,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
         title=report.title,
         subtitle=report.subtitle,
         confidence=report.confidence,
-        words=report.figure_words,
+        words=report.words,
     )
     text = coefficient_text(estimates, term, report.words)
     yield FigureOutput("coefficients", f"{report.title}: {term}", text, figure)

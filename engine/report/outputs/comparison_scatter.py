@@ -123,8 +123,8 @@ def _tables(report: JobReport) -> Iterator[TableOutput]:
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
     for cell, ending in _cells(report):
         comparisons = _of_cell(report, cell)
-        title = _title(report, cell, report.figure_words)
-        figure = bacon_figure(comparisons, title=title, subtitle=report.subtitle, words=report.figure_words)
+        title = _title(report, cell, report.words)
+        figure = bacon_figure(comparisons, title=title, subtitle=report.subtitle, words=report.words)
         text = bacon_text(comparisons, report.words)
         yield FigureOutput(f"goodman_bacon{ending}", _title(report, cell, report.words), text, figure)
 

@@ -158,7 +158,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     for cell, rows in groups:
         only = len(groups) == 1
         title = report.title if only else report.cell_title(cell)
-        figure = balance_figure(rows, title=title, subtitle=report.subtitle, words=report.figure_words)
+        figure = balance_figure(rows, title=title, subtitle=report.subtitle, words=report.words)
         name = "balance" if only else f"balance_{report.columns[cell]}"
         yield FigureOutput(name, title, balance_text(rows, report.words), figure)
 

@@ -103,12 +103,12 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     title = report.words("{title}: side by side", title=report.title)
     figure = event_studies_figure(
         event_studies,
-        title=report.figure_words("{title}: side by side", title=report.title),
+        title=report.words("{title}: side by side", title=report.title),
         subtitle=report.subtitle,
         base=bases.pop() if len(bases) == 1 else None,
         outcome=str(outcomes[0]),
         confidence=report.confidence,
-        words=report.figure_words,
+        words=report.words,
     )
     texts = [f"{label}: {event_years_text(rows, report.words)}" for label, rows in event_studies.items()]
     yield FigureOutput("event_studies", title, " ".join(texts), figure)

@@ -117,7 +117,7 @@ def axes_of_event_years(
     axes.set_xticks(years, [labels[year] if year in shown else "" for year in years])
     axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
     effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
-    axes.set(xlabel=words("Years since the pair's adoption"), ylabel=in_lines(effect, 3.6))
+    axes.set(xlabel=words("Years relative to adoption"), ylabel=in_lines(effect, 3.6))
 
 
 def _years_with_label(labels: Mapping[int, str], inches: float, start: int) -> set[int]:
@@ -181,9 +181,9 @@ def draw_band(axes: Axes, rows: pd.DataFrame, color: str, confidence: float, wor
 
 
 def draw_base(axes: Axes, base: int | None, words: Words) -> None:
-    """Any base year hollow at zero."""
+    """Any reference period hollow at zero."""
     if base is not None:
-        label = words("base year ({year})", year=signed(base))
+        label = words("reference period ({year})", year=signed(base))
         axes.plot([base], [0.0], **_DOT, markerfacecolor="white", markersize=6, label=label)
 
 
@@ -246,7 +246,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
             event_years=EventYears(design["base"], design["ends"] == "bin", _window(design)),
             outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
             confidence=report.confidence,
-            words=report.figure_words,
+            words=report.words,
         )
         name = EVENT_STUDY.name if only else f"{EVENT_STUDY.name}_{cell['number']}"
         yield FigureOutput(name, title, event_years_text(rows, report.words), figure)

@@ -31,7 +31,9 @@ def inference_table(report: JobReport) -> PrintedTable:
             Entry(interval, interval),
             number_entry(record["mc_error"]),
         )
-        method = words.known(str(record["method"]).replace("_", " "))
+        name = str(record["method"]).replace("_", " ")
+        name = name.replace("target se", "analytic SE:").replace("bootstrap se", "bootstrap SE")  # no tests
+        method = words.known(name)
         label = f"({report.columns[record['cell']]}) {record['term']}: {method}"
         rows.append(Row("fit", label, entries, term=str(record["term"])))
     return PrintedTable(

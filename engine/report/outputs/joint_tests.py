@@ -41,7 +41,7 @@ def joint_table(report: JobReport) -> PrintedTable:
         header=(words("F"), words("Terms"), words("Degrees of freedom"), words("p")),
         rows=tuple(rows),
         notes=(
-            words("Wald tests that all are zero; the base year, which is zero, is no term."),
+            words("Wald tests that all are zero; the reference period, which is zero, is no term."),
             words(
                 "No F where fewer cities adopt than there are terms, or where a variance had to be replaced."
             ),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from engine.report.figure_style import drawable
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableStyle
@@ -31,7 +30,7 @@ class JobReport:
         By name, as in ``<name>.parquet``.
     manifest : mapping
     words : Words
-        Of tables, captions and sentences; a figure has `figure_words`.
+        Of tables, figures, captions and sentences.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -62,15 +61,10 @@ class JobReport:
         sources = (self.manifest["data"], *self.manifest["more_data"])
         return any(source["synthetic"] for source in sources)
 
-    @cached_property
-    def figure_words(self) -> Words:
-        """The language that the installed fonts can draw."""
-        return drawable(self.words)
-
     @property
     def subtitle(self) -> str:
         """Of every figure."""
-        return self.figure_words("Synthetic data") if self.synthetic else ""
+        return self.words("Synthetic data") if self.synthetic else ""
 
     @cached_property
     def columns(self) -> dict[Hashable, int]:

@@ -152,9 +152,9 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     form, title = "{title}: placebo", report.cell_title(cell)
     figure = placebo_figure(
         placebo,
-        title=report.figure_words(form, title=title),
+        title=report.words(form, title=title),
         subtitle=report.subtitle,
-        words=report.figure_words,
+        words=report.words,
     )
     yield FigureOutput(
         "placebo", report.words(form, title=title), placebo_text(placebo, report.words), figure

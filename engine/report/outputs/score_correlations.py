@@ -114,9 +114,9 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     figure = correlations_figure(
         rows,
         term=term,
-        title=report.figure_words(form, title=title),
+        title=report.words(form, title=title),
         subtitle=report.subtitle,
-        words=report.figure_words,
+        words=report.words,
     )
     text = correlations_text(rows, term, report.words)
     yield FigureOutput("score_correlations", report.words(form, title=title), text, figure)

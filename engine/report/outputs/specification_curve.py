@@ -142,7 +142,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
         title=report.title,
         subtitle=report.subtitle,
         confidence=report.confidence,
-        words=report.figure_words,
+        words=report.words,
     )
     yield FigureOutput("curve", report.title, curve_text(estimates, term, choices, report.words), figure)
 
