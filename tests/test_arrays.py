@@ -21,8 +21,9 @@ from engine.notes import Note
 from engine.pairs.gravity import GravityModel, PairSample
 from engine.pairs.moments import CityMoments, Layout
 from engine.pairs.pair_rows import no_rows
+from engine.pairs.pair_split import PairSplit
 from engine.pairs.pair_statistics import PairStatistics, pair_statistics
-from engine.pairs.panel_design import Matches, PairSplit, PanelDesign
+from engine.pairs.panel_design import Matches, PanelDesign
 from engine.pairs.table_design import TableDesign
 
 N, T, H = 6, 4, 2

@@ -234,6 +234,8 @@ def row_fit(
         interaction=None,
         nearby={},
         without_group={},
+        share_influence=None,
+        resting={},
         share_meat=None,
         takes_both=False,
         is_instrumented=False,

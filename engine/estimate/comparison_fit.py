@@ -266,5 +266,7 @@ def _estimate(
         one_step=None,
         nearby={},
         without_group={},
+        share_influence=None,
+        resting={},
         share_meat=sums.share_meat(differentiated.jacobian),
     )

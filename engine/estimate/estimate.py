@@ -10,6 +10,8 @@ import numpy as np
 from engine.arrays import Array
 from engine.estimate.terms import Term, names_of
 
+_ALL_GONE = 1e-9  # of rows: what rounding leaves where none are
+
 
 @dataclass(frozen=True)
 class Interaction:
@@ -81,6 +83,25 @@ class Nearby:
 
 
 @dataclass(frozen=True)
+class RowsLeft:
+    """Shares of the rows of each of K coefficients that samples without cities have; one where rows are no weights.
+
+    Attributes
+    ----------
+    of_city : float64 ``[n_units, K]``
+        Those that are not of the city's pairs.
+    of_refit : float64 ``[n_units, K]``
+        Those that a regression without the city has: fewer where others are then alone in a level.
+    of_groups : mapping of str to float64 ``[n_groups, K]``
+        Without each group of cities, by the code of a standard-error type.
+    """
+
+    of_city: Array
+    of_refit: Array
+    of_groups: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Coefficients of one regression, and how every pair and every city moves them.
 
@@ -127,6 +148,11 @@ class Estimate:
     without_group : mapping of str to float64 ``[n_groups, K]``
         Coefficients of the samples without each group of cities, by the code of a standard-error type that reads
         them; NaN where one is not identified.
+    share_influence : float64 ``[n_units, K]`` or None
+        Influence of a city through the shares of cohorts in an average, which those of its pairs take as fixed.
+    resting : mapping of str to tuple of str
+        Averages of a coefficient whose rows are all of the pairs of one city, under ``city``, or of one group of
+        cities, by the code of a standard-error type.
     share_meat : float64 ``[K, K]`` or None
         Pair meat of the shares of cohorts where they are estimated, which no path holds: a pass adds it.
     """
@@ -156,6 +182,8 @@ class Estimate:
     one_step: Array | None = field(default=None, kw_only=True)
     nearby: Mapping[str, Nearby] = field(default_factory=dict, kw_only=True)
     without_group: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
+    share_influence: Array | None = field(default=None, kw_only=True)
+    resting: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
     share_meat: Array | None = field(default=None, kw_only=True)
 
     @property
@@ -171,8 +199,9 @@ class Estimate:
 
     @property
     def city_influence(self) -> Array:
-        """``[n_units, K]`` influence of all pairs of a city."""
-        return self.city_first + self.city_second
+        """``[n_units, K]`` influence of all pairs of a city, and through the shares of an average."""
+        of_pairs = self.city_first + self.city_second
+        return of_pairs if self.share_influence is None else of_pairs + self.share_influence
 
     def combined(self, terms: tuple[Term, ...], weights: Array) -> Estimate:
         """Linear combinations of the coefficients, ``weights`` ``[n_combinations, K]`` taken as fixed."""
@@ -192,7 +221,56 @@ class Estimate:
                 code: _combined_samples(values, weights) for code, values in self.without_group.items()
             },
             one_step=None if self.one_step is None else _combined_samples(self.one_step, weights),
+            share_influence=None if self.share_influence is None else self.share_influence @ weights.T,
+            resting={},
         )
+
+    def averaged(self, terms: tuple[Term, ...], weights: Array, left: RowsLeft) -> Estimate:
+        """Averages of coefficients, whose samples without cities weigh by the rows that are left.
+
+        A coefficient that such a sample does not identify is left out of its averages. The influences of pairs take
+        shares as fixed.
+
+        Parameters
+        ----------
+        terms : tuple of Term
+        weights : float64 ``[n_averages, K]``
+        left : RowsLeft
+        """
+        combined = self.combined(terms, weights)
+        gone = (1 - left.of_city) @ weights.T
+        samples = {"city": left.of_city} | {code: left.of_groups[code] for code in self.without_group}
+        averages = weights > 0
+        return replace(
+            combined,
+            without_city=_averaged_samples(self.without_city, weights, left.of_refit),
+            without_group={
+                code: _averaged_samples(values, weights, left.of_groups[code])
+                for code, values in self.without_group.items()
+            },
+            one_step=None
+            if self.one_step is None
+            else _averaged_samples(self.one_step, weights, left.of_city),
+            resting={
+                name: tuple(
+                    combined.names[place]
+                    for place in np.flatnonzero(averages @ (of_sample < _ALL_GONE).any(axis=0))
+                )
+                for name, of_sample in samples.items()
+            },
+            share_influence=((1 - left.of_city) * self.values) @ weights.T - gone * combined.values,
+        )
+
+
+def _averaged_samples(values: Array, weights: Array, left: Array) -> Array:
+    """Averages in n samples ``[n, K]`` of the coefficients that each identifies; NaN where it has none of them."""
+    known = ~np.isnan(values)
+    left = np.where(known, left, 0.0)
+    sums, of_weights = (left * np.where(known, values, 0.0)) @ weights.T, left @ weights.T
+    whole = weights.sum(axis=1)
+    return np.divide(
+        sums * whole, of_weights, out=np.full(sums.shape, np.nan), where=of_weights > _ALL_GONE * whole
+    )
 
 
 def _combined_samples(values: Array, weights: Array) -> Array:

@@ -45,7 +45,7 @@ class PairTiming:
     Attributes
     ----------
     adoption : Adoption
-        Of the cities, by a year of the sample or never; a false timing has moved its years.
+        Of the cities, by a year of the sample or never; a placebo in time has moved its years.
     exists : bool ``[n_classes, n_classes]``
         Classes of which the sample may have pairs.
     years : float64 ``[T]``

@@ -122,6 +122,8 @@ def fit(stage: Stage, regression: Regression) -> Estimate:
             code: _left_out(stage, samples, at_regressors, at_instruments, y)
             for code, samples in stage.without_group.items()
         },
+        share_influence=None,
+        resting={},
         share_meat=None,
     )
 

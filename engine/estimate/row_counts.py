@@ -30,6 +30,17 @@ def term_rows(moments: CityMoments, classes: Integers, table: Array) -> Array:
     return np.asarray(np.einsum("ght,ghtr->r", rows_by_year(moments.layout, sums), table))
 
 
+def city_term_rows(moments: CityMoments, classes: Integers, table: Array) -> Array:
+    """``[n_units, r]`` sum over the rows of each city's pairs of each treatment term, as `term_rows`."""
+    first, second = (rows_by_year(moments.layout, sums) for sums in (moments.first, moments.second))
+    of_city = np.zeros((len(classes), table.shape[-1]))
+    for number in range(len(table)):
+        members = classes == number
+        of_city[members] = np.einsum("cht,htr->cr", first[members], table[number])
+        of_city[members] += np.einsum("cht,htr->cr", second[members], table[:, number])
+    return of_city
+
+
 def rows_by_year(layout: Layout, sums: Array) -> Array:
     """``[..., T]`` rows in each year of pairs of which all have the same, from their statistics ``[..., size]``.
 

@@ -102,8 +102,8 @@ def permutation_draws(test: Permutation, replicates: Integers) -> Draws:
 def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draws:
     """As `permutation_draws`, for the classes ``[n_draws, n_units]`` of some assignments."""
     with double_precision():
-        by_rows = rows_fit(test.sample.pairs)  # on an accelerator
-        sums, screens = (permuted_rows if by_rows else permuted_sums).type_sums(test.sample, classes)
+        by_rows = draws_by_rows(test.sample)
+        sums, reach = (permuted_rows if by_rows else permuted_sums).type_sums(test.sample, classes)
         fits = [_fit(test, cell, sums) for cell in test.cells]
         by_target = [
             fit.estimate[:, :, list(cell.tested)] for fit, cell in zip(fits, test.cells, strict=True)
@@ -113,7 +113,7 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
             return unstudentised
         cells = tuple(zip(fits, test.cells, strict=True))
         room = permuted_rows if by_rows else permuted_influences
-        variances = room.variance_moments(test.sample, cells, classes, screens)
+        variances = room.variance_moments(test.sample, cells, classes, reach)
     statistic, inversion = [], []
     for cell, values, (moments, _), no_inversion in zip(
         test.cells, by_target, variances, unstudentised.inversion, strict=True
@@ -127,6 +127,11 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
         tuple(n_replaced for _, n_replaced in variances),
         tuple(inversion),
     )
+
+
+def draws_by_rows(sample: PermutedSample) -> bool:
+    """Whether draws go by rows of partners, on an accelerator; rows know no split of a draw's own."""
+    return sample.split is None and rows_fit(sample.pairs)
 
 
 def _is_inverted(test: Permutation, cell: Tested) -> bool:

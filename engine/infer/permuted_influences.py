@@ -20,7 +20,7 @@ from engine.estimate.many_samples import BatchFit, Tested, feature_weights, path
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_moments
 from engine.infer.errors.small_sample import small_sample_factor
-from engine.infer.permuted_sums import PermutedSample, packed_classes
+from engine.infer.permuted_sums import DrawnReach, PermutedSample, packed_classes
 from engine.pairs.moments import Layout
 
 
@@ -56,10 +56,21 @@ class TilePairs(NamedTuple):
 
 
 class DrawnClasses(NamedTuple):
-    """Classes ``[n_units, n_draws]`` of the units, and how much of the table passes each draw's screen."""
+    """Classes ``[n_units, n_draws]`` of the units, and which pairs of the table each draw takes (see `DrawnReach`).
+
+    Attributes
+    ----------
+    classes : int ``[n_units, n_draws]``
+    screens : int32 ``[n_draws]``
+    bounds : float64 ``[2, n_draws]`` or None
+    value : float64 ``[n_units]`` or None
+        Of the split that the bounds are of.
+    """
 
     classes: jax.Array
     screens: jax.Array
+    bounds: jax.Array | None = None
+    value: jax.Array | None = None
 
 
 class TermWeights(NamedTuple):
@@ -128,7 +139,7 @@ def variance_moments(
     sample: PermutedSample,
     cells: tuple[tuple[BatchFit, Tested], ...],
     classes: Integers,
-    screens: Integers,
+    reach: DrawnReach,
 ) -> list[tuple[Array, int]]:
     """Dyadic-robust moments of each cell's tested coefficients, and the draws that are left without a variance.
 
@@ -137,17 +148,22 @@ def variance_moments(
     sample : PermutedSample
     cells : tuple of (BatchFit, Tested)
     classes : int32 ``[n_draws, n_units]``
-    screens : int32 ``[n_draws]``
+    reach : DrawnReach
 
     Returns
     -------
     list of (float64 ``[2, n_draws, n_tested, n_targets, n_targets]``, int)
         City and pair sums, see `drawn_moments`; draws in which city sums stand in for the outcome's variance.
     """
-    draws = DrawnClasses(across_devices(packed_classes(classes, sample.n_classes)), across_devices(screens))
+    draws = DrawnClasses(
+        across_devices(packed_classes(classes, sample.n_classes)), across_devices(reach.screens)
+    )
+    if sample.split is not None and reach.bounds is not None:
+        value = on_all_devices(sample.split.value)
+        draws = draws._replace(bounds=across_devices(reach.bounds), value=value)
     terms = [_term(sample, fit, cell, k) for fit, cell in cells for k in range(len(cell.tested))]
     sums = [_no_sums(sample.pairs.n_units, len(classes), shape.n_targets) for shape, _ in terms]
-    for tile in sample.pairs.tiles(int(screens.max())):
+    for tile in sample.pairs.tiles(int(reach.screens.max())):
         pairs = TilePairs(
             on_all_devices(tile.statistics),
             on_all_devices(tile.i),
@@ -235,6 +251,10 @@ def add_influences(
     is_type = [code == g * shape.n_classes + h for g, h in shape.types]
     rank = pairs.start + jnp.arange(len(i), dtype=i.dtype)[:, None]
     in_sample = (rank >= pairs.fresh) & (rank < draws.screens[None, :])
+    if draws.bounds is not None and draws.value is not None:
+        split_sums = (draws.value[i] + draws.value[j])[:, None]
+        low, high = draws.bounds[:, None]
+        in_sample &= (split_sums > low) & (split_sums <= high)
     observed = {span: shape.in_span(pairs.features, span)[:, :1] > 0 for span in set(shape.spans)}
     in_sample &= reduce(jnp.logical_or, is_type) & shape.choose(is_type, observed)
     influences = [

@@ -21,10 +21,10 @@ from engine.infer.partner_rows import (
     row_type_sums,
 )
 from engine.infer.permuted_influences import studentising_moments
-from engine.infer.permuted_sums import PermutedSample, packed_classes
+from engine.infer.permuted_sums import DrawnReach, PermutedSample, packed_classes
 
 
-def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integers]:
+def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, DrawnReach]:
     """As `permuted_sums.type_sums`."""
     pairs, on_devices = sample.pairs, _classes(sample, classes)
     if sample.recompute:
@@ -33,18 +33,18 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
         screens = across_devices(np.full(len(classes), sample.n_base, dtype=np.int32))
     draws = RowDraws(on_devices, screens)
     sums = row_type_sums(partner_rows(pairs), draws, types=_types(sample))
-    return sample.in_spans(to_host(sums)), to_host(screens)
+    return sample.in_spans(to_host(sums)), DrawnReach(to_host(screens))
 
 
 def variance_moments(
     sample: PermutedSample,
     cells: tuple[tuple[BatchFit, Tested], ...],
     classes: Integers,
-    screens: Integers,
+    reach: DrawnReach,
 ) -> list[tuple[Array, int]]:
     """As `permuted_influences.variance_moments`."""
     rows, types = partner_rows(sample.pairs), _types(sample)
-    draws = RowDraws(_classes(sample, classes), across_devices(screens))
+    draws = RowDraws(_classes(sample, classes), across_devices(reach.screens))
     variances = []
     for fit, cell in cells:
         by_term = []

@@ -9,19 +9,22 @@ units (a small share of all pairs):
     (never, never)  S - everything else
 
 Where the draw's own screen differs from the base screen, the pairs between the two thresholds are added or
-subtracted, by type. The table is read tile by tile, once for all draws of a block: what few pairs of a tile a
-draw needs are the entries of a sparse matrix, and their sums its product with the tile. Source: the
-contraction identities of engine/README.md, "How it computes".
+subtracted, by type; so are those between two bounds, where the sample is a third of the pairs of a draw. The table is
+read tile by tile, once for all draws of a block: what few pairs of a tile a draw needs are the entries of a sparse
+matrix, and their sums its product with the tile. Source: the contraction identities of engine/README.md, "How it
+computes".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from engine.arrays import AnyArray, AnyIntegers, Array, Flags, Integers, LongIntegers, check_shape
+from engine.pairs.pair_split import PairSplit, bounds_of_third
 from engine.pairs.pair_statistics import PairStatistics, TableTile
 from engine.pairs.process_cache import ProcessCache
 
@@ -46,6 +49,8 @@ class PermutedSample:
         Eligible pairs that have a force; the same for every assignment.
     span : int ``[n_classes, n_classes]`` or None
         Where the years of a pair depend on its type, which of the spans of ``pairs`` it has.
+    split : PairSplit or None
+        Of the pairs that a draw's exclusion and screen leave only this third.
     """
 
     pairs: PairStatistics
@@ -54,6 +59,7 @@ class PermutedSample:
     recompute: bool
     n_ranked: int
     span: Integers | None = None
+    split: PairSplit | None = None
 
     def __post_init__(self) -> None:
         check_shape("classes", self.classes, (self.pairs.n_units,))
@@ -97,15 +103,36 @@ class PermutedSample:
         """Pairs in the base screen: the first so many of the table."""
         return self.pairs.n_screened if self.pairs.n_screened is not None else self.pairs.n_pairs
 
+    def in_bounds(self, i: Integers, j: Integers) -> Flags:
+        """Pairs within the bounds of the split that happened."""
+        if self.split is None:
+            return np.ones(len(i), dtype=bool)
+        (low, high), sums = self.split.bounds, self.split.sums(i, j)
+        return np.asarray((sums > low) & (sums <= high))
+
     @property
     def middle_rank(self) -> int:
         """Eligible pairs that are stronger than the lower middle one."""
         return self.n_ranked - 1 - (self.n_ranked - 1) // 2
 
 
+class DrawnReach(NamedTuple):
+    """Pairs of the table that some draws take: the first so many, and of those which are within bounds.
+
+    Attributes
+    ----------
+    screens : int32 ``[n_draws]``
+    bounds : float64 ``[2, n_draws]`` or None
+        Low and high ends of the sums of a split that is made anew in each draw.
+    """
+
+    screens: Integers
+    bounds: Array | None = None
+
+
 @dataclass(frozen=True)
 class BaseSums:
-    """Sums over the pairs of the base screen, the same for every block of draws.
+    """Sums over the pairs of the base screen, and of the split that happened, the same for every block of draws.
 
     Attributes
     ----------
@@ -113,7 +140,7 @@ class BaseSums:
         Over the pairs of each unit.
     total : float64 ``[width]``
     observed : bool ``[n_base, n_spans]``
-        Pairs with two observed years.
+        Pairs with two observed years; none beyond the bounds of the split.
     """
 
     by_unit: Array
@@ -126,11 +153,12 @@ _BASE_SUMS: ProcessCache[BaseSums] = ProcessCache()
 
 def base_sums(sample: PermutedSample) -> BaseSums:
     """Sums of the base screen, which a process makes once for all blocks of draws that it gets."""
-    pairs = sample.pairs
-    return _BASE_SUMS.get((pairs.key, pairs.in_memory), lambda: _sum_base(pairs, sample.n_base))
+    pairs, bounds = sample.pairs, sample.split and sample.split.bounds
+    return _BASE_SUMS.get((pairs.key, pairs.in_memory, bounds), lambda: _sum_base(sample))
 
 
-def _sum_base(pairs: PairStatistics, n_base: int) -> BaseSums:
+def _sum_base(sample: PermutedSample) -> BaseSums:
+    pairs, n_base = sample.pairs, sample.n_base
     by_unit = np.zeros((pairs.n_units, pairs.width))
     observed = np.empty((n_base, pairs.width // pairs.layout.size), dtype=bool)
     for tile in pairs.tiles(n_base, length=_TILE):
@@ -138,12 +166,15 @@ def _sum_base(pairs: PairStatistics, n_base: int) -> BaseSums:
         features = np.asarray(tile.statistics)[part]
         ends = np.stack([tile.i[part], tile.j[part]], axis=1).ravel()
         starts = np.arange(0, len(ends) + 1, 2)
-        by_unit += _signed_sums(features, ends, starts, np.ones(len(ends)), pairs.n_units)
-        observed[tile.fresh : tile.fresh + len(features)] = features[:, :: pairs.layout.size] > 0
+        in_bounds = sample.in_bounds(tile.i[part], tile.j[part])
+        weights = np.repeat(in_bounds.astype(np.float64), 2)
+        by_unit += _signed_sums(features, ends, starts, weights, pairs.n_units)
+        is_observed = (features[:, :: pairs.layout.size] > 0) & in_bounds[:, None]
+        observed[tile.fresh : tile.fresh + len(features)] = is_observed
     return BaseSums(by_unit, by_unit.sum(axis=0) / 2, observed)
 
 
-def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integers]:
+def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, DrawnReach]:
     """Sums of pair statistics by type for a block of draws.
 
     Parameters
@@ -155,8 +186,7 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
     -------
     float64 ``[n_draws, n_types, size]``
         In the order of ``PermutedSample.types``.
-    int32 ``[n_draws]``
-        How much of the table passes each draw's screen.
+    DrawnReach
     """
     base, h, n_draws = base_sums(sample), sample.n_classes, len(classes)
     n_treated, columns = h - 1, packed_classes(classes, h)
@@ -170,9 +200,24 @@ def type_sums(sample: PermutedSample, classes: Integers) -> tuple[Array, Integer
     cube[:, diagonal, diagonal] /= 2
     cube[:, -1, -1] = base.total - cube[:, :n_treated, -1].sum(axis=1) - of_both.sum(axis=(1, 2))
     sums = np.stack([cube[:, g, k] for g, k in sample.types], axis=1)
-    if sample.recompute:
-        sums += _corrections(sample, columns, screens)
-    return sample.in_spans(sums), screens
+    reach = DrawnReach(
+        screens, None if sample.split is None else _bounds(sample, sample.split, classes, screens)
+    )
+    if sample.recompute or sample.split is not None:
+        sums += _corrections(sample, columns, reach)
+    return sample.in_spans(sums), reach
+
+
+def _bounds(sample: PermutedSample, split: PairSplit, classes: Integers, screens: Integers) -> Array:
+    """Bounds ``[2, n_draws]`` of a third of the pairs that the exclusion and the screen of each draw leave."""
+    assert split.third is not None
+    longest = screens.max()
+    i, j = sample.pairs.i[:longest], sample.pairs.j[:longest]
+    sums, bounds = split.sums(i, j), np.empty((2, len(classes)))
+    for draw, (of_draw, screen) in enumerate(zip(classes, screens, strict=True)):
+        eligible = sample.allowed[of_draw[i[:screen]], of_draw[j[:screen]]]
+        bounds[:, draw] = bounds_of_third(sums[:screen][eligible], split.third)
+    return bounds
 
 
 def packed_classes(classes: Integers, n_classes: int) -> AnyArray:
@@ -216,7 +261,8 @@ def _treated_pairs(sample: PermutedSample, classes: AnyArray) -> tuple[Array, In
             low, high = np.minimum(a, b)[:n_screened], np.maximum(a, b)[:n_screened]
             targets = (draw[:n_screened] * n_treated + low) * n_treated + high
             starts = _row_starts(entries[:n_screened], len(tile.i), n_draws)
-            sums += _tile_sums(tile, targets, starts, np.ones(n_screened), len(sums))
+            weights = sample.in_bounds(tile.i, tile.j).astype(np.float64)[entries[:n_screened] // n_draws]
+            sums += _tile_sums(tile, targets, starts, weights, len(sums))
     sums = sums.reshape(n_draws, n_treated, n_treated, -1)
     if not sample.recompute:
         return sums, np.full(n_draws, n_base, dtype=np.int32)
@@ -240,19 +286,24 @@ def _screens(sample: PermutedSample, n_earlier: LongIntegers, later: LongInteger
     return sample.pairs.tie_start[start + passed]
 
 
-def _corrections(sample: PermutedSample, classes: AnyArray, screens: Integers) -> Array:
-    """Sums to add where a draw's screen is not the base screen, by type ``[n_draws, n_types, width]``."""
+def _corrections(sample: PermutedSample, classes: AnyArray, reach: DrawnReach) -> Array:
+    """Sums to add where a draw's screen or bounds are not the base's, by type ``[n_draws, n_types, width]``."""
+    screens, bounds = reach
     n_base, n_types, n_draws = sample.n_base, len(sample.types), len(screens)
     low, high = min(n_base, int(screens.min())), max(n_base, int(screens.max()))
     sums, numbers = np.zeros((n_draws * n_types, sample.pairs.width)), sample.type_numbers
-    for tile in sample.pairs.tiles(high, start=low):
+    for tile in sample.pairs.tiles(high, start=low if bounds is None else 0):
         rank = tile.start + np.arange(len(tile.i))[:, None]
-        moved = ((rank < screens) != (rank < n_base)) & (rank >= tile.fresh)
-        entries = np.flatnonzero(moved)
+        is_drawn, is_base = rank < screens, rank < n_base
+        if sample.split is not None and bounds is not None:
+            split_sums = sample.split.sums(tile.i, tile.j)[:, None]
+            is_drawn &= (split_sums > bounds[0]) & (split_sums <= bounds[1])
+            is_base &= sample.in_bounds(tile.i, tile.j)[:, None]
+        entries = np.flatnonzero((is_drawn != is_base) & (rank >= tile.fresh))
         pair, draw = np.divmod(entries, n_draws)
         number = numbers[classes[tile.i[pair], draw], classes[tile.j[pair], draw]]
         in_sample = number >= 0
-        sign = np.where(tile.start + pair[in_sample] >= n_base, 1.0, -1.0)
+        sign = np.where(is_base[pair[in_sample], 0], -1.0, 1.0)
         targets = (draw * n_types + number)[in_sample]
         sums += _tile_sums(
             tile, targets, _row_starts(entries[in_sample], len(tile.i), n_draws), sign, len(sums)

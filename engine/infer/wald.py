@@ -14,7 +14,7 @@ _SMALLEST = 1e-10  # eigenvalue of the correlations: what is less is a combinati
 
 @dataclass(frozen=True)
 class Wald:
-    """F = b' V^-1 b / K, its degrees of freedom and p-value; NaN where some combination has no variance."""
+    """F = b' V^-1 b / K, its degrees of freedom and p-value; NaN where some combination has no variance to test by."""
 
     statistic: float
     n_terms: int
@@ -31,11 +31,12 @@ def wald(values: Array, matrix: Array, dof: float) -> Wald:
     matrix : float64 ``[K, K]``
         Their covariance.
     dof : float
-        Degrees of freedom of the denominator: the fewest of the coefficients.
+        Degrees of freedom of the denominator: the fewest of the coefficients. With fewer of them than coefficients
+        the matrix has combinations that rest on nothing, and there is no test.
     """
     n_terms, error = len(values), np.sqrt(np.diag(matrix))
     unknown = Wald(np.nan, n_terms, dof, np.nan)
-    if not (np.isfinite(matrix).all() and (error > 0).all()):
+    if n_terms > dof or not (np.isfinite(matrix).all() and (error > 0).all()):
         return unknown
     correlations = matrix / error[:, None] / error
     if np.linalg.eigvalsh(correlations)[0] < _SMALLEST:

@@ -16,6 +16,7 @@ from engine.arrays import AnyArray, Array, Flags, Integers
 from engine.notes import Note
 from engine.pairs.gravity import PairSample
 from engine.pairs.pair_rows import PairRows
+from engine.pairs.pair_split import PairSplit
 from engine.pairs.tiles import MapReduce
 
 Range = tuple[int, int]
@@ -142,6 +143,12 @@ class PairDesign(Protocol):
 
     def without_years(self, years: Flags) -> Self:
         """The design without the rows of some years, bool ``[n_years]``."""
+
+    def uncut(self) -> tuple[PairDesign, PairSplit | None]:
+        """The design with the pairs of every third, where other samples have other thirds, and its own third.
+
+        Without such a split, the design as it is.
+        """
 
     # -- order of the work
 

@@ -174,7 +174,7 @@ def _of_city_years(
 
 @partial(jax.jit, static_argnames="options")
 def near_products(
-    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array]
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, cells: dict[str, Array], near: Array
 ) -> Array:
     """Sums over undirected pairs of k_ij phi phi', phi as in `interaction_sums`; float64 ``[n_kernels, C, K, K]``.
 
@@ -183,12 +183,13 @@ def near_products(
     options, arrays, chunk
         As in `moments`.
     cells : dict
-        As in `interaction_sums`, with ``nearness`` ``[n_kernels, n_units, n_units]``.
+        As in `interaction_sums`.
+    near : float64 ``[n_kernels, chunk]``
+        k_ij of the pairs.
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
     psi = _influences(options, chunk, columns, row, path, cells["influence"])
     phi = psi - _of_city_years(options, arrays, chunk, columns, row, cells)
-    near = cells["nearness"][:, chunk.i, chunk.j]
     return jnp.stack(
         [((of_kernel[:, None, None] * phi)[:, :, :, None] * phi[:, :, None, :]).sum(0) for of_kernel in near]
     )

@@ -7,18 +7,23 @@ two cities.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.float64 import double_precision
 from engine.pairs import influence_kernels, kernels
-from engine.pairs.design import PairDesign
+from engine.pairs.design import Chunk, PairDesign, padded
 from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city_arrays, kernel_options
 from engine.pairs.moments import type_of
+
+_GROUPS = 12  # of tasks, and as many arrays of sums to be added up
+_HELD = 1 << 16  # pairs whose statistics are held before they are added
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,67 @@ class NearPass:
         Cities of each set: those near a city, itself among them, or those of a group.
     have_common : bool ``[n_units, n_units]``
         Cities that some set has both.
+    sets : int64 ``[n]``
+        Radius and set, as one position among ``near[:, :, 0]``, of every city in turn.
+    starts : int64 ``[n_units + 1]``
+        Where the sets of each city begin.
     """
 
     moment_pass: MomentPass
     near: Flags
     have_common: Flags
+    sets: LongIntegers
+    starts: LongIntegers
+
+    @classmethod
+    def of(cls, moment_pass: MomentPass, near: Flags) -> NearPass:
+        """The pass over the pairs within some sets."""
+        of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
+        have_common = (of_any_radius.T @ of_any_radius).toarray() > 0
+        city, sets = np.nonzero(near.reshape(-1, near.shape[2]).T)
+        return cls(moment_pass, near, have_common, sets, np.searchsorted(city, np.arange(near.shape[2] + 1)))
+
+    def sets_of(self, city: int) -> LongIntegers:
+        """Those of one city."""
+        return self.sets[self.starts[city] : self.starts[city + 1]]
 
 
-def near_sums(near_pass: NearPass, task: Any) -> Array:
-    """Statistics of the pairs of one task both of whose cities are in a set, summed by type.
+def chosen_pairs(design: PairDesign, task: object, chosen: Flags) -> Iterator[Chunk]:
+    """The pairs of a task that are ``chosen`` ``[n_units, n_units]``, in fewer chunks of the design's length."""
+    whole, length = (0, design.n_units), design.chunk
+    i = j = np.zeros(0, dtype=np.int32)
+    rest: list[Array | None] = [None, None]
+    for chunk in design.chunks(task):
+        kept = np.flatnonzero(chosen[chunk.i[: chunk.n], chunk.j[: chunk.n]])
+        of_chunk = [None if part is None else part[kept] for part in (chunk.values, chunk.weights)]
+        i, j = np.concatenate([i, chunk.i[kept]]), np.concatenate([j, chunk.j[kept]])
+        rest = [
+            part if before is None or part is None else np.concatenate([before, part])
+            for before, part in zip(rest, of_chunk, strict=True)
+        ]
+        if len(i) >= length:
+            yield Chunk(
+                i[:length], j[:length], length, whole, whole, *(_cut(part, 0, length) for part in rest)
+            )
+            i, j, rest = i[length:], j[length:], [_cut(part, length, None) for part in rest]
+    if len(i):
+        padding = (None if part is None else padded(part, length) for part in rest)
+        yield Chunk(padded(i, length), padded(j, length), len(i), whole, whole, *padding)
+
+
+def _cut(part: Array | None, start: int, stop: int | None) -> Array | None:
+    return None if part is None else part[start:stop]
+
+
+def near_tasks(design: PairDesign) -> list[Sequence[object]]:
+    """The design's tasks in a few groups, so that most pairs of a city are in one."""
+    tasks = design.tasks()
+    step = -(-len(tasks) // _GROUPS)
+    return [tasks[start : start + step] for start in range(0, len(tasks), step)]
+
+
+def near_sums(near_pass: NearPass, tasks: Sequence[object]) -> Array:
+    """Statistics of the pairs of some tasks both of whose cities are in a set, summed by type.
 
     Returns
     -------
@@ -49,35 +106,44 @@ def near_sums(near_pass: NearPass, task: Any) -> Array:
     moment_pass, near = near_pass.moment_pass, near_pass.near
     design, options = moment_pass.design, kernel_options(moment_pass)
     n_types = design.n_classes * (design.n_classes + 1) // 2
-    sums = np.zeros((*near.shape[:2], n_types, moment_pass.layout.size))
+    of_types = np.zeros((n_types, *near.shape[:2], moment_pass.layout.size))  # those of a type side by side
+    sums = of_types.transpose(1, 2, 0, 3)
+    held: list[tuple[Integers, Integers, Array]] = []
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
-        for chunk in design.chunks(task):
-            i, j = chunk.i[: chunk.n], chunk.j[: chunk.n]
-            reached = np.flatnonzero(near_pass.have_common[i, j])
-            if not len(reached):
-                continue
+        chunks = (chunk for task in tasks for chunk in chosen_pairs(design, task, near_pass.have_common))
+        for chunk in chunks:
             statistics = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
-            i, j, statistics = i[reached], j[reached], statistics[reached]
-            starts = np.flatnonzero(np.append(True, i[1:] != i[:-1]))
-            for start, stop in pairwise([*starts, len(i)]):
-                _add_of_city(sums, near, design, int(i[start]), j[start:stop], statistics[start:stop])
+            held.append((chunk.i[: chunk.n], chunk.j[: chunk.n], statistics[: chunk.n]))
+            if sum(len(i) for i, *_ in held) > _HELD:
+                _add_held(sums, near_pass, held)
+                held = []
+    if held:
+        _add_held(sums, near_pass, held)
     return sums
 
 
-def _add_of_city(
-    sums: Array, near: Flags, design: PairDesign, city: int, partners: Integers, statistics: Array
-) -> None:
-    """Add the pairs of one city with some partners to the sums of every set that has both; in place."""
-    radius, of_set = np.nonzero(near[:, :, city])
-    low, high = partners.min(), partners.max() + 1  # of one tile: far fewer than all
-    both = near[radius, of_set, low:high][:, partners - low].astype(np.float64)
-    classes = design.classes
-    for of_class in np.unique(classes[partners]):
-        chosen = classes[partners] == of_class
-        sums[radius, of_set, type_of(classes[city], of_class, design.n_classes)] += (
-            both[:, chosen] @ statistics[chosen]
-        )
+def _add_held(sums: Array, near_pass: NearPass, held: list[tuple[Integers, Integers, Array]]) -> None:
+    """Add some pairs to the sums, city by city and class by class of the other city; in place."""
+    i, j, statistics = (np.concatenate(parts) for parts in zip(*held, strict=True))
+    classes = near_pass.moment_pass.design.classes
+    order = np.lexsort((classes[j], i))
+    i, j = i[order], j[order]
+    ends = np.flatnonzero((np.diff(i) != 0) | (np.diff(classes[j]) != 0)) + 1
+    for start, stop in pairwise([0, *ends.tolist(), len(i)]):
+        _add_of_city(sums, near_pass, int(i[start]), j[start:stop], statistics[order[start:stop]])
+
+
+def _add_of_city(sums: Array, near_pass: NearPass, city: int, partners: Integers, statistics: Array) -> None:
+    """Add the pairs of one city with partners of one class to the sums of every set that has both; in place."""
+    near, design = near_pass.near, near_pass.moment_pass.design
+    sets = near_pass.sets_of(city)
+    low, high = partners.min(), partners.max() + 1
+    both = near.reshape(-1, near.shape[2])[sets, low:high][:, partners - low]
+    shared = both.any(axis=1)
+    radius, of_set = np.divmod(sets[shared], near.shape[1])
+    of_type = type_of(design.classes[city], design.classes[partners[0]], design.n_classes)
+    sums[radius, of_set, of_type] += both[shared].astype(np.float64) @ statistics
 
 
 def pair_influences(score_pass: ScorePass, task: Any) -> tuple[Integers, Integers, Array]:
@@ -110,10 +176,19 @@ def merge_influences(
 
 @dataclass(frozen=True)
 class NearProductPass:
-    """Input of every task of `near_products`: nearness of cities ``[n_kernels, n_units, n_units]``."""
+    """Input of every task of `near_products`.
+
+    Attributes
+    ----------
+    interaction_pass : InteractionPass
+    nearness : float64 ``[n_kernels, n_units, n_units]``
+    is_near : bool ``[n_units, n_units]``
+        Cities that some kernel has near.
+    """
 
     interaction_pass: InteractionPass
     nearness: Array
+    is_near: Flags
 
 
 def near_products(near_pass: NearProductPass, task: Any) -> Array:
@@ -125,11 +200,10 @@ def near_products(near_pass: NearProductPass, task: Any) -> Array:
     products = np.zeros((len(near_pass.nearness), n_cells, n_terms, n_terms))
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
-        block = kernels.to_device(
-            vars(cells) | {"city_years": interaction_pass.city_years, "nearness": near_pass.nearness}
-        )
-        for chunk in moment_pass.design.chunks(task):
+        block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
+        for chunk in chosen_pairs(moment_pass.design, task, near_pass.is_near):
+            near = near_pass.nearness[:, chunk.i, chunk.j]
             products += np.asarray(
-                influence_kernels.near_products(options, arrays, kernels.arrays_of(chunk), block)
+                influence_kernels.near_products(options, arrays, kernels.arrays_of(chunk), block, near)
             )
     return products

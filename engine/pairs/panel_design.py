@@ -14,32 +14,13 @@ from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.pair_rows import PairRows
+from engine.pairs.pair_split import PairSplit
 from engine.pairs.process_cache import ProcessCache
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.tiles import MapReduce, Tile, groups, tile_edge, triangle
 
 _SMALL = 1000  # units, of whose pairs a process may hold a list
 _ONLY_TILE: ProcessCache[tuple[PairSample, Integers, Integers]] = ProcessCache()
-
-
-@dataclass(frozen=True)
-class PairSplit:
-    """A class of pairs by the sum of a city value: low < v_i + v_j <= high.
-
-    Attributes
-    ----------
-    value : float64 ``[n_units]``
-    bounds : (float, float)
-    n_pairs : int
-        Pairs of the sample in it.
-    name : Note
-        Its name among the filters of the sample.
-    """
-
-    value: Array
-    bounds: tuple[float, float]
-    n_pairs: int
-    name: Note
 
 
 @dataclass(frozen=True)
@@ -249,6 +230,12 @@ class PanelDesign:
         shape = (self.n_classes, self.n_classes, self.n_years)
         kept_rows = np.ones(shape, dtype=bool) if self.kept_rows is None else self.kept_rows
         return replace(self, kept_rows=kept_rows & ~years)
+
+    def uncut(self) -> tuple[PanelDesign, PairSplit | None]:
+        """The design with the pairs of every third, where other samples have other thirds, and its own third."""
+        if self.split is None or self.split.third is None or self.allowed.all():
+            return self, None
+        return replace(self, split=None), self.split
 
     @property
     def chunk(self) -> int:

@@ -125,6 +125,10 @@ class TableDesign:
         """The design without the rows of some years, bool ``[n_years]``."""
         return replace(self, values=np.where(years[None, :, None], np.nan, self.values))
 
+    def uncut(self) -> tuple[TableDesign, None]:
+        """The design as it is: tables have no split."""
+        return self, None
+
     @property
     def edge(self) -> int:
         return self.n_units

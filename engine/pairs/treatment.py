@@ -77,7 +77,7 @@ def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
     ----------
     adoption_year : float64 ``[n_units]``
     last_year : int
-        Last year of the sample, or later where a false timing brings later adoption into it.
+        Last year of the sample, or later where a placebo in time brings later adoption into it.
     """
     year = np.where(adoption_year <= last_year, adoption_year, NEVER)  # NaN compares false
     years = np.unique(np.append(year, NEVER))

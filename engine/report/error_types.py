@@ -100,9 +100,19 @@ def error_label(code: str, words: Words) -> str:
         links, kernel = network.links_and_kernel(code)
         return words("network, {kernel} {links} links", kernel=words.known(kernel), links=str(links))
     if block_jackknife.is_block_jackknife(code):
-        return words("block jackknife by {column}", column=block_jackknife.column_of(code))
+        return _blocks_label(block_jackknife.blocks_of(code), words)
     look = look_of(code)
     return words.known(look.label if look else code)
+
+
+def _blocks_label(blocks: block_jackknife.JackknifeBlocks, words: Words) -> str:
+    if blocks.distance:
+        return words("block jackknife, {distance} km", distance=f"{blocks.distance:g}")
+    if blocks.order:
+        return words(
+            "block jackknife, {length} along {column}", length=str(blocks.length), column=blocks.order
+        )
+    return words("block jackknife by {column}", column=blocks.by)
 
 
 def error_adjective(code: str, words: Words) -> str:

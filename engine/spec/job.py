@@ -95,7 +95,9 @@ class Model(Block):
         description="standard-error types, in the order of the rows of a table; beside these words "
         "{spatial: {distance: km, kernel: bartlett or uniform}}, for dependence between near cities, "
         "{network: {links: 2, kernel: uniform or bartlett}}, between cities so many links of panel.links apart, and "
-        "{block_jackknife: {by: column}}, for dependence within groups of cities",
+        "{block_jackknife: {by: column}}, for dependence within groups of cities, {block_jackknife: {distance: km}}, "
+        "within groups of cities no two of which are farther apart, or "
+        "{block_jackknife: {order: column, length: cities}}, between cities next to each other in an order",
     )
     base: EventYear = Field(-1, description="event study: the omitted event year")
     window: tuple[EventYear, EventYear] = Field(

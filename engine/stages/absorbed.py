@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags
 from engine.errors import InputError
-from engine.estimate.absorb import Effect
+from engine.estimate.absorb import Effect, rows_not_alone
 from engine.estimate.absorbed_fit import (
     LeftOut,
     RowProblem,
@@ -33,6 +33,7 @@ from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
 from engine.spec.job import Model
+from engine.stages.averages import TermRows, reported, with_rows
 from engine.stages.estimation import (
     Estimated,
     LeftRows,
@@ -40,7 +41,6 @@ from engine.stages.estimation import (
     covariances_of,
     first_pass,
     named,
-    reported,
 )
 from engine.stages.prepare_passes import Prepared
 
@@ -61,9 +61,12 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     controls, rows = prepared.pass_cells.controls, problem.rows
     with named(cells[0]):
         stage = row_stage(problem)
-    fits = []
+    problem = stage.problem  # without rows alone in a level
+    fits, term_rows = [], _rows_of_terms(cells, problem, design.n_units)
     for cell, treatment in zip(cells, cell_terms, strict=True):
-        regression = cell.job.model.registered.functions.regression(columns_of(cell, controls), treatment)
+        regression = cell.job.model.registered.functions.regression(
+            columns_of(cell, controls), with_rows(treatment, term_rows)
+        )
         with named(cell), advised(cell.job):
             fits.append(
                 row_fit(
@@ -87,7 +90,7 @@ def estimate_absorbed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         city_years = row_city_years(stage, design.n_units, design.n_years, directed=design.directed)
     sample = LeftRows(rows.infinite, rows.singletons, rows.singletons + stage.absorption.singletons)
     return [
-        _estimated(cell, estimate, sample, stage, unconverged, city_years)
+        _estimated(cell, estimate, term_rows, sample, stage, unconverged, city_years)
         for cell, estimate in zip(cells, fits, strict=True)
     ]
 
@@ -113,22 +116,40 @@ def _takes_refits(code: str, model: Model) -> bool:
     return leave_outs == "refits" or bool(leave_outs and model.leave_outs == "refits")
 
 
-def _rows_of_terms(problem: RowProblem) -> dict[Term, float]:
-    """Sum over the rows of each treatment term."""
-    sums = problem.rows.weights @ problem.columns[:, :-1]
-    return {term: float(n) for term, n in zip(problem.terms, sums, strict=True) if term.is_treatment}
+def _rows_of_terms(cells: tuple[Cell, ...], problem: RowProblem, n_units: int) -> dict[Term, TermRows]:
+    """Sum over the rows, and over those of each city, of each treatment term; empty where none are averaged."""
+    models = [cell.job.model for cell in cells if cell.job.model.registered.functions.combination is not None]
+    if not models:
+        return {}
+    has_refits = any(_takes_refits(code, model) for model in models for code in model.errors)
+    rows, places = problem.rows, [place for place, term in enumerate(problem.terms) if term.is_treatment]
+    on = rows.weights[:, None] * problem.columns[:, places]
+    of_city, alone = np.zeros((2, n_units, len(places)))
+    np.add.at(of_city, rows.first, on)
+    np.add.at(of_city, rows.second, on)
+    for city in np.union1d(rows.first, rows.second) if has_refits else ():
+        others = (rows.first != city) & (rows.second != city)
+        if not others.any():
+            continue
+        effects = [Effect(effect.name, effect.codes[others]) for effect in problem.effects]
+        alone[city] = on[others][~rows_not_alone(effects)].sum(axis=0)
+    return {
+        problem.terms[place]: TermRows(float(on[:, at].sum()), of_city[:, at], alone=alone[:, at])
+        for at, place in enumerate(places)
+    }
 
 
 def _estimated(
     cell: Cell,
     fit: Estimate,
+    term_rows: Mapping[Term, TermRows],
     sample: LeftRows,
     stage: RowStage,
     unconverged: int,
     city_years: CityYears | None,
 ) -> Estimated:
     """A cell's reported estimate with its covariances."""
-    estimate = reported(cell, fit, _rows_of_terms(stage.problem))
+    estimate = reported(cell, fit, term_rows)
     if city_years is not None:
         estimate = replace(estimate, interaction=row_interaction(stage, estimate, city_years))
     errors, studentising = covariances_of(cell, estimate)

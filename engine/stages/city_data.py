@@ -17,7 +17,7 @@ from engine.cities.panel_request import PanelRequest
 from engine.cities.prepare import prepare
 from engine.cities.validation import Validation
 from engine.errors import InputError
-from engine.infer.errors.block_jackknife import column_of, is_block_jackknife
+from engine.infer.errors.block_jackknife import blocks_of
 from engine.infer.errors.spatial import is_spatial
 from engine.notes import Note, and_more
 from engine.pairs.design import FilterStep
@@ -305,8 +305,9 @@ def label_columns(job: Job) -> dict[str, str]:
         keys.setdefault(name.partition(":")[0], "inference.permutation.strata")
     if inference.jackknife and inference.jackknife.by != "city":
         keys.setdefault(inference.jackknife.by, "inference.jackknife.by")
-    for code in filter(is_block_jackknife, job.model.errors):
-        keys.setdefault(column_of(code), "model.errors")
+    for blocks in map(blocks_of, job.model.errors):
+        if blocks.by:
+            keys.setdefault(blocks.by, "model.errors")
     for effect in job.model.effects if not job.pair_table else ():
         if effect.column:
             keys.setdefault(effect.column, "model.fixed_effects")
@@ -319,7 +320,7 @@ def by_distance(job: Job) -> str:
         return "pairs.gravity"
     if any(effect.kind == "distance" for effect in job.model.effects):
         return "model.fixed_effects"
-    if any(is_spatial(code) for code in job.model.errors):
+    if any(is_spatial(code) or blocks_of(code).distance for code in job.model.errors):
         return "model.errors"
     return "inference.score_correlations" if job.inference.score_correlations else ""
 
@@ -344,6 +345,9 @@ def _required(job: Job) -> dict[str, str]:
         required.setdefault(treatment.month, "treatment.month")
     for name in _COORDINATES if by_distance(job) else ():
         required.setdefault(name, by_distance(job))
+    for blocks in map(blocks_of, job.model.errors):
+        if blocks.order and blocks.order not in job.index:
+            required.setdefault(blocks.order, "model.errors")
     for name in ("city", "year"):
         if name in required:
             raise InputError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from engine.infer.errors.neighbourhoods import kernel_matrix
 from engine.pairs.gravity import check_degrees, distance_km, unit_vectors
 from engine.spec import Cell
 from engine.spec.effects import absorbed
+from engine.stages.city_blocks import CityBlocks, along_order, of_groups, of_near_cities
 from engine.stages.groups import group_codes
 from engine.stages.job_data import JobData
 from engine.stages.pass_cells import PassCells
@@ -35,13 +37,13 @@ class CityTies:
         Weights of uniform kernels by their radius, by the code of a standard-error type that reads neighbourhoods.
     distances : mapping of str to float64 ``[n_units, n_units]``
         How far apart cities are, by the family of such a code: in km, or in links, infinite where none lead there.
-    groups : mapping of str to int ``[n_units]``
-        The group of each city, by the code of a block jackknife.
+    blocks : mapping of str to CityBlocks
+        By the code of a block jackknife.
     """
 
     radii: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     distances: Mapping[str, Array] = field(default_factory=dict)
-    groups: Mapping[str, Integers] = field(default_factory=dict)
+    blocks: Mapping[str, CityBlocks] = field(default_factory=dict)
 
     @property
     def kilometres(self) -> Array | None:
@@ -71,13 +73,13 @@ NO_TIES = CityTies()
 
 
 def city_ties_of(pass_cells: PassCells) -> CityTies:
-    """Distances and groups that the cells of a pass read.
+    """Distances and blocks that the cells of a pass read.
 
     Raises
     ------
     InputError
-        Where a cell's regression has no such error or diagnostic, a coordinate is missing or wrong, a city has no group
-        or all are in one.
+        Where a cell's regression has no such error or diagnostic, a coordinate is missing or wrong, a city has no
+        group, or blocks are too large.
     """
     codes = dict.fromkeys(code for cell in pass_cells.cells for code in cell.job.model.errors)
     in_blocks = tuple(filter(block_jackknife.is_block_jackknife, codes))
@@ -90,12 +92,15 @@ def city_ties_of(pass_cells: PassCells) -> CityTies:
         _refuse_too_many(cell, len(pass_cells.data.panel.units))
     families = {_family(code) for code in radii}
     distances = {}
-    if spatial.NAME in families or correlated:
+    if (
+        spatial.NAME in families
+        or correlated
+        or any(block_jackknife.blocks_of(code).distance for code in in_blocks)
+    ):
         distances[spatial.NAME] = _kilometres(pass_cells.data)
     if network.NAME in families:
         distances[network.NAME] = pass_cells.data.links.ways(network.MOST_LINKS)
-    groups = {code: _groups(pass_cells.data, block_jackknife.column_of(code)) for code in in_blocks}
-    return CityTies(radii, distances, groups)
+    return CityTies(radii, distances, {code: _blocks(code, pass_cells.data, distances) for code in in_blocks})
 
 
 def _family(code: str) -> str:
@@ -109,6 +114,30 @@ def _kilometres(job_data: JobData) -> Array:
     check_degrees(panel.units, latitude, longitude)
     unit = np.arange(len(panel.units), dtype=np.int32)
     return distance_km(unit_vectors(latitude, longitude), unit[:, None], unit[None])
+
+
+def _blocks(code: str, job_data: JobData, distances: Mapping[str, Array]) -> CityBlocks:
+    """The blocks of a code, possible where all cities are in the sample."""
+    asked, every_city = block_jackknife.blocks_of(code), np.ones(len(job_data.panel.units), dtype=bool)
+    if asked.by:
+        return partial(of_groups, _groups(job_data, asked.by))
+    if asked.distance:
+        blocks = partial(of_near_cities, distances[spatial.NAME], asked.distance)
+    else:
+        blocks = partial(along_order, _order(job_data, asked.order), asked.length)
+    blocks(every_city)
+    return blocks
+
+
+def _order(job_data: JobData, column: str) -> Array:
+    """``[n_units]`` values that the cities are ordered by."""
+    order, panel = job_data.panel.constant(column), job_data.panel
+    if np.isnan(order).any():
+        city = panel.units[int(np.isnan(order).argmax())]
+        raise InputError(
+            f"column '{column}' is missing for {city}", where="model.errors", remedy="give every city a value"
+        )
+    return order
 
 
 def _groups(job_data: JobData, column: str) -> Integers:

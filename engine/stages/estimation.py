@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from engine.arrays import Array, Flags
 from engine.errors import InputError
@@ -21,7 +20,6 @@ from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
 from engine.estimate.poisson_fit import PoissonSummary
-from engine.estimate.row_counts import term_rows
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import STUDENTISING, Covariance, covariances, error_type
 from engine.notes import Note
@@ -35,7 +33,8 @@ from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import UNITS, Machine
-from engine.spec import Cell, Job
+from engine.spec import Cell
+from engine.stages.averages import reported, rows_of_terms, with_rows
 from engine.stages.city_ties import NO_TIES, CityTies
 from engine.stages.cohort_estimates import CohortCells, estimates_of_cell, sums_of_cell
 from engine.stages.draw_counts import by_block
@@ -152,15 +151,19 @@ def estimate_cells(
     all_terms = (*column_terms(columns), *distinct(cell_terms))
     normal = normal_equations(moments, design.classes, terms=all_terms, table=table)
     passes = PassSums(machine, pass_input, moments, normal, table)
-    projected = stage(normal, samples_without_groups(passes, city_ties.groups))
-    rows = _rows_of_terms(cells, distinct(cell_terms), moments, design, table)
+    of_groups = samples_without_groups(passes, city_ties.blocks)
+    projected = stage(normal, of_groups.samples)
+    with named(cells[0]):
+        rows = rows_of_terms(cells, distinct(cell_terms), design.classes, passes, of_groups)
     estimates: list[Estimate] = []
     samples: list[tuple[Flags | None, CohortSums | None]] = []
     for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
         with named(cell):
             sums = sums_of_cell(cell, timing, moments, design.classes)
             if timing is None or sums is None:
-                regressed, *behind = _estimates(projected, cell, columns_of(cell, columns), treatment)
+                regressed, *behind = _estimates(
+                    projected, cell, columns_of(cell, columns), with_rows(treatment, rows)
+                )
                 behind.insert(0, reported(cell, regressed, rows))
             else:
                 regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
@@ -194,20 +197,6 @@ def _with_correlograms(
             for result, of_cell in zip(some, of_cells, strict=True):
                 with_scores[at[result.cell.id]] = replace(result, correlograms=of_cell)
     return with_scores
-
-
-def _rows_of_terms(
-    cells: tuple[Cell, ...],
-    terms: tuple[Term, ...],
-    moments: CityMoments,
-    design: PairDesign,
-    table: Array,
-) -> dict[Term, float]:
-    """Rows in which each treatment term is on; empty where no cell averages terms."""
-    if not any(cell.job.model.registered.functions.combination for cell in cells):
-        return {}
-    with named(cells[0]):
-        return dict(zip(terms, term_rows(moments, design.classes, table), strict=True))
 
 
 def reads_interaction(cells: tuple[Cell, ...]) -> bool:
@@ -244,23 +233,6 @@ def _draws_from_passes(cell: Cell) -> bool:
     """Whether the cell's bootstrap makes passes over the pairs of its own."""
     bootstrap = cell.job.inference.bootstrap
     return bootstrap is not None and bootstrap.kind == "two_way_wild"
-
-
-def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, float]) -> Estimate:
-    """The coefficients that a cell's estimator reports, from those of its regression and the rows of its terms."""
-    combination, treatment = cell.job.model.registered.functions.combination, cell.job.treatment
-    if combination is None or treatment is None:
-        return replace(fit, takes_both=_takes_both(cell.job))
-    columns = tuple(term for term in fit.terms if not term.is_treatment)
-    paths = tuple(term for term in fit.terms if term.is_treatment)
-    terms, weights = combination(treatment.name, paths, np.array([rows[term] for term in paths]))
-    return fit.combined((*columns, *terms), block_diag(np.eye(len(columns)), weights))
-
-
-def _takes_both(job: Job) -> bool:
-    """Whether coefficients are of a treatment under rule both (an instrument has weights of its own)."""
-    is_regressor = job.model.treatment and not job.model.registered.uses_instrument
-    return bool(is_regressor and job.treatment is not None and job.treatment.rule == "both")
 
 
 def _estimates(

@@ -197,7 +197,7 @@ def _effective_adopters(estimated: Estimated, is_treatment: Flags) -> Array:
 
 
 def event_study_frame(estimated_cells: Sequence[Estimated], estimates: pd.DataFrame) -> pd.DataFrame:
-    """Rows of event-study terms with their event year, and any base year at zero; empty where there are none."""
+    """Rows of event-study terms with their event year, and any reference period at zero; empty where there are none."""
     parts: list[pd.DataFrame] = []
     for estimated in estimated_cells:
         cell = estimated.cell

@@ -64,10 +64,7 @@ def permuted_by_refits(job: Job) -> bool:
     """Whether draws of a permutation are the whole cell again, since no sums by type have all that it needs."""
     estimator = job.model.registered
     by_sums = "permutation" in estimator.redrawn and not estimator.uses_instrument
-    split = job.pairs.split
-    # Thirds are of the pairs of a sample, which is another in each draw where the exclusion is.
-    cut_by_sample = split is not None and split.rule == "terciles" and job.pairs.exclude != "none"
-    return job.matching is not None or job.model.by_rows or cut_by_sample or not by_sums
+    return job.matching is not None or job.model.by_rows or not by_sums
 
 
 def reassigned(job: Job, design: PairDesign) -> Integers:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from engine.estimate.terms import Term
 from engine.infer.wald import wald
+from engine.notes import Note
 from engine.report.outputs.covariance_matrix import COVARIANCE_COLUMNS
 from engine.report.outputs.joint_tests import AFTER, BEFORE, JOINT_COLUMNS
 from engine.stages.estimation import Estimated
@@ -57,6 +58,18 @@ def _joint_tests(estimated: Estimated) -> Iterator[tuple[str, str, int, float, f
                 )  # variances alone: they and covariances are no one matrix
             test = wald(fit.values[at], matrix, dof)
             yield name, covariance.kind, test.n_terms, test.statistic, test.dof, test.p_value
+
+
+def joint_notes(estimated: Estimated) -> Iterator[Note]:
+    """Which errors have fewer degrees of freedom than there are event years, so that none are tested together."""
+    for _, at in _groups(estimated.fit.terms, estimated.cell.job.model.options.anticipation):
+        kinds = [
+            covariance.kind
+            for covariance in estimated.covariances
+            if len(at) > 1 and len(at) > np.min(covariance.dof_of_coefficients[at])
+        ]
+        if kinds:
+            yield Note.of("joint_beyond_dof", errors=kinds, count=len(at))
 
 
 def _groups(terms: Sequence[Term], anticipation: int) -> Iterator[tuple[str, list[int]]]:

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import sparse
 
-from engine.arrays import Flags, Integers
+from engine.arrays import Array, Flags
 from engine.estimate.normal import Projected, expand, partial_out_years
+from engine.estimate.row_counts import rows_by_year
 from engine.pairs.map_reduce import merge_products
-from engine.pairs.near_pairs import NearPass, near_sums
+from engine.pairs.near_pairs import NearPass, near_sums, near_tasks
 from engine.runtime.execute import UNITS
+from engine.stages.city_blocks import CityBlocks
 from engine.stages.pair_sums import PassSums, by_type
 
 
-def samples_without_groups(passes: PassSums, city_groups: Mapping[str, Integers]) -> Mapping[str, Projected]:
-    """Samples without each group that has a city in a pair of the sample, by the code of the standard-error type."""
-    if not city_groups:
-        return {}
-    in_sample = passes.normal.totals[:, :, 0].any(axis=1)
-    sets = {
-        code: np.unique(groups[in_sample])[:, None] == groups[None] for code, groups in city_groups.items()
+@dataclass(frozen=True)
+class GroupSamples:
+    """Samples that lack each group with a city in a pair of the sample, by the code of a standard-error type.
+
+    Attributes
+    ----------
+    samples : mapping of str to Projected
+    members : mapping of str to bool ``[n_groups, n_units]``
+    within : mapping of str to float64 ``[n_groups, n_types, size]``
+        Statistics of the pairs both of whose cities are in a group, summed by type.
+    """
+
+    samples: Mapping[str, Projected] = field(default_factory=dict)
+    members: Mapping[str, Flags] = field(default_factory=dict)
+    within: Mapping[str, Array] = field(default_factory=dict)
+
+    def rows_gone(self, passes: PassSums, of_city: Array) -> dict[str, Array]:
+        """``[n_groups, r]`` rows of a treatment term that go with a group, from those of each city ``[n_units, r]``."""
+        layout, table = passes.moments.layout, by_type(passes.table)
+        return {
+            code: members @ of_city - np.einsum("mht,htr->mr", rows_by_year(layout, self.within[code]), table)
+            for code, members in self.members.items()
+        }
+
+
+def samples_without_groups(passes: PassSums, city_blocks: Mapping[str, CityBlocks]) -> GroupSamples:
+    """Samples without each block of cities, by the code of the standard-error type that reads them."""
+    if not city_blocks:
+        return GroupSamples()
+    in_sample = np.asarray(passes.normal.totals[:, :, 0].any(axis=1))
+    members = {code: of_sample(in_sample) for code, of_sample in city_blocks.items()}
+    near = np.concatenate([*members.values()])[None]
+    within = _within(passes, near)
+    (samples,) = _samples(passes, near, within)
+    ends = np.cumsum([len(of_code) for of_code in members.values()])
+    spans = {
+        code: slice(end - len(of_code), end)
+        for (code, of_code), end in zip(members.items(), ends, strict=True)
     }
-    (samples,) = samples_without(passes, np.concatenate([*sets.values()])[None])
-    ends = np.cumsum([len(of_code) for of_code in sets.values()])
-    return {
-        code: Projected(samples.q[end - len(of_code) : end], samples.on_years[end - len(of_code) : end])
-        for (code, of_code), end in zip(sets.items(), ends, strict=True)
-    }
+    return GroupSamples(
+        {code: Projected(samples.q[span], samples.on_years[span]) for code, span in spans.items()},
+        members,
+        {code: within[0, span] for code, span in spans.items()},
+    )
 
 
 def samples_without(passes: PassSums, near: Flags) -> list[Projected]:
@@ -44,22 +76,28 @@ def samples_without(passes: PassSums, near: Flags) -> list[Projected]:
     -------
     list of Projected, one for each radius
     """
-    normal, layout = passes.normal, passes.moments.layout
-    of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
-    have_common = (of_any_radius.T @ of_any_radius).toarray() > 0
-    sums = passes.machine.reduce(
+    return _samples(passes, near, _within(passes, near))
+
+
+def _within(passes: PassSums, near: Flags) -> Array:
+    """Statistics of the pairs within each set, by type."""
+    return passes.machine.reduce(
         near_sums,
-        NearPass(passes.pass_input, near, have_common),
-        passes.pass_input.design.tasks(),
+        NearPass.of(passes.pass_input, near),
+        near_tasks(passes.pass_input.design),
         merge_products,
         label="samples without cities",
         units=UNITS,
     )
+
+
+def _samples(passes: PassSums, near: Flags, within: Array) -> list[Projected]:
+    normal, layout = passes.normal, passes.moments.layout
     # Pairs within a set are in the sums of two of its cities.
-    within = (expand(layout, of_radius, by_type(passes.table)[None])[0] for of_radius in sums)
+    twice = (expand(layout, of_radius, by_type(passes.table)[None])[0] for of_radius in within)
     cities = normal.of_cities
     samples = (
-        normal.total - np.tensordot(near_of_radius.astype(np.float64), cities, axes=1) + twice
-        for near_of_radius, twice in zip(near, within, strict=True)
+        normal.total - np.tensordot(near_of_radius.astype(np.float64), cities, axes=1) + of_radius
+        for near_of_radius, of_radius in zip(near, twice, strict=True)
     )
     return [partial_out_years(sample, normal.n_years, balanced=normal.balanced) for sample in samples]

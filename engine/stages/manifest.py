@@ -10,8 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
-import numpy as np
-
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
@@ -22,6 +20,7 @@ from engine.spec import Plan, choices, spec_hash
 from engine.stages.curve_run import CURVE
 from engine.stages.estimation import Estimated
 from engine.stages.job_data import JobData
+from engine.stages.joint_tests import joint_notes
 from engine.stages.prepare_passes import Prepared, distinct_data
 from engine.stages.source import SourceTable
 from engine.tables.arithmetic import parse
@@ -98,23 +97,17 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
     yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
-    resting = _resting_on_one_city(estimated)
-    if resting:
-        yield Note.of("cohort_of_one_city", terms=resting)
+    for sample, terms in estimated.fit.resting.items():
+        if terms and sample == "city":
+            yield Note.of("cohort_of_one_city", terms=terms)
+        elif terms:
+            yield Note.of("cohort_of_one_block", errors=sample, terms=terms)
+    yield from joint_notes(estimated)
     if estimated.cohort_cells is not None:
         yield from estimated.cohort_cells.notes
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
     yield from estimated.notes
-
-
-def _resting_on_one_city(estimated: Estimated) -> list[str]:
-    """Averages over cohorts of which one is not identified without some city: no sum of a city's influences has it."""
-    fit, functions = estimated.fit, estimated.cell.job.model.registered.functions
-    unidentified = np.isnan(fit.without_city)
-    if functions.combination is None or unidentified.all():  # no sample without a city was made
-        return []
-    return [fit.names[place] for place in fit.tested_positions if unidentified[:, place].any()]
 
 
 def code_notes() -> list[Note]:

@@ -70,7 +70,7 @@ def match_pairs(
     """Match the treated pairs of a design one to one on their controls.
 
     Candidates are the rows that the regression would have without matching: of the design's class of pairs, without
-    the pair-years that its timing leaves out, and observed. Treated is a pair that is treated, as a false timing has
+    the pair-years that its timing leaves out, and observed. Treated is a pair that is treated, as a placebo in time has
     it where there is one, in some year of the sample. Units are pairs (covariates averaged over their rows, or of the
     first), pair-years pooled, or pair-years within each year.
 

@@ -28,12 +28,13 @@ def with_nearby(
     near = np.stack([city_ties.within(neighbourhood) for neighbourhood in neighbourhoods])
     samples = samples_without(passes, near)
     nearness = np.stack([city_ties.nearness(code) for code in city_ties.radii])
+    is_near = np.asarray((nearness > 0).any(axis=0))
     with_codes: list[Estimate] = []
     for start in range(0, len(estimates), CELLS):
         block = estimates[start : start + CELLS]
         products = passes.machine.reduce(
             near_products,
-            NearProductPass(interaction_pass(passes, block, city_years), nearness),
+            NearProductPass(interaction_pass(passes, block, city_years), nearness, is_near),
             passes.pass_input.design.tasks(),
             merge_products,
             label="near cities",

@@ -33,7 +33,7 @@ class PassCells:
 
     @property
     def years_ahead(self) -> int:
-        """Years by which a false timing of some cell has cities adopt early; 0 without one."""
+        """Years by which a placebo in time of some cell has cities adopt early; 0 without one."""
         return max([0, *(-cell.job.treatment.shift for cell in self.cells if cell.job.treatment)])
 
     @property
@@ -99,7 +99,7 @@ def group_cells(cells: Sequence[Cell], loaded: Sequence[JobData]) -> list[PassCe
 
 
 def _years_of_excluded(job: Job, job_data: JobData) -> int:
-    """Years by which a false timing adopts early, where it makes pairs both treated that are not in the sample."""
+    """Years by which a placebo in time adopts early, where it makes pairs both treated that are not in the sample."""
     if job.treatment is None or job.treatment.shift >= 0 or job.pairs.exclude == "none":
         return 0
     years = job_data.adoption(job, -job.treatment.shift).years

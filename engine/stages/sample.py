@@ -9,7 +9,7 @@ from engine.cities.panel import CityPanel
 from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.gravity import GravityModel, PairSample, check_places, unit_vectors
-from engine.pairs.panel_design import PairSplit
+from engine.pairs.pair_split import PairSplit, bounds_of_third
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Adoption, allowed_classes
 from engine.spec import Job
@@ -118,10 +118,9 @@ def build_split(panel: CityPanel, job: Job, sample: PairSample) -> PairSplit | N
     i, j = sample.all_pairs()
     sums = value[i] + value[j]
     place = _CLASSES.index(split.pairs)
-    cuts = np.array([-np.inf, 0.5, 1.5, np.inf])
-    if split.rule == "terciles":
-        cuts[1:3] = np.quantile(sums, [1 / 3, 2 / 3])
-    bounds = float(cuts[place]), float(cuts[place + 1])
+    cuts = -np.inf, 0.5, 1.5, np.inf
+    third = place if split.rule == "terciles" else None
+    bounds = (cuts[place], cuts[place + 1]) if third is None else bounds_of_third(sums, third)
     n_pairs = int(((sums > bounds[0]) & (sums <= bounds[1])).sum())
     if n_pairs == 0:
         raise InputError(
@@ -129,4 +128,4 @@ def build_split(panel: CityPanel, job: Job, sample: PairSample) -> PairSplit | N
             where="pairs.split",
             remedy="check the column, the rule and the year",
         )
-    return PairSplit(value, bounds, n_pairs, Note.of("split_class", part=split.pairs, column=split.by))
+    return PairSplit(value, bounds, n_pairs, Note.of("split_class", part=split.pairs, column=split.by), third)

@@ -38,7 +38,7 @@ def adoption_of(panel: CityPanel, job: Job, *, source: str, years_ahead: int = 0
 def sample_adoption(panel: CityPanel, job: Job, years_ahead: int) -> Adoption:
     """Adoption classes of those who adopt within the sample, or so many years after it.
 
-    A false timing brings the later ones into the sample; elsewhere they are never treated.
+    A placebo in time brings the later ones into the sample; elsewhere they are never treated.
     """
     return adoption_classes(effective_years(panel, job), panel.years[-1] + years_ahead)
 
@@ -84,7 +84,7 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
 
 
 def _shifted(adoption: Adoption, job: Job, sample_years: Sequence[int]) -> Adoption:
-    """Adoption as a false timing has it, never where that is after the sample; the classes stay."""
+    """Adoption as a placebo in time has it, never where that is after the sample; the classes stay."""
     years = adoption.years + job.treatment_block.shift
     return replace(adoption, years=np.where(years > sample_years[-1], NEVER, years))
 
@@ -99,7 +99,7 @@ def _lagged(terms: Terms, lag: int) -> Terms:
 
 
 def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> PairTiming:
-    """Adoption of the pairs of a cell, as a false timing has it where there is one."""
+    """Adoption of the pairs of a cell, as a placebo in time has it where there is one."""
     treatment, options = job.treatment_block, job.model.options
     return PairTiming(
         adoption=_shifted(adoption, job, sample_years),

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import reference
 from strategies import run_panel
+from test_sun_abraham import averages
 from tolerances import BRUTE, PEER
 
 from engine.errors import InputError
@@ -73,7 +74,7 @@ def check(frame: pd.DataFrame, last: int, columns: list[str], job: dict[str, Any
     regressors, drops = [*columns, *names], []
     for city in sorted({*long["city_i"], *long["city_j"]}):
         without = long[(long[["city_i", "city_j"]] != city).all(axis=1)]
-        drops.append(turn @ reference.estimate(without, regressors).coefficients)
+        drops.append(averages(without, regressors, turn))
     steps = np.array(drops) - turn @ literal.coefficients
     jackknife = (len(steps) - 1) / len(steps) * steps.T @ steps
     found = done.results[0].covariances[-1].matrix

@@ -91,7 +91,7 @@ def test_event_years_come_later(
 def test_rows_that_a_window_drops_are_named() -> None:
     """No year before adoption is in the window, whatever years the file has."""
     job = job_of(city_panel(3), estimator="extended_twfe", window=[0, 2], ends="drop")
-    with pytest.raises(dd.InputError, match=r"not observed before they do\n  remedy: ends: drop leaves out"):
+    with pytest.raises(dd.InputError, match=r"not observed before they do\n  hint: ends: drop leaves out"):
         job.run()
 
 

@@ -282,7 +282,7 @@ def test_collinear_columns_are_named() -> None:
     x, treated = world(8, 200)
     x[:, 4] = 2 * x[:, 1] - 1e3 * x[:, 2] + 7
     with pytest.raises(
-        InputError, match="logit: the column 'dense' is collinear with open, tech\n  remedy: leave out"
+        InputError, match="logit: the column 'dense' is collinear with open, tech\n  hint: leave out"
     ):
         logit(x, treated, names=NAMES)
     x[:, 2] = 0.1

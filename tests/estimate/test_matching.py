@@ -223,9 +223,7 @@ def test_a_caliper_includes_its_width() -> None:
     own = match(score, treated, ids=np.arange(6), options=MatchOptions(caliper=0.5, common_support=False))
     assert own.width == 1.0
     np.testing.assert_array_equal(own.partner, [3, 3, 4])
-    with pytest.raises(
-        InputError, match="none of 3 treated rows finds a control\n  remedy: widen the caliper"
-    ):
+    with pytest.raises(InputError, match="none of 3 treated rows finds a control\n  hint: widen the caliper"):
         match(score, treated, ids=np.arange(6), options=MatchOptions(caliper=0.4999, common_support=False))
 
 

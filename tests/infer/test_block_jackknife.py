@@ -100,6 +100,108 @@ def test_it_is_the_jackknife_of_the_block_inference() -> None:
         np.testing.assert_allclose(drawn[column], estimated[column], rtol=1e-8)
 
 
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """With an order of the cities that is that of neither their labels nor their places; two have the same value."""
+    cities = sorted(frame["city"].unique())
+    place = np.random.default_rng(7).permutation(len(cities)).astype(float)
+    place[1] = place[0]
+    return frame.assign(rank=frame["city"].map(dict(zip(cities, place, strict=True))))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_moving_blocks_are_literal_refits_without_each(length: int) -> None:
+    frame = ordered(worlds.panel())
+    rows = run_panel(frame, model={"errors": [{"block_jackknife": {"order": "rank", "length": length}}]})
+    estimates = rows.estimates.set_index("term")
+    long, _ = oracle.relabelled(worlds.oracle_grid(frame), worlds.observed_adoption(frame))
+    ranked = frame.groupby("city", as_index=False)["rank"].first().sort_values(["rank", "city"])
+    cities = [str(city) for city in ranked["city"]]
+    regressors, n = ["edu", "dense", "policy"], len(cities)
+    whole = refit(long, regressors, set())
+    steps = np.array(
+        [
+            refit(long, regressors, {cities[(start + step) % n] for step in range(length)}) - whole
+            for start in range(n)
+        ]
+    )
+    error = np.sqrt((n - length) / (n * length) * (steps**2).sum(axis=0))
+    assert len(estimates) == len(error)
+    np.testing.assert_allclose(estimates["std_error"], error, rtol=EXACT, equal_nan=True)
+    np.testing.assert_allclose(estimates["dof"], n / length - 1)
+    if length == 1:
+        literal = run_panel(frame, model={"errors": ["jackknife"]}).estimates["std_error"]
+        np.testing.assert_allclose(estimates["std_error"], literal, rtol=EXACT)
+
+
+def test_blocks_of_near_cities_are_a_column_with_those_groups() -> None:
+    """Groups by a search of all merges in place of a library's."""
+    frame = worlds.panel()
+    places = frame.groupby("city")[["latitude", "longitude"]].first()
+    apart = great_circle(places)
+    blocks = [{city} for city in range(len(places))]
+    for kilometres in (0.35 * float(apart.max()), 0.6 * float(apart.max())):
+        merged = complete_linkage(blocks, apart, kilometres)
+        assert 1 < len(merged) < len(places)
+        groups = {places.index[city]: str(number) for number, block in enumerate(merged) for city in block}
+        errors = [{"block_jackknife": {"distance": kilometres}}, {"block_jackknife": {"by": "block"}}]
+        estimates = run_panel(
+            frame.assign(block=frame["city"].map(groups)), model={"errors": errors}
+        ).estimates
+        (_, by_distance), (_, by_column) = estimates.groupby("errors", sort=False)
+        for column in ("std_error", "dof", "p_value"):
+            np.testing.assert_allclose(by_distance[column], by_column[column], rtol=EXACT)
+
+
+def great_circle(places: pd.DataFrame) -> np.ndarray:
+    latitude, longitude = np.radians(places.to_numpy(dtype=float)).T
+    half = np.sin(np.subtract.outer(latitude, latitude) / 2) ** 2
+    half += (
+        np.outer(np.cos(latitude), np.cos(latitude))
+        * np.sin(np.subtract.outer(longitude, longitude) / 2) ** 2
+    )
+    return 2 * 6371.0088 * np.arcsin(np.sqrt(half))
+
+
+def complete_linkage(blocks: list[set[int]], apart: np.ndarray, most: float) -> list[set[int]]:
+    """Merge the two blocks whose farthest cities are nearest, while those are no farther than allowed."""
+    while len(blocks) > 1:
+        width, one, other = min(
+            (max(apart[i, j] for i in blocks[one] for j in blocks[other]), one, other)
+            for one in range(len(blocks))
+            for other in range(one + 1, len(blocks))
+        )
+        if width > most:
+            break
+        kept = [block for number, block in enumerate(blocks) if number not in (one, other)]
+        blocks = [*kept, blocks[one] | blocks[other]]
+    return blocks
+
+
+def test_moving_blocks_take_their_rows_from_averages_too() -> None:
+    """With blocks of one city they are the jackknife, whose averages weigh by the rows left."""
+    errors: list[Any] = ["jackknife", {"block_jackknife": {"order": "rank", "length": 1}}]
+    model = {"estimator": "sun_abraham", "window": [-2, 1], "errors": errors}
+    estimates = run_panel(ordered(worlds.panel()), model=model).estimates
+    (_, jackknife), (_, moving) = estimates.groupby("errors", sort=False)
+    np.testing.assert_allclose(moving["std_error"], jackknife["std_error"], rtol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"distance": 15_000}, "all cities are within 15000 km of each other"),
+        ({"order": "rank", "length": 40}, "blocks of 40 cities has"),
+        ({"order": "gdp", "length": 2}, "must be constant within a city"),
+        ({"order": "empty", "length": 2}, "'empty'"),
+    ],
+)
+def test_blocks_that_are_none_are_refused(options: dict[str, Any], said: str) -> None:
+    frame = ordered(worlds.panel()).assign(empty=np.nan)
+    frame["gdp"] = np.arange(len(frame)) + 1.0
+    with pytest.raises(InputError, match=said):
+        run_panel(frame, model={"errors": [{"block_jackknife": options}]})
+
+
 def test_groups_without_a_pair_do_not_count() -> None:
     """The only city of a fourth province has no outcome in any year."""
     frame = worlds.panel()
@@ -128,9 +230,13 @@ def test_a_sample_that_does_not_identify_a_term_is_told() -> None:
     ("entry", "said"),
     [
         ({"block_jackknife": {}}, "by is missing"),
+        ({"block_jackknife": {"order": "rank"}}, "length is missing"),
+        ({"block_jackknife": {"order": "rank", "length": 0}}, "must be a number of cities"),
+        ({"block_jackknife": {"distance": -3}}, "must be km above 0"),
+        ({"block_jackknife": {"by": "order=rank:3"}}, "reads like another form"),
         ({"block_jackknife": {"by": 3}}, "must be the name of a column (got 3)"),
         ({"block_jackknife": {"by": " "}}, "must be the name of a column"),
-        ({"block_jackknife": {"by": "province", "distance": 3}}, "unknown key 'distance'"),
+        ({"block_jackknife": {"by": "province", "distance": 3}}, "unknown key 'by'"),
         ({"block_jackknife": "province"}, "must be a word, or {spatial:"),
         ("block_jackknife", "must be 'pair'"),
     ],

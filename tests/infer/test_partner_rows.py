@@ -59,9 +59,9 @@ def test_rows_and_pairs_agree(design: str, rows_at_once: int, monkeypatch: pytes
     test = _test_of(design)
     classes = drawn_classes(test, np.arange(12, dtype=np.int32))
     with jax.enable_x64(True):
-        sums, screens = permuted_sums.type_sums(test.sample, classes)
-        by_rows, row_screens = permuted_rows.type_sums(test.sample, classes)
-    np.testing.assert_array_equal(row_screens, screens)
+        sums, reach = permuted_sums.type_sums(test.sample, classes)
+        by_rows, row_reach = permuted_rows.type_sums(test.sample, classes)
+    np.testing.assert_array_equal(row_reach.screens, reach.screens)
     np.testing.assert_allclose(by_rows, sums, rtol=EXACT, atol=EXACT * np.abs(sums).max())
     by_pairs = permutation_draws(test, np.arange(12, dtype=np.int32))
     monkeypatch.setattr("engine.infer.permutation.rows_fit", lambda pairs: True)

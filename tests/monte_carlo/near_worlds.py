@@ -8,7 +8,7 @@ cities of a pair, and pair noise. Links are those of each city to its three near
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,21 @@ from engine.estimate.fit import fit, stage
 from engine.estimate.normal import normal_equations
 from engine.estimate.terms import Regression, Term
 from engine.infer.errors import covariances, family_of
+from engine.infer.errors.block_jackknife import blocks_of
 from engine.infer.intervals import intervals
 from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.table_design import TableDesign
 from engine.runtime.execute import Machine
+from engine.stages.city_blocks import of_near_cities
 from engine.stages.city_ties import CityTies
+from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_sums import PassSums, city_years_of, with_sums
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 SIDE_KM = 1500.0
-BY_DISTANCE = ("dyadic_cr2", "spatial:500:bartlett")
+BY_DISTANCE = ("dyadic_cr2", "spatial:500:bartlett", "block_jackknife:distance=800")
 BY_LINKS = ("dyadic_cr2", "network:2:uniform", "network:2:bartlett", "network:1:uniform")
 _NO_TERMS = np.zeros((1, 1, len(worlds.YEARS), 0))
 
@@ -118,8 +121,13 @@ def _p_values(kinds: tuple[str, ...], of_panel: worlds.Panel, distances: Array) 
     moments = reduce(merge_moments, (city_moments(moment_pass, task) for task in design.tasks()))
     policy = Term("policy")
     normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
-    at = stage(normal)
     passes = PassSums(Machine(), moment_pass, moments, normal, _NO_TERMS)
+    blocks = {
+        code: partial(of_near_cities, distances, asked.distance)
+        for code in kinds
+        if (asked := blocks_of(code)).distance
+    }
+    at = stage(normal, samples_without_groups(passes, blocks).samples)
     years = city_years_of(passes)
     estimates = with_sums(passes, [fit(at, Regression((policy,)))], years)
     radii = {code: family.radii_of(code) for code in kinds if (family := family_of(code)) and family.radii_of}

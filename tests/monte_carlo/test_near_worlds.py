@@ -28,9 +28,11 @@ def sizes(name: str) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["exponential", "linear", "120 cities"])
 def test_spatial_errors_have_their_size_where_the_default_has_not(name: str) -> None:
-    default, spatial = sizes(name)
+    """Blocks of near cities too, but for what depends across their borders."""
+    default, spatial, blocks = sizes(name)
     assert default > 10
     assert abs(spatial - 5) < 1.5
+    assert abs(blocks - 5) < 2
 
 
 @pytest.mark.slow

@@ -45,7 +45,8 @@ def test_sizes_are_as_the_pages_that_quote_them_say() -> None:
     """Of dyadic CR2 under shocks of cities, least and most."""
     place, found = trial.KINDS.index("dyadic_cr2"), printed()
     quoted = {
-        ("Sun-Abraham", "extended TWFE"): (7.9, 52.8),
+        ("Sun-Abraham",): (2.0, 11.3),
+        ("extended TWFE",): (1.9, 14.0),
         ("event study",): (2.3, 5.1),
         ("Callaway-Sant'Anna",): (1.9, 8.8),
         ("stacked",): (2.9, 10.1),

@@ -108,7 +108,7 @@ Written by `make truth`. Rejections of a true null of no effect at the 5 % level
 share of an estimator's coefficients that are tested (event years, averages); the Monte Carlo standard error of a single
 one is {error:.1f} points at 5 %. Designs, cities and adopters are those of [truth.md](truth.md); `permutation` is the
 studentised one of adoption, {trial.REPS} draws. The instrument of 2SLS and of the Anderson-Rubin test is a sum of two
-cities' series that rise when a city adopts.
+cities' series that rise when a city adopts. An error that a panel leaves undefined counts as no rejection.
 
 {table}
 """

@@ -11,7 +11,8 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.gravity import GravityModel, PairSample
-from engine.pairs.panel_design import Matches, PairSplit, PanelDesign
+from engine.pairs.pair_split import PairSplit
+from engine.pairs.panel_design import Matches, PanelDesign
 from engine.pairs.table_design import TableDesign
 from engine.pairs.tiles import serial_map_reduce
 

@@ -92,6 +92,28 @@ def test_without_a_variance_there_is_no_test(matrix: np.ndarray[Any, Any]) -> No
     assert np.isnan([found.statistic, found.p_value]).all()
 
 
+def test_more_coefficients_than_degrees_of_freedom_are_not_tested() -> None:
+    assert np.isnan(wald(np.ones(3), np.eye(3), 2.5).p_value)
+    assert np.isfinite(wald(np.ones(3), np.eye(3), 3.0).p_value)
+
+
+def test_errors_of_few_groups_say_that_they_test_no_event_years_together() -> None:
+    """Three provinces have two degrees of freedom, for three leads."""
+    model = {
+        "estimator": "event_study",
+        "window": [-4, 1],
+        "errors": ["dyadic", {"block_jackknife": {"by": "province"}}],
+    }
+    results = run_panel(worlds.panel(), model=model)
+    tests = results.frames["joint"].set_index(["errors", "test"])["p_value"]
+    assert np.isnan(tests["block_jackknife:province", "before adoption"])
+    assert np.isfinite(tests["dyadic", "before adoption"])
+    assert any(
+        "3 event years are not tested together under block_jackknife:province" in text
+        for text in results.manifest["warnings"]
+    )
+
+
 def test_other_estimators_have_no_event_years() -> None:
     results = run_panel(worlds.panel(), model={"errors": ["pair", "dyadic_cr2"]})
     assert "joint" not in results.frames

@@ -5,7 +5,7 @@ complete grids, dense normal equations, conjugate gradients, alternating project
 """
 
 from engine.estimate.absorb.collinear import Collinear, find_collinear, refuse_collinear
-from engine.estimate.absorb.levels import Effect, degrees_absorbed, nested_in
+from engine.estimate.absorb.levels import Effect, degrees_absorbed, nested_in, rows_not_alone
 from engine.estimate.absorb.method import Absorbed, absorb, prepare
 from engine.estimate.absorb.plan import AbsorptionPlan
 
@@ -20,4 +20,5 @@ __all__ = [
     "nested_in",
     "prepare",
     "refuse_collinear",
+    "rows_not_alone",
 ]

@@ -128,6 +128,11 @@ def examine(effects: Sequence[Effect], *, weights: Array | None = None, singleto
     return Design(retained, n_rows - n_kept, tuple(levels), _active(levels), weights)
 
 
+def rows_not_alone(effects: Sequence[Effect]) -> Flags:
+    """Rows ``[n_rows]`` that stay where those alone in a level are dropped until there are none."""
+    return _drop_singletons([_levels(effect) for effect in effects])[0]
+
+
 def _levels(effect: Effect) -> Levels:
     codes = np.asarray(effect.codes)
     if codes.ndim not in (1, 2) or (codes.ndim == 2 and codes.shape[1] not in (1, 2)):

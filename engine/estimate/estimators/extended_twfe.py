@@ -5,8 +5,8 @@
 A cohort is the adoption year of a pair's treatment. Rows before adoption and never-treated pairs identify pair and year
 effects alone, so that no treated row is a control of another. Without controls and without missing rows the estimates
 are those of the imputation estimator of Borusyak, Jaravel and Spiess (2024). Where every pair is treated in the end,
-rows from the last cohort's adoption on have no control and are left out. Errors take the weights as fixed.
-Source: Wooldridge (2021), equations 6.33 and 6.37.
+rows from the last cohort's adoption on have no control and are left out. Errors by pair and two-way city take the
+weights as fixed. Source: Wooldridge (2021), equations 6.33 and 6.37.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     b_l = sum_c w_cl b_cl,   w_cl = rows of cohort c at event year l / rows of all cohorts at l
 
 A cohort is the adoption year of a pair's treatment. The reference are pairs that are never treated; without them the
-last cohort, and rows from its adoption on are left out. As in fixest and pyfixest, errors take the weights as fixed.
+last cohort, and rows from its adoption on are left out. As in fixest and pyfixest, errors by pair and two-way city take
+the weights as fixed; those of city influences and of samples without cities have the cities' part in them.
 Source: Sun and Abraham (2021), equations 27 to 29.
 """
 
@@ -26,7 +27,7 @@ def cohort_terms(timing: PairTiming) -> Terms:
     Raises
     ------
     InputError
-        Where a cohort is not seen in the base year, or there is no cohort beside the reference.
+        Where a cohort is not seen in the reference period, or there is no cohort beside the reference.
     """
     events, _ = event_paths(
         timing.adopted, timing.years, term=timing.term, base=timing.base, window=timing.window
@@ -38,9 +39,9 @@ def cohort_terms(timing: PairTiming) -> Terms:
         in_base = np.clip(timing.years - cohort, *timing.window) == timing.base
         if not (rows[members] & in_base).any():
             raise InputError(
-                f"pairs that adopt in {cohort:.0f} are not observed in the base year {timing.base:+d}",
+                f"pairs that adopt in {cohort:.0f} are not observed in the reference period {timing.base:+d}",
                 where="model.base",
-                remedy="choose another base year, begin years earlier, or leave out the cities that adopt then",
+                remedy="choose another model.base, begin years earlier, or leave out the cities that adopt then",
             )
         for number, time in enumerate(events.event_times):
             path = events.table[..., number] * members[:, :, None]

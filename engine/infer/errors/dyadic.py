@@ -2,8 +2,9 @@
 
     V = c (sum_c psi_c psi_c' - sum_p psi_p psi_p' - reciprocal pairs),   c = N/(N-1) (n-1)/(n-K)
 
-with psi_c the influence of the pairs of city c, and N the cities in a pair; N - 1 degrees of freedom. City sums count
-a pair with itself, and with its reciprocal of a directed table, twice. A term that the subtraction leaves without a
+with psi_c the influence of the pairs of city c (of averages over cohorts, through their shares too), and N the cities
+in a pair; N - 1 degrees of freedom. City sums count a pair with itself, and with its reciprocal of a directed table,
+twice. A term that the subtraction leaves without a
 positive variance has the city sums alone (`engine.infer.guard`). Sources: Fafchamps and Gubert (2007), Aronow, Samii
 and Assenova (2015), Cameron and Miller (2014).
 

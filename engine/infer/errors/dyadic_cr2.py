@@ -2,23 +2,23 @@
 
     V = max(sum_c psi_c J_c - I, I / 4),   I = n / (n - rank) sum_p phi_p^2
 
-with psi_c the influence of city c's pairs, J_c = b - b_(-c) its exact leave-one-out step, and phi_p the influence of a
-pair with what city-year effects leave of its residuals (`engine.estimate.city_years`), n rows and the rank of those
-effects. Degrees of freedom are min(G, H) - 1/2, at least one, for each coefficient: G counts the cities whose pairs'
-weights move together, H the cities by the weights of their pairs (`Interaction`). A matrix is clipped to be positive
-semidefinite and then rescaled, so that every term keeps its own variance. psi_c stands for J_c where a leave-one-out
-sample does not identify a coefficient, and throughout for two-stage least squares, whose refits may have any size.
-Where effects are absorbed J_c is a refit, or, where a job asks for it, holds them as the whole sample has them (one
-step): then V is too small where a city has much of a level.
+with psi_c the influence of city c's pairs (of averages over cohorts, through their shares too), J_c = b - b_(-c) its
+exact leave-one-out step, and phi_p the influence of a pair with what city-year effects leave of its residuals
+(`engine.estimate.city_years`), n rows and the rank of those effects. Degrees of freedom are min(G, H) - 1/2, at least
+one, for each coefficient: G counts the cities whose pairs' weights move together, H the cities by the weights of their
+pairs (`Interaction`). A matrix is clipped to be positive semidefinite and then rescaled, so that every term keeps its
+own variance. psi_c stands for J_c where a leave-one-out sample does not identify a coefficient, and throughout for
+two-stage least squares, whose refits may have any size. Where effects are absorbed J_c is a refit, or, where a job asks
+for it, holds them as the whole sample has them (one step): then V is too small where a city has much of a level.
 
 Where the treatment takes both cities of a pair, few pairs bear a coefficient, and each moves with two of few cities:
 psi_c then is mostly the pairs' own, which J_c counts many times, and H is near one. There (`CityParts`)
 
     V = max(sum_c s_c J_c + (1 - m) I', I' / 4),   s_c = sum_t a_ct alpha_ct,   I' = I / (1 - sum_p q_p^2)
-
 with alpha_ct the city-year effects of the residuals, a_ct the sum of the weights of c's pairs, q_p the share of a pair
 in the squares of the weights, and m = sum_ct a_ct^2 / n_ct over those squares, n_ct the pairs of c in the year: the
 noise of pairs that is in s_c already. H is 1 / [(m/2)^2 (1/H_0 - sum_p q_p^2) + (1-m)^2 sum_p q_p^2], H_0 the H above.
+To s_c averages over cohorts add the influence of c through their shares.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def forms(estimate: Estimate) -> tuple[Array, Array]:
     step = np.where(np.isnan(step) | estimate.is_instrumented, influence, step)
     interaction = _of(estimate)
     if interaction.city_parts is not None:
-        return _forms_of_parts(step, interaction.matrix, interaction.city_parts)
-    products = influence.T @ step
-    return (products + products.T) / 2 - interaction.matrix, LEAST * interaction.matrix
+        products, least = _forms_of_parts(step, interaction.matrix, interaction.city_parts)
+        shares = estimate.share_influence
+        return (products if shares is None else products + _symmetric(shares.T @ step)), least
+    return _symmetric(influence.T @ step) - interaction.matrix, LEAST * interaction.matrix
 
 
 def _forms_of_parts(step: Array, matrix: Array, parts: CityParts) -> tuple[Array, Array]:
@@ -77,8 +78,12 @@ def _forms_of_parts(step: Array, matrix: Array, parts: CityParts) -> tuple[Array
     left = np.sqrt(1 - np.minimum(1 / parts.weighted_pairs, MOST))
     matrix = matrix / np.outer(left, left)
     size = np.sqrt(np.diag(matrix))
-    products = parts.values.T @ step
-    return (products + products.T) / 2 + matrix - parts.noise * np.outer(size, size), LEAST * matrix
+    products = _symmetric(parts.values.T @ step)
+    return products + matrix - parts.noise * np.outer(size, size), LEAST * matrix
+
+
+def _symmetric(matrix: Array) -> Array:
+    return np.asarray((matrix + matrix.T) / 2)
 
 
 def degrees_of_freedom(estimate: Estimate) -> Array:

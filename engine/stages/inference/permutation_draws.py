@@ -17,11 +17,12 @@ from engine.infer.pair_permutation import (
     pair_permutation_estimates,
     pair_permutation_sums,
 )
-from engine.infer.partner_rows import DRAWS_AT_ONCE, rows_fit
+from engine.infer.partner_rows import DRAWS_AT_ONCE
 from engine.infer.permutation import (
     OBSERVED,
     Draws,
     Permutation,
+    draws_by_rows,
     draws_of,
     merge_draws,
     permutation_draws,
@@ -120,15 +121,18 @@ def permutation_test(
     recompute = block.screen == "recomputed" and screened and not design.sample.allowed.all()
     observed = _common_path(prepared, cells) if studentise and invert else None
     spans, span = _spans_of_years(design)
+    every_third, split = design.uncut()
+    uncut = replace(prepared, design=every_third)
     sample = PermutedSample(
         pairs=features_of(
-            prepared, every_screen=recompute, observed=observed, spans=spans, map_reduce=map_reduce
+            uncut, every_screen=recompute, observed=observed, spans=spans, map_reduce=map_reduce
         ),
         classes=design.classes,
         allowed=design.sample.allowed,
         recompute=recompute,
         n_ranked=design.sample.n_ranked,
         span=span,
+        split=split,
     )
     tested = tuple(
         tested_of(prepared, cell, _requested_terms(cell), observed=observed is not None) for cell in cells
@@ -179,7 +183,7 @@ def draws_at_once(test: Permutation, memory: float) -> int:
     memory of its own.
     """
     pairs, h = test.sample.pairs, test.sample.n_classes
-    if rows_fit(pairs):
+    if draws_by_rows(test.sample):
         return DRAWS_AT_ONCE
     n_terms = sum(len(cell.tested) for cell in test.cells) if test.studentise else 0
     by_type = 2 * h * h + 2 * len(test.sample.types)
