@@ -153,8 +153,9 @@ _BASE_SUMS: ProcessCache[BaseSums] = ProcessCache()
 
 def base_sums(sample: PermutedSample) -> BaseSums:
     """Sums of the base screen, which a process makes once for all blocks of draws that it gets."""
-    pairs, bounds = sample.pairs, sample.split and sample.split.bounds
-    return _BASE_SUMS.get((pairs.key, pairs.in_memory, bounds), lambda: _sum_base(sample))
+    pairs, split = sample.pairs, sample.split
+    of_split = split and (split.bounds, split.value.tobytes())  # the table has the pairs of every split
+    return _BASE_SUMS.get((pairs.key, pairs.in_memory, of_split), lambda: _sum_base(sample))
 
 
 def _sum_base(sample: PermutedSample) -> BaseSums:

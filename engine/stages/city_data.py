@@ -224,13 +224,14 @@ def _prepared(
 ) -> tuple[CityPanel, Validation]:
     block, treatment = job.panel_block, job.treatment_block
     adoption = [name for name in (treatment.year_column, treatment.month) if name]
+    orders = [blocks.order for blocks in map(blocks_of, job.model.errors)]
     present = {*required, *([treatment.year_column] if treatment.column in required else [])}
     deflate = block.deflate
     request = PanelRequest(
         columns=block.columns,
         required=required,
         logged=_logged(job),
-        static=[name for name in (*_COORDINATES, *adoption) if name in present],
+        static=[name for name in (*_COORDINATES, *adoption, *orders) if name in present],
         optional=adoption,
         labels=label_columns(job),
         status={treatment.status: treatment.year_column} if treatment.status else {},

@@ -137,6 +137,15 @@ def _order(job_data: JobData, column: str) -> Array:
         raise InputError(
             f"column '{column}' is missing for {city}", where="model.errors", remedy="give every city a value"
         )
+    places = np.argsort(order, kind="stable")
+    tied = np.flatnonzero(np.diff(order[places]) == 0)
+    if len(tied):
+        first, second = (panel.units[places[tied[0] + step]] for step in (0, 1))
+        raise InputError(
+            f"column '{column}' is {order[places[tied[0]]]:g} in both {first} and {second}",
+            where="model.errors",
+            remedy="an order needs a value of its own for every city",
+        )
     return order
 
 

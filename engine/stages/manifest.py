@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from engine.infer.errors import CONVENTIONAL
 from engine.notes import Note, distinct, note_record, notes_record, of_cell
 from engine.pairs.design import FilterStep
 from engine.report.few_adopters import FEW
@@ -98,9 +99,10 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
     for sample, terms in estimated.fit.resting.items():
-        if terms and sample == "city":
+        conventional = any(covariance.kind in CONVENTIONAL for covariance in estimated.covariances)
+        if terms and sample == "city" and conventional:
             yield Note.of("cohort_of_one_city", terms=terms)
-        elif terms:
+        elif terms and sample != "city":
             yield Note.of("cohort_of_one_block", errors=sample, terms=terms)
     yield from joint_notes(estimated)
     if estimated.cohort_cells is not None:

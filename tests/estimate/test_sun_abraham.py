@@ -196,6 +196,6 @@ def test_a_cohort_of_one_city_is_warned_of(estimator: str) -> None:
     model = {"estimator": estimator, "window": [-2 if estimator == "sun_abraham" else 0, 2]}
     for cities, is_told in ((frame, False), (single, True)):
         warnings = run_panel(
-            cities, pairs={"exclude": "both_treated"}, model={**model, "errors": ["dyadic"]}
+            cities, pairs={"exclude": "both_treated"}, model={**model, "errors": ["pair"]}
         ).manifest["warnings"]
         assert any("of one city, whose own shock" in text for text in warnings) == is_told

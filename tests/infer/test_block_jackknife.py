@@ -101,11 +101,11 @@ def test_it_is_the_jackknife_of_the_block_inference() -> None:
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """With an order of the cities that is that of neither their labels nor their places; two have the same value."""
+    """With an order of the cities that is that of neither their labels nor their places, given in one year alone."""
     cities = sorted(frame["city"].unique())
     place = np.random.default_rng(7).permutation(len(cities)).astype(float)
-    place[1] = place[0]
-    return frame.assign(rank=frame["city"].map(dict(zip(cities, place, strict=True))))
+    rank = frame["city"].map(dict(zip(cities, place, strict=True)))
+    return frame.assign(rank=rank.where(frame["year"] == frame["year"].min()))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
@@ -193,11 +193,15 @@ def test_moving_blocks_take_their_rows_from_averages_too() -> None:
         ({"order": "rank", "length": 40}, "blocks of 40 cities has"),
         ({"order": "gdp", "length": 2}, "must be constant within a city"),
         ({"order": "empty", "length": 2}, "'empty'"),
+        ({"order": "tied", "length": 2}, "column 'tied' is 0 in both city00 and city01"),
+        ({"order": "partly", "length": 2}, "column 'partly' is empty for city05"),
     ],
 )
 def test_blocks_that_are_none_are_refused(options: dict[str, Any], said: str) -> None:
     frame = ordered(worlds.panel()).assign(empty=np.nan)
     frame["gdp"] = np.arange(len(frame)) + 1.0
+    frame["tied"] = (frame["city"] > "city01").astype(float) * (frame.groupby("city").ngroup() + 1)
+    frame["partly"] = frame["rank"].where(frame["city"] != "city05")
     with pytest.raises(InputError, match=said):
         run_panel(frame, model={"errors": [{"block_jackknife": options}]})
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import draw_worlds as worlds
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -117,3 +118,25 @@ def test_a_job_has_an_interval_that_is_the_inversion_of_its_test(tmp_path: Path)
     estimate = found.estimates.set_index("errors").loc["dyadic", "estimate"]
     assert row["conf_low"] < float(np.ravel(estimate)[-1]) < row["conf_high"]
     assert "pair_shuffle" in set(found.draws["method"])
+
+
+def test_splits_by_two_columns_with_equal_bounds_are_two(tmp_path: Path) -> None:
+    """Codes 0 to 3 of the cities in two orders: what a process keeps of one is not the other's."""
+    frame = worlds.panel(4)
+    code = frame.groupby("city").ngroup() % 4
+    frame = frame.assign(
+        one=code.astype(float), other=((code + frame.groupby("city").ngroup() // 4) % 4).astype(float)
+    )
+    blocks = {"inference": {"permutation": {"reps": 40, "seed": 3}}}
+
+    def tests_of(name: str, **changes: object) -> pd.DataFrame:
+        (tmp_path / name).mkdir()
+        split = {"by": "one", "rule": "terciles", "pairs": "mixed"}
+        job = worlds.job_of(frame, pairs={"exclude": "both_treated", "split": split}, **blocks) | changes
+        found = engine.run(worlds.write(tmp_path / name, frame, job)).inference
+        return found[found["method"] == "permutation"][["statistic", "p_value", "conf_low", "conf_high"]]
+
+    together = tests_of("both", sweep={"pairs.split.by": ["one", "other"]})
+    alone = [tests_of(by, sweep={"pairs.split.by": [by]}) for by in ("one", "other")]
+    assert_allclose(together, pd.concat(alone), rtol=1e-12)
+    assert not np.allclose(*(each.to_numpy() for each in alone))

@@ -36,8 +36,7 @@ from engine.infer.errors.spatial import FARTHEST_KM
 from engine.notes import Note
 
 NAME = "block_jackknife"
-_FORM = "{block_jackknife: {by: column}}"
-_FORMS = f"{_FORM}, {{distance: km}} or {{order: column, length: cities}}"
+_FORM = "{block_jackknife: {by: column}, {distance: km} or {order: column, length: cities}}"
 _DISTANCE, _ORDER = "distance=", "order="
 
 
@@ -85,7 +84,7 @@ def _code_of(options: Mapping[object, object]) -> str:
     missing = sorted(allowed - set(options))
     if unknown or missing:
         problem = f"unknown key '{unknown[0]}'" if unknown else f"{missing[0]} is missing"
-        raise ValueError(f"{NAME}: {problem}; it is {_FORMS}")
+        raise ValueError(f"{NAME}: {problem}; it is {_FORM}")
     if "distance" in options:
         distance = options["distance"]
         if (
