@@ -66,22 +66,22 @@ def chosen_pairs(design: PairDesign, task: object, chosen: Flags) -> Iterator[Ch
     """The pairs of a task that are ``chosen`` ``[n_units, n_units]``, in fewer chunks of the design's length."""
     whole, length = (0, design.n_units), design.chunk
     i = j = np.zeros(0, dtype=np.int32)
-    rest: list[Array | None] = [None, None]
+    columns: list[Array | None] = [None, None]
     for chunk in design.chunks(task):
-        kept = np.flatnonzero(chosen[chunk.i[: chunk.n], chunk.j[: chunk.n]])
-        of_chunk = [None if part is None else part[kept] for part in (chunk.values, chunk.weights)]
-        i, j = np.concatenate([i, chunk.i[kept]]), np.concatenate([j, chunk.j[kept]])
-        rest = [
+        places = np.flatnonzero(chosen[chunk.i[: chunk.n], chunk.j[: chunk.n]])
+        of_chunk = [None if part is None else part[places] for part in (chunk.values, chunk.weights)]
+        i, j = np.concatenate([i, chunk.i[places]]), np.concatenate([j, chunk.j[places]])
+        columns = [
             part if before is None or part is None else np.concatenate([before, part])
-            for before, part in zip(rest, of_chunk, strict=True)
+            for before, part in zip(columns, of_chunk, strict=True)
         ]
         if len(i) >= length:
             yield Chunk(
-                i[:length], j[:length], length, whole, whole, *(_cut(part, 0, length) for part in rest)
+                i[:length], j[:length], length, whole, whole, *(_cut(part, 0, length) for part in columns)
             )
-            i, j, rest = i[length:], j[length:], [_cut(part, length, None) for part in rest]
+            i, j, columns = i[length:], j[length:], [_cut(part, length, None) for part in columns]
     if len(i):
-        padding = (None if part is None else padded(part, length) for part in rest)
+        padding = (None if part is None else padded(part, length) for part in columns)
         yield Chunk(padded(i, length), padded(j, length), len(i), whole, whole, *padding)
 
 

@@ -118,13 +118,13 @@ def _kilometres(job_data: JobData) -> Array:
 
 def _blocks(code: str, job_data: JobData, distances: Mapping[str, Array]) -> CityBlocks:
     """The blocks of a code, possible where all cities are in the sample."""
-    asked, every_city = block_jackknife.blocks_of(code), np.ones(len(job_data.panel.units), dtype=bool)
-    if asked.by:
-        return partial(of_groups, _groups(job_data, asked.by))
-    if asked.distance:
-        blocks = partial(of_near_cities, distances[spatial.NAME], asked.distance)
+    form, every_city = block_jackknife.blocks_of(code), np.ones(len(job_data.panel.units), dtype=bool)
+    if form.by:
+        return partial(of_groups, _groups(job_data, form.by))
+    if form.distance:
+        blocks = partial(of_near_cities, distances[spatial.NAME], form.distance)
     else:
-        blocks = partial(along_order, _order(job_data, asked.order), asked.length)
+        blocks = partial(along_order, _order(job_data, form.order), form.length)
     blocks(every_city)
     return blocks
 

@@ -98,8 +98,8 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
     yield from _separation_notes(estimated)
     if estimated.n_adopters is not None and estimated.n_adopters < FEW:
         yield Note.of("few_adopters", count=estimated.n_adopters)
+    conventional = any(covariance.kind in CONVENTIONAL for covariance in estimated.covariances)
     for sample, terms in estimated.fit.resting.items():
-        conventional = any(covariance.kind in CONVENTIONAL for covariance in estimated.covariances)
         if terms and sample == "city" and conventional:
             yield Note.of("cohort_of_one_city", terms=terms)
         elif terms and sample != "city":

@@ -22,7 +22,7 @@ _SPATIAL = "{spatial: {distance: 300, kernel: bartlett}}"
 
 def seconds(units: int, errors: str) -> float:
     """Of a run from start to exit."""
-    options = (
+    overrides = (
         "years=[2010, 2023]",
         f"panel.options.cities={units}",
         "panel.options.last_year=2023",
@@ -30,20 +30,20 @@ def seconds(units: int, errors: str) -> float:
         "inference={}",
         f"model.errors=[{errors}]",
     )
-    return run_job(JOB.with_name("paper") / "column6.yaml", options).seconds
+    return run_job(JOB.with_name("paper") / "column6.yaml", overrides).seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--units", type=int, default=2850)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     more = []
-    for _ in range(asked.rounds):
-        alone, both = (seconds(asked.units, errors) for errors in ("dyadic_cr2", f"dyadic_cr2, {_SPATIAL}"))
+    for _ in range(options.rounds):
+        alone, both = (seconds(options.units, errors) for errors in ("dyadic_cr2", f"dyadic_cr2, {_SPATIAL}"))
         more.append(both - alone)
         print(
-            f"{asked.units:,} units: {alone:.1f} s by default, {both:.1f} s with spatial errors", flush=True
+            f"{options.units:,} units: {alone:.1f} s by default, {both:.1f} s with spatial errors", flush=True
         )
     taken = statistics.median(more)
     print(f"spatial errors take {taken:.1f} s more")

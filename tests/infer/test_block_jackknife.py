@@ -165,15 +165,15 @@ def great_circle(places: pd.DataFrame) -> np.ndarray:
 def complete_linkage(blocks: list[set[int]], apart: np.ndarray, most: float) -> list[set[int]]:
     """Merge the two blocks whose farthest cities are nearest, while those are no farther than allowed."""
     while len(blocks) > 1:
-        width, one, other = min(
-            (max(apart[i, j] for i in blocks[one] for j in blocks[other]), one, other)
-            for one in range(len(blocks))
-            for other in range(one + 1, len(blocks))
+        width, first, second = min(
+            (max(apart[i, j] for i in blocks[first] for j in blocks[second]), first, second)
+            for first in range(len(blocks))
+            for second in range(first + 1, len(blocks))
         )
         if width > most:
             break
-        kept = [block for number, block in enumerate(blocks) if number not in (one, other)]
-        blocks = [*kept, blocks[one] | blocks[other]]
+        unmerged = [block for number, block in enumerate(blocks) if number not in (first, second)]
+        blocks = [*unmerged, blocks[first] | blocks[second]]
     return blocks
 
 

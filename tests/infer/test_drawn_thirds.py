@@ -94,9 +94,9 @@ def test_the_observed_assignment_has_the_sample_of_the_estimate() -> None:
 def test_tiles_that_are_computed_when_read_give_the_same() -> None:
     test = permutation(first_pass("mixed"))
     computed = replace(test, sample=replace(test.sample, pairs=replace(test.sample.pairs, in_memory=False)))
-    kept, read = (permutation_draws(each, REPLICATES) for each in (test, computed))
+    from_memory, from_tiles = (permutation_draws(each, REPLICATES) for each in (test, computed))
     for name in ("estimate", "statistic", "inversion"):
-        assert_allclose(getattr(read, name)[0], getattr(kept, name)[0], rtol=1e-9)
+        assert_allclose(getattr(from_tiles, name)[0], getattr(from_memory, name)[0], rtol=1e-9)
 
 
 def test_pairs_are_shuffled_within_the_third() -> None:

@@ -123,9 +123,9 @@ def _p_values(kinds: tuple[str, ...], of_panel: worlds.Panel, distances: Array) 
     normal = normal_equations(moments, design.classes, terms=(policy,), table=_NO_TERMS)
     passes = PassSums(Machine(), moment_pass, moments, normal, _NO_TERMS)
     blocks = {
-        code: partial(of_near_cities, distances, asked.distance)
+        code: partial(of_near_cities, distances, blocks_of(code).distance)
         for code in kinds
-        if (asked := blocks_of(code)).distance
+        if blocks_of(code).distance
     }
     at = stage(normal, samples_without_groups(passes, blocks).samples)
     years = city_years_of(passes)
