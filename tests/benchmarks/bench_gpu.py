@@ -1,14 +1,15 @@
 """The engine on an accelerator against the processor of the same machine, float64 throughout.
 
 Permutations with intervals by inversion and node-bootstrap draws with t ratios (the sixth column of Table 1), Table 1
-for 10,000 units, and absorption of ten columns. Warm: the second run of a work that has compiled in the first; on
-the processor fewer draws, whose seconds are scaled. Beside seconds: the draws' arithmetic as a share of the device's
-own rate in a product of two 8,192 x 8,192 matrices, and the bytes that a block of draws moves between host and device
-(counted from the shapes). The processor takes all cores, and its own way to do the same: fewer operations.
+for 10,000 units, absorption of ten columns, and a Poisson fit of three regressors. Warm: the second run of a work
+that has compiled in the first; on the processor fewer draws, whose seconds are scaled. Beside seconds: the draws'
+arithmetic as a share of the device's own rate in a product of two 8,192 x 8,192 matrices, and the bytes that a block
+of draws moves between host and device (counted from the shapes). The processor takes all cores, and its own way to
+do the same: fewer operations.
 
 Fails where an accelerator is not as many times as fast as `AT_LEAST` says. `gpu_results.md` has the numbers.
 
-Run where JAX sees a GPU: python tests/benchmarks/bench_gpu.py [--only draws,grid,absorb] [--quick]
+Run where JAX sees a GPU: python tests/benchmarks/bench_gpu.py [--only draws,grid,absorb,poisson] [--quick]
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 
 import engine
 from engine.estimate.absorb import Effect, absorb, prepare
+from engine.estimate.ppml import PoissonProblem, solve_poisson
 from engine.float64 import double_precision
 from engine.infer.partner_rows import DRAWS_AT_ONCE
 from engine.infer.permutation import Permutation, merge_draws, permutation_draws
@@ -45,6 +47,7 @@ from engine.stages.inference.permutation_draws import draws_at_once, permutation
 JOB = Path(__file__).parents[2] / "jobs" / "table1_baseline.yaml"
 MATRIX, YEARS, COLUMNS = 8192, 10, 10
 AT_LEAST = {"permutations, 2,850 units": 20.0, "node draws, 2,850 units": 20.0}
+Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 PAPER, COUNTY = (254, 2019), (2850, 2023)
 
 
@@ -118,13 +121,18 @@ def grid(units: int) -> Timed:
     return Timed(*timed(lambda: engine.run(JOB, overrides=overrides)))
 
 
+def pairs_with_holes(rng: np.random.Generator, rows: int) -> tuple[Codes, Codes, Codes, Codes]:
+    """First and second unit by pair, pair and year by row: ten years, a tenth of the rows missing."""
+    n_units = int(np.sqrt(2.2 * rows / YEARS / 0.9)) + 2
+    i, j = (side[: int(rows / YEARS / 0.9)] for side in np.triu_indices(n_units, 1))
+    pair, year = np.divmod(np.flatnonzero(rng.random(len(i) * YEARS) >= 0.1).astype(np.int32), YEARS)
+    return i, j, pair, year
+
+
 def absorption(rows: int, other: str) -> Timed:
-    """Ten columns on pairs of cities over ten years, a tenth of the rows missing."""
+    """Ten columns on pairs of cities."""
     rng = np.random.default_rng(0)
-    n_cities = int(np.sqrt(2.2 * rows / YEARS / 0.9)) + 2
-    i, j = (side[: int(rows / YEARS / 0.9)] for side in np.triu_indices(n_cities, 1))
-    kept = np.flatnonzero(rng.random(len(i) * YEARS) >= 0.1)
-    pair, year = np.divmod(kept.astype(np.int32), YEARS)
+    i, j, pair, year = pairs_with_holes(rng, rows)
     group = (i % 31 * 31 + j % 31)[pair] * YEARS + year
     effects = [Effect("pair", pair)]
     if other == "city x year":
@@ -132,9 +140,30 @@ def absorption(rows: int, other: str) -> Timed:
         effects.append(Effect(other, ends.astype(np.int32)))
     else:
         effects += [Effect("year", year), Effect(other, group.astype(np.int32))]
-    columns = rng.normal(size=(len(kept), COLUMNS))
+    columns = rng.normal(size=(len(pair), COLUMNS))
     plan = prepare(effects)
     return Timed(*timed(lambda: absorb(columns, plan, tolerance=1e-8)))
+
+
+def poisson(rows: int) -> Timed:
+    """Gravity: three regressors, effects of pair, exporter x year and importer x year."""
+    rng = np.random.default_rng(0)
+    i, j, pair, year = pairs_with_holes(rng, rows)
+    ends = [(side[pair] * YEARS + year).astype(np.int32) for side in (i, j)]
+    regressors = rng.normal(size=(len(pair), 3))
+    levels = sum(rng.normal(size=code.max() + 1)[code] for code in (pair, *ends))
+    outcome = rng.poisson(np.exp(3 + 0.3 * levels + regressors @ [0.1, -0.2, 0.3])).astype(float)
+    effects = dict(zip(("pair", "exporter x year", "importer x year"), (pair, *ends), strict=True))
+    kept = prepare([Effect(*effect) for effect in effects.items()]).design.kept  # singletons are left out
+    plan = prepare([Effect(name, code[kept]) for name, code in effects.items()])
+    ones = np.ones(kept.sum())
+    problem = PoissonProblem(outcome[kept], regressors[kept], plan, ones, np.zeros(len(ones)))
+
+    def fit() -> None:
+        if not solve_poisson(problem).converged:
+            raise RuntimeError("the Poisson fit did not converge")
+
+    return Timed(*timed(fit))
 
 
 Work = Callable[[], Timed]
@@ -164,6 +193,9 @@ def works(only: set[str], *, quick: bool, processor: bool) -> dict[str, tuple[in
             for other in ("city x year", "group x year"):
                 name = f"pair + {other}, {rows:,} rows"
                 chosen[name] = (1, lambda rows=rows, other=other: absorption(rows, other))  # type: ignore[misc]
+    if "poisson" in only:
+        for rows in (1_000_000,) if quick else (1_000_000, 10_000_000):
+            chosen[f"Poisson, {rows:,} rows"] = (1, lambda rows=rows: poisson(rows))  # type: ignore[misc]
     return chosen
 
 
@@ -195,7 +227,7 @@ def on_processor(arguments: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="draws,grid,absorb")
+    parser.add_argument("--only", default="draws,grid,absorb,poisson")
     parser.add_argument("--quick", action="store_true", help="fewer draws and rows")
     parser.add_argument("--json", action="store_true", help="seconds a draw of this process alone, as JSON")
     options = parser.parse_args()

@@ -15,22 +15,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1]))  # the worlds of the other tests, where this is a script
+sys.path += [
+    str(Path(__file__).parents[1] / part) for part in ("", "estimate")
+]  # worlds of tests, for a script
 
 import draw_worlds as worlds
 import numpy as np
 import yaml
+from poisson_designs import flows
 from random_jobs import random_job
 
 import engine
+from engine.api import fepois
 from engine.estimate.absorb import Effect, absorb, prepare
 from engine.infer.draws import multipliers, permuted_classes, random_bits, resampled_counts
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 JOBS = Path(__file__).parents[2] / "jobs"
-ERRORS = ["pair", "city", "dyadic", "jackknife"]
-EVENT_STUDY = {"estimator": "event_study", "base": -1, "window": [-3, 2], "errors": ERRORS}
+ERRORS = ["pair", "city", "dyadic_cr2", "dyadic", "jackknife"]
+NEAR = [{"spatial": {"distance": 2000}}, {"block_jackknife": {"distance": 2000}}]
+BLOCKS = [{"block_jackknife": {"by": "province"}}, {"block_jackknife": {"order": "size", "length": 4}}]
+WINDOW = {"base": -1, "window": [-3, 2]}
+EVENT_STUDY = {"estimator": "event_study", **WINDOW, "errors": ERRORS}
 DRAWS = {
     "permutation": {"reps": 40, "seed": 3},
     "bootstrap": {"kind": "node", "reps": 40, "seed": 3},
@@ -88,6 +95,21 @@ def of_absorption(other: str, missing: float, weighted: bool) -> Arrays:
     return {"residuals": done.residuals, "converged": np.array([done.converged])}
 
 
+def of_poisson(effects: str, **options: Any) -> Arrays:
+    """A table of flows, with zeros, weights and rows that have no finite estimate."""
+    result = fepois(
+        f"y ~ x + z | {effects}",
+        flows(3, n_units=12),
+        units=("one", "other"),
+        year="year",
+        weight="w",
+        offset="log_size",
+        **options,
+    )
+    numbers = result.estimates.select_dtypes("number")
+    return {column: numbers[column].to_numpy(dtype=float) for column in numbers}
+
+
 def of_keys() -> Arrays:
     """Draws are functions of their keys."""
     replicates, classes = np.arange(50, dtype=np.int32), np.repeat(np.arange(5, dtype=np.int32), 20)
@@ -119,7 +141,59 @@ COMPUTATIONS: dict[str, Callable[[], Arrays]] = {
     "directed pair table": partial(of_shipped_job, "euro"),
     "matching": partial(of_shipped_job, "paper/matching"),
     "instrument": partial(of_shipped_job, "paper/instrument"),
-    "cohorts": partial(of_world, False, model={"estimator": "sun_abraham", "errors": ERRORS}),
+    **{
+        estimator: partial(of_world, False, model={"estimator": estimator, **options, "errors": ERRORS})
+        for estimator, options in (
+            ("sun_abraham", WINDOW),
+            ("extended_twfe", {}),
+            ("callaway_santanna", {"controls": []}),
+            ("stacked", {**WINDOW, "controls": []}),
+            ("local_projection", {**WINDOW, "controls": []}),
+        )
+    },
+    "errors of near cities": partial(of_world, False, model={"errors": NEAR}),
+    "errors of blocks of cities": partial(of_world, True, model={"errors": BLOCKS}),
+    "wild draws of both cities": partial(
+        of_world,
+        False,
+        model={"errors": ERRORS},
+        inference={"bootstrap": {"kind": "two_way_wild", "reps": 60, "seed": 3}},
+    ),
+    "draws of an instrument": partial(
+        of_shipped_job,
+        "paper/instrument",
+        sweep={"model.estimator": ["iv"]},
+        inference={"permutation": {"reps": 60, "seed": 3}},
+    ),
+    "draws of matched pairs": partial(
+        of_shipped_job,
+        "paper/matching",
+        sweep={"matching.unit": ["pair"]},
+        inference={"permutation": {"reps": 20, "seed": 3}},
+    ),
+    "draws of thirds": partial(
+        of_shipped_job,
+        "paper/table3",
+        inference={"permutation": {"reps": 300}, "bootstrap": {"kind": "node", "reps": 300}},
+    ),
+    "draws of a curve": partial(
+        of_shipped_job,
+        "table1_baseline",
+        cases={
+            "baseline": {},
+            "weak ties": {"pairs.gravity.keep": "all"},
+            "2014": {"pairs.gravity.year": 2014},
+        },
+        sweep={"model.controls": [[], ["edu"], ["edu", "tech"]]},
+        inference={"permutation": {"reps": 60, "seed": 7, "screen": "recomputed"}},
+    ),
+    **{
+        f"Poisson, {effects}": partial(of_poisson, effects, **options)
+        for effects, options in (
+            ("pair + year", {"errors": ERRORS[:2]}),
+            ("pair + one^year + other^year", {"errors": ["pair", "dyadic", "jackknife"]}),
+        )
+    },
     **{
         f"absorption of {other}, {missing:.0%} missing{', weights' * weighted}": partial(
             of_absorption, other, missing, weighted

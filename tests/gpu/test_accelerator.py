@@ -65,7 +65,15 @@ def compilations() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["whole panel", "event study with holes", "absorption of city x year, 10% missing", "matching"]
+    "name",
+    [
+        "whole panel",
+        "event study with holes",
+        "absorption of city x year, 10% missing",
+        "matching",
+        "draws of thirds",
+        "Poisson, pair + one^year + other^year",
+    ],
 )
 def test_nothing_is_compiled_twice(name: str, compilations: list[str]) -> None:
     """The first run compiles; another of the same shapes takes what is there."""
@@ -83,6 +91,9 @@ def test_nothing_is_compiled_twice(name: str, compilations: list[str]) -> None:
         "Table 1",
         "effects beyond pair and year",
         "matching",
+        "draws of thirds",
+        "errors of near cities",
+        "Poisson, pair + one^year + other^year",
         "random job 5",
     ],
 )
