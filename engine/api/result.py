@@ -20,6 +20,7 @@ from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec.cell_choice import CellName, choose_cell
+from engine.spec.error_codes import error_code
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +100,9 @@ class Result:
         frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
         return frame
 
-    def covariance(self, errors: str | None = None, cell: str | int | None = None) -> pd.DataFrame:
+    def covariance(
+        self, errors: str | Mapping[str, object] | None = None, cell: str | int | None = None
+    ) -> pd.DataFrame:
         """The covariance matrix of the coefficients, terms by terms, under a standard-error type."""
         frame = self.results.frames["covariance"]
         cell_id = self._cell(cell)
@@ -108,19 +111,21 @@ class Result:
         terms = list(dict.fromkeys(rows["term"]))
         return rows.pivot(index="term", columns="other", values="covariance").loc[terms, terms]
 
-    def errors(self, *codes: str) -> Result:
+    def errors(self, *types: str | Mapping[str, object]) -> Result:
         """The same results with other standard-error types shown; nothing is computed again.
+
+        A type is named as the job names it: a word, or a mapping such as ``{"spatial": {"distance": 300}}``.
 
         Raises
         ------
         InputError
             For a type that the job did not compute.
         """
-        if not codes:
+        if not types:
             raise InputError(
                 "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
             )
-        shown = tuple(self._computed(code) for code in codes)
+        shown = tuple(self._computed(error_type) for error_type in types)
         for cell, label in self._labels.items():
             if not set(shown) & set(self._types_of(cell)):
                 raise InputError(
@@ -276,7 +281,11 @@ class Result:
         ]
         return cells[choose_cell(cells, name, where="cell")].id
 
-    def _computed(self, code: str) -> str:
+    def _computed(self, error_type: str | Mapping[str, object]) -> str:
+        try:
+            code = str(error_code(error_type))
+        except ValueError as problem:
+            raise InputError(str(problem), where="errors") from None
         if code not in self.error_types:
             raise InputError(
                 f"there are no errors '{code}' in the results",

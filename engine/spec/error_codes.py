@@ -26,18 +26,32 @@ _SCHEMA = {
 }
 
 
-def _code(value: Any, of_word: ValidatorFunctionWrapHandler) -> str:
-    """The code of `engine.infer.errors.error_type`."""
-    family = family_of(value) if isinstance(value, str) else None
-    options = family.options_of(value) if family else None
-    if family and options is not None:  # a code, as frames have it
-        value = {family.name: options}
+def error_code(value: object) -> Any:
+    """The code of `engine.infer.errors.error_type`, of a mapping or of a code as frames have it; words as they are.
+
+    Raises
+    ------
+    ValueError
+        For a mapping that names no type.
+    """
+    if (
+        isinstance(value, str)
+        and (family := family_of(value))
+        and (options := family.options_of(value)) is not None
+    ):
+        return family.code_of(options)
     if not isinstance(value, Mapping):
-        return str(of_word(value))
-    (name, options), *others = [*value.items()] or [("", None)]
-    if others or name not in ERROR_FAMILIES or not isinstance(options, Mapping):
+        return value
+    (name, of_name), *others = [*value.items()] or [("", None)]
+    if others or name not in ERROR_FAMILIES or not isinstance(of_name, Mapping):
         raise ValueError(f"must be a word, or {_FORMS}")
-    return ERROR_FAMILIES[name].code_of(options)
+    return ERROR_FAMILIES[name].code_of(of_name)
+
+
+def _code(value: Any, of_word: ValidatorFunctionWrapHandler) -> str:
+    code = error_code(value)
+    family = family_of(code) if isinstance(code, str) else None
+    return str(code if family and family.options_of(code) is not None else of_word(code))
 
 
 if TYPE_CHECKING:

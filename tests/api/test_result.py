@@ -49,6 +49,26 @@ def test_switching_errors_takes_no_pass(result: dd.Result, job: dd.PanelJob) -> 
         result.errors("bootstrap")
 
 
+def test_errors_with_values_are_named_as_the_job_names_them(job: dd.PanelJob) -> None:
+    near, wide = {"spatial": {"distance": 900}}, {"spatial": {"distance": 900, "kernel": "uniform"}}
+    result = job.set("model.errors", ["pair", near, wide]).run()
+    for named in (near, wide):
+        shown = result.errors(named)
+        (code,) = shown.tidy()["errors"].unique()
+        pd.testing.assert_frame_equal(shown.tidy(), result.errors(code).tidy())
+        pd.testing.assert_frame_equal(result.covariance(named), result.covariance(code))
+    assert result.errors(near).tidy()["errors"][0] != result.errors(wide).tidy()["errors"][0]
+    for wrong, text in (
+        ({"spatial": {"distance": 800}}, "there are no errors"),
+        ({"spatial": {"distance": -1}}, "distance"),
+        ({"near": {"distance": 900}}, "must be a word, or"),
+        ({"spatial": 900}, "must be a word, or"),
+        ("spatial:far", "there are no errors"),
+    ):
+        with pytest.raises(dd.InputError, match=text):
+            result.errors(wrong)
+
+
 def test_covariance_is_that_of_the_errors(result: dd.Result) -> None:
     for code in ("pair", "jackknife"):
         matrix = result.covariance(code)

@@ -77,3 +77,11 @@ def test_a_draw_without_a_positive_variance_has_city_sums() -> None:
     np.testing.assert_array_equal(moments, [cities * factor[:, None, None], pairs * factor[:, None, None]])
     np.testing.assert_array_equal(drawn_variances(cities[:, 0, 0], pairs[:, 0, 0], factor), [6.0, 12.0])
     np.testing.assert_array_equal(drawn_variances(*moments[:, :, 0, 0]), [6.0, 12.0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_draw_with_one_city_has_no_variance() -> None:
+    nothing, factor = np.zeros((1, 1, 1)), np.array([np.inf])
+    moments, _ = drawn_moments(nothing, nothing, factor)
+    assert np.isnan(moments).all()
+    assert np.isnan(drawn_variances(nothing[0, 0], nothing[0, 0], factor)).all()

@@ -58,7 +58,8 @@ def drawn_variances(city_squares: Array, pair_squares: Array, small_sample: Arra
     city_squares, pair_squares, small_sample : float64 ``[n_draws]``
         Sums of squared city and pair influences, and each sample's factor.
     """
-    return guarded_variances(city_squares, pair_squares)[0] * small_sample
+    with np.errstate(invalid="ignore"):  # as in `drawn_moments`
+        return guarded_variances(city_squares, pair_squares)[0] * small_sample
 
 
 def stand_ins(city_squares: Array, pair_squares: Array) -> Flags:
@@ -83,7 +84,10 @@ def drawn_moments(city_moments: Array, pair_moments: Array, small_sample: Array)
         Draws whose outcome has no positive variance, so that city sums stand in.
     """
     replaced = stand_ins(city_moments[:, 0, 0], pair_moments[:, 0, 0])
-    return np.stack([city_moments, pair_moments]) * small_sample[:, None, None], replaced
+    with np.errstate(
+        invalid="ignore"
+    ):  # a draw with one city, or no degree of freedom, has none: 0 times infinity
+        return np.stack([city_moments, pair_moments]) * small_sample[:, None, None], replaced
 
 
 ERROR = ErrorType(covariance, degrees_of_freedom, robust=True, forms=forms)
