@@ -115,6 +115,14 @@ SPEC = {
     "report of a file": Bad(
         ("job.yaml: this is a file, not a folder", "hint: name a folder that"), argv=("report", "job.yaml")
     ),
+    "lag as long as the years": Bad(
+        ("model.lag: 10 years of lag leave 0 of the 10 years of the sample", "hint: take a shorter lag"),
+        argv=(*RUN, "--set", "model.lag=10"),
+    ),
+    "lag that leaves one year": Bad(
+        ("model.lag: 9 years of lag leave 1 of the 10 years of the sample", "hint: take a shorter lag"),
+        argv=(*RUN, "--set", "model.lag=9"),
+    ),
     "--set twice": Bad(
         ("--set years: is given twice", "hint: keep one of the two"),
         argv=(*RUN, "--set", "years=[2010, 2011]", "--set", "years=[2010, 2012]"),

@@ -69,6 +69,11 @@ class Terms:
     cohorts: tuple[int, ...] = ()
     clean_comparisons: CleanComparisons | None = None
 
+    @property
+    def single_path(self) -> Array | None:
+        """``[n_classes, n_classes, n_years]`` of the only term; None where there are several."""
+        return self.table[..., 0] if len(self.names) == 1 else None
+
 
 def adoption_classes(adoption_year: Array, last_year: int) -> Adoption:
     """Group units by adoption year; missing, or later than the last year that counts, is never.

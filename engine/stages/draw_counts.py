@@ -83,6 +83,21 @@ def by_block(
     return list(groups.values())
 
 
+def by_path(
+    prepared: Prepared, cells: Iterable[AnyCell], cell_of: Callable[[AnyCell], Cell]
+) -> list[list[AnyCell]]:
+    """Cells whose permutations share their sums: those of one treatment path, and those of several terms.
+
+    An interval by inversion takes the treatment that happened off the outcome, so that sums are of one path. Every cell
+    has the draws and the interval that it has in a job of its own.
+    """
+    groups: dict[bytes | None, list[AnyCell]] = {}
+    for cell in cells:
+        path = prepared.terms[prepared.pass_cells.cells.index(cell_of(cell))].single_path
+        groups.setdefault(None if path is None else path.tobytes(), []).append(cell)
+    return list(groups.values())
+
+
 def draw_counts(prepared: Prepared) -> list[DrawCount]:
     """The draws of a pass, one entry for every block of inference that differs."""
     cells = prepared.pass_cells.cells
@@ -112,11 +127,11 @@ def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Ce
     ways = n_assignments(reassigned(cells[0].job, prepared.design), strata)
     draws = min(ways, block.reps)
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
-    n_refitted = sum(permuted_by_refits(cell.job) for cell in cells)
-    n_contracted = len(cells) - n_refitted
+    contracted = [cell for cell in cells if not permuted_by_refits(cell.job)]
+    n_refitted = len(cells) - len(contracted)
     seconds = draws * n_refitted * (_PER_REFIT + _PER_REFITTED_VALUE * pairs * moments(prepared))
-    if n_contracted:
-        seconds += _contracted(prepared, pairs, draws, n_contracted)
+    for group in by_path(prepared, contracted, lambda cell: cell):
+        seconds += _contracted(prepared, pairs, draws, len(group))
     return DrawCount("permutations", draws, len(cells), seconds, exact=ways <= block.reps)
 
 

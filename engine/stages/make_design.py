@@ -33,8 +33,10 @@ def panel_design(
     Raises
     ------
     InputError
-        For columns of a size that squares cannot hold, series that do not vary, and undefined values.
+        For columns of a size that squares cannot hold, series that do not vary, undefined values, and a lag that
+        leaves no two years.
     """
+    _check_lag(job, panel)
     window = _window(job, panel, adoption)
     series, weight = _outcome_series(panel, job, window)
     levels = [_level(panel, job, name, window) for name in columns]
@@ -61,6 +63,17 @@ def matched_design(
     levels = {name: _level(panel, job, name, design.window) for name in job.matched_on}
     matches, report = match_pairs(panel, job, design, adoption, levels)
     return replace(design, matches=matches), report
+
+
+def _check_lag(job: Job, panel: CityPanel) -> None:
+    lag, n_years = job.model.lag, panel.n_years
+    if lag > n_years - 2:
+        raise InputError(
+            f"{lag} years of lag leave {max(n_years - lag, 0)} of the {n_years} years of the sample, at least 2 are "
+            "needed",
+            where="model.lag",
+            remedy="take a shorter lag, or more years",
+        )
 
 
 def _edge(job: Job, panel: CityPanel, n_classes: int, n_columns: int) -> int:

@@ -40,6 +40,7 @@ from engine.pairs.pair_statistics import TILE
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
+from engine.stages.draw_counts import by_path
 from engine.stages.estimation import Estimated
 from engine.stages.inference import pass_inputs
 from engine.stages.inference.draw_collector import DrawCollector
@@ -159,10 +160,11 @@ def _common_path(prepared: Prepared, cells: list[Estimated]) -> Array | None:
     Only then can the test be inverted into an interval: under a reassignment pairs of two treated cities enter
     the sample, and the effect they are taken to have is that of the cell's own rule.
     """
-    first = terms_of(prepared, cells[0])
-    tables = [terms_of(prepared, cell).table for cell in cells]
-    is_common = all(np.array_equal(table, first.table) for table in tables)
-    return first.table[..., 0] if is_common and len(first.names) == 1 else None
+    (of_first, *of_others) = (terms_of(prepared, cell).single_path for cell in cells)
+    alike = of_first is not None and all(
+        path is not None and np.array_equal(path, of_first) for path in of_others
+    )
+    return of_first if alike else None
 
 
 def _requested_terms(cell: Estimated) -> list[str] | None:
@@ -202,8 +204,8 @@ def permute(
 ) -> None:
     """Permutations of adoption among the cities, for cells that share a pass: by sums by type, or refit by refit."""
     by_sums = [cell for cell in cells if not permuted_by_refits(cell.cell.job)]
-    if by_sums:
-        _permute_by_sums(machine, prepared, by_sums, block, collector)
+    for group in by_path(prepared, by_sums, lambda estimated: estimated.cell):
+        _permute_by_sums(machine, prepared, group, block, collector)
     for cell in cells:
         if permuted_by_refits(cell.cell.job):
             refits = _instrument_refits if cell.instrument is not None else _refits
