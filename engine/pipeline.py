@@ -36,7 +36,7 @@ from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
 from engine.stages.finished_runs import FILE_ENDINGS, STATE, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
-from engine.stages.table_names import refuse_unknown_names
+from engine.stages.table_names import refuse_unknown_font, refuse_unknown_names
 
 if TYPE_CHECKING:
     from engine.stages.draw import Draw
@@ -277,6 +277,7 @@ def _prepare(plan: Plan, map_reduce: MapReduce = serial_map_reduce) -> tuple[Pre
     with _computing(plan):
         prepared = prepare_job(plan, map_reduce)
         refuse_unknown_names(plan, prepared)
+        refuse_unknown_font(plan.loaded.job)
         return prepared
 
 

@@ -197,24 +197,27 @@ class Result:
 
         Without ``title`` the figure has none: a caption stands below it in print.
         """
+        from engine.report.figure_choices import chosen, fit
         from engine.report.outputs.coefficient_plot import coefficient_figure
         from engine.report.outputs.registry import outputs_of
 
         report = self._report(lang)
         report = replace(report, manifest={**report.manifest, "title": title or ""})
-        figures = (file.figure for output in outputs_of(report) for file in output.figures(report))
-        figure = next(figures, None) or coefficient_figure(
-            report.frames["estimates"],
-            report.treatment or str(self.estimates["term"].iloc[0]),
-            title=title or "",
-            confidence=report.confidence,
-            words=report.words,
-        )
-        axes = figure.axes[0]
-        if xlabel is not None:
-            axes.set_xlabel(xlabel)
-        if ylabel is not None:
-            axes.set_ylabel(ylabel)
+        with chosen(replace(report.figure_choices, title=True)):
+            figures = (file.figure for output in outputs_of(report) for file in output.figures(report))
+            figure = next(figures, None) or coefficient_figure(
+                report.frames["estimates"],
+                report.treatment or str(self.estimates["term"].iloc[0]),
+                title=title or "",
+                confidence=report.confidence,
+                words=report.words,
+            )
+            axes = figure.axes[0]
+            if xlabel is not None:
+                axes.set_xlabel(xlabel)
+            if ylabel is not None:
+                axes.set_ylabel(ylabel)
+            fit(figure)
         return notebook_figure(figure)
 
     def save(self, folder: str | Path) -> Path:

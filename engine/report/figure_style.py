@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from engine.report.figure_choices import FigureForm, choices_made, is_narrow, letter_points, size_of
 from engine.report.palette import GREY, GRID, INK
 
 if TYPE_CHECKING:
@@ -57,13 +58,15 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "axes.unicode_minus": True,
     "text.parse_math": False,
+    "svg.hashsalt": "dyadid",
 }
 
 
-def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200) -> bytes:
+def figure_bytes(figure: Figure, form: FigureForm, *, dpi: int = 200) -> bytes:
     """The figure as a PDF or PNG file; equal figures give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.text import Text
 
     stream = io.BytesIO()
@@ -74,6 +77,10 @@ def figure_bytes(figure: Figure, form: Literal["pdf", "png"], *, dpi: int = 200)
         if form == "pdf":
             metadata = {"CreationDate": None, "Creator": None, "Producer": None}
             FigureCanvasPdf(figure).print_figure(stream, format="pdf", metadata=metadata)
+        elif form == "svg":
+            FigureCanvasSVG(figure).print_figure(
+                stream, format="svg", metadata={"Date": None, "Creator": None}
+            )
         else:
             FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
@@ -92,6 +99,7 @@ def canvas(size: tuple[float, float], *, title: str, subtitle: str) -> tuple[Fig
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    size = size_of(size)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     axes = figure.add_subplot()
     axes.grid(axis="y", color=GRID, linewidth=0.6)
@@ -110,22 +118,35 @@ def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
         "va": "bottom",
     }
     if subtitle:
-        axes.annotate(subtitle, xytext=(0, 9), fontsize=9, color=GREY, **anchor)
-    if title:
+        axes.annotate(subtitle, xytext=(0, 9), fontsize=letter_points(9), color=GREY, **anchor)
+    if title and choices_made().title:
         height = 25 if subtitle else 9
         axes.annotate(
-            in_lines(title, width), xytext=(0, height), fontsize=11, fontweight="bold", color=INK, **anchor
+            in_lines(title, width),
+            xytext=(0, height),
+            fontsize=letter_points(11),
+            fontweight="bold",
+            color=INK,
+            **anchor,
         )
 
 
 def figure_heading(figure: Figure, *, title: str, subtitle: str) -> None:
     """As `heading`, from the left edge of a figure that has several axes, or long labels beside them."""
+    title = title if choices_made().title else ""
     lines = in_lines(title, 0.88 * figure.get_figwidth())  # bold letters are wide
     above = figure.suptitle(
-        f"{lines}\n " if subtitle else lines, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK
+        f"{lines}\n " if subtitle else lines,
+        x=0.01,
+        ha="left",
+        fontsize=letter_points(11),
+        fontweight="bold",
+        color=INK,
     )
     if subtitle:  # in the last line, which is left empty
-        below = figure.axes[0].annotate(subtitle, (0, 0), xycoords=above, va="bottom", fontsize=9, color=GREY)
+        below = figure.axes[0].annotate(
+            subtitle, (0, 0), xycoords=above, va="bottom", fontsize=letter_points(9), color=GREY
+        )
         below.set_in_layout(False)
 
 
@@ -137,7 +158,8 @@ def in_lines(title: str, width: float) -> str:
 def legend(figure: Figure, axes: Axes) -> None:
     """The legend of the axes, below the figure."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 2 else 1)
+    n_columns = 2 if len(labels) > 2 and not is_narrow(figure.get_figwidth()) else 1
+    figure.legend(handles, labels, loc="outside lower left", ncols=n_columns)
 
 
 @lru_cache
@@ -155,13 +177,23 @@ def chinese_fonts() -> tuple[str, ...]:
     return (_HAN_SANS, *(name for name in _FURTHER if name in installed))
 
 
+def installed_fonts() -> list[str]:
+    """Names of the fonts that figures can have."""
+    from matplotlib.font_manager import fontManager
+
+    return sorted(fontManager.get_font_names())
+
+
 @contextmanager
 def figure_style(options: dict[Any, Any] | None = None) -> Iterator[None]:
     """The look of all figures."""
     import matplotlib
 
-    family = ["DejaVu Sans", *chinese_fonts()]
-    with matplotlib.rc_context({**_STYLE, **(options or {}), "font.family": family}):
+    font = choices_made().font
+    sized = (key for key in _STYLE if key.endswith(("font.size", "labelsize", "legend.fontsize")))
+    sizes = {key: letter_points(_STYLE[key]) for key in sized}
+    family = [*([font] if font else []), "DejaVu Sans", *chinese_fonts()]
+    with matplotlib.rc_context({**_STYLE, **sizes, **(options or {}), "font.family": family}):
         yield
 
 

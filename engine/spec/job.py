@@ -41,6 +41,7 @@ from engine.spec.effects import (
 )
 from engine.spec.error_codes import ErrorKind
 from engine.spec.estimator_options import EstimatorOptions
+from engine.spec.figure_layout import FigureLayout
 from engine.spec.inference import Inference
 from engine.spec.table_layout import TableLayout
 from engine.tables.arithmetic import Expression, parse
@@ -239,6 +240,7 @@ class Job(Block):
     )
     inference: Inference = Field(Inference(), description="permutation test, bootstrap, jackknife")
     table: TableLayout = Field(TableLayout(), description="rows and numbers of the printed table")
+    figures: FigureLayout = Field(FigureLayout(), description="files, width and font of the figures")
     runtime: Runtime = Field(Runtime(), description="memory and tiles")
 
     @classmethod

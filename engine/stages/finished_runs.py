@@ -14,7 +14,7 @@ from engine.stages.prepare_passes import Prepared, distinct_data
 
 STATE = ".dyadid"
 """Folder, beside a job's results, of its units, log and marks."""
-FILE_ENDINGS = frozenset({".json", ".parquet", ".txt", ".tex", ".html", ".csv", ".pdf", ".png"})
+FILE_ENDINGS = frozenset({".json", ".parquet", ".txt", ".tex", ".html", ".csv", ".pdf", ".png", ".svg"})
 """Of the files that a job's folder gets."""
 _MARK = "finished.json"
 _PAINTERS = ("matplotlib",)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from engine.errors import described
+from engine.report.figure_choices import FORMS, chosen, fit
 from engine.report.figure_style import figure_bytes
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.outputs.output import FigureOutput, JobReport
@@ -21,7 +22,6 @@ from engine.stages.stored_frames import write_frames
 
 MANIFEST = "manifest.json"
 FIGURES = "figures.json"
-_FORMS: tuple[Literal["pdf", "png"], ...] = ("pdf", "png")
 
 
 def write_results(
@@ -61,7 +61,7 @@ def write_tables(report: JobReport, folder: Path) -> None:
 
 
 def write_figures(report: JobReport, folder: Path) -> tuple[str, ...]:
-    """Each figure as PDF and PNG, and ``figures.json`` with title and text of each, in order.
+    """Each figure in the files of its choices, and ``figures.json`` with title and text of each, in order.
 
     A figure that cannot be drawn (a broken font, a value that no axis can hold) loses no number and no other figure:
     returned are sentences on those, and ``errors.log`` in the job's state folder has the tracebacks.
@@ -73,18 +73,22 @@ def write_figures(report: JobReport, folder: Path) -> tuple[str, ...]:
         log = keep_traceback(error, folder / STATE)
         undrawn.append(f"a figure could not be drawn ({described(error)}); the traceback is in {log}")
 
-    for output in outputs_of(report):
-        for file in _until_failure(output.figures(report), fail):
-            try:
-                contents = {form: figure_bytes(file.figure, form) for form in _FORMS}
-            except Exception as error:
-                fail(error)
-                continue
-            for form, content in contents.items():
-                write_bytes(folder / f"{file.name}.{form}", content)
-            entries.append({"name": file.name, "title": file.title, "text": file.text})
-    for name in earlier - {entry["name"] for entry in entries}:
-        for form in _FORMS:
+    choices = report.figure_choices
+    with chosen(choices):
+        for output in outputs_of(report):
+            for file in _until_failure(output.figures(report), fail):
+                try:
+                    fit(file.figure)
+                    contents = {form: figure_bytes(file.figure, form) for form in choices.files}
+                except Exception as error:
+                    fail(error)
+                    continue
+                for form, content in contents.items():
+                    write_bytes(folder / f"{file.name}.{form}", content)
+                entries.append({"name": file.name, "title": file.title, "text": file.text})
+    drawn = {entry["name"] for entry in entries}
+    for name in earlier | drawn:
+        for form in FORMS if name not in drawn else set(FORMS) - set(choices.files):
             (folder / f"{name}.{form}").unlink(missing_ok=True)
     write_text(folder / FIGURES, json.dumps(entries, indent=1, ensure_ascii=False))
     return tuple(undrawn)

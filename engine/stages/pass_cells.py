@@ -62,7 +62,9 @@ def pass_key(job: Job) -> str:
 
     Where rows may be missing, the sample depends on the regressors, so these count too.
     """
-    blocks = job.model_dump_json(exclude={"job", "title", "model", "treatment", "table", "runtime"})
+    blocks = job.model_dump_json(
+        exclude={"job", "title", "model", "treatment", "table", "figures", "runtime"}
+    )
     content: dict[str, object] = {}
     treatment = job.treatment
     if treatment is not None:

@@ -32,7 +32,12 @@ _OF_MANIFEST: Mapping[str, type | tuple[type, ...]] = {
     "frames": dict,
 }
 _LISTS = ("counts", "warnings", "warning_codes", "notes", "note_codes")
-_IF_THERE: Mapping[str, type] = {**dict.fromkeys(_LISTS, list), "choices": dict, "table": dict}
+_IF_THERE: Mapping[str, type] = {
+    **dict.fromkeys(_LISTS, list),
+    "choices": dict,
+    "table": dict,
+    "figure": dict,
+}
 _IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
 
 

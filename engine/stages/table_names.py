@@ -1,4 +1,4 @@
-"""Names of the block ``table`` that no regression of a job has: refused before anything runs."""
+"""Names that nothing has, refused before anything runs: of the block ``table``, and the font of ``figures``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,23 @@ def refuse_unknown_names(plan: Plan, prepared: Sequence[Prepared]) -> None:
         for pattern in getattr(layout, key) if loaded.written_in.get(("table", key)) in writers else ():
             if not any(matches(pattern, name) for name in names):
                 _refuse(pattern, key, terms, names, jobs)
+
+
+def refuse_unknown_font(job: Job) -> None:
+    """Raise InputError for a font that is not installed."""
+    font = job.figures.font
+    if font is None:
+        return
+    from engine.report.figure_style import installed_fonts
+
+    fonts = installed_fonts()
+    if font not in fonts:
+        near = difflib.get_close_matches(font, fonts, n=3)
+        raise InputError(
+            f"no font '{font}' is installed",
+            where="figures.font",
+            remedy=f"take one that is, such as {', '.join(near or fonts[:3])}, or leave the key out",
+        )
 
 
 def _refuse(name: str, key: str, terms: Sequence[str], names: Sequence[str], jobs: Sequence[Job]) -> None:

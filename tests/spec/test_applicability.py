@@ -133,6 +133,11 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "table.errors": (["pair"], {}),
     "table.notes": (["A note."], {}),
     "table.columns": (["Main"], {}),
+    "figures": ({"title": False}, {}),
+    "figures.format": (["svg"], {}),
+    "figures.width": (12, {}),
+    "figures.font": ("DejaVu Sans", {}),
+    "figures.title": (False, {}),
     "runtime.memory": ("1GB", {}),
     "runtime.tile": (16, {}),
 }  # fmt: skip

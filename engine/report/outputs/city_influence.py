@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from engine.report.figure_choices import size_of
 from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
@@ -45,7 +46,7 @@ def influence_figure(
     rows = finite.reindex(finite["shift"].abs().sort_values(ascending=False).index).head(count)
     rows = rows.sort_values("shift")
     with figure_style():
-        figure = Figure(figsize=(5.6, 1.1 + 0.24 * len(rows)), layout="constrained")
+        figure = Figure(figsize=size_of((5.6, 1.1 + 0.24 * len(rows))), layout="constrained")
         axes = figure.subplots()
         axes.barh(range(len(rows)), rows["shift"], color=SKY, height=0.7)
         axes.set_yticks(range(len(rows)), rows["left_out"].astype(str).tolist())

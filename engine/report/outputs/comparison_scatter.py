@@ -77,7 +77,7 @@ def bacon_figure(
                 zorder=4,
             )
         axes.set_xlim(left=0)
-        axes.set(xlabel=words("Weight"), ylabel=in_lines(words("Effect"), 3.6))
+        axes.set(xlabel=words("Weight"), ylabel=in_lines(words("Effect"), 0.92 * figure.get_figheight()))
         legend(figure, axes)
     return figure
 

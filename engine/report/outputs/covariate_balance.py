@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.estimate.covariate_balance import MEASURES
+from engine.report.figure_choices import size_of
 from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
@@ -69,7 +70,7 @@ def balance_figure(
 
     rows = _sorted(frame).iloc[::-1]
     with figure_style():
-        figure = Figure(figsize=(6.3, 1.5 + 0.3 * len(rows)), layout="constrained")
+        figure = Figure(figsize=size_of((6.3, 1.5 + 0.3 * len(rows))), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
         for bound in (-limit, limit):

@@ -16,6 +16,7 @@ from engine.arrays import Array, Flags, LongIntegers
 from engine.errors import InputError
 from engine.report.error_types import error_label, in_order, preferred
 from engine.report.few_adopters import with_tests_withheld
+from engine.report.figure_choices import is_narrow, letter_points, size_of
 from engine.report.figure_style import figure_style, heading
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
@@ -124,9 +125,8 @@ def curve_figure(
     n_lines = sum(len(marks) + 0.6 for _, marks in groups)
     with figure_style():
         heights = (2.7, 0.165 * n_lines)
-        figure = Figure(
-            figsize=(7.2, sum(heights) + 0.9), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-        )
+        size = size_of((7.2, sum(heights) + 0.9))
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=heights)
         _draw_estimates(upper, curve, words)
         level, kind = f"{confidence:.0%}", error_label(curve.errors, words)
@@ -135,7 +135,7 @@ def curve_figure(
         _draw_choices(lower, groups, curve)
         lower.set_xlabel(words("{count} specifications, by estimate", count=f"{len(curve.order):,}"))
         lower.set_xlim(-0.01 * len(curve.order), 1.01 * len(curve.order))
-        heading(upper, title=title, subtitle=subtitle, width=7.2)
+        heading(upper, title=title, subtitle=subtitle, width=size[0])
     return figure
 
 
@@ -162,9 +162,19 @@ def _draw_estimates(axes: Axes, curve: Curve, words: Words) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3, labelbottom=False)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, markerscale=3, fontsize=8, columnspacing=1.2
-    )
+    small = letter_points(8)
+    if is_narrow():  # no room beside the subtitle
+        handles, labels = axes.get_legend_handles_labels()
+        axes.figure.legend(handles, labels, loc="outside lower left", markerscale=3, fontsize=small)
+    else:
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=3,
+            markerscale=3,
+            fontsize=small,
+            columnspacing=1.2,
+        )
 
 
 def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Marks]], curve: Curve) -> None:
@@ -174,7 +184,7 @@ def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Marks]], curve: Curve)
     for name, marks in groups:
         axes.annotate(
             name, (0, y), xytext=(-4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", va="center", fontsize=7.5, fontweight="bold", color=INK, annotation_clip=False,
+            ha="right", va="center", fontsize=letter_points(7.5), fontweight="bold", color=INK, annotation_clip=False,
         )  # fmt: skip
         for label, chose in marks.items():
             y += 1.0
@@ -184,7 +194,7 @@ def _draw_choices(axes: Axes, groups: Sequence[tuple[str, Marks]], curve: Curve)
             heights.append(y)
             labels.append(label)
         y += 1.6
-    axes.set_yticks(heights, labels, fontsize=7.5)
+    axes.set_yticks(heights, labels, fontsize=letter_points(7.5))
     axes.set_ylim(y - 0.8, -0.9)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

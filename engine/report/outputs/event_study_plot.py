@@ -117,7 +117,10 @@ def axes_of_event_years(
     axes.set_xticks(years, [labels[year] if year in shown else "" for year in years])
     axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
     effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
-    axes.set(xlabel=words("Years relative to adoption"), ylabel=in_lines(effect, 3.6))
+    axes.set(
+        xlabel=words("Years relative to adoption"),
+        ylabel=in_lines(effect, 0.92 * figure.bbox.height / figure.dpi),
+    )
 
 
 def _years_with_label(labels: Mapping[int, str], inches: float, start: int) -> set[int]:

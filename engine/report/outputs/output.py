@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from engine.report.figure_choices import FigureChoices
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableStyle
@@ -54,6 +55,13 @@ class JobReport:
     def table_style(self) -> TableStyle:
         """Choices of the regression table; of a folder of an earlier version the defaults."""
         return EVERYTHING.changed(self.manifest.get("table", {}))
+
+    @property
+    def figure_choices(self) -> FigureChoices:
+        """Choices of all figures."""
+        choices = self.manifest.get("figure", {})
+        known = {entry.name for entry in fields(FigureChoices)}
+        return FigureChoices(**{name: value for name, value in choices.items() if name in known})
 
     @property
     def synthetic(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.arrays import Array
+from engine.report.figure_choices import is_narrow, letter_points, size_of
 from engine.report.figure_style import figure_heading, figure_style, in_lines
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
@@ -74,16 +75,18 @@ def placebo_figure(placebo: Placebo, *, title: str, subtitle: str = "", words: W
     margin = 0.06 * (coefficients.max() - coefficients.min())
     points = np.linspace(coefficients.min() - margin, coefficients.max() + margin, 400)
     with figure_style():
-        width = 4.8 if len(panels) == 1 else 7.6
-        figure = Figure(figsize=(width, 3.7), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
+        beside, below = (1, len(panels)) if is_narrow() else (len(panels), 1)
+        width, height = size_of((4.8 if beside == 1 else 7.6, 3.7 if below == 1 else 6.4))
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(below, beside, squeeze=False, sharex=True).ravel()
         for panel, (draws, color, header) in zip(axes, panels, strict=True):
             _draw_density(panel, points, draws, placebo.estimate, color=color)
-            lines = in_lines(header, 1.15 * (width / len(panels) - 0.55))
-            panel.set_title(lines, fontsize=9.5, loc="left", color=INK)
-        axes[0].set_ylabel(words("Density of placebo coefficients"))
+            lines = in_lines(header, 1.15 * (width / beside - 0.55))
+            panel.set_title(lines, fontsize=letter_points(9.5), loc="left", color=INK)
+        for panel in axes[:: len(panels) if below == 1 else 1]:
+            panel.set_ylabel(words("Density of placebo coefficients"))
         label = words("Coefficient of {term}; the vertical line is the actual estimate", term=placebo.term)
-        figure.supxlabel(label, fontsize=9.5)
+        figure.supxlabel(label, fontsize=letter_points(9.5))
         figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from engine.report.figure_choices import letter_points, size_of
 from engine.report.figure_style import figure_heading, figure_style
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
@@ -38,7 +39,7 @@ def correlations_figure(
     common, apart = rows[rows["common_cities"] == 1], rows[rows["common_cities"] == 0]
     middle = (apart["distance_low"] + apart["distance_high"]) / 2
     with figure_style():
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+        figure = Figure(figsize=size_of((5.6, 3.4)), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(
             middle, apart["band_low"], apart["band_high"], color=SILVER, alpha=0.4, linewidth=0,
@@ -54,7 +55,7 @@ def correlations_figure(
         )  # fmt: skip
         axes.set_xlabel(words("Distance of a city of one pair to a city of the other, km"))
         axes.set_ylabel(words("Correlation of the scores of {term}", term=term))
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=letter_points(8))
         figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 
