@@ -20,6 +20,7 @@ from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableChoices
 from engine.spec.cell_choice import CellName, choose_cell
+from engine.spec.data_frames import plain
 from engine.spec.error_codes import error_code
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ class Result:
 
     def _computed(self, error_type: str | Mapping[str, object]) -> str:
         try:
-            code = str(error_code(error_type))
+            code = str(error_code(plain(error_type)))
         except ValueError as problem:
             raise InputError(str(problem), where="errors") from None
         if code not in self.error_types:

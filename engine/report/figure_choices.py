@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
 FigureForm = Literal["pdf", "png", "svg"]
 FORMS: tuple[FigureForm, ...] = ("pdf", "png", "svg")
@@ -106,9 +108,11 @@ def fit(figure: Figure) -> None:
     FigureCanvasAgg(figure)
     needed = _OF_AXES * figure.get_figheight()
     for _ in range(_ROUNDS):
-        figure.draw_without_rendering()
+        with warnings.catch_warnings():  # while it is too low
+            warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+            figure.draw_without_rendering()
         changed = [*map(_fewer_ticks, figure.axes), *_in_shorter_lines(figure)]
-        lacking = needed - _height_of_axes(figure)
+        lacking = max(needed - _height_of_axes(figure), *map(_lacking_for_rows, figure.axes))
         if lacking > 0.02 * needed:
             figure.set_figheight(figure.get_figheight() + lacking)
         elif not any(changed):
@@ -124,12 +128,23 @@ def _height_of_axes(figure: Figure) -> float:
     return height / figure.dpi
 
 
+def _lacking_for_rows(axes: Axes) -> float:
+    """Inches by which axes are too low for the labels along their y axis."""
+    boxes = sorted((box.y0, box.y1) for box in map(_extent, axes.get_yticklabels()) if box.height > 0)
+    ratios = [(high - low) / max(next_low - low, 1.0) for (low, high), (next_low, _) in pairwise(boxes)]
+    return (max(ratios, default=0.0) - 1.0) * axes.bbox.height / axes.figure.dpi
+
+
+def _extent(text: Text) -> Bbox:
+    return text.get_window_extent()
+
+
 def _in_shorter_lines(figure: Figure) -> list[bool]:
     """Break lines that reach over the figure's edge, or along their axes over both ends of them."""
     changed = []
     for axes in figure.axes:
         along, up = axes.xaxis.label, axes.yaxis.label
-        changed.append(_shorter(along, along.get_window_extent().width, 0.94 * figure.bbox.width))
+        changed.append(_shorter(along, along.get_window_extent().width, _room_around(axes, figure)))
         changed.append(
             _shorter(up, up.get_window_extent().height, max(axes.bbox.height, 0.5 * figure.bbox.height))
         )
@@ -142,6 +157,12 @@ def _in_shorter_lines(figure: Figure) -> list[bool]:
         if whole is not None:
             changed.append(_shorter(whole, whole.get_window_extent().width, 0.96 * figure.bbox.width))
     return changed
+
+
+def _room_around(axes: Axes, figure: Figure) -> float:
+    """Width that a line in the middle of the axes can have."""
+    middle = (axes.bbox.x0 + axes.bbox.x1) / 2
+    return 1.94 * min(middle, figure.bbox.width - middle)
 
 
 def _shorter(text: Text, length: float, room: float) -> bool:

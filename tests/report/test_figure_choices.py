@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,16 @@ def test_equal_runs_give_equal_files_and_reports_of_a_folder_too(tmp_path: Path)
             }
         },
         {"sweep": {"model.controls": [[], ["edu"], ["dense"], ["edu", "dense"]]}},
+        {
+            "sweep": {
+                "model.controls": [[], ["edu"], ["dense"], ["edu", "dense"]],
+                "treatment.rule": ["exactly_one", "either"],
+                "treatment.shift": [0, -1],
+            }
+        },
         {"matching": {"unit": "pair", "caliper": 2.0}, "controls": {"a": {"neg_abs_diff": "density"}}},
     ],
-    ids=["event study", "draws", "cells", "matching"],
+    ids=["event study", "draws", "cells", "curve", "matching"],
 )
 def test_nothing_of_a_narrow_figure_is_cut_or_covered(
     blocks: dict[str, Any], lang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,6 +120,13 @@ def test_nothing_of_a_narrow_figure_is_cut_or_covered(
             assert box.y1 <= figure.bbox.y1 + 1
             assert axes.bbox.height > 0.2 * figure.bbox.width
             assert not any(box.overlaps(legend) for legend in legends)
+            rows = sorted(
+                (row.y0, row.y1) for row in (at.get_window_extent() for at in axes.get_yticklabels())
+            )
+            assert all(low[1] <= high[0] + 1 for low, high in pairwise(rows) if low[1] > low[0])
+            along = axes.xaxis.label.get_window_extent()
+            assert along.x0 >= -1
+            assert along.x1 <= figure.bbox.x1 + 1
         for whole in (figure._suptitle, figure._supxlabel):
             assert whole is None or whole.get_window_extent().width <= figure.bbox.width
 

@@ -5,7 +5,7 @@ Not a contraction: each draw is a new panel. Copies of one city form no pair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,12 +55,19 @@ def pipeline_draws(pass_input: PipelineInput, replicates: Integers) -> Draws:
 
 
 def _one_draw(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers) -> list[Array]:
-    """Estimates on the panel whose city k is city ``origin[k]`` of the sample."""
-    job = pass_input.pass_cells.job
+    """Estimates on the panel whose city k is city ``origin[k]`` of the sample, of each cell as if it were alone."""
+    pass_cells, tested = pass_input.pass_cells, pass_input.tested
     try:
-        return _estimates(pass_input, _resampled(panel, job, origin), origin)
+        return _estimates(pass_input, _resampled(panel, pass_cells.job, origin), origin)
     except InputError:  # a cohort is gone, or a regressor is collinear in this draw
-        return [np.full(len(names), np.nan) for names in pass_input.tested]
+        if len(tested) == 1:
+            return [np.full(len(tested[0]), np.nan)]
+    by_cell = zip(pass_cells.cells, tested, strict=True)
+    alone = (
+        PipelineInput(replace(pass_cells, cells=(cell,)), (names,), pass_input.seed)
+        for cell, names in by_cell
+    )
+    return [_one_draw(of_cell, panel, origin)[0] for of_cell in alone]
 
 
 def _resampled(panel: CityPanel, job: Job, origin: AnyIntegers) -> CityPanel:
