@@ -117,31 +117,6 @@ def test_rows_follow_from_draws_and_tables(whole: engine.Results) -> None:
         )
 
 
-def test_a_cell_has_the_permutations_that_it_has_alone(tmp_path: Path) -> None:
-    """Draws, p-values and interval: whatever treatment, estimator and controls the other cells of the job have."""
-    cases = {
-        "main": {},
-        "no controls": {"model.controls": []},
-        "events": {"model.estimator": "event_study", "model.window": [-3, 2]},
-        "shifted": {"treatment.shift": -1},
-        "either": {"treatment.rule": "either"},
-        "cohorts": {"model.estimator": "extended_twfe"},
-        "all pairs": {"pairs.exclude": "none"},
-    }
-    block = {"permutation": {"reps": 99, "seed": 3}}
-    together = run(tmp_path, block, cases=cases)
-    names = together.estimates.drop_duplicates("case").set_index("case")["cell"]
-    assert set(names.index) == set(cases)
-    for case, changes in cases.items():
-        alone = run(tmp_path, block, cases={case: changes})
-        for frame in ("inference", "draws"):
-            mine, its = (getattr(results, frame) for results in (together, alone))
-            mine = mine[mine["cell"] == names[case]].reset_index(drop=True)
-            pd.testing.assert_frame_equal(mine.drop(columns="cell"), its.drop(columns="cell"), rtol=1e-9)
-        rows = alone.inference[alone.inference["method"] == "permutation"]
-        assert rows["conf_low"].isna().all() == (case in ("events", "cohorts"))
-
-
 def test_provinces_are_left_out_by_leaving_them_out(whole: engine.Results) -> None:
     frame = worlds.panel()
     province = frame.groupby("city")["province"].first()
@@ -386,23 +361,3 @@ def test_a_pair_table_has_no_provinces_to_leave_out(tmp_path: Path) -> None:
     job = {**TABLE_JOB, "pair_table": table, "inference": {"jackknife": {"by": "province"}}}
     with pytest.raises(InputError, match=r"inference\.jackknife\.by must be city"):
         pipeline.check(worlds.write(tmp_path, pair_table(1, directed=False), job))
-
-
-def test_a_cell_has_the_pipeline_draws_that_it_has_alone(tmp_path: Path) -> None:
-    """Another cell that a resample does not identify takes nothing from it."""
-    frame = worlds.panel(2, n_cities=14, holes=True)
-    block = {"bootstrap": {"kind": "pipeline", "reps": 16, "seed": 3}}
-    cases = {
-        "main": {},
-        "events": {"model.estimator": "event_study", "model.window": [-2, 2]},
-        "shifted": {"treatment.shift": -1},
-    }
-    together = run(tmp_path, block, frame=frame, cases=cases)
-    names = together.estimates.drop_duplicates("case").set_index("case")["cell"]
-    unidentified = {}
-    for case, changes in cases.items():
-        alone = run(tmp_path, block, frame=frame, cases={case: changes})
-        mine = together.draws[together.draws["cell"] == names[case]].reset_index(drop=True)
-        pd.testing.assert_frame_equal(mine.drop(columns="cell"), alone.draws.drop(columns="cell"), rtol=1e-9)
-        unidentified[case] = set(mine.loc[mine["estimate"].isna(), "replicate"])
-    assert unidentified["events"] > unidentified["main"]

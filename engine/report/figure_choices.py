@@ -26,10 +26,8 @@ FigureForm = Literal["pdf", "png", "svg"]
 FORMS: tuple[FigureForm, ...] = ("pdf", "png", "svg")
 
 _CM = 1 / 2.54  # in inches
-_USUAL, _SMALLEST = (
-    6.3,
-    0.75,
-)  # inches, as wide as figures are unless chosen; share of a letter's size in narrow ones
+_USUAL = 6.3  # inches, as wide as figures are unless chosen
+_SMALLEST = 0.75  # share of a letter's size in narrow figures
 _NARROW = 5.0  # inches: too few for two things beside each other
 _OF_AXES = 0.6  # of the height that a figure is made with
 _ROUNDS = 5
@@ -167,14 +165,14 @@ def _room_around(axes: Axes, figure: Figure) -> float:
 
 def _shorter(text: Text, length: float, room: float) -> bool:
     """Whether a text's lines were broken, as they are longer than there is room."""
-    said = text.get_text()
-    if length <= room or not said.strip():
+    before = text.get_text()
+    if length <= room or not before.strip():
         return False
-    last = "\n " if said.endswith("\n ") else ""
-    longest = max(map(len, said.split("\n")))
-    lines = textwrap.fill(" ".join(said.split()), max(int(longest * room / length), 8)) + last
-    text.set_text(lines)
-    return lines != said
+    empty_line = "\n " if before.endswith("\n ") else ""  # for a subtitle
+    longest = max(map(len, before.split("\n")))
+    after = textwrap.fill(" ".join(before.split()), max(int(longest * room / length), 8)) + empty_line
+    text.set_text(after)
+    return after != before
 
 
 def _fewer_ticks(axes: Axes) -> bool:

@@ -132,7 +132,7 @@ def test_nothing_of_a_narrow_figure_is_cut_or_covered(
 
 
 @pytest.mark.parametrize(
-    ("figures", "said"),
+    ("figures", "message"),
     [
         ({"font": "No Such Font"}, "figures.font: no font 'No Such Font' is installed"),
         ({"font": "Dejavu Sans"}, "such as DejaVu Sans"),
@@ -140,6 +140,6 @@ def test_nothing_of_a_narrow_figure_is_cut_or_covered(
         ({"format": ["eps"]}, r"figures.format\[0\]: must be 'pdf', 'png' or 'svg'"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(figures: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_what_cannot_be_used_is_refused_by_name(figures: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         run_panel(city_panel(2), model=WINDOW, figures=figures)
