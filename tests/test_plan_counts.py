@@ -139,3 +139,16 @@ def test_more_draws_and_more_cells_take_longer(written: Callable[[str], Path]) -
         assert many > 10 * few
     one = seconds("{bootstrap: {reps: 10000}}", "sweep.model.controls=[[]]")
     assert seconds("{bootstrap: {reps: 10000}}") > 1.3 * one
+
+
+def test_cells_of_other_treatments_are_permuted_apart(
+    written: Callable[[str], Path], replicates: Counter[str]
+) -> None:
+    path = written("{permutation: {reps: 9}}")
+    sweep = "sweep: {treatment.shift: [0, -1], "
+    path.write_text(path.read_text().replace("sweep: {pairs.exclude: [both_treated, none], ", sweep))
+    _, prepared = pipeline.check(path, overrides=["pairs.exclude=none"])
+    counts = [count for group in prepared for count in draw_counts(group)]
+    assert [(count.draws, count.cells) for count in counts] == [(9, 2), (9, 2)]
+    engine.run(path, overrides=["pairs.exclude=none"])
+    assert replicates["permutations"] == 18

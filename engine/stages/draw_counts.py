@@ -7,7 +7,7 @@ draws. Compilation is left out; elsewhere they hold to within a factor of about 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -99,12 +99,12 @@ def by_path(
 
 
 def draw_counts(prepared: Prepared) -> list[DrawCount]:
-    """The draws of a pass, one entry for every block of inference that differs."""
+    """The draws of a pass, one entry for every block of inference that differs, and for cells that share no sums."""
     cells = prepared.pass_cells.cells
     permuted = by_block(cells, lambda cell: cell.job.inference.permutation)
     resampled = by_block(cells, lambda cell: cell.job.inference.bootstrap)
     return [
-        *(_permutations(prepared, block, group) for block, group in permuted),
+        *(count for block, group in permuted for count in _permutations(prepared, block, group)),
         *(_bootstraps(prepared, block, len(group)) for block, group in resampled),
     ]
 
@@ -121,18 +121,20 @@ def moments(prepared: Prepared) -> int:
     return Layout(design.n_years, design.n_columns, design.complete).size
 
 
-def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Cell]) -> DrawCount:
+def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Cell]) -> Iterator[DrawCount]:
     """A permutation reads every pair that some assignment lets in; cells that are refitted, each again."""
     strata = strata_codes(prepared.pass_cells.data, block.strata)
     ways = n_assignments(reassigned(cells[0].job, prepared.design), strata)
-    draws = min(ways, block.reps)
+    draws, exact = min(ways, block.reps), ways <= block.reps
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
     contracted = [cell for cell in cells if not permuted_by_refits(cell.job)]
-    n_refitted = len(cells) - len(contracted)
-    seconds = draws * n_refitted * (_PER_REFIT + _PER_REFITTED_VALUE * pairs * moments(prepared))
     for group in by_path(prepared, contracted, lambda cell: cell):
-        seconds += _contracted(prepared, pairs, draws, len(group))
-    return DrawCount("permutations", draws, len(cells), seconds, exact=ways <= block.reps)
+        seconds = _contracted(prepared, pairs, draws, len(group))
+        yield DrawCount("permutations", draws, len(group), seconds, exact)
+    n_refitted = len(cells) - len(contracted)
+    if n_refitted:
+        seconds = draws * n_refitted * (_PER_REFIT + _PER_REFITTED_VALUE * pairs * moments(prepared))
+        yield DrawCount("permutations", draws, n_refitted, seconds, exact)
 
 
 def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
