@@ -63,9 +63,15 @@ class GravityModel:
 
 def distance_km(unit_vector: Array, i: Integers | Array, j: Integers | Array) -> Array:
     """Great-circle distance of i and j: 2 R asin(chord / 2), the haversine formula on unit vectors ``[n_units, 3]``."""
-    step = unit_vector[i] - unit_vector[j]
-    chord = np.sqrt(np.einsum("...x,...x->...", step, step))
-    return np.asarray(2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord, 1.0)))
+    distance = np.zeros(np.broadcast_shapes(np.shape(i), np.shape(j)))
+    for along_axis in unit_vector.T:
+        step = along_axis[i] - along_axis[j]
+        distance += step * step
+    np.sqrt(distance, out=distance)
+    distance *= 0.5
+    np.arcsin(np.minimum(distance, 1.0, out=distance), out=distance)
+    distance *= 2.0 * EARTH_RADIUS_KM
+    return distance
 
 
 def unit_vectors(latitude: Array, longitude: Array) -> Array:

@@ -23,7 +23,7 @@ from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city
 from engine.pairs.moments import type_of
 
 _GROUPS = 4  # of tasks, and as many arrays of sums to be added up: of 2,850 sets and five radii 190 MB each
-_HELD = 1 << 16  # pairs whose statistics are held before they are added
+_HELD_BYTES = 1 << 27  # of statistics of pairs, held before they are added
 
 
 @dataclass(frozen=True)
@@ -101,37 +101,50 @@ def near_sums(near_pass: NearPass, tasks: Sequence[object]) -> Array:
 
     Returns
     -------
-    float64 ``[n_radii, n_sets, n_types, size]``
+    float64 ``[n_types, n_radii, n_sets, size]``
     """
     moment_pass, near = near_pass.moment_pass, near_pass.near
     design, options = moment_pass.design, kernel_options(moment_pass)
     n_types = design.n_classes * (design.n_classes + 1) // 2
-    of_types = np.zeros((n_types, *near.shape[:2], moment_pass.layout.size))  # those of a type side by side
-    sums = of_types.transpose(1, 2, 0, 3)
-    held: list[tuple[Integers, Integers, Array]] = []
+    sums = np.zeros((n_types, *near.shape[:2], moment_pass.layout.size))
+    room = max(design.chunk, _HELD_BYTES // (8 * moment_pass.layout.size))
+    i, j, statistics = (
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty((room, moment_pass.layout.size)),
+    )
+    n_held = 0
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         chunks = (chunk for task in tasks for chunk in chosen_pairs(design, task, near_pass.have_common))
         for chunk in chunks:
-            statistics = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
-            held.append((chunk.i[: chunk.n], chunk.j[: chunk.n], statistics[: chunk.n]))
-            if sum(len(i) for i, *_ in held) > _HELD:
-                _add_held(sums, near_pass, held)
-                held = []
-    if held:
-        _add_held(sums, near_pass, held)
+            if n_held + chunk.n > room:
+                _add_pairs(sums, near_pass, i[:n_held], j[:n_held], statistics[:n_held])
+                n_held = 0
+            end = n_held + chunk.n
+            of_chunk = np.asarray(kernels.pair_statistics(options, arrays, kernels.arrays_of(chunk))[0])
+            for column, values in ((i, chunk.i), (j, chunk.j), (statistics, of_chunk)):
+                column[n_held:end] = values[: chunk.n]
+            n_held = end
+    _add_pairs(sums, near_pass, i[:n_held], j[:n_held], statistics[:n_held])
     return sums
 
 
-def _add_held(sums: Array, near_pass: NearPass, held: list[tuple[Integers, Integers, Array]]) -> None:
-    """Add some pairs to the sums, city by city and class by class of the other city; in place."""
-    i, j, statistics = (np.concatenate(parts) for parts in zip(*held, strict=True))
-    classes = near_pass.moment_pass.design.classes
-    order = np.lexsort((classes[j], i))
-    i, j = i[order], j[order]
-    ends = np.flatnonzero((np.diff(i) != 0) | (np.diff(classes[j]) != 0)) + 1
-    for start, stop in pairwise([0, *ends.tolist(), len(i)]):
-        _add_of_city(sums, near_pass, int(i[start]), j[start:stop], statistics[order[start:stop]])
+def _add_pairs(sums: Array, near_pass: NearPass, i: Integers, j: Integers, statistics: Array) -> None:
+    """Add some pairs to the sums, city by city and class by class of the other city; in place.
+
+    A pair goes with the city of the rarer class: cities of the most common class have partners of one class only.
+    """
+    design = near_pass.moment_pass.design
+    cities_of_class = np.bincount(design.classes, minlength=design.n_classes)[design.classes]
+    is_turned = cities_of_class[j] < cities_of_class[i]
+    city, partner = np.where(is_turned, j, i), np.where(is_turned, i, j)
+    class_of_partner = design.classes[partner]
+    order = np.lexsort((class_of_partner, city))
+    city, partner, class_of_partner = city[order], partner[order], class_of_partner[order]
+    starts = np.flatnonzero((np.diff(city, prepend=-1) != 0) | (np.diff(class_of_partner, prepend=-1) != 0))
+    for start, stop in pairwise([*starts.tolist(), len(order)]):
+        _add_of_city(sums, near_pass, int(city[start]), partner[start:stop], statistics[order[start:stop]])
 
 
 def _add_of_city(sums: Array, near_pass: NearPass, city: int, partners: Integers, statistics: Array) -> None:
@@ -141,9 +154,10 @@ def _add_of_city(sums: Array, near_pass: NearPass, city: int, partners: Integers
     low, high = partners.min(), partners.max() + 1
     both = near.reshape(-1, near.shape[2])[sets, low:high][:, partners - low]
     shared = both.any(axis=1)
-    radius, of_set = np.divmod(sets[shared], near.shape[1])
     of_type = type_of(design.classes[city], design.classes[partners[0]], design.n_classes)
-    sums[radius, of_set, of_type] += both[shared].astype(np.float64) @ statistics
+    rows = sets[shared]
+    of_sets = sums[of_type].reshape(-1, sums.shape[-1])
+    of_sets[rows] = of_sets.take(rows, axis=0) + both[shared].astype(np.float64) @ statistics
 
 
 def pair_influences(score_pass: ScorePass, task: Any) -> tuple[Integers, Integers, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,21 +101,25 @@ def _nearby(
     return Nearby(
         step=np.asarray(np.sum([weight * steps.values for weight, steps in weighted], axis=0)),
         interaction=estimate.interaction.matrix + 2 * city_years.factor(estimate.n_obs) * products,
-        effective_cities=_effective(kernel, moved),
+        effective_cities=_effective(kernel, moved, passes.machine.threads),
         unidentified=np.divide(np.sum(replaced, axis=0), total, out=np.zeros_like(total), where=total > 0),
     )
 
 
-def _effective(kernel: Array, weight_sums: Array) -> Array:
+def _effective(kernel: Array, weight_sums: Array, threads: int) -> Array:
     """`Nearby.effective_cities` from a ``[n_units, T, K]``."""
-    first, second = np.nonzero(kernel)
-    nearness, of_kernel = kernel[first, second], sparse.csr_matrix(kernel)
-    effective = np.full(weight_sums.shape[2], np.inf)
-    for k in range(len(effective)):
-        a = weight_sums[:, :, k]
-        shared = nearness * np.einsum("pt,pt->p", a[first], a[second])
-        product = of_kernel @ sparse.csr_matrix((shared, (first, second)), shape=kernel.shape)
-        square, trace = float(product.multiply(product.T).sum()), float(product.diagonal().sum())
-        if shared.any():
-            effective[k] = trace**2 / square if square > 0 and trace > 0 else 0.0
-    return effective
+    of_kernel = sparse.csr_array(kernel)
+    first, second = of_kernel.nonzero()
+
+    def of_term(a: Array) -> float:
+        shared = of_kernel.data * np.einsum("pt,pt->p", a[first], a[second])
+        if not shared.any():
+            return np.inf
+        product = of_kernel @ sparse.csr_array(
+            (shared, of_kernel.indices, of_kernel.indptr), shape=kernel.shape
+        )
+        square, trace = float((product * product.T).sum()), float(product.trace())
+        return trace**2 / square if square > 0 and trace > 0 else 0.0
+
+    with ThreadPoolExecutor(threads) as pool:  # products of sparse matrices release the interpreter's lock
+        return np.array([*pool.map(of_term, np.moveaxis(weight_sums, 2, 0))])

@@ -15,6 +15,7 @@ from strategies import pair_table, run_panel, run_table
 from engine.errors import InputError
 from engine.infer.errors import spatial
 from engine.infer.errors.neighbourhoods import KERNELS, kernel_matrix
+from engine.pairs import near_pairs
 from engine.report.error_types import error_label, preferred, robust_and_conventional
 from engine.report.language.wording import ENGLISH
 
@@ -62,6 +63,18 @@ def test_panels(name: str, distance: float, kernel: str) -> None:
     expected = literal(long, ["edu", "dense", *terms], names, km, radii)
     for column, values in expected.items():
         np.testing.assert_allclose(estimates[column].to_numpy(), values, rtol=EXACT, err_msg=column)
+
+
+def test_pairs_that_do_not_fit_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs are added to the sums of neighbourhoods as often as those held are many."""
+    kinds: list[Any] = [{"spatial": {"distance": 750}}, {"block_jackknife": {"distance": 400}}]
+    settings: dict[str, Any] = {"model": {"errors": ["dyadic_cr2", *kinds]}, "runtime": {"tile": 8}}
+    together = run_panel(worlds.panel(), **settings).estimates
+    monkeypatch.setattr(near_pairs, "_HELD_BYTES", 1)
+    piecewise = run_panel(worlds.panel(), **settings).estimates
+    pd.testing.assert_frame_equal(together, piecewise, rtol=1e-11, atol=0)
+    assert together["errors"].nunique() == 3
+    assert together["std_error"].notna().all()
 
 
 def test_a_distance_below_all_is_the_default_error() -> None:

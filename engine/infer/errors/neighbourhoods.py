@@ -35,8 +35,10 @@ _MOST_UNIDENTIFIED = 0.25
 def kernel_matrix(radii: Mapping[float, float], distances: Array) -> Array:
     """``[n_units, n_units]`` from the weights of uniform kernels by radius; radius 0 is each city by itself."""
     alone = np.eye(len(distances), distances.shape[1], dtype=bool)
-    parts = [weight * (distances <= radius if radius else alone) for radius, weight in radii.items()]
-    return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+    kernel = np.zeros(distances.shape)
+    for radius, weight in radii.items():
+        np.add(kernel, weight, out=kernel, where=distances <= radius if radius else alone)
+    return kernel
 
 
 def checked_kernel(name: str, options: Mapping[object, object], reach: str, form: str) -> object:
