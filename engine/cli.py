@@ -92,6 +92,9 @@ def plan(
     cluster: Annotated[
         Path | None, typer.Option(metavar="PROFILE", help="Say what the jobs cost on this cluster, too.")
     ] = None,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="List every cell of a job; default: the first 6 of more than 24.")
+    ] = False,
     overrides: Sets = None,
 ) -> None:
     """Show cells, pairs, tiles, memory and rough time; nothing is computed."""
@@ -102,7 +105,7 @@ def plan(
     workplace, seconds = profile_of(cluster=cluster), 0.0
     for path in _found(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
-        for line in plan_lines(*checked):
+        for line in plan_lines(*checked, every_cell=cells):
             terminal.out.print(line)
         seconds += cost(checked[1])
     for line in cost_lines(seconds, workplace) if workplace else []:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +153,23 @@ def test_cells_of_other_treatments_are_permuted_apart(
     assert [(count.draws, count.cells) for count in counts] == [(9, 2), (9, 2)]
     engine.run(path, overrides=["pairs.exclude=none"])
     assert replicates["permutations"] == 18
+
+
+@pytest.mark.parametrize(("n_cells", "n_listed"), [(24, 24), (25, 6)])
+def test_a_plan_lists_few_cells_unless_all_are_asked(
+    n_cells: int, n_listed: int, written: Callable[[str], Path], command: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = written("{}")
+    levels = ", ".join(f"0.{level}" for level in range(60, 60 + n_cells))
+    sweep = f"sweep: {{model.confidence: [{levels}]}}"
+    path.write_text(re.sub("sweep: .*", sweep, path.read_text()))
+    code, out, err = command("plan", str(path))
+    lines = out.splitlines()
+    numbers = [line.split()[0] for line in lines if "model.confidence=" in line]
+    assert (code, err, numbers) == (0, "", [str(number) for number in range(1, n_listed + 1)])
+    told = [line for line in lines if "--cells" in line]
+    assert told == (["  and 19 more cells; --cells lists all of them"] if n_cells == 25 else [])
+    all_lines = command("plan", str(path), "--cells")[1].splitlines()
+    assert sum("model.confidence=" in line for line in all_lines) == n_cells
+    assert not any("--cells" in line for line in all_lines)
+    assert all_lines[-2:] == lines[-2:]

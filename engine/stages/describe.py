@@ -13,6 +13,7 @@ from engine.stages.memory import memory_bytes
 from engine.stages.prepare_passes import Prepared, distinct_data
 
 _NAMED = 6  # cells of a pass that are listed by name
+_MOST_LISTED = 24  # cells of a job that a plan lists unasked; of more, the first `_NAMED`
 
 
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
@@ -35,12 +36,18 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
     yield "ok"
 
 
-def plan_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
-    """Cells, pairs, tiles, memory and rough time of a job, one line at a time."""
+def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool = False) -> Iterator[str]:
+    """Cells, pairs, tiles, memory and rough time of a job, one line at a time.
+
+    Of more than `_MOST_LISTED` cells the first are listed, and all with ``every_cell``.
+    """
     cells, passes = _count(len(plan.cells), "cell"), _count(len(prepared), "pass")
     yield f"{plan.loaded.path}: {plan.loaded.job.job}, {cells} in {passes}"
-    for cell in plan.cells:
+    n_listed = len(plan.cells) if every_cell or len(plan.cells) <= _MOST_LISTED else _NAMED
+    for cell in plan.cells[:n_listed]:
         yield f"  {cell.number:>4}  {cell.id}  {cell.job.model.estimator}  {cell.label}"
+    if n_listed < len(plan.cells):
+        yield f"  and {len(plan.cells) - n_listed:,} more cells; --cells lists all of them"
     for number, group in enumerate(prepared, start=1):
         design = group.design
         layout = Layout(design.n_years, design.n_columns, design.complete)
