@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from engine.api.arguments import checked_arguments
 from engine.api.printed import Table, notebook_figure
 from engine.errors import InputError
 from engine.report.language.wording import words_of
@@ -33,6 +34,7 @@ class DrawnResult:
     results: Results
     lang: str = "en"
 
+    @checked_arguments()
     def tidy(self) -> pd.DataFrame:
         """Every draw: cell, term, method, replicate, estimate and t ratio.
 
@@ -47,6 +49,7 @@ class DrawnResult:
         """One row a cell, term and method: statistic, p-value, interval, Monte Carlo error of p."""
         return self.results.inference
 
+    @checked_arguments()
     def plot(self, *, title: str | None = None) -> Figure:
         """The density of placebo coefficients with the estimate in it; of a permutation test only."""
         from engine.report.outputs.placebo_density import last_placebo, placebo_figure

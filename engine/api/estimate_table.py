@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from dataclasses import replace
 from typing import Unpack
 
+from engine.api.arguments import checked_arguments
 from engine.api.printed import Table
 from engine.api.result import Result
+from engine.api.table_choices import checked_choices
 from engine.errors import InputError
 from engine.report.joined_tables import joined
 from engine.report.language.wording import Words, words_of
@@ -25,6 +27,7 @@ from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableS
 _LISTS = (Sequence, Iterator, KeysView, ValuesView)
 
 
+@checked_arguments("fits", "choices")
 def etable(
     fits: Iterable[object] | object, *, title: str = "", lang: str = "en", **choices: Unpack[TableChoices]
 ) -> Table:
@@ -49,6 +52,7 @@ def etable(
     several = list(fits) if isinstance(fits, _LISTS) else [fits]
     if not several:
         raise InputError("there are no results", where="etable", remedy="pass one or more")
+    choices = checked_choices(choices)
     whole = EVERYTHING.changed(choices)
     in_column: TableChoices = {"digits": whole.digits} if "digits" in choices else {}
     if whole.labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import yaml
 
+from engine.api.arguments import checked_arguments, checked_file
 from engine.api.notebook_progress import notebook_progress
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
+from engine.report.language.wording import words_of
 from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
 from engine.spec.keys import assign, check_key, split
@@ -47,6 +49,7 @@ class StatedJob:
     frames: Mapping[str, FileTable] = field(default_factory=dict, repr=False)
     overrides: tuple[str, ...] = ()
 
+    @checked_arguments("value")
     def set(self, key: str, value: object) -> Self:
         """The job with a key changed: ``job.set("model.lag", 1)``; None takes the key away.
 
@@ -63,6 +66,7 @@ class StatedJob:
         override = f"{key}={json.dumps(value, ensure_ascii=False)}"
         return replace(self, frames=frames, overrides=(*self.overrides, override))
 
+    @checked_arguments()
     def run(
         self, *, out: str | Path | None = None, lang: str = "en", **options: Unpack[RunKeywords]
     ) -> Result:
@@ -87,6 +91,7 @@ class StatedJob:
         """
         from engine import pipeline
 
+        words_of(lang)  # a language that is not there shall not be found out after the run
         if out is not None and isinstance(self.origin, Mapping) and self.origin.get("job") == UNNAMED:
             raise InputError(
                 "the job has no name, which its folder would have",
@@ -101,6 +106,7 @@ class StatedJob:
         again = partial(_run_again, self, results.manifest, lang=lang, options=options)
         return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest), lang=lang)
 
+    @checked_arguments()
     def check(self) -> str:
         """Validate job and data without running anything; the report of ``dyadid check`` as text."""
         from engine import pipeline
@@ -109,6 +115,7 @@ class StatedJob:
         plan, prepared = pipeline.check(self.origin, frames=self.frames, overrides=self.overrides)
         return "\n".join(check_lines(plan, prepared))
 
+    @checked_arguments()
     def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
         """The pair-year table behind the regression of a cell: units, year, outcome, treatment, regressors.
 
@@ -122,6 +129,7 @@ class StatedJob:
         name = None if cell is None else str(cell)
         return pipeline.pair_years(self.origin, frames=self.frames, overrides=self.overrides, cell=name)
 
+    @checked_arguments()
     def to_dict(self) -> dict[str, Any]:
         """The content of a job file: ``extends`` and changes merged, files by their full paths.
 
@@ -129,9 +137,10 @@ class StatedJob:
         """
         return plain(self._load().data)  # type: ignore[no-any-return]
 
+    @checked_arguments()
     def to_yaml(self, path: str | Path) -> Path:
         """Write the job file, and beside it each data frame, as a Parquet file that the job then reads."""
-        path = Path(path)
+        path = checked_file(path, where="to_yaml: path", example="job.yaml")
         loaded = self._load()
         names: dict[str, str] = {}
         for source, table in loaded.frames.items():
@@ -151,6 +160,7 @@ class StatedJob:
         return load_job(self.origin, overrides=self.overrides, frames=self.frames)
 
 
+@checked_arguments("origin")
 def job(
     origin: str | Path | Mapping[str, object] | StatedJob,
     *,
@@ -186,9 +196,9 @@ def job(
     return replace(base, frames={**base.frames, **taken({**blocks, **(frames or {})})})
 
 
-def as_list(names: Sequence[str] | str) -> list[str]:
-    """One name, or several, as a list."""
-    return [names] if isinstance(names, str) else list(names)
+def as_list(names: object) -> list[object]:
+    """Some names, or a single one, as a list; validation of the job refuses what is no name."""
+    return list(names) if isinstance(names, Iterable) and not isinstance(names, str | Mapping) else [names]
 
 
 def taken(frames: Mapping[str, object]) -> dict[str, FileTable]:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from engine.api.arguments import checked_arguments
 from engine.api.job_object import StatedJob, as_list, taken
+from engine.api.panel_job import ErrorTypes
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError
 from engine.pairs.table_rows import in_both_orders
@@ -14,7 +16,10 @@ from engine.spec.block import NAME
 from engine.spec.data_frames import plain
 from engine.tables.read import FileTable
 
+_OF_FORMULA = ("name", "outcome", "regressors", "fixed_effects")
 
+
+@checked_arguments("data", "outcome", "regressors", "fixed_effects", "directed", "weight", "name")
 def pair_table(
     data: object,
     *,
@@ -71,6 +76,7 @@ def pair_table(
     return StatedJob(plain(document), frames)
 
 
+@checked_arguments("data", "directed", "errors", "weight")
 def feols(
     formula: str,
     data: object,
@@ -78,7 +84,7 @@ def feols(
     units: tuple[str, str],
     year: str,
     directed: bool | None = None,
-    errors: Sequence[str] | str | None = None,
+    errors: ErrorTypes = None,
     weight: str | None = None,
     **options: object,
 ) -> Result:
@@ -107,6 +113,13 @@ def feols(
     InputError
         For a formula that cannot be read, and as `Job.run`.
     """
+    for name in _OF_FORMULA:
+        if name in options:
+            raise InputError(
+                f"there is no argument '{name}'",
+                where="feols",
+                remedy="the formula has outcome, regressors and fixed effects; further arguments are keys of `model`",
+            )
     outcome, regressors, effects = _parts(formula)
     named = [_effect(text, year) for text in effects]
     if not isinstance(data, str | Path):
@@ -129,6 +142,7 @@ def feols(
     ).run()
 
 
+@checked_arguments("data", "directed", "errors", "weight")
 def fepois(
     formula: str,
     data: object,
@@ -136,7 +150,7 @@ def fepois(
     units: tuple[str, str],
     year: str,
     directed: bool | None = None,
-    errors: Sequence[str] | str | None = None,
+    errors: ErrorTypes = None,
     weight: str | None = None,
     **options: object,
 ) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from engine.api.arguments import checked_arguments
 from engine.api.job_object import StatedJob, as_list, taken
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError
@@ -28,6 +30,13 @@ _NAMES = {
 _CALL = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
 
 
+ErrorTypes = Sequence[str | Mapping[str, object]] | Mapping[str, object] | str | None
+
+
+class UnknownStep(InputError, AttributeError):
+    """A method that a job of panels does not have."""
+
+
 class PanelJob(StatedJob):
     """A job on a city panel; each method gives a new job, and an estimator runs it.
 
@@ -45,45 +54,59 @@ class PanelJob(StatedJob):
             return partial(self._outcome, name)
         if name in ESTIMATORS:
             return partial(self.estimate, name)
-        raise AttributeError(f"a job has no {name!r}; outcomes are {', '.join(OUTCOMES)}")
+        near = difflib.get_close_matches(name, dir(self), n=1)
+        raise UnknownStep(
+            f"a job has no '{name}'",
+            where="PanelJob",
+            remedy=f"did you mean '{near[0]}'?"
+            if near
+            else f"outcomes are {', '.join(OUTCOMES)}; estimators are {', '.join(ESTIMATORS)}",
+        )
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *OUTCOMES, *ESTIMATORS]
 
+    @checked_arguments("formula")
     def _outcome(self, name: str, formula: str, **options: object) -> Self:
         return self._with("outcome", {name: formula, **options}, anew=True)
 
+    @checked_arguments("name", "entropy", "negative")
     def index(self, name: str, entropy: Sequence[str], negative: Sequence[str] | str = ()) -> Self:
         """An entropy-weighted index of indicators, which then is a city column of that name."""
         return self._with("index", {name: {"entropy": as_list(entropy), "negative": as_list(negative)}})
 
+    @checked_arguments("formulas")
     def controls(self, **formulas: str | Mapping[str, str]) -> Self:
         """Pair regressors by name, each a kind and a city column: ``edu="neg_abs_log_diff(education)"``."""
         return self._with("controls", {name: _control(name, text) for name, text in formulas.items()})
 
+    @checked_arguments("formula")
     def instrument(self, formula: str) -> Self:
         """The pair regressor that instruments the treatment, as in `controls`; estimate with `iv`."""
-        return self._with("instrument", _control("instrument", formula))
+        return self._with("instrument", _control("instrument", formula), anew=True)
 
+    @checked_arguments("mass")
     def gravity(self, *mass: str, **options: object) -> Self:
         """Keep the pairs whose gravity force is above the median; latitude and longitude are columns of the panel."""
         return self._with("pairs", {"gravity": {"mass": list(mass), **options}})
 
+    @checked_arguments()
     def exclude_both_treated(self) -> Self:
         """Leave out the pairs of two adopters."""
         return self._with("pairs", {"exclude": "both_treated"})
 
+    @checked_arguments("effects")
     def fixed_effects(self, *effects: str) -> Self:
         """Effects beside ``pair`` and ``year``: ``city x year``, ``province-pair x year`` and others."""
         return self._with("model", {"fixed_effects": ["pair", *(name for name in effects if name != "pair")]})
 
+    @checked_arguments("unit")
     def matching(self, unit: str = "pair", **options: object) -> Self:
         """Propensity-score matching before the regression, on the controls."""
         return self._with("matching", {"unit": unit, **options})
 
-    def estimate(
-        self, estimator: str, *, errors: Sequence[str] | str | None = None, **options: object
-    ) -> Result:
+    @checked_arguments("estimator", "errors")
+    def estimate(self, estimator: str, *, errors: ErrorTypes = None, **options: object) -> Result:
         """Run an estimator of the engine by its name; options are keys of ``model``.
 
         Without effects beyond pair and year every standard-error type is computed, so that `Result.errors` shows any
@@ -91,9 +114,8 @@ class PanelJob(StatedJob):
         """
         return self.specify(estimator, errors=errors, **options).run()
 
-    def specify(
-        self, estimator: str, *, errors: Sequence[str] | str | None = None, **options: object
-    ) -> Self:
+    @checked_arguments("estimator", "errors")
+    def specify(self, estimator: str, *, errors: ErrorTypes = None, **options: object) -> Self:
         """The job that `estimate` runs, for a file or a cluster."""
         specified = self._with("model", {"estimator": estimator, **options})
         if errors is None:
@@ -112,12 +134,13 @@ class PanelJob(StatedJob):
     def _document(self) -> dict[str, Any]:
         return dict(self.origin) if isinstance(self.origin, Mapping) else {}
 
-    def _with(self, block: str, keys: Mapping[str, object], *, anew: bool = False) -> Self:
+    def _with(self, block: str, keys: object, *, anew: bool = False) -> Self:
         document = self._document
-        merged = {**({} if anew else document.get(block, {})), **keys}
+        merged = keys if anew or not isinstance(keys, Mapping) else {**document.get(block, {}), **keys}
         return replace(self, origin={**document, block: plain(merged)})
 
 
+@checked_arguments("data", "rule", "years", "term", "name", "columns")
 def panel(
     data: object,
     *,
@@ -157,7 +180,8 @@ def panel(
     options
         Further keys of the block ``panel``: ``fill``, ``deflate``, ``balance``, ``missing``, ``join`` and others.
     """
-    mapped = dict(columns or {})
+    given = columns if columns is not None else {}
+    mapped = dict(given) if isinstance(given, Mapping) else {}
     headers = {"city": city, "year": year}
     columns_of_timing = {"adoption": adoption, "status": status}
     timing = {key: header for key, header in columns_of_timing.items() if header is not None}
@@ -180,8 +204,8 @@ def panel(
         if header != canonical:
             mapped[canonical] = _column(header)
     block: dict[str, object] = {**options}
-    if mapped:
-        block["columns"] = mapped
+    if mapped or not isinstance(given, Mapping):
+        block["columns"] = mapped or given
     frames: dict[str, FileTable] = {}
     if isinstance(data, str | Path):
         block["source"] = str(data)
@@ -193,7 +217,7 @@ def panel(
         "treatment": {**timing, "rule": rule, "name": term},
     }
     if years is not None:
-        document["years"] = list(years)
+        document["years"] = years
     return PanelJob(plain(document), frames)
 
 
@@ -202,10 +226,10 @@ def _column(header: str) -> str:
     return header if re.fullmatch(NAME, header) or "`" in header else f"`{header}`"
 
 
-def _control(name: str, text: str | Mapping[str, str]) -> dict[str, str]:
-    """``neg_abs_diff(x)`` as a block of the job."""
-    if isinstance(text, Mapping):
-        return dict(text)
+def _control(name: str, text: object) -> object:
+    """``neg_abs_diff(x)`` as a block of the job; what is no text is left to validation of the job."""
+    if not isinstance(text, str):
+        return plain(text)
     call = _CALL.fullmatch(text)
     if call is None or call[1] not in REGRESSORS:
         raise InputError(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.api.arguments import checked_arguments, checked_file, checked_path
 from engine.errors import InputError
 from engine.report.docx import docx_bytes
 from engine.report.figure_style import figure_bytes
@@ -29,21 +30,31 @@ class Table:
 
     printed: PrintedTable
 
+    @checked_arguments()
     def text(self) -> str:
         """For a terminal."""
         return self.printed.to_text()
 
+    @checked_arguments()
     def latex(self) -> str:
         """For a paper; needs the packages booktabs and threeparttable."""
         return self.printed.to_latex()
 
+    @checked_arguments()
     def html(self) -> str:
         """As a fragment of a page."""
         return self.printed.to_html()
 
+    @checked_arguments()
     def save(self, path: str | Path) -> Path:
-        """Write ``.docx``, ``.tex``, ``.html``, ``.csv`` or ``.txt``, by the ending of the path."""
-        path = Path(path)
+        """Write ``.docx``, ``.tex``, ``.html``, ``.csv`` or ``.txt``, by the ending of the path.
+
+        Raises
+        ------
+        InputError
+            For another ending, and where no file can be.
+        """
+        path = checked_path(path, where="save: path")
         writers = {
             ".docx": lambda: docx_bytes([self.printed]),
             ".tex": lambda: self.latex().encode(),
@@ -58,6 +69,7 @@ class Table:
                 where=str(path),
                 remedy=f"take one of {', '.join(writers)}",
             )
+        checked_file(path, where="save: path", example="table.docx")
         path.write_bytes(writers[ending]())
         return path
 

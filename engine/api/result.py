@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
+from engine.api.arguments import checked_arguments, checked_path
 from engine.api.drawn_result import DrawnResult
 from engine.api.printed import Table, notebook_figure
+from engine.api.table_choices import checked_choices
 from engine.errors import InputError
 from engine.report.error_types import error_label, preferred
 from engine.report.language.wording import ENGLISH, words_of
@@ -19,6 +21,7 @@ from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableChoices
+from engine.runtime.files import output_folder
 from engine.spec.cell_choice import CellName, choose_cell
 from engine.spec.data_frames import plain
 from engine.spec.error_codes import error_code
@@ -77,6 +80,7 @@ class Result:
         """Standard-error types that were computed."""
         return list(dict.fromkeys(self.estimates["errors"]))
 
+    @checked_arguments()
     def tidy(self) -> pd.DataFrame:
         """One row a cell and term, with the standard error, test and interval of one type: the first that is shown.
 
@@ -94,6 +98,7 @@ class Result:
             frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
         return frame
 
+    @checked_arguments()
     def glance(self) -> pd.DataFrame:
         """One row a cell: outcome, estimator, numbers of rows, pairs and units, R2."""
         rows = self.estimates.drop_duplicates("cell")
@@ -101,6 +106,7 @@ class Result:
         frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
         return frame
 
+    @checked_arguments()
     def covariance(
         self, errors: str | Mapping[str, object] | None = None, cell: str | int | None = None
     ) -> pd.DataFrame:
@@ -112,6 +118,7 @@ class Result:
         terms = list(dict.fromkeys(rows["term"]))
         return rows.pivot(index="term", columns="other", values="covariance").loc[terms, terms]
 
+    @checked_arguments()
     def errors(self, *types: str | Mapping[str, object]) -> Result:
         """The same results with other standard-error types shown; nothing is computed again.
 
@@ -138,6 +145,7 @@ class Result:
 
     # -- draws and pairs
 
+    @checked_arguments("reps", "seed")
     def permute(self, reps: int = 9999, *, seed: int = 0, **options: object) -> DrawnResult:
         """Permutation test: adoption years reassigned among the cities, everything rebuilt in each draw.
 
@@ -145,6 +153,7 @@ class Result:
         """
         return self._draws("permutation", {"reps": reps, "seed": seed, **options})
 
+    @checked_arguments("reps", "kind", "seed")
     def bootstrap(
         self, reps: int = 9999, *, kind: str = "node", seed: int = 0, **options: object
     ) -> DrawnResult:
@@ -154,12 +163,14 @@ class Result:
     def _draws(self, method: str, block: Mapping[str, object]) -> DrawnResult:
         return DrawnResult(self.again({"inference": None, f"inference.{method}": block}).results, self.lang)
 
+    @checked_arguments()
     def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
         """The pair-year table behind the regression of a cell: units, year, outcome, treatment, regressors."""
         return self.pair_years(self._cell(cell))
 
     # -- tables and figures
 
+    @checked_arguments("choices")
     def table(
         self, *, title: str | None = None, lang: str | None = None, **choices: Unpack[TableChoices]
     ) -> Table:
@@ -178,7 +189,9 @@ class Result:
         report = self._report(lang)
         unnamed = self.results.title == UNNAMED
         shown_title = ("" if unnamed else None) if title is None else title
-        return Table(table_of(report, style=report.table_style.changed(choices), title=shown_title))
+        return Table(
+            table_of(report, style=report.table_style.changed(checked_choices(choices)), title=shown_title)
+        )
 
     def printed(self, choices: TableChoices, *, lang: str) -> PrintedTable:
         """The table as a value, without title, headings and further notes, for `etable`."""
@@ -186,6 +199,7 @@ class Result:
         style = replace(report.table_style.changed(choices), columns=(), notes=())
         return table_of(report, style=style, title="")
 
+    @checked_arguments()
     def plot(
         self,
         *,
@@ -221,12 +235,12 @@ class Result:
             fit(figure)
         return notebook_figure(figure)
 
+    @checked_arguments()
     def save(self, folder: str | Path) -> Path:
         """Write every file that a run leaves, into this folder: frames, tables, figures, manifest."""
         from engine import pipeline
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = output_folder(checked_path(folder, where="save: folder"), where="save: folder")
         pipeline.write(self.results, folder, lang=self.lang)
         return folder
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from engine.api.arguments import checked_arguments
 from engine.api.job_object import StatedJob, job
 from engine.api.result import Result
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from engine.pipeline import RunKeywords
 
 
+@checked_arguments("origin")
 def run(
     origin: str | Path | Mapping[str, object] | StatedJob,
     *,
@@ -38,6 +40,7 @@ def run(
     return job(origin, panel=panel, pair_table=pair_table, frames=frames).run(out=out, lang=lang, **options)
 
 
+@checked_arguments("origin")
 def check(
     origin: str | Path | Mapping[str, object] | StatedJob,
     *,

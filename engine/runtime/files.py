@@ -85,19 +85,22 @@ def output_folder(path: Path, *, where: str = "--out") -> Path:
     return path
 
 
-def check_file_place(path: Path, *, example: str) -> None:
-    """Raises InputError where no file can be written at a path: it is a folder, or lies in none; nothing is made."""
+def check_file_place(path: Path, *, example: str, argument: str = "--out") -> None:
+    """Raises InputError where no file can be written at a path: it is a folder, or lies in none; nothing is made.
+
+    ``argument`` is the option, or argument of a function, that names the path.
+    """
     where = str(path)
     if path.is_dir():
         raise InputError(
-            "this is a folder", where=where, remedy=f"name a file in it, like {example}, by --out"
+            "this is a folder", where=where, remedy=f"name a file in it, like {example}, by {argument}"
         )
     if path.parent.exists() and not path.parent.is_dir():
         raise InputError(
-            f"{path.parent} is a file, not a folder", where=where, remedy="name another by --out"
+            f"{path.parent} is a file, not a folder", where=where, remedy=f"name another by {argument}"
         )
     if not path.parent.is_dir():
-        remedy = "make it, or name another by --out"
+        remedy = f"make it, or name another by {argument}"
         raise InputError(f"there is no folder {path.parent}", where=where, remedy=remedy)
 
 

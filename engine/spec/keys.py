@@ -19,6 +19,8 @@ from engine.spec.job import Job
 from engine.spec.plain import Keys, half_width, shown
 
 Parts = tuple[str, ...]
+EVERY_KEY = "`dyadid keys` lists every key with its values"
+"""A remedy where no single key is meant."""
 
 
 def split(key: str) -> Parts:
@@ -87,9 +89,10 @@ def check_key(parts: Parts, *, where: str) -> None:
         valid_keys = keys_at(parts[:depth])
         if valid_keys is None:
             block = ".".join(parts[:depth])
-            raise InputError(f"'{block}' is a value and holds no key '{part}'", where=where)
+            problem = f"'{block}' is a value and holds no key '{part}'"
+            raise InputError(problem, where=where, remedy=EVERY_KEY)
         if valid_keys and part not in valid_keys:
-            raise InputError(unknown_key(part, valid_keys), where=where)
+            raise InputError(unknown_key(part, valid_keys), where=where, remedy=EVERY_KEY)
 
 
 def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] | None:
@@ -108,6 +111,24 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
     if kind is None or get_origin(kind) is list:
         return None
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Block) else []
+
+
+def described_key(keys: Keys, model: type[Block]) -> str | None:
+    """The key of a block that holds a value, with its description; None where it has none."""
+    kind: object = model
+    description, name = None, ""
+    for key in keys:
+        kind = _container(kind)
+        if isinstance(kind, type) and issubclass(kind, Block):
+            if isinstance(key, int):
+                continue
+            field = kind.model_fields.get(key)
+            if field is None:
+                return None
+            description, name, kind = field.description, key, field.annotation
+        else:
+            kind = get_args(kind)[-1] if kind else None
+    return f"{name}: {description}" if description else None
 
 
 def set_keys(document: object, model: object = Job) -> list[tuple[Keys, str]]:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
 from engine.spec.block import FORMS, PATTERNS, Block
-from engine.spec.keys import Keys, keys_at, unknown_key
+from engine.spec.keys import EVERY_KEY, Keys, described_key, keys_at, unknown_key
 from engine.spec.plain import half_width, plain_problems, shown
 
 Problems = dict[Keys, tuple[str, str | None]]
@@ -70,13 +70,24 @@ def validate(
     if not problems and (contradiction := model.contradiction(document)):
         problems = {(): (contradiction, None)}
     if problems:
+        problems = _with_remedy(problems, model)
         raise all_problems(problems, file=file, written_in=written_in, cell=cell)
     try:
         # Through JSON, whose arrays strict models accept as tuples.
         return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    raise all_problems(_by_key(details, document, model), file=file, written_in=written_in, cell=cell)
+    problems = _with_remedy(_by_key(details, document, model), model)
+    raise all_problems(problems, file=file, written_in=written_in, cell=cell)
+
+
+def _with_remedy(problems: Problems, model: type[Block]) -> Problems:
+    """The problems, with the description of the key as a remedy where nothing better is known."""
+    if any(remedy for _, remedy in problems.values()):
+        return problems
+    (keys, (problem, _)), *further = problems.items()
+    remedy = None if further else described_key(keys, model)
+    return {keys: (problem, remedy or EVERY_KEY), **dict(further)}
 
 
 def all_problems(

@@ -93,7 +93,9 @@ class FileLayout:
         numbers = [self.header_row, *self.skipped]
         if min(numbers) < 1 or max(numbers) > 2**31:
             raise InputError(
-                f"{min(numbers) if min(numbers) < 1 else max(numbers)} is no row of a file", where=source
+                f"{min(numbers) if min(numbers) < 1 else max(numbers)} is no row of a file",
+                where=source,
+                remedy="rows are counted from 1",
             )
         early = sorted(number for number in self.skipped if number <= self.header_row)
         if early:

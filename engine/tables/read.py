@@ -208,11 +208,15 @@ def _refuse_misplaced(path: Path, ending: str, layout: FileLayout) -> None:
     """Raises InputError for a statement about the file that files of its kind have no place for."""
     if layout.sheet is not None and ending not in _EXCEL:
         raise InputError(
-            f"sheet '{layout.sheet}' is requested, but only Excel files have sheets", where=shown(path)
+            f"sheet '{layout.sheet}' is requested, but only Excel files have sheets",
+            where=shown(path),
+            remedy="remove it",
         )
     if layout.encoding is not None and ending not in (*SEPARATORS, ".dta"):
         raise InputError(
-            f"encoding '{layout.encoding}' is given, but only text files have one", where=shown(path)
+            f"encoding '{layout.encoding}' is given, but only text files have one",
+            where=shown(path),
+            remedy="remove it",
         )
     rows = layout.header is not None or layout.skip_rows is not None
     if rows and ending in _NAMED_FORMS:

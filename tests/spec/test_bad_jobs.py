@@ -149,6 +149,7 @@ def test_all_problems_are_told_at_once(write: Any, minimal: str) -> None:
         f"  {path}: model.base: must be a whole number (got 'x')",
         f"  {path}: model.ends: must be 'bin' or 'drop' (got 'bins')",
         f"  {path}: modle: unknown key 'modle', did you mean 'model'?",
+        "  hint: `dyadid keys` lists every key with its values",
     ]
 
 
