@@ -34,7 +34,7 @@ _WORDS: Mapping[object, tuple[str, str]] = {
     tuple: ("a tuple", 'a tuple, like ("a", "b")'),
     Callable: ("a function", "a function"),
 }
-"""What an argument of a type must be, and how it is written."""
+"""By type of an argument: the words for it, and how it is written."""
 _PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -209,7 +209,7 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _phrases(hint: object) -> list[tuple[str, str]]:
-    """What a value of an annotated type must be, and how it is written, for each arm of a union but None."""
+    """Words for an annotated type, and how it is written, for each arm of a union but None."""
     kind, arms = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
         return [phrase for arm in arms if arm is not NoneType for phrase in _phrases(arm)]
@@ -218,7 +218,11 @@ def _phrases(hint: object) -> list[tuple[str, str]]:
         return [(choices, choices)]
     words, example = _WORDS.get(kind or hint, (f"a {_title(hint)}", f"a {_title(hint)}"))
     if str in arms[:1]:
-        of_text = {Sequence: " of text", tuple: f" of {len(arms)} texts", Mapping: " whose keys are text"}
+        of_text: Mapping[object, str] = {
+            Sequence: " of text",
+            tuple: f" of {len(arms)} texts",
+            Mapping: " whose keys are text",
+        }
         words += of_text.get(kind, "")
     return [(words, example)]
 
