@@ -112,7 +112,7 @@ def checked_file(path: str | Path, *, where: str, example: str) -> Path:
 
 
 def _hints(function: Callable[..., object], signature: inspect.Signature) -> Hints:
-    """Types of the arguments, without those that the function may read while it is checked alone."""
+    """Types of the arguments by name; they are read at the first call, as `engine.pipeline` is slow to import."""
     from engine.pipeline import RunKeywords
 
     annotations = {
