@@ -1,4 +1,4 @@
-"""dyadid: difference-in-differences on pairs, with honest dyadic inference.
+"""dyadid: difference-in-differences on pairs, with dyadic-robust inference.
 
     job file --> Plan: cells                                                engine.spec
     file --> table: cells, names, arithmetic                                engine.tables

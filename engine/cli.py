@@ -18,7 +18,7 @@ from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 app = typer.Typer(
     name="dyadid",
-    help="Difference-in-differences on pairs, with honest dyadic inference.",
+    help="Difference-in-differences on pairs, with dyadic-robust inference.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
