@@ -21,7 +21,7 @@ from engine.spec import find_jobs, load_job
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 GUIDES = [ROOT / "jobs" / "README.md", ROOT / "jobs" / "README.zh-CN.md"]
-PATTERNS = ("*.md", "jobs/*.md", "engine/**/*.md", "cluster/**/*.md", "tests/**/*.md")
+PATTERNS = ("*.md", "jobs/**/*.md", "engine/**/*.md", "cluster/**/*.md", "tests/**/*.md")
 PAGES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
 WHOLE = yaml.safe_load((ROOT / "jobs" / "table1_baseline.yaml").read_text(encoding="utf-8"))
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from tutorial_pages import ROOT, TUTORIALS
 
 from engine.report.error_types import error_label
+from engine.report.language.wording import ENGLISH as ENGLISH_WORDS
 from engine.report.language.wording import words_of
 from engine.spec import schema
 
 ENGLISH = [ROOT / "README.md", *(TUTORIALS / name for name in ("README.md", "city_panel.md", "own_pairs.md"))]
 ENGLISH.append(TUTORIALS / "from_stata_or_r.md")
-CHINESE = [ROOT / "README.zh-CN.md", TUTORIALS / "city_panel.zh-CN.md"]
+CHINESE = [ROOT / "README.zh-CN.md", ROOT / "jobs" / "README.zh-CN.md", TUTORIALS / "city_panel.zh-CN.md"]
 # Values of these keys are choices of a method, which a reader must be able to look up.
 CHOICES = {
     "Model": ("estimator", "errors"),
@@ -31,7 +34,8 @@ WORDS = (
     ("gravity screen", "引力筛选"), ("job", "任务"), ("key", "键"), ("leave-one-city-out", "逐一剔除一个城市"),
     ("look-ahead", "政策前年份标准化"), ("pair", "城市对"), ("pair-year", "城市对—年份"), ("pilot", "试点"),
     ("score", "得分"), ("separated rows", "分离检查"), ("specification curve", "设定曲线"), ("sweep", "各种取值"),
-    ("synchronization", "同步性"), ("synthetic data", "模拟数据"), ("table of pairs", "成对数据"), ("treated", "受处理"),
+    ("synchronization", "同步性"), ("synthetic data", "模拟数据"), ("table of pairs", "成对数据"),
+    ("treated", "受处理"),
     ("unit", "单位"), ("variation within the pair", "变异系数"), ("worker", "进程"),
 )  # fmt: skip
 _CHINESE_CHARACTER = re.compile(r"[\u4e00-\u9fff]")
@@ -93,26 +97,28 @@ def test_choices_that_pages_name_are_explained() -> None:
 @pytest.mark.parametrize("error_type", ["pair", "city", "dyadic_cr2", "dyadic", "jackknife"])
 def test_rows_of_printed_tables_are_entries(error_type: str) -> None:
     """Under the words of the table, in the row that names the type."""
-    label = error_label(error_type)
-    entry = TERMS[label.removesuffix(" CRV3").lower()]
+    entry = TERMS[error_label(error_type, ENGLISH_WORDS).removesuffix(" CRV3").lower()]
     assert f"`{error_type}`" in entry.definition
     assert f"`{error_type}`" in entry.chinese_definition
-    assert words_of("zh")(label).startswith(entry.chinese_term)
+    assert error_label(error_type, words_of("zh")).startswith(entry.chinese_term)
 
 
-def _text(pages: list) -> str:
+def _text(pages: Iterable[Path]) -> str:
     """Words of pages on one line, in small letters."""
     return " ".join(" ".join(page.read_text(encoding="utf-8").split()) for page in pages).lower()
 
 
-def _code(page) -> str:
+def _code(page: Path) -> str:
+    """Blocks of YAML, and code within sentences."""
     text = page.read_text(encoding="utf-8")
-    return " ".join(first or second for first, second in re.findall(r"^```yaml\n(.*?)^```|`([^`\n]+)`", text, re.M | re.S))
+    parts = re.findall(r"^```yaml\n(.*?)^```|`([^`\n]+)`", text, re.MULTILINE | re.DOTALL)
+    return " ".join(block or inline for block, inline in parts)
 
 
 def _choices() -> set[str]:
     blocks = schema()["$defs"]
-    return {value for name, keys in CHOICES.items() for key in keys for value in _enumerated(blocks[name]["properties"][key])}
+    chosen = [blocks[name]["properties"][key] for name, keys in CHOICES.items() for key in keys]
+    return set(_enumerated(chosen))
 
 
 def _enumerated(part: object) -> list[str]:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "jobs" / "tutorials"
-_BLOCK = re.compile(r"(?:^(?:Save as |存为 )`([^`\n]+)`[:：]\n\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^(?:Save as |存为 )`([^`\n]+)`[:：]\n\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 class SavedFile(NamedTuple):
