@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
 import pandas as pd
 
 from engine.api.arguments import checked_arguments, checked_path
@@ -90,10 +91,15 @@ class Result:
         ``cell``, its label.
         """
         codes = {cell: self._first_shown(cell) for cell in self._labels}
-        rows = self.estimates[self.estimates["errors"] == self.estimates["cell"].map(codes)]
+        is_shown = [
+            codes[cell] == code
+            for cell, code in zip(self.estimates["cell"], self.estimates["errors"], strict=True)
+        ]
+        rows = self.estimates[is_shown]
         terms = ordered_terms(rows["term"], main=self.results.manifest["treatment"])
         rows = _in_order(rows, cell=rows["cell"].unique(), term=terms)
-        frame = rows[[*_TIDY, "errors"]].reset_index(drop=True).astype({"dof": float})
+        frame = rows[[*_TIDY, "errors"]].reset_index(drop=True)
+        frame["dof"] = frame["dof"].astype(float)
         if len(self._labels) > 1:
             frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
         return frame
@@ -355,6 +361,8 @@ def _of_types(frame: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:
 
 def _in_order(rows: pd.DataFrame, **values: Iterable[str]) -> pd.DataFrame:
     """The rows sorted by columns, each by the order in which its values are given; equal rows stay as they stand."""
-    ranks = {name: {value: rank for rank, value in enumerate(listed)} for name, listed in values.items()}
-    order = pd.DataFrame({name: rows[name].map(rank) for name, rank in ranks.items()}, rows.index)
-    return rows.loc[order.sort_values(list(ranks), kind="stable").index]
+    places = {name: {value: place for place, value in enumerate(listed)} for name, listed in values.items()}
+    ranks = [
+        [of_value.get(value, len(of_value)) for value in rows[name]] for name, of_value in places.items()
+    ]
+    return rows.iloc[np.lexsort(ranks[::-1])]
