@@ -8,7 +8,9 @@ pairs, and code points that are no characters.
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
+from collections.abc import Sequence
 
 _HIDDEN = re.compile(
     "["
@@ -31,6 +33,8 @@ _FORMULA = (
     "\uff0d",
     "\uff20",
 )  # the last four are full-width
+# A Latin word or a single character, with marks that open before it and those that close behind it.
+_PIECE = re.compile(r"\s*[（《]*(?:[^\s\u2e80-\uffff]+|\S)[，。；：、？！）》]*")
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)([eE][+-]?\d+)?%?", re.ASCII)
 
 
@@ -66,6 +70,50 @@ def spreadsheet_cell(text: str) -> str:
 def without_apostrophe(cell: str) -> str:
     """Text that `spreadsheet_cell` put an apostrophe before, as it was."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def places(text: str) -> int:
+    """Places that a text takes on a terminal: a Chinese character has two.
+
+    >>> places("R² of 城")
+    8
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def flush_left(text: str, width: int) -> str:
+    """Text with blanks to its right, so that it takes ``width`` places."""
+    return text + " " * (width - places(text))
+
+
+def flush_right(text: str, width: int) -> str:
+    """Text with blanks to its left, so that it takes ``width`` places."""
+    return " " * (width - places(text)) + text
+
+
+def filled(text: str, width: int) -> str:
+    """Text in lines of at most ``width`` places, where its words allow; Chinese may break between any two characters.
+
+    No line begins with a mark that closes, or ends with an opening bracket.
+    """
+    if places(text) == len(text):
+        return textwrap.fill(text, width)
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if lines[-1] and places(lines[-1] + piece) > width:
+            lines.append(piece.lstrip())
+        else:
+            lines[-1] += piece
+    return "\n".join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Rows of a table for a terminal: labels flush left, cells flush right in columns of ``width`` places."""
+    labels = max(places(label) for label, *_ in rows)
+    return [
+        flush_left(label, labels) + "".join(flush_right(cell, width) for cell in cells)
+        for label, *cells in rows
+    ]
 
 
 def encodable(text: str, encoding: str) -> str:

@@ -53,7 +53,7 @@ Sets = Annotated[
         help="Override a key, e.g. model.controls=[edu]; paths are relative to the working folder.",
     ),
 ]
-Lang = Annotated[str, typer.Option(help="Language of tables, figures and page: en or zh.")]
+Lang = Annotated[str | None, typer.Option(help="Language, in place of the jobs' own: en or zh.")]
 
 
 @app.command()
@@ -138,13 +138,14 @@ def run(
     profile: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write Dask's report of the run's performance.")
     ] = None,
-    lang: Lang = "en",
+    lang: Lang = None,
     overrides: Sets = None,
 ) -> None:
     """Run job files, or what is left of them, and write tables, figures and Parquet files."""
     from engine.report.language.wording import words_of
 
-    words_of(lang)  # a language that is not there shall not be found out after the run
+    if lang is not None:
+        words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
 
     workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
@@ -265,7 +266,7 @@ def pairs(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dyadid run` wrote.")],
-    lang: Lang = "en",
+    lang: Lang = None,
     docx: Annotated[
         bool, typer.Option("--docx", help="Write tables.docx too: all tables, for Word.")
     ] = False,

@@ -25,7 +25,7 @@ class RunOptions:
     store: str | None
     fresh: bool
     overrides: list[str]
-    lang: str
+    lang: str | None
     cluster: Path | None
     profile: Path | None
 
@@ -90,16 +90,27 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
 
 def show(results: Results, seconds: float) -> None:
     """Warnings, table and a line on what a job did; cells with the same warning are counted."""
+    from engine.notes import Note
+    from engine.report.language.stored_notes import sentences
+    from engine.report.language.wording import job_words
+
+    words = job_words(results.manifest)
     by_note: dict[str, list[str]] = {}
-    codes, texts = results.manifest["warning_codes"], results.manifest["warnings"]
-    for code, text in zip(codes, texts, strict=True):
+    texts = sentences(results.manifest, "warning", words)
+    for code, text in zip(results.manifest["warning_codes"], texts, strict=True):
         note = code["values"]["note"] if code["code"] == "of_cell" else code
         by_note.setdefault(repr(note), []).append(text)
     for same_texts in by_note.values():
-        further = f" (and {len(same_texts) - 1} more of its cells)" if len(same_texts) > 1 else ""
-        terminal.err.print(f"warning: {same_texts[0]}{further}")
+        text, n_further = same_texts[0], len(same_texts) - 1
+        of_cells = Note.of("warning_of_cells", text=text, count=n_further)
+        terminal.err.print(words.note(Note.of("warning_line", text=of_cells if n_further else text)))
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))
-    verb = "up to date, reused:" if results.reused else "written to"
-    terminal.out.print(f"{results.job}: {seconds:.1f} s, {verb} {results.folder}")
+    place = str(results.folder)
+    ended = (
+        Note.of("run_reused", job=results.job, seconds=seconds, folder=place)
+        if results.reused
+        else Note.of("run_written", job=results.job, seconds=seconds, folder=place)
+    )
+    terminal.out.print(words.note(ended))

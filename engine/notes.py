@@ -41,6 +41,14 @@ def of_cell(cell: str, note: Note) -> Note:
     return Note.of("of_cell", cell=cell, note=note)
 
 
+def message_lines(
+    warnings: Iterable[Note], notes: Iterable[Note], worded: Callable[[Note], str]
+) -> list[str]:
+    """``warning: ...`` and ``note: ...`` for a terminal, one a line."""
+    messages = [Note.of("warning_line", text=warning) for warning in warnings]
+    return [worded(message) for message in (*messages, *(Note.of("note_line", text=note) for note in notes))]
+
+
 def shortened(names: Sequence[str], length: int) -> list[str]:
     """The first ``length`` names, and ``...`` where there are more."""
     return [*names[:length], *["..."] * (len(names) > length)]

@@ -70,7 +70,7 @@ def run(
     fresh: bool = False,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     opener: Opener | None = None,
 ) -> Results:
     """Run a job, or what an earlier run of it left undone.
@@ -97,8 +97,8 @@ def run(
         ``dotted.key=value``, as with ``--set``.
     progress : callable, optional
         Called with ``(pass, done, total)``.
-    lang : str
-        Of the tables and figures written: ``en`` or ``zh``.
+    lang : str, optional
+        ``en`` or ``zh``, in place of the job's ``lang``.
     opener : callable, optional
         As `opened` gives it, where several jobs share a cluster; then workers, scheduler and cluster go there.
 
@@ -113,7 +113,8 @@ def run(
     clock = Clock()
     profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     with clock.stage("read"):
-        plan = expand(load_job(job, overrides=overrides, frames=frames))
+        languages = [f"lang={lang}"] if lang is not None else []
+        plan = expand(load_job(job, overrides=[*overrides, *languages], frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
@@ -122,7 +123,7 @@ def run(
         machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
         with clock.stage("prepare"):
             prepared = _prepare(plan, lambda *work: machine().reduce(*work, label="screen", units=UNITS))
-        key = request_key(plan, prepared, lang) if folder is not None else ""
+        key = request_key(plan, prepared) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
             return _reused(plan, folder)
         with journal.kept(key=key):
@@ -130,7 +131,7 @@ def run(
             if folder is None:
                 return job_results
             with writing(folder), recorded() as hashes:
-                job_results = write(job_results, folder, lang=lang)
+                job_results = write(job_results, folder)
         if not job_results.undrawn:
             with writing(folder):
                 mark_finished(folder, key, hashes)
@@ -331,12 +332,11 @@ def _estimate_passes(machine: Machine, prepared: tuple[Prepared, ...]) -> list[l
         return list(pool.map(partial(estimate_pass, machine), prepared))
 
 
-def write(results: Results, folder: Path, *, lang: str = "en") -> Results:
+def write(results: Results, folder: Path) -> Results:
     """Write the files of a job into its folder, and return its results with the folder named."""
-    from engine.report.language.wording import words_of
     from engine.stages.job_files import write_results
 
-    undrawn = write_results(results.frames, results.manifest, results.validation, folder, words_of(lang))
+    undrawn = write_results(results.frames, results.manifest, results.validation, folder)
     return replace(results, folder=folder, undrawn=undrawn)
 
 
@@ -344,7 +344,7 @@ def report(
     folder: str | Path,
     *,
     draw: bool = True,
-    lang: str = "en",
+    lang: str | None = None,
     docx: bool = False,
     notice: Callable[[Exception], None] | None = None,
 ) -> Path:
@@ -355,8 +355,9 @@ def report(
     folder : the ``out`` of `run`, or one job's folder
     draw : bool
         Make tables and figures again from the Parquet files first.
-    lang : str
-        ``en`` or ``zh``.
+    lang : str, optional
+        ``en`` or ``zh``; default: tables and figures in the language of their job, the page in that of all jobs, or in
+        English where they differ.
     docx : bool
         Write ``tables.docx`` too: all tables, for Word.
     notice : callable, optional
@@ -369,9 +370,11 @@ def report(
     from engine.stages.report import write_report
 
     problems: list[Exception] = []
-    words, folder = words_of(lang), Path(folder)
+    folder = Path(folder)
+    if lang is not None:
+        words_of(lang)  # refuses a language that is not there before anything is written
     with writing(folder):
-        page = write_report(folder, words, draw=draw, docx=docx, notice=notice or problems.append)
+        page = write_report(folder, lang=lang, draw=draw, docx=docx, notice=notice or problems.append)
     if problems:
         raise problems[0]
     return page

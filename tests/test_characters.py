@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.characters import encodable, spreadsheet_cell, visible, without_apostrophe
+from engine.characters import (
+    aligned,
+    encodable,
+    filled,
+    places,
+    spreadsheet_cell,
+    visible,
+    without_apostrophe,
+)
 
 ANY = st.text(st.characters(codec=None, categories=None))  # halves of surrogate pairs too
 
@@ -69,3 +77,18 @@ def test_every_encoding_can_write_something(text: str, encoding: str) -> None:
 )
 def test_the_nearest_letters_stand_for_those_that_are_lacking(encoding: str, shown: str) -> None:
     assert encodable("R² café 城市 - x", encoding) == shown
+
+
+def test_lines_of_chinese_are_as_wide_as_they_look() -> None:
+    text = "逐步下降 p 值（Westfall 与 Young）控制全部检验中出现任何一次错误拒绝的概率，其前提是一些系数的效应不改变。"
+    for width in range(12, 80):
+        lines = filled(text, width).split("\n")
+        assert max(map(places, lines)) <= width
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not any(line.startswith(("，", "）", "。")) or line.endswith("（") for line in lines)
+
+
+def test_cells_stand_in_line() -> None:
+    lines = aligned([["变量", "最小值"], ["gdp", "1.5"], ["人均 GDP", "缺失"]], 8)
+    assert lines == ["变量      最小值", "gdp          1.5", "人均 GDP    缺失"]
+    assert {places(line) for line in lines} == {16}

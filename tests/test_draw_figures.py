@@ -9,7 +9,6 @@ import pytest
 from designs import JOBS, SMALL
 
 import engine
-from engine.report.language.wording import words_of
 from engine.report.outputs import city_influence, placebo_density
 from engine.stages.report import write_report
 
@@ -45,7 +44,7 @@ def test_of_several_cells_the_last_is_named(tmp_path: Path, monkeypatch: pytest.
             return _call(*args, **options)  # type: ignore[operator]
 
         monkeypatch.setattr(module, name, spy)
-    write_report(tmp_path, words_of("zh"), notice=pytest.fail)
+    write_report(tmp_path, lang="zh", notice=pytest.fail)
     title = "Table 1, column 6: pairs.gravity.keep=all"
     assert drawn["placebo_figure"] == f"{title}：安慰剂检验"
     assert drawn["influence_figure"].startswith(f"{title}：")

@@ -91,7 +91,7 @@ def test_headers_of_a_builtin_table_are_part_of_what_it_is(monkeypatch: pytest.M
     from engine.stages.prepare_passes import prepare_job
 
     plan = expand(load_job(Path(engine.__file__).parents[1] / "jobs" / "euro.yaml"))
-    before = request_key(plan, prepare_job(plan), "en")
+    before = request_key(plan, prepare_job(plan))
     load = builtin.load
 
     def exchanged(*given: Any, **options: Any) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def test_headers_of_a_builtin_table_are_part_of_what_it_is(monkeypatch: pytest.M
         return frame.rename(columns=dict(zip(numbers, reversed(numbers), strict=True)))
 
     monkeypatch.setattr(builtin, "load", exchanged)
-    assert request_key(plan, prepare_job(plan), "en") != before
+    assert request_key(plan, prepare_job(plan)) != before
 
 
 def test_a_frame_of_another_job_is_not_read(job: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from engine.api.arguments import checked_arguments
 from engine.api.printed import Table, notebook_figure
 from engine.errors import InputError
-from engine.report.language.wording import words_of
+from engine.report.language.wording import job_words
 from engine.report.outputs.inference_by_draws import inference_table
 from engine.report.outputs.output import JobReport
 
@@ -28,11 +28,9 @@ class DrawnResult:
     ----------
     results : Results
         Of the run that made the draws.
-    lang : str
     """
 
     results: Results
-    lang: str = "en"
 
     @checked_arguments()
     def tidy(self) -> pd.DataFrame:
@@ -65,7 +63,7 @@ class DrawnResult:
 
     @property
     def _report(self) -> JobReport:
-        return JobReport(self.results.frames, self.results.manifest, words_of(self.lang))
+        return JobReport(self.results.frames, self.results.manifest, job_words(self.results.manifest))
 
     def __repr__(self) -> str:
         return repr(Table(inference_table(self._report)))

@@ -12,7 +12,7 @@ from engine.api.result import Result
 from engine.api.table_choices import checked_choices
 from engine.errors import InputError
 from engine.report.joined_tables import joined
-from engine.report.language.wording import Words, words_of
+from engine.report.language.wording import Words, lang_of, shared_words, words_of
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_entries import (
     effect_label,
@@ -29,7 +29,11 @@ _LISTS = (Sequence, Iterator, KeysView, ValuesView)
 
 @checked_arguments("fits", "choices")
 def etable(
-    fits: Iterable[object] | object, *, title: str = "", lang: str = "en", **choices: Unpack[TableChoices]
+    fits: Iterable[object] | object,
+    *,
+    title: str = "",
+    lang: str | None = None,
+    **choices: Unpack[TableChoices],
 ) -> Table:
     """Results of `dyadid`, and fits of pyfixest, statsmodels, linearmodels and others, as columns of one table.
 
@@ -38,8 +42,8 @@ def etable(
     fits : sequence of Result and other fits
         Others are read by the extractors of maketables, which comes with pyfixest.
     title : str
-    lang : str
-        ``en`` or ``zh``.
+    lang : str, optional
+        ``en`` or ``zh``; default: the language that the jobs of all results have, else English.
     choices
         As `Result.table` has them; ``stars`` and ``errors`` choose among the types of this package's results, a fit
         of another package has its own.
@@ -57,11 +61,13 @@ def etable(
     in_column: TableChoices = {"digits": whole.digits} if "digits" in choices else {}
     if whole.labels:
         in_column["labels"] = whole.labels
+    languages = (lang_of(fit.results.manifest) for fit in several if isinstance(fit, Result))
+    words = words_of(lang) if lang else shared_words(languages)
     starred = whole.stars != NO_STARS
     tables = [
-        fit.printed(_own(fit, in_column, choices), lang=lang)
+        fit.printed(_own(fit, in_column, choices), lang=words.lang)
         if isinstance(fit, Result)
-        else _foreign_table(fit, EVERYTHING.changed(in_column), words_of(lang), starred=starred)
+        else _foreign_table(fit, EVERYTHING.changed(in_column), words, starred=starred)
         for fit in several
     ]
     table = joined(tables, title=title)

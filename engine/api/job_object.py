@@ -68,7 +68,7 @@ class StatedJob:
 
     @checked_arguments()
     def run(
-        self, *, out: str | Path | None = None, lang: str = "en", **options: Unpack[RunKeywords]
+        self, *, out: str | Path | None = None, lang: str | None = None, **options: Unpack[RunKeywords]
     ) -> Result:
         """Run the job.
 
@@ -76,8 +76,8 @@ class StatedJob:
         ----------
         out : folder, optional
             Files are written to ``out/<job>/``; none without it. The job needs a name of its own then.
-        lang : str
-            Of tables and figures: ``en`` or ``zh``.
+        lang : str, optional
+            ``en`` or ``zh``, in place of the job's ``lang``.
         options
             ``workers``, ``scheduler``, ``cluster``, ``store``, ``fresh``, ``progress``, as `engine.pipeline.run` has
             them; in a notebook ``progress`` is a bar below the cell, ``progress=None`` leaves it out.
@@ -104,7 +104,7 @@ class StatedJob:
                 self.origin, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **keywords
             )
         again = partial(_run_again, self, results.manifest, lang=lang, options=options)
-        return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest), lang=lang)
+        return Result(results, again=again, pair_years=partial(_pairs, self, results.manifest))
 
     @checked_arguments()
     def check(self) -> str:
@@ -211,7 +211,7 @@ def _run_again(
     manifest: Manifest,
     changes: Mapping[str, object],
     *,
-    lang: str,
+    lang: str | None,
     options: RunKeywords,
 ) -> Result:
     """Run a job with some keys changed, without files; raises RunError where its data are others by now."""

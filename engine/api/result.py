@@ -15,8 +15,10 @@ from engine.api.drawn_result import DrawnResult
 from engine.api.printed import Table, notebook_figure
 from engine.api.table_choices import checked_choices
 from engine.errors import InputError
+from engine.notes import Note, Value
 from engine.report.error_types import error_label, preferred
-from engine.report.language.wording import ENGLISH, words_of
+from engine.report.language.stored_notes import sentences
+from engine.report.language.wording import ENGLISH, job_words
 from engine.report.markup import escape
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
@@ -52,8 +54,6 @@ class Result:
         Runs the job with keys changed, a mapping of dotted key to value.
     pair_years : callable
         Makes the pair-year table of a cell.
-    lang : str
-        Of tables and figures.
     shown : tuple of str
         Standard-error types that tables, figures and `tidy` show; empty for those of the job.
     """
@@ -61,7 +61,6 @@ class Result:
     results: Results
     again: Callable[[Mapping[str, object]], Result]
     pair_years: Callable[[str | None], pd.DataFrame]
-    lang: str = "en"
     shown: tuple[str, ...] = ()
 
     # -- numbers
@@ -74,7 +73,7 @@ class Result:
     @property
     def warnings(self) -> list[str]:
         """Sentences that a reader of the results must know."""
-        return list(self.results.manifest["warnings"])
+        return sentences(self.results.manifest, "warning", job_words(self.results.manifest))
 
     @property
     def error_types(self) -> list[str]:
@@ -167,7 +166,7 @@ class Result:
         return self._draws("bootstrap", {"kind": kind, "reps": reps, "seed": seed, **options})
 
     def _draws(self, method: str, block: Mapping[str, object]) -> DrawnResult:
-        return DrawnResult(self.again({"inference": None, f"inference.{method}": block}).results, self.lang)
+        return DrawnResult(self.again({"inference": None, f"inference.{method}": block}).results)
 
     @checked_arguments()
     def pairs(self, cell: str | int | None = None) -> pd.DataFrame:
@@ -186,7 +185,7 @@ class Result:
         ----------
         title : str, optional
         lang : str, optional
-            ``en`` or ``zh``.
+            ``en`` or ``zh``; default: that of the job.
         choices
             ``labels`` (printed names by term or series); ``keep``, ``drop``, ``order`` (names of terms, or expressions:
             those printed, left out, printed first); ``digits`` (decimals); ``stars`` (standard-error type of the
@@ -247,28 +246,31 @@ class Result:
         from engine import pipeline
 
         folder = output_folder(checked_path(folder, where="save: folder"), where="save: folder")
-        pipeline.write(self.results, folder, lang=self.lang)
+        pipeline.write(self.results, folder)
         return folder
 
     # -- how it is shown
 
     def __repr__(self) -> str:
-        return repr(self.table()) + "".join(f"warning: {text}\n" for text in self._first_warnings)
+        return repr(self.table()) + "".join(f"{line}\n" for line in self._warning_lines)
 
     def _repr_html_(self) -> str:
-        paragraphs = "".join(f"<p>warning: {escape(text)}</p>" for text in self._first_warnings)
+        paragraphs = "".join(f"<p>{escape(line)}</p>" for line in self._warning_lines)
         return self.table()._repr_html_() + paragraphs
 
     @property
-    def _first_warnings(self) -> list[str]:
+    def _warning_lines(self) -> list[str]:
         """Warnings as they stand below the table: the first, and how many more there are."""
-        texts = self.warnings
+        texts: list[Value] = [*self.warnings]
         n_further = len(texts) - _WARNINGS
-        return texts[:_WARNINGS] + ([f"and {n_further:,} more, in .warnings"] if n_further > 0 else [])
+        if n_further > 0:
+            texts[_WARNINGS:] = [Note.of("warnings_further", count=n_further, attribute=".warnings")]
+        worded = job_words(self.results.manifest).note
+        return [worded(Note.of("warning_line", text=text)) for text in texts]
 
     def _report(self, lang: str | None) -> JobReport:
         """The report, of the shown types where the user chose some."""
-        words = words_of(lang or self.lang)
+        words = job_words(self.results.manifest, lang)
         if not self.shown:
             return JobReport(self.results.frames, self.results.manifest, words)
         frames = {

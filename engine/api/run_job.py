@@ -22,7 +22,7 @@ def run(
     pair_table: object = None,
     frames: Mapping[str, object] | None = None,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **options: Unpack[RunKeywords],
 ) -> Result:
     """Run a job file, a mapping with the keys of one, or a `StatedJob`.
@@ -33,7 +33,7 @@ def run(
     panel, pair_table, frames : optional
         Data frames in place of the job's sources, as `job` takes them.
     out, lang
-        Folder for files, and the language of tables and figures.
+        Folder for files, and the language in place of the job's.
     options
         ``workers`` and others, as `Job.run` takes them.
     """

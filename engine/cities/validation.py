@@ -10,14 +10,16 @@ from itertools import pairwise
 import numpy as np
 
 from engine.arrays import Array, Flags
+from engine.characters import aligned
 from engine.cities.fill import MOST_GAP
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
-from engine.notes import Note, note_record, notes_record, shortened
+from engine.notes import Note, message_lines, note_record, notes_record, shortened
 from engine.tables.problems import job_line
 
 JUMP = 20.0  # a factor between two years that smells of a changed unit
 _SHOWN, _LISTED = 3, 20
+_WIDTH = 12  # places of a number on the terminal
 
 
 @dataclass(frozen=True)
@@ -158,27 +160,21 @@ class Validation:
     def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
-        lines = [f"{self.source}: {self.n_cities} of {self.n_cities_read} cities, {first} to {last}", ""]
-        width = max([len(report.column) for report in self.columns] + [6])
-        heads = ("min", "max", "mean", "missing", "filled", "<= 0")
-        lines.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
-        for report in self.columns:
-            row = (report.minimum, report.maximum, report.mean)
-            lines.append(
-                f"{report.column:<{width}}"
-                + "".join(f"{value:>12.5g}" for value in row)
-                + f"{report.missing_share:>12.1%}{report.n_filled:>12,}{report.n_nonpositive:>12,}"
-            )
+        head = Note.of(
+            "panel_read", source=self.source, count=self.n_cities, total=self.n_cities_read, first=first, last=last
+        )  # fmt: skip
+        table = [worded(Note("panel_columns")).split(" | "), *map(_cells, self.columns)]
+        lines = [worded(head), "", *aligned(table, _WIDTH)]
         if self.dropped:
-            lines += ["", f"dropped cities ({len(self.dropped)}):"]
-            lines += [f"  {city.city}: {worded(city.reason)}" for city in self.dropped[:_LISTED]]
-            lines += [f"  and {len(self.dropped) - _LISTED} more"] * (len(self.dropped) > _LISTED)
-            lines += self._fill_lines()
-        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
-        return lines + [f"note: {worded(note)}" for note in self.notes]
+            shown = [Note.of("entry", name=city.city, content=city.reason) for city in self.dropped[:_LISTED]]
+            n_further = len(self.dropped) - _LISTED
+            further = [Note.of("further", count=n_further)] if n_further > 0 else []
+            lines += ["", worded(Note.of("dropped_cities", count=len(self.dropped)))]
+            lines += [f"  {worded(note)}" for note in (*shown, *further, *self._fill_notes())]
+        return lines + message_lines(self.warnings, self.notes, worded)
 
-    def _fill_lines(self) -> list[str]:
-        """The line of the job that fills the gaps of dropped cities that lack one column between known years."""
+    def _fill_notes(self) -> list[Note]:
+        """The key of the job that fills the gaps of dropped cities that lack one column between known years."""
         first, last = self.years
         interior = [
             city
@@ -190,7 +186,14 @@ class Validation:
             return []
         columns = list(dict.fromkeys(column for column, _ in gaps))
         rule = job_line("panel.fill", {"max_gap": max(gap for _, gap in gaps), "columns": columns})
-        return [f"  in the job file: {rule}  # if gaps may be interpolated: {len(gaps)} of them would stay"]
+        return [Note.of("gaps_to_fill", rule=rule, count=len(gaps))]
+
+
+def _cells(report: ColumnReport) -> list[str]:
+    """Name and numbers of a column, as the terminal shows them."""
+    numbers = [f"{value:.5g}" for value in (report.minimum, report.maximum, report.mean)]
+    counts = [f"{count:,}" for count in (report.n_filled, report.n_nonpositive)]
+    return [report.column, *numbers, f"{report.missing_share:.1%}", *counts]
 
 
 def longest_run(years: Sequence[int]) -> int:

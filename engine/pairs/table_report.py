@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from engine.arrays import Array
-from engine.notes import Note, notes_record
+from engine.characters import aligned
+from engine.notes import Note, message_lines, notes_record
+
+_WIDTH = 12  # places of a number on the terminal
 
 
 @dataclass(frozen=True)
@@ -82,25 +85,21 @@ class TableReport:
     def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The report for a terminal, one string a line."""
         first, last = self.years
-        pairs = "directed pairs" if self.directed else "pairs"
-        lines = [
-            f"{self.source}: {self.n_units:,} units, {self.n_pairs:,} {pairs}, {first} to {last} "
-            f"({self.n_years:,} years), {self.n_rows:,} rows, {self.n_used:,} of them complete"
-            + (f", regressors lagged by {self.lag}" if self.lag else ""),
-            "",
-        ]
-        width = max([len(column.column) for column in self.columns] + [6])
-        heads = ("min", "max", "mean", "missing", "infinite")
-        lines.append(f"{'column':<{width}}" + "".join(f"{head:>12}" for head in heads))
-        for column in self.columns:
-            values = (column.minimum, column.maximum, column.mean)
-            lines.append(
-                f"{column.column:<{width}}"
-                + "".join(f"{value:>12.5g}" for value in values)
-                + f"{column.n_missing:>12,}{column.n_infinite:>12,}"
-            )
-        lines += [f"warning: {worded(warning)}" for warning in self.warnings]
-        return lines + [f"note: {worded(note)}" for note in self.notes]
+        head = Note.of(
+            "table_read", source=self.source, units=self.n_units, pairs=self.n_pairs, first=first, last=last,
+            directed=[Note("directed")] if self.directed else [], years=self.n_years, rows=self.n_rows,
+            used=self.n_used, lagged=[Note.of("lagged", lag=self.lag)] if self.lag else [],
+        )  # fmt: skip
+        table = [worded(Note("table_columns")).split(" | "), *map(_cells, self.columns)]
+        return [
+            worded(head), "", *aligned(table, _WIDTH), *message_lines(self.warnings, self.notes, worded)
+        ]  # fmt: skip
+
+
+def _cells(column: TableColumn) -> list[str]:
+    """Name and numbers of a column, as the terminal shows them."""
+    numbers = [f"{value:.5g}" for value in (column.minimum, column.maximum, column.mean)]
+    return [column.column, *numbers, f"{column.n_missing:,}", f"{column.n_infinite:,}"]
 
 
 def table_column(name: str, values: Array) -> TableColumn:

@@ -35,6 +35,7 @@ _ELSEWHERE = (
     "cells",
     "choices",
     "confidence",
+    "lang",
     "workers_code",
     *_NOTES,
 )

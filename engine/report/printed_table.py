@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-import textwrap
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from math import ceil, isfinite
 from typing import Literal
 
-from engine.characters import spreadsheet_cell, visible
+from engine.characters import filled, flush_left, flush_right, places, spreadsheet_cell, visible
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.markup import escape
 from engine.report.number_format import number
@@ -170,23 +168,23 @@ def _lines(row: Row) -> list[Row]:
 
 
 def _text(panel: PrintedTable) -> str:
-    labels = max(_places(panel.stub), *(_places(_text_label(row)) for row in panel.rows))
+    labels = max(places(panel.stub), *(places(_text_label(row)) for row in panel.rows))
     blocks = [[(_text_label(row), _hung_entries(row)) for row in rows] for rows in _blocks(panel)]
     header = [_hung(name) for name in panel.header]
     columns = zip(header, *(texts for block in blocks for _, texts in block), strict=True)
-    widths = [2 + max(map(_places, column)) for column in columns]
+    widths = [2 + max(map(places, column)) for column in columns]
     if all(name.startswith("(") for name in panel.header):  # numbered columns are of one width
         widths = [max(widths)] * len(widths)
     dashes = "-" * (labels + sum(widths))
 
     def line(label: str, texts: Sequence[str]) -> str:
-        padded = [" " * (width - _places(text)) + text for width, text in zip(widths, texts, strict=True)]
-        return "".join([label, " " * (labels - _places(label)), *padded]).rstrip()
+        cells = [flush_right(text, width) for width, text in zip(widths, texts, strict=True)]
+        return "".join([flush_left(label, labels), *cells]).rstrip()
 
     lines = [*([panel.title] if panel.title else []), dashes, line(panel.stub, header)]
     for block in blocks:
         lines += [dashes, *(line(label, texts) for label, texts in block)]
-    notes = (textwrap.fill(note, max(len(dashes), 72)) for note in panel.notes)
+    notes = (filled(note, max(len(dashes), 72)) for note in panel.notes)
     return "\n".join([*lines, dashes, *notes])
 
 
@@ -203,10 +201,6 @@ def _hung(text: str) -> str:
     # Stars and brackets hang to the right of the digits, so that decimals stand under decimals.
     stem = text.rstrip("*)")
     return stem + text[len(stem) :].ljust(3)
-
-
-def _places(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _latex(panel: PrintedTable) -> str:

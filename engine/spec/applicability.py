@@ -142,7 +142,7 @@ WRITTEN = Condition(
 )
 
 TABLE_OF_KEYS: Mapping[str, Condition] = {
-    **dict.fromkeys(("job", "title", "years", "sweep", "cases", "table", "figures"), ALWAYS),
+    **dict.fromkeys(("job", "title", "years", "sweep", "cases", "table", "figures", "lang"), ALWAYS),
     # Data. Which file has sheets and which an encoding is the reader's to say.
     "panel": PANEL,
     **dict.fromkeys(("panel.source", "panel.columns", "panel.deflate", "panel.fill"), PANEL),

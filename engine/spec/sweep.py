@@ -27,7 +27,7 @@ from engine.spec.load import LoadedJob
 from engine.spec.sizes import MOST_CELLS, refuse_too_many_draws
 from engine.spec.validate import Problems, all_problems, validate
 
-_FIXED = ("job", "title", "sweep", "cases", "table", "figures", "runtime")
+_FIXED = ("job", "title", "sweep", "cases", "table", "figures", "lang", "runtime")
 
 
 @dataclass(frozen=True)

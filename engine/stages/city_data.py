@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,6 @@ from engine.pairs.pair_effects import OfBothEnds, OfDistance, OfLabelPairs, Pair
 from engine.pairs.panel_design import PanelDesign
 from engine.pairs.tiles import MapReduce
 from engine.pairs.treatment import Adoption
-from engine.report.language.wording import ENGLISH
 from engine.spec import Job
 from engine.spec.data import Fill, Join
 from engine.spec.effects import FixedEffect
@@ -114,13 +113,17 @@ class CityData:
         n_pairs = n_units * (n_units - 1) // 2
         return FilterStep(Note.of("all_pairs", count=n_units), n_pairs, n_pairs * self.panel.n_years)
 
-    def lines(self) -> list[str]:
-        weights = {
-            name: ", ".join(f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True))
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
+        indices = [
+            Note.of(
+                "index_weights",
+                name=name,
+                weights=[f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True)],
+            )
             for name, index in self.indices.items()
-        }
-        described = [f"index {name}: {text}" for name, text in weights.items()]
-        return [self.source.description, *self.validation.lines(ENGLISH.note), *described]
+        ]
+        source = Note.of("source_described", text=self.source.description)
+        return [worded(source), *self.validation.lines(worded), *map(worded, indices)]
 
     def adoption(self, job: Job, years_ahead: int) -> Adoption:
         return adoption_of(self.panel, job, source=self.source.name, years_ahead=years_ahead)

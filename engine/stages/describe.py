@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.notes import Note
 from engine.pairs.moments import Layout
-from engine.report.language.wording import ENGLISH
+from engine.report.language.wording import words_of
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -17,23 +18,27 @@ _MOST_LISTED = 24  # cells of a job that a plan lists unasked; of more, the firs
 
 
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
-    """The validation report of a job that has been prepared, one line at a time."""
-    yield f"{plan.loaded.path}: {plan.loaded.job.job}, {_count(len(plan.cells), 'cell')}"
+    """The validation report of a job that has been prepared, in the job's language, one line at a time."""
+    job = plan.loaded.job
+    worded = words_of(job.lang).note
+    yield worded(Note.of("job_read", path=str(plan.loaded.path), job=job.job, count=len(plan.cells)))
     printed: set[str] = set()  # cells of a sweep may read one table in several ways: equal lines stand once
     for job_data in distinct_data(prepared):
-        lines = [line for line in job_data.lines() if line not in printed]
+        lines = [line for line in job_data.lines(worded) if line not in printed]
         yield from lines
         printed.update(lines)
     for group in prepared:
         if len(prepared) > 1:
             labels = [cell.label for cell in group.pass_cells.cells]
-            further = [f"{len(labels) - _NAMED} more"] if len(labels) > _NAMED else []
-            yield "for " + "; ".join([*labels[:_NAMED], *further]) + ":"
+            n_further = len(labels) - _NAMED
+            further = [Note.of("further_cells", count=n_further)] if n_further > 0 else []
+            yield worded(Note.of("for_cells", cells=[*labels[:_NAMED], *further]))
         if len(group.adoption.years) > 1:
-            yield "adoption: " + ", ".join(f"{year}: {n}" for year, n in group.adoption.counts().items())
+            years = [Note.of("adopters", year=year, count=n) for year, n in group.adoption.counts().items()]
+            yield worded(Note.of("adoption_years", years=years))
         for step in group.steps:
-            yield f"{ENGLISH.note(step.step)}: {step.pairs:,} pairs, {step.rows:,} rows"
-    yield "ok"
+            yield worded(Note.of("pairs_left", step=step.step, pairs=step.pairs, rows=step.rows))
+    yield worded(Note("checked"))
 
 
 def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool = False) -> Iterator[str]:

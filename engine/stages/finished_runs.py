@@ -21,13 +21,13 @@ _PAINTERS = ("matplotlib",)
 """Distributions that draw figures; those that make numbers are in `code_version`."""
 
 
-def request_key(plan: Plan, prepared: tuple[Prepared, ...], lang: str) -> str:
+def request_key(plan: Plan, prepared: tuple[Prepared, ...]) -> str:
     """Hash of the request, the code and the data; equal keys stand for equal files."""
     sources = [(source.name, source.sha256) for panel in distinct_data(prepared) for source in panel.sources]
     loaded = plan.loaded
     request = (spec_hash(plan), dict(loaded.hashes), loaded.job.model_dump_json())
     tools = [(name, package_version(name)) for name in _PAINTERS]
-    return fingerprint(code_version(), tools, request, sources, lang)
+    return fingerprint(code_version(), tools, request, sources)
 
 
 def is_finished(folder: Path, key: str) -> bool:

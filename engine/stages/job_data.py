@@ -77,7 +77,7 @@ class JobData(Protocol):
     def all_pairs(self) -> FilterStep:
         """Pairs and rows before any filter."""
 
-    def lines(self) -> list[str]:
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
         """The validation report for a terminal, one string a line."""
 
     # -- steps to a design

@@ -12,7 +12,7 @@ import pandas as pd
 from engine.errors import described
 from engine.report.figure_choices import FORMS, chosen, fit
 from engine.report.figure_style import figure_bytes
-from engine.report.language.wording import ENGLISH, Words
+from engine.report.language.wording import job_words
 from engine.report.outputs.output import FigureOutput, JobReport
 from engine.report.outputs.registry import outputs_of, report_tables
 from engine.runtime.files import write_bytes, write_text
@@ -29,7 +29,6 @@ def write_results(
     manifest: dict[str, Any],
     validation: Mapping[str, Any],
     folder: Path,
-    words: Words = ENGLISH,
 ) -> tuple[str, ...]:
     """Write everything a job leaves behind; the manifest comes last and says that the rest is there.
 
@@ -39,7 +38,7 @@ def write_results(
     (folder / MANIFEST).unlink(missing_ok=True)
     manifest["frames"] = write_frames(frames, folder)
     write_text(folder / "validation.json", json.dumps(validation, indent=1, ensure_ascii=False))
-    report = JobReport(frames, manifest, words)
+    report = JobReport(frames, manifest, job_words(manifest))
     write_tables(report, folder)
     undrawn = write_figures(report, folder)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))

@@ -62,6 +62,7 @@ def make_manifest(
         "treatment": job.treatment.name if job.treatment else None,
         "table": job.table.choices,
         "figure": job.figures.choices,
+        "lang": job.lang,
         "cells": [_cell_entry(estimated) for estimated in cells],
         "choices": choices(plan) if len(plan.cells) >= CURVE else {},
         "counts": [_counts_entry(estimated, steps[estimated.cell.number]) for estimated in cells],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,6 @@ from engine.pairs.table_report import TableReport
 from engine.pairs.table_rows import TableRequest
 from engine.pairs.tiles import MapReduce
 from engine.pairs.treatment import NEVER, Adoption
-from engine.report.language.wording import ENGLISH
 from engine.spec import Job
 from engine.spec.effects import FixedEffect
 from engine.stages.memory import memory_bytes
@@ -85,8 +84,8 @@ class PairData:
     def all_pairs(self) -> FilterStep:
         return FilterStep(Note("table_pairs"), self.validation.n_pairs, self.validation.n_rows)
 
-    def lines(self) -> list[str]:
-        return self.validation.lines(ENGLISH.note)
+    def lines(self, worded: Callable[[Note], str]) -> list[str]:
+        return self.validation.lines(worded)
 
     def adoption(self, job: Job, years_ahead: int) -> Adoption:
         return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))

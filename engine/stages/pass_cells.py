@@ -63,7 +63,7 @@ def pass_key(job: Job) -> str:
     Where rows may be missing, the sample depends on the regressors, so these count too.
     """
     blocks = job.model_dump_json(
-        exclude={"job", "title", "model", "treatment", "table", "figures", "runtime"}
+        exclude={"job", "title", "model", "treatment", "table", "figures", "lang", "runtime"}
     )
     content: dict[str, object] = {}
     treatment = job.treatment

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
-from engine.report.language.wording import ENGLISH, Words
+from engine.report.language.wording import Words, job_words, lang_of, shared_words
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.registry import report_sentences, report_tables
 from engine.report.page import JobSection, report_page
@@ -21,15 +22,17 @@ PAGE, DOCX = "report.html", "tables.docx"
 
 def write_report(
     folder: Path,
-    words: Words = ENGLISH,
     *,
+    lang: str | None = None,
     draw: bool = True,
     docx: bool = False,
     notice: Callable[[Exception], None],
 ) -> Path:
     """``report.html``, and ``tables.docx`` where asked; with ``draw`` tables and figures are made again first.
 
-    A job that is damaged, and figures that cannot be drawn, are reported to ``notice``; the page has the rest.
+    Tables and figures of a job are in its own language, unless ``lang`` names one for all; the page is in the
+    language that all its jobs have, else in English. A job that is damaged, and figures that cannot be drawn, are
+    reported to ``notice``; the page has the rest.
 
     Raises
     ------
@@ -43,11 +46,14 @@ def write_report(
             )
     sections: list[JobSection] = []
     problems: list[InputError] = []
-    for job in saved_jobs(folder, notice):
+    jobs = saved_jobs(folder, notice)
+    words = shared_words(lang or lang_of(job.manifest) for job in jobs)
+    for job in jobs:
         with _problems_collected(job.folder, problems):
+            own_words = job_words(job.manifest, lang)
             if draw:
-                _draw_again(job, words, notice)
-            sections.append(_section(job, words))
+                _draw_again(job, own_words, notice)
+            sections.append(_section(job, own_words, words))
     if not sections:
         raise problems[0]
     for problem in problems:
@@ -80,15 +86,15 @@ def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]
         notice(RunError(f"{job.folder}: {problem}"))
 
 
-def _section(job: SavedJob, words: Words) -> JobSection:
-    """The job on the page; frames and manifest that do not fit each other end in an `InputError`."""
-    figures, report = job.figures(), JobReport(job.frames, job.manifest, words)
+def _section(job: SavedJob, own_words: Words, words: Words) -> JobSection:
+    """The job on the page, its tables in its own words; frames and manifest that do not fit end in an `InputError`."""
+    figures, report = job.figures(), JobReport(job.frames, job.manifest, own_words)
     with readable(job.folder, remedy="run the job again"):
         section = JobSection(
             manifest=job.manifest,
             tables=[file.table for file in report_tables(report)],
             figures=figures,
-            reading=report_sentences(report),
+            reading=report_sentences(replace(report, words=words)),
             validation=job.validation,
         )
         report_page([section], words=words)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from engine.errors import InputError, readable
+from engine.report.language.wording import LANGUAGES, lang_of
 from engine.report.outputs.registry import STORED_FRAMES
 from engine.stages.job_files import MANIFEST
 from engine.stages.stored_frames import read_frames
@@ -37,6 +38,7 @@ _IF_THERE: Mapping[str, type] = {
     "choices": dict,
     "table": dict,
     "figure": dict,
+    "lang": str,
 }
 _IN_WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
 
@@ -165,6 +167,12 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         )
     _check_types(path, manifest, _OF_MANIFEST)
     _check_types(path, manifest, {key: kind for key, kind in _IF_THERE.items() if key in manifest})
+    if lang_of(manifest) not in LANGUAGES:
+        raise InputError(
+            f"there are no words in '{manifest['lang']}': it was made by another version, or is damaged",
+            where=str(path),
+            remedy=_REMEDY,
+        )
     for source in (manifest["data"], *manifest["more_data"]):
         _check_types(path, source, {"synthetic": bool})
     for cell in manifest["cells"]:

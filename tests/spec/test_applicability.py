@@ -138,6 +138,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "figures.width": (12, {}),
     "figures.font": ("DejaVu Sans", {}),
     "figures.title": (False, {}),
+    "lang": ("zh", {}),
     "runtime.memory": ("1GB", {}),
     "runtime.tile": (16, {}),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -132,6 +132,22 @@ def words_of(lang: str) -> Words:
             f"there are no words in '{lang}'", where="--lang", remedy=f"take one of {', '.join(LANGUAGES)}"
         )
     return Words(lang)
+
+
+def lang_of(manifest: Mapping[str, object]) -> str:
+    """The language of a job as its manifest has it; English for what an earlier version left."""
+    return str(manifest.get("lang", "en"))
+
+
+def job_words(manifest: Mapping[str, object], lang: str | None = None) -> Words:
+    """The words of a job's language, or of another that is chosen."""
+    return words_of(lang or lang_of(manifest))
+
+
+def shared_words(langs: Iterable[str]) -> Words:
+    """The words of the language that all have; English where they differ."""
+    distinct = set(langs)
+    return words_of(distinct.pop()) if len(distinct) == 1 else ENGLISH
 
 
 def columns_phrase(numbers: Sequence[int], words: Words = ENGLISH) -> str:
