@@ -83,4 +83,4 @@ def read_note(stored: NoteRecord) -> Note:
 def _read_value(stored: Value | NoteRecord) -> Value:
     if isinstance(stored, Mapping):
         return read_note(stored)
-    return [_read_value(element) for element in stored] if isinstance(stored, list) else stored
+    return [_read_value(element) for element in stored] if isinstance(stored, list | tuple) else stored

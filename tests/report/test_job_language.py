@@ -133,7 +133,7 @@ def test_of_mixed_languages_tables_are_in_their_own_and_the_page_is_english(fold
     before = {lang: contents(folder / f"out/small_{lang}", ".txt") for lang in LANGUAGES}
     page = pipeline.report(folder / "out").read_text(encoding="utf-8")
     assert '<html lang="en">' in page
-    assert page.count("Pairs and rows after every filter") == 2
+    assert page.count("<caption>Pairs and rows after every filter") == 2
     assert "城市对聚类" in page
     assert "pair-clustered" in page
     assert before == {lang: contents(folder / f"out/small_{lang}", ".txt") for lang in LANGUAGES}
@@ -178,13 +178,15 @@ def test_check_is_chinese_and_its_columns_stand_in_line(
     assert "  city03：density 缺 2012 年" in text
     assert lines[-1] == "检查通过"
     english, _ = printed(capsys, "check", str(job), "--set", "lang=en")
-    assert re.findall(r"\d[\d.,]*\d", english) == re.findall(r"\d[\d.,]*\d", text) or "14" in english
+    assert english_in(english)
+    numbers = [sorted(re.findall(r"\d+(?:[.,]\d+)*", summary)) for summary in (english, text)]
+    assert numbers[0] == numbers[1]
 
 
 def test_check_of_a_pair_table(tmp_path: Path) -> None:
     frame = pair_table(3)
     frame.loc[[2, 5], "x"] = None
-    table = {"unit_i": "one", "unit_j": "other", "time": "year"}
+    table = {"unit_i": "one", "unit_j": "other", "year": "year"}
     text = dd.job(
         {"job": "t", "outcome": {"column": "y"}, "model": {"regressors": ["x", "w"], "lag": 1}, "lang": "zh",
          "pair_table": table}, pair_table=frame,
@@ -198,7 +200,6 @@ def test_warnings_of_a_run_are_chinese(tmp_path: Path, capsys: pytest.CaptureFix
     job = written(tmp_path, lang="zh")
     out = tmp_path / "out"
     text, errors = printed(capsys, "run", str(job), "--out", str(out))
-    assert "警告：13" not in errors
     assert re.search("^警告：14 个城市中有 1 个被剔除", errors, re.MULTILINE)
     assert english_in(errors) == []
     assert f"秒，已写入 {out / 'small_zh'}" in text
@@ -238,9 +239,10 @@ def test_results_in_python(tmp_path: Path) -> None:
     result = again.run()
     assert english_in(repr(result)) == []
     assert english_in(seen(result._repr_html_())) == []
-    assert all(re.search("[\u4e00-\u9fff]", text) for text in result.warnings)
+    assert result.warnings
+    assert all(re.search("[\u4e00-\u9fff]", text) and "code" not in text for text in result.warnings)
     assert any(re.search("[\u4e00-\u9fff]", axes.get_xlabel()) for axes in result.plot().axes)
-    assert "标准误" in repr(result.permute(19))
+    assert "置换检验" in repr(result.permute(19))
     assert "标准误" in str(dd.etable(result))
     english = stated.run(lang="en")
     assert english.tidy().equals(result.tidy())
