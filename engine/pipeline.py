@@ -113,8 +113,7 @@ def run(
     clock = Clock()
     profile = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     with clock.stage("read"):
-        languages = [f"lang={lang}"] if lang is not None else []
-        plan = expand(load_job(job, overrides=[*overrides, *languages], frames=frames))
+        plan = expand(load_job(job, overrides=[*overrides, *_override(lang)], frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
         _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
@@ -136,6 +135,11 @@ def run(
             with writing(folder):
                 mark_finished(folder, key, hashes)
         return job_results
+
+
+def _override(lang: str | None) -> list[str]:
+    """A language that is chosen for a run goes before the job's own."""
+    return [f"lang={lang}"] if lang is not None else []
 
 
 def opened(
