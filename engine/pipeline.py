@@ -138,8 +138,10 @@ def run(
 
 
 def _override(lang: str | None) -> list[str]:
-    """A language that is chosen for a run goes before the job's own."""
-    return [f"lang={lang}"] if lang is not None else []
+    """A language that is chosen for a run goes before the job's own; raises InputError for one without words."""
+    from engine.report.language.wording import words_of
+
+    return [f"lang={words_of(lang).lang}"] if lang is not None else []
 
 
 def opened(

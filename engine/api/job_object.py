@@ -16,7 +16,6 @@ from engine.api.arguments import checked_arguments, checked_file
 from engine.api.notebook_progress import notebook_progress
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
-from engine.report.language.wording import words_of
 from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
 from engine.spec.keys import assign, check_key, split
@@ -91,7 +90,6 @@ class StatedJob:
         """
         from engine import pipeline
 
-        words_of(lang)  # a language that is not there shall not be found out after the run
         if out is not None and isinstance(self.origin, Mapping) and self.origin.get("job") == UNNAMED:
             raise InputError(
                 "the job has no name, which its folder would have",
