@@ -49,7 +49,7 @@ class RunKeywords(TypedDict, total=False):
     workers: int | None
     scheduler: str | None
     cluster: str | Path | None
-    store: str | None
+    store: str | Path | None
     fresh: bool
     progress: Progress | None
 
@@ -66,7 +66,7 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     cluster: str | Path | None = None,
-    store: str | None = None,
+    store: str | Path | None = None,
     fresh: bool = False,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
@@ -89,7 +89,7 @@ def run(
         Address of a running Dask scheduler.
     cluster : path, optional
         Profile of a cluster, as those in ``cluster/``.
-    store : str, optional
+    store : str or path, optional
         Folder, or address that fsspec knows, of finished work units; default: ``out/<job>/.dyadid/units``.
     fresh : bool
         Take nothing that earlier runs left.
@@ -160,7 +160,7 @@ def opened(
 
 @contextmanager
 def _locked_store(
-    folder: Path | None, job: str, address: str | None, fresh: bool
+    folder: Path | None, job: str, address: str | Path | None, fresh: bool
 ) -> Iterator[tuple[Store | None, Journal]]:
     """Work units and log of a run, in a folder and a store that no other run has meanwhile."""
     with ExitStack() as locks:
@@ -174,7 +174,7 @@ def _locked_store(
                     remove_parts(folder)
             address = address or str(state / "units")
         if address is not None:
-            store = Store(address, fresh=fresh)
+            store = Store(str(address), fresh=fresh)
             locks.enter_context(store.locked())
         yield store, Journal(state, job)
 

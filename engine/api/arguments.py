@@ -13,7 +13,18 @@ from functools import cache, wraps
 from numbers import Integral
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Literal, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
+from typing import (
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import numpy as np
 
 from engine.errors import InputError
 from engine.runtime.files import check_file_place
@@ -32,14 +43,14 @@ _WORDS: Mapping[object, tuple[str, str]] = {
     Mapping: ("a mapping", 'a dict, like {"key": "value"}'),
     Sequence: ("a list", 'a list, like ["a", "b"]'),
     tuple: ("a tuple", 'a tuple, like ("a", "b")'),
-    Callable: ("a function", "a function"),
+    Callable: ("a function", "a function, or None for none"),
 }
 """By type of an argument: the words for it, and how it is written."""
 _PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def checked_arguments(
-    *job_keys: str,
+    *job_keys: str, of_step: bool = False
 ) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
     """A public function that refuses unknown, missing and ill-typed arguments, by its annotations, before it runs.
 
@@ -47,6 +58,8 @@ def checked_arguments(
     ----------
     job_keys : str
         Arguments of any type, as the validation of a job refuses the wrong ones.
+    of_step : bool
+        The method is called by names of its own, as `twfe` is `estimate`: its first argument is that name.
 
     Raises
     ------
@@ -57,6 +70,10 @@ def checked_arguments(
     def decorated(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
         signature = inspect.signature(function)
         name = function.__name__.lstrip("_")
+        self_and_step = [*signature.parameters.values()][:2]
+        of_options = signature.replace(
+            parameters=[entry for entry in signature.parameters.values() if entry not in self_and_step[1:]]
+        )
 
         @cache
         def hints() -> Hints:
@@ -64,8 +81,15 @@ def checked_arguments(
 
         @wraps(function)
         def checked(*args: Arguments.args, **keywords: Arguments.kwargs) -> Answer:
-            _refuse_unbound(signature, args, keywords, where=name)
-            for argument, value in signature.bind(*args, **keywords).arguments.items():
+            if of_step and len(args) > 1:
+                _refuse_unbound(of_options, [args[0], *args[2:]], keywords, where=str(args[1]))
+            else:
+                _refuse_unbound(signature, args, keywords, where=name)
+            try:
+                given = signature.bind(*args, **keywords).arguments
+            except TypeError as problem:  # a name that the call has already, such as self
+                raise InputError(str(problem), where=name, remedy="take it out") from None
+            for argument, value in given.items():
                 if argument in hints() and argument not in job_keys:
                     _check_argument(signature.parameters[argument], value, hints()[argument], where=name)
             return function(*args, **keywords)
@@ -143,7 +167,8 @@ def _refuse_unbound(
     if n_given > len(by_place) and inspect.Parameter.VAR_POSITIONAL not in kinds:
         by_name = [f"{name}=" for name in named if name not in by_place]
         raise InputError(
-            f"takes {len(by_place) or 'no'} arguments without a name (got {n_given})",
+            f"takes {len(by_place) or 'no'} {'argument' if len(by_place) == 1 else 'arguments'} without a name "
+            f"(got {n_given})",
             where=where,
             remedy=f"name them: {', '.join(by_name)}" if by_name else "leave them out",
         )
@@ -190,22 +215,33 @@ def _fits(value: object, hint: object) -> bool:
     if kind is Literal:
         return isinstance(value, str) and value in arms
     if kind is tuple:
-        return isinstance(value, list | tuple) and len(value) == len(arms) and all(map(_fits, value, arms))
+        return (
+            isinstance(value, Collection)
+            and _is_list(value)
+            and len(value) == len(arms)
+            and all(map(_fits, value, arms))
+        )
     if kind is Mapping:
         return isinstance(value, Mapping) and all(
             _fits(key, arms[0]) and _fits(entry, arms[1]) for key, entry in value.items()
         )
     if kind in (Sequence, Iterable):
-        if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        if not isinstance(value, Iterable) or not _is_list(value):
             return False
         return not isinstance(value, Collection) or all(_fits(entry, arms[0]) for entry in value)
     if kind is Callable:
         return callable(value)
+    if hint is bool:
+        return isinstance(value, bool | np.bool_)
     if hint is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     if hint is Path:
         return isinstance(value, os.PathLike)
     return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def _phrases(hint: object) -> list[tuple[str, str]]:
@@ -232,4 +268,5 @@ def _title(hint: object) -> str:
 
 
 def _kind_of(value: object) -> str:
-    return f"a value of type {type(value).__name__}"
+    length = f" and length {len(value)}" if isinstance(value, tuple) else ""
+    return f"a value of type {type(value).__name__}{length}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.job_results import Results
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class DrawnResult:
     """Draws and what they say; printed, it is the table of p-values and intervals.
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from dataclasses import replace
 from typing import Unpack
 
+import numpy as np
+import pandas as pd
+
 from engine.api.arguments import checked_arguments
 from engine.api.printed import Table
 from engine.api.result import Result
@@ -24,14 +27,14 @@ from engine.report.table_entries import (
 )
 from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableStyle
 
-_LISTS = (Sequence, Iterator, KeysView, ValuesView)
+_LISTS = (Sequence, Iterator, KeysView, ValuesView, np.ndarray, pd.Series)
 
 
 @checked_arguments("fits", "choices")
 def etable(
     fits: Iterable[object] | object,
     *,
-    title: str = "",
+    title: str | None = "",
     lang: str | None = None,
     **choices: Unpack[TableChoices],
 ) -> Table:
@@ -41,7 +44,7 @@ def etable(
     ----------
     fits : sequence of Result and other fits
         Others are read by the extractors of maketables, which comes with pyfixest.
-    title : str
+    title : str, optional
     lang : str, optional
         ``en`` or ``zh``; default: the language that the jobs of all results have, else English.
     choices
@@ -62,7 +65,7 @@ def etable(
     if whole.labels:
         in_column["labels"] = whole.labels
     languages = (lang_of(fit.results.manifest) for fit in several if isinstance(fit, Result))
-    words = words_of(lang) if lang else shared_words(languages)
+    words = shared_words(languages) if lang is None else words_of(lang)
     starred = whole.stars != NO_STARS
     tables = [
         fit.printed(_own(fit, in_column, choices), lang=words.lang)
@@ -70,7 +73,7 @@ def etable(
         else _foreign_table(fit, EVERYTHING.changed(in_column), words, starred=starred)
         for fit in several
     ]
-    table = joined(tables, title=title)
+    table = joined(tables, title=title or "")
     terms = whole.terms(dict.fromkeys(row.term for row in table.rows if row.term))
     rows = [row for row in table.rows if not row.term or row.term in terms]
     rows.sort(key=lambda row: terms.index(row.term) if row.term else len(terms))

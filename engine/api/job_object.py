@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import yaml
@@ -181,7 +181,7 @@ def job(
         base = origin
     elif isinstance(origin, Mapping):
         base = StatedJob({"job": UNNAMED, **plain(origin)})
-    elif isinstance(origin, str | Path):
+    elif isinstance(origin, str | PurePath):
         base = StatedJob(Path(origin).absolute())
     else:
         raise InputError(

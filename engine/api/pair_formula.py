@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 from engine.api.arguments import checked_arguments
 from engine.api.job_object import StatedJob, as_list, taken
@@ -62,7 +62,7 @@ def pair_table(
     if weight is not None:
         block["weight"] = weight
     frames: dict[str, FileTable] = {}
-    if isinstance(data, str | Path):
+    if isinstance(data, str | PurePath):
         block["source"] = str(data)
     else:
         frames = taken({"pair_table": data})
@@ -122,7 +122,7 @@ def feols(
             )
     outcome, regressors, effects = _parts(formula)
     named = [_effect(text, year) for text in effects]
-    if not isinstance(data, str | Path):
+    if not isinstance(data, str | PurePath):
         data = taken({"pair_table": data})["pair_table"]
     if directed is None:
         directed = any(names[0] in units for names in named) or _both_orders(data, units, year)

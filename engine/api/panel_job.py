@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Self
 
 from engine.api.arguments import checked_arguments
@@ -66,8 +66,8 @@ class PanelJob(StatedJob):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *OUTCOMES, *ESTIMATORS]
 
-    @checked_arguments("formula")
-    def _outcome(self, name: str, formula: str, **options: object) -> Self:
+    @checked_arguments("formula", of_step=True)
+    def _outcome(self, name: str, /, formula: str, **options: object) -> Self:
         return self._with("outcome", {name: formula, **options}, anew=True)
 
     @checked_arguments("name", "entropy", "negative")
@@ -105,7 +105,7 @@ class PanelJob(StatedJob):
         """Propensity-score matching before the regression, on the controls."""
         return self._with("matching", {"unit": unit, **options})
 
-    @checked_arguments("estimator", "errors")
+    @checked_arguments("estimator", "errors", of_step=True)
     def estimate(self, estimator: str, *, errors: ErrorTypes = None, **options: object) -> Result:
         """Run an estimator of the engine by its name; options are keys of ``model``.
 
@@ -207,7 +207,7 @@ def panel(
     if mapped or not isinstance(given, Mapping):
         block["columns"] = mapped or given
     frames: dict[str, FileTable] = {}
-    if isinstance(data, str | Path):
+    if isinstance(data, str | PurePath):
         block["source"] = str(data)
     else:
         frames = taken({"panel": data})

@@ -42,7 +42,7 @@ _GLANCE = ("outcome", "estimator", "n_obs", "n_pairs", "n_units", "r2", "r2_with
 _STATISTICS = {"N": "n_obs", "r2": "r2", "r2_within": "r2_within", "n_pairs": "n_pairs", "n_units": "n_units"}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Result:
     """Results of a job; printed, it is the table.
 
@@ -124,7 +124,7 @@ class Result:
         return rows.pivot(index="term", columns="other", values="covariance").loc[terms, terms]
 
     @checked_arguments()
-    def errors(self, *types: str | Mapping[str, object]) -> Result:
+    def errors(self, *types: str | Mapping[str, object] | Sequence[str | Mapping[str, object]]) -> Result:
         """The same results with other standard-error types shown; nothing is computed again.
 
         A type is named as the job names it: a word, or a mapping such as ``{"spatial": {"distance": 300}}``.
@@ -138,7 +138,11 @@ class Result:
             raise InputError(
                 "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
             )
-        shown = tuple(self._computed(error_type) for error_type in types)
+        shown = tuple(
+            self._computed(error_type)
+            for entry in types
+            for error_type in ([entry] if isinstance(entry, str | Mapping) else entry)
+        )
         for cell, label in self._labels.items():
             if not set(shown) & set(self._types_of(cell)):
                 raise InputError(

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from engine.errors import InputError
 from engine.spec.block import LABEL, MEMORY, MOST_NAMES, WALLTIME, Block, Listed, ListedSome
+from engine.spec.data_frames import plain
 from engine.spec.paths import Source, expanded
 from engine.spec.plain import shown
 from engine.spec.strict_yaml import read_mapping
@@ -205,7 +206,9 @@ def profile_of(
     if scheduler:
         return validate(SchedulerProfile, {"kind": "scheduler", "address": scheduler}, file="--scheduler")
     return (
-        validate(LocalProfile, {"kind": "local", "workers": workers}, file="--workers") if workers else None
+        validate(LocalProfile, {"kind": "local", "workers": plain(workers)}, file="--workers")
+        if workers
+        else None
     )
 
 

@@ -28,7 +28,7 @@ def plain(value: object) -> Any:
     to_plain = getattr(value, "tolist", None)  # of numpy's numbers and arrays
     if to_plain is not None:
         return to_plain()
-    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple | range) else value
 
 
 def with_frames(

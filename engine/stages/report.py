@@ -47,7 +47,7 @@ def write_report(
     sections: list[JobSection] = []
     problems: list[InputError] = []
     jobs = saved_jobs(folder, notice)
-    words = shared_words(lang or lang_of(job.manifest) for job in jobs)
+    words = shared_words(lang_of(job.manifest) if lang is None else lang for job in jobs)
     for job in jobs:
         with _problems_collected(job.folder, problems):
             own_words = job_words(job.manifest, lang)

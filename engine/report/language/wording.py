@@ -129,7 +129,7 @@ def words_of(lang: str) -> Words:
     """
     if lang not in LANGUAGES:
         raise InputError(
-            f"there are no words in '{lang}'", where="--lang", remedy=f"take one of {', '.join(LANGUAGES)}"
+            f"there are no words in '{lang}'", where="lang", remedy=f"take one of {', '.join(LANGUAGES)}"
         )
     return Words(lang)
 
@@ -141,7 +141,7 @@ def lang_of(manifest: Mapping[str, object]) -> str:
 
 def job_words(manifest: Mapping[str, object], lang: str | None = None) -> Words:
     """The words of a job's language, or of another that is chosen."""
-    return words_of(lang or lang_of(manifest))
+    return words_of(lang_of(manifest) if lang is None else lang)
 
 
 def shared_words(langs: Iterable[str]) -> Words:
