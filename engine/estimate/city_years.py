@@ -14,7 +14,7 @@ dyads: their two directions together. Source: `dyadic_cr2`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class CityYears:
     graph: PairGraph
     n_units: int
     n_years: int
+    _solved: list[tuple[Array, Array]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, graph: PairGraph, n_units: int, n_years: int, *, directed: bool) -> CityYears:
@@ -94,8 +95,19 @@ class CityYears:
         return np.broadcast_to(np.stack(per_year, axis=1), (self.n_units, self.n_years))
 
     def solve(self, sums: Array) -> Array:
-        """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``."""
+        """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``.
+
+        The last ones are remembered: errors of near cities ask again for those of the default.
+        """
         check_shape("sums", sums, (self.n_units, self.n_years, None))
+        for solved_sums, effects in self._solved:
+            if np.array_equal(solved_sums, sums):
+                return effects
+        effects = self._effects(sums)
+        self._solved[:] = [(sums, effects)]
+        return effects
+
+    def _effects(self, sums: Array) -> Array:
         if self.graph.weights is None:
             return self._every_year.solve(sums.reshape(self.n_units, -1)).reshape(sums.shape)
         return np.stack([year.solve(sums[:, t]) for t, year in enumerate(self._years())], axis=1)

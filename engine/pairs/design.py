@@ -169,8 +169,8 @@ class PairDesign(Protocol):
     def span(self, task: Any) -> tuple[Range, Range]:
         """Ranges of unit positions that the first and the second unit of a task's pairs fall into."""
 
-    def chunks(self, task: Any) -> Iterator[Chunk]:
-        """The pairs of a task, kernel call by kernel call."""
+    def chunks(self, task: Any, among: Flags | None = None) -> Iterator[Chunk]:
+        """The pairs of a task, kernel call by kernel call; of those ``among`` ``[n_units, n_units]``, if not of all."""
 
     # -- pairs in one list, strongest gravity force first where there is a screen (`engine.pairs.pair_statistics`)
 

@@ -187,8 +187,8 @@ class PairSample:
         """All pairs in groups of tiles, for passes over their forces."""
         return groups(triangle(self.n_units, _EDGE))
 
-    def eligible(self, tile: Tile) -> tuple[Integers, Integers]:
-        """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j."""
+    def eligible(self, tile: Tile, among: Flags | None = None) -> tuple[Integers, Integers]:
+        """Positions (i, j) of the tile's pairs that survive the exclusion, by i, then j; as `pairs`."""
         rows = np.arange(*tile.rows, dtype=np.int32)
         cols = np.arange(*tile.cols, dtype=np.int32)
         eligible = self.allowed[self.classes[rows][:, None], self.classes[cols][None, :]]
@@ -196,12 +196,14 @@ class PairSample:
             eligible = np.triu(eligible, 1)
         if self.origin is not None:
             eligible &= self.origin[rows][:, None] != self.origin[cols][None, :]
+        if among is not None:
+            eligible &= among[slice(*tile.rows), slice(*tile.cols)]
         a, b = np.nonzero(eligible)
         return rows[a], cols[b]
 
-    def pairs(self, tile: Tile) -> tuple[Integers, Integers]:
-        """Positions (i, j) of the tile's pairs in the sample, by i, then j."""
-        i, j = self.eligible(tile)
+    def pairs(self, tile: Tile, among: Flags | None = None) -> tuple[Integers, Integers]:
+        """Positions (i, j) of the tile's pairs in the sample, by i, then j; those ``among`` ``[n_units, n_units]``."""
+        i, j = self.eligible(tile, among)
         if self.threshold == -math.inf:
             return i, j
         strong = self.ln_force(i, j) > self.threshold

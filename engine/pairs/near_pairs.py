@@ -7,13 +7,12 @@ two cities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from engine.arrays import Array, Flags, Integers, LongIntegers
 from engine.float64 import double_precision
@@ -23,7 +22,7 @@ from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city
 from engine.pairs.moments import type_of
 
 _GROUPS = 4  # of tasks, and as many arrays of sums to be added up: of 2,850 sets and five radii 190 MB each
-_HELD_BYTES = 1 << 27  # of statistics of pairs, held before they are added
+_HELD_BYTES = 1 << 28  # of statistics of pairs, held before they are added
 
 
 @dataclass(frozen=True)
@@ -52,37 +51,54 @@ class NearPass:
     @classmethod
     def of(cls, moment_pass: MomentPass, near: Flags) -> NearPass:
         """The pass over the pairs within some sets."""
-        of_any_radius = sparse.csr_matrix(np.asarray(near.any(axis=0), dtype=np.float64))
-        have_common = (of_any_radius.T @ of_any_radius).toarray() > 0
-        city, sets = np.nonzero(near.reshape(-1, near.shape[2]).T)
-        return cls(moment_pass, near, have_common, sets, np.searchsorted(city, np.arange(near.shape[2] + 1)))
+        n_units, of_any_radius = near.shape[2], near.any(axis=0)
+        members = np.packbits(of_any_radius, axis=1)
+        common = [
+            np.bitwise_or.reduce(members[sets], axis=0) for sets in np.ascontiguousarray(of_any_radius.T)
+        ]
+        have_common = np.unpackbits(np.stack(common), axis=1, count=n_units).view(bool)
+        city, sets = np.nonzero(np.ascontiguousarray(near.reshape(-1, n_units).T))
+        return cls(moment_pass, near, have_common, sets, np.searchsorted(city, np.arange(n_units + 1)))
 
     def sets_of(self, city: int) -> LongIntegers:
         """Those of one city."""
         return self.sets[self.starts[city] : self.starts[city + 1]]
 
 
-def chosen_pairs(design: PairDesign, task: object, chosen: Flags) -> Iterator[Chunk]:
-    """The pairs of a task that are ``chosen`` ``[n_units, n_units]``, in fewer chunks of the design's length."""
+def chosen_pairs(design: PairDesign, tasks: Iterable[object], chosen: Flags) -> Iterator[Chunk]:
+    """The pairs of some tasks that are ``chosen`` ``[n_units, n_units]``, in fewer chunks of the design's length."""
     whole, length = (0, design.n_units), design.chunk
-    i = j = np.zeros(0, dtype=np.int32)
-    columns: list[Array | None] = [None, None]
-    for chunk in design.chunks(task):
-        places = np.flatnonzero(chosen[chunk.i[: chunk.n], chunk.j[: chunk.n]])
-        of_chunk = [None if part is None else part[places] for part in (chunk.values, chunk.weights)]
-        i, j = np.concatenate([i, chunk.i[places]]), np.concatenate([j, chunk.j[places]])
-        columns = [
-            part if before is None or part is None else np.concatenate([before, part])
-            for before, part in zip(columns, of_chunk, strict=True)
-        ]
-        if len(i) >= length:
+    parts: list[Chunk] = []
+    n_pairs = 0
+    for chunk in (chunk for task in tasks for chunk in design.chunks(task, chosen)):
+        parts.append(chunk)
+        n_pairs += chunk.n
+        if n_pairs >= length:
+            i, j, values, weights = _joined(parts)
             yield Chunk(
-                i[:length], j[:length], length, whole, whole, *(_cut(part, 0, length) for part in columns)
+                i[:length],
+                j[:length],
+                length,
+                whole,
+                whole,
+                _cut(values, 0, length),
+                _cut(weights, 0, length),
             )
-            i, j, columns = i[length:], j[length:], [_cut(part, length, None) for part in columns]
-    if len(i):
-        padding = (None if part is None else padded(part, length) for part in columns)
-        yield Chunk(padded(i, length), padded(j, length), len(i), whole, whole, *padding)
+            n_pairs -= length
+            further = _cut(values, length, None), _cut(weights, length, None)
+            parts = [Chunk(i[length:], j[length:], n_pairs, whole, whole, *further)]
+    if n_pairs:
+        i, j, *of_rows = _joined(parts)
+        padding = (None if part is None else padded(part, length) for part in of_rows)
+        yield Chunk(padded(i, length), padded(j, length), n_pairs, whole, whole, *padding)
+
+
+def _joined(parts: list[Chunk]) -> tuple[Integers, Integers, Array | None, Array | None]:
+    """The columns of some chunks without what fills them up."""
+    i, j = (np.concatenate([getattr(part, side)[: part.n] for part in parts]) for side in ("i", "j"))
+    values = [part.values[: part.n] for part in parts if part.values is not None]
+    weights = [part.weights[: part.n] for part in parts if part.weights is not None]
+    return i, j, np.concatenate(values) if values else None, np.concatenate(weights) if weights else None
 
 
 def _cut(part: Array | None, start: int, stop: int | None) -> Array | None:
@@ -116,8 +132,7 @@ def near_sums(near_pass: NearPass, tasks: Sequence[object]) -> Array:
     n_held = 0
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
-        chunks = (chunk for task in tasks for chunk in chosen_pairs(design, task, near_pass.have_common))
-        for chunk in chunks:
+        for chunk in chosen_pairs(design, tasks, near_pass.have_common):
             if n_held + chunk.n > room:
                 _add_pairs(sums, near_pass, i[:n_held], j[:n_held], statistics[:n_held])
                 n_held = 0
@@ -205,8 +220,8 @@ class NearProductPass:
     is_near: Flags
 
 
-def near_products(near_pass: NearProductPass, task: Any) -> Array:
-    """Sums over the pairs of one task, ``[n_kernels, n_cells, K, K]``; see `influence_kernels.near_products`."""
+def near_products(near_pass: NearProductPass, tasks: Sequence[object]) -> Array:
+    """Sums over the pairs of some tasks, ``[n_kernels, n_cells, K, K]``; see `influence_kernels.near_products`."""
     interaction_pass = near_pass.interaction_pass
     moment_pass, cells = interaction_pass.score_pass.moment_pass, interaction_pass.score_pass.cells
     options, n_cells = kernel_options(moment_pass), cells.residual.shape[1]
@@ -215,7 +230,7 @@ def near_products(near_pass: NearProductPass, task: Any) -> Array:
     with double_precision():
         arrays = kernels.to_device(city_arrays(moment_pass))
         block = kernels.to_device(vars(cells) | {"city_years": interaction_pass.city_years})
-        for chunk in chosen_pairs(moment_pass.design, task, near_pass.is_near):
+        for chunk in chosen_pairs(moment_pass.design, tasks, near_pass.is_near):
             near = near_pass.nearness[:, chunk.i, chunk.j]
             products += np.asarray(
                 influence_kernels.near_products(options, arrays, kernels.arrays_of(chunk), block, near)

@@ -253,9 +253,9 @@ class PanelDesign:
         rows, cols = [tile.rows for tile in task], [tile.cols for tile in task]
         return (rows[0][0], rows[-1][1]), (min(a for a, _ in cols), max(b for _, b in cols))
 
-    def chunks(self, task: tuple[Tile, ...]) -> Iterator[Chunk]:
+    def chunks(self, task: tuple[Tile, ...], among: Flags | None = None) -> Iterator[Chunk]:
         for tile in task:
-            i, j = self._pairs(tile)
+            i, j = self._pairs(tile) if among is None else self.sample.pairs(tile, among)
             weights = None
             if self.matches is not None:
                 matched, weights = self.matches.of(i, j, self.n_units)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.arrays import AnyArray, Array, Flags, Integers, check_shape
+from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers, check_shape
 from engine.errors import InputError
 from engine.pairs.centre import middle_values, year_effects
 from engine.pairs.design import Chunk, Range, chunk_length, padded
@@ -149,16 +149,18 @@ class TableDesign:
         """Both units of a pair may be any."""
         return (0, self.n_units), (0, self.n_units)
 
-    def chunks(self, task: Range) -> Iterator[Chunk]:
-        everywhere = (0, self.n_units)
-        for start in range(*task, self.chunk):
-            part = slice(start, min(start + self.chunk, task[1]))
+    def chunks(self, task: Range, among: Flags | None = None) -> Iterator[Chunk]:
+        everywhere, places = (0, self.n_units), np.arange(*task)
+        if among is not None:
+            places = places[among[self.i[places], self.j[places]]]
+        for start in range(0, len(places), self.chunk):
+            part = places[start : start + self.chunk]
             i, j = self.i[part], self.j[part]
             values, weights = self.listed_rows(part, i, j, self.chunk)
             yield Chunk(
                 padded(i, self.chunk),
                 padded(j, self.chunk),
-                part.stop - part.start,
+                len(part),
                 everywhere,
                 everywhere,
                 values,
@@ -172,7 +174,7 @@ class TableDesign:
         return self.i, self.j, np.arange(length, dtype=np.int32)
 
     def listed_rows(
-        self, part: slice, i: Integers, j: Integers, length: int
+        self, part: slice | LongIntegers, i: Integers, j: Integers, length: int
     ) -> tuple[Array | None, Array | None]:
         weights = None if self.weights is None else padded(self.weights[part], length)
         return padded(self.values[part], length), weights
