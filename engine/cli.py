@@ -20,7 +20,7 @@ app = typer.Typer(
     name="dyadid",
     help="Difference-in-differences on pairs, with dyadic-robust inference.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
