@@ -167,10 +167,13 @@ def commands_of(text):
 
 @pytest.mark.parametrize("path", [*READMES, *GUIDES, ROOT / "cluster" / "README.md"], ids=name_of)
 def test_commands_exist_with_their_options(path):
-    known = typer.main.get_command(app).commands
+    program = typer.main.get_command(app)
+    known, of_program = program.commands, {option for entry in program.params for option in entry.opts}
     shown = list(commands_of(text_of(path)))
     assert len(shown) >= 6
     for name, options in shown:
+        if name in of_program:
+            continue
         assert name in known
         assert set(options) <= {option for parameter in known[name].params for option in parameter.opts}
 
