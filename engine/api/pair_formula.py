@@ -113,13 +113,9 @@ def feols(
     InputError
         For a formula that cannot be read, and as `Job.run`.
     """
-    for name in _OF_FORMULA:
-        if name in options:
-            raise InputError(
-                f"there is no argument '{name}'",
-                where="feols",
-                remedy="the formula has outcome, regressors and fixed effects; further arguments are keys of `model`",
-            )
+    _refuse_parts(options, where="feols")
+    first, second = units
+    units = (first, second)
     outcome, regressors, effects = _parts(formula)
     named = [_effect(text, year) for text in effects]
     if not isinstance(data, str | PurePath):
@@ -168,6 +164,7 @@ def fepois(
     InputError
         As `feols`, and for negative outcomes or an iteration that does not converge.
     """
+    _refuse_parts(options, where="fepois")
     return feols(
         formula,
         data,
@@ -178,6 +175,17 @@ def fepois(
         weight=weight,
         **{"estimator": "poisson", **options},
     )
+
+
+def _refuse_parts(options: Mapping[str, object], *, where: str) -> None:
+    """Raises InputError for arguments of `pair_table` that a formula stands for."""
+    for name in _OF_FORMULA:
+        if name in options:
+            raise InputError(
+                f"there is no argument '{name}'",
+                where=where,
+                remedy="the formula has outcome, regressors and fixed effects; further arguments are keys of `model`",
+            )
 
 
 def _parts(formula: str) -> tuple[str, list[str], list[str]]:

@@ -180,8 +180,7 @@ def panel(
     options
         Further keys of the block ``panel``: ``fill``, ``deflate``, ``balance``, ``missing``, ``join`` and others.
     """
-    given = columns if columns is not None else {}
-    mapped = dict(given) if isinstance(given, Mapping) else {}
+    mapped = dict(columns) if isinstance(columns, Mapping) else {}
     headers = {"city": city, "year": year}
     columns_of_timing = {"adoption": adoption, "status": status}
     timing = {key: header for key, header in columns_of_timing.items() if header is not None}
@@ -204,8 +203,10 @@ def panel(
         if header != canonical:
             mapped[canonical] = _column(header)
     block: dict[str, object] = {**options}
-    if mapped or not isinstance(given, Mapping):
-        block["columns"] = mapped or given
+    if columns is not None and not isinstance(columns, Mapping):
+        block["columns"] = columns
+    elif mapped:
+        block["columns"] = mapped
     frames: dict[str, FileTable] = {}
     if isinstance(data, str | PurePath):
         block["source"] = str(data)

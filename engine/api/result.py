@@ -134,15 +134,15 @@ class Result:
         InputError
             For a type that the job did not compute.
         """
-        if not types:
-            raise InputError(
-                "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
-            )
         shown = tuple(
             self._computed(error_type)
             for entry in types
             for error_type in ([entry] if isinstance(entry, str | Mapping) else entry)
         )
+        if not shown:
+            raise InputError(
+                "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
+            )
         for cell, label in self._labels.items():
             if not set(shown) & set(self._types_of(cell)):
                 raise InputError(

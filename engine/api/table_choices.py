@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
@@ -49,6 +50,8 @@ def _as_list(name: str, value: object) -> object:
         return value.to_dict()
     if name in ("errors", "stars") and isinstance(value, Mapping):
         return _code(name, value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value.item()
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         return value
     return [_code(name, entry) if isinstance(entry, Mapping) else entry for entry in value]

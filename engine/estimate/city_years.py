@@ -50,7 +50,7 @@ class CityYears:
     graph: PairGraph
     n_units: int
     n_years: int
-    _solved: list[tuple[Array, Array]] = field(default_factory=list, repr=False, compare=False)
+    _solved: list[tuple[Array, Array]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, graph: PairGraph, n_units: int, n_years: int, *, directed: bool) -> CityYears:
@@ -97,7 +97,7 @@ class CityYears:
     def solve(self, sums: Array) -> Array:
         """Effects ``[n_units, T, n]`` from the cities' sums of n residuals ``[n_units, T, n]``.
 
-        The last ones are remembered: errors of near cities ask again for those of the default.
+        The last ones are remembered: spatial and network errors solve the same equations as the default error.
         """
         check_shape("sums", sums, (self.n_units, self.n_years, None))
         for solved_sums, effects in self._solved:

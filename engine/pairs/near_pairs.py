@@ -22,7 +22,10 @@ from engine.pairs.map_reduce import InteractionPass, MomentPass, ScorePass, city
 from engine.pairs.moments import type_of
 
 _GROUPS = 4  # of tasks, and as many arrays of sums to be added up: of 2,850 sets and five radii 190 MB each
-_HELD_BYTES = 1 << 28  # of statistics of pairs, held before they are added
+PRODUCT_GROUPS = 16  # whose sums are small, while each is sent the arrays of cities
+_HELD_BYTES = (
+    1 << 28
+)  # of statistics of pairs, held before they are added; as large as the sums, whatever the memory
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,10 @@ def _cut(part: Array | None, start: int, stop: int | None) -> Array | None:
     return None if part is None else part[start:stop]
 
 
-def near_tasks(design: PairDesign) -> list[Sequence[object]]:
+def near_tasks(design: PairDesign, most: int = _GROUPS) -> list[Sequence[object]]:
     """The design's tasks in a few groups, so that most pairs of a city are in one."""
     tasks = design.tasks()
-    step = -(-len(tasks) // _GROUPS)
+    step = -(-len(tasks) // most)
     return [tasks[start : start + step] for start in range(0, len(tasks), step)]
 
 

@@ -150,17 +150,17 @@ class TableDesign:
         return (0, self.n_units), (0, self.n_units)
 
     def chunks(self, task: Range, among: Flags | None = None) -> Iterator[Chunk]:
-        everywhere, places = (0, self.n_units), np.arange(*task)
-        if among is not None:
-            places = places[among[self.i[places], self.j[places]]]
-        for start in range(0, len(places), self.chunk):
-            part = places[start : start + self.chunk]
+        everywhere = (0, self.n_units)
+        for start in range(*task, self.chunk):
+            part: slice | LongIntegers = slice(start, min(start + self.chunk, task[1]))
+            if among is not None:
+                part = start + np.flatnonzero(among[self.i[part], self.j[part]])
             i, j = self.i[part], self.j[part]
             values, weights = self.listed_rows(part, i, j, self.chunk)
             yield Chunk(
                 padded(i, self.chunk),
                 padded(j, self.chunk),
-                len(part),
+                len(i),
                 everywhere,
                 everywhere,
                 values,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
@@ -19,6 +19,9 @@ class Block(BaseModel):
     """A block of a job file: immutable, strict about keys and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+    keys_listed: ClassVar[str] = "`dyadid keys` lists every key with its values"
+    """Where a user finds all keys, as a hint."""
 
     @classmethod
     def contradiction(cls, document: Mapping[str, object]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,11 @@ _PAGE = "serve Dask's page on the loopback interface, to every user of that mach
 Tls = Literal["auto"] | bool | Certificates
 
 
-class _Workers(Block):
+class _Profile(Block):
+    keys_listed: ClassVar[str] = "cluster/README.md has the keys of every kind of profile"
+
+
+class _Workers(_Profile):
     workers: Count | Adaptive = Field(description="worker processes: a number, or {minimum, maximum}")
     threads: Count = Field(1, description="threads of each worker process, for XLA")
     memory: Memory | None = Field(None, description="memory of each worker process")
@@ -70,7 +74,7 @@ class LocalProfile(_Workers):
     dashboard: bool = Field(False, description=_PAGE)
 
 
-class _Remote(Block):
+class _Remote(_Profile):
     tls: Tls = Field("auto", description="auto (on), true, false, or {ca, cert, key}")
     wait: float = Field(
         300, gt=0, le=1e7, description="seconds to wait for a first worker, and for one to come back"

@@ -19,7 +19,7 @@ from engine.spec.job import Job
 from engine.spec.plain import Keys, half_width, shown
 
 Parts = tuple[str, ...]
-EVERY_KEY = "`dyadid keys` lists every key with its values"
+EVERY_KEY = Block.keys_listed
 """A remedy where no single key is meant."""
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
 from engine.spec.block import FORMS, PATTERNS, Block
-from engine.spec.keys import EVERY_KEY, Keys, described_key, keys_at, unknown_key
+from engine.spec.keys import Keys, described_key, keys_at, unknown_key
 from engine.spec.plain import half_width, plain_problems, shown
 
 Problems = dict[Keys, tuple[str, str | None]]
@@ -87,7 +87,7 @@ def _with_remedy(problems: Problems, model: type[Block]) -> Problems:
         return problems
     (keys, (problem, _)), *further = problems.items()
     remedy = None if further else described_key(keys, model)
-    return {keys: (problem, remedy or EVERY_KEY), **dict(further)}
+    return {keys: (problem, remedy or model.keys_listed), **dict(further)}
 
 
 def all_problems(

@@ -14,6 +14,7 @@ from engine.estimate.normal import Projected, expand, partial_out_years
 from engine.estimate.row_counts import rows_by_year
 from engine.pairs.map_reduce import merge_products
 from engine.pairs.near_pairs import NearPass, near_sums, near_tasks
+from engine.runtime.blas_threads import one_blas_thread
 from engine.stages.city_blocks import CityBlocks
 from engine.stages.pair_sums import PassSums, by_type
 
@@ -98,6 +99,7 @@ def _samples(passes: PassSums, near: Flags, within: Array) -> list[Projected]:
     n_units, *shape = normal.of_cities.shape
     of_city, table = normal.of_cities.reshape(n_units, -1), by_type(passes.table)[None]
 
+    @one_blas_thread()  # for threads of a pool
     def of_radius(near_of_radius: Flags, within_radius: Array) -> Projected:
         of_sets = (sparse.csr_array(near_of_radius, dtype=np.float64) @ of_city).reshape(
             near_of_radius.shape[0], *shape

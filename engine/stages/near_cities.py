@@ -14,7 +14,7 @@ from engine.estimate.estimate import Estimate, Nearby
 from engine.estimate.fit import Stage, left_out_values
 from engine.estimate.normal import Projected
 from engine.pairs.map_reduce import merge_products
-from engine.pairs.near_pairs import NearProductPass, near_products, near_tasks
+from engine.pairs.near_pairs import PRODUCT_GROUPS, NearProductPass, near_products, near_tasks
 from engine.runtime.execute import UNITS
 from engine.stages.city_ties import CityTies
 from engine.stages.left_out_samples import samples_without
@@ -36,7 +36,7 @@ def with_nearby(
         products = passes.machine.reduce(
             near_products,
             NearProductPass(interaction_pass(passes, block, city_years), nearness, is_near),
-            near_tasks(passes.pass_input.design),
+            near_tasks(passes.pass_input.design, PRODUCT_GROUPS),
             merge_products,
             label="near cities",
             units=UNITS,

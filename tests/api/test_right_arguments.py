@@ -68,7 +68,9 @@ def test_results_are_compared_as_objects(fit: dd.Result) -> None:
 @pytest.mark.parametrize("units", [pd.Index, np.array, pd.Series, list])
 def test_units_of_a_formula(units: Callable[[list[str]], object]) -> None:
     tidy, expected = (
-        dd.feols("y ~ x | pair + year", pair_table(0), units=names, year="year", errors="pair").tidy()  # type: ignore[arg-type]
+        dd.feols(
+            "y ~ x | pair + one^year + other^year", pair_table(0), units=names, year="year", errors="pair"
+        ).tidy()  # type: ignore[arg-type]
         for names in (units(["one", "other"]), ("one", "other"))
     )
     pd.testing.assert_frame_equal(tidy, expected)

@@ -62,6 +62,7 @@ OF_RESULTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "covariance type": (lambda fit: fit.covariance("foo"), "there are no errors 'foo' in the results"),
     "covariance cell": (lambda fit: fit.covariance(cell="b"), "cell: no cell has the label or id 'b'"),
     "errors type": (lambda fit: fit.errors(5), "types: must be text or a mapping whose keys are text or a list"),
+    "errors none": (lambda fit: fit.errors([]), "errors: no type is named"),
     "errors list": (lambda fit: fit.errors(["pair", 5]), "types: must be text or a mapping whose keys"),
     "step twice": (lambda _: stated().twfe(estimator="ols"), "multiple values for argument 'estimator'"),
     "step by place": (lambda _: stated().twfe(["pair"]), "twfe: takes no arguments without a name (got 1)"),
@@ -217,3 +218,10 @@ def test_numbers_of_numpy_and_any_list_are_taken() -> None:
 
     assert function(pd.Series([3]).max(), pd.Index(["a"]).tolist(), flag=True) == 3
     refused(lambda: function(True), "function: count: must be a whole number (got True)")
+
+
+def test_columns_are_refused_beside_headers_that_are_renamed() -> None:
+    frame = city_panel(0).rename(columns={"city": "城市"})
+    job = dd.panel(frame, city="城市", adoption="pilot_year", rule="exactly_one", columns=["output"])
+    with pytest.raises(dd.InputError, match=r"panel\.columns"):
+        job.synchronization("output").twfe()
