@@ -70,10 +70,10 @@ def checked_arguments(
     def decorated(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
         signature = inspect.signature(function)
         name = function.__name__.lstrip("_")
-        self_and_step = [*signature.parameters.values()][:2]
+        parameters = [*signature.parameters.values()]
         of_options = signature.replace(
-            parameters=[entry for entry in signature.parameters.values() if entry not in self_and_step[1:]]
-        )
+            parameters=parameters[:1] + parameters[2:]
+        )  # self, and all but the step
 
         @cache
         def hints() -> Hints:
@@ -86,10 +86,10 @@ def checked_arguments(
             else:
                 _refuse_unbound(signature, args, keywords, where=name)
             try:
-                given = signature.bind(*args, **keywords).arguments
+                values = signature.bind(*args, **keywords).arguments
             except TypeError as problem:  # a name that the call has already, such as self
                 raise InputError(str(problem), where=name, remedy="take it out") from None
-            for argument, value in given.items():
+            for argument, value in values.items():
                 if argument in hints() and argument not in job_keys:
                     _check_argument(signature.parameters[argument], value, hints()[argument], where=name)
             return function(*args, **keywords)
@@ -179,11 +179,11 @@ def _refuse_unbound(
                 where=where,
                 remedy=f"take {name}= out, or number {place + 1}",
             )
-    given = {*by_place[:n_given], *keywords}
+    names_with_value = {*by_place[:n_given], *keywords}
     absent = [
         name
         for name, entry in named.items()
-        if entry.default is inspect.Parameter.empty and name not in given
+        if entry.default is inspect.Parameter.empty and name not in names_with_value
     ]
     if absent:
         raise InputError(f"the argument '{absent[0]}' is missing", where=where, remedy=f"add {absent[0]}=...")

@@ -16,12 +16,6 @@ from engine import pipeline
 
 
 @pytest.fixture(scope="module")
-def job() -> dd.PanelJob:
-    steps = dd.panel(city_panel(0), adoption="pilot_year", rule="exactly_one", term="pilot")
-    return steps.exclude_both_treated().synchronization("output").controls(edu="neg_abs_log_diff(schools)")
-
-
-@pytest.fixture(scope="module")
 def result(job: dd.PanelJob) -> dd.Result:
     return job.twfe(errors=["pair", "dyadic"])
 

@@ -9,15 +9,9 @@ import dyadid as dd
 import numpy as np
 import pandas as pd
 import pytest
-from strategies import city_panel, pair_table
+from strategies import pair_table
 
 NEAR = {"spatial": {"distance": 900}}
-
-
-@pytest.fixture(scope="module")
-def job() -> dd.PanelJob:
-    steps = dd.panel(city_panel(0), adoption="pilot_year", rule="exactly_one", term="pilot")
-    return steps.exclude_both_treated().synchronization("output").controls(edu="neg_abs_log_diff(schools)")
 
 
 @pytest.fixture(scope="module")
