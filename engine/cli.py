@@ -356,6 +356,7 @@ def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
 def main() -> None:
     """Entry point: turn what went wrong into one clear message and an exit code."""
     interrupts.work_begins()
+    terminal.start_sooner()
     for screen in (terminal.out, terminal.err):
         screen.stream.prepare()
     code = _exit_code()

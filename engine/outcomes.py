@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from engine import terminal
 from engine.errors import InputError, RunError
+from engine.runtime.files import STATE
 from engine.runtime.tracebacks import keep_traceback
-from engine.stages.finished_runs import STATE
 
 if TYPE_CHECKING:
     from engine.pipeline import Results

@@ -28,13 +28,13 @@ from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.blas_threads import one_blas_thread
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import UNITS, Machine, Progress, silent
-from engine.runtime.files import locked, output_folder, recorded, refuse_folders, remove_parts, writing
+from engine.runtime.files import STATE, locked, output_folder, recorded, refuse_folders, remove_parts, writing
 from engine.runtime.journal import Journal
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
-from engine.stages.finished_runs import FILE_ENDINGS, STATE, is_finished, mark_finished, request_key
+from engine.stages.finished_runs import FILE_ENDINGS, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
 from engine.stages.table_names import refuse_unknown_font, refuse_unknown_names
 
@@ -116,10 +116,10 @@ def run(
         plan = expand(load_job(job, overrides=[*overrides, *_override(lang)], frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
-        _locked_store(folder, plan.loaded.job.job, store, fresh) as (unit_store, journal),
+        _locked_store(folder, plan.loaded.job.job, store, fresh) as (opened_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,
     ):
-        machine = cache(partial(_start, open_machine, progress or silent, unit_store, journal))
+        machine = cache(partial(_start, open_machine, progress or silent, opened_store, journal))
         with clock.stage("prepare"):
             prepared = _prepare(plan, lambda *work: machine().reduce(*work, label="screen", units=UNITS))
         key = request_key(plan, prepared) if folder is not None else ""
@@ -161,10 +161,14 @@ def opened(
 @contextmanager
 def _locked_store(
     folder: Path | None, job: str, address: str | Path | None, fresh: bool
-) -> Iterator[tuple[Store | None, Journal]]:
-    """Work units and log of a run, in a folder and a store that no other run has meanwhile."""
+) -> Iterator[tuple[Callable[[], Store | None], Journal]]:
+    """Work units and log of a run, in a folder and a store that no other run has meanwhile.
+
+    The store is what a function gives, once it is asked: a finished run is found without. One with an address of its
+    own is opened at once, so that a wrong address is told before any work.
+    """
     with ExitStack() as locks:
-        state, store = None, None
+        state = None
         if folder is not None:
             state = folder / STATE
             refuse_folders(folder, FILE_ENDINGS)
@@ -172,18 +176,28 @@ def _locked_store(
             if locks.enter_context(locked(state)):
                 with suppress(OSError):  # left by a run that was killed; where they must stay, so be it
                     remove_parts(folder)
-            address = address or str(state / "units")
-        if address is not None:
-            store = Store(str(address), fresh=fresh)
+
+        @cache
+        def opened_store() -> Store | None:
+            place = address or (state / "units" if state else None)
+            if place is None:
+                return None
+            store = Store(str(place), fresh=fresh)
             locks.enter_context(store.locked())
-        yield store, Journal(state, job)
+            return store
+
+        if address is not None:
+            opened_store()
+        yield opened_store, Journal(state, job)
 
 
-def _start(open_machine: Opener, progress: Progress, store: Store | None, journal: Journal) -> Machine:
+def _start(
+    open_machine: Opener, progress: Progress, opened_store: Callable[[], Store | None], journal: Journal
+) -> Machine:
     """The machine, with the run's store and journal; its address goes to ``progress.json``."""
     from engine.report.language.wording import ENGLISH
 
-    machine = open_machine(progress)
+    store, machine = opened_store(), open_machine(progress)
     journal.told(where=ENGLISH.note(machine.whereabouts), dashboard=machine.dashboard)
     return replace(machine, store=store, journal=journal)
 

@@ -19,13 +19,13 @@ import engine
 from engine import pipeline
 from engine.errors import InputError
 from engine.runtime import source_code
-from engine.runtime.files import recorded, write_text, write_with
+from engine.runtime.files import STATE, recorded, write_text, write_with
 from engine.runtime.source_code import _Snapshot
 from engine.runtime.store import Store
 from engine.runtime.worker_plugin import SameFacts  # noqa: F401  # Dask is loaded before the code is edited
 from engine.spec import expand, load_job
 from engine.stages import finished_runs as finished
-from engine.stages.finished_runs import STATE, request_key
+from engine.stages.finished_runs import request_key
 
 JOB = """\
 job: pairs

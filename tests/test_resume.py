@@ -17,9 +17,8 @@ import pytest
 
 from engine import pipeline
 from engine.errors import RunError
-from engine.runtime.files import locked
+from engine.runtime.files import STATE, locked
 from engine.stages import job_files
-from engine.stages.finished_runs import STATE
 
 JOB = Path(__file__).parents[1] / "jobs" / "paper" / "table1.yaml"
 DRAWS = ["inference.permutation.reps=1068", "inference.bootstrap.reps=300"]  # a last block of odd size
@@ -48,33 +47,47 @@ def test_a_finished_run_is_found(whole: pipeline.Results) -> None:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(whole, name))
 
 
-def test_it_is_found_within_two_seconds_without_jax_scipy_and_dask(whole: pipeline.Results) -> None:
-    """By the clock and in seconds of the processor, the best of three: other processes may run beside this test."""
-    resource = pytest.importorskip("resource")
+def test_it_is_found_within_two_seconds_without_jax_scipy_and_dask(
+    whole: pipeline.Results, tmp_path: Path
+) -> None:
+    """By the clock and in seconds of the processor, the best of three: other processes may run beside this test.
 
-    def spent() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return float(used.ru_utime + used.ru_stime)
+    The first of the three compiles the modules, as an installation does. On a machine where Python is so slow that
+    pandas and the other libraries alone take most of the two seconds, two and a half times what they take.
+    """
+    resource = pytest.importorskip("resource")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
+
+    def took(code: str, *arguments: str) -> tuple[float, float, str]:
+        """Seconds of the processor and of the clock, and what was printed."""
+        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        clock, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0, done.stderr
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, clock, done.stdout
 
     code = (
         "import sys; from engine import cli; sys.argv = ['dyadid', 'run', *sys.argv[1:]]\n"
         "try: cli.main()\nfinally: print(not {'jax', 'scipy', 'dask'}.isdisjoint(sys.modules))"
     )
     sets = [part for one in DRAWS for part in ("--set", one)]
-    seconds, clock = [], []
+    libraries, seconds, clocks = [], [], []
     for _ in range(3):
-        start, begun = spent(), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(JOB), "--out", str(whole.folder.parent), *sets],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        seconds.append(spent() - start)
-        clock.append(time.perf_counter() - begun)
-        assert done.returncode == 0, done.stderr
-        assert "up to date, reused:" in done.stdout
-        assert done.stdout.splitlines()[-1] == "False"
-    assert min(seconds) < 2
-    assert min(clock) < 2 * (1 if os.getloadavg()[0] < 2 else 2)
+        libraries.append(took("import pandas, pyarrow.parquet, pydantic, rich.console, typer, yaml")[0])
+        processor, clock, printed = took(code, str(JOB), "--out", str(whole.folder.parent), *sets)
+        seconds.append(processor)
+        clocks.append(clock)
+        assert "up to date, reused:" in printed
+        assert printed.splitlines()[-1] == "False"
+    bound = max(2.0, 2.5 * min(libraries))
+    assert min(seconds) < bound
+    assert min(clocks) < bound * (1 if os.getloadavg()[0] < 2 else 2)
 
 
 @pytest.mark.parametrize("change", ["file", "spec", "fresh", "lang"])

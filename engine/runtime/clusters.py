@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import logging
 import os
 import signal
@@ -12,7 +11,6 @@ import tokenize
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +122,8 @@ def _client(profile: Profile, folder: Path) -> AbstractContextManager[object]:
 @contextmanager
 def _scheduler_client(profile: SchedulerProfile) -> Iterator[object]:
     """A client of a running scheduler that has at least one worker."""
+    import asyncio
+
     from distributed import Client
 
     address = profile.address or _written_address(Path(profile.file or ""))
@@ -164,6 +164,8 @@ def _written_address(file: Path) -> str:
 
 async def _greet(address: str, security: Any) -> None:
     """Connect and take leave; a client's own timeout does not cover servers that listen and say nothing."""
+    import asyncio
+
     from distributed.comm import connect
     from distributed.security import Security
 
@@ -261,6 +263,8 @@ def _start_quiet_tracker() -> None:
 
     A signal may end the command while they are being made; those that are left then are no concern of the user.
     """
+    from multiprocessing import resource_tracker
+
     option = f"ignore::UserWarning:{resource_tracker.__name__}"
     sys.warnoptions.append(option)  # what the process starts with
     try:

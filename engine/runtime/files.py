@@ -15,6 +15,8 @@ from pathlib import Path
 
 from engine.errors import InputError, RunError
 
+STATE = ".dyadid"
+"""Folder, beside a job's results, of its units, log and marks."""
 _NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LOCK_TRIES, _LOCK_SECONDS = 3, 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)

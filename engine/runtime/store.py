@@ -17,9 +17,6 @@ from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from engine.errors import InputError, RunError
 from engine.runtime.codec import decode, encode, nbytes
 from engine.runtime.files import locked, write_bytes
@@ -53,6 +50,8 @@ class Store:
     _counting: Any = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
+        import fsspec  # here and not above: a finished run is found without it
+
         try:
             self._files, self._folder = fsspec.core.url_to_fs(self.address)
             self._files.makedirs(self._folder, exist_ok=True)
@@ -70,6 +69,8 @@ class Store:
 
     @property
     def local(self) -> bool:
+        from fsspec.implementations.local import LocalFileSystem
+
         return isinstance(self._files, LocalFileSystem)
 
     @property

@@ -6,14 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.runtime.files import file_hash, write_text
+from engine.runtime.files import STATE, file_hash, write_text
 from engine.runtime.fingerprint import fingerprint
 from engine.runtime.source_code import code_version, package_version, source_changed
 from engine.spec import Plan, spec_hash
 from engine.stages.prepare_passes import Prepared, distinct_data
 
-STATE = ".dyadid"
-"""Folder, beside a job's results, of its units, log and marks."""
 FILE_ENDINGS = frozenset({".json", ".parquet", ".txt", ".tex", ".html", ".csv", ".pdf", ".png", ".svg"})
 """Of the files that a job's folder gets."""
 _MARK = "finished.json"

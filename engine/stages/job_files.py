@@ -15,9 +15,8 @@ from engine.report.figure_style import figure_bytes
 from engine.report.language.wording import job_words
 from engine.report.outputs.output import FigureOutput, JobReport
 from engine.report.outputs.registry import outputs_of, report_tables
-from engine.runtime.files import write_bytes, write_text
+from engine.runtime.files import STATE, write_bytes, write_text
 from engine.runtime.tracebacks import keep_traceback
-from engine.stages.finished_runs import STATE
 from engine.stages.stored_frames import write_frames
 
 MANIFEST = "manifest.json"

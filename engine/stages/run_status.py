@@ -8,9 +8,8 @@ from pathlib import Path
 
 from engine.errors import InputError
 from engine.runtime.batch_queues import queue_line
-from engine.runtime.files import is_locked
+from engine.runtime.files import STATE, is_locked
 from engine.runtime.journal import LOG, PROGRESS, as_record, read_lines, read_record
-from engine.stages.finished_runs import STATE
 from engine.stages.submit import DRIVER, submitted
 
 _TAIL = 40  # lines of a driver's output

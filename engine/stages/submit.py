@@ -12,12 +12,11 @@ from pathlib import Path
 
 from engine.errors import InputError
 from engine.runtime import batch_queues as batch
-from engine.runtime.files import output_folder, write_text
+from engine.runtime.files import STATE, output_folder, write_text
 from engine.runtime.journal import read_record
 from engine.runtime.script_words import refuse_unprintable
 from engine.runtime.store import shown
 from engine.spec.cluster import BatchProfile, Profile
-from engine.stages.finished_runs import STATE
 
 DRIVER = "driver.json"
 _JOB_ID = re.compile(r"[\w.][\w.\[\]-]*")

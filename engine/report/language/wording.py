@@ -110,6 +110,8 @@ class _SentenceFormatter(Formatter):
 
 def _spaced(form: str, values: Mapping[str, object]) -> str:
     """A blank between a value that ends in a Latin letter or digit and a Chinese word: ``城市 CR2 标准误``."""
+    if form.isascii():
+        return form
     for name, value in values.items():
         if re.search("[A-Za-z0-9]$", str(value)):
             form = re.sub(rf"(\{{{name}\}})(?=[\u4e00-\u9fff]{{2}})", r"\1 ", form)
