@@ -14,6 +14,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+import yaml
+
 from engine.notes import read_note
 from engine.report.language.stored_notes import sentence, sentences
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
@@ -34,6 +36,7 @@ _ELSEWHERE = (
     "counts",
     "cells",
     "choices",
+    "parameters",
     "confidence",
     "lang",
     "workers_code",
@@ -50,6 +53,10 @@ class JobSection:
     ----------
     manifest : mapping
         As in ``manifest.json``; absent keys are passed over.
+    headlines : sequence of str
+        The result in few sentences, shown before all else.
+    picture : str
+        HTML of a figure below them.
     tables : sequence of PrintedTable
     figures : sequence of (title, text instead of the picture, PNG bytes)
     reading : sequence of str
@@ -59,6 +66,8 @@ class JobSection:
     """
 
     manifest: Facts
+    headlines: Sequence[str] = ()
+    picture: str = ""
     tables: Sequence[PrintedTable] = ()
     figures: Sequence[tuple[str, str, bytes]] = ()
     reading: Sequence[str] = ()
@@ -79,7 +88,22 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
         title=escape(title),
         style=css_colours() + (templates / "page.css").read_text(encoding="utf-8"),
         contents=_contents([(name, anchors) for name, anchors, _ in parts], words) if parts else "",
+        overview=_overview(sections, words) if len(sections) > 1 else "",
         sections="\n".join(html for _, _, html in parts),
+    )
+
+
+def _overview(sections: Sequence[JobSection], words: Words) -> str:
+    """The result of every job, each with a link to its section."""
+    entries = []
+    for place, section in enumerate(sections, start=1):
+        title = section.title or words("Untitled job")
+        entries.append(f'<dt><a href="#job-{place}">{escape(title)}</a></dt>')
+        entries += [f"<dd>{escape(sentence)}</dd>" for sentence in section.headlines]
+    inner = "\n".join(entries)
+    head = escape(words("Results"))
+    return (
+        f'<section aria-labelledby="results">\n<h2 id="results">{head}</h2>\n<dl>\n{inner}\n</dl>\n</section>'
     )
 
 
@@ -98,12 +122,18 @@ def _contents(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]], words: 
 def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[tuple[str, str]], str]:
     """Title, parts (name, anchor) and HTML of a job."""
     title = section.title or words("Untitled job")
+    reading = [sentence for sentence in section.reading if sentence not in section.headlines]
     bodies = (
-        ("sample", words("Sample"), _counts(section.manifest, words)),
-        ("tables", words("Tables"), "\n".join(_printed(table, words) for table in section.tables)),
-        ("reading", words("Interpretation"), _bullets(section.reading)),
-        ("figures", words("Figures"), "\n".join(map(_figure, section.figures))),
+        (
+            "result",
+            words("Result"),
+            "\n".join((_bullets(section.headlines, "headlines"), section.picture)).strip(),
+        ),
         ("warnings", words("Warnings"), _bullets(_warnings(section, words))),
+        ("tables", words("Tables"), "\n".join(_printed(table, words) for table in section.tables)),
+        ("figures", words("Figures"), "\n".join(map(_figure, section.figures))),
+        ("reading", words("Interpretation"), _bullets(reading)),
+        ("sample", words("Sample"), _counts(section.manifest, words)),
         ("record", words("Reproducibility"), "\n".join(_record(section, words))),
     )
     parts = [(name, f"job-{place}-{anchor}") for anchor, name, body in bodies if body]
@@ -123,12 +153,13 @@ def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[t
 def _printed(table: PrintedTable, words: Words) -> str:
     """The table, and its source for a paper below it: nothing but a click is needed to copy it."""
     source = f'<pre tabindex="0"><code>{escape(table.to_latex())}</code></pre>'
-    return f"{table.to_html()}\n{_details(words('LaTeX source'), source)}"
+    return f"{table.to_html()}\n{_details(words('LaTeX source'), source, 'source')}"
 
 
-def _bullets(sentences: Sequence[str]) -> str:
+def _bullets(sentences: Sequence[str], of_class: str = "") -> str:
     bullets = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f"<ul>\n{bullets}\n</ul>" if bullets else ""
+    opening = f'<ul class="{of_class}">' if of_class else "<ul>"
+    return f"{opening}\n{bullets}\n</ul>" if bullets else ""
 
 
 def _origin(manifest: Facts, words: Words) -> Iterator[str]:
@@ -221,6 +252,9 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
     notes = [text for record in records for text in sentences(record, "note", words)]
     if notes:
         yield _details(words("Notes on the data"), _bullets(notes))
+    if section.manifest.get("parameters"):
+        text = yaml.safe_dump(section.manifest["parameters"], allow_unicode=True, sort_keys=False, width=100)
+        yield _details(words("Parameters of the job"), f'<pre tabindex="0"><code>{escape(text)}</code></pre>')
     facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, hidden=_ELSEWHERE)])
     if facts:
         yield _details(words("How the numbers were made"), _table(facts, words))
@@ -230,8 +264,9 @@ def _facts(entries: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"": key, "value": value} for key, value in entries if value]
 
 
-def _details(title: str, body: str) -> str:
-    return f"<details>\n<summary>{escape(title)}</summary>\n{body}\n</details>"
+def _details(title: str, body: str, of_class: str = "") -> str:
+    opening = f'<details class="{of_class}">' if of_class else "<details>"
+    return f"{opening}\n<summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
 def _hash(manifest: Facts, words: Words) -> Iterator[tuple[str, str]]:

@@ -64,6 +64,7 @@ def make_manifest(
         "figure": job.figures.choices,
         "lang": job.lang,
         "cells": [_cell_entry(estimated) for estimated in cells],
+        "parameters": _as_written(plan.loaded.data, plan.loaded.sources),
         "choices": choices(plan) if len(plan.cells) >= CURVE else {},
         "counts": [_counts_entry(estimated, steps[estimated.cell.number]) for estimated in cells],
         "indices": {
@@ -74,6 +75,15 @@ def make_manifest(
         "timings": {name: round(value, 4) for name, value in seconds.items()},
         **_circumstances(place),
     }
+
+
+def _as_written(document: object, sources: Mapping[str, str]) -> object:
+    """The job's keys, with the sources as its file names them."""
+    if isinstance(document, Mapping):
+        return {str(key): _as_written(value, sources) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_as_written(value, sources) for value in document]
+    return sources.get(document, document) if isinstance(document, str) else document
 
 
 def _circumstances(place: Machine) -> dict[str, object]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
 from engine.report.language.wording import Words, job_words, lang_of, shared_words
+from engine.report.outputs.main_result import error_picture
 from engine.report.outputs.output import JobReport
-from engine.report.outputs.registry import report_sentences, report_tables
+from engine.report.outputs.registry import report_headlines, report_sentences, report_tables
 from engine.report.page import JobSection, report_page
 from engine.runtime.files import write_bytes, write_text
 from engine.stages.job_files import write_figures, write_tables
@@ -89,12 +90,15 @@ def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]
 def _section(job: SavedJob, own_words: Words, words: Words) -> JobSection:
     """The job on the page, its tables in its own words; frames and manifest that do not fit end in an `InputError`."""
     figures, report = job.figures(), JobReport(job.frames, job.manifest, own_words)
+    of_page = replace(report, words=words)
     with readable(job.folder, remedy="run the job again"):
         section = JobSection(
             manifest=job.manifest,
+            headlines=report_headlines(of_page),
+            picture=error_picture(of_page),
             tables=[file.table for file in report_tables(report)],
             figures=figures,
-            reading=report_sentences(replace(report, words=words)),
+            reading=report_sentences(of_page),
             validation=job.validation,
         )
         report_page([section], words=words)

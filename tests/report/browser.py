@@ -77,6 +77,10 @@ class Tab:
         """``light`` or ``dark``."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
+    def media(self, name: str) -> None:
+        """``print``, or nothing for the screen."""
+        self.call("Emulation.setEmulatedMedia", media=name)
+
     def requests(self) -> list[str]:
         """Addresses asked for, images within the page left out."""
         sent = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]

@@ -80,7 +80,7 @@ def test_figures_headings_and_tables_are_real(page, tab):
     levels = tab.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert levels.count(2) == 1 + 3  # contents, three jobs
+    assert levels.count(2) == 2 + 3  # contents, results, three jobs
     every = tab.evaluate(
         "[...document.querySelectorAll('table')].map(t => [t.tHead.rows.length, "
         "t.querySelectorAll('th[scope=col]').length, t.querySelectorAll('th[scope=row]').length])"
@@ -102,6 +102,56 @@ def test_only_tables_scroll_sideways(page, tab, pixels):
         "[...document.querySelectorAll('img, p, li, h1, h2, h3')].map(e => e.getBoundingClientRect().right)"
     )
     assert max(tab.evaluate(wide)) <= pixels
+
+
+def test_the_contents_stay_in_view_on_a_desk(page, tab):
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    top, bottom = tab.evaluate(
+        "(r => [r.top, r.bottom])(document.querySelector('nav').getBoundingClientRect())"
+    )
+    assert top == 0
+    assert bottom <= 900  # the height of the window; a longer list scrolls in itself
+    tab.width(400)
+    assert tab.evaluate("getComputedStyle(document.querySelector('nav')).position") == "static"
+
+
+def test_results_come_first_with_the_intervals_of_every_kind_of_error(page, tab):
+    order = tab.evaluate("[...document.querySelectorAll('main h2')].map(h => h.id)")
+    assert order == ["results", "job-1-title", "job-2-title", "job-3-title"]
+    first = tab.evaluate(
+        "[...document.querySelectorAll('main > section[aria-labelledby^=job]')].map(s => "
+        "s.querySelector('h3').id)"
+    )
+    assert first == [f"job-{place}-result" for place in (1, 2, 3)]
+    assert tab.evaluate("document.querySelectorAll('dd').length") >= 3
+    pictures = tab.evaluate(
+        "[...document.querySelectorAll('svg')].map(s => [s.getAttribute('role'), "
+        "s.getAttribute('aria-label').length, s.querySelectorAll('circle').length])"
+    )
+    assert len(pictures) == 3
+    assert all(role == "img" and spoken > 100 and types == 5 for role, spoken, types in pictures)
+    beyond = tab.evaluate(
+        "[...document.querySelectorAll('svg')].flatMap(s => [...s.children].map(e => "
+        "e.getBoundingClientRect().right - s.getBoundingClientRect().right))"
+    )
+    assert max(beyond) <= 0  # no label is cut
+
+
+def test_on_paper_nothing_is_folded_and_no_heading_is_alone(page, tab):
+    tab.media("print")
+    assert tab.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    folded = tab.evaluate(
+        "[...document.querySelectorAll('details:not(.source) > :not(summary)')].map(e => "
+        "e.getBoundingClientRect().height)"
+    )
+    assert len(folded) > 5
+    assert min(folded) > 0
+    alone = tab.evaluate(
+        "[...document.querySelectorAll('main h3')].filter(h => { const n = h.nextElementSibling; "
+        "return !n || n.getBoundingClientRect().height === 0; }).map(h => h.id)"
+    )
+    assert alone == []
+    tab.media("")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

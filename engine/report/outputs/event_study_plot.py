@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,7 @@ def event_study_figure(
     with figure_style():
         width = min(max(6.3, 1.4 + 0.41 * len(years)), 12.0)  # a label of each year beside the next
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
-        labels = dict(zip(years, _event_labels(years, event_years), strict=True))
+        labels = {year: event_label(year, years, event_years) for year in years}
         axes_of_event_years(axes, labels, outcome, words, base=base)
         _draw_intervals(axes, effects, confidence, words)
         points = effects.drop_duplicates("event_time")
@@ -190,15 +190,14 @@ def draw_base(axes: Axes, base: int | None, words: Words) -> None:
         axes.plot([base], [0.0], **_DOT, markerfacecolor="white", markersize=6, label=label)
 
 
-def _event_labels(years: Sequence[int], event_years: EventYears) -> list[str]:
+def event_label(year: int, years: Sequence[int], event_years: EventYears) -> str:
     """Years at the ends hold all earlier and later ones where they are binned; the first only where one is omitted."""
-    labels = [signed(year) for year in years]
     first, last = event_years.window or (years[0], years[-1])
-    if event_years.binned and years[-1] == last:
-        labels[-1] = f"≥ {labels[-1]}"
-    if event_years.binned and years[0] == first and event_years.base is not None:
-        labels[0] = f"≤ {labels[0]}"
-    return labels
+    if event_years.binned and year == years[-1] == last:
+        return f"≥ {signed(year)}"
+    if event_years.binned and year == years[0] == first and event_years.base is not None:
+        return f"≤ {signed(year)}"
+    return signed(year)
 
 
 def signed(year: int) -> str:
@@ -234,19 +233,26 @@ def _window(design: Manifest) -> tuple[int, int] | None:
     return (window[0], window[1]) if window else None
 
 
+def event_years_of(report: JobReport, cell: Hashable) -> EventYears:
+    """Meaning of the event years of a cell, as its manifest has it."""
+    designs = {entry["cell"]: entry.get(EVENT_STUDY.name) for entry in report.manifest["cells"]}
+    design = designs[cell]
+    return EventYears(design["base"], design["ends"] == "bin", _window(design))
+
+
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
     """One a cell that has an event study."""
     estimates, event_study = report.frames["estimates"], report.frames[EVENT_STUDY.name]
     cells = [cell for cell in report.manifest["cells"] if EVENT_STUDY.name in cell]
     for cell in cells:
-        rows, design = event_study[event_study["cell"] == cell["cell"]], cell[EVENT_STUDY.name]
+        rows = event_study[event_study["cell"] == cell["cell"]]
         only = len(cells) == 1
         title = report.title if only else f"{report.title}: {cell['label']}"
         figure = event_study_figure(
             rows,
             title=title,
             subtitle=report.subtitle,
-            event_years=EventYears(design["base"], design["ends"] == "bin", _window(design)),
+            event_years=event_years_of(report, cell["cell"]),
             outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
             confidence=report.confidence,
             words=report.words,

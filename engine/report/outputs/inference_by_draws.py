@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.report.number_format import number
-from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
+from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput, last_cell_in_doubt
 from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
 
 _FRAME = StoredFrame(
@@ -52,8 +52,21 @@ def inference_table(report: JobReport) -> PrintedTable:
     )
 
 
+def permutation_result(report: JobReport) -> Iterator[str]:
+    """The permutation test of the coefficient in question, which holds for any number of adopters."""
+    words, frame = report.words, report.frames[_FRAME.name]
+    rows, _ = last_cell_in_doubt(frame)
+    for record in rows[rows["method"] == "permutation"].to_dict("records"):
+        yield words(
+            "Adoption permuted across cities: {term} has p = {p} ({reps} permutations).",
+            term=record["term"],
+            p=number(record["p_value"]),
+            reps=f"{record['reps']:,}",
+        )
+
+
 def _tables(report: JobReport) -> Iterator[TableOutput]:
     yield TableOutput("table_inference", inference_table(report))
 
 
-INFERENCE_BY_DRAWS = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables)
+INFERENCE_BY_DRAWS = Output(reads=(_FRAME.name,), stores=_FRAME, tables=_tables, headlines=permutation_result)

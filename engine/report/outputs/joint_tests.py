@@ -93,5 +93,9 @@ def _tables(report: JobReport) -> Iterator[TableOutput]:
 
 
 JOINT_TESTS = Output(
-    reads=("estimates", _FRAME.name), stores=_FRAME, tables=_tables, sentences=joint_sentences
+    reads=("estimates", _FRAME.name),
+    stores=_FRAME,
+    tables=_tables,
+    sentences=joint_sentences,
+    headlines=joint_sentences,
 )

@@ -190,6 +190,8 @@ class Output:
         The frame that it adds to a job's folder.
     tables, figures, sentences : callable
         Of a report; figures come one by one, so that those made before a failure are kept.
+    headlines : callable
+        The sentences that a reader sees first.
     stands_alone : callable
         Whether its tables and sentences replace those of all other outputs in a report.
     """
@@ -199,6 +201,7 @@ class Output:
     tables: Callable[[JobReport], Iterable[TableOutput]] = _no_tables
     figures: Callable[[JobReport], Iterable[FigureOutput]] = _no_figures
     sentences: Callable[[JobReport], Iterable[str]] = _no_sentences
+    headlines: Callable[[JobReport], Iterable[str]] = _no_sentences
     stands_alone: Callable[[JobReport], bool] = _never
 
     def is_of(self, report: JobReport) -> bool:

@@ -11,10 +11,12 @@ from engine.report.outputs.covariate_balance import COVARIATE_BALANCE
 from engine.report.outputs.error_comparison import ERROR_COMPARISON
 from engine.report.outputs.event_study_overlay import EVENT_STUDY_OVERLAY
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
+from engine.report.outputs.event_year_table import EVENT_YEAR_TABLE
 from engine.report.outputs.group_time_effects import GROUP_TIME_EFFECTS
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
 from engine.report.outputs.joint_tests import JOINT_TESTS
+from engine.report.outputs.main_result import MAIN_RESULT
 from engine.report.outputs.multiple_tests import MULTIPLE_TESTS
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
@@ -25,8 +27,10 @@ from engine.report.outputs.specification_curve import SPECIFICATION_CURVE
 from engine.report.outputs.weight_summary import EFFECT_WEIGHT_SUMMARY, EFFECT_WEIGHTS
 
 OUTPUTS = (
+    MAIN_RESULT,
     REGRESSION_TABLE,
     ERROR_COMPARISON,
+    EVENT_YEAR_TABLE,
     EVENT_STUDY_PLOT,
     EVENT_STUDY_OVERLAY,
     GROUP_TIME_EFFECTS,
@@ -64,6 +68,11 @@ def report_tables(report: JobReport) -> list[TableOutput]:
 def report_sentences(report: JobReport) -> list[str]:
     """The tables of a job in words."""
     return [sentence for output in _tabulated(report) for sentence in output.sentences(report)]
+
+
+def report_headlines(report: JobReport) -> list[str]:
+    """The results of a job in few sentences."""
+    return [sentence for output in _tabulated(report) for sentence in output.headlines(report)]
 
 
 def _tabulated(report: JobReport) -> list[Output]:

@@ -161,5 +161,6 @@ SPECIFICATION_CURVE = Output(
     tables=_tables,
     figures=_figures,
     sentences=_sentences,
+    headlines=_sentences,
     stands_alone=_has_curve,
 )

@@ -1,0 +1,82 @@
+"""Event years in rows: the numbers of the frames, in the style of the job's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_frames import event_estimates, event_study
+
+from engine.report.outputs.event_year_table import EVENT_YEAR_TABLE, event_year_table
+from engine.report.outputs.output import JobReport
+
+
+def report(n_cells: int = 1, table: dict[str, Any] | None = None, *, few: bool = False) -> JobReport:
+    names = [f"e{place}" for place in range(n_cells)]
+    design = {"base": -1, "ends": "bin", "window": [-3, 2]}
+    estimates = pd.concat([event_estimates(cell=name) for name in names], ignore_index=True)
+    studies = pd.concat([event_study(cell=name) for name in names], ignore_index=True)
+    cells = [
+        {"cell": name, "number": place, "label": name, "event_study": design}
+        for place, name in enumerate(names, 1)
+    ]
+    manifest = {"treatment": "policy", "confidence": 0.95, "cells": cells, "title": "T", "table": table or {}}
+    return JobReport(
+        {"estimates": estimates.assign(n_adopters=2 if few else 9), "event_study": studies}, manifest
+    )
+
+
+def test_every_year_has_its_numbers() -> None:
+    job = report()
+    table = event_year_table(job, "e0", "T")
+    assert table.header == (
+        "Estimate", "pair-clustered", "two-way city", "dyadic-robust", "jackknife CRV3", "95% interval", "95% band",
+    )  # fmt: skip
+    assert [row.label for row in table.rows] == ["≤ −3", "−2", "−1 (reference)", "0", "1", "≥ 2"]
+    frame = job.frames["event_study"]
+    for row, year in zip(table.rows, (-3, -2, -1, 0, 1, 2), strict=True):
+        if year == -1:
+            assert [entry.text for entry in row.entries] == ["0", *[""] * 6]
+            continue
+        of_year = frame[frame["event_time"] == year].set_index("errors")
+        values = [entry.value for entry in row.entries[:5]]
+        expected = [
+            of_year["estimate"].iloc[0],
+            *of_year.loc[["pair", "city", "dyadic", "jackknife"], "std_error"],
+        ]
+        np.testing.assert_array_equal(values, expected)
+        dyadic = of_year.loc["dyadic"]
+        assert row.entries[5].text == f"[{dyadic['conf_low']:.4f}, {dyadic['conf_high']:.4f}]"
+        assert row.entries[6].text == f"[{dyadic['band_low']:.4f}, {dyadic['band_high']:.4f}]"
+
+
+def test_choices_of_the_table_are_those_of_this_one() -> None:
+    choices = {
+        "digits": 2,
+        "errors": ["dyadic", "pair"],
+        "stars": "pair",
+        "labels": {"policy[1]": "a year later"},
+    }
+    table = event_year_table(report(table=choices), "e0", "T")
+    assert table.header[1:3] == ("dyadic-robust", "pair-clustered")
+    assert table.rows[4].label == "a year later"
+    assert table.rows[4].entries[0].text == "0.04***"
+    assert table.rows[4].entries[1].text == "(0.05)"
+    assert "Significance levels based on pair-clustered errors" in table.notes[1]
+
+
+@pytest.mark.parametrize("choices", [{"stars": "none"}, {}])
+def test_no_stars_where_none_are_wanted_or_few_cities_adopt(choices: dict[str, Any]) -> None:
+    table = event_year_table(report(table=choices, few=not choices), "e0", "T")
+    assert not any("*" in entry.text for row in table.rows for entry in row.entries)
+    assert len(table.notes) == 1
+
+
+def test_every_cell_has_a_table_unless_they_are_many() -> None:
+    assert [output.name for output in EVENT_YEAR_TABLE.tables(report())] == ["table_event_years"]
+    two = list(EVENT_YEAR_TABLE.tables(report(2)))
+    assert [output.name for output in two] == ["table_event_years_1", "table_event_years_2"]
+    assert two[1].table.title == "T: e1: event years"
+    assert list(EVENT_YEAR_TABLE.tables(report(9))) == []

@@ -1,0 +1,82 @@
+"""The result of a job in a sentence, and its intervals as a picture."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_frames import event_estimates, sweep
+
+from engine.report.language.wording import Words
+from engine.report.outputs.main_result import error_picture, main_result, main_rows
+from engine.report.outputs.output import JobReport
+
+INTERVAL = re.compile(r"(-?[\d.]+) to (-?[\d.]+), p = ([\d.]+)")
+
+
+def report(estimates: pd.DataFrame, treatment: str | None = "policy", lang: str = "en") -> JobReport:
+    cells = [
+        {"cell": cell, "number": place} for place, cell in enumerate(dict.fromkeys(estimates["cell"]), 1)
+    ]
+    manifest = {"treatment": treatment, "confidence": 0.95, "cells": cells, "title": "T"}
+    return JobReport({"estimates": estimates}, manifest, Words(lang))
+
+
+def test_it_is_the_treatment_of_the_last_column_with_its_preferred_errors() -> None:
+    frame = sweep(3)
+    first, span = main_result(report(frame))
+    row = frame[(frame["cell"] == "c2") & (frame["term"] == "policy") & (frame["errors"] == "dyadic")].iloc[0]
+    assert first.startswith("policy: 0.0700, 95% interval ")
+    assert first.endswith("under dyadic-robust errors in column (3).")
+    found = INTERVAL.search(first)
+    assert found is not None
+    np.testing.assert_allclose(
+        list(map(float, found.groups())), row[["conf_low", "conf_high", "p_value"]].astype(float), atol=5e-5
+    )
+    assert span == "Over 3 columns the coefficient of policy is between 0.0700 and 0.0700."
+
+
+def test_of_an_event_study_it_is_the_year_of_adoption_and_without_a_treatment_the_first_term() -> None:
+    frame = event_estimates().replace({"term": {"policy[0]": "policy[+0]"}})
+    assert set(main_rows(report(frame))["term"]) == {"policy[+0]"}
+    assert set(main_rows(report(sweep(2), treatment=None))["term"]) == {"policy"}
+
+
+@pytest.mark.parametrize("why", ["few adopters", "undefined error"])
+def test_where_no_test_holds_there_is_only_the_number(why: str) -> None:
+    frame = sweep(1)
+    if why == "few adopters":
+        frame = frame.assign(n_adopters=3)
+        assert error_picture(report(frame)) == ""
+    else:
+        frame.loc[frame["errors"] == "dyadic", ["std_error", "p_value", "conf_low", "conf_high"]] = np.nan
+        assert "dyadic-robust" not in error_picture(report(frame))
+    assert list(main_result(report(frame))) == ["policy: 0.0700."]
+
+
+def test_the_picture_has_every_interval_at_its_place() -> None:
+    frame = sweep(1)
+    text = error_picture(report(frame))
+    svg = ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    assert "95% intervals of policy by kind of standard error" in svg.attrib["aria-label"]
+    lines = [line.attrib for line in svg.iter("line")]
+    zero = float(lines[0]["x1"])
+    across = [(float(line["x1"]), float(line["x2"])) for line in lines[1:] if line["y1"] == line["y2"]]
+    rows = frame.set_index("errors").loc[["pair", "city", "dyadic", "jackknife"]]
+    scale = (across[3][1] - across[3][0]) / (rows["conf_high"] - rows["conf_low"])["jackknife"]
+    for (low, high), (_, row) in zip(across, rows.iterrows(), strict=True):
+        np.testing.assert_allclose(low - zero, scale * row["conf_low"], atol=0.2)
+        np.testing.assert_allclose(high - zero, scale * row["conf_high"], atol=0.2)
+    assert len({circle.attrib["cx"] for circle in svg.iter("circle")}) == 1
+    assert error_picture(report(frame[frame["errors"] == "pair"])) == ""
+
+
+def test_names_of_data_are_text_and_chinese_labels_have_room() -> None:
+    frame = sweep(1).replace({"term": {"policy": "<b>&"}})
+    text = error_picture(report(frame, treatment="<b>&", lang="zh"))
+    assert "<b>" not in text
+    svg = ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    assert "双向聚类" in svg.attrib["aria-label"]
