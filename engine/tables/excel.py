@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from engine.tables import limits
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import FileLayout, refuse_twice
 from engine.tables.problems import FIRST_ROW
-from engine.tables.xlsx_cells import SheetCells, Value, column_letters, read_cells
-from engine.tables.xlsx_package import Package, Sheet, open_package
+from engine.tables.xls_cells import is_old_workbook, open_old_workbook
+from engine.tables.xlsx_cells import SheetCells, Value, cell_name, read_cells
+from engine.tables.xlsx_package import Sheet, open_package
 
 _EXACT = 2**53  # integers below it are exact in floating point
+_ZIP, _START = b"PK", 4096  # how a new workbook begins; bytes in which a web page says that it is one
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,18 @@ def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
     InputError
         No such sheet, no sheet with a table, no header, or a header twice.
     """
-    package = open_package(file)
-    sheets = [sheet for sheet in package.sheets if sheet.has_cells]
+    all_sheets, cells_of = _opened(file)
+    sheets = [sheet for sheet in all_sheets if sheet.has_cells]
     if layout.sheet is not None:
-        sheet = _sheet(package, layout.sheet, source=file.label)
-        return _from_cells(read_cells(package, sheet), sheet, layout, file, further_sheets=())
+        sheet = _sheet(all_sheets, layout.sheet, source=file.label)
+        return _from_cells(cells_of(sheet), sheet, layout, file, further_sheets=())
     if not sheets:
         raise InputError(
             "the workbook has no sheet with cells", where=file.label, remedy="put the table on a worksheet"
         )
     candidates = [sheet for sheet in sheets if not sheet.hidden] or sheets
     for sheet in candidates:
-        cells = read_cells(package, sheet)
+        cells = cells_of(sheet)
         if _is_table(cells, layout) or len(sheets) == 1:
             further_sheets = tuple(further.name for further in sheets if further is not sheet)
             return _from_cells(cells, sheet, layout, file, further_sheets)
@@ -76,14 +79,31 @@ def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
     )
 
 
-def _sheet(package: Package, name: str, *, source: str) -> Sheet:
-    for sheet in package.sheets:
+def _opened(file: FileBytes) -> tuple[Sequence[Sheet], Callable[[Sheet], SheetCells]]:
+    """All sheets of a workbook, new or old by its content, and the function that gives a sheet's cells."""
+    if is_old_workbook(file):
+        old = open_old_workbook(file)
+        return old.sheets, old.read_cells
+    if file.path.suffix.lower() == ".xls" and not file.content.startswith(_ZIP):
+        start = file.content[:_START].lower()
+        kind = "a web page" if b"<table" in start or b"<html" in start else "a text"
+        raise InputError(
+            f"this is no workbook but {kind}, which Excel opens all the same",
+            where=file.label,
+            remedy="open it in Excel and save it as .xlsx; text with commas or tabs can be named .csv or .tsv",
+        )
+    package = open_package(file)
+    return package.sheets, partial(read_cells, package)
+
+
+def _sheet(sheets: Sequence[Sheet], name: str, *, source: str) -> Sheet:
+    for sheet in sheets:
         if sheet.name == name and sheet.has_cells:
             return sheet
-    for sheet in package.sheets:
+    for sheet in sheets:
         if sheet.name == name:
             raise InputError(f"the sheet '{name}' is a chart or macro, not a table", where=source)
-    names = _listed([sheet.name for sheet in package.sheets if sheet.has_cells])
+    names = _listed([sheet.name for sheet in sheets if sheet.has_cells])
     raise InputError(f"there is no sheet '{name}'", where=source, remedy=f"the file has {names}")
 
 
@@ -127,7 +147,7 @@ def _from_cells(
     for name, number in zip(names, numbers, strict=True):
         first = min((row for row in cells.broken.get(number, ()) if _is_body(row, layout)), default=None)
         if first is not None:
-            cell = f"cell {column_letters(number)}{first} of sheet '{sheet.name}'"
+            cell = f"{cell_name(first, number)} of sheet '{sheet.name}'"
             broken[name] = f"{cell} holds {cells.broken[number][first]}"
     notes: tuple[Note, ...] = ()
     if layout.skipped:

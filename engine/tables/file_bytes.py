@@ -23,7 +23,7 @@ _NOT_A_FILE = {
 _GZIP = b"\x1f\x8b"
 _KINDS = (
     (b"PK\x03\x04", "a workbook or another ZIP archive", "name it .xlsx if it is a workbook, else unpack it"),
-    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel", "open it in Excel and save it as .xlsx"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel", "name it .xls"),
     (b"PAR1", "a Parquet file", "name it .parquet"),
     (b"<stata_dta>", "a Stata file", "name it .dta"),
     (_GZIP, "compressed", "add .gz to its name"),

@@ -19,9 +19,9 @@ from engine.tables.headers import FileLayout, without_blank_rows
 from engine.tables.parquet import read_parquet
 from engine.tables.stata import read_stata
 
-_EXCEL = (".xlsx", ".xlsm")
+_EXCEL = (".xlsx", ".xlsm", ".xls")
 _SHOWN = 40  # names of sheets or columns
-_READABLE = ".parquet, .csv, .tsv, .txt (also with .gz), .xlsx and .dta"
+_READABLE = ".parquet, .csv, .tsv, .txt (also with .gz), .xlsx, .xls and .dta"
 _NAMED_FORMS = {".parquet": "Parquet", ".dta": "Stata"}
 _REMEDIES = {
     ".parquet": "write the file again; it is damaged or not Parquet",
@@ -83,7 +83,7 @@ def read_file(path: Path, layout: FileLayout | None = None) -> FileTable:
     Parameters
     ----------
     path : Path
-        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.xlsx`` or ``.dta``.
+        ``.parquet``, ``.csv``, ``.tsv``, ``.txt`` (also ``.gz``), ``.xlsx``, ``.xls`` or ``.dta``.
     layout : FileLayout, optional
         Sheet, encoding, header row and rows to skip, where the user states them.
 
@@ -191,12 +191,6 @@ def _ending(path: Path) -> str:
     ending = suffixes[-1] if suffixes else ""
     if ending not in _REMEDIES:
         read_bytes(path)  # that it is not there, or no file, is said first
-    if ending == ".xls":
-        raise InputError(
-            "the old .xls format is not read",
-            where=shown(path),
-            remedy="open it in Excel or LibreOffice and save it as .xlsx",
-        )
     if ending not in _REMEDIES or (path.suffix.lower() == ".gz" and ending not in SEPARATORS):
         raise InputError(
             f"unknown ending '{path.suffix[:20]}'", where=shown(path), remedy=f"readable are {_READABLE}"

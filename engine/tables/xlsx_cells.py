@@ -56,6 +56,11 @@ def column_letters(column: int) -> str:
     return letters
 
 
+def cell_name(row: int, column: int) -> str:
+    """``cell E17``, row and column from 1."""
+    return f"cell {column_letters(column)}{row}"
+
+
 class _SheetReader:
     """Handlers of an XML parser that gather cells."""
 
@@ -166,7 +171,7 @@ class _SheetReader:
         return None
 
     def _here(self) -> str:
-        return f"cell {column_letters(self._column)}{self._row} of sheet '{self._sheet.name}'"
+        return f"{cell_name(self._row, self._column)} of sheet '{self._sheet.name}'"
 
     def _shared(self, text: str) -> str:
         texts = self._package.texts
@@ -186,7 +191,7 @@ class _SheetReader:
         if self._style and self._style != "0":
             style = int(self._style)
             if style in self._package.date_styles:
-                return _date(number, from_1904=self._package.from_1904)
+                return date_or_time(number, from_1904=self._package.from_1904)
         return number
 
     def _text(self, text: str) -> str:
@@ -225,7 +230,7 @@ _READERS: dict[str, Callable[[_SheetReader, str], Value]] = {
 }
 
 
-def _date(number: float, *, from_1904: bool) -> Value:
+def date_or_time(number: float, *, from_1904: bool) -> Value:
     """A date of its serial number; below one day a time; text where there is no such date."""
     if 0 <= number < 1:
         return (datetime.datetime.min + datetime.timedelta(seconds=round(number * 86_400) % 86_400)).time()

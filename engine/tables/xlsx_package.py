@@ -18,12 +18,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
-from engine.errors import InputError
 from engine.tables import limits
 from engine.tables.file_bytes import FileBytes
 
 Attributes = Mapping[str, str]
-_OLD = b"\xd0\xcf\x11\xe0"  # a compound document: .xls, or a workbook with a password
 _PART = 2**16
 _DATE_FORMATS = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _NO_DATE_PART = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
@@ -173,12 +171,6 @@ class Package:
 
 def open_package(file: FileBytes) -> Package:
     """The workbook of a file; raises InputError or Damaged where it is none."""
-    if file.content.startswith(_OLD):
-        raise InputError(
-            "the workbook has a password, or is an old .xls",
-            where=file.label,
-            remedy="save it as .xlsx without a password",
-        )
     archive = zipfile.ZipFile(io.BytesIO(file.content))
     package = Package(file.path, archive)
     for member in archive.infolist():
