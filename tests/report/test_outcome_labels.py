@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from report_frames import sweep
 
 from engine.pairs.outcomes import OUTCOMES
 from engine.report.language.wording import words_of
 from engine.report.outputs.event_study_plot import event_study_figure
-from engine.report.outputs.regression_table import _without_common_outcome
+from engine.report.outputs.regression_table import _without_common_outcome, regression_table
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
@@ -33,3 +34,21 @@ def test_a_row_of_outcomes_of_one_kind_has_its_name_once() -> None:
     assert _without_common_outcome("outcome", labels) == ("variation of", ["gdp", "wage"])
     mixed = ["variation of gdp", "synchronization of gdp"]
     assert _without_common_outcome("outcome", mixed) == ("outcome", mixed)
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_an_outcome_that_the_sweep_names_has_no_second_row(swept: bool) -> None:
+    frames = [
+        sweep(
+            1, outcome=f"synchronization of {series}", **{"outcome.synchronization": series} if swept else {}
+        )
+        for series in ("gdp", "wage")
+    ]
+    estimates = pd.concat([frame.assign(cell=place) for place, frame in enumerate(frames)], ignore_index=True)
+    table = regression_table(estimates, title="T")
+    rows = {row.label: [entry.text for entry in row.entries] for row in table.rows}
+    name, further = (
+        ("synchronization", "synchronization of") if swept else ("synchronization of", "synchronization")
+    )
+    assert rows[name] == ["gdp", "wage"]
+    assert further not in rows

@@ -16,7 +16,7 @@ from engine.report.language.wording import words_of
 from engine.spec import schema
 
 ENGLISH = [ROOT / "README.md", *(TUTORIALS / name for name in ("README.md", "city_panel.md", "own_pairs.md"))]
-ENGLISH.append(TUTORIALS / "from_stata_or_r.md")
+ENGLISH += [TUTORIALS / "from_stata_or_r.md", TUTORIALS / "overnight_on_slurm.md"]
 CHINESE = [ROOT / "README.zh-CN.md", ROOT / "jobs" / "README.zh-CN.md", TUTORIALS / "city_panel.zh-CN.md"]
 # Values of these keys are choices of a method, which a reader must be able to look up.
 CHOICES = {

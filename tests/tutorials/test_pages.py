@@ -13,6 +13,9 @@ from tutorial_pages import TUTORIALS, QuotedCommand, SavedFile, missing_lines, s
 
 PAGES = ["city_panel.md", "city_panel.zh-CN.md", "own_pairs.md", "from_stata_or_r.md"]
 
+ON_SLURM = "overnight_on_slurm.md"
+"""Which tests/cluster/test_slurm_tutorial.py follows, for it takes a cluster."""
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -47,7 +50,7 @@ def _run(words: list[str], command: Command, capsys: pytest.CaptureFixture[str])
 def test_every_page_is_listed_and_run() -> None:
     """The list of pages has them all; pages without a command are the list itself and the glossary."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in TUTORIALS.glob("*.md")}
-    assert {name for name, text in texts.items() if "```" in text} == set(PAGES)
+    assert {name for name, text in texts.items() if "```" in text} == {*PAGES, ON_SLURM}
     linked = set(re.findall(r"\]\(([\w.-]+)\)", texts["README.md"]))
     assert {*texts, "notebook.ipynb"} - {"README.md"} <= linked
 

@@ -258,7 +258,10 @@ def _choice_names(sheet: _Sheet) -> dict[str, str]:
     swept = [sheet.values(key) for key in sheet.sweep_keys]
     for key in ("outcome", "estimator"):
         values = sheet.values(key)
-        if len(set(values)) > 1 and values not in swept:
+        series = (
+            _without_common_outcome(key, [str(value) for value in values])[1] if key == "outcome" else values
+        )
+        if len(set(values)) > 1 and values not in swept and series not in swept:
             names[key] = key
     return names
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TUTORIALS = ROOT / "jobs" / "tutorials"
 _BLOCK = re.compile(
     r"(?:^(?:Save as |存为 )`([^`\n]+)`[:：]\n\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
