@@ -89,10 +89,12 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
 
 
 def show(results: Results, seconds: float) -> None:
-    """Warnings, table and a line on what a job did; cells with the same warning are counted."""
+    """Warnings, table, the result in few sentences and a line on what a job did; equal warnings are counted."""
     from engine.notes import Note
     from engine.report.language.stored_notes import sentences
     from engine.report.language.wording import job_words
+    from engine.report.outputs.output import JobReport
+    from engine.report.outputs.registry import report_headlines
 
     words = job_words(results.manifest)
     by_note: dict[str, list[str]] = {}
@@ -107,6 +109,8 @@ def show(results: Results, seconds: float) -> None:
     table = results.folder / "table.txt" if results.folder else None
     if table:
         terminal.out.print(table.read_text(encoding="utf-8"))
+    for sentence in report_headlines(JobReport(results.frames, results.manifest, words)):
+        terminal.out.print(sentence)
     place = str(results.folder)
     ended = (
         Note.of("run_reused", job=results.job, seconds=seconds, folder=place)

@@ -214,6 +214,8 @@ def announced(opener: Opener) -> Opener:
 
 def _lines() -> object:
     """Progress for a log: a line every half minute, of a pass that takes longer."""
+    from engine.report.language.wording import ENGLISH
+
     passes: dict[str, tuple[float, int]] = {}
     last_line = [time.perf_counter()]
 
@@ -224,9 +226,7 @@ def _lines() -> object:
             del passes[label]
         elif now - last_line[0] >= _LINE_SECONDS and n_done > n_first:
             last_line[0], rate = now, (n_done - n_first) / (now - start)
-            seconds_left = (total - n_done) / rate
-            err.print(
-                f"{label}: {n_done:,} of {total:,}, {rate:.2g} a second, about {seconds_left:,.0f} s left"
-            )
+            left = ENGLISH.duration((total - n_done) / rate)
+            err.print(f"{label}: {n_done:,} of {total:,}, {rate:.2g} a second, about {left} left")
 
     return tell

@@ -144,7 +144,8 @@ def test_a_warning_of_many_cells_is_printed_once(capsys: pytest.CaptureFixture[s
         of_cell("x=1", Note.of("few_adopters", count=3)),
     ]
     manifest = notes_record("warning", warnings, ENGLISH.note)
-    job_runs.show(SimpleNamespace(job="a", folder=None, reused=False, manifest=manifest), 1.0)  # type: ignore[arg-type]
+    results = SimpleNamespace(job="a", folder=None, reused=False, frames={}, manifest=manifest)
+    job_runs.show(results, 1.0)  # type: ignore[arg-type]
     assert [" ".join(text.split()) for text in capsys.readouterr().err.split("warning: ")[1:]] == [
         "2 of 9 cities were dropped: A; B",
         f"{ENGLISH.note(warnings[1])} (and 4 more of its cells)",
@@ -233,9 +234,9 @@ def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.
             now[0] = float(second)
             tell("permutations", second + 1000, 2000)
     assert shown.getvalue().splitlines() == [
-        "permutations: 1,030 of 2,000, 1 a second, about 970 s left",
-        "permutations: 1,060 of 2,000, 1 a second, about 940 s left",
-        "permutations: 1,090 of 2,000, 1 a second, about 910 s left",
+        "permutations: 1,030 of 2,000, 1 a second, about 16 min left",
+        "permutations: 1,060 of 2,000, 1 a second, about 16 min left",
+        "permutations: 1,090 of 2,000, 1 a second, about 15 min left",
     ]
 
 

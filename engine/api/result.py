@@ -211,6 +211,7 @@ class Result:
     @checked_arguments()
     def plot(
         self,
+        cell: str | int | None = None,
         *,
         title: str | None = None,
         xlabel: str | None = None,
@@ -219,19 +220,23 @@ class Result:
     ) -> Figure:
         """The first figure of a report of the job (event study, curve, main coefficient over the cells), of matplotlib.
 
-        Without ``title`` the figure has none: a caption stands below it in print.
+        With ``cell``, its label, number or id, the figure is of that cell alone. Without ``title`` the figure has none:
+        a caption stands below it in print.
         """
         from engine.report.figure_choices import chosen, fit
         from engine.report.outputs.coefficient_plot import coefficient_figure
+        from engine.report.outputs.main_result import main_rows
         from engine.report.outputs.registry import outputs_of
 
         report = self._report(lang)
         report = replace(report, manifest={**report.manifest, "title": title or ""})
+        if cell is not None:
+            report = report.of_cell(self._cell(cell))
         with chosen(replace(report.figure_choices, title=True)):
             figures = (file.figure for output in outputs_of(report) for file in output.figures(report))
             figure = next(figures, None) or coefficient_figure(
                 report.frames["estimates"],
-                report.treatment or str(self.estimates["term"].iloc[0]),
+                str(main_rows(report)["term"].iloc[0]),
                 title=title or "",
                 confidence=report.confidence,
                 words=report.words,

@@ -18,9 +18,7 @@ from engine.tables.arithmetic import parse
 class Block(BaseModel):
     """A block of a job file: immutable, strict about keys and types."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
     keys_listed: ClassVar[str] = "`dyadid keys` lists every key with its values"
     """Where a user finds all keys, as a hint."""

@@ -108,40 +108,6 @@ class TableFile(Block):
     recode: Recoding = {}
 
 
-class Panel(TableFile):
-    """City-year data, one row a city and year, and the names of their columns."""
-
-    source: Source = Field(
-        description="builtin:china_demo, builtin:euro, or a Parquet, CSV, Excel or Stata file, relative to the job file"
-    )
-    columns: dict[Name, Formula] = Field(
-        {}, max_length=MOST_NAMES, description="canonical name: column of the file, or arithmetic on columns"
-    )
-    missing: MissingCodes = {}
-    merge_names: MergeNames = []
-    deflate: Deflate | None = Field(None, description="money columns at constant prices")
-    fill: Annotated[OneOrSeveral[Fill], AfterValidator(_each_column_once)] | None = Field(
-        None, description="interpolation of interior gaps: a rule, or a list of rules for different columns"
-    )
-    balance: Literal["drop", "keep"] = Field(
-        "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
-    )
-    options: dict[Name, int | float | bool] = Field(
-        {},
-        max_length=MOST_NAMES,
-        description="options of a builtin source: effect, seed, cities and the like",
-    )
-    join: Listed[Join] = Field([], description="further tables of city or city-year columns")
-    links: Links | None = Field(None, description="which cities are linked, for network errors")
-
-    @property
-    def fill_rules(self) -> dict[str, Fill]:
-        """Rules of ``fill`` by their place in the job."""
-        if isinstance(self.fill, list):
-            return {f"panel.fill[{number}]": rule for number, rule in enumerate(self.fill)}
-        return {"panel.fill": self.fill} if self.fill else {}
-
-
 class Join(TableFile):
     """Columns of another table, merged into the panel by city, and by year where it has a year."""
 
@@ -181,6 +147,40 @@ class Links(TableFile):
         if self.at_least is not None and self.unit_i is not None and self.strength is None:
             raise ValueError("at_least needs strength, the column that it is compared with")
         return self
+
+
+class Panel(TableFile):
+    """City-year data, one row a city and year, and the names of their columns."""
+
+    source: Source = Field(
+        description="builtin:china_demo, builtin:euro, or a Parquet, CSV, Excel or Stata file, relative to the job file"
+    )
+    columns: dict[Name, Formula] = Field(
+        {}, max_length=MOST_NAMES, description="canonical name: column of the file, or arithmetic on columns"
+    )
+    missing: MissingCodes = {}
+    merge_names: MergeNames = []
+    deflate: Deflate | None = Field(None, description="money columns at constant prices")
+    fill: Annotated[OneOrSeveral[Fill], AfterValidator(_each_column_once)] | None = Field(
+        None, description="interpolation of interior gaps: a rule, or a list of rules for different columns"
+    )
+    balance: Literal["drop", "keep"] = Field(
+        "drop", description="cities with missing years: drop them, or keep them with missing pair-years"
+    )
+    options: dict[Name, int | float | bool] = Field(
+        {},
+        max_length=MOST_NAMES,
+        description="options of a builtin source: effect, seed, cities and the like",
+    )
+    join: Listed[Join] = Field([], description="further tables of city or city-year columns")
+    links: Links | None = Field(None, description="which cities are linked, for network errors")
+
+    @property
+    def fill_rules(self) -> dict[str, Fill]:
+        """Rules of ``fill`` by their place in the job."""
+        if isinstance(self.fill, list):
+            return {f"panel.fill[{number}]": rule for number, rule in enumerate(self.fill)}
+        return {"panel.fill": self.fill} if self.fill else {}
 
 
 class PairTable(TableFile):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.notes import Note
 from engine.pairs.moments import Layout
-from engine.report.language.wording import words_of
+from engine.report.language.wording import ENGLISH, words_of
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -69,12 +69,12 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool =
         yield (
             f"  {_count(design.n_tiles, 'tile')} in {_count(len(design.tasks()), 'task')}, about "
             f"{memory / 1e6:,.0f} MB of working memory a worker, "
-            f"about {_seconds(pass_seconds(group))} on two cores, compilation aside"
+            f"about {ENGLISH.duration(pass_seconds(group))} on two cores, compilation aside"
         )
         for count in draw_counts(group):
             of_all = " (all assignments)" if count.exact else ""
             sharing = f"shared by {_count(count.cells, 'cell')}" if count.cells > 1 else "for 1 cell"
-            yield f"  {count.draws:,} {count.kind}{of_all}, {sharing}, about {_seconds(count.seconds)}"
+            yield f"  {count.draws:,} {count.kind}{of_all}, {sharing}, about {ENGLISH.duration(count.seconds)}"
     yield from _draw_lines(prepared)
 
 
@@ -98,7 +98,7 @@ def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
     cores = n_workers * threads
     yield (
         f"{line} on {profile.kind}: {_count(n_workers, 'worker')} with {_count(threads, 'thread')} take about "
-        f"{max(2 * seconds / cores, 1):,.0f} s at best, the wait in a queue and the start of workers aside"
+        f"{ENGLISH.duration(max(2 * seconds / cores, 1))} at best, the wait in a queue and the start of workers aside"
     )
 
 
@@ -119,13 +119,9 @@ def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
     yield from (f"leave one {name} out" for name in groups)
     if counts:
         yield (
-            f"about {_seconds(cost(prepared))} on two cores in all, compilation aside; rough: other machines may "
-            "take a third of it, or three times as long"
+            f"about {ENGLISH.duration(cost(prepared))} on two cores in all, compilation aside; rough: other machines "
+            "may take a third of it, or three times as long"
         )
-
-
-def _seconds(seconds: float) -> str:
-    return f"{max(seconds, 0.1):,.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import InputError
+from engine.report.language.wording import ENGLISH
 from engine.runtime.batch_queues import queue_line
 from engine.runtime.files import STATE, is_locked
 from engine.runtime.journal import LOG, PROGRESS, as_record, read_lines, read_record
@@ -93,7 +94,7 @@ def _progress(state: Path) -> str:
     start, last = _moment(text.get("started")), _moment(text.get("updated"))
     if start is not None and last is not None:
         took = ((datetime.now(UTC) if word == "running" else last) - start).total_seconds()
-        parts.append(f"{took:,.0f} s")
+        parts.append(ENGLISH.duration(took))
     return ", ".join(parts)
 
 

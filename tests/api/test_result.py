@@ -129,6 +129,17 @@ def test_figures_have_no_title_but_one_that_is_given(job: dd.PanelJob, result: d
     assert event_study.plot(title="Pilots").axes[0].texts[0].get_text() == "Pilots"
 
 
+def test_a_figure_of_one_cell(job: dd.PanelJob) -> None:
+    """Of a specification with several columns, by label, number or id; the others are not in it."""
+    model = {"model.estimator": "event_study"}
+    windows = {"near": model | {"model.window": [-2, 1]}, "far": model | {"model.window": [-3, 2]}}
+    fit = dd.run({**job.to_dict(), "cases": windows}, panel=city_panel(0))
+    ticks = {cell: len(fit.plot(cell).axes[0].get_xticks()) for cell in ("near", 1, "far", 2)}
+    assert ticks == {"near": 4, 1: 4, "far": 6, 2: 6}
+    with pytest.raises(dd.InputError, match="nowhere"):
+        fit.plot("nowhere")
+
+
 def test_draws(result: dd.Result) -> None:
     draws = result.permute(49, seed=3)
     assert len(draws.tidy()) == 49

@@ -79,6 +79,24 @@ class Words:
             return names[0]
         return self("{names} and {last}", names=self(", ").join(names[:-1]), last=names[-1])
 
+    def duration(self, seconds: float) -> str:
+        """A time as people say it.
+
+        >>> [ENGLISH.duration(seconds) for seconds in (0.02, 41, 754, 4790, 200000)]
+        ['0.1 s', '41 s', '13 min', '1 h 20 min', '2 days 8 h']
+        """
+        if seconds < 10:
+            return self("{count} s", count=f"{max(seconds, 0.1):.1f}")
+        if seconds < 120:
+            return self("{count} s", count=round(seconds))
+        minutes = round(seconds / 60)
+        if minutes < 120:
+            return self("{count} min", count=minutes)
+        hours = round(minutes / 60)
+        if hours < 48:
+            return self("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
+        return self("{days} days {hours} h", days=hours // 24, hours=hours % 24)
+
     @property
     def html(self) -> str:
         """The language tag of a page."""
@@ -100,6 +118,8 @@ class _SentenceFormatter(Formatter):
             return self.words.note(value)
         if isinstance(value, list | tuple):
             return (spec or self.words(", ")).join(self.format_field(element, "") for element in value)
+        if spec == "duration":
+            return self.words.duration(float(str(value)))
         if isinstance(value, str):
             return self.words.in_context(value, spec) if spec else value
         if "|" in spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,16 @@ class JobReport:
     def columns(self) -> dict[Hashable, int]:
         """Column of the coefficient table, by cell."""
         return {cell["cell"]: cell["number"] for cell in self.manifest["cells"]}
+
+    def of_cell(self, cell: Hashable) -> JobReport:
+        """The report of one cell, as if the job had no other."""
+        frames = {
+            name: frame[frame["cell"] == cell] if "cell" in frame else frame
+            for name, frame in self.frames.items()
+        }
+        cells = [entry for entry in self.manifest["cells"] if entry["cell"] == cell]
+        frames = {name: frame for name, frame in frames.items() if len(frame)}
+        return replace(self, frames=frames, manifest={**self.manifest, "cells": cells, "choices": {}})
 
     def column_phrase(self, cell: Hashable) -> str:
         """``column (2)``; empty for a job of one column."""

@@ -197,12 +197,8 @@ def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
         for code in sheet.error_codes:
             records = [sheet.records.get((cell, term, code)) for cell in sheet.cells]
             if any(records):
-                yield Row(
-                    "error",
-                    error_label(code, words),
-                    tuple(_error(record, sheet) for record in records),
-                    term,
-                )
+                entries = tuple(_error(record, sheet) for record in records)
+                yield Row("error", error_label(code, words), entries, term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
@@ -258,9 +254,7 @@ def _choice_names(sheet: _Sheet) -> dict[str, str]:
     swept = [sheet.values(key) for key in sheet.sweep_keys]
     for key in ("outcome", "estimator"):
         values = sheet.values(key)
-        series = (
-            _without_common_outcome(key, [str(value) for value in values])[1] if key == "outcome" else values
-        )
+        _, series = _without_common_outcome(key, list(map(str, values)))
         if len(set(values)) > 1 and values not in swept and series not in swept:
             names[key] = key
     return names
