@@ -199,7 +199,7 @@ def _start(
 
     store, machine = opened_store(), open_machine(progress)
     journal.told(where=ENGLISH.note(machine.whereabouts), dashboard=machine.dashboard)
-    return replace(machine, store=store, journal=journal)
+    return replace(machine, store=store, journal=journal, used_before=machine.processor_seconds())
 
 
 def _reused(plan: Plan, folder: Path) -> Results:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -78,6 +78,8 @@ class Machine:
         Events and bytes so far, see `account`.
     started : float
         Seconds since the epoch; workers lost before are not its own.
+    used_before : mapping of str to float
+        `processor_seconds` when the job began.
     """
 
     client: Any = None
@@ -90,6 +92,7 @@ class Machine:
     journal: Journal = field(default_factory=lambda: Journal(None))
     counts: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.time)
+    used_before: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def whereabouts(self) -> Note:
@@ -106,6 +109,19 @@ class Machine:
     def dashboard(self) -> str | None:
         """Address of the scheduler's page, where it has one."""
         return (self.has_page and getattr(self.client, "dashboard_link", None)) or None
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Seconds of a core that this process and every worker that answers have used since they began."""
+        seconds = {"": time.process_time()}
+        if self.client is not None:
+            workers = self.client.run(time.process_time, on_error="ignore")
+            seconds |= {name: value for name, value in workers.items() if not name.startswith("inproc:")}
+        return seconds
+
+    def core_hours(self) -> float:
+        """Hours of a core that the job has used, those of workers that were lost left out."""
+        used = self.processor_seconds().items()
+        return sum(max(seconds - self.used_before.get(name, 0.0), 0.0) for name, seconds in used) / 3600
 
     def account(self) -> dict[str, int]:
         """Costs of the run: units of its store, passes sent again, workers lost, bytes to and from workers.

@@ -94,6 +94,7 @@ def _circumstances(place: Machine) -> dict[str, object]:
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "devices": [str(device) for device in jax.devices()],
         **note_record("workers", place.whereabouts, ENGLISH.note),
+        "core_hours": float(f"{place.core_hours():.3g}"),
         "execution": place.account(),
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": _versions(),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -234,3 +236,19 @@ def test_a_running_scheduler_is_joined_and_left_running(client: Client) -> None:
         assert ENGLISH.note(place.whereabouts) == "2 Dask workers, 2 threads"
         assert reduce_on(place, 5) == tree(5)
     assert client.submit(merge, "a", "b").result() == "(a+b)"
+
+
+def test_core_hours_are_those_of_the_job_on_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that were there before count from the job's start, later ones from their own; none counts twice."""
+    seconds = {"tcp://a": 100.0, "inproc://driver": 7.0}
+
+    def run(function: Callable[[], float], *, on_error: str) -> dict[str, float]:
+        return dict(seconds)
+
+    monkeypatch.setattr("engine.runtime.execute.time.process_time", lambda: seconds["inproc://driver"])
+    machine = Machine(client=SimpleNamespace(run=run))
+    machine = replace(machine, used_before=machine.processor_seconds())
+    seconds |= {"tcp://a": 1900.0, "tcp://late": 900.0, "inproc://driver": 907.0}
+    assert machine.core_hours() == pytest.approx(0.5 + 0.25 + 0.25)
+    del seconds["tcp://a"]  # lost, and what it had used with it
+    assert machine.core_hours() == pytest.approx(0.5)
