@@ -211,7 +211,7 @@ def test_no_message_shows_what_a_store_is_opened_with(
     def refused(url: str) -> Any:
         raise OSError(errno.EACCES, f"login failed for {url} with password {secret}")
 
-    monkeypatch.setattr(stores.fsspec.core, "url_to_fs", refused)
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refused)
     with pytest.raises(InputError, match="cannot be opened") as caught:
         Store(address)
     assert shown in str(caught.value)
@@ -220,7 +220,7 @@ def test_no_message_shows_what_a_store_is_opened_with(
 
 def test_no_message_shows_what_a_store_is_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
-    monkeypatch.setattr(stores.fsspec.core, "url_to_fs", lambda url: (memory, "/hidden"))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (memory, "/hidden"))
     store = Store("ftp://me:hush@host/units")
 
     def refused(path: str, _: bytes) -> None:
