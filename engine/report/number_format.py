@@ -20,3 +20,12 @@ def number(value: float) -> str:
         exponent = int(f"{size:.2e}".partition("e")[2])
         return f"{value:.{2 - exponent}f}"
     return f"{value:.2e}"
+
+
+def percent(share: float) -> str:
+    """A level of confidence.
+
+    >>> percent(0.95), percent(0.995), percent(0.9)
+    ('95%', '99.5%', '90%')
+    """
+    return f"{100 * share:.6g}%"

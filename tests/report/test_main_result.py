@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -37,6 +38,13 @@ def test_it_is_the_treatment_of_the_last_column_with_its_preferred_errors() -> N
         list(map(float, found.groups())), row[["conf_low", "conf_high", "p_value"]].astype(float), atol=5e-5
     )
     assert span == "Over 3 columns the coefficient of policy is between 0.0700 and 0.0700."
+
+
+def test_the_level_is_not_rounded() -> None:
+    job = report(sweep(1))
+    finer = replace(job, manifest={**job.manifest, "confidence": 0.995})
+    assert "99.5% interval" in next(iter(main_result(finer)))
+    assert "99.5% intervals of policy" in error_picture(finer)
 
 
 def test_of_an_event_study_it_is_the_year_of_adoption_and_without_a_treatment_the_first_term() -> None:

@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.report.error_types import ErrorLook, error_label, in_order, look_of
 from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
+from engine.report.number_format import percent
 from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.outputs.specification_curve import curve_term
@@ -68,7 +69,7 @@ def coefficient_figure(
         axes.set_xticks(ticks, [f"({column})" for column in ticks])
         axes.set_xlim(0.4, len(columns) + 0.6)
         _cut_long_intervals(axes, rows)
-        ylabel = words("Coefficient of {term}, {level} interval", term=term, level=f"{confidence:.0%}")
+        ylabel = words("Coefficient of {term}, {level} interval", term=term, level=percent(confidence))
         axes.set(xlabel=words("Column of the table"), ylabel=ylabel)
         legend(figure, axes)
     return figure

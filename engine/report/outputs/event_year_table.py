@@ -11,6 +11,7 @@ import pandas as pd
 
 from engine.report.error_types import error_label, preferred
 from engine.report.few_adopters import has_few_adopters
+from engine.report.number_format import percent
 from engine.report.outputs.event_study_plot import EVENT_STUDY, event_label, event_years_of
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.regression_table import Record
@@ -24,7 +25,7 @@ _MOST = 8
 def event_year_table(report: JobReport, cell: Hashable, title: str) -> PrintedTable:
     """Estimates of a cell's event years, their standard errors, and interval and band of the preferred kind."""
     words, sheet = report.words, _EventYears(report, cell)
-    level, kind = f"{report.confidence:.0%}", error_label(sheet.preferred, words)
+    level, kind = percent(report.confidence), error_label(sheet.preferred, words)
     return PrintedTable(
         title=title,
         header=(

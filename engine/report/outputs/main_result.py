@@ -10,7 +10,7 @@ import pandas as pd
 from engine.report.error_types import error_label, error_phrase, in_order, preferred
 from engine.report.few_adopters import has_few_adopters
 from engine.report.interval_picture import IntervalRow, interval_picture
-from engine.report.number_format import number
+from engine.report.number_format import number, percent
 from engine.report.outputs.output import JobReport, Output, term_in_doubt
 from engine.report.outputs.regression_table import Record, ordered_terms
 from engine.report.phrases import in_columns
@@ -38,9 +38,9 @@ def main_result(report: JobReport) -> Iterator[str]:
         sentence = words("{term}: {estimate}", **values)
     else:
         sentence = words(
-            "{term}: {estimate}, {level:.0%} interval {low} to {high}, p = {p}, under {kind}",
+            "{term}: {estimate}, {level} interval {low} to {high}, p = {p}, under {kind}",
             **values,
-            level=report.confidence,
+            level=percent(report.confidence),
             low=number(record["conf_low"]),
             high=number(record["conf_high"]),
             p=number(record["p_value"]),
@@ -73,7 +73,7 @@ def error_picture(report: JobReport) -> str:
         return ""
     term, column = rows["term"].iloc[0], report.column_phrase(rows["cell"].iloc[0])
     title = words(
-        "{level:.0%} intervals of {term} by kind of standard error", level=report.confidence, term=term
+        "{level} intervals of {term} by kind of standard error", level=percent(report.confidence), term=term
     )
     title = in_columns(title, column, words)
     return interval_picture([intervals[code] for code in in_order(intervals)], title=title, words=words)
@@ -84,8 +84,4 @@ def _preferred(rows: pd.DataFrame) -> Record:
     return dict(rows[rows["errors"] == code].iloc[0].items())
 
 
-def _headlines(report: JobReport) -> Iterator[str]:
-    yield from main_result(report)
-
-
-MAIN_RESULT = Output(reads=("estimates",), headlines=_headlines)
+MAIN_RESULT = Output(reads=("estimates",), headlines=main_result)
