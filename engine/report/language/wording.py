@@ -82,8 +82,8 @@ class Words:
     def duration(self, seconds: float) -> str:
         """A time as people say it.
 
-        >>> [ENGLISH.duration(seconds) for seconds in (0.02, 41, 754, 4790, 200000)]
-        ['0.1 s', '41 s', '13 min', '1 h 20 min', '2 days 8 h']
+        >>> [ENGLISH.duration(seconds) for seconds in (0.02, 41, 754, 9000, 200000)]
+        ['0.1 s', '41 s', '13 min', '2 h 30 min', '2 days 8 h']
         """
         if seconds < 10:
             return self("{count} s", count=f"{max(seconds, 0.1):.1f}")
