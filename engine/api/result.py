@@ -225,21 +225,26 @@ class Result:
         """
         from engine.report.figure_choices import chosen, fit
         from engine.report.outputs.coefficient_plot import coefficient_figure
+        from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
         from engine.report.outputs.main_result import main_rows
         from engine.report.outputs.registry import outputs_of
 
         report = self._report(lang)
         report = replace(report, manifest={**report.manifest, "title": title or ""})
+        outputs = outputs_of(report)
         if cell is not None:
-            report = report.of_cell(self._cell(cell))
+            report, outputs = report.of_cell(self._cell(cell)), [EVENT_STUDY_PLOT]
         with chosen(replace(report.figure_choices, title=True)):
-            figures = (file.figure for output in outputs_of(report) for file in output.figures(report))
+            figures = (
+                file.figure for output in outputs if output.is_of(report) for file in output.figures(report)
+            )
             figure = next(figures, None) or coefficient_figure(
                 report.frames["estimates"],
                 str(main_rows(report)["term"].iloc[0]),
                 title=title or "",
                 confidence=report.confidence,
                 words=report.words,
+                columns=report.columns,
             )
             axes = figure.axes[0]
             if xlabel is not None:

@@ -85,11 +85,11 @@ def figure_bytes(figure: Figure, form: FigureForm, *, dpi: int = 200) -> bytes:
             )
         else:
             FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=dpi, metadata={"Software": None})
-            return _of_few_colours(stream)
+            return _of_few_colours(stream, dpi)
     return stream.getvalue()
 
 
-def _of_few_colours(png: io.BytesIO) -> bytes:
+def _of_few_colours(png: io.BytesIO, dpi: int) -> bytes:
     """The picture with a palette, a third of the bytes, where it is a drawing; one of many colours as it is."""
     from PIL import Image
 
@@ -98,7 +98,7 @@ def _of_few_colours(png: io.BytesIO) -> bytes:
         return png.getvalue()
     reduced = io.BytesIO()
     picture.quantize(_PALETTE, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-        reduced, "PNG", optimize=True
+        reduced, "PNG", optimize=True, dpi=(dpi, dpi)
     )
     return reduced.getvalue()
 

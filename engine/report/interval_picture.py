@@ -10,8 +10,8 @@ from engine.report.language.wording import Words
 from engine.report.markup import escape
 from engine.report.number_format import number
 
-_ROW, _LETTER, _PLOT, _NUMBERS, _MARGIN = 26, 7.2, 300, 190, 10
-"""Height of a row, width of a letter, of the intervals and of their numbers, and the space beside them, in pixels."""
+_ROW, _LETTER, _PLOT, _MARGIN = 26, 7.2, 300, 10
+"""Height of a row, width of a letter and of the intervals, and the space beside them, in pixels."""
 
 
 class IntervalRow(NamedTuple):
@@ -29,12 +29,14 @@ class IntervalRow(NamedTuple):
 
 def interval_picture(intervals: Sequence[IntervalRow], *, title: str, words: Words) -> str:
     """A figure of HTML: a row an interval with its numbers, a dashed line at zero, the title as its caption."""
-    labels = _LETTER * max(places(interval.label) for interval in intervals) + 2 * _MARGIN
+    labels = _LETTER * max(places(row.label) for row in intervals) + 2 * _MARGIN
+    numbers = _LETTER * max(places(row.numbers) for row in intervals) + 2 * _MARGIN
     least, most = min(0.0, *(row.low for row in intervals)), max(0.0, *(row.high for row in intervals))
-    width, height = labels + _PLOT + _NUMBERS, _ROW * len(intervals) + 2 * _MARGIN
+    span = most - least or 1.0  # of an effect of exactly zero
+    width, height = labels + _PLOT + numbers, _ROW * len(intervals) + 2 * _MARGIN
 
     def across(value: float) -> float:
-        return labels + _MARGIN + (value - least) / (most - least) * (_PLOT - 2 * _MARGIN)
+        return labels + _MARGIN + (value - least) / span * (_PLOT - 2 * _MARGIN)
 
     parts = [_line("zero", across(0.0), 0, across(0.0), height)]
     for place, row in enumerate(intervals):

@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A level of confidence.
+    """A share in percent, not rounded.
 
     >>> percent(0.95), percent(0.995), percent(0.9)
     ('95%', '99.5%', '90%')

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -82,6 +82,7 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
     """One self-contained HTML page: no scripts, no requests, images and style inside."""
     templates = files("engine.report") / "templates"
     title = title or words("Report")
+    sections = _told_apart(sections)
     parts = [_section(section, place, words) for place, section in enumerate(sections, start=1)]
     return Template((templates / "page.html").read_text(encoding="utf-8")).substitute(
         lang=words.html,
@@ -91,6 +92,20 @@ def report_page(sections: Sequence[JobSection], *, title: str = "", words: Words
         overview=_overview(sections, words) if len(sections) > 1 else "",
         sections="\n".join(html for _, _, html in parts),
     )
+
+
+def _told_apart(sections: Sequence[JobSection]) -> list[JobSection]:
+    """The sections; those of one title have the name of their job in it."""
+    titles = [section.title for section in sections]
+    return [
+        replace(
+            section,
+            manifest={**section.manifest, "title": f"{section.title} ({section.manifest.get('job')})"},
+        )
+        if titles.count(section.title) > 1 and section.title
+        else section
+        for section in sections
+    ]
 
 
 def _overview(sections: Sequence[JobSection], words: Words) -> str:

@@ -26,6 +26,7 @@ _BEGIN, _END = (0x0009, 0x0209, 0x0409, 0x0809), 0x000A
 """Records at which a sheet, or a chart within it, begins and ends."""
 _FORMULA = (0x0006, 0x0206, 0x0406)
 _NO_TEXT = b"no text "
+_SUMMARY = "\x05SummaryInformation".encode("utf-16-le")
 _TO_COMPUTE = 0x0002  # of a formula's flags: it is computed when the file is opened
 _NO_PASSWORD = "save it without a password"
 
@@ -93,10 +94,11 @@ class OldWorkbook:
     def _uncomputed(self, number: int) -> set[tuple[int, int]]:
         """Row and column, from 0, of formulas that wait for a program that computes them.
 
-        They say so and hold zero; or hold an empty text, as formulas may, on a sheet whose formulas all do.
+        They say so and hold zero; or hold an empty text, as formulas may, on a sheet whose formulas all do, in a file
+        without the summary that programs which compute write beside the sheets.
         """
         formulas = list(self._formulas(number))
-        if all(result == _NO_TEXT for _, result, _ in formulas):
+        if _SUMMARY not in self.file.content and all(result == _NO_TEXT for _, result, _ in formulas):
             return {place for place, _, _ in formulas}
         return {place for place, result, flags in formulas if flags & _TO_COMPUTE and result == bytes(8)}
 

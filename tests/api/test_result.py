@@ -138,6 +138,8 @@ def test_a_figure_of_one_cell(job: dd.PanelJob) -> None:
     assert ticks == {"near": 4, 1: 4, "far": 6, 2: 6}
     with pytest.raises(dd.InputError, match="nowhere"):
         fit.plot("nowhere")
+    swept = dd.run({**job.to_dict(), "sweep": {"model.lag": [0, 1]}}, panel=city_panel(0))
+    assert [label.get_text() for label in swept.plot(2).axes[0].get_xticklabels()] == ["(2)"]
 
 
 def test_draws(result: dd.Result) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from report_frames import event_estimates, event_study
 
 from engine.report.outputs.event_year_table import EVENT_YEAR_TABLE, event_year_table
@@ -23,6 +23,7 @@ def report(n_cells: int = 1, table: dict[str, Any] | None = None, *, few: bool =
         for place, name in enumerate(names, 1)
     ]
     manifest = {"treatment": "policy", "confidence": 0.95, "cells": cells, "title": "T", "table": table or {}}
+    manifest |= {"data": {"synthetic": False}, "more_data": []}
     return JobReport(
         {"estimates": estimates.assign(n_adopters=2 if few else 9), "event_study": studies}, manifest
     )
@@ -67,11 +68,31 @@ def test_choices_of_the_table_are_those_of_this_one() -> None:
     assert "Significance levels based on pair-clustered errors" in table.notes[1]
 
 
-@pytest.mark.parametrize("choices", [{"stars": "none"}, {}])
-def test_no_stars_where_none_are_wanted_or_few_cities_adopt(choices: dict[str, Any]) -> None:
-    table = event_year_table(report(table=choices, few=not choices), "e0", "T")
+def test_no_stars_where_none_are_wanted() -> None:
+    table = event_year_table(report(table={"stars": "none"}), "e0", "T")
     assert not any("*" in entry.text for row in table.rows for entry in row.entries)
     assert len(table.notes) == 1
+
+
+def test_few_adopters_have_no_stars_and_no_intervals_and_a_note() -> None:
+    table = event_year_table(report(few=True), "e0", "T")
+    assert not any("*" in entry.text or "[" in entry.text for row in table.rows for entry in row.entries)
+    assert table.notes[1].startswith("No stars for policy: 2 cities adopting in the sample.")
+    assert "no kind of standard error is reliable" in table.notes[2]
+
+
+def test_the_level_is_that_of_the_cell_and_what_is_undefined_is_said() -> None:
+    job = report()
+    cells = [entry | {"confidence": 0.9} for entry in job.manifest["cells"]]
+    frame = job.frames["event_study"].copy()
+    frame.loc[(frame["event_time"] == 1) & (frame["errors"] == "pair"), "std_error"] = np.nan
+    changed = replace(
+        job, manifest={**job.manifest, "cells": cells}, frames={**job.frames, "event_study": frame}
+    )
+    table = event_year_table(changed, "e0", "T")
+    assert table.header[-2:] == ("90% interval", "90% band")
+    assert table.rows[4].entries[1].text == "(n/a)"
+    assert any(note.startswith("(n/a): this kind of error is undefined") for note in table.notes)
 
 
 def test_every_cell_has_a_table_unless_they_are_many() -> None:

@@ -179,6 +179,17 @@ def test_equal_figures_give_equal_bytes(form):
     assert first.startswith(b"%PDF" if form == "pdf" else b"\x89PNG")
 
 
+def test_png_keeps_its_resolution_and_its_colours_are_few():
+    """Word and LaTeX take the size in print from the resolution."""
+    from PIL import Image
+
+    picture = Image.open(
+        io.BytesIO(figure_bytes(event_study_figure(event_study(), title=""), "png", dpi=200))
+    )
+    assert picture.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+    assert picture.mode == "P"
+
+
 def test_both_bands_differ_in_greyscale():
     png = figure_bytes(event_study_figure(event_study(), title=""), "png", dpi=100)
     grey = imread(io.BytesIO(png), format="png")[..., :3] @ [0.299, 0.587, 0.114]

@@ -37,7 +37,7 @@ def test_it_is_the_treatment_of_the_last_column_with_its_preferred_errors() -> N
     np.testing.assert_allclose(
         list(map(float, found.groups())), row[["conf_low", "conf_high", "p_value"]].astype(float), atol=5e-5
     )
-    assert span == "Over 3 columns the coefficient of policy is between 0.0700 and 0.0700."
+    assert span == "The coefficient of policy is between 0.0700 and 0.0700 in columns (1) to (3)."
 
 
 def test_the_level_is_not_rounded() -> None:
@@ -88,3 +88,54 @@ def test_names_of_data_are_text_and_chinese_labels_have_room() -> None:
     assert "<b>" not in text
     svg = ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
     assert "双向聚类" in svg.attrib["aria-label"]
+
+
+def test_the_level_is_that_of_the_cell() -> None:
+    job = report(sweep(2))
+    cells = [
+        entry | {"confidence": level} for entry, level in zip(job.manifest["cells"], (0.95, 0.5), strict=True)
+    ]
+    mixed = replace(job, manifest={**job.manifest, "cells": cells})
+    assert "50% interval" in next(iter(main_result(mixed)))
+    assert "50% intervals of policy" in error_picture(mixed)
+    assert np.isnan(mixed.confidence)
+    assert mixed.of_cell("c0").confidence == 0.95
+
+
+def test_the_span_is_of_columns_that_can_be_compared() -> None:
+    frame = sweep(3)
+    frame.loc[frame["cell"] == "c0", "outcome"] = "another"
+    assert list(main_result(report(frame)))[1].endswith("in columns (2) and (3).")
+    frame.loc[frame["cell"] == "c1", "estimator"] = "iv"
+    assert len(list(main_result(report(frame)))) == 1
+
+
+def test_choices_of_the_table_are_those_of_the_sentence() -> None:
+    choices = {"errors": ["jackknife", "pair"], "stars": "pair", "digits": 2, "labels": {"policy": "Pilot"}}
+    job = report(sweep(1))
+    styled = replace(job, manifest={**job.manifest, "table": choices})
+    (sentence,) = main_result(styled)
+    assert sentence.startswith("Pilot: 0.07, 95% interval 0.05 to 0.09, p = ")
+    assert sentence.endswith("under pair clustering.")
+    assert error_picture(styled).count("<circle") == 2
+    two = report(sweep(2))
+    without = replace(two, manifest={**two.manifest, "table": {"drop": ["policy"]}})
+    assert next(iter(main_result(without))).startswith("x0:")
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_an_exact_effect_has_no_intervals(value: float) -> None:
+    exact = {"estimate": value, "std_error": 0.0, "conf_low": value, "conf_high": value}
+    frame = sweep(1).assign(**exact, p_value=np.nan)
+    assert error_picture(report(frame)) == ""
+    assert error_picture(report(frame.assign(p_value=1.0))).count("<circle") == 4
+
+
+def test_long_numbers_have_room() -> None:
+    frame = sweep(1)
+    for name in ("estimate", "std_error", "conf_low", "conf_high"):
+        frame[name] *= 1e6
+    text = error_picture(report(frame))
+    svg = ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    ends = [float(entry.attrib["x"]) + 6.5 * len(entry.text or "") for entry in svg.iter("text")]
+    assert max(ends) < float(svg.attrib["width"])

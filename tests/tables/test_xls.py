@@ -136,6 +136,18 @@ def test_results_of_formulas_are_values_and_an_empty_text_among_them_is_an_empty
     assert table.frame["gap"].isna().tolist() == [False, True]
 
 
+def test_formulas_that_all_give_an_empty_text_are_empty_cells_where_a_program_has_computed(
+    tmp_path: Path,
+) -> None:
+    """Excel, LibreOffice and WPS write a summary beside the sheets."""
+    path = workbook_of(tmp_path / "a.xls", {(1, 2): xlwt.Formula('""'), (2, 2): xlwt.Formula('""')})
+    assert "gap" in read_file(path).broken
+    path.write_bytes(path.read_bytes() + "\x05SummaryInformation".encode("utf-16-le"))
+    table = read_file(path)
+    assert table.broken == {}
+    assert "gap" not in table.frame or table.frame["gap"].isna().all()
+
+
 def test_a_raised_digit_is_no_digit_of_the_number(tmp_path: Path) -> None:
     book = xlwt.Workbook()
     sheet = book.add_sheet("x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from engine.errors import InputError
 from engine.report.error_types import ErrorLook, error_label, in_order, look_of
 from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.number_format import percent
 from engine.report.outputs.output import FigureOutput, JobReport, Output
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.outputs.specification_curve import curve_term
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY, INK
+from engine.report.phrases import level_of
 
 _LONGEST = 20.0
 """Intervals longer than so many times the median are cut."""
@@ -35,6 +35,7 @@ def coefficient_figure(
     subtitle: str = "",
     confidence: float = 0.95,
     words: Words = ENGLISH,
+    columns: Mapping[Hashable, int] | None = None,
 ) -> Figure:
     """One coefficient over the cells of a sweep, the confidence intervals of all standard-error types side by side.
 
@@ -44,6 +45,8 @@ def coefficient_figure(
         Rows of one job of ``estimates.parquet``.
     term : str
         The coefficient shown; the column of a cell without it stays empty.
+    columns : mapping of cell to int, optional
+        Column of each cell in the table; default: in the order of the estimates.
 
     Raises
     ------
@@ -51,25 +54,29 @@ def coefficient_figure(
         The estimates are not those of one job, or none is of ``term``.
     """
     rows = _rows_of(estimates, term)
-    columns = {cell: column for column, cell in enumerate(dict.fromkeys(estimates["cell"]), start=1)}
+    cells = list(dict.fromkeys(estimates["cell"]))
+    numbers = columns or {cell: column for column, cell in enumerate(cells, start=1)}
     codes = in_order(rows["errors"])
     with figure_style():
-        width = float(np.clip(0.72 * len(columns) + 1.6, 5.2, 12.0))
+        width = float(np.clip(0.72 * len(cells) + 1.6, 5.2, 12.0))
         figure, axes = canvas((width, 3.9), title=title, subtitle=subtitle)
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
         offsets = (np.arange(len(codes)) - (len(codes) - 1) / 2) * 0.6 / max(len(codes), 2)
         offset_of = dict(zip(codes, offsets, strict=True))
-        rows = rows.assign(x=rows["cell"].map(columns) + rows["errors"].map(offset_of))
+        place_of = {cell: place for place, cell in enumerate(cells, start=1)}
+        rows = rows.assign(x=rows["cell"].map(place_of) + rows["errors"].map(offset_of))
         for code in codes:
             look = look_of(code)
             if look is not None:
                 _draw_markers(axes, rows[rows["errors"] == code], look=look, label=error_label(code, words))
-        step = -(-len(columns) // 40)
-        ticks = list(columns.values())[::step]
-        axes.set_xticks(ticks, [f"({column})" for column in ticks])
-        axes.set_xlim(0.4, len(columns) + 0.6)
+        step = -(-len(cells) // 40)
+        ticks = range(1, len(cells) + 1)[::step]
+        axes.set_xticks(ticks, [f"({numbers[cell]})" for cell in cells[::step]])
+        axes.set_xlim(0.4, len(cells) + 0.6)
         _cut_long_intervals(axes, rows)
-        ylabel = words("Coefficient of {term}, {level} interval", term=term, level=percent(confidence))
+        ylabel = words(
+            "Coefficient of {term}, {level} interval", term=term, level=level_of(confidence, words)
+        )
         axes.set(xlabel=words("Column of the table"), ylabel=ylabel)
         legend(figure, axes)
     return figure

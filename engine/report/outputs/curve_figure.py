@@ -19,10 +19,10 @@ from engine.report.few_adopters import with_tests_withheld
 from engine.report.figure_choices import is_narrow, letter_points, size_of
 from engine.report.figure_style import figure_style, heading
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.number_format import number, percent
+from engine.report.number_format import number
 from engine.report.outputs.regression_table import check_estimates
 from engine.report.palette import FADED, GREY, GRID, INK, NAVY
-from engine.report.phrases import LEVEL
+from engine.report.phrases import LEVEL, level_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def curve_figure(
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=heights)
         _draw_estimates(upper, curve, words)
-        level, kind = percent(confidence), error_label(curve.errors, words)
+        level, kind = level_of(confidence, words), error_label(curve.errors, words)
         form = "Coefficient of {term},\n{level} interval, {kind}"
         upper.set_ylabel(words(form, term=curve.term, level=level, kind=kind))
         _draw_choices(lower, groups, curve)

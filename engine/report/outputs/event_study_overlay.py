@@ -11,7 +11,6 @@ import pandas as pd
 from engine.report.error_types import error_label, preferred
 from engine.report.figure_style import canvas, figure_style, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.number_format import percent
 from engine.report.outputs.event_study_plot import (
     EVENT_STUDY,
     axes_of_event_years,
@@ -21,6 +20,7 @@ from engine.report.outputs.event_study_plot import (
 )
 from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output
 from engine.report.palette import GREY, INK, NAVY, ORANGE, SILVER, SKY
+from engine.report.phrases import level_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,10 +83,12 @@ def event_studies_figure(
             axes.scatter(x, rows["estimate"], s=20, color=color, marker=marker, label=label, zorder=3)
         draw_base(axes, base, words)
         for code in dict.fromkeys(rows["errors"].iloc[0] for rows in shown.values()):
-            kind = words("{level} interval, {kind}", level=percent(confidence), kind=error_label(code, words))
+            kind = words(
+                "{level} interval, {kind}", level=level_of(confidence, words), kind=error_label(code, words)
+            )
             axes.plot([], [], color=GREY, linewidth=1.8, label=kind)
         if any(np.isfinite(rows["band_low"]).sum() > 1 for rows in shown.values()):
-            band = words("{level} band of all years together", level=percent(confidence))
+            band = words("{level} band of all years together", level=level_of(confidence, words))
             axes.plot([], [], color=GREY, linewidth=0.6, label=band)
         legend(figure, axes)
     return figure

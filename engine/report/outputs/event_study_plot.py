@@ -13,10 +13,10 @@ from engine.errors import InputError
 from engine.report.error_types import error_label, robust_and_conventional
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
 from engine.report.language.wording import ENGLISH, Words
-from engine.report.number_format import percent
 from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output, StoredFrame
 from engine.report.outputs.spoken_estimates import spoken_estimates
 from engine.report.palette import GREY, INK, NAVY, SKY
+from engine.report.phrases import level_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,7 +156,7 @@ def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words:
     for code, width, color in zip(codes, (9.0, 1.6), (SKY, NAVY), strict=True):
         if code:
             label = words(
-                "{level} interval, {kind}", level=percent(confidence), kind=error_label(code, words)
+                "{level} interval, {kind}", level=level_of(confidence, words), kind=error_label(code, words)
             )
             _intervals(axes, effects[effects["errors"] == code], width=width, color=color, label=label)
 
@@ -177,7 +177,7 @@ def draw_band(axes: Axes, rows: pd.DataFrame, color: str, confidence: float, wor
         return
     x, low, high = (defined[name].to_numpy(float) for name in ("event_time", "band_low", "band_high"))
     axes.vlines(x, low, high, linewidth=0.9, color=color, zorder=1.5)
-    label = words("{level} band of all years together", level=percent(confidence))
+    label = words("{level} band of all years together", level=level_of(confidence, words))
     axes.plot(
         np.tile(x, 2), np.concatenate([low, high]), color=color, linestyle="none", marker="_",
         markersize=9, markeredgewidth=1.2, label=label, zorder=1.5,
@@ -255,7 +255,7 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
             subtitle=report.subtitle,
             event_years=event_years_of(report, cell["cell"]),
             outcome=str(estimates.loc[estimates["cell"] == cell["cell"], "outcome"].iloc[0]),
-            confidence=report.confidence,
+            confidence=report.confidence_of(cell["cell"]),
             words=report.words,
         )
         name = EVENT_STUDY.name if only else f"{EVENT_STUDY.name}_{cell['number']}"

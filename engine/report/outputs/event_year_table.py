@@ -10,7 +10,7 @@ from math import isfinite
 import pandas as pd
 
 from engine.report.error_types import error_label, preferred
-from engine.report.few_adopters import has_few_adopters
+from engine.report.few_adopters import adopter_notes, has_few_adopters, with_tests_withheld
 from engine.report.number_format import percent
 from engine.report.outputs.event_study_plot import EVENT_STUDY, event_label, event_years_of
 from engine.report.outputs.output import JobReport, Output, TableOutput
@@ -25,7 +25,7 @@ _MOST = 8
 def event_year_table(report: JobReport, cell: Hashable, title: str) -> PrintedTable:
     """Estimates of a cell's event years, their standard errors, and interval and band of the preferred kind."""
     words, sheet = report.words, _EventYears(report, cell)
-    level, kind = percent(report.confidence), error_label(sheet.preferred, words)
+    level, kind = percent(report.confidence_of(cell)), error_label(sheet.preferred, words)
     return PrintedTable(
         title=title,
         header=(
@@ -40,7 +40,7 @@ def event_year_table(report: JobReport, cell: Hashable, title: str) -> PrintedTa
                 "Standard errors in parentheses; intervals, and the band of all years together, under {kind}.",
                 kind=kind,
             ),
-            *([stars_note(error_label(sheet.starred, words), words)] if sheet.starred else []),
+            *sheet.notes(),
         ),
         stub=words("Years relative to adoption"),
         words=words,
@@ -63,7 +63,12 @@ class _EventYears:
     @cached_property
     def estimates(self) -> pd.DataFrame:
         frame = self.report.frames["estimates"]
-        return frame[frame["cell"] == self.cell]
+        return with_tests_withheld(frame[frame["cell"] == self.cell])
+
+    @cached_property
+    def few_adopters(self) -> frozenset[str]:
+        """Terms of too few adopting cities for any interval."""
+        return frozenset(self.estimates.loc[has_few_adopters(self.estimates), "term"])
 
     @cached_property
     def error_codes(self) -> list[str]:
@@ -78,11 +83,20 @@ class _EventYears:
 
     @cached_property
     def starred(self) -> str | None:
-        """Type of the stars; none where too few cities adopt."""
-        if has_few_adopters(self.estimates).any():
-            return None
+        """Type of the stars, if any."""
         codes = self.report.frames["estimates"]["errors"].unique()
         return self.report.table_style.starred(self.preferred, codes)
+
+    def notes(self) -> Iterator[str]:
+        """Meaning of stars, of what is not there, and of the data."""
+        words = self.report.words
+        if self.starred and not has_few_adopters(self.estimates).all():
+            yield stars_note(error_label(self.starred, words), words)
+        if not all(isfinite(record["std_error"]) for record in self.records.values()):
+            yield words("(n/a): this kind of error is undefined here.")
+        if self.report.synthetic:
+            yield words("Synthetic data: generated, not observed.")
+        yield from adopter_notes(self.estimates, {self.cell: 1}, words)
 
     def rows(self) -> Iterator[Row]:
         style, meaning = self.report.table_style, event_years_of(self.report, self.cell)
@@ -104,7 +118,8 @@ class _EventYears:
             yield error_entry(self.records[year, code]["std_error"], style)
         for name in ("conf", "band"):
             low, high = float(record[f"{name}_low"]), float(record[f"{name}_high"])
-            text = f"[{style.number(low)}, {style.number(high)}]" if isfinite(low + high) else ""
+            shown = isfinite(low + high) and record["term"] not in self.few_adopters
+            text = f"[{style.number(low)}, {style.number(high)}]" if shown else ""
             yield Entry(text, text)
 
     def _stars(self, term: str) -> str:

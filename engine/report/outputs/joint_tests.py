@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from engine.report.error_types import error_label, error_phrase, preferred
 from engine.report.few_adopters import has_few_adopters
 from engine.report.number_format import number
+from engine.report.outputs.main_result import main_rows
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import LEVEL, in_columns
 from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
@@ -50,9 +51,11 @@ def joint_table(report: JobReport) -> PrintedTable:
     )
 
 
-def joint_sentences(report: JobReport) -> Iterator[str]:
-    """The tests in words, under the preferred standard-error type."""
+def joint_sentences(report: JobReport, cell: Hashable | None = None) -> Iterator[str]:
+    """The tests in words, under the preferred standard-error type: those of all cells, or of one."""
     tests = _tests(report)
+    if cell is not None:
+        tests = tests[tests["cell"] == cell]
     code = preferred(dict.fromkeys(tests["errors"]))
     for record in tests[tests["errors"] == code].to_dict("records"):
         if pd.isna(record["p_value"]):
@@ -92,10 +95,15 @@ def _tables(report: JobReport) -> Iterator[TableOutput]:
         yield TableOutput("table_joint", joint_table(report))
 
 
+def _headlines(report: JobReport) -> Iterator[str]:
+    """Those of the cell whose coefficient is the result of the job."""
+    return joint_sentences(report, main_rows(report)["cell"].iloc[0])
+
+
 JOINT_TESTS = Output(
     reads=("estimates", _FRAME.name),
     stores=_FRAME,
     tables=_tables,
     sentences=joint_sentences,
-    headlines=joint_sentences,
+    headlines=_headlines,
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
-import numpy as np
 import pandas as pd
 
 from engine.report.error_types import error_label, error_phrase, in_order, preferred
 from engine.report.few_adopters import has_few_adopters
 from engine.report.interval_picture import IntervalRow, interval_picture
+from engine.report.language.wording import columns_phrase
 from engine.report.number_format import number, percent
 from engine.report.outputs.output import JobReport, Output, term_in_doubt
 from engine.report.outputs.regression_table import Record, ordered_terms
@@ -19,44 +20,56 @@ from engine.report.phrases import in_columns
 def main_rows(report: JobReport) -> pd.DataFrame:
     """Rows of ``estimates``, one a standard-error type: the treatment in the last column that has it.
 
-    Of an event study it is the year of adoption, of other terms the first.
+    Of an event study it is the year of adoption, of other terms the first; of terms and types those that the job's
+    tables print.
     """
-    estimates = report.frames["estimates"]
-    terms = ordered_terms(estimates["term"], main=report.treatment)
+    estimates, style = report.frames["estimates"], report.table_style
+    terms = style.terms(ordered_terms(estimates["term"], main=report.treatment))
     term = report.treatment if report.treatment in terms else term_in_doubt(pd.Series(terms))
     rows = estimates[estimates["term"] == term]
-    return rows[rows["cell"] == rows["cell"].iloc[-1]]
+    rows = rows[rows["cell"] == rows["cell"].iloc[-1]]
+    shown = rows[rows["errors"].isin(style.error_codes(estimates["errors"].unique()))]
+    return shown if len(shown) else rows
 
 
 def main_result(report: JobReport) -> Iterator[str]:
-    """The coefficient, its interval and p-value; of several columns, the last, and the span of all."""
-    words, rows = report.words, main_rows(report)
-    record = _preferred(rows)
-    values: dict[str, object] = {"term": record["term"], "estimate": number(record["estimate"])}
-    tested = np.isfinite([record["conf_low"], record["conf_high"], record["p_value"]]).all()
-    if has_few_adopters(rows).any() or not tested:
-        sentence = words("{term}: {estimate}", **values)
-    else:
+    """The coefficient, its interval and p-value; of several columns with its outcome, the last, and the span of all."""
+    words, style, rows = report.words, report.table_style, main_rows(report)
+    record = _preferred(rows, report)
+    term, estimate = style.label(record["term"]), style.number(record["estimate"])
+    sentence = words("{term}: {estimate}", term=term, estimate=estimate)
+    if _is_tested(record) and not has_few_adopters(rows).any():
         sentence = words(
             "{term}: {estimate}, {level} interval {low} to {high}, p = {p}, under {kind}",
-            **values,
-            level=percent(report.confidence),
-            low=number(record["conf_low"]),
-            high=number(record["conf_high"]),
+            term=term,
+            estimate=estimate,
+            level=percent(report.confidence_of(record["cell"])),
+            low=style.number(record["conf_low"]),
+            high=style.number(record["conf_high"]),
             p=number(record["p_value"]),
             kind=error_phrase(str(record["errors"]), words),
         )
     yield words("{sentence}.", sentence=in_columns(sentence, report.column_phrase(record["cell"]), words))
-    estimates = report.frames["estimates"]
-    same = estimates[estimates["term"] == record["term"]].drop_duplicates("cell")["estimate"]
-    if len(same) > 1:
-        yield words(
-            "Over {count} columns the coefficient of {term} is between {low} and {high}.",
-            count=len(same),
-            term=record["term"],
-            low=number(same.min()),
-            high=number(same.max()),
-        )
+    yield from _span(report, record)
+
+
+def _span(report: JobReport, record: Record) -> Iterator[str]:
+    """Least and largest estimate over the columns with the same outcome and estimator, event years aside."""
+    words, style, estimates = report.words, report.table_style, report.frames["estimates"]
+    same = estimates["term"] == record["term"]
+    for name in ("outcome", "estimator"):
+        same &= estimates[name] == record[name]
+    rows = estimates[same].drop_duplicates("cell")
+    if len(rows) < 2 or "[" in record["term"]:
+        return
+    columns = columns_phrase([report.columns[cell] for cell in rows["cell"]], words)
+    sentence = words(
+        "The coefficient of {term} is between {low} and {high}",
+        term=style.label(record["term"]),
+        low=style.number(rows["estimate"].min()),
+        high=style.number(rows["estimate"].max()),
+    )
+    yield words("{sentence}.", sentence=in_columns(sentence, columns, words))
 
 
 def error_picture(report: JobReport) -> str:
@@ -66,21 +79,31 @@ def error_picture(report: JobReport) -> str:
         str(row["errors"]): IntervalRow(
             error_label(str(row["errors"]), words), row["estimate"], row["conf_low"], row["conf_high"]
         )
-        for row in rows[~has_few_adopters(rows)].to_dict("records")
-        if np.isfinite([row["conf_low"], row["conf_high"]]).all()
+        for row in _tested(rows)
     }
     if len(intervals) < 2:
         return ""
-    term, column = rows["term"].iloc[0], report.column_phrase(rows["cell"].iloc[0])
-    title = words(
-        "{level} intervals of {term} by kind of standard error", level=percent(report.confidence), term=term
-    )
-    title = in_columns(title, column, words)
+    cell, term = rows["cell"].iloc[0], report.table_style.label(rows["term"].iloc[0])
+    level = percent(report.confidence_of(cell))
+    title = words("{level} intervals of {term} by kind of standard error", level=level, term=term)
+    title = in_columns(title, report.column_phrase(cell), words)
     return interval_picture([intervals[code] for code in in_order(intervals)], title=title, words=words)
 
 
-def _preferred(rows: pd.DataFrame) -> Record:
-    code = preferred(rows["errors"])
+def _tested(rows: pd.DataFrame) -> list[Record]:
+    """Rows with an interval and a test that mean something."""
+    return [row for row in rows[~has_few_adopters(rows)].to_dict("records") if _is_tested(row)]
+
+
+def _is_tested(row: Record) -> bool:
+    return all(isfinite(row[name]) for name in ("conf_low", "conf_high", "p_value"))
+
+
+def _preferred(rows: pd.DataFrame, report: JobReport) -> Record:
+    """The row of the type that the table's stars are of, else of the preferred one."""
+    codes = list(rows["errors"])
+    starred = report.table_style.stars
+    code = starred if starred in codes else preferred(codes)
     return dict(rows[rows["errors"] == code].iloc[0].items())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -49,7 +50,14 @@ class JobReport:
 
     @property
     def confidence(self) -> float:
-        return float(self.manifest["confidence"])
+        """Level of all intervals; not a number where cells differ in it."""
+        levels = {self.confidence_of(cell["cell"]) for cell in self.manifest["cells"]}
+        return levels.pop() if len(levels) == 1 else nan
+
+    def confidence_of(self, cell: Hashable) -> float:
+        """Level of the intervals of a cell."""
+        levels = {entry["cell"]: entry.get("confidence") for entry in self.manifest["cells"]}
+        return float(levels.get(cell) or self.manifest["confidence"])
 
     @property
     def table_style(self) -> TableStyle:
