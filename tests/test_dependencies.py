@@ -13,7 +13,7 @@ from engine.stages import finished_runs, manifest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = {"yaml": "pyyaml", "distributed": "dask", "dask_jobqueue": "dask-jobqueue"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "distributed": "dask", "dask_jobqueue": "dask-jobqueue"}
 OF_NOTEBOOKS = {"ipython"}
 """Imported where it runs already."""
 OF_DEPENDENCIES = {"jaxlib", "fsspec", "click", "toolz", "tornado", "pydantic_core", "httpx"}
