@@ -58,30 +58,36 @@ class OldWorkbook:
             for column, kind in enumerate(rows.row_types(row)):
                 if kind in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
                     continue
-                value, place = rows.cell_value(row, column), (row + 1, column + 1)
-                here = f"{cell_name(*place)} of sheet '{sheet.name}'"
-                if kind == xlrd.XL_CELL_ERROR:
-                    value = xlrd.error_text_from_code.get(value, "#ERROR")
-                    if value != NOT_AVAILABLE:
-                        cells.broken.setdefault(place[1], {})[place[0]] = value
-                elif (row, column) in uncomputed:
-                    value = "a formula that was never computed"
-                    cells.broken.setdefault(place[1], {})[place[0]] = value
+                value = rows.cell_value(row, column)
+                problem = self._problem(value, kind, is_uncomputed=(row, column) in uncomputed)
+                if problem:
+                    cells.broken.setdefault(column + 1, {})[row + 1] = problem
+                    value = problem
+                elif kind == xlrd.XL_CELL_ERROR:
+                    value = NOT_AVAILABLE
                 elif kind == xlrd.XL_CELL_TEXT:
-                    value = self._text(rows, row, column, here)
+                    value = self._text(rows, row, column, sheet)
                 else:
-                    value = _number(value, kind, here, from_1904=self.book.datemode == 1)
+                    cell = f"{cell_name(row + 1, column + 1)} of sheet '{sheet.name}'"
+                    value = _number(value, kind, cell, from_1904=self.book.datemode == 1)
                 if value != "":
-                    cells.columns.setdefault(place[1], {})[place[0]] = value
+                    cells.columns.setdefault(column + 1, {})[row + 1] = value
         return cells
 
-    def _text(self, rows: xlrd.sheet.Sheet, row: int, column: int, here: str) -> str:
+    def _problem(self, value: float, kind: int, *, is_uncomputed: bool) -> str | None:
+        """Problem of a cell that has an error, or a formula that no program has computed."""
+        if kind == xlrd.XL_CELL_ERROR:
+            error = xlrd.error_text_from_code.get(value, "#ERROR")
+            return error if error != NOT_AVAILABLE else None
+        return "a formula that was never computed" if is_uncomputed else None
+
+    def _text(self, rows: xlrd.sheet.Sheet, row: int, column: int, sheet: Sheet) -> str:
         """A text, with digits of runs above or below the line as such."""
         text = rows.cell_value(row, column)
         if "\0" in text:
             raise InputError(
                 "a cell holds a NUL character",
-                where=f"{self.file.label}: {here}",
+                where=f"{self.file.label}: {cell_name(row + 1, column + 1)} of sheet '{sheet.name}'",
                 remedy="write the text again",
             )
         runs = rows.rich_text_runlist_map.get((row, column), [])
@@ -145,9 +151,9 @@ def open_old_workbook(file: FileBytes) -> OldWorkbook:
     return OldWorkbook(file, book)
 
 
-def _number(value: float, kind: int, here: str, *, from_1904: bool) -> Value:
+def _number(value: float, kind: int, cell: str, *, from_1904: bool) -> Value:
     if kind == xlrd.XL_CELL_BOOLEAN:
         return bool(value)
     if not math.isfinite(value):
-        raise Damaged(f"{here} holds {value} as a number")
+        raise Damaged(f"{cell} holds {value} as a number")
     return date_or_time(value, from_1904=from_1904) if kind == xlrd.XL_CELL_DATE else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping
 from math import isfinite
 from typing import NamedTuple
@@ -13,10 +12,8 @@ from engine.report.error_types import error_adjective, error_phrase, robust_and_
 from engine.report.few_adopters import adopter_sentences, has_few_adopters
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.outputs.output import JobReport, Output
-from engine.report.outputs.regression_table import check_estimates, ordered_terms
+from engine.report.outputs.regression_table import EVENT_TERM, check_estimates, ordered_terms
 from engine.report.phrases import LEVEL, in_columns
-
-_EVENT = re.compile(r"(?P<base>.*)\[(?P<time>[+-]?\d+)\]")
 
 
 def error_sentences(estimates: pd.DataFrame, *, main: str | None = None, words: Words = ENGLISH) -> list[str]:
@@ -68,7 +65,7 @@ class _Row(NamedTuple):
 
     @property
     def event_year(self) -> int | None:
-        event = _EVENT.fullmatch(self.term)
+        event = EVENT_TERM.fullmatch(self.term)
         return int(event["time"]) if event else None
 
 
@@ -83,7 +80,7 @@ def _by_coefficient(
     untimed: dict[str, _Rows] = {}
     names = list(_Row._fields)
     for row in map(_Row._make, estimates[names].itertuples(index=False, name=None)):
-        event = _EVENT.fullmatch(row.term)
+        event = EVENT_TERM.fullmatch(row.term)
         if event:
             timed.setdefault((row.cell, event["base"]), []).append(row)
         else:

@@ -118,8 +118,8 @@ class _EventYears:
             yield error_entry(self.records[year, code]["std_error"], style)
         for name in ("conf", "band"):
             low, high = float(record[f"{name}_low"]), float(record[f"{name}_high"])
-            shown = isfinite(low + high) and record["term"] not in self.few_adopters
-            text = f"[{style.number(low)}, {style.number(high)}]" if shown else ""
+            has_interval = isfinite(low + high) and record["term"] not in self.few_adopters
+            text = f"[{style.number(low)}, {style.number(high)}]" if has_interval else ""
             yield Entry(text, text)
 
     def _stars(self, term: str) -> str:

@@ -13,7 +13,7 @@ from engine.report.interval_picture import IntervalRow, interval_picture
 from engine.report.language.wording import columns_phrase
 from engine.report.number_format import number, percent
 from engine.report.outputs.output import JobReport, Output, term_in_doubt
-from engine.report.outputs.regression_table import Record, ordered_terms
+from engine.report.outputs.regression_table import EVENT_TERM, Record, ordered_terms
 from engine.report.phrases import in_columns
 
 
@@ -56,11 +56,11 @@ def main_result(report: JobReport) -> Iterator[str]:
 def _span(report: JobReport, record: Record) -> Iterator[str]:
     """Least and largest estimate over the columns with the same outcome and estimator, event years aside."""
     words, style, estimates = report.words, report.table_style, report.frames["estimates"]
-    same = estimates["term"] == record["term"]
+    comparable = estimates["term"] == record["term"]
     for name in ("outcome", "estimator"):
-        same &= estimates[name] == record[name]
-    rows = estimates[same].drop_duplicates("cell")
-    if len(rows) < 2 or "[" in record["term"]:
+        comparable &= estimates[name] == record[name]
+    rows = estimates[comparable].drop_duplicates("cell")
+    if len(rows) < 2 or EVENT_TERM.fullmatch(record["term"]):
         return
     columns = columns_phrase([report.columns[cell] for cell in rows["cell"]], words)
     sentence = words(

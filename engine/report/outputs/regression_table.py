@@ -30,6 +30,7 @@ from engine.report.table_style import EVERYTHING, TableStyle
 Record = Mapping[Hashable, Any]
 """A row of the estimates, by column."""
 
+EVENT_TERM = re.compile(r"(?P<base>.*)\[(?P<time>[+-]?\d+)\]")
 _IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
 _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
 _COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
@@ -139,8 +140,8 @@ def ordered_terms(terms: Sequence[str] | pd.Series, *, main: str | None = None) 
     groups: dict[str, dict[str, int]] = {}
     timed = set()
     for term in dict.fromkeys(terms):
-        event = re.fullmatch(r"(.*)\[([+-]?\d+)\]", term)
-        name, time = (event[1], int(event[2])) if event else (term, 0)
+        event = EVENT_TERM.fullmatch(term)
+        name, time = (event["base"], int(event["time"])) if event else (term, 0)
         groups.setdefault(name, {})[term] = time
         timed |= {name} if event else set()
     names = sorted(groups, key=lambda name: (name != main, name not in timed))
