@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from engine.pairs.kernels import CityArrays, KernelOptions, PairChunk, deviations, pair_columns
-from engine.pairs.within import demean, weight_squares
+from engine.pairs.within import demean, weight_products
 
 _BLOCK = 128  # pairs that a product of matrices adds up: a fixed order, on one thread and on many
 
@@ -78,8 +78,12 @@ def _influences(
     options: KernelOptions, chunk: PairChunk, columns: Array, row: Array, path: Array, influence: Array
 ) -> Array:
     """Sums over years of weights times residuals ``[chunk, C, K]``, whose pair means do not matter."""
-    residual, _, _ = demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)
-    return _scores(chunk, columns, row, residual, influence)
+    return _scores(chunk, columns, row, _deviations(options, row, path), influence)
+
+
+def _deviations(options: KernelOptions, row: Array, path: Array) -> Array:
+    """Paths without their pair means, zero where there is no row, ``[chunk, T, C]``."""
+    return demean(jnp.where(row[:, :, None] > 0, path, 0.0), row, balanced=options.layout.balanced)[0]
 
 
 def _scores(chunk: PairChunk, columns: Array, row: Array, residual: Array, influence: Array) -> Array:
@@ -139,11 +143,11 @@ def interaction_sums(
         Sums of kappa over the pairs of each city, where rows have weights; else they follow from the moments.
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
-    psi = _influences(options, chunk, columns, row, path, cells["influence"])
-    phi = psi - _of_city_years(options, arrays, chunk, columns, row, cells)
+    residual = _deviations(options, row, path)
+    own = residual - _city_years(options, arrays, chunk, row, cells["city_years"])
     classes, (i, j) = arrays["classes"], (chunk.i, chunk.j)
-    kappa = weight_squares(columns, row, cells["influence"], balanced=options.layout.balanced)
-    kappa = kappa.reshape(phi.shape)
+    balanced = options.layout.balanced
+    (psi, phi), kappa = weight_products(columns, row, cells["influence"], (residual, own), balanced=balanced)
     of_cities = None
     if chunk.weights is not None:
         of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)
@@ -153,23 +157,15 @@ def interaction_sums(
     return *_meats(options, psi), products, (kappa * kappa).sum(0), of_cities
 
 
-def _of_city_years(
-    options: KernelOptions,
-    arrays: CityArrays,
-    chunk: PairChunk,
-    columns: Array,
-    row: Array,
-    cells: dict[str, Array],
+def _city_years(
+    options: KernelOptions, arrays: CityArrays, chunk: PairChunk, row: Array, city_years: Array
 ) -> Array:
-    """Influences ``[chunk, C, K]`` of the effects of both cities in each year."""
-    city_years = cells["city_years"]
+    """Effects of both cities in each year, without their pair means ``[chunk, T, C]``."""
     if options.layout.balanced:
         city_years = city_years - city_years.mean(1, keepdims=True)
     of_ends = city_years[chunk.i] + city_years[chunk.j + (len(city_years) - len(arrays["classes"]))]
     of_ends = jnp.where(row[:, :, None] > 0, of_ends, 0.0)
-    if not options.layout.balanced:
-        of_ends, _, _ = demean(of_ends, row, balanced=False)
-    return _scores(chunk, columns, row, of_ends, cells["influence"])
+    return of_ends if options.layout.balanced else demean(of_ends, row, balanced=False)[0]
 
 
 @partial(jax.jit, static_argnames="options")
@@ -188,8 +184,8 @@ def near_products(
         k_ij of the pairs.
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
-    psi = _influences(options, chunk, columns, row, path, cells["influence"])
-    phi = psi - _of_city_years(options, arrays, chunk, columns, row, cells)
+    of_ends = _city_years(options, arrays, chunk, row, cells["city_years"])
+    phi = _scores(chunk, columns, row, _deviations(options, row, path) - of_ends, cells["influence"])
     return jnp.stack(
         [((of_kernel[:, None, None] * phi)[:, :, :, None] * phi[:, :, None, :]).sum(0) for of_kernel in near]
     )

@@ -6,6 +6,8 @@ the deviations takes that away, so that x and x + 1e12 have the same deviations 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -74,30 +76,60 @@ def column_products(weighted: Array, deviations: Array, pairs: tuple[AnyArray, A
     return all_products[pairs].T
 
 
-def weight_squares(columns: Array, row: Array, influence: Array, *, balanced: bool) -> Array:
-    """Sums over years of squared weight paths ``[chunk, n]``, from coefficients ``[T + m, n]``.
+def weight_products(
+    columns: Array, row: Array, influence: Array, residuals: Sequence[Array], *, balanced: bool
+) -> tuple[list[Array], Array]:
+    """Sums over years of weight paths times residuals, and of their squares, from coefficients ``[T + m, C * K]``.
 
     Year by year, so that no path of all years is held. Without missing rows the path is near its mean once that of the
     years' coefficients is gone, and the squares of both can be subtracted; else the mean is known first.
+
+    Parameters
+    ----------
+    columns : float64 ``[chunk, T, m]``
+    row : float64 ``[chunk, T]``
+        Weights of the rows.
+    influence : float64 ``[T + m, C * K]``
+    residuals : sequence of float64 ``[chunk, T, C]``
+        Without their pair means, zero where there is no row.
+    balanced : bool
+
+    Returns
+    -------
+    products : list of float64 ``[chunk, C, K]``
+        One for each of the residuals.
+    squares : float64 ``[chunk, C, K]``
+        Of weight paths without their pair means.
     """
-    n_years, none = columns.shape[1], jnp.zeros((len(columns), influence.shape[1]))
+    n_years, (size, _, n_cells) = columns.shape[1], residuals[0].shape
+    n_terms = influence.shape[1] // n_cells
     of_years, of_columns = influence[:n_years], influence[n_years:]
     of_years = of_years - of_years.mean(0, keepdims=True)
+    none = jnp.zeros((size, influence.shape[1]))
 
     def path(year: Array) -> Array:
         return columns[:, year] @ of_columns + of_years[year][None]
 
-    def add(year: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-        of_year, weight = path(year), row[:, year, None]
-        return sums[0] + weight * of_year, sums[1] + weight * of_year * of_year
+    def add(year: Array, sums: tuple[list[Array], Array, Array]) -> tuple[list[Array], Array, Array]:
+        of_year = path(year)
+        weighted = row[:, year, None] * of_year
+        products = [
+            of_residual + weighted * jnp.repeat(residual[:, year], n_terms, axis=1)
+            for of_residual, residual in zip(sums[0], residuals, strict=True)
+        ]
+        return products, sums[1] + weighted, sums[2] + weighted * of_year
 
-    total, squares = jax.lax.fori_loop(0, n_years, add, (none, none))
+    start = [none] * len(residuals), none, none
+    products, total, squares = jax.lax.fori_loop(0, n_years, add, start)
     if balanced:
-        return squares - total * total / n_years
-    total_weight = row.sum(1)
-    mean = total / jnp.where(total_weight > 0, total_weight, 1.0)[:, None]
+        squares = squares - total * total / n_years
+    else:
+        total_weight = row.sum(1)
+        mean = total / jnp.where(total_weight > 0, total_weight, 1.0)[:, None]
 
-    def add_square(year: Array, sums: Array) -> Array:
-        return sums + (row[:, year, None] * (path(year) - mean)) ** 2
+        def add_square(year: Array, sums: Array) -> Array:
+            return sums + (row[:, year, None] * (path(year) - mean)) ** 2
 
-    return jax.lax.fori_loop(0, n_years, add_square, none)
+        squares = jax.lax.fori_loop(0, n_years, add_square, none)
+    shape = size, n_cells, n_terms
+    return [of_residual.reshape(shape) for of_residual in products], squares.reshape(shape)
