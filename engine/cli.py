@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import typer
 
 from engine import interrupts, terminal
 from engine.errors import InputError, RunError
-from engine.job_runs import RunOptions, each_once, run_jobs
+from engine.job_runs import RunOptions, each_once, found_jobs, run_jobs
 from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 app = typer.Typer(
@@ -62,7 +61,7 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
     from engine import pipeline
     from engine.stages.describe import check_lines
 
-    for path in _found(jobs, overrides):
+    for path in found_jobs(jobs, overrides):
         for line in check_lines(*pipeline.check(path, overrides=overrides or [])):
             terminal.out.print(line)
 
@@ -70,20 +69,30 @@ def check(jobs: Jobs, overrides: Sets = None) -> None:
 @app.command()
 def init(
     data: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Data: a table of cities by year, or of pairs.")
-    ],
+        Path | None, typer.Argument(metavar="FILE", help="Data: a table of cities by year, or of pairs.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="JOB.yaml", help="Job file to write; default: beside the data.")
     ] = None,
+    paper: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the shipped jobs into this folder instead.")
+    ] = None,
 ) -> None:
-    """Propose a job file for a data file, and check it."""
+    """Propose a job file for a data file, and check it; or write the jobs of the paper."""
     from engine.stages.propose_job import job_path, write_proposal
+    from engine.stages.shipped_jobs import write_shipped_jobs
 
-    path = job_path(data, out)
-    for guess in write_proposal(data, path):
-        terminal.out.print(f"guessed: {guess}")
-    terminal.out.print(f"written: {path}")
-    check([path])
+    if paper is not None and data is None and out is None:
+        terminal.out.print("\n".join(f"written: {path}" for path in write_shipped_jobs(paper)))
+    elif data is None or paper is not None:
+        remedy = "name a file of data; or --paper and a new folder, and nothing else"
+        raise InputError("nothing, or too much, to go by", where="init", remedy=remedy)
+    else:
+        path = job_path(data, out)
+        for guess in write_proposal(data, path):
+            terminal.out.print(f"guessed: {guess}")
+        terminal.out.print(f"written: {path}")
+        check([path])
 
 
 @app.command()
@@ -103,7 +112,7 @@ def plan(
     from engine.stages.describe import cost, cost_lines, plan_lines
 
     workplace, seconds = profile_of(cluster=cluster), 0.0
-    for path in _found(jobs, overrides):
+    for path in found_jobs(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
         for line in plan_lines(*checked, every_cell=cells):
             terminal.out.print(line)
@@ -151,7 +160,9 @@ def run(
     workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     if profile is not None and workplace is None:
         raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
-    options = RunOptions(_found(jobs, overrides), out, store, fresh, overrides or [], lang, cluster, profile)
+    options = RunOptions(
+        found_jobs(jobs, overrides), out, store, fresh, overrides or [], lang, cluster, profile
+    )
     terminal.use_compilation_cache()
     from engine import pipeline
 
@@ -332,25 +343,6 @@ def policy_text(
     for note in indices.notes:
         terminal.err.print(f"warning: {ENGLISH.note(note)}")
     terminal.out.print(f"policy-text: {indices.line}, written to {out}")
-
-
-def _found(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
-    """Job files of the arguments; two of one name would write into one folder."""
-    from engine.spec import find_jobs, load_job
-
-    names: dict[str, Path] = {}
-    paths = find_jobs(jobs)
-    for path in paths if len(paths) > 1 else []:
-        name = load_job(path, overrides=overrides or []).job.job
-        folder = unicodedata.normalize("NFKC", name).casefold()  # what macOS and Windows take for one name
-        if folder in names:
-            raise InputError(
-                f"{names[folder]} and {path} are both called '{name}', so they would write into one folder",
-                where="job",
-                remedy="give each job its own name",
-            )
-        names[folder] = path
-    return paths
 
 
 def main() -> None:

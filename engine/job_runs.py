@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,3 +119,22 @@ def show(results: Results, seconds: float) -> None:
         else Note.of("run_written", job=results.job, seconds=seconds, folder=place)
     )
     terminal.out.print(words.note(ended))
+
+
+def found_jobs(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
+    """Job files of the arguments; two of one name would write into one folder."""
+    from engine.spec import find_jobs, load_job
+
+    names: dict[str, Path] = {}
+    paths = find_jobs(jobs)
+    for path in paths if len(paths) > 1 else []:
+        name = load_job(path, overrides=overrides or []).job.job
+        folder = unicodedata.normalize("NFKC", name).casefold()  # what macOS and Windows take for one name
+        if folder in names:
+            raise InputError(
+                f"{names[folder]} and {path} are both called '{name}', so they would write into one folder",
+                where="job",
+                remedy="give each job its own name",
+            )
+        names[folder] = path
+    return paths

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import yaml
 from strategies import city_panel, pair_table
 
 import engine
+from engine.stages import shipped_jobs
 
+JOBS = Path(__file__).parents[2] / "jobs"
 Command = Callable[..., tuple[int, str, str]]
 CHINESE = {"city": "城市", "year": "年份", "pilot_year": "试点 年份", "output": "地区生产总值（亿元）"}
 
@@ -205,3 +209,57 @@ def test_what_is_no_data_file_is_said_before_the_output(
     (tmp_path / "my.yaml").write_text("job: my\n")
     code, _, err = command("init", argument)
     assert (code, message in err) == (2, True), err
+
+
+def test_the_jobs_of_the_paper(command: Command, tmp_path: Path) -> None:
+    code, out, err = command("init", "--paper", "mine")
+    assert (code, err) == (0, "")
+    written = [line.removeprefix("written: ") for line in out.splitlines()]
+    shipped = {path.relative_to(JOBS): path.read_bytes() for path in JOBS.rglob("*.yaml")}
+    assert {Path(path).relative_to("mine"): Path(path).read_bytes() for path in written} == shipped
+    assert command("check", "mine/euro.yaml")[0] == 0
+    code, _, err = command("init", "--paper", "mine")
+    assert (code, "the folder is not empty" in err) == (2, True)
+
+
+def test_paper_and_file_are_one_or_the_other(command: Command, tmp_path: Path) -> None:
+    for arguments in ([], ["p.csv", "--paper", "mine"], ["--paper", "mine", "--out", "job.yaml"]):
+        code, _, err = command("init", *arguments)
+        assert (code, "nothing, or too much, to go by" in err, (tmp_path / "mine").exists()) == (
+            2,
+            True,
+            False,
+        )
+
+
+def test_pip_installs_every_shipped_job() -> None:
+    with (JOBS.parent / "pyproject.toml").open("rb") as file:
+        places = tomllib.load(file)["tool"]["setuptools"]["data-files"]
+    installed = {
+        Path(place).relative_to("share/dyadid") / path.name: path
+        for place, (pattern,) in places.items()
+        for path in JOBS.parent.glob(pattern)
+    }
+    assert set(installed) == {path.relative_to(JOBS.parent) for path in JOBS.rglob("*.yaml")}
+
+
+def test_installed_jobs_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the list of files that pip writes, where the package is not in its repository."""
+    (tmp_path / "share/dyadid/jobs/paper").mkdir(parents=True)
+    (tmp_path / "lib/dyadid-1.dist-info").mkdir(parents=True)
+    for name in ("euro.yaml", "paper/table1.yaml"):
+        (tmp_path / "share/dyadid/jobs" / name).write_text(name)
+    files = [
+        "engine/jobs/other.yaml",
+        "../share/dyadid/jobs/euro.yaml",
+        "../share/dyadid/jobs/paper/table1.yaml",
+    ]
+    (tmp_path / "lib/dyadid-1.dist-info/RECORD").write_text("".join(f"{file},,\n" for file in files))
+    (tmp_path / "lib/dyadid-1.dist-info/METADATA").write_text("Name: dyadid\nVersion: 1\n")
+    monkeypatch.setattr(shipped_jobs, "__file__", str(tmp_path / "lib/engine/stages/shipped_jobs.py"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "lib"), *sys.path])
+    found = shipped_jobs.shipped_jobs()
+    assert {name.as_posix(): path.read_text() for name, path in found.items()} == {
+        "euro.yaml": "euro.yaml",
+        "paper/table1.yaml": "paper/table1.yaml",
+    }
