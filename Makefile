@@ -44,11 +44,13 @@ test: $(VENV)/.installed-test  ## every test but the long ones, in minutes; `mak
 
 FAST := tests/tables tests/cities tests/spec tests/pairs tests/estimate tests/infer
 # Without what takes longest there, which `make test` runs.
-FAST += $(addprefix --ignore=tests/,estimate/test_gradient.py infer/test_weighted.py infer/test_permutation.py \
-  infer/test_partner_rows.py infer/test_task_sizes.py infer/test_devices.py infer/test_node_devices.py \
-  infer/test_cohort_draws.py infer/test_block_jackknife.py infer/test_spatial_errors.py estimate/test_callaway_jobs.py \
-  estimate/test_clean_comparisons.py estimate/test_callaway_santanna.py estimate/test_twfe_diagnostics.py \
-  estimate/test_poisson_fit.py)
+FAST += $(patsubst %,--ignore=tests/%.py,estimate/test_callaway_jobs estimate/test_callaway_santanna \
+  estimate/test_clean_comparisons estimate/test_extended_twfe estimate/test_fixed_effects estimate/test_gradient \
+  estimate/test_poisson_fit estimate/test_twfe_diagnostics infer/test_block_jackknife infer/test_cohort_draws \
+  infer/test_devices infer/test_drawn_thirds infer/test_guarded_instrument infer/test_instrument_draws \
+  infer/test_inversion infer/test_network_errors infer/test_node_cohorts infer/test_node_devices \
+  infer/test_partner_rows infer/test_permutation infer/test_refitted_permutations infer/test_spatial_errors \
+  infer/test_step_down infer/test_task_sizes infer/test_two_way_wild infer/test_weighted)
 
 test-fast: $(VENV)/.installed-test  ## most tests of tables, cities, job files and numerics
 	$(PYTEST) -m 'not slow and not cluster' $(FAST)
