@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ class Results:
     def estimates(self) -> pd.DataFrame:
         """One row a cell, term and standard-error type."""
         return self.frames["estimates"]
+
+    @cached_property
+    def types_of(self) -> dict[str, list[str]]:
+        """Standard-error types of each cell, by its id."""
+        names = (self.estimates[name].tolist() for name in ("cell", "errors"))
+        types: dict[str, list[str]] = {}
+        for cell, code in dict.fromkeys(zip(*names, strict=True)):
+            types.setdefault(cell, []).append(code)
+        return types
 
     @property
     def event_study(self) -> pd.DataFrame | None:

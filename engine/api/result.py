@@ -78,7 +78,7 @@ class Result:
     @property
     def error_types(self) -> list[str]:
         """Standard-error types that were computed."""
-        return list(dict.fromkeys(self.estimates["errors"]))
+        return list(dict.fromkeys(self.estimates["errors"].tolist()))
 
     @checked_arguments()
     def tidy(self) -> pd.DataFrame:
@@ -90,17 +90,20 @@ class Result:
         ``cell``, its label.
         """
         codes = {cell: self._first_shown(cell) for cell in self._labels}
-        is_shown = [
-            codes[cell] == code
-            for cell, code in zip(self.estimates["cell"], self.estimates["errors"], strict=True)
+        names = (self.estimates[name].tolist() for name in ("cell", "errors", "term"))
+        rows = [
+            (cell, term, at)
+            for at, (cell, code, term) in enumerate(zip(*names, strict=True))
+            if codes[cell] == code
         ]
-        rows = self.estimates[is_shown]
-        terms = ordered_terms(rows["term"], main=self.results.manifest["treatment"])
-        rows = _in_order(rows, cell=rows["cell"].unique(), term=terms)
-        frame = rows[[*_TIDY, "errors"]].reset_index(drop=True)
+        cells = {cell: place for place, cell in enumerate(dict.fromkeys(cell for cell, _, _ in rows))}
+        ordered = ordered_terms([term for _, term, _ in rows], main=self.results.manifest["treatment"])
+        terms = {term: place for place, term in enumerate(ordered)}
+        rows.sort(key=lambda row: (cells[row[0]], terms[row[1]]))
+        frame = self.estimates[[*_TIDY, "errors"]].take([at for _, _, at in rows]).reset_index(drop=True)
         frame["dof"] = frame["dof"].astype(float)
         if len(self._labels) > 1:
-            frame.insert(0, "cell", [self._labels[cell] for cell in rows["cell"]])
+            frame.insert(0, "cell", [self._labels[cell] for cell, _, _ in rows])
         return frame
 
     @checked_arguments()
@@ -144,11 +147,11 @@ class Result:
                 "no type is named", where="errors", remedy=f"name some of {', '.join(self.error_types)}"
             )
         for cell, label in self._labels.items():
-            if not set(shown) & set(self._types_of(cell)):
+            if not set(shown) & set(self.results.types_of[cell]):
                 raise InputError(
                     f"cell '{label}' has none of the errors {', '.join(shown)}",
                     where="errors",
-                    remedy=f"it has {', '.join(self._types_of(cell))}",
+                    remedy=f"it has {', '.join(self.results.types_of[cell])}",
                 )
         return replace(self, shown=shown)
 
@@ -296,13 +299,9 @@ class Result:
         }
         return JobReport(frames, {**self.results.manifest, "table": table}, words)
 
-    def _types_of(self, cell: str) -> list[str]:
-        """Standard-error types of a cell, by its id."""
-        return list(dict.fromkeys(self.estimates.loc[self.estimates["cell"] == cell, "errors"]))
-
     def _first_shown(self, cell: str) -> str:
         """The type of `tidy`: the first that the user chose, else the preferred one that the table prints."""
-        present = self._types_of(cell)
+        present = self.results.types_of[cell]
         style = EVERYTHING.changed(self.results.manifest.get("table", {}))
         printed = [code for code in style.errors or present if code in present]
         return next(
