@@ -19,12 +19,13 @@ from engine.errors import InputError
 
 @dataclass(frozen=True)
 class _Builtin:
-    """A data set: its maker, the maker's options with their defaults, one line about it, and whether it is a panel."""
+    """A data set: maker, options with their defaults, one line about it, whether it is a panel, its true effects."""
 
     make: Callable[..., pd.DataFrame]
     options: dict[str, int | float]
     description: str
     panel: bool = True
+    truth: Callable[..., dict[str, dict[str, float]]] | None = None
 
 
 def _read(name: str) -> pd.DataFrame:
@@ -38,6 +39,7 @@ _BUILTINS = {
         china_demo.DEFAULTS,
         "SYNTHETIC panel shaped like Chinese prefecture-level cities, 254 cities, 2010 to 2019, "
         "55 pilots with a known effect (161 with later_pilots); no number in it is an observation",
+        truth=china_demo.truth,
     ),
     "euro": _Builtin(
         lambda: _read("euro.csv"),
@@ -72,7 +74,8 @@ def load(name: str, **options: int | float | bool) -> pd.DataFrame:
     name : str
         A panel, one of ``NAMES``, or a table to join, one of ``TABLES``; a job file says ``builtin:NAME``.
     **options : number or bool
-        Those of the data set: ``effect``, ``seed``, ``cities``, ``last_year``, ``later_pilots`` of ``china_demo``.
+        Those of the data set: ``effect``, ``seed``, ``cities``, ``last_year``, ``later_pilots``,
+        ``heterogeneous`` of ``china_demo``.
 
     Returns
     -------
@@ -97,6 +100,15 @@ def load(name: str, **options: int | float | bool) -> pd.DataFrame:
 def describe(name: str, *, key: str = "panel.source") -> str:
     """One line on a built-in data set that the job names under a key: synthetic, or real with source and licence."""
     return _find(name, key).description
+
+
+def truth(name: str, **options: int | float | bool) -> dict[str, dict[str, float]]:
+    """Effects that a data set was made with, by adoption year and year; empty where there is no more than one.
+
+    Rises of the expected outcome of pairs with exactly one adopter, `synchronization` standardised over all years.
+    """
+    builtin = _find(name)
+    return builtin.truth(**builtin.options | options) if builtin.truth is not None else {}
 
 
 def _find(name: str, key: str = "panel.source") -> _Builtin:

@@ -29,6 +29,8 @@ Simulated, Table 1 column 1, 400 seeds, mean and standard deviation of the estim
 intervals held 0.07 in 92% of the seeds, and 0 in 94%. The default seed was picked among twelve for an
 ordinary draw: 0.082, dyadic error 0.045, pair-clustered error 0.013.
 
+With ``heterogeneous`` the effect differs by cohort and grows with time, see `demo_effects`.
+
 With ``later_pilots`` and ``last_year: 2023``, 40 seeds: 0.072 and 0.026, 0.004 and 0.027, apart by 0.068 (0.006).
 Whoever cuts that panel short standardises anew, over other years, and finds less: 0.057 to 2019, 0.061 to 2021.
 The effect begins in ``pilot_year`` whatever the month; adoption counted from the next year where it comes after
@@ -58,13 +60,20 @@ Columns and units (money at 2010 prices except ``gdp_nominal``; totals in 100 mi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from engine.arrays import AnyArray, Array, LongIntegers
+from engine.cities.demo_effects import (
+    MOST_HETEROGENEOUS,
+    annihilator,
+    cycle_root,
+    deviation_filters,
+    national_path,
+    true_effects,
+)
 from engine.errors import InputError
 
 FIRST_YEAR = 2010
@@ -74,6 +83,7 @@ DEFAULTS: dict[str, int | float] = {
     "cities": 254,
     "last_year": 2019,
     "later_pilots": False,
+    "heterogeneous": False,
 }
 
 # year and month of approval, pilots among _DESIGN_CITIES
@@ -82,7 +92,7 @@ BATCHES: Batches = ((2015, 3, 1), (2016, 1, 12), (2018, 7, 21), (2019, 12, 21))
 LATER_BATCHES: Batches = ((2020, 4, 46), (2022, 1, 27), (2022, 11, 33))
 
 _DESIGN_CITIES = 254
-_PERSISTENCE, _SHARED_SD, _OWN_SD = 0.6, 0.32, 0.10
+_SHARED_SD, _OWN_SD = 0.32, 0.10
 
 # name: level (the indicator of an average city), its elasticity to wealth, sd of the log level, slope r_j
 _INDICATORS = {
@@ -140,7 +150,13 @@ class _Cities:
 
 
 def generate(
-    *, effect: float, seed: int, cities: int, last_year: int, later_pilots: bool = False
+    *,
+    effect: float,
+    seed: int,
+    cities: int,
+    last_year: int,
+    later_pilots: bool = False,
+    heterogeneous: bool = False,
 ) -> pd.DataFrame:
     """The synthetic panel, ``cities * (last_year - 2009)`` rows sorted by city and year.
 
@@ -158,6 +174,8 @@ def generate(
     later_pilots : bool
         Whether further cities adopt in 2020 and 2022. All draws, and so the figures of all other cities, are
         the same with and without them.
+    heterogeneous : bool
+        Whether ``effect`` is larger for earlier cohorts and grows with time, see `demo_effects.true_effects`.
 
     Raises
     ------
@@ -165,72 +183,42 @@ def generate(
         A value outside its range.
     """
     effect = DEFAULTS["effect"] if effect is True else float(effect)
-    _require("effect", effect, -0.2, 0.2)
+    largest = MOST_HETEROGENEOUS if heterogeneous else 0.2
+    _require("effect", effect, -largest, largest)
     _require("cities", cities, 20, 20_000)
     _require("last_year", last_year, 2019, 2040)
     _require("seed", seed, 0, 2**63 - 1)
-    if later_pilots not in (False, True):
-        raise InputError(
-            f"later_pilots is {later_pilots}", where="panel.options.later_pilots", remedy="say true or false"
-        )
+    for option, value in (("later_pilots", later_pilots), ("heterogeneous", heterogeneous)):
+        if value not in (False, True):
+            raise InputError(
+                f"{option} is {value}", where=f"panel.options.{option}", remedy="say true or false"
+            )
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(int(seed)).spawn(4)]
     years = np.arange(FIRST_YEAR, int(last_year) + 1, dtype=np.int64)
     fixed = _cities(streams[0], int(cities), BATCHES + LATER_BATCHES * bool(later_pilots))
-    columns = _indicators(streams[1], fixed, years, effect)
+    columns = _indicators(streams[1], fixed, years, effect, heterogeneous=bool(heterogeneous))
     columns |= _accounts(streams[2], fixed, years, columns)
     columns |= _covariates(streams[3], fixed, years)
     return _frame(fixed, years, columns)
 
 
-def deviation_filters(*, effect: float, years: LongIntegers, cohorts: Sequence[int]) -> Array:
-    """Maps from white noise to deviations: ``[1 + n_cohorts, n_years, n_years]``, never-adopters first.
-
-    F_g = M D_g M R, with R a root of the AR(0.6) covariance, M the annihilator of [1, C_t] and D_g diagonal
-    such that (F_g F_g')_tt is k^2 = 2 exp(-2 effect) - 1 times that of never-adopters (F = M R) from year g
-    on, and equal to it before. D_g is found by scaling rows until the variances fit.
-
-    Parameters
-    ----------
-    effect : float in [-0.2, 0.2]
-        Rise of the expected rho' of pairs with one pilot.
-    years : int array ``[n_years]``
-    cohorts : sequence of int
-        Adoption years; one after the last of ``years`` has the filter of never-adopters.
-
-    Raises
-    ------
-    RuntimeError
-        Where the scaling has not converged after 500 steps, as it does for every effect in the range.
-    """
-    annihilator = _annihilator(years)
-    never = annihilator @ _cycle_root(len(years))
-    adopted = years >= np.array([np.inf, *cohorts])[:, None]
-    target = (never**2).sum(1) * np.where(adopted, 2 * np.exp(-2 * effect) - 1, 1.0)
-    scale = np.ones_like(target)
-    for _ in range(500):
-        filters = annihilator @ (scale[:, :, None] * never)
-        miss = target / (filters**2).sum(2)
-        if np.abs(miss - 1).max() < 1e-10:
-            return np.asarray(filters)
-        scale *= np.sqrt(miss)
-    raise RuntimeError(f"the filters for effect {effect} and {len(years)} years have not converged")
-
-
-def _national_path(years: LongIntegers) -> Array:
-    centred = years - years.mean()
-    return np.asarray(centred / centred.std())
-
-
-def _annihilator(years: LongIntegers) -> Array:
-    """Symmetric ``[n_years, n_years]``: takes mean and national path out of a series."""
-    design = np.column_stack([np.ones(len(years)), _national_path(years)])
-    return np.asarray(np.eye(len(years)) - design @ np.linalg.pinv(design))
-
-
-def _cycle_root(n_years: int) -> Array:
-    """Lower root of the covariance of a stationary AR(0.6) of variance 1."""
-    step = np.arange(n_years)
-    return np.linalg.cholesky(_PERSISTENCE ** np.abs(step[:, None] - step))
+def truth(
+    *, effect: float, last_year: int, later_pilots: bool, heterogeneous: bool, **_: int | float | bool
+) -> dict[str, dict[str, float]]:
+    """True effects by cohort and year, of a panel with ``heterogeneous``; empty without, where it is ``effect``."""
+    if not heterogeneous:
+        return {}
+    size = DEFAULTS["effect"] if effect is True else float(effect)
+    years = np.arange(FIRST_YEAR, int(last_year) + 1, dtype=np.int64)
+    batches = BATCHES + LATER_BATCHES * bool(later_pilots)
+    cohorts = [cohort for cohort in dict.fromkeys(year for year, *_ in batches) if cohort <= last_year]
+    effects = true_effects(size, years, cohorts, heterogeneous=True)
+    return {
+        str(cohort): {
+            str(year): value for year, value in zip(years.tolist(), row, strict=True) if year >= cohort
+        }
+        for cohort, row in zip(cohorts, effects.tolist(), strict=True)
+    }
 
 
 def _cities(rng: np.random.Generator, n: int, batches: Batches) -> _Cities:
@@ -292,7 +280,7 @@ def _adoption(
 
 
 def _indicators(
-    rng: np.random.Generator, fixed: _Cities, years: LongIntegers, effect: float
+    rng: np.random.Generator, fixed: _Cities, years: LongIntegers, effect: float, *, heterogeneous: bool
 ) -> dict[str, Array]:
     """The nine indicators, each ``[n_cities, n_years]``."""
     n, n_years = len(fixed.rank), len(years)
@@ -303,12 +291,12 @@ def _indicators(
     first, later = (
         tuple(dict.fromkeys(year for year, *_ in batches)) for batches in (BATCHES, LATER_BATCHES)
     )
-    filters = list(deviation_filters(effect=effect, years=years, cohorts=first))
-    filters += list(deviation_filters(effect=effect, years=years, cohorts=later))[1:]
+    effects = [true_effects(effect, years, batch, heterogeneous=heterogeneous) for batch in (first, later)]
+    filters = [*deviation_filters(years, effects[0]), *deviation_filters(years, effects[1])[1:]]
     groups = [np.isnan(fixed.pilot_year), *(fixed.pilot_year == year for year in first + later)]
     for group, filter_ in zip(groups, filters, strict=True):
         deviation[group] = noise[group] @ filter_.T
-    path = _national_path(years) + deviation
+    path = national_path(years) + deviation
     pace = rng.uniform(0.75, 1.25, (n, 1))
     columns = {}
     for number, (name, (level, elasticity, spread, slope)) in enumerate(_INDICATORS.items()):
@@ -330,7 +318,7 @@ def _accounts(
     gdp = indicators["gdp_per_capita"] * population / 1e4
     # Industry follows the trend of services, not their cycle: no control carries the effect.
     services = indicators["services_share"]
-    goods = np.maximum(1 - 1.15 * (services - services @ _annihilator(years)), 0.05)
+    goods = np.maximum(1 - 1.15 * (services - services @ annihilator(years)), 0.05)
     industry = 1.6 + rng.normal(0, 0.3, (n, 1)) + 0.1 * _noise(rng, n, len(years))
     return {
         "population": population,
@@ -356,7 +344,7 @@ def _covariates(rng: np.random.Generator, fixed: _Cities, years: LongIntegers) -
 
 def _noise(rng: np.random.Generator, n: int, n_years: int) -> Array:
     """AR(0.6) paths ``[n, n_years]`` of variance 1."""
-    return np.asarray(rng.normal(0, 1, (n, n_years)) @ _cycle_root(n_years).T)
+    return np.asarray(rng.normal(0, 1, (n, n_years)) @ cycle_root(n_years).T)
 
 
 def _frame(fixed: _Cities, years: LongIntegers, columns: dict[str, Array]) -> pd.DataFrame:

@@ -205,6 +205,7 @@ def _source_entry(source: SourceTable) -> dict[str, object]:
         "description": source.description,
         "synthetic": source.synthetic,
         "sha256": source.sha256,
+        **({"true_effects": source.truth} if source.truth else {}),
     }
 
 

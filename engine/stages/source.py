@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,6 +47,8 @@ class SourceTable:
         How its cells are read, as the job states it.
     recoded, recode_warnings : tuple of Note
         Values that ``recode`` replaced, and what it left or did not find.
+    truth : mapping
+        Effects that a builtin was made with, by adoption year and year, where they differ.
     """
 
     name: str
@@ -58,6 +60,7 @@ class SourceTable:
     rules: CellRules = NO_RULES
     recoded: tuple[Note, ...] = ()
     recode_warnings: tuple[Note, ...] = ()
+    truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -106,6 +109,7 @@ def read_source(
             description,
             synthetic=description.startswith("SYNTHETIC"),
             builtin_sha256=frame_hash(frame),
+            truth=builtin.truth(name, **options),
         )
     if options:
         raise InputError(
