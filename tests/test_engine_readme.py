@@ -34,7 +34,9 @@ JOBS = {
     "paper/figure1.yaml": [
         "model.estimator=callaway_santanna",
         "model.controls=[]",
-        "inference=null",
+        "model.errors=[pair]",
+        "model.options={base_period: universal}",
+        "inference={honest: {sizes: [1]}}",
         *NO_WINDOW,
     ],
     "paper/column6.yaml": [

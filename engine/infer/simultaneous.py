@@ -65,7 +65,7 @@ def _common_value(matrix: Array, dof: float, confidence: float) -> float:
     single = float(stats.t.isf((1 - confidence) / 2, dof))
     if rank == 1:
         return single
-    largest = np.max((_directions(rank) @ root.T) ** 2, axis=1)
+    largest = np.max((even_directions(rank) @ root.T) ** 2, axis=1)
 
     def excess(critical: float) -> float:
         return float(np.mean(stats.f.cdf(critical**2 / (rank * largest), rank, dof))) - confidence
@@ -77,7 +77,7 @@ def _common_value(matrix: Array, dof: float, confidence: float) -> float:
 
 
 @cache
-def _directions(rank: int) -> Array:
+def even_directions(rank: int) -> Array:
     """Directions evenly spread over the sphere, ``[_DIRECTIONS, rank]``."""
     points = stats.qmc.Sobol(rank, scramble=False).random(_DIRECTIONS) + 0.5 / _DIRECTIONS
     normal = stats.norm.ppf(points)

@@ -114,6 +114,12 @@ DIAGNOSED = Condition(
     "estimator twfe with the effects [pair, year] of city panels whose treatment is a regressor",
     lambda job: job.model.registered.diagnosed and not absorbed(job.model.effects) and TREATED.holds(job),
 )
+REFERRED = Condition(
+    "event studies with a reference period",
+    lambda job: (
+        TREATED.holds(job) and job.model.registered.by_event_time and job.model.omitted_year is not None
+    ),
+)
 BY_PAIR = Condition(
     "matching unit pair", lambda job: job.matching is not None and job.matching.unit == "pair"
 )
@@ -196,6 +202,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "inference.bootstrap.interval": INTERVALS,
     "inference.jackknife": ALWAYS,
     "inference.score_correlations": PANEL,
+    "inference.honest": REFERRED,
     # Machine.
     "runtime.memory": ALWAYS,
     "runtime.tile": PANEL,

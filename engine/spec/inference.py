@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.infer.errors import spatial
-from engine.spec.block import MOST_CLASSES, Block, Listed, ListedSome
+from engine.spec.block import MOST_CLASSES, Block, EventYear, Listed, ListedSome
 
 
 def _stratum(text: str) -> str:
@@ -20,6 +20,8 @@ def _stratum(text: str) -> str:
 
 
 Stratum = Annotated[str, AfterValidator(_stratum)]
+
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
 
 _SEED = Field(0, ge=0, lt=2**64, description="draws are functions of seed, replicate and city alone")
 
@@ -83,6 +85,33 @@ class ScoreCorrelations(Block):
     bins: int = Field(10, ge=1, le=100, description="classes of distance, of equal width")
 
 
+class Honest(Block):
+    """Confidence sets of an event study's effect where trends may not have been parallel (Rambachan and Roth 2023).
+
+    Of the errors that stars come from; years that are pooled at the ends of the window are left out.
+    """
+
+    kind: Literal["relative_magnitudes", "smoothness"] = Field(
+        "relative_magnitudes",
+        description="relative_magnitudes: from adoption on, trends differ from a year to the next by at most so many "
+        "times the largest such change before; smoothness: the slope of the difference changes by at most so much",
+    )
+    sizes: ListedSome[NotNegative] | None = Field(
+        None,
+        description="so many times, or so much in units of the outcome; default: 0, 0.5, 1, 1.5 and 2, for smoothness "
+        "these times a quarter of the effect's standard error",
+    )
+    effect: Literal["average"] | EventYear = Field(
+        "average", description="the average from adoption on, or the effect of one event year"
+    )
+    direction: Literal["positive", "negative"] | None = Field(
+        None, description="sign of the difference in trends from adoption on, where it is known"
+    )
+    course: Literal["increasing", "decreasing"] | None = Field(
+        None, description="course of the difference in trends over all years, where it is known"
+    )
+
+
 class Inference(Block):
     """Inference beyond the standard errors of ``model.errors``."""
 
@@ -93,4 +122,8 @@ class Inference(Block):
         None,
         description="correlations of pair scores by common city and by distance, a figure that says which "
         "standard error is needed; reads latitude and longitude",
+    )
+    honest: Honest | None = Field(
+        None,
+        description="event studies whose trends may not have been parallel: sets by how much they may differ",
     )

@@ -22,6 +22,7 @@ from engine.stages.cohort_frames import group_time_frame
 from engine.stages.contrasts import contrasts_frame
 from engine.stages.curve_run import curve_frame
 from engine.stages.estimation import Estimated
+from engine.stages.honest_frames import honest_frames
 from engine.stages.inference import Inferred
 from engine.stages.instrument import instrument_frame
 from engine.stages.joint_tests import covariance_frame, joint_frame
@@ -52,6 +53,7 @@ def job_frames(
         if estimated.instrument
     ]
     curve, notes = curve_frame(job, passes, inferred)
+    honest, honest_notes = honest_frames(estimated_cells, job)
     frames = {
         "event_study": event_study_frame(estimated_cells, estimates),
         "group_time": group_time_frame(estimated_cells, job),
@@ -65,10 +67,14 @@ def job_frames(
         "multiple": multiple_frame(job, passes, inferred),
         "curve": curve,
         "covariance": covariance_frame(estimated_cells, job),
+        **honest,
         "score_correlations": correlations_frame(estimated_cells, job),
         **diagnostic_frames(job, passes),
     }
-    return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, notes
+    return {"estimates": estimates} | {name: frame for name, frame in frames.items() if len(frame)}, (
+        *notes,
+        *honest_notes,
+    )
 
 
 def correlations_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataFrame:

@@ -11,8 +11,10 @@ from engine.errors import InputError
 from engine.pairs.design import PairDesign
 from engine.pairs.gravity import PairSample
 from engine.pairs.treatment import Terms
+from engine.report.outputs.regression_table import EVENT_TERM
 from engine.spec import Cell, Job
 from engine.spec.inference import PermutationTest
+from engine.stages.event_years import refuse_impossible_sets
 from engine.stages.groups import labels_of
 from engine.stages.job_data import JobData
 from engine.stages.memory import memory_bytes
@@ -30,6 +32,7 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
         if jackknife is not None and jackknife.by != "city":
             labels_of(pass_cells.data, jackknife.by, key="inference.jackknife.by")
         bootstrap = cell.job.inference.bootstrap
+        refuse_impossible_sets(cell.job, cell.label, _event_times(cell.job, cell_terms))
         _refuse_draws_beyond_moments(cell)
         if cell.job.model.by_rows:
             _refuse_draws(cell)
@@ -39,6 +42,12 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
                 where="inference.bootstrap.kind",
                 remedy="use kind: multiplier",
             )
+
+
+def _event_times(job: Job, terms: Terms) -> list[int]:
+    """Event years of the coefficients that a cell reports."""
+    found = map(EVENT_TERM.fullmatch, reported_names(job, terms))
+    return [int(match["time"]) for match in found if match]
 
 
 def refuse_large_parts(

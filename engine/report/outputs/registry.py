@@ -13,6 +13,7 @@ from engine.report.outputs.event_study_overlay import EVENT_STUDY_OVERLAY
 from engine.report.outputs.event_study_plot import EVENT_STUDY_PLOT
 from engine.report.outputs.event_year_table import EVENT_YEAR_TABLE
 from engine.report.outputs.group_time_effects import GROUP_TIME_EFFECTS
+from engine.report.outputs.honest_trends import HONEST_TRENDS
 from engine.report.outputs.inference_by_draws import INFERENCE_BY_DRAWS
 from engine.report.outputs.instrument_strength import INSTRUMENT_STRENGTH
 from engine.report.outputs.joint_tests import JOINT_TESTS
@@ -20,6 +21,7 @@ from engine.report.outputs.main_result import MAIN_RESULT
 from engine.report.outputs.multiple_tests import MULTIPLE_TESTS
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
+from engine.report.outputs.pretrend_tests import PRETREND_POWER
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
 from engine.report.outputs.regression_table import REGRESSION_TABLE
 from engine.report.outputs.score_correlations import SCORE_CORRELATIONS
@@ -35,6 +37,8 @@ OUTPUTS = (
     EVENT_STUDY_OVERLAY,
     GROUP_TIME_EFFECTS,
     JOINT_TESTS,
+    HONEST_TRENDS,
+    PRETREND_POWER,
     GOODMAN_BACON,
     EFFECT_WEIGHT_SUMMARY,
     SPECIFICATION_CURVE,

@@ -16,7 +16,7 @@ from engine.infer.errors import STUDENTISING
 from engine.infer.partner_rows import DRAWS_AT_ONCE, rows_fit
 from engine.infer.permutation import Draws, merge_draws
 from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
-from engine.infer.summary import bootstrap_interval, permutation_p, t_ratio
+from engine.infer.summary import bootstrap_interval, level_of, permutation_p, t_ratio
 from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
 from engine.notes import Note, of_cell
 from engine.runtime.execute import Machine
@@ -103,6 +103,7 @@ def bootstrap(
     for cell, estimate, statistic in zip(cells, draws.estimate, draws.statistic, strict=True):
         for k, position in enumerate(cell.fit.tested_positions):
             _term_rows(collector, TermDraws(cell, position, scheme, estimate[:, k], statistic[:, k]))
+        _band_rows(collector, cell, scheme, statistic)
 
 
 def _draws(machine: Machine, prepared: Prepared, cells: list[Estimated], scheme: Bootstrap) -> Draws:
@@ -168,16 +169,42 @@ def _term_rows(collector: DrawCollector, draws: TermDraws) -> None:
     cell, position = draws.cell, draws.position
     targets = decomposition(_city_influence(cell, [position]), cell.fit.pair_meat[[position]][:, [position]])
     node, pair = float(targets.node[0]), float(targets.pair[0])
-    # The sample's error must be of the type that studentises the draws.
-    multiplier = draws.scheme.kind == "multiplier"
-    _interval_row(
-        collector, draws, math.sqrt(node) if multiplier else float(cell.studentising.std_error[position])
-    )
+    _interval_row(collector, draws, _error(cell, position, draws.scheme))
     n_unidentified = int(np.isnan(draws.estimate).sum())
     if n_unidentified:
         note = Note.of("bootstrap_unidentified", count=n_unidentified, term=draws.term)
         collector.notes.append(of_cell(cell.cell.label, note))
     _decomposition_rows(collector, draws, node, pair)
+
+
+def _error(cell: Estimated, position: int, scheme: Bootstrap) -> float:
+    """The sample's error, of the type that studentises the draws."""
+    if scheme.kind != "multiplier":
+        return float(cell.studentising.std_error[position])
+    return float(np.sqrt((_city_influence(cell, [position]) ** 2).sum()))
+
+
+def _band_rows(collector: DrawCollector, cell: Estimated, scheme: Bootstrap, statistic: Array) -> None:
+    """A band of all event years together: errors times the quantile of the draws' largest |t|, ``[reps, n_tested]``."""
+    positions = cell.fit.tested_positions
+    timed = [k for k, place in enumerate(positions) if cell.fit.terms[place].event_time is not None]
+    largest = np.abs(statistic[:, timed]).max(axis=1, initial=0.0)
+    identified = largest[np.isfinite(largest)]
+    if len(timed) < 2 or not len(identified):
+        return
+    confidence = cell.cell.job.model.confidence
+    critical = float(np.quantile(identified, 1 - level_of(confidence), method="inverted_cdf"))
+    for place in (positions[k] for k in timed):
+        full, margin = float(cell.fit.values[place]), critical * _error(cell, place, scheme)
+        collector.row(
+            cell.cell.id,
+            cell.fit.names[place],
+            f"{scheme.kind}_band",
+            reps=len(identified),
+            statistic=critical,
+            conf_low=full - margin,
+            conf_high=full + margin,
+        )
 
 
 def _interval_row(collector: DrawCollector, draws: TermDraws, error: float) -> None:
