@@ -135,7 +135,7 @@ def set_keys(document: object, model: object = Job) -> list[tuple[Keys, str]]:
     """Every key that plain data set, blocks before what is in them, with its path in the model.
 
     The path leaves out names that the user chooses and places in lists: ``controls.edu.sum`` is ``controls.sum``.
-    Null, and an empty mapping, set nothing.
+    Null sets nothing, nor does an empty mapping but where it makes a block with its defaults, ``permutation: {}``.
     """
     keys_set: list[tuple[Keys, str]] = []
     _gather_keys(document, model, (), "", keys_set)
@@ -158,9 +158,9 @@ def _gather_keys(
         if isinstance(kind, type) and issubclass(kind, Block):
             layout = _layout(kind, path)
             for key, value in document.items():
-                if value is None or value == {}:
+                child_path, child_type, is_made = layout[key]
+                if value is None or (value == {} and not is_made):
                     continue
-                child_path, child_type = layout[key]
                 keys_set.append(((*keys, key), child_path))
                 if child_type is not None and isinstance(value, list | dict):
                     _gather_keys(value, child_type, (*keys, key), child_path, keys_set)
@@ -172,11 +172,19 @@ def _gather_keys(
 
 
 @cache
-def _layout(block: type[Block], path: str) -> Mapping[str, tuple[str, object]]:
-    """The path of each key of a block under ``path``, and the blocks that it holds; None for keys of plain values."""
+def _layout(block: type[Block], path: str) -> Mapping[str, tuple[str, object, bool]]:
+    """The path of each key of a block under ``path``, the blocks that it holds, and whether it makes one.
+
+    The blocks are None for keys of plain values; a key makes a block where there is none without it.
+    """
     prefix = f"{path}." if path else ""
-    annotations: dict[str, Any] = {name: field.annotation for name, field in block.model_fields.items()}
-    return {name: (f"{prefix}{name}", _container(annotation)) for name, annotation in annotations.items()}
+    layout = {}
+    for name, field in block.model_fields.items():
+        annotation: Any = field.annotation
+        child = _container(annotation)
+        is_block = isinstance(child, type) and issubclass(child, Block)
+        layout[name] = (f"{prefix}{name}", child, is_block and field.default is None)
+    return layout
 
 
 def block_at(path: str) -> type[Block]:

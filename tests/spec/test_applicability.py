@@ -123,6 +123,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "inference.bootstrap.interval": ("basic", {}),
     "inference.jackknife": ({"by": "city"}, {}),
     "inference.score_correlations": ({"bins": 5}, {}),
+    "inference.honest": ({"sizes": [1]}, {}),
     "table": ({"digits": 3}, {}),
     "table.labels": ({"policy": "Pilot"}, {}),
     "table.keep": (["policy"], {}),
@@ -247,7 +248,7 @@ def test_every_plain_key_is_tried() -> None:
         "pairs.",
         "controls.",
     )
-    below += ("instrument.", "inference.jackknife.", "inference.score_correlations.")
+    below += ("instrument.", "inference.jackknife.", "inference.score_correlations.", "inference.honest.")
     left = [path for path in PATHS if path not in VALUES and path not in required]
     assert [path for path in left if not path.startswith(below)] == []
 
@@ -315,3 +316,11 @@ def test_the_schema_says_for_which_jobs() -> None:
     found = yaml.safe_dump(schema(), width=10_000)
     texts = {condition.text for condition in TABLE_OF_KEYS.values() if condition is not ALWAYS}
     assert [text for text in texts if text not in found] == []
+
+
+@pytest.mark.parametrize("key", ["score_correlations", "honest", "permutation"])
+def test_a_block_of_defaults_is_a_block(write: Any, pair_table: str, key: str) -> None:
+    """``{}`` makes one, which a table of pairs cannot use; null makes none."""
+    with pytest.raises(InputError, match=rf"inference\.{key}"):
+        expand(load_job(write(f"{pair_table}inference: {{{key}: {{}}}}\n")))
+    expand(load_job(write(f"{pair_table}inference: {{{key}: null}}\n")))
