@@ -219,6 +219,32 @@ def test_fixed_length_intervals_are_the_shortest(weights: Array, size: float) ->
     assert (high - low) / 2 < shortest * (1 + 1e-7)
 
 
+@pytest.mark.parametrize(
+    ("weights", "size", "ends"),
+    [
+        (FIRST, 0.025, (-0.00209774, 1.16763143)), (FIRST, 0.05, (-0.03634019, 1.17949139)),
+        (FIRST, 0.1, (-0.11789074, 1.20591925)), (AVERAGE, 0.025, (0.25422445, 1.23831111)),
+        (AVERAGE, 0.05, (0.04920186, 1.42337488)), (AVERAGE, 0.1, (-0.34937354, 1.77436726)),
+    ],
+)  # fmt: skip
+def test_fixed_length_intervals_are_those_of_published_software(
+    weights: Array, size: float, ends: tuple[float, float]
+) -> None:
+    """``compute_flci`` of moderndid 0.2.0 on the same numbers, by convex programmes to six digits."""
+    np.testing.assert_allclose(fixed_length_interval(estimates(weights), YEARS, size, 0.95), ends, atol=3e-6)
+
+
+def test_estimates_that_contradict_the_assumption_have_no_set() -> None:
+    """Leads and lags that rise by twenty errors a year, where the difference in trends never rises."""
+    values = np.array([-8.0, -6.0, -4.0, -2.0, 2.0, 4.0, 6.0, 8.0])
+    sure = Coefficients(values, 1e-4 * np.eye(8), YEARS.after, AVERAGE)
+    sets = sensitivity(
+        sure, YEARS, Restriction("smoothness", "negative", "increasing"), np.array([0.01]), 0.95
+    )
+    assert np.isnan(sets.low).all()
+    assert np.isnan(sets.high).all()
+
+
 def test_no_violation_of_relative_magnitudes_is_parallel_trends() -> None:
     coefficients = estimates()
     sets = sensitivity(coefficients, YEARS, Restriction("relative_magnitudes"), np.zeros(1), 0.95)

@@ -97,7 +97,7 @@ class _Question:
         while high - low > _CLOSE * unit:
             middle = (low + high) / 2
             low, high = (middle, high) if self._excludes_zero(middle) else (low, middle)
-        return low
+        return low or float(np.finfo(np.float64).tiny)  # with size 0 it is rejected
 
     def _excludes_zero(self, size: float) -> bool:
         if self.restriction.smooth_alone:

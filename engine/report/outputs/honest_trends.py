@@ -118,7 +118,9 @@ def honest_sentences(report: JobReport, cell: Hashable | None = None) -> Iterato
 def _sentence(report: JobReport, cell: Hashable) -> str:
     words, sets = report.words, _of_cell(report, cell)
     breakdown, effect = float(sets["breakdown"].iloc[-1]), _effect(sets, words)
-    if breakdown == 0:
+    if sets["conf_low"][sets["kind"] != _PARALLEL].isna().all():
+        form = "{effect} has no set: the estimates contradict what is assumed of trends"
+    elif breakdown == 0:
         form = "{effect} is not told from zero even without a violation"
     elif isinf(breakdown):
         form = "{effect} differs from zero whatever the size of the violation"
