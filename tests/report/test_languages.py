@@ -146,6 +146,7 @@ def test_chinese_sentences_are_chinese():
         "deflate",
         "columns",
         "inference",
+        "honest",
         "permutation",
         "reps",
         "seed",
@@ -243,7 +244,7 @@ SENTENCES = {
         ),
         "pairs.split=coastal: high: jackknife: 2 leave-one-city-out samples do not identify x, y; 3 "
         "leave-one-city-out samples did not converge to the tolerance",
-        "pairs.split=coastal: high: 刀切法：有 2 个剔除一城的样本无法识别 x、y；有 3 个剔除一城的样本未能按容差收敛",
+        "pairs.split=coastal: high：刀切法：有 2 个剔除一城的样本无法识别 x、y；有 3 个剔除一城的样本未能按容差收敛",
     ),
     "a column of names": (
         Note.of(
