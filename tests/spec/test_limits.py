@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.cli import _found
 from engine.errors import InputError
+from engine.job_runs import found_jobs
 from engine.spec import expand, find_jobs, load_job
 from engine.spec.cluster import load_profile
 
@@ -182,7 +182,7 @@ def test_two_jobs_of_one_command_with_one_name(write: Any, minimal: str) -> None
             for k, name in enumerate((first, second))
         ]
         with pytest.raises(InputError, match="would write into one folder"):
-            _found(paths, None)
+            found_jobs(paths, None)
 
 
 def test_null_sets_nothing(write: Any, minimal: str) -> None:
