@@ -14,6 +14,7 @@ from engine.api.arguments import checked_arguments, checked_path
 from engine.api.drawn_result import DrawnResult
 from engine.api.printed import Table, notebook_figure
 from engine.api.table_choices import checked_choices
+from engine.arrays import Integers
 from engine.errors import InputError
 from engine.notes import Note, Value
 from engine.report.error_types import error_label, preferred
@@ -91,19 +92,15 @@ class Result:
         """
         codes = {cell: self._first_shown(cell) for cell in self._labels}
         names = (self.estimates[name].tolist() for name in ("cell", "errors", "term"))
-        rows = [
-            (cell, term, at)
-            for at, (cell, code, term) in enumerate(zip(*names, strict=True))
-            if codes[cell] == code
-        ]
-        cells = {cell: place for place, cell in enumerate(dict.fromkeys(cell for cell, _, _ in rows))}
-        ordered = ordered_terms([term for _, term, _ in rows], main=self.results.manifest["treatment"])
-        terms = {term: place for place, term in enumerate(ordered)}
-        rows.sort(key=lambda row: (cells[row[0]], terms[row[1]]))
-        frame = self.estimates[[*_TIDY, "errors"]].take([at for _, _, at in rows]).reset_index(drop=True)
+        shown = [row for row in enumerate(zip(*names, strict=True)) if codes[row[1][0]] == row[1][1]]
+        cells, terms = [cell for _, (cell, _, _) in shown], [term for _, (_, _, term) in shown]
+        by_term = ordered_terms(terms, main=self.results.manifest["treatment"])
+        order = _order((cells, dict.fromkeys(cells)), (terms, by_term)).tolist()
+        rows = self.estimates[[*_TIDY, "errors"]].take([shown[place][0] for place in order])
+        frame = rows.reset_index(drop=True)
         frame["dof"] = frame["dof"].astype(float)
         if len(self._labels) > 1:
-            frame.insert(0, "cell", [self._labels[cell] for cell, _, _ in rows])
+            frame.insert(0, "cell", [self._labels[cells[place]] for place in order])
         return frame
 
     @checked_arguments()
@@ -376,8 +373,13 @@ def _of_types(frame: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:
 
 def _in_order(rows: pd.DataFrame, **values: Iterable[str]) -> pd.DataFrame:
     """The rows sorted by columns, each by the order in which its values are given; equal rows stay as they stand."""
-    places = {name: {value: place for place, value in enumerate(listed)} for name, listed in values.items()}
-    ranks = [
-        [of_value.get(value, len(of_value)) for value in rows[name]] for name, of_value in places.items()
-    ]
-    return rows.iloc[np.lexsort(ranks[::-1])]
+    return rows.iloc[_order(*((rows[name].tolist(), listed) for name, listed in values.items()))]
+
+
+def _order(*columns: tuple[Sequence[str], Iterable[str]]) -> Integers:
+    """Places of rows sorted by columns, given with their values in order; equal rows stay as they stand."""
+    ranks = []
+    for values, listed in columns:
+        rank = {value: place for place, value in enumerate(listed)}
+        ranks.append([rank.get(value, len(rank)) for value in values])
+    return np.lexsort(ranks[::-1]).astype(np.int32)

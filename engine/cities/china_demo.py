@@ -182,7 +182,7 @@ def generate(
     InputError
         A value outside its range.
     """
-    effect = DEFAULTS["effect"] if effect is True else float(effect)
+    effect = _size(effect)
     largest = MOST_HETEROGENEOUS if heterogeneous else 0.2
     _require("effect", effect, -largest, largest)
     _require("cities", cities, 20, 20_000)
@@ -208,17 +208,26 @@ def truth(
     """True effects by cohort and year, of a panel with ``heterogeneous``; empty without, where it is ``effect``."""
     if not heterogeneous:
         return {}
-    size = DEFAULTS["effect"] if effect is True else float(effect)
     years = np.arange(FIRST_YEAR, int(last_year) + 1, dtype=np.int64)
     batches = BATCHES + LATER_BATCHES * bool(later_pilots)
-    cohorts = [cohort for cohort in dict.fromkeys(year for year, *_ in batches) if cohort <= last_year]
-    effects = true_effects(size, years, cohorts, heterogeneous=True)
+    cohorts = [cohort for cohort in _cohorts(batches) if cohort <= last_year]
+    effects = true_effects(_size(effect), years, cohorts, heterogeneous=True)
     return {
         str(cohort): {
             str(year): value for year, value in zip(years.tolist(), row, strict=True) if year >= cohort
         }
         for cohort, row in zip(cohorts, effects.tolist(), strict=True)
     }
+
+
+def _size(effect: float) -> float:
+    """``effect`` as a number: ``False`` is 0 and ``True`` the default."""
+    return DEFAULTS["effect"] if effect is True else float(effect)
+
+
+def _cohorts(batches: Batches) -> tuple[int, ...]:
+    """Adoption years of batches, each once."""
+    return tuple(dict.fromkeys(year for year, *_ in batches))
 
 
 def _cities(rng: np.random.Generator, n: int, batches: Batches) -> _Cities:
@@ -288,9 +297,7 @@ def _indicators(
     noise += _SHARED_SD * rng.normal(0, 1, (n, 1, n_years))
     deviation = np.empty_like(noise)
     # Found by iteration: those of the first batches apart, so that the later ones change no bit of their figures.
-    first, later = (
-        tuple(dict.fromkeys(year for year, *_ in batches)) for batches in (BATCHES, LATER_BATCHES)
-    )
+    first, later = _cohorts(BATCHES), _cohorts(LATER_BATCHES)
     effects = [true_effects(effect, years, batch, heterogeneous=heterogeneous) for batch in (first, later)]
     filters = [*deviation_filters(years, effects[0]), *deviation_filters(years, effects[1])[1:]]
     groups = [np.isnan(fixed.pilot_year), *(fixed.pilot_year == year for year in first + later)]

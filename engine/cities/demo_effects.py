@@ -56,8 +56,8 @@ def deviation_filters(years: LongIntegers, effects: Array) -> Array:
     """
     without_path = annihilator(years)
     never = without_path @ cycle_root(len(years))
-    kept = 2 * np.exp(-2 * np.concatenate([np.zeros((1, len(years))), effects])) - 1
-    target = (never**2).sum(1) * kept
+    variance_share = 2 * np.exp(-2 * np.concatenate([np.zeros((1, len(years))), effects])) - 1
+    target = (never**2).sum(1) * variance_share
     scale = np.ones_like(target)
     for _ in range(500):
         filters = without_path @ (scale[:, :, None] * never)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import optimize
@@ -20,6 +19,7 @@ from scipy.special import fdtri, ncfdtr, ndtr, ndtri
 from engine.arrays import Array
 from engine.infer.honest.moment_inequalities import Coefficients
 from engine.infer.honest.restrictions import EventTimes
+from engine.infer.simultaneous import even_points
 
 POWERS = (0.5, 0.8)
 _POINTS = 2**13
@@ -99,15 +99,15 @@ def detectable_trends(
     return trends
 
 
-def _least_slope(found: Callable[[float], float], power: float, unit: float) -> float:
+def _least_slope(power_of: Callable[[float], float], power: float, unit: float) -> float:
     """The positive slope with this probability of being found, which rises with it."""
     high = unit
-    while found(high) < power:
+    while power_of(high) < power:
         if high > _LARGEST * unit:
             return float("inf")
         high *= 2
     return float(
-        optimize.brentq(lambda slope: found(slope) - power, 0.0, high, xtol=1e-10 * unit, rtol=1e-12)
+        optimize.brentq(lambda slope: power_of(slope) - power, 0.0, high, xtol=1e-10 * unit, rtol=1e-12)
     )
 
 
@@ -118,7 +118,8 @@ def in_box(mean: Array, matrix: Array, low: Array, high: Array) -> tuple[float, 
     Source: Genz (1992), Numerical Computation of Multivariate Normal Probabilities.
     """
     root = np.linalg.cholesky(matrix)
-    uniform, n = _uniform(len(mean)), len(mean)
+    n = len(mean)
+    uniform = even_points(n, _POINTS)
     normal, weight = np.zeros((len(uniform), n)), np.ones(len(uniform))
     for k in range(n):
         shift = mean[k] + normal[:, :k] @ root[k, :k]
@@ -128,11 +129,3 @@ def in_box(mean: Array, matrix: Array, low: Array, high: Array) -> tuple[float, 
     total = float(weight.sum())
     inside = mean + root @ (weight @ normal) / total if total > 0 else np.full(n, np.nan)
     return total / len(weight), inside
-
-
-@cache
-def _uniform(n: int) -> Array:
-    """Evenly spread points ``[_POINTS, n]`` within the unit cube."""
-    from scipy.stats import qmc
-
-    return np.asarray(qmc.Sobol(n, scramble=False).random(_POINTS) + 0.5 / _POINTS)

@@ -79,6 +79,10 @@ def _common_value(matrix: Array, dof: float, confidence: float) -> float:
 @cache
 def even_directions(rank: int) -> Array:
     """Directions evenly spread over the sphere, ``[_DIRECTIONS, rank]``."""
-    points = stats.qmc.Sobol(rank, scramble=False).random(_DIRECTIONS) + 0.5 / _DIRECTIONS
-    normal = stats.norm.ppf(points)
+    normal = stats.norm.ppf(even_points(rank, _DIRECTIONS))
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
+
+
+def even_points(dimensions: int, count: int) -> Array:
+    """Points evenly spread within the unit cube, ``[count, dimensions]``; ``count`` a power of two."""
+    return np.asarray(stats.qmc.Sobol(dimensions, scramble=False).random(count) + 0.5 / count)

@@ -144,10 +144,12 @@ def interaction_sums(
     """
     columns, row, path = _cell_paths(options, arrays, chunk, cells)
     residual = _deviations(options, row, path)
-    own = residual - _city_years(options, arrays, chunk, row, cells["city_years"])
+    without_cities = residual - _city_years(options, arrays, chunk, row, cells["city_years"])
     classes, (i, j) = arrays["classes"], (chunk.i, chunk.j)
     balanced = options.layout.balanced
-    (psi, phi), kappa = weight_products(columns, row, cells["influence"], (residual, own), balanced=balanced)
+    (psi, phi), kappa = weight_products(
+        columns, row, cells["influence"], (residual, without_cities), balanced=balanced
+    )
     of_cities = None
     if chunk.weights is not None:
         of_cities = jnp.zeros((len(classes), *kappa.shape[1:])).at[i].add(kappa).at[j].add(kappa)

@@ -33,21 +33,14 @@ def refuse_impossible_sets(job: Job, label: str, times: Sequence[int]) -> None:
             where=where,
             remedy="let model.window begin earlier, or use model.ends: drop (pooled years are left out)",
         )
-    if not years.after.any() or (block.effect != "average" and block.effect not in effect_years(years)):
+    if not years.effects:
+        raise InputError("no effect is estimated", where=where, remedy="let model.window end later")
+    if block.effect != "average" and block.effect not in years.effects:
         raise InputError(
-            f"no effect of event year {block.effect} is estimated"
-            if years.after.any()
-            else "no effect is estimated",
+            f"no effect of event year {block.effect} is estimated",
             where=f"{where}.effect",
-            remedy=f"event years with an effect are {', '.join(map(str, effect_years(years)))}"
-            if years.after.any()
-            else "let model.window end later",
+            remedy=f"event years with an effect are {', '.join(map(str, years.effects))}",
         )
-
-
-def effect_years(years: EventTimes) -> list[int]:
-    """Event years in which an effect is possible."""
-    return [time for time in years.times if time >= years.first_effect]
 
 
 def single_years(job: Job, times: Sequence[int]) -> EventTimes:

@@ -20,7 +20,7 @@ from engine.report.outputs.honest_trends import HONEST_COLUMNS
 from engine.report.outputs.pretrend_tests import PRETREND_COLUMNS
 from engine.spec.inference import Honest
 from engine.stages.estimation import Estimated
-from engine.stages.event_years import effect_years, single_years
+from engine.stages.event_years import single_years
 
 _SIZES = (0.0, 0.5, 1.0, 1.5, 2.0)
 _SMOOTH = 0.25  # of a standard error of the effect: unit of the default sizes of smoothness
@@ -38,24 +38,24 @@ def honest_frames(
         block = estimated.cell.job.inference.honest
         if block is None or estimated.cell.job.model.omitted_year is None:
             continue
-        found = _estimates(estimated, block)
-        if isinstance(found, Note):
-            notes.append(of_cell(estimated.cell.label, found))
+        estimates = _estimates(estimated, block)
+        if isinstance(estimates, Note):
+            notes.append(of_cell(estimated.cell.label, estimates))
             continue
         lead = (job, estimated.cell.id)
-        rows += ((*lead, *row) for row in _sets(estimated, block, found))
-        powers += ((*lead, *row) for row in _powers(estimated, found))
-    frames = {
-        "honest": pd.DataFrame(rows, columns=list(HONEST_COLUMNS)),
-        "pretrends": pd.DataFrame(powers, columns=list(PRETREND_COLUMNS)),
-    }
-    return frames, notes
+        rows += ((*lead, *row) for row in _sets(estimated, block, estimates))
+        powers += ((*lead, *row) for row in _powers(estimated, estimates))
+    named = (("honest", rows, HONEST_COLUMNS), ("pretrends", powers, PRETREND_COLUMNS))
+    return {
+        name: pd.DataFrame(of_name, columns=list(columns)) for name, of_name, columns in named if of_name
+    }, notes
 
 
 @dataclass(frozen=True)
 class _Estimates:
     """Coefficients of single event years, their covariance `inflation` times as large for t; `dof` the fewest."""
 
+    errors: str
     coefficients: Coefficients
     years: EventTimes
     inflation: float
@@ -76,23 +76,28 @@ def _estimates(estimated: Estimated, block: Honest) -> _Estimates | Note:
         return Note.of("honest_with_replaced_variance", errors=covariance.kind)
     if not _is_positive(matrix):
         return Note.of("honest_with_singular_covariance", errors=covariance.kind)
-    weights = np.array([block.effect in ("average", time) for time in effect_years(years)], dtype=np.float64)
+    weights = np.array([block.effect in ("average", time) for time in years.effects], dtype=np.float64)
     dof = float(np.min(covariance.dof_of_coefficients[at]))
     level = (1 + job.model.confidence) / 2
     inflation = float(stats.t.ppf(level, dof) / stats.norm.ppf(level)) ** 2
     coefficients = Coefficients(fit.values[at], inflation * matrix, years.after, weights / weights.sum())
-    return _Estimates(coefficients, years, inflation, dof)
+    return _Estimates(covariance.kind, coefficients, years, inflation, dof)
 
 
-def _powers(estimated: Estimated, found: _Estimates) -> Iterator[tuple[object, ...]]:
+def _powers(estimated: Estimated, estimates: _Estimates) -> Iterator[tuple[object, ...]]:
     model = estimated.cell.job.model
-    if not (~found.years.after).any():
+    if not (~estimates.years.after).any():
         return
-    for trend in detectable_trends(
-        found.coefficients, found.years, confidence=model.confidence, dof=found.dof, inflation=found.inflation
-    ):
+    trends = detectable_trends(
+        estimates.coefficients,
+        estimates.years,
+        confidence=model.confidence,
+        dof=estimates.dof,
+        inflation=estimates.inflation,
+    )
+    for trend in trends:
         numbers = (trend.power, trend.slope, trend.bias, trend.bias_if_passed)
-        yield (preferred(model.errors), trend.test, *numbers)
+        yield (estimates.errors, trend.test, *numbers)
 
 
 def _is_positive(matrix: Array) -> bool:
@@ -102,13 +107,13 @@ def _is_positive(matrix: Array) -> bool:
     return bool(np.linalg.eigvalsh(matrix / error[:, None] / error)[0] > _SMALLEST)
 
 
-def _sets(estimated: Estimated, block: Honest, found: _Estimates) -> Iterator[tuple[object, ...]]:
-    model, coefficients = estimated.cell.job.model, found.coefficients
+def _sets(estimated: Estimated, block: Honest, estimates: _Estimates) -> Iterator[tuple[object, ...]]:
+    model, coefficients = estimated.cell.job.model, estimates.coefficients
     unit = 1.0 if block.kind == "relative_magnitudes" else _SMOOTH * coefficients.std_error
     sizes = np.array(block.sizes) if block.sizes else unit * np.array(_SIZES)
     restriction = Restriction(block.kind, block.direction, block.course)
-    sets = sensitivity(coefficients, found.years, restriction, sizes, model.confidence)
-    kind, effect = preferred(model.errors), str(block.effect)
+    sets = sensitivity(coefficients, estimates.years, restriction, sizes, model.confidence)
+    kind, effect = estimates.errors, str(block.effect)
     assumed = (block.kind, block.direction or "", block.course or "")
     estimate = coefficients.estimate
     margin = float(stats.norm.ppf((1 + model.confidence) / 2)) * coefficients.std_error

@@ -46,8 +46,8 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
 
 def _event_times(job: Job, terms: Terms) -> list[int]:
     """Event years of the coefficients that a cell reports."""
-    found = map(EVENT_TERM.fullmatch, reported_names(job, terms))
-    return [int(match["time"]) for match in found if match]
+    matches = map(EVENT_TERM.fullmatch, reported_names(job, terms))
+    return [int(match["time"]) for match in matches if match]
 
 
 def refuse_large_parts(

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.errors import InputError
 from engine.runtime.files import write_bytes, writing
 
-_PLACE = ("share", "dyadid", "jobs")  # below the environment's root, see pyproject.toml
+_PLACE = "share/dyadid/jobs/"  # below the environment's root, see pyproject.toml
 
 
 def write_shipped_jobs(folder: Path) -> tuple[Path, ...]:
@@ -52,9 +52,7 @@ def shipped_jobs() -> dict[Path, Path]:
         return {}
     jobs = {}
     for path in installed:
-        parts = path.parts
-        if path.suffix == ".yaml" and _PLACE[-1] in parts:
-            start = parts.index(_PLACE[-1])
-            if parts[start - 2 : start + 1] == _PLACE:
-                jobs[Path(*parts[start + 1 :])] = Path(str(path.locate()))
+        _, place, name = path.as_posix().rpartition(_PLACE)
+        if place and path.suffix == ".yaml":
+            jobs[Path(name)] = Path(str(path.locate()))
     return jobs

@@ -27,8 +27,8 @@ def fixed_length_interval(
     spread = second @ coefficients.matrix @ second.T
     scale = float(np.sqrt(np.trace(spread) / len(spread)))
     quadratic, bias = spread / scale**2, size / scale
-    wanted = second[:, coefficients.after].T  # [n_after, n_second] @ u = l
-    start = np.asarray(np.linalg.lstsq(wanted, coefficients.weights, rcond=None)[0], dtype=np.float64)
+    of_effects = second[:, coefficients.after].T  # [n_after, n_second] @ u = l
+    start = np.asarray(np.linalg.lstsq(of_effects, coefficients.weights, rcond=None)[0], dtype=np.float64)
 
     def half_length(u: Array) -> float:
         deviation = float(np.sqrt(u @ quadratic @ u))
@@ -36,22 +36,22 @@ def fixed_length_interval(
 
     def by_penalty(log_penalty: float) -> float:
         return half_length(
-            penalised(quadratic, float(np.exp(log_penalty)), wanted, coefficients.weights, start)
+            penalised(quadratic, float(np.exp(log_penalty)), of_effects, coefficients.weights, start)
         )
 
-    best = penalised(quadratic, 0.0, wanted, coefficients.weights, start)
+    best = penalised(quadratic, 0.0, of_effects, coefficients.weights, start)
     if size > 0:
-        found = optimize.minimize_scalar(
+        least = optimize.minimize_scalar(
             by_penalty, bounds=(-12.0, 12.0), method="bounded", options={"xatol": 1e-4}
         )
-        other = penalised(quadratic, float(np.exp(found.x)), wanted, coefficients.weights, start)
-        best = min(best, other, key=half_length)
+        at_penalty = penalised(quadratic, float(np.exp(least.x)), of_effects, coefficients.weights, start)
+        best = min(best, at_penalty, key=half_length)
     estimate, half = float(best @ second @ coefficients.values), scale * half_length(best)
     return estimate - half, estimate + half
 
 
-def penalised(quadratic: Array, penalty: float, wanted: Array, weights: Array, start: Array) -> Array:
-    """The u that minimises u'Q u / 2 + penalty sum |u| with ``wanted @ u = weights``.
+def penalised(quadratic: Array, penalty: float, of_effects: Array, weights: Array, start: Array) -> Array:
+    """The u that minimises u'Q u / 2 + penalty sum |u| with ``of_effects @ u = weights``.
 
     As a quadratic programme of the positive and the negative parts.
     """
@@ -65,8 +65,8 @@ def penalised(quadratic: Array, penalty: float, wanted: Array, weights: Array, s
         moved = quadratic @ (parts[:n] - parts[n:])
         return np.concatenate([moved, -moved]) + penalty
 
-    both = np.concatenate([wanted, -wanted], axis=1)
-    found = optimize.minimize(
+    both = np.concatenate([of_effects, -of_effects], axis=1)
+    solution = optimize.minimize(
         value,
         np.concatenate([np.maximum(start, 0), np.maximum(-start, 0)]),
         jac=slope,
@@ -75,8 +75,10 @@ def penalised(quadratic: Array, penalty: float, wanted: Array, weights: Array, s
         method="SLSQP",
         options={"ftol": 1e-13, "maxiter": 1000},
     )
-    u = found.x[:n] - found.x[n:]
-    return np.asarray(u + np.linalg.pinv(wanted) @ (weights - wanted @ u))  # unbiased to the last digit
+    u = solution.x[:n] - solution.x[n:]
+    return np.asarray(
+        u + np.linalg.pinv(of_effects) @ (weights - of_effects @ u)
+    )  # unbiased to the last digit
 
 
 def folded_quantile(level: float, mean: float) -> float:

@@ -106,7 +106,7 @@ class HybridTest:
         """Inequalities that effects are in ``[m, n]``; the others are of estimates alone."""
         return self.polyhedron.rows[self._in_effects]
 
-    @property
+    @cached_property
     def _in_effects(self) -> Flags:
         return np.abs(self.polyhedron.rows[:, self.coefficients.after]).max(axis=1) > _NOTHING
 

@@ -42,6 +42,11 @@ class EventTimes:
         return years == list(range(years[0], years[0] + len(years)))
 
     @property
+    def effects(self) -> tuple[int, ...]:
+        """Times in which an effect is possible."""
+        return tuple(time for time in self.times if time >= self.first_effect)
+
+    @property
     def after(self) -> Flags:
         """Coefficients in which an effect is possible, ``[n]``."""
         return np.array(self.times) >= self.first_effect

@@ -30,7 +30,7 @@ _MARKERS = (("o", NAVY), ("s", SKY), ("^", ORANGE), ("D", SILVER))
 def bacon_table(report: JobReport, cell: Hashable) -> PrintedTable:
     """One row a kind of comparison: its weight, average effect and number; the weighted sum below."""
     words, rows = report.words, []
-    comparisons = _of_cell(report, cell)
+    comparisons = report.rows_of(_FRAME.name, cell)
     for kind, of_kind in comparisons.groupby("comparison", sort=False):
         weight = float(of_kind["weight"].sum())
         effect = float((of_kind["weight"] * of_kind["effect"]).sum() / weight)
@@ -96,11 +96,6 @@ def bacon_text(comparisons: pd.DataFrame, words: Words = ENGLISH) -> str:
     )
 
 
-def _of_cell(report: JobReport, cell: Hashable) -> pd.DataFrame:
-    frame = report.frames[_FRAME.name]
-    return frame[frame["cell"] == cell]
-
-
 def _sum(comparisons: pd.DataFrame) -> float:
     return float((comparisons["weight"] * comparisons["effect"]).sum())
 
@@ -109,20 +104,14 @@ def _title(report: JobReport, cell: Hashable, words: Words) -> str:
     return words("{title}: comparisons behind the coefficient", title=report.cell_title(cell))
 
 
-def _cells(report: JobReport) -> list[tuple[Hashable, str]]:
-    """Cells with comparisons, and what their files end with."""
-    cells = list(dict.fromkeys(report.frames[_FRAME.name]["cell"]))
-    return [(cell, "" if len(cells) == 1 else f"_{report.columns[cell]}") for cell in cells]
-
-
 def _tables(report: JobReport) -> Iterator[TableOutput]:
-    for cell, ending in _cells(report):
+    for cell, ending in report.cells_of(_FRAME.name):
         yield TableOutput(f"table_goodman_bacon{ending}", bacon_table(report, cell))
 
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
-    for cell, ending in _cells(report):
-        comparisons = _of_cell(report, cell)
+    for cell, ending in report.cells_of(_FRAME.name):
+        comparisons = report.rows_of(_FRAME.name, cell)
         title = _title(report, cell, report.words)
         figure = bacon_figure(comparisons, title=title, subtitle=report.subtitle, words=report.words)
         text = bacon_text(comparisons, report.words)

@@ -32,7 +32,7 @@ _PARALLEL = "parallel_trends"
 
 def honest_table(report: JobReport, cell: Hashable) -> PrintedTable:
     """One row a size: the ends of the set."""
-    words, sets = report.words, _of_cell(report, cell)
+    words, sets = report.words, report.rows_of(_FRAME.name, cell)
     rows = [
         Row(
             "fit",
@@ -58,7 +58,7 @@ def honest_table(report: JobReport, cell: Hashable) -> PrintedTable:
 
 def honest_figure(report: JobReport, cell: Hashable) -> Figure:
     """The interval with parallel trends, then the set of every size."""
-    words, sets = report.words, _of_cell(report, cell)
+    words, sets = report.words, report.rows_of(_FRAME.name, cell)
     parallel = (sets["kind"] == _PARALLEL).to_numpy()
     low, high = sets["conf_low"].to_numpy(float), sets["conf_high"].to_numpy(float)
     shown = np.isfinite(low) & np.isfinite(high)
@@ -80,9 +80,8 @@ def honest_figure(report: JobReport, cell: Hashable) -> Figure:
             linestyle="none",
             markersize=5,
         )
-        labels = [words("parallel trends") if each else "" for each in parallel]
-        sizes = [f"{size:.4g}" for size in sets["size"]]
-        axes.set_xticks(places, [label or size for label, size in zip(labels, sizes, strict=True)])
+        labels = np.where(parallel, words("parallel trends"), [f"{size:.4g}" for size in sets["size"]])
+        axes.set_xticks(places, labels.tolist())
         axes.set_xlim(-0.6, len(sets) - 0.4)
         axes.set(
             xlabel=words(_SIZES[_kind(sets)]),
@@ -108,15 +107,14 @@ _FURTHER = {
 }
 
 
-def honest_sentences(report: JobReport, cell: Hashable | None = None) -> Iterator[str]:
-    """The breakdown value of every cell, or of one, in words."""
-    frame = report.frames[_FRAME.name]
-    for each in dict.fromkeys(frame["cell"]) if cell is None else [cell]:
-        yield report.words("{sentence}.", sentence=_sentence(report, each))
+def honest_sentences(report: JobReport) -> Iterator[str]:
+    """The breakdown value of every cell in words."""
+    for cell, _ in report.cells_of(_FRAME.name):
+        yield report.words("{sentence}.", sentence=_sentence(report, cell))
 
 
 def _sentence(report: JobReport, cell: Hashable) -> str:
-    words, sets = report.words, _of_cell(report, cell)
+    words, sets = report.words, report.rows_of(_FRAME.name, cell)
     breakdown, effect = float(sets["breakdown"].iloc[-1]), _effect(sets, words)
     if sets["conf_low"][sets["kind"] != _PARALLEL].isna().all():
         form = "{effect} has no set: the estimates contradict what is assumed of trends"
@@ -136,11 +134,6 @@ def _sentence(report: JobReport, cell: Hashable) -> str:
         )
     sentence = words(form, effect=effect, size=number(breakdown))
     return in_columns(sentence, report.column_phrase(cell), words)
-
-
-def _of_cell(report: JobReport, cell: Hashable) -> pd.DataFrame:
-    frame = report.frames[_FRAME.name]
-    return frame[frame["cell"] == cell]
 
 
 def _kind(sets: pd.DataFrame) -> str:
@@ -173,18 +166,13 @@ def _title(report: JobReport, cell: Hashable) -> str:
     return report.words("{title}: trends that were not parallel", title=report.cell_title(cell))
 
 
-def _cells(report: JobReport) -> list[tuple[Hashable, str]]:
-    cells = list(dict.fromkeys(report.frames[_FRAME.name]["cell"]))
-    return [(cell, "" if len(cells) == 1 else f"_{report.columns[cell]}") for cell in cells]
-
-
 def _tables(report: JobReport) -> Iterator[TableOutput]:
-    for cell, ending in _cells(report):
+    for cell, ending in report.cells_of(_FRAME.name):
         yield TableOutput(f"table_honest{ending}", honest_table(report, cell))
 
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:
-    for cell, ending in _cells(report):
+    for cell, ending in report.cells_of(_FRAME.name):
         text = report.words("{sentence}.", sentence=_sentence(report, cell))
         yield FigureOutput(f"honest{ending}", _title(report, cell), text, honest_figure(report, cell))
 

@@ -97,6 +97,16 @@ class JobReport:
         frames = {name: frame for name, frame in frames.items() if len(frame)}
         return replace(self, frames=frames, manifest={**self.manifest, "cells": cells, "choices": {}})
 
+    def cells_of(self, name: str) -> list[tuple[Hashable, str]]:
+        """Cells that a frame has rows of, and what their files end with: nothing where it is one, ``_2`` and so on."""
+        cells = list(dict.fromkeys(self.frames[name]["cell"]))
+        return [(cell, "" if len(cells) == 1 else f"_{self.columns[cell]}") for cell in cells]
+
+    def rows_of(self, name: str, cell: Hashable) -> pd.DataFrame:
+        """The rows of a cell in a frame."""
+        frame = self.frames[name]
+        return frame[frame["cell"] == cell]
+
     def column_phrase(self, cell: Hashable) -> str:
         """``column (2)``; empty for a job of one column."""
         return columns_phrase([self.columns[cell]], self.words) if len(self.columns) > 1 else ""

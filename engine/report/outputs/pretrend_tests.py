@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from math import isnan
 
-import pandas as pd
-
 from engine.report.error_types import error_phrase
 from engine.report.number_format import number, percent
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
@@ -24,7 +22,7 @@ _TESTS = {"single": "each year before adoption", "joint": "all years before adop
 
 def pretrend_table(report: JobReport, cell: Hashable) -> PrintedTable:
     """One row a test and power: the slope that is found, and what it does to the effect."""
-    words, trends = report.words, _of_cell(report, cell)
+    words, trends = report.words, report.rows_of(_FRAME.name, cell)
     rows = [
         Row(
             "fit",
@@ -55,8 +53,8 @@ def pretrend_table(report: JobReport, cell: Hashable) -> PrintedTable:
 def pretrend_sentences(report: JobReport) -> Iterator[str]:
     """The single tests of every cell, with a probability of one half."""
     words = report.words
-    for cell in dict.fromkeys(report.frames[_FRAME.name]["cell"]):
-        record = _of_cell(report, cell).iloc[0]
+    for cell, _ in report.cells_of(_FRAME.name):
+        record = report.rows_of(_FRAME.name, cell).iloc[0]
         sentence = words(
             "A linear difference in trends of {slope} a year would have gone unnoticed half of the time, and moves the "
             "effect by {bias}",
@@ -66,15 +64,8 @@ def pretrend_sentences(report: JobReport) -> Iterator[str]:
         yield words("{sentence}.", sentence=in_columns(sentence, report.column_phrase(cell), words))
 
 
-def _of_cell(report: JobReport, cell: Hashable) -> pd.DataFrame:
-    frame = report.frames[_FRAME.name]
-    return frame[frame["cell"] == cell]
-
-
 def _tables(report: JobReport) -> Iterator[TableOutput]:
-    cells = list(dict.fromkeys(report.frames[_FRAME.name]["cell"]))
-    for cell in cells:
-        ending = "" if len(cells) == 1 else f"_{report.columns[cell]}"
+    for cell, ending in report.cells_of(_FRAME.name):
         yield TableOutput(f"table_pretrends{ending}", pretrend_table(report, cell))
 
 

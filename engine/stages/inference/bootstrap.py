@@ -15,7 +15,7 @@ from engine.infer.draws import multipliers, resampled_counts
 from engine.infer.errors import STUDENTISING
 from engine.infer.partner_rows import DRAWS_AT_ONCE, rows_fit
 from engine.infer.permutation import Draws, merge_draws
-from engine.infer.scores import decomposition, multiplier_draws, wild_statistics
+from engine.infer.scores import Resampling, decomposition, multiplier_draws, wild_statistics
 from engine.infer.summary import bootstrap_interval, level_of, permutation_p, t_ratio
 from engine.infer.weighted import TypedPairs, weighted_fit, weighted_sums, whole_on_device
 from engine.notes import Note, of_cell
@@ -167,7 +167,7 @@ def _city_influence(cell: Estimated, positions: list[int]) -> Array:
 def _term_rows(collector: DrawCollector, draws: TermDraws) -> None:
     """Rows and draws of one coefficient, and a note on draws that do not identify it."""
     cell, position = draws.cell, draws.position
-    targets = decomposition(_city_influence(cell, [position]), cell.fit.pair_meat[[position]][:, [position]])
+    targets = _targets(cell, position)
     node, pair = float(targets.node[0]), float(targets.pair[0])
     _interval_row(collector, draws, _error(cell, position, draws.scheme))
     n_unidentified = int(np.isnan(draws.estimate).sum())
@@ -181,7 +181,12 @@ def _error(cell: Estimated, position: int, scheme: Bootstrap) -> float:
     """The sample's error, of the type that studentises the draws."""
     if scheme.kind != "multiplier":
         return float(cell.studentising.std_error[position])
-    return float(np.sqrt((_city_influence(cell, [position]) ** 2).sum()))
+    return math.sqrt(float(_targets(cell, position).node[0]))
+
+
+def _targets(cell: Estimated, position: int) -> Resampling:
+    """Node and pair parts of the variance of one coefficient."""
+    return decomposition(_city_influence(cell, [position]), cell.fit.pair_meat[[position]][:, [position]])
 
 
 def _band_rows(collector: DrawCollector, cell: Estimated, scheme: Bootstrap, statistic: Array) -> None:
