@@ -97,6 +97,18 @@ def test_staggered_estimators_have_sets(estimator: str) -> None:
     assert np.isfinite(results.frames["honest"]["conf_low"]).all()
 
 
+def test_sets_without_an_end_and_empty_ones_are_told() -> None:
+    results = sets_of({**EVENT, "errors": ["pair"]}, sizes=[0, 1])
+    frame = results.frames["honest"].copy()
+    frame.loc[1, ["conf_low", "conf_high"]] = [-np.inf, np.inf]
+    frame.loc[2, ["conf_low", "conf_high"]] = np.nan
+    report = JobReport({**results.frames, "honest": frame}, results.manifest)
+    cell = results.manifest["cells"][0]["cell"]
+    shown = [[entry.text for entry in row.entries] for row in honest_table(report, cell).rows[1:]]
+    assert shown == [["-∞", "∞"], ["none", "none"]]
+    honest_figure(report, cell)
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("kind", ["relative_magnitudes", "smoothness"])
 def test_table_figure_and_sentence(kind: str, lang: str) -> None:

@@ -57,7 +57,7 @@ def honest_table(report: JobReport, cell: Hashable) -> PrintedTable:
 
 
 def honest_figure(report: JobReport, cell: Hashable) -> Figure:
-    """The interval with parallel trends, then the set of every size."""
+    """The interval with parallel trends, then the set of every size; none where it is empty or has no end."""
     words, sets = report.words, report.rows_of(_FRAME.name, cell)
     parallel = (sets["kind"] == _PARALLEL).to_numpy()
     low, high = sets["conf_low"].to_numpy(float), sets["conf_high"].to_numpy(float)
@@ -159,6 +159,8 @@ def _assumed(sets: pd.DataFrame, words: Words) -> str:
 
 
 def _end(value: float, words: Words) -> Entry:
+    if isinf(value):
+        return Entry("∞" if value > 0 else "-∞")
     return Entry(words("none")) if isnan(value) else number_entry(value)
 
 
