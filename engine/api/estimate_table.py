@@ -21,7 +21,7 @@ from engine.report.table_entries import (
     effect_label,
     error_entry,
     errors_note,
-    fit_entry,
+    fit_entries,
     stars_note,
     stars_of,
 )
@@ -116,18 +116,17 @@ def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: boo
     rows: list[Row] = []
     for term in style.terms([str(name) for name in frame.index]):
         estimate, error, p = frame.loc[[term], ["b", "se", "p"]].to_numpy(dtype=float)[0].tolist()
-        mark = stars_of(p) if starred else ""
-        rows.append(
-            Row("coefficient", style.label(term), (Entry(style.number(estimate) + mark, estimate),), term)
-        )
-        rows.append(Row("error", kind, (error_entry(error, style),), term))
+        mark, aligned = stars_of(p) if starred else "", style.aligned((estimate, error))
+        entry = Entry(aligned.number(estimate) + mark, estimate)
+        rows.append(Row("coefficient", style.label(term), (entry,), term))
+        rows.append(Row("error", kind, (error_entry(error, aligned),), term))
     for name in _effects(extractor.fixef_string(fit)):
         rows.append(Row("setting", effect_label(name, words), (Entry(words("Yes"), words("Yes")),)))
     count, r2 = extractor.stat(fit, "N"), extractor.stat(fit, "r2")
     if count is not None:
         rows.append(Row("count", words.known("Observations"), (Entry(f"{int(count):,}", int(count)),)))
     if r2 is not None:
-        rows.append(Row("fit", words.known("R²"), (fit_entry(float(r2), style),)))
+        rows.append(Row("fit", words.known("R²"), fit_entries([float(r2)], style)))
     outcome = style.label(str(extractor.depvar(fit)))
     notes = [words("Dependent variable: {outcome}.", outcome=outcome)] if outcome else []
     notes.append(errors_note(words))

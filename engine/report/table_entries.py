@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 from engine.report.language.wording import Words
@@ -31,9 +32,10 @@ def error_entry(std_error: float, style: TableStyle) -> Entry:
     return Entry(f"({style.number(std_error)})", std_error) if isfinite(std_error) else Entry("(n/a)")
 
 
-def fit_entry(value: float, style: TableStyle) -> Entry:
-    """R2 and the like; empty where it is not defined."""
-    return Entry(style.number(value), value) if isfinite(value) else Entry()
+def fit_entries(values: Sequence[float], style: TableStyle) -> tuple[Entry, ...]:
+    """A row of R2 or the like; empty where it is not defined."""
+    aligned = style.aligned(values)
+    return tuple(Entry(aligned.number(value), value) if isfinite(value) else Entry() for value in values)
 
 
 def effect_label(name: str, words: Words) -> str:

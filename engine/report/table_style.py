@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from engine.errors import InputError
-from engine.report.number_format import number
+from engine.report.number_format import decimals, number
+from engine.report.unit_names import UNITS
 
 NO_STARS = "none"
 """As ``stars``: no stars at all."""
@@ -53,6 +54,10 @@ class TableStyle:
         Further notes below the table.
     columns : sequence of str
         Headings; none for (1), (2) and on.
+    units : str
+        Label of the row that counts them.
+    least_decimals : int
+        Of numbers that stand together, where ``digits`` leaves them open; see `aligned`.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +69,8 @@ class TableStyle:
     errors: Sequence[str] | None = None
     notes: Sequence[str] = ()
     columns: Sequence[str] = ()
+    units: str = UNITS
+    least_decimals: int = 0
 
     def changed(self, choices: TableChoices) -> TableStyle:
         """The style with some choices made; raises InputError for one that there is not."""
@@ -91,7 +98,11 @@ class TableStyle:
 
     def number(self, value: float) -> str:
         """A coefficient, error or fit as printed."""
-        return number(value) if self.digits is None else f"{value:,.{self.digits}f}"
+        return number(value, self.least_decimals) if self.digits is None else f"{value:,.{self.digits}f}"
+
+    def aligned(self, values: Iterable[float]) -> TableStyle:
+        """The style for numbers that stand together: all have the decimals of the one that needs most."""
+        return replace(self, least_decimals=max(map(decimals, values), default=0))
 
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""

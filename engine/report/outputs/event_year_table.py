@@ -17,6 +17,7 @@ from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.regression_table import Record
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_entries import error_entry, stars_note, stars_of
+from engine.report.table_style import TableStyle
 
 _MOST = 8
 """Cells that have a table each; of more, the regression table and event_study.parquet have all numbers."""
@@ -98,8 +99,16 @@ class _EventYears:
             yield words("Synthetic data: generated, not observed.")
         yield from adopter_notes(self.estimates, {self.cell: 1}, words)
 
+    @cached_property
+    def style(self) -> TableStyle:
+        """The table's numbers below each other: they are of one size."""
+        names = ("estimate", "std_error", "conf_low", "conf_high", "band_low", "band_high")
+        return self.report.table_style.aligned(
+            float(record[name]) for record in self.records.values() for name in names
+        )
+
     def rows(self) -> Iterator[Row]:
-        style, meaning = self.report.table_style, event_years_of(self.report, self.cell)
+        style, meaning = self.style, event_years_of(self.report, self.cell)
         reference = [] if meaning.base is None else [meaning.base]
         years = sorted({*reference, *(year for year, _ in self.records)})
         for year in years:
@@ -112,7 +121,7 @@ class _EventYears:
                 yield Row("fit", style.labels.get(term, label), tuple(self._entries(year)), term=term)
 
     def _entries(self, year: int) -> Iterator[Entry]:
-        style, record = self.report.table_style, self.records[year, self.preferred]
+        style, record = self.style, self.records[year, self.preferred]
         yield Entry(style.number(record["estimate"]) + self._stars(record["term"]), record["estimate"])
         for code in self.error_codes:
             yield error_entry(self.records[year, code]["std_error"], style)

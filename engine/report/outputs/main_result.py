@@ -34,8 +34,9 @@ def main_rows(report: JobReport) -> pd.DataFrame:
 
 def main_result(report: JobReport) -> Iterator[str]:
     """The coefficient, its interval and p-value; of several columns with its outcome, the last, and the span of all."""
-    words, style, rows = report.words, report.table_style, main_rows(report)
+    words, rows = report.words, main_rows(report)
     record = _preferred(rows, report)
+    style = report.table_style.aligned(float(record[name]) for name in ("estimate", "conf_low", "conf_high"))
     term, estimate = style.label(record["term"]), style.number(record["estimate"])
     sentence = words("{term}: {estimate}", term=term, estimate=estimate)
     if _is_tested(record) and not has_few_adopters(rows).any():

@@ -14,6 +14,7 @@ from engine.report.figure_choices import FigureChoices
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.printed_table import PrintedTable
 from engine.report.table_style import EVERYTHING, TableStyle
+from engine.report.unit_names import units_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,8 @@ class JobReport:
     @property
     def table_style(self) -> TableStyle:
         """Choices of the regression table; of a folder of an earlier version the defaults."""
-        return EVERYTHING.changed(self.manifest.get("table", {}))
+        style = EVERYTHING.changed(self.manifest.get("table", {}))
+        return replace(style, units=units_label(self.manifest.get("parameters", {})))
 
     @property
     def figure_choices(self) -> FigureChoices:

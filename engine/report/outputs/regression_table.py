@@ -21,7 +21,7 @@ from engine.report.table_entries import (
     effect_label,
     error_entry,
     errors_note,
-    fit_entry,
+    fit_entries,
     stars_note,
     stars_of,
 )
@@ -33,9 +33,9 @@ Record = Mapping[Hashable, Any]
 EVENT_TERM = re.compile(r"(?P<base>.*)\[(?P<time>[+-]?\d+)\]")
 _IDENTITY = ("job", "cell", "outcome", "estimator", "term", "errors")
 _NUMBERS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "dof")
-_COUNTS = {"Observations": "n_obs", "Pairs": "n_pairs", "Units": "n_units"}
+_COUNTS = ("n_obs", "n_pairs", "n_units")
 _FITS = {"R²": "r2", "Within R²": "r2_within"}
-_FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS.values(), *_FITS.values()))
+_FRAME = StoredFrame("estimates", text=_IDENTITY, numbers=(*_NUMBERS, *_COUNTS, *_FITS.values()))
 _RESULTS = (*_FRAME.text, *_FRAME.numbers)
 _EFFECTIVE = "effective_adopters"
 _LIKELIHOOD_FITS = {"Pseudo R²": "pseudo_r2", "Deviance": "deviance"}
@@ -193,27 +193,30 @@ def _sheet(estimates: pd.DataFrame, main: str | None, style: TableStyle) -> _She
 
 def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
     for term in sheet.terms:
-        label = sheet.style.label(term)
-        yield Row("coefficient", label, tuple(_coefficient(sheet, cell, term) for cell in sheet.cells), term)
-        for code in sheet.error_codes:
-            records = [sheet.records.get((cell, term, code)) for cell in sheet.cells]
+        by_code = {
+            code: [sheet.records.get((cell, term, code)) for cell in sheet.cells]
+            for code in sheet.error_codes
+        }
+        present = [record for records in by_code.values() for record in records if record]
+        style = sheet.style.aligned(record[name] for record in present for name in ("estimate", "std_error"))
+        entries = tuple(_coefficient(sheet, cell, term, style) for cell in sheet.cells)
+        yield Row("coefficient", style.label(term), entries, term)
+        for code, records in by_code.items():
             if any(records):
-                entries = tuple(_error(record, sheet) for record in records)
-                yield Row("error", error_label(code, words), entries, term)
+                errors = (record and error_entry(record["std_error"], style) for record in records)
+                yield Row(
+                    "error", error_label(code, words), tuple(entry or Entry() for entry in errors), term
+                )
 
 
-def _coefficient(sheet: _Sheet, cell: Hashable, term: str) -> Entry:
+def _coefficient(sheet: _Sheet, cell: Hashable, term: str, style: TableStyle) -> Entry:
     records = (sheet.records.get((cell, term, code)) for code in sheet.error_codes)
     record = next(filter(None, records), None)
     if record is None:
         return Entry()
     starred = sheet.records.get((cell, term, sheet.starred or ""))
     stars = stars_of(starred["p_value"]) if starred else ""
-    return Entry(sheet.style.number(record["estimate"]) + stars, record["estimate"])
-
-
-def _error(record: Record | None, sheet: _Sheet) -> Entry:
-    return Entry() if record is None else error_entry(record["std_error"], sheet.style)
+    return Entry(style.number(record["estimate"]) + stars, record["estimate"])
 
 
 def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
@@ -286,25 +289,24 @@ def _with_years(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
-    for label, name in _COUNTS.items():
+    units = sheet.style.units
+    labels = (words("Observations"), words.in_context("Pairs", units), words.known(units))
+    for label, name in zip(labels, _COUNTS, strict=True):
         counts = [int(count) for count in sheet.values(name)]
-        yield Row("count", words.known(label), tuple(Entry(f"{count:,}", count) for count in counts))
+        yield Row("count", label, tuple(Entry(f"{count:,}", count) for count in counts))
     likelihood = [name for name in _LIKELIHOOD.values() if any(map(isfinite, _optional(sheet, name)))]
     for label, name in _FITS.items():
         values = sheet.values(name)
         if not likelihood or any(map(isfinite, values)):
-            yield Row("fit", words.known(label), tuple(fit_entry(value, sheet.style) for value in values))
+            yield Row("fit", words.known(label), fit_entries(values, sheet.style))
     for label, name in _LIKELIHOOD_FITS.items():
         if name in likelihood:
-            entries = tuple(fit_entry(value, sheet.style) for value in _optional(sheet, name))
-            yield Row("fit", words.known(label), entries)
+            yield Row("fit", words.known(label), fit_entries(_optional(sheet, name), sheet.style))
     for label, name in _LIKELIHOOD_COUNTS.items():
         if name in likelihood:
-            entries = tuple(
-                Entry(f"{value:,.0f}", value) if isfinite(value) else Entry()
-                for value in _optional(sheet, name)
-            )
-            yield Row("count", words.known(label), entries)
+            values = _optional(sheet, name)
+            entries = (Entry(f"{value:,.0f}", value) if isfinite(value) else Entry() for value in values)
+            yield Row("count", words.known(label), tuple(entries))
 
 
 def _optional(sheet: _Sheet, name: str) -> list[float]:
