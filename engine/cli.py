@@ -109,14 +109,15 @@ def plan(
     """Show cells, pairs, tiles, memory and rough time; nothing is computed."""
     from engine import pipeline
     from engine.spec.cluster import profile_of
-    from engine.stages.describe import cost, cost_lines, plan_lines
+    from engine.stages.describe import cost_lines, plan_lines
+    from engine.stages.run_time import work_seconds
 
     workplace, seconds = profile_of(cluster=cluster), 0.0
     for path in found_jobs(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
         for line in plan_lines(*checked, every_cell=cells):
             terminal.out.print(line)
-        seconds += cost(checked[1])
+        seconds += work_seconds(checked[1])
     for line in cost_lines(seconds, workplace) if workplace else []:
         terminal.out.print(line)
 
@@ -160,15 +161,15 @@ def run(
     workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     if profile is not None and workplace is None:
         raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
-    options = RunOptions(
-        found_jobs(jobs, overrides), out, store, fresh, overrides or [], lang, cluster, profile
-    )
+    paths = found_jobs(jobs, overrides)
     terminal.use_compilation_cache()
     from engine import pipeline
+    from engine.stages.run_time import run_seconds
 
-    if submit or len(options.paths) > 1:  # the last of them shall not fail after the first has run
-        for path in options.paths:
-            pipeline.check(path, overrides=options.overrides)
+    expected = []
+    if submit or len(paths) > 1:  # the last of them shall not fail after the first has run
+        expected = [run_seconds(pipeline.check(path, overrides=overrides or [])[1]) for path in paths]
+    options = RunOptions(paths, out, store, fresh, overrides or [], lang, cluster, profile, expected)
     if submit:
         from engine.stages.submit import submit_run
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from engine.spec import Plan
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,19 @@ class Results:
     def influence(self) -> pd.DataFrame:
         """Leave-out estimates of each city or group."""
         return self.frames.get("influence", pd.DataFrame())
+
+
+def reused_results(plan: Plan, folder: Path) -> Results:
+    """Results of an earlier run, read from its files."""
+    from engine.stages.saved import read_job
+
+    saved = read_job(folder)
+    return Results(
+        job=plan.loaded.job.job,
+        title=saved.manifest["title"],
+        frames=saved.frames,
+        manifest=saved.manifest,
+        validation=saved.validation,
+        folder=folder,
+        reused=True,
+    )

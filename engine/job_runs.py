@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Jobs of one call of `run`, and the options that decide what it writes."""
+    """Jobs of one call of `run`, and the options that decide what it writes.
+
+    ``expected`` are the seconds that each job will take; none where there is one job, or none is known.
+    """
 
     paths: list[Path]
     out: Path
@@ -29,6 +33,7 @@ class RunOptions:
     lang: str | None
     cluster: Path | None
     profile: Path | None
+    expected: Sequence[float] = ()
 
     def arguments(self) -> list[str]:
         """Arguments of the same call for the driver's job, which starts in this folder."""
@@ -66,10 +71,10 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
     outcomes = Outcomes(options.out)
     with pipeline.opened(workplace, out=options.out, performance=options.profile) as opened:
         opener = terminal.announced(opened)
-        for path in options.paths:
-            start = time.perf_counter()
+        for number, path in enumerate(options.paths, start=1):
+            start, later = time.perf_counter(), sum(options.expected[number:])
             with outcomes.of(path):
-                with terminal.progress_shown() as progress:
+                with terminal.progress_shown(later) as progress:
                     results = pipeline.run(
                         path,
                         out=options.out,

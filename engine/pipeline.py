@@ -23,19 +23,21 @@ from typing import TYPE_CHECKING, TypedDict
 import pandas as pd
 
 from engine.errors import InputError
-from engine.job_results import Results
+from engine.job_results import Results, reused_results
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.blas_threads import one_blas_thread
 from engine.runtime.clusters import Opener, place
 from engine.runtime.execute import UNITS, Machine, Progress, silent
 from engine.runtime.files import STATE, locked, output_folder, recorded, refuse_folders, remove_parts, writing
 from engine.runtime.journal import Journal
+from engine.runtime.schedule import TimedProgress
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
 from engine.stages.finished_runs import FILE_ENDINGS, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
+from engine.stages.run_time import expected_stages
 from engine.stages.table_names import refuse_unknown_font, refuse_unknown_names
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def run(
             prepared = _prepare(plan, lambda *work: machine().reduce(*work, label="screen", units=UNITS))
         key = request_key(plan, prepared) if folder is not None else ""
         if folder is not None and not fresh and is_finished(folder, key):
-            return _reused(plan, folder)
+            return reused_results(plan, folder)
         with journal.kept(key=key):
             job_results = _estimate(plan, prepared, machine(), clock)
             if folder is None:
@@ -200,22 +202,6 @@ def _start(
     store, machine = opened_store(), open_machine(progress)
     journal.told(where=ENGLISH.note(machine.whereabouts), dashboard=machine.dashboard)
     return replace(machine, store=store, journal=journal, used_before=machine.processor_seconds())
-
-
-def _reused(plan: Plan, folder: Path) -> Results:
-    """Results of an earlier run, read from its files."""
-    from engine.stages.saved import read_job
-
-    saved = read_job(folder)
-    return Results(
-        job=plan.loaded.job.job,
-        title=saved.manifest["title"],
-        frames=saved.frames,
-        manifest=saved.manifest,
-        validation=saved.validation,
-        folder=folder,
-        reused=True,
-    )
 
 
 def check(
@@ -319,7 +305,10 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
     from engine.stages.inference import run_inference
     from engine.stages.manifest import code_notes, make_manifest
 
-    job = plan.loaded.job
+    job, stages = plan.loaded.job, expected_stages(prepared)
+    machine.journal.schedule.expect(stages)
+    if isinstance(machine.progress, TimedProgress):
+        machine.progress.expect(stages)
     with _computing(plan):
         with clock.stage("estimate"):
             passes = list(zip(prepared, _estimate_passes(machine, prepared), strict=True))

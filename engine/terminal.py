@@ -21,8 +21,11 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from rich.console import Console
 
 from engine.characters import encodable, visible
+from engine.runtime.schedule import TimedProgress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
     from engine.runtime.clusters import Opener
     from engine.runtime.execute import Machine, Progress
 
@@ -156,32 +159,68 @@ def use_compilation_cache() -> None:
 
 
 @contextmanager
-def progress_shown() -> Iterator[Any]:
-    """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches."""
-    if not err.is_terminal:
-        yield _lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_shown(later: float = 0.0) -> Iterator[TimedProgress]:
+    """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches.
 
-    time_left = TimeRemainingColumn()
+    Both say how long the run, and those after it, will go on; ``later``: what these are expected to take, in seconds.
+    """
+    if not err.is_terminal:
+        yield _Lines(later)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _rate(),
-        time_left,
+        TextColumn("{task.fields[left]}", markup=False),
     )
     with Progress(*columns, console=err, transient=True) as bars:
-        known: dict[str, tuple[Any, float]] = {}
+        yield _Bars(bars, later)
 
-        def tell(label: str, n_done: int, total: int) -> None:
-            label = visible(label)
-            if label not in known or n_done <= 1:
-                known[label] = (bars.add_task(label, total=total, visible=False), time.perf_counter())
-            task, start = known[label]
-            bars.update(task, completed=n_done, visible=time.perf_counter() - start > 2 and n_done < total)
 
-        yield tell
+class _Bars(TimedProgress):
+    """A bar for every pass that takes over two seconds."""
+
+    def __init__(self, bars: RichProgress, later: float) -> None:
+        super().__init__(later)
+        self._bars, self._known = bars, dict[str, tuple[Any, float]]()
+
+    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
+        """The bar of a pass; one that begins again gets another."""
+        label = visible(label)
+        if label not in self._known or n_done <= 1:
+            task = self._bars.add_task(label, total=n_tasks, visible=False, left="")
+            self._known[label] = (task, time.perf_counter())
+        task, start = self._known[label]
+        is_visible = time.perf_counter() - start > 2 and n_done < n_tasks
+        self._bars.update(task, completed=n_done, visible=is_visible, left=_left(seconds_left))
+
+
+class _Lines(TimedProgress):
+    """Progress for a log: a line every half minute, of a pass that takes longer."""
+
+    def __init__(self, later: float) -> None:
+        super().__init__(later)
+        self._passes: dict[str, tuple[float, int]] = {}
+        self._last_line = time.perf_counter()
+
+    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
+        """A line, where it is time for one."""
+        now = time.perf_counter()
+        start, n_first = self._passes.setdefault(label, (now, n_done))
+        if n_done == n_tasks:
+            del self._passes[label]
+        elif now - self._last_line >= _LINE_SECONDS and n_done > n_first:
+            self._last_line, rate = now, (n_done - n_first) / (now - start)
+            err.print(f"{label}: {n_done:,} of {n_tasks:,}, {rate:.2g} a second, {_left(seconds_left)}")
+
+
+def _left(seconds: float | None) -> str:
+    from engine.report.language.wording import ENGLISH
+
+    return f"about {ENGLISH.duration(seconds)} left" if seconds is not None else ""
 
 
 def _rate() -> Any:
@@ -210,23 +249,3 @@ def announced(opener: Opener) -> Opener:
         return machine
 
     return opened
-
-
-def _lines() -> object:
-    """Progress for a log: a line every half minute, of a pass that takes longer."""
-    from engine.report.language.wording import ENGLISH
-
-    passes: dict[str, tuple[float, int]] = {}
-    last_line = [time.perf_counter()]
-
-    def tell(label: str, n_done: int, total: int) -> None:
-        now = time.perf_counter()
-        start, n_first = passes.setdefault(label, (now, n_done))
-        if n_done == total:
-            del passes[label]
-        elif now - last_line[0] >= _LINE_SECONDS and n_done > n_first:
-            last_line[0], rate = now, (n_done - n_first) / (now - start)
-            left = ENGLISH.duration((total - n_done) / rate)
-            err.print(f"{label}: {n_done:,} of {total:,}, {rate:.2g} a second, about {left} left")
-
-    return tell

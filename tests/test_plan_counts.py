@@ -15,8 +15,9 @@ import pytest
 import engine
 from engine import pipeline
 from engine.runtime.execute import Machine
-from engine.stages.describe import cost, plan_lines
+from engine.stages.describe import plan_lines
 from engine.stages.draw_counts import draw_counts
+from engine.stages.run_time import expected_stages, run_seconds, work_seconds
 
 JOB = """
 job: counted
@@ -106,9 +107,12 @@ def test_the_run_makes_what_the_plan_counts(
     lines = list(plan_lines(plan, prepared))
     total = 2 * each["permutations"]
     assert f"in all {total} permutations, {2 * total} estimates of a cell" in lines
-    assert "two cores in all" in lines[-1]
+    assert "from start to end on two cores" in lines[-1]
     assert "rough" in lines[-1]
-    assert cost(prepared) > 0
+    assert 0 < work_seconds(prepared) < run_seconds(prepared)
+    labels = [label for label, _ in expected_stages(prepared)]
+    draws = ["permutations", "bootstrap"] if "bootstrap" in inference else ["permutations"]
+    assert labels == ["moments"] * 2 + draws * 2 + ["results"]
 
 
 def test_blocks_that_differ_are_counted_apart(
@@ -129,7 +133,8 @@ def test_blocks_that_differ_are_counted_apart(
 
 def test_more_draws_and_more_cells_take_longer(written: Callable[[str], Path]) -> None:
     def seconds(inference: str, *overrides: str) -> float:
-        return cost(pipeline.check(written(inference), overrides=overrides)[1])
+        prepared = pipeline.check(written(inference), overrides=overrides)[1]
+        return sum(count.seconds for one_pass in prepared for count in draw_counts(one_pass))
 
     few, many = (seconds(f"{{permutation: {{reps: {reps}, strata: [batch]}}}}") for reps in (1, 20))
     assert few == many  # one assignment keeps the strata

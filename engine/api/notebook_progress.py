@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from engine.report.language.wording import ENGLISH
 from engine.report.markup import escape
+from engine.runtime.schedule import TimedProgress
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -28,20 +30,21 @@ def notebook_progress() -> Iterator[Progress | None]:
         return
     bar = _Bar()
     try:
-        yield bar.tell
+        yield bar
     finally:
-        bar.show("")
+        bar.write("")
 
 
-class _Bar:
+class _Bar(TimedProgress):
     """One place below a cell, which shows the pass that told of itself last."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._place: DisplayHandle | None = None
         self._pass, self._start, self._updated = "", 0.0, 0.0
 
-    def tell(self, label: str, n_done: int, total: int) -> None:
-        """Of a pass: tasks that are done, of how many."""
+    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
+        """A line of the pass, at most every so often."""
         now = time.perf_counter()
         if label != self._pass or n_done <= 1:
             self._pass, self._start = label, now
@@ -49,13 +52,13 @@ class _Bar:
         if elapsed < _SHOWN_AFTER or now - self._updated < _BETWEEN:
             return
         self._updated = now
-        seconds_left = elapsed / n_done * (total - n_done)
-        self.show(
-            f'<progress value="{n_done}" max="{total}"></progress> {escape(label)}: {n_done:,} of {total:,}, '
-            f"about {seconds_left:,.0f} s left"
+        left = f", about {ENGLISH.duration(seconds_left)} left" if seconds_left is not None else ""
+        self.write(
+            f'<progress value="{n_done}" max="{n_tasks}"></progress> {escape(label)}: '
+            f"{n_done:,} of {n_tasks:,}{left}"
         )
 
-    def show(self, html: str) -> None:
+    def write(self, html: str) -> None:
         """Replace what stands there; nothing is made for a run that had nothing to show."""
         from IPython.display import HTML, display
 

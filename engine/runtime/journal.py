@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 from engine.runtime.files import write_text
+from engine.runtime.schedule import Schedule
 
 LOG = "log.jsonl"
 PROGRESS = "progress.json"
@@ -30,10 +31,16 @@ class Journal:
     folder : Path or None
         None keeps nothing.
     job : str
+
+    Attributes
+    ----------
+    schedule : Schedule
+        Says how long the run will go on.
     """
 
     def __init__(self, folder: Path | None, job: str = "") -> None:
         self._folder, self._lock, self._last = folder, Lock(), 0.0
+        self.schedule = Schedule()
         self._state: dict[str, object] = {"job": job, "state": "running", "started": _now()}
 
     def note(self, event: str, **facts: object) -> None:
@@ -53,7 +60,8 @@ class Journal:
 
     def progress(self, label: str, n_done: int, total: int) -> None:
         """Say how far a pass is; written at most once a second."""
-        self._state |= {"label": label, "done": n_done, "total": total}
+        seconds_left = self.schedule.seconds_left(label, n_done, total)
+        self._state |= {"label": label, "done": n_done, "total": total, "seconds_left": seconds_left}
         if time.monotonic() - self._last >= _EVERY_SECONDS:
             self._write()
 

@@ -12,6 +12,7 @@ from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
 from engine.stages.memory import memory_bytes
 from engine.stages.prepare_passes import Prepared, distinct_data
+from engine.stages.run_time import run_seconds
 
 _NAMED = 6  # cells of a pass that are listed by name
 _MOST_LISTED = 24  # cells of a job that a plan lists unasked; of more, the first `_NAMED`
@@ -76,11 +77,10 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool =
             sharing = f"shared by {_count(count.cells, 'cell')}" if count.cells > 1 else "for 1 cell"
             yield f"  {count.draws:,} {count.kind}{of_all}, {sharing}, about {ENGLISH.duration(count.seconds)}"
     yield from _draw_lines(prepared)
-
-
-def cost(prepared: tuple[Prepared, ...]) -> float:
-    """Rough seconds of a job on two cores: its passes and its draws, compilation aside."""
-    return sum(pass_seconds(group) + sum(count.seconds for count in draw_counts(group)) for group in prepared)
+    yield (
+        f"about {ENGLISH.duration(run_seconds(prepared))} from start to end on two cores, compilation aside; rough: "
+        "other machines may take a third of it, or three times as long"
+    )
 
 
 def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
@@ -103,7 +103,7 @@ def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
 
 
 def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
-    """All draws of a job, one line a kind, and what passes and draws take together."""
+    """All draws of a job, one line a kind."""
     counts = [count for group in prepared for count in draw_counts(group)]
     for kind in dict.fromkeys(count.kind for count in counts):
         of_kind = [count for count in counts if count.kind == kind]
@@ -117,11 +117,6 @@ def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
         if cell.job.inference.jackknife
     )
     yield from (f"leave one {name} out" for name in groups)
-    if counts:
-        yield (
-            f"about {ENGLISH.duration(cost(prepared))} on two cores in all, compilation aside; rough: other machines "
-            "may take a third of it, or three times as long"
-        )
 
 
 def _count(number: int, noun: str) -> str:

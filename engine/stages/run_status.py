@@ -14,6 +14,7 @@ from engine.runtime.journal import LOG, PROGRESS, as_record, read_lines, read_re
 from engine.stages.submit import DRIVER, submitted
 
 _TAIL = 40  # lines of a driver's output
+_LONGEST_RUN = 1e9  # seconds
 
 
 def status_lines(folder: Path) -> Iterator[str]:
@@ -90,6 +91,9 @@ def _progress(state: Path) -> str:
         n_done, total = record.get("done"), record.get("total")
         if isinstance(n_done, int) and isinstance(total, int) and total and "label" in text:
             parts.append(f"{text['label']} {n_done:,} of {total:,}")
+        seconds_left = record.get("seconds_left")
+        if isinstance(seconds_left, int | float) and 0 <= seconds_left < _LONGEST_RUN:
+            parts.append(f"about {ENGLISH.duration(seconds_left)} left")
         parts += [text[key] for key in ("where", "dashboard") if key in text]
     start, last = _moment(text.get("started")), _moment(text.get("updated"))
     if start is not None and last is not None:
