@@ -75,8 +75,9 @@ truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-e
 	$(BIN)/python tests/monte_carlo/truth.py
 	$(BIN)/python tests/monte_carlo/truth_of_estimators.py
 
-keys: $(VENV)/.installed  ## write jobs/KEYS.md, the reference of the keys of job files, from the schema
+keys: $(VENV)/.installed  ## write jobs/KEYS.md and its Chinese, the reference of the keys of job files, from the schema
 	$(BIN)/dyadid keys > jobs/KEYS.md
+	$(BIN)/dyadid keys --lang zh > jobs/KEYS.zh-CN.md
 
 constraints:  ## renew constraints.txt: the newest versions that work with each other on the oldest Python
 	rm -rf .venv-new && $(PYTHON) -m venv .venv-new

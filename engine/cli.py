@@ -157,11 +157,13 @@ def run(
     if lang is not None:
         words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
+    from engine.stages.error_language import worded_errors
 
     workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     if profile is not None and workplace is None:
         raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
-    paths = found_jobs(jobs, overrides)
+    with worded_errors({}, overrides or [], lang):
+        paths = found_jobs(jobs, overrides)
     terminal.use_compilation_cache()
     from engine import pipeline
     from engine.stages.run_time import run_seconds
@@ -285,11 +287,12 @@ def report(
 ) -> None:
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
+    from engine.report.language.wording import ENGLISH, words_of
 
     outcomes = Outcomes(None)
     with outcomes.of(folder):
         page = pipeline.report(folder, lang=lang, docx=docx, notice=outcomes.notice)
-        terminal.out.print(f"report: {page}")
+        terminal.out.print(words_of(lang or ENGLISH.lang)("report: {page}", page=page))
         if docx:
             terminal.out.print(f"tables: {folder / 'tables.docx'}")
     outcomes.end()
@@ -304,11 +307,12 @@ def schema() -> None:
 
 
 @app.command()
-def keys() -> None:
+def keys(lang: Annotated[str, typer.Option(help="Language: en or zh.")] = "en") -> None:
     """Print the reference of the keys of job files, in Markdown."""
-    from engine.spec.key_reference import key_reference
+    from engine.report.language.wording import words_of
+    from engine.stages.key_reference import key_reference
 
-    terminal.out.stream.write(key_reference())
+    terminal.out.stream.write(key_reference(words_of(lang)))
 
 
 @app.command("demo-data")
@@ -369,7 +373,7 @@ def _exit_code() -> int:
             raise KeyboardInterrupt
         terminal.out.stream.flush()
     except InputError as error:
-        terminal.err.print(f"error: {error}", style="red")
+        terminal.err.print(error.labelled, style="red")
         return 2
     except JobsFailed as error:
         return error.code
@@ -378,7 +382,8 @@ def _exit_code() -> int:
         terminal.err.print(text)
         return code
     except (RunError, OSError) as error:
-        terminal.err.print(f"failed: {error}", style="red")
+        text = error.labelled if isinstance(error, RunError) else f"failed: {error}"
+        terminal.err.print(text, style="red")
         return 1
     except Exception as error:
         usage = usage_error(error)

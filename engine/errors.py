@@ -19,23 +19,56 @@ class InputError(ValueError):
         File, column, row or key, e.g. ``"job.yaml: outcome.synchronization"``.
     remedy : str, optional
         What the user can do.
+    labels : pair of str
+        What a command prints before the message, and what stands before the remedy.
     """
 
-    def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None) -> None:
-        self.problem, self.where, self.remedy = problem, where, remedy
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+        labels: tuple[str, str] = ("error: ", "hint: "),
+    ) -> None:
+        self.problem, self.where, self.remedy, self.labels = problem, where, remedy, labels
         text = f"{where}: {problem}" if where else problem
-        super().__init__(f"{text}\n  hint: {remedy}" if remedy else text)
+        super().__init__(f"{text}\n  {labels[1]}{remedy}" if remedy else text)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.problem, self.where, self.remedy)
+        return _rebuild, (self.problem, self.where, self.remedy, self.labels)
+
+    @property
+    def labelled(self) -> str:
+        """The message as a command prints it."""
+        return f"{self.labels[0]}{self}"
 
 
-def _rebuild(problem: str, where: str | None, remedy: str | None) -> InputError:
-    return InputError(problem, where=where, remedy=remedy)
+def _rebuild(problem: str, where: str | None, remedy: str | None, labels: tuple[str, str]) -> InputError:
+    return InputError(problem, where=where, remedy=remedy, labels=labels)
 
 
 class RunError(RuntimeError):
-    """The run could not be finished although the input looks right; the message says how to go on."""
+    """The run could not be finished although the input looks right; the message says how to go on.
+
+    Parameters
+    ----------
+    message : str
+    label : str
+        What a command prints before the message.
+    """
+
+    def __init__(self, message: str, label: str = "failed: ") -> None:
+        self.label = label
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RunError, (str(self), self.label)
+
+    @property
+    def labelled(self) -> str:
+        """The message as a command prints it."""
+        return f"{self.label}{self}"
 
 
 @contextmanager

@@ -67,8 +67,9 @@ def each_once(overrides: list[str] | None) -> list[str] | None:
 def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
     """Run each job, show its results, then write the page of all."""
     from engine import pipeline
+    from engine.report.language.wording import lang_of, shared_words, words_of
 
-    outcomes = Outcomes(options.out)
+    outcomes, langs = Outcomes(options.out), []
     with pipeline.opened(workplace, out=options.out, performance=options.profile) as opened:
         opener = terminal.announced(opened)
         for number, path in enumerate(options.paths, start=1):
@@ -85,12 +86,14 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
                         lang=options.lang,
                         opener=opener,
                     )
+                langs.append(lang_of(results.manifest))
                 show(results, time.perf_counter() - start)
                 outcomes.undrawn(results)
     if outcomes.any_done:
         with outcomes.of(options.out / "report.html"):
             page = pipeline.report(options.out, draw=False, lang=options.lang, notice=outcomes.page_notice)
-            terminal.out.print(f"report: {page}")
+            words = words_of(options.lang) if options.lang else shared_words(langs)
+            terminal.out.print(words("report: {page}", page=page))
     outcomes.end()
 
 
@@ -129,11 +132,13 @@ def show(results: Results, seconds: float) -> None:
 def found_jobs(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     """Job files of the arguments; two of one name would write into one folder."""
     from engine.spec import find_jobs, load_job
+    from engine.stages.error_language import worded_errors
 
     names: dict[str, Path] = {}
     paths = find_jobs(jobs)
     for path in paths if len(paths) > 1 else []:
-        name = load_job(path, overrides=overrides or []).job.job
+        with worded_errors(path, overrides or []):
+            name = load_job(path, overrides=overrides or []).job.job
         folder = unicodedata.normalize("NFKC", name).casefold()  # what macOS and Windows take for one name
         if folder in names:
             raise InputError(

@@ -49,7 +49,7 @@ class Outcomes:
             yield
             self.any_done = True
         except InputError as error:
-            self._failed(f"error: {error}", 2)
+            self._failed(error.labelled, 2)
         except (RunError, OSError):
             raise
         except Exception as error:
@@ -62,7 +62,7 @@ class Outcomes:
 
     def notice(self, error: Exception) -> None:
         """A job of a folder that could not be reported, or not in whole."""
-        self._failed(f"error: {error}", 2) if isinstance(error, InputError) else self._failed(
+        self._failed(error.labelled, 2) if isinstance(error, InputError) else self._failed(
             f"failed: {error}", 1
         )
 

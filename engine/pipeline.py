@@ -35,6 +35,7 @@ from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
 from engine.stages.clock import Clock
+from engine.stages.error_language import worded_for_job
 from engine.stages.finished_runs import FILE_ENDINGS, is_finished, mark_finished, request_key
 from engine.stages.prepare_passes import Prepared, distinct_data, prepare_job
 from engine.stages.run_time import expected_stages
@@ -60,6 +61,7 @@ JobSource = str | Path | Mapping[str, object]
 """A job file, or the mapping that one would hold."""
 
 
+@worded_for_job
 def run(
     job: JobSource,
     *,
@@ -204,6 +206,7 @@ def _start(
     return replace(machine, store=store, journal=journal, used_before=machine.processor_seconds())
 
 
+@worded_for_job
 def check(
     job: JobSource, *, frames: Mapping[str, object] | None = None, overrides: Sequence[str] = ()
 ) -> tuple[Plan, tuple[Prepared, ...]]:
@@ -212,6 +215,7 @@ def check(
     return plan, _prepare(plan)
 
 
+@worded_for_job
 def draw(
     job: JobSource,
     *,
@@ -252,6 +256,7 @@ def draw(
         return make_draw(prepared, estimated_cells[prepared.pass_cells.cells.index(request.cell)], request)
 
 
+@worded_for_job
 def pair_years(
     job: JobSource,
     *,

@@ -191,7 +191,9 @@ def generate(
     for option, value in (("later_pilots", later_pilots), ("heterogeneous", heterogeneous)):
         if value not in (False, True):
             raise InputError(
-                f"{option} is {value}", where=f"panel.options.{option}", remedy="say true or false"
+                f"{option} is {value}, neither true nor false",
+                where=f"panel.options.{option}",
+                remedy="say true or false",
             )
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(int(seed)).spawn(4)]
     years = np.arange(FIRST_YEAR, int(last_year) + 1, dtype=np.int64)

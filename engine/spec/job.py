@@ -241,7 +241,7 @@ class Job(Block):
     inference: Inference = Field(Inference(), description="permutation test, bootstrap, jackknife")
     table: TableLayout = Field(TableLayout(), description="rows and numbers of the printed table")
     figures: FigureLayout = Field(FigureLayout(), description="files, width and font of the figures")
-    lang: Literal["en", "zh"] = Field("en", description="language of tables, figures, page, warnings, check")
+    lang: Literal["en", "zh"] = Field("en", description="language of tables, figures, page and all messages")
     runtime: Runtime = Field(Runtime(), description="memory and tiles")
 
     @classmethod

@@ -7,7 +7,9 @@ The name (``job``) is never inherited: two jobs of one name would write into one
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +143,30 @@ def load_job(
     job = validate(Job, document, file=str(path), written_in=written_in)
     hashes = {_relative(file, folder): layer.digest for file, layer in layers.items()}
     return LoadedJob(job, path, folder, hashes, sources, document, written_in, frame_tables(frames or {}))
+
+
+def stated_lang(origin: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> str:
+    """The language that a job asks for, whatever else of it is wrong; ``en`` where none can be made out."""
+    for text in reversed(overrides):
+        key, _, value = text.partition("=")
+        if key.strip() == "lang":
+            return value.strip()
+    with suppress(InputError, OSError):
+        if isinstance(origin, Mapping):
+            layer = _merged(
+                plain(origin), Path.cwd() / _IN_PROGRAM, chain=(), layers={}, name=str(_IN_PROGRAM)
+            )
+        else:
+            layer = _read(Path(origin), chain=(), layers={})
+        return str(layer.data.get("lang", "en"))
+    with suppress(
+        OSError, TypeError, ValueError
+    ):  # a file that is not even YAML may say it in a line of its own
+        line = re.search(
+            r"^lang: *['\"]?(\w+)", Path(str(origin)).read_text("utf-8", "replace"), re.MULTILINE
+        )
+        return line[1] if line else "en"
+    return "en"
 
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:

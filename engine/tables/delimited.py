@@ -108,11 +108,14 @@ def _misplaced(text: bytes, candidate: str, separator: str, layout: FileLayout, 
         problem += " and decimals are written with commas"
         remedy += " and points as decimals (1234.5)"
         if layout.decimal != "comma":
-            statement = f"state {layout.named('decimal')}: comma"
+            key = layout.named("decimal")
             as_it_is = (candidate, separator) == (";", ",")
-            return InputError(
-                problem, where=source, remedy=f"{remedy}, or {'' if as_it_is else 'as .txt and '}{statement}"
+            remedy = (
+                f"{remedy}, or state {key}: comma"
+                if as_it_is
+                else f"{remedy}, or as .txt and state {key}: comma"
             )
+            return InputError(problem, where=source, remedy=remedy)
     return InputError(problem, where=source, remedy=f"{remedy}, or as .txt")
 
 

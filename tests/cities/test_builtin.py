@@ -281,8 +281,16 @@ def test_any_size_keeps_the_shares(cities: int, last_year: int, seed: int, later
         ("china_demo", {"cities": True}, "cities is True"),
         ("china_demo", {"seed": -1}, "seed is -1"),
         ("china_demo", {"last_year": 2018}, "last_year is 2018"),
-        ("china_demo", {"later_pilots": 2}, r"later_pilots: later_pilots is 2\n.*true or false"),
-        ("china_demo", {"heterogeneous": 2}, r"heterogeneous: heterogeneous is 2\n.*true or false"),
+        (
+            "china_demo",
+            {"later_pilots": 2},
+            r"later_pilots: later_pilots is 2, neither true nor false\n.*true or false",
+        ),
+        (
+            "china_demo",
+            {"heterogeneous": 2},
+            r"heterogeneous: heterogeneous is 2, neither true nor false\n.*true or false",
+        ),
         ("china_demo", {"heterogeneous": True, "effect": 0.1}, "effect is 0.1, .* from -0.075 to 0.075"),
     ],
 )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine.report.language.wording import words_of
 from engine.spec import schema
 from engine.spec.applicability import ALWAYS, TABLE_OF_KEYS, condition_of
 from engine.spec.design import Control
 from engine.spec.inference import Bootstrap
 from engine.spec.job import Job, Model
-from engine.spec.key_reference import key_reference
 from engine.spec.keys import every_path
+from engine.stages.key_reference import key_reference
 
 PAGE = Path(__file__).parents[2] / "jobs" / "KEYS.md"
-TEXT = key_reference()
+CHINESE_PAGE = PAGE.with_name("KEYS.zh-CN.md")
+TEXT, CHINESE = key_reference(), key_reference(words_of("zh"))
 SECTIONS = dict(re.findall(r"^## `?(.+?)`?\n\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 INSTRUMENT = {f"instrument.{key}" for key in Control.model_fields}  # documented once, as controls
 
@@ -37,6 +40,24 @@ def row_of(path: str) -> str:
 
 def test_the_page_is_not_stale() -> None:
     assert PAGE.read_text(encoding="utf-8") == TEXT, "run `make keys`"
+    assert CHINESE_PAGE.read_text(encoding="utf-8") == CHINESE, "run `make keys`"
+
+
+def test_the_chinese_page_has_the_same_keys_and_no_english_sentence() -> None:
+    keys = [re.findall(r"^\| (`\w+`) \||^## (`.+`)", text, re.MULTILINE) for text in (TEXT, CHINESE)]
+    assert keys[0] == keys[1]
+    assert len(TEXT.splitlines()) == len(CHINESE.splitlines())
+    plain = re.sub(r"`[^`]*`|\(#[^)]*\)|\{.*?\}\}?", "", CHINESE)
+    effects = ["city x year", "pair x year", "k x year"]
+    english = re.findall(r"[a-z]{2,}(?: [a-z]+){2,}", plain)
+    assert [text for text in english if not any(effect in text for effect in effects)] == []
+
+
+def test_the_command_prints_either(command: Callable[..., tuple[int, str, str]]) -> None:
+    assert command("keys") == (0, TEXT, "")
+    assert command("keys", "--lang", "zh") == (0, CHINESE, "")
+    code, _, err = command("keys", "--lang", "fr")
+    assert (code, "no words in 'fr'" in err) == (2, True)
 
 
 @pytest.mark.parametrize("path", [*every_path(), "extends"])

@@ -1,0 +1,220 @@
+"""Messages of errors in Chinese: every one of the source has its form, and jobs in Chinese show them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.errors import InputError, RunError
+from engine.report.language.error_words import error_forms, worded_error, worded_text
+from engine.spec.job import Job
+
+SOURCE = Path(engine.__file__).parent
+FORMS = error_forms("zh")
+PLACE = re.compile(r"\{(\d+)\}")
+RAISED = ("InputError", "RunError")
+STRINGS = (ast.Constant, ast.JoinedStr)
+Command = Callable[..., tuple[int, str, str]]
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def texts(node: ast.expr, constants: dict[str, ast.expr]) -> list[list[str]]:
+    """Texts that an expression may have, each as the literals between its places; none where it is no literal."""
+    if isinstance(node, ast.Constant):
+        return [[node.value]] if isinstance(node.value, str) else []
+    if isinstance(node, ast.IfExp):
+        return texts(node.body, constants) + texts(node.orelse, constants)
+    if isinstance(node, ast.Name) and isinstance(constants.get(node.id), STRINGS):
+        return texts(constants[node.id], constants)
+    if not isinstance(node, ast.JoinedStr):
+        return []
+    found = [[""]]
+    for part in node.values:
+        value = part.value if isinstance(part, ast.FormattedValue) else part
+        choices = texts(value, constants) or [["", ""]]
+        found = [[*head[:-1], head[-1] + tail[0], *tail[1:]] for head in found for tail in choices]
+    return found
+
+
+def numbered(literals: list[str]) -> str:
+    """The text with its places numbered."""
+    return literals[0] + "".join(f"{{{place}}}{literal}" for place, literal in enumerate(literals[1:]))
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Problems and remedies that stand where an error is made, by their place in the source."""
+    for path, tree in trees().items():
+        constants = {
+            target.id: statement.value
+            for statement in tree.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        for call in calls:
+            if isinstance(call.func, ast.Name) and call.func.id in RAISED:
+                remedies = [keyword.value for keyword in call.keywords if keyword.arg == "remedy"]
+                for literals in (
+                    text for part in [*call.args[:1], *remedies] for text in texts(part, constants)
+                ):
+                    if re.search("[A-Za-z]{2}", "".join(literals)):
+                        yield f"{path.relative_to(SOURCE)}:{call.lineno}", numbered(literals)
+
+
+def test_every_message_of_the_source_has_a_chinese_form():
+    found = list(messages())
+    assert len(found) > 700
+    missing = [f"{place}: {text}" for place, text in found if text not in FORMS]
+    assert not missing, "write them into chinese_errors.toml:\n" + "\n".join(missing)
+
+
+def test_every_meaning_of_a_key_has_a_chinese_form():
+    whole = Job.model_json_schema()
+    blocks = [whole, *whole["$defs"].values()]
+    described = [
+        key["description"] for block in blocks for key in block["properties"].values() if "description" in key
+    ]
+    assert len(described) > 150
+    assert not [text for text in described if " " in text and text not in FORMS]
+
+
+def test_no_form_is_of_a_message_that_is_gone():
+    """Forms join what the source has in parts, so words are compared; some messages are pydantic's and Python's."""
+    strings = (node for tree in trees().values() for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    words = set(re.findall(r"\b[a-z]{4,}", "\n".join(str(string.value) for string in strings)))
+    words |= {"less", "greater", "equal", "multiple", "character", "characters", "should"}
+    gone = {form: set(re.findall(r"\b[a-z]{4,}", PLACE.sub(" ", form))) - words for form in FORMS}
+    assert not {form: missing for form, missing in gone.items() if missing}
+
+
+def test_places_are_numbered_in_order_and_none_is_made_up():
+    for english, chinese in FORMS.items():
+        places = [int(number) for number in PLACE.findall(english)]
+        assert places == list(range(len(places))), english
+        used = PLACE.findall(chinese)
+        assert len(used) == len(set(used)), chinese
+        assert {int(number) for number in used} <= set(places), chinese
+
+
+def test_forms_are_not_so_wide_that_they_match_anything():
+    for english in FORMS:
+        literals = PLACE.split(english)[::2]
+        assert sum(letter.isalpha() for literal in literals for letter in literal) >= 3, english
+    assert all(
+        " " in english or "{" in english for english in FORMS
+    )  # a word alone may be a name of the user's
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("column 'gdp' has no values in 2010 to 2012", "列“gdp”在 2010 至 2012 年没有任何数值"),
+        # what stands in quotation marks is the user's, though it is a message by itself
+        ("there is no column 'leave it out'; the columns are a, b", "没有列“leave it out”；现有的列为 a, b"),
+        # places are worded too; parts that are joined, one by one
+        ("leave it out; choose another name", "请将其略去；请另取名称"),
+        ("job.yaml: pairs.exclude: is missing", "job.yaml: pairs.exclude: 缺失"),
+        ("must be a whole number or text (got 'x')", "必须是整数或文本（现为 'x'）"),
+        ("must be 'a', 'is missing' or 'c' (got 'x')", "必须是 'a', 'is missing' 或 'c'（现为 'x'）"),
+        (
+            "3 problems\n  a.yaml: job: is missing\n  and 2 more",
+            "共 3 处问题\n  a.yaml: job: 缺失\n  另有 2 处",
+        ),
+        ("a sentence, which no form has, and more", "a sentence, which no form has, and more"),
+        (
+            "row 3, column 'gdp': 'x' is not a number (Ufa)",
+            "第 3 行，列“gdp”: 'x' 不是数 (Ufa)",
+        ),
+        ("数据", "数据"),
+    ],
+)
+def test_worded_text(english: str, chinese: str) -> None:
+    assert worded_text(english, "zh") == chinese
+    assert worded_text(chinese, "zh") == chinese
+
+
+def test_an_error_keeps_its_parts_and_english_is_left_alone():
+    error = InputError("is missing", where="job.yaml: treatment", remedy="leave it out")
+    worded = worded_error(error, "zh")
+    assert (worded.problem, worded.where, worded.remedy) == ("缺失", "job.yaml: treatment", "请将其略去")
+    assert worded.labelled == "错误：job.yaml: treatment: 缺失\n  提示：请将其略去"
+    assert worded_error(error, "en") is error
+    assert worded_error(error, "fr") is error
+    assert error.labelled == "error: job.yaml: treatment: is missing\n  hint: leave it out"
+    failed = worded_error(RunError("there is no pod\n  hint: log in to the Kubernetes cluster again"), "zh")
+    assert failed.labelled.startswith("失败：")
+    assert failed.labelled.endswith("\n  提示：请重新登录 Kubernetes 集群")
+
+
+def test_a_long_list_takes_no_time():
+    names = ", ".join(f"city {number} and its county or district; also" for number in range(100))
+    start = time.process_time()
+    assert worded_text(f"these are unknown to us: {names}", "zh").count("county") == 100
+    assert time.process_time() - start < 5
+
+
+JOB = """\
+job: wrong
+lang: zh
+panel: {source: cities.csv}
+outcome: {synchronization: gdp}
+treatment: {adoption: pilot, rule: exactly_one}
+"""
+ROWS = "city,year,gdp,pilot\n" + "".join(
+    f"{city},{year},{number + 1.5 + year % 7},{2012 if number < 2 else ''}\n"
+    for number, city in enumerate("甲乙丙丁戊")
+    for year in range(2010, 2016)
+)
+WRONG = {
+    "a key": ("job: wrong", "job: wrong\nmodle: {}", "未知的键“modle”"),
+    "a value": ("exactly_one", "exactly_two", "必须是"),
+    "two values": ("exactly_one}", "exactly_two}\nyears: 5", "处问题"),
+    "a column": ("gdp}", "gpd}", "需要列“gpd”，而 cities.csv 中没有"),
+    "no file": ("cities.csv", "towns.csv", "没有"),
+    "the years": ("lang: zh", "lang: zh\nyears: [2015, 2010]", "须由小到大"),
+    "no YAML": ("exactly_one}", "exactly_one", "不是有效的 YAML"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_job_in_chinese_is_refused_in_chinese(name: str, tmp_path: Path, command: Command) -> None:
+    old, new, chinese = WRONG[name]
+    (tmp_path / "cities.csv").write_text(ROWS, encoding="utf-8")
+    job = tmp_path / "job.yaml"
+    job.write_text(JOB.replace(old, new, 1), encoding="utf-8")
+    for arguments in (("check", str(job)), ("run", str(job), "--out", str(tmp_path / "out"))):
+        code, _, err = command(*arguments)
+        assert code == 2
+        assert err.startswith("错误：")
+        assert chinese in err
+        assert "hint" not in err
+        assert "error" not in err
+
+
+def test_the_language_of_a_message_is_that_of_the_run(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "cities.csv").write_text(ROWS, encoding="utf-8")
+    base, job = tmp_path / "base.yaml", tmp_path / "job.yaml"
+    base.write_text(JOB.replace("gdp}", "gpd}"), encoding="utf-8")
+    job.write_text("job: further\nextends: base.yaml\n", encoding="utf-8")
+    assert "需要列“gpd”" in command("check", str(job))[2]  # from the file that it extends
+    assert "needs column 'gpd'" in command("check", str(job), "--set", "lang=en")[2]
+    assert "needs column 'gpd'" in command("run", str(job), "--out", str(tmp_path / "out"), "--lang", "en")[2]
+    assert "没有此文件或文件夹" in command("run", "nothing.yaml", "--lang", "zh")[2]
+    with pytest.raises(InputError, match="需要列“gpd”"):
+        engine.run(job)
+    with pytest.raises(InputError, match="needs column 'gpd'"):
+        engine.run(job, lang="en")
+    with pytest.raises(InputError, match="需要列“gpd”"):
+        engine.run(job=job)  # by the argument's name
