@@ -30,7 +30,7 @@ class QuotedCommand(NamedTuple):
     @property
     def exit_code(self) -> int:
         """2 where the page quotes an error of the input, else 0."""
-        return 2 if any(line.startswith("error:") for line in self.quoted) else 0
+        return 2 if any(line.startswith(("error:", "错误：")) for line in self.quoted) else 0
 
 
 def steps(page: Path) -> list[SavedFile | QuotedCommand]:

@@ -29,6 +29,7 @@ class TableChoices(TypedDict, total=False):
     columns: Sequence[str] | str
 
 
+_MOST_SHARED = 6  # decimals: beyond them a vanishing number would fill its row with digits
 _NAMES = frozenset(TableChoices.__annotations__)
 _LISTS = ("keep", "drop", "order", "errors", "notes", "columns")
 
@@ -101,8 +102,8 @@ class TableStyle:
         return number(value, self.least_decimals) if self.digits is None else f"{value:,.{self.digits}f}"
 
     def aligned(self, values: Iterable[float]) -> TableStyle:
-        """The style for numbers that stand together: all have the decimals of the one that needs most."""
-        return replace(self, least_decimals=max(map(decimals, values), default=0))
+        """The style for numbers that stand together: all have the decimals of the one that needs most, up to six."""
+        return replace(self, least_decimals=min(max(map(decimals, values), default=0), _MOST_SHARED))
 
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""
