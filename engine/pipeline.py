@@ -310,11 +310,12 @@ def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, cloc
     from engine.stages.inference import run_inference
     from engine.stages.manifest import code_notes, make_manifest
 
-    job, stages = plan.loaded.job, expected_stages(prepared)
-    machine.journal.schedule.expect(stages)
-    if isinstance(machine.progress, TimedProgress):
-        machine.progress.expect(stages)
+    job = plan.loaded.job
     with _computing(plan):
+        stages = expected_stages(prepared)
+        machine.journal.schedule.expect(stages)
+        if isinstance(machine.progress, TimedProgress):
+            machine.progress.expect(stages)
         with clock.stage("estimate"):
             passes = list(zip(prepared, _estimate_passes(machine, prepared), strict=True))
         with clock.stage("inference"):

@@ -39,12 +39,12 @@ def texts(node: ast.expr, constants: dict[str, ast.expr]) -> list[list[str]]:
         return texts(constants[node.id], constants)
     if not isinstance(node, ast.JoinedStr):
         return []
-    found = [[""]]
+    variants = [[""]]
     for part in node.values:
         value = part.value if isinstance(part, ast.FormattedValue) else part
         choices = texts(value, constants) or [["", ""]]
-        found = [[*head[:-1], head[-1] + tail[0], *tail[1:]] for head in found for tail in choices]
-    return found
+        variants = [[*head[:-1], head[-1] + tail[0], *tail[1:]] for head in variants for tail in choices]
+    return variants
 
 
 def numbered(literals: list[str]) -> str:
@@ -74,9 +74,9 @@ def messages() -> Iterator[tuple[str, str]]:
 
 
 def test_every_message_of_the_source_has_a_chinese_form():
-    found = list(messages())
-    assert len(found) > 700
-    missing = [f"{place}: {text}" for place, text in found if text not in FORMS]
+    of_source = list(messages())
+    assert len(of_source) > 700
+    missing = [f"{place}: {text}" for place, text in of_source if text not in FORMS]
     assert not missing, "write them into chinese_errors.toml:\n" + "\n".join(missing)
 
 
