@@ -282,9 +282,13 @@ TABLES = {
     "outcome explains itself": Bad(
         ("job.yaml: model.regressors names 'y', which is the outcome",), swap=("[x]", "[x, y]")
     ),
-    "treatment beside a table": Bad(
-        ("job.yaml: treatment: has no meaning in this job: it is for city panels",),
-        add="treatment: {adoption: g, rule: both}",
+    "a rule of pairs that are treated": Bad(
+        ("job.yaml: treatment.rule: has no meaning in this job: it is for city panels, and pair tables with "
+         "treatment.unit_adoption", "hint: pairs that are treated themselves"),
+        add="treatment: {adoption: x, rule: both}",
+    ),
+    "a treatment without its column": Bad(
+        ("trade.csv: treatment.adoption: there is no column 'g'",), add="treatment: {adoption: g}"
     ),
     "empty sample": Bad(
         ("job.yaml: cell 'trade': no pair with at least two observed years is left",

@@ -26,10 +26,11 @@ def pair_table(
     units: tuple[str, str],
     year: str,
     outcome: str,
-    regressors: Sequence[str] | str,
+    regressors: Sequence[str] | str = (),
     fixed_effects: Sequence[str] | str = ("pair", "year"),
     directed: bool = False,
     weight: str | None = None,
+    treatment: object = None,
     name: str = UNNAMED,
     **options: object,
 ) -> StatedJob:
@@ -52,10 +53,14 @@ def pair_table(
         (i, j) and (j, i) are two pairs of one dyad.
     weight : str, optional
         Row weights: a column, or arithmetic on columns.
+    treatment : mapping, optional
+        When pairs are treated, for event studies and the estimators of staggered adoption: ``{"adoption": column}``, a
+        year of the pair; ``{"status": column}``, its 0 and 1; or ``{"unit_adoption": (column, column), "rule":
+        "either"}``, years of its units, so that adoption can be permuted among them.
     name : str
         Of the job.
     options
-        Keys of ``model``: ``errors``, ``lag``, ``confidence``.
+        Keys of ``model``: ``estimator``, ``window``, ``errors``, ``lag``, ``confidence``.
     """
     first, second = units
     block: dict[str, object] = {"unit_i": first, "unit_j": second, "year": year, "directed": directed}
@@ -66,13 +71,17 @@ def pair_table(
         block["source"] = str(data)
     else:
         frames = taken({"pair_table": data})
-    model = {"regressors": as_list(regressors), "fixed_effects": as_list(fixed_effects), **options}
-    document: Mapping[str, object] = {
+    model: dict[str, object] = {"fixed_effects": as_list(fixed_effects), **options}
+    if names := as_list(regressors):
+        model["regressors"] = names
+    document: dict[str, object] = {
         "job": name,
         "pair_table": block,
         "outcome": {"column": outcome},
         "model": model,
     }
+    if treatment is not None:
+        document["treatment"] = treatment
     return StatedJob(plain(document), frames)
 
 

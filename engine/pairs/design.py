@@ -40,6 +40,8 @@ class Chunk:
         Columns of a pair table; None where the kernel computes them from city arrays.
     weights : float64 ``[chunk, n_years]`` or None
         Weights of the rows; None where all are one.
+    adoption : int32 ``[chunk]`` or None
+        Adoption class of each pair itself, see `engine.pairs.treatment.Adoption.of_pairs`.
     """
 
     i: Integers
@@ -49,6 +51,7 @@ class Chunk:
     cols: Range
     values: Array | None = None
     weights: Array | None = None
+    adoption: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,9 @@ class PairDesign(Protocol):
     @property
     def classes(self) -> Integers:
         """int32 ``[n_units]`` adoption class of each unit."""
+
+    def pair_classes(self, i: Integers, j: Integers) -> tuple[Integers, Integers]:
+        """Adoption classes of the units of pairs ``[n]``; a pair's own class stands in place of the second's."""
 
     @property
     def allowed(self) -> Flags:

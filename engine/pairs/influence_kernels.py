@@ -11,7 +11,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from engine.pairs.kernels import CityArrays, KernelOptions, PairChunk, deviations, pair_columns
+from engine.pairs.kernels import (
+    CityArrays,
+    KernelOptions,
+    PairChunk,
+    deviations,
+    pair_classes,
+    pair_columns,
+)
 from engine.pairs.within import demean, weight_products
 
 _BLOCK = 128  # pairs that a product of matrices adds up: a fixed order, on one thread and on many
@@ -70,8 +77,7 @@ def _columns_and_terms(
     v, row, _, _ = pair_columns(options, arrays, chunk)
     # Of levels far from zero the sums of products would keep no digits.
     v, _, _ = deviations(options, arrays, v, row)
-    classes = arrays["classes"]
-    return jnp.concatenate([v, terms[classes[chunk.i], classes[chunk.j]]], axis=2), row
+    return jnp.concatenate([v, terms[pair_classes(arrays, chunk)]], axis=2), row
 
 
 def _influences(

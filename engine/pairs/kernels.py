@@ -83,6 +83,8 @@ class PairChunk(NamedTuple):
         Columns of a pair table.
     weights : float64 ``[chunk, T]`` or None
         Weights of the rows; not with a balanced layout.
+    adoption : int32 ``[chunk]`` or None
+        Adoption class of the pair itself; None where those of its units say when it is treated.
     """
 
     i: AnyArray
@@ -90,11 +92,19 @@ class PairChunk(NamedTuple):
     n: int
     values: AnyArray | None = None
     weights: AnyArray | None = None
+    adoption: AnyArray | None = None
 
 
 def arrays_of(chunk: Chunk) -> PairChunk:
     """The part of a design's chunk that a kernel takes."""
-    return PairChunk(chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights)
+    return PairChunk(chunk.i, chunk.j, chunk.n, chunk.values, chunk.weights, chunk.adoption)
+
+
+def pair_classes(arrays: CityArrays, chunk: PairChunk) -> tuple[Array, Array]:
+    """Adoption classes ``[chunk]`` of the first unit and of the second, or the pair's own in place of the second's."""
+    classes = arrays["classes"]
+    own_or_second = classes[chunk.j] if chunk.adoption is None else chunk.adoption
+    return classes[chunk.i], jnp.asarray(own_or_second)
 
 
 def outcome_values(options: KernelOptions, arrays: CityArrays, i: AnyArray, j: AnyArray) -> Array:
@@ -139,7 +149,7 @@ def pair_columns(
 
     A row's weight is 1, or that of the chunk, and 0 where it is missing.
     """
-    i, j, n, values, weights = chunk
+    i, j, n, values, weights, _ = chunk
     eligible = jnp.arange(len(i)) < n
     if "split" in arrays:
         split_sum = arrays["split"][i] + arrays["split"][j]
@@ -147,13 +157,14 @@ def pair_columns(
     if values is not None:
         v = jnp.asarray(values - arrays["centre"][None, None] if "centre" in arrays else values)
     else:
-        parts = [_regressor_values(options, arrays, i, j), outcome_values(options, arrays, i, j)[:, :, None]]
-        if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
-            parts.insert(1, arrays["observed"][arrays["classes"][i], arrays["classes"][j]][:, :, None])
-        v = jnp.concatenate(parts, axis=2)
+        regressors = _regressor_values(options, arrays, i, j)
+        v = jnp.concatenate([regressors, outcome_values(options, arrays, i, j)[:, :, None]], axis=2)
+    if "observed" in arrays:  # draws that ask about the treatment that happened have it as a column
+        happened = arrays["observed"][pair_classes(arrays, chunk)][:, :, None]
+        v = jnp.concatenate([v[:, :, :-1], happened, v[:, :, -1:]], axis=2)
     stays = eligible[:, None]
     if "kept_rows" in arrays:
-        stays = stays & arrays["kept_rows"][arrays["classes"][i], arrays["classes"][j]]
+        stays = stays & arrays["kept_rows"][pair_classes(arrays, chunk)]
     infinite = (jnp.isinf(v).any(2) & stays).sum().astype(v.dtype)
     if options.layout.balanced:
         row = jnp.broadcast_to(eligible[:, None], v.shape[:2]).astype(v.dtype)
@@ -240,11 +251,11 @@ def moments(
     """
     layout = options.layout
     statistics, counts = _pair_statistics(options, arrays, chunk)
-    classes = arrays["classes"]
+    class_i, class_j = pair_classes(arrays, chunk)
     shape = (options.edge, options.n_classes, layout.size)
 
-    def sums(city: Array, partner: AnyArray) -> Array:
-        segment = city * options.n_classes + classes[partner]
+    def sums(city: Array, class_of_partner: Array) -> Array:
+        segment = city * options.n_classes + class_of_partner
         return jax.ops.segment_sum(statistics, segment, options.edge * options.n_classes).reshape(shape)
 
     # Padding has zero statistics, so it may fall on any row that exists.
@@ -257,7 +268,7 @@ def moments(
         block_products = jnp.einsum("bpf,bpg->bfg", of_block, of_block)
         n_types = options.n_classes * (options.n_classes + 1) // 2
         products = jax.ops.segment_sum(block_products, block_type, n_types)
-    return sums(row, chunk.j), sums(col, chunk.i), counts, products
+    return sums(row, class_j), sums(col, class_i if chunk.adoption is None else class_j), counts, products
 
 
 def to_device(arrays: dict[str, AnyArray]) -> CityArrays:

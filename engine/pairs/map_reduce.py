@@ -171,9 +171,9 @@ def _add_range(total: Array, total_start: int, sums: Array, cities: tuple[int, i
 
 def _type_blocks(chunk: Chunk, design: PairDesign) -> tuple[Integers, Integers]:
     """The pairs of a chunk in blocks of one type each, see `kernels.moments`; as many blocks for every chunk."""
-    classes, n, h = design.classes, chunk.n, design.n_classes
+    n, h = chunk.n, design.n_classes
     n_types = h * (h + 1) // 2
-    kind = type_of(classes[chunk.i[:n]], classes[chunk.j[:n]], h)
+    kind = type_of(*design.pair_classes(chunk.i[:n], chunk.j[:n]), h)
     order, size = np.argsort(kind, kind="stable"), np.bincount(kind, minlength=n_types)
     n_blocks = -(-size // _BLOCK)
     members = np.full((-(-len(chunk.i) // _BLOCK) + n_types, _BLOCK), len(chunk.i), dtype=np.int32)

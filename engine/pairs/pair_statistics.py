@@ -279,6 +279,8 @@ def _on_device(source: StatisticsSource) -> list[dict[str, Any]]:
     arrays, h = city_arrays(source.moment_pass), source.moment_pass.design.n_classes
     if source.observed is not None:
         arrays = arrays | {"observed": source.observed}
+        if "profile" in arrays:  # of the outcome, before which the treatment that happened stands
+            arrays["profile"] = np.insert(arrays["profile"], -1, 0.0, axis=1)
     if source.spans is None:
         return [kernels.to_device(arrays)]
     common = kernels.to_device({name: values for name, values in arrays.items() if name != "kept_rows"})

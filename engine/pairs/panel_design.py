@@ -122,6 +122,9 @@ class PanelDesign:
     def classes(self) -> Integers:
         return self.sample.classes
 
+    def pair_classes(self, i: Integers, j: Integers) -> tuple[Integers, Integers]:
+        return self.classes[i], self.classes[j]
+
     @property
     def allowed(self) -> Flags:
         return self.sample.allowed

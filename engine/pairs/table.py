@@ -18,6 +18,7 @@ from engine.pairs.refused_values import (
     refuse_negative,
     refuse_weights,
 )
+from engine.pairs.table_adoption import TableAdoption, table_adoption
 from engine.pairs.table_report import (
     TableColumn,
     TableReport,
@@ -54,6 +55,10 @@ class PairColumns:
         Weights of the rows, mean one over the rows that a regression can use; zero elsewhere.
     levels : mapping of str to int32 ``[n_pairs, n_years]``
         Columns whose values are levels of fixed effects, as codes; -1 where missing.
+    adopted : float64 ``[n_pairs]`` or None
+        Year in which each pair becomes treated, where pairs are treated themselves; NaN for never.
+    unit_adopted : float64 ``[n_units]`` or None
+        Adoption year of each unit, where the treatment is a function of those; NaN for never.
     """
 
     units: tuple[str, ...]
@@ -64,6 +69,8 @@ class PairColumns:
     directed: bool
     weights: Array | None = None
     levels: Mapping[str, Integers] = field(default_factory=dict)
+    adopted: Array | None = None
+    unit_adopted: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class _Sample:
         Regressors, lagged, then the outcome.
     weight : float64 ``[n_rows]`` or None
     levels : mapping of str to int64 ``[n_rows]``
+    adoption : TableAdoption
     """
 
     rows: TableRows
@@ -87,6 +95,7 @@ class _Sample:
     columns: Array
     weight: Array | None
     levels: Mapping[str, LongIntegers]
+    adoption: TableAdoption
 
 
 def pair_columns(
@@ -111,7 +120,11 @@ def pair_columns(
     """
     problems = Problems(source)
     read: list[str] = []
-    keyed = [*request.keys.items(), *((f"model.fixed_effects: '{name}'", name) for name in request.effects)]
+    keyed = [
+        *request.keys.items(),
+        *request.timing,
+        *((f"model.fixed_effects: '{name}'", name) for name in request.effects),
+    ]
     for key, name in [*keyed, *(("pair_table.missing", name) for name in request.missing)]:
         with problems.collect():
             require_column(frame, name, key=key, source=source)
@@ -126,10 +139,15 @@ def pair_columns(
     for name in dict.fromkeys(read):
         with problems.collect():
             values.column(name)
+    adoption = TableAdoption()
+    with problems.collect():
+        adoption = table_adoption(rows, values, request)
     problems.raise_any()
     sample_rows = _window(rows.year, request.years, source)
     sample, report = _sample(rows, values, sample_rows, request)
-    return _laid_out(sample, request), replace(report, notes=(*report.notes, *values.notes))
+    sample = replace(sample, adoption=adoption)
+    notes = (*report.notes, *values.notes, *adoption.notes)
+    return _laid_out(sample, request), replace(report, notes=notes)
 
 
 def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
@@ -182,7 +200,9 @@ def _sample(
     problems.raise_any()
     labels = {name: _level_labels(rows, name, request) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
-    sample = _Sample(rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels)
+    sample = _Sample(
+        rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels, TableAdoption()
+    )
     return sample, _report(
         sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
     )
@@ -307,15 +327,21 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
         weights = np.zeros(shape)
         weights[position, t] = np.nan_to_num(sample.weight)
         weights = _scaled(weights, values, request.least_rows)
+    adopted, of_units = None, sample.adoption.of_units
+    if sample.adoption.of_pairs is not None:
+        adopted = np.full(len(first), np.nan)
+        adopted[position] = sample.adoption.of_pairs[rows.pair[sample_rows]]
     return PairColumns(
-        tuple(rows.units[unit] for unit in present),
-        tuple(years.tolist()),
-        first.astype(np.int32),
-        second.astype(np.int32),
-        values,
-        directed,
-        weights,
-        levels,
+        units=tuple(rows.units[unit] for unit in present),
+        years=tuple(years.tolist()),
+        i=first.astype(np.int32),
+        j=second.astype(np.int32),
+        values=values,
+        directed=directed,
+        weights=weights,
+        levels=levels,
+        adopted=adopted,
+        unit_adopted=None if of_units is None else of_units[present],
     )
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from engine.arrays import AnyArray, Array, Flags, Integers, LongIntegers, check_shape
-from engine.errors import InputError
+from engine.notes import Note
 from engine.pairs.centre import middle_values, year_effects
-from engine.pairs.design import Chunk, Range, chunk_length, padded
+from engine.pairs.design import Chunk, FilterStep, Range, chunk_length, padded
 from engine.pairs.gravity import PairSample
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.tiles import MapReduce
+from engine.pairs.treatment import Adoption, allowed_classes
 
 
 @dataclass(frozen=True)
 class TableDesign:
     """Pairs of a user's own dyadic table; meets `engine.pairs.design.PairDesign`.
 
-    Its units are of one class, and the table itself says which pairs there are.
+    The table itself says which pairs there are. Its units are of one class unless it has a treatment.
 
     Attributes
     ----------
@@ -38,6 +40,12 @@ class TableDesign:
         Subtracted from the outcome too; its year effects, which every regression absorbs anyhow.
     least_rows : int
         Observed years that a pair must have: one where it has no effect of its own.
+    adoption : Adoption
+        Classes of the units, or of the pairs themselves.
+    exclude : str
+        ``both_treated | none``: pairs of two adopters leave the sample.
+    kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
+        Pair-years that stay, by class; None keeps all.
     """
 
     i: Integers
@@ -49,17 +57,20 @@ class TableDesign:
     centre: Array | None = None
     profile: Array | None = None
     least_rows: int = 2
-
-    n_classes = 1
+    adoption: Adoption | None = None
+    exclude: str = "none"
+    kept_rows: Flags | None = None
 
     def __post_init__(self) -> None:
         check_shape("j", self.j, self.i.shape)
         check_shape("values", self.values, (len(self.i), None, None))
+        if self.adoption is not None:
+            check_shape("classes", self.adoption.classes, (self.n_units,))
+        if self.adoption is not None and self.adoption.of_pairs is not None:
+            check_shape("classes of pairs", self.adoption.of_pairs, self.i.shape)
         if self.weights is not None:
             check_shape("weights", self.weights, (len(self.i), self.values.shape[1]))
 
-    kept_rows = None
-    steps = ()
     outcome = "column"
     kinds = ()
     look_ahead = True
@@ -78,20 +89,51 @@ class TableDesign:
         return replace(self, centre=centre, profile=year_effects(self.values[:, :, -1] - centre[-1]))
 
     @property
+    def n_classes(self) -> int:
+        return 1 if self.adoption is None else len(self.adoption.years)
+
+    @property
     def classes(self) -> Integers:
-        return np.zeros(self.n_units, dtype=np.int32)
+        return np.zeros(self.n_units, dtype=np.int32) if self.adoption is None else self.adoption.classes
+
+    @cached_property
+    def _class_of(self) -> tuple[LongIntegers, Integers]:
+        """Codes of the pairs, ascending, and the class of each pair itself."""
+        code = self.i.astype(np.int64) * self.n_units + self.j
+        order = np.argsort(code)
+        return code[order], self.adoption.of_pairs[order]  # type: ignore[union-attr,index]
+
+    def pair_classes(self, i: Integers, j: Integers) -> tuple[Integers, Integers]:
+        if self.adoption is None or self.adoption.of_pairs is None:
+            return self.classes[i], self.classes[j]
+        codes, of_code = self._class_of
+        return self.classes[i], of_code[np.searchsorted(codes, i.astype(np.int64) * self.n_units + j)]
 
     @property
     def allowed(self) -> Flags:
-        return np.ones((1, 1), dtype=bool)
+        if self.adoption is None:
+            return np.ones((1, 1), dtype=bool)
+        of_pairs = self.adoption.of_pairs is not None
+        return self.adoption.has_pairs if of_pairs else allowed_classes(self.adoption, self.exclude)
 
     @property
     def sample(self) -> PairSample:
-        raise InputError(
-            "a pair table lists its pairs: adoption classes and a gravity screen select none",
-            where="pair_table",
-            remedy="use a city panel (panel)",
-        )
+        return PairSample(self.classes, self.allowed)
+
+    @property
+    def steps(self) -> tuple[FilterStep, ...]:
+        if self.exclude == "none":
+            return ()
+        n_years = np.isfinite(self.values[self._in_sample]).all(axis=2).sum(axis=1)
+        n_pairs = int((n_years > 0).sum())
+        return (FilterStep(Note("both_treated_excluded"), n_pairs, int(n_years.sum())),)
+
+    @cached_property
+    def _in_sample(self) -> LongIntegers | None:
+        """Positions of the pairs that the exclusion leaves; None where it leaves all."""
+        if self.exclude == "none":
+            return None
+        return np.flatnonzero(self.allowed[self.pair_classes(self.i, self.j)])
 
     @property
     def n_years(self) -> int:
@@ -103,7 +145,8 @@ class TableDesign:
 
     @property
     def complete(self) -> bool:
-        return self.weights is None and bool(np.isfinite(self.values).all())
+        is_filtered = self.weights is not None or self.kept_rows is not None
+        return not is_filtered and bool(np.isfinite(self.values).all())
 
     def city_arrays(self, *, balanced: bool) -> dict[str, AnyArray]:
         arrays: dict[str, AnyArray] = {"classes": self.classes}
@@ -112,6 +155,8 @@ class TableDesign:
         if self.profile is not None:
             regressors = np.zeros((self.n_years, self.n_columns - 1))
             arrays["profile"] = np.concatenate([regressors, self.profile[:, None]], axis=1)
+        if self.kept_rows is not None:
+            arrays["kept_rows"] = self.kept_rows
         return arrays
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:
@@ -134,6 +179,11 @@ class TableDesign:
         return self.n_units
 
     @property
+    def _n_listed(self) -> int:
+        """Pairs of the sample."""
+        return len(self.i) if self._in_sample is None else len(self._in_sample)
+
+    @property
     def chunk(self) -> int:
         return chunk_length(len(self.i))
 
@@ -142,8 +192,9 @@ class TableDesign:
         return len(self.tasks())
 
     def tasks(self) -> tuple[Range, ...]:
-        step = max(self.chunk, -(-len(self.i) // 64 // self.chunk) * self.chunk)
-        return tuple((start, min(start + step, len(self.i))) for start in range(0, len(self.i), step))
+        n_pairs = self._n_listed
+        step = max(self.chunk, -(-n_pairs // 64 // self.chunk) * self.chunk)
+        return tuple((start, min(start + step, n_pairs)) for start in range(0, n_pairs, step))
 
     def span(self, task: Range) -> tuple[Range, Range]:
         """Both units of a pair may be any."""
@@ -153,10 +204,14 @@ class TableDesign:
         everywhere = (0, self.n_units)
         for start in range(*task, self.chunk):
             part: slice | LongIntegers = slice(start, min(start + self.chunk, task[1]))
+            if self._in_sample is not None:
+                part = self._in_sample[part]
             if among is not None:
-                part = start + np.flatnonzero(among[self.i[part], self.j[part]])
+                of_part = np.arange(part.start, part.stop) if isinstance(part, slice) else part
+                part = of_part[among[self.i[of_part], self.j[of_part]]]
             i, j = self.i[part], self.j[part]
             values, weights = self.listed_rows(part, i, j, self.chunk)
+            of_pairs = None if self.adoption is None else self.adoption.of_pairs
             yield Chunk(
                 padded(i, self.chunk),
                 padded(j, self.chunk),
@@ -165,6 +220,7 @@ class TableDesign:
                 everywhere,
                 values,
                 weights,
+                None if of_pairs is None else padded(of_pairs[part], self.chunk),
             )
 
     def list_length(self, *, every_screen: bool, map_reduce: MapReduce) -> tuple[int, int | None]:

@@ -63,6 +63,10 @@ class TableRequest:
         Bytes that the columns, laid out by pair and year, may take.
     rules : CellRules
         How the cells of the table are read.
+    adoption, status : str or None
+        Columns with the year in which a pair becomes treated, and with its 0 and 1; one of them, or neither.
+    unit_adoption : (str, str) or None
+        Columns with the adoption years of the two units.
     """
 
     unit_i: str
@@ -83,6 +87,9 @@ class TableRequest:
     missing: Mapping[str, Sequence[Code]] = field(default_factory=dict)
     memory: float = 2e9
     rules: CellRules = NO_RULES
+    adoption: str | None = None
+    status: str | None = None
+    unit_adoption: tuple[str, str] | None = None
 
     @property
     def keys(self) -> dict[str, str]:
@@ -100,6 +107,13 @@ class TableRequest:
         texts |= {"model.offset": self.offset} if self.offset is not None else {}
         texts["outcome.column"] = self.outcome
         return texts | ({"pair_table.weight": self.weight} if self.weight is not None else {})
+
+    @property
+    def timing(self) -> list[tuple[str, str]]:
+        """Job keys, and columns, that say when pairs or units adopt."""
+        single = [("treatment.adoption", self.adoption), ("treatment.status", self.status)]
+        columns = [(key, column) for key, column in single if column is not None]
+        return [*columns, *(("treatment.unit_adoption", column) for column in self.unit_adoption or ())]
 
     @property
     def columns(self) -> tuple[str, ...]:

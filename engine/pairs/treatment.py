@@ -28,20 +28,29 @@ class Adoption:
         Adoption year of each class, ascending, ``inf`` for never (always present, last).
     classes : int32 ``[n_units]``
         Class of each unit.
+    of_pairs : int32 ``[n_pairs]`` or None
+        Class of each pair, where pairs are treated themselves and not by their units' adoption. All units are then of
+        the class never, and the pair's class takes the place of its partner's: see from either unit.
     """
 
     years: Array
     classes: Integers
+    of_pairs: Integers | None = None
 
     @cached_property
     def has_pairs(self) -> Flags:
-        """``[n_classes, n_classes]`` two classes with a city each, or one class with two."""
+        """``[n_classes, n_classes]`` two classes with a city each, or one class with two; or the pairs' own classes."""
+        if self.of_pairs is not None:
+            exists = np.zeros((len(self.years), len(self.years)), dtype=bool)
+            exists[-1] = exists[:, -1] = np.bincount(self.of_pairs, minlength=len(self.years)) > 0
+            return exists
         size = np.bincount(self.classes, minlength=len(self.years))
         return np.asarray(np.outer(size, size) - np.diag(size) > 0)
 
     def counts(self) -> dict[str, int]:
-        """Units in each class, by adoption year or ``never``."""
-        size = np.bincount(self.classes, minlength=len(self.years))
+        """Units, or pairs that are treated themselves, in each class, by adoption year or ``never``."""
+        owners = self.classes if self.of_pairs is None else self.of_pairs
+        size = np.bincount(owners, minlength=len(self.years))
         names = ["never" if year == NEVER else f"{year:.0f}" for year in self.years]
         return dict(zip(names, size.tolist(), strict=True))
 

@@ -91,7 +91,18 @@ CLIPPED = Condition(
     lambda job: job.outcome.standardised and job.outcome.infinite == "clip",
 )
 TREATED = Condition(
-    "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
+    "jobs whose treatment is a regressor", lambda job: job.treatment is not None and job.model.treatment
+)
+RULED = Condition(
+    "city panels, and pair tables with treatment.unit_adoption",
+    lambda job: job.treatment is not None and (job.panel is not None or bool(job.treatment.unit_adoption)),
+    "pairs that are treated themselves (treatment.adoption, treatment.status) have no rule",
+)
+REASSIGNED = Condition(
+    "city panels, and pair tables with treatment.unit_adoption, whose treatment is a regressor",
+    lambda job: RULED.holds(job) and job.model.treatment,
+    "only what is a function of units can be permuted among them: give their adoption years as "
+    "treatment.unit_adoption",
 )
 INSTRUMENTED = _estimators(lambda estimator: estimator.uses_instrument)
 _ONE_STEP = [code for code, error in ERROR_TYPES.items() if error.leave_outs == "one_step"]
@@ -112,7 +123,12 @@ ABSORBED = Condition(
 )
 DIAGNOSED = Condition(
     "estimator twfe with the effects [pair, year] of city panels whose treatment is a regressor",
-    lambda job: job.model.registered.diagnosed and not absorbed(job.model.effects) and TREATED.holds(job),
+    lambda job: (
+        job.model.registered.diagnosed
+        and not absorbed(job.model.effects)
+        and PANEL.holds(job)
+        and job.model.treatment
+    ),
 )
 REFERRED = Condition(
     "event studies with a reference period",
@@ -167,12 +183,15 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     "outcome.infinite": ALWAYS,
     "outcome.clip": CLIPPED,
     "outcome.column": TABLE,
-    "pairs": PANEL,
+    **dict.fromkeys(("pairs", "pairs.exclude"), RULED),
+    **dict.fromkeys(("pairs.gravity", "pairs.split"), PANEL),
     # Treatment and pair columns.
-    "treatment": PANEL,
-    **dict.fromkeys(("treatment.adoption", "treatment.status", "treatment.rule"), PANEL),
-    **dict.fromkeys(("treatment.month", "treatment.cutoff", "treatment.shift"), PANEL),
-    **dict.fromkeys(("treatment.drop_treated", "treatment.around"), PANEL),
+    "treatment": ALWAYS,
+    **dict.fromkeys(("treatment.adoption", "treatment.status"), ALWAYS),
+    "treatment.unit_adoption": TABLE,
+    "treatment.rule": RULED,
+    **dict.fromkeys(("treatment.month", "treatment.cutoff"), PANEL),
+    **dict.fromkeys(("treatment.shift", "treatment.drop_treated", "treatment.around"), ALWAYS),
     "treatment.name": TREATED,
     "controls": CONTROLLED,
     "instrument": INSTRUMENTED,
@@ -194,8 +213,11 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **{f"model.options.{key}": _option(key) for key in COMPARISON_OPTIONS},
     "model.offset": _option("offset"),
     # Draws.
-    "inference.permutation": TREATED,
-    **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "strata", "terms")), TREATED),
+    "inference.permutation": REASSIGNED,
+    **dict.fromkeys((f"inference.permutation.{key}" for key in ("reps", "seed", "terms")), REASSIGNED),
+    "inference.permutation.strata": Condition(
+        "city panels whose treatment is a regressor", lambda job: PANEL.holds(job) and job.model.treatment
+    ),
     "inference.permutation.screen": SCREENED,
     **dict.fromkeys((f"inference.bootstrap.{key}" for key in ("kind", "reps", "seed")), ALWAYS),
     "inference.bootstrap.weights": MULTIPLIED,

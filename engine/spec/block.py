@@ -55,6 +55,8 @@ MOST_NAMES = 1000
 
 Formula = Annotated[str, AfterValidator(_parsable), Field(json_schema_extra={"format": "formula"})]
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+"""A column as the file has it: a pair table's, whose names need not be those of formulas."""
 Year = Annotated[int, Field(ge=-9999, le=9999)]
 EventYear = Annotated[int, Field(ge=-MOST_EVENT_YEARS, le=MOST_EVENT_YEARS)]
 

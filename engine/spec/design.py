@@ -12,6 +12,7 @@ from engine.pairs.regressors import REGRESSORS
 from engine.spec.block import (
     MOST_EVENT_YEARS,
     Block,
+    Column,
     Formula,
     Listed,
     ListedSome,
@@ -130,25 +131,34 @@ class Pairs(Block):
 
 
 class Treatment(Block):
-    """The year in which a city adopts, and the rule by which a pair is treated.
+    """When cities adopt and by which rule a pair is treated; or when the pairs of a pair table are treated themselves.
 
-    Exactly one of ``adoption`` and ``status`` is given.
+    Exactly one of ``adoption``, ``status`` and ``unit_adoption`` is given.
     """
 
-    adoption: Name | None = Field(
-        None, description="column with the adoption year of a city; empty means never"
-    )
-    status: Name | None = Field(
+    adoption: Column | None = Field(
         None,
-        description="column with a 0 or 1 for every city and year, 1 from adoption on; a city adopts in the first year "
-        "of the file in which it has a 1",
+        description="column with the adoption year of a city, or of a pair_table job the year in which a pair becomes "
+        "treated; empty means never",
+    )
+    status: Column | None = Field(
+        None,
+        description="column with a 0 or 1 for every city and year (of a pair_table job every pair and year), 1 from "
+        "adoption on; a city, or pair, adopts in the first year of the file in which it has a 1",
+    )
+    unit_adoption: tuple[Column, Column] | None = Field(
+        None,
+        description="of a pair_table job: two columns with the adoption years of its first and second unit, empty for "
+        "never; with a rule, so that adoption can be permuted among the units",
     )
     month: Name | None = Field(None, description="column with the month of adoption")
     cutoff: int | None = Field(
         None, ge=0, le=12, description="with month: adoption after this month counts from the next year"
     )
-    rule: Literal["exactly_one", "both", "either", "count"] = Field(
-        description="a pair is treated once exactly one, both, or either of its cities has adopted; count: 0, 1 or 2"
+    rule: Literal["exactly_one", "both", "either", "count"] | None = Field(
+        None,
+        description="a pair is treated once exactly one, both, or either of its cities has adopted; count: 0, 1 or 2; "
+        "needed, but where pairs are treated themselves",
     )
     name: Name = Field("policy", description="name of the term in tables")
     shift: int = Field(
@@ -169,9 +179,10 @@ class Treatment(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> Treatment:
-        if (self.adoption is None) == (self.status is None):
+        if sum(key is not None for key in (self.adoption, self.status, self.unit_adoption)) != 1:
             raise ValueError(
-                "give exactly one of adoption (a column of years) and status (0 before adoption, 1 from then on)"
+                "give exactly one of adoption (a column of years) and status (0 before adoption, 1 from then on), or "
+                "of a pair_table job unit_adoption (two columns of years)"
             )
         if self.status is not None and self.month is not None:
             raise ValueError("month goes with adoption; a status says no month")
@@ -184,19 +195,30 @@ class Treatment(Block):
         return self
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that say when a city, a pair, or the two units of a pair adopt."""
+        return self.unit_adoption or (str(self.adoption or self.status),)
+
+    @property
     def column(self) -> str:
-        """The column of the panel that says when a city adopts."""
-        return str(self.adoption or self.status)
+        """The first of `columns`."""
+        return self.columns[0]
 
     @property
     def key(self) -> str:
-        """The key that names it."""
-        return "treatment.status" if self.adoption is None else "treatment.adoption"
+        """The key that names them."""
+        keys = {"adoption": self.adoption, "status": self.status, "unit_adoption": self.unit_adoption}
+        return next(f"treatment.{key}" for key, columns in keys.items() if columns is not None)
 
     @property
     def year_column(self) -> str:
         """The adoption years in the clean panel; of a status a name that no formula can have."""
         return self.adoption or f"first year of {self.status}"
+
+    @property
+    def pair_rule(self) -> str:
+        """The rule; of pairs that are treated themselves ``either``: their year stands beside a unit of none."""
+        return self.rule or "either"
 
 
 _ControlKeys: Any = formula_block(

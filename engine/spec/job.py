@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import InputError
-from engine.estimate.estimators import ESTIMATORS, INSTRUMENT, Estimator
+from engine.estimate.estimators import ESTIMATORS, Estimator
 from engine.infer.errors import ERROR_TYPES, error_type, network
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import (
@@ -29,6 +29,7 @@ from engine.spec.block import (
     Terms,
     Year,
 )
+from engine.spec.consistency import check_pair_table, check_panel
 from engine.spec.data import Index, PairTable, Panel
 from engine.spec.design import Control, Matching, Outcome, Pairs, Treatment
 from engine.spec.effects import (
@@ -36,7 +37,6 @@ from engine.spec.effects import (
     absorbed,
     parse_effect,
     parse_effects,
-    refuse_absorbed_policy,
     refuse_foreign,
 )
 from engine.spec.error_codes import ErrorKind
@@ -256,98 +256,9 @@ class Job(Block):
             raise ValueError(_ONE_KIND)
         if self.years and self.years[0] >= self.years[1]:
             raise ValueError(f"years [{self.years[0]}, {self.years[1]}] must ascend")
-        self._check_pair_table() if self.pair_table else self._check_panel()
+        check_pair_table(self) if self.pair_table else check_panel(self)
         refuse_foreign(self.model.effects, table=self.pair_table is not None)
         return self
-
-    def _check_pair_table(self) -> None:
-        if self.outcome.column is None:
-            raise ValueError("a pair_table job needs outcome.column")
-        if not self.model.regressors:
-            raise ValueError("a pair_table job needs model.regressors")
-        if self.model.offset is not None and self.model.offset == self.outcome.column:
-            raise ValueError(f"model.offset names '{self.model.offset}', which is the outcome")
-        if self.outcome.column in self.model.regressors:
-            raise ValueError(f"model.regressors names '{self.outcome.column}', which is the outcome")
-        if self.model.registered.needs_treatment:
-            free = " or ".join(name for name, each in ESTIMATORS.items() if not each.needs_treatment)
-            raise ValueError(f"a pair_table job has no adoption years, so model.estimator must be {free}")
-        if self.inference.jackknife and self.inference.jackknife.by != "city":
-            raise ValueError("a pair_table job has no city columns, so inference.jackknife.by must be city")
-        if self.inference.bootstrap and self.inference.bootstrap.kind == "pipeline":
-            raise ValueError(
-                "a pair_table job has no city panel that inference.bootstrap kind pipeline could resample"
-            )
-
-    def _check_panel(self) -> None:
-        if self.outcome.series is None:
-            raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
-        if self.treatment is None:
-            raise ValueError("a panel job needs treatment")
-        if self.model.registered.reweights:
-            raise ValueError(f"model.estimator {self.model.estimator} is for pair tables (pair_table)")
-        covariates = self.matching.covariates if self.matching else None
-        for key, names in (("model.controls", self.model.controls), ("matching.covariates", covariates)):
-            unknown = [name for name in names or [] if name not in self.controls]
-            if unknown:
-                control_names = ", ".join(self.controls) or "which is empty"
-                raise ValueError(
-                    f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
-                )
-        if self.model.registered.means_only and self.used_controls:
-            raise ValueError(
-                f"model.estimator {self.model.estimator} has no controls; set model.controls: []"
-            )
-        if self.model.registered.means_only and self.matching:
-            raise ValueError(
-                f"model.estimator {self.model.estimator} has no matched samples; leave out matching"
-            )
-        if self.treatment.name in self.controls:
-            raise ValueError(f"a control is called '{self.treatment.name}' like the treatment term")
-        if INSTRUMENT in self.controls:
-            raise ValueError(f"a control cannot be called '{INSTRUMENT}', which is the instrument's name")
-        if not self.model.treatment and not self.used_controls:
-            raise ValueError("without the treatment (model.treatment: false) the model has no regressor")
-        if self.model.reads_links and self.panel_block.links is None:
-            raise ValueError("errors network need panel.links, the table that says which cities are linked")
-        if self.model.registered.uses_instrument and self.instrument is None:
-            raise ValueError(f"model.estimator {self.model.estimator} needs instrument")
-        if self.model.registered.complete_pairs:
-            self._refuse_left_out_rows(self.treatment)
-        if self.matching and not self.matched_on:
-            raise ValueError("matching needs controls to match on")
-        self._check_treatment(self.treatment)
-
-    def _refuse_left_out_rows(self, treatment: Treatment) -> None:
-        """Estimators of complete pairs have none whose rows the treatment leaves out."""
-        for key, is_set, remedy in (
-            ("treatment.around", treatment.around is not None, "null"),
-            ("treatment.drop_treated", treatment.drop_treated, "false"),
-        ):
-            if is_set:
-                raise ValueError(
-                    f"model.estimator {self.model.estimator} compares pairs that have all years and takes no {key}; "
-                    f"set {key}: {remedy} there"
-                )
-
-    def _check_treatment(self, treatment: Treatment) -> None:
-        rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
-        adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-        by_event_time = self.model.registered.by_event_time
-        if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
-            purpose = "an event study" if by_event_time else "years around adoption"
-            raise ValueError(
-                f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
-                "use pairs.exclude: both_treated, or rule either or both"
-            )
-        if "goodman_bacon" in self.model.diagnostics and (adopts_twice or self.used_controls):
-            reason = f"of rule {rule}, under which pairs adopt twice" if adopts_twice else "with controls"
-            raise ValueError(f"model.diagnostics goodman_bacon is not defined for regressions {reason}")
-        if self.model.treatment:
-            effects, term = self.model.effects, treatment.name
-            refuse_absorbed_policy(effects, term=term, rule=rule, both_treated_kept=both_treated_kept)
-        if rule in ("both", "count") and not both_treated_kept:
-            raise ValueError(f"rule {rule} needs the pairs that pairs.exclude: both_treated removes")
 
     @property
     def panel_block(self) -> Panel:

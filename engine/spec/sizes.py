@@ -34,7 +34,7 @@ def _draws(job: Job) -> int:
     elif model.registered.by_event_time:
         terms = 2 * _span(job)
     elif job.pair_table is not None:
-        terms = len(model.regressors or ())
+        terms = len(model.regressors or ()) + (job.treatment is not None)
     elif not model.treatment:
         terms = len(job.used_controls)
     tested = inference.permutation.terms if inference.permutation else None

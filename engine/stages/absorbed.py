@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from engine.estimate.estimate import Estimate
 from engine.estimate.terms import Term, column_terms, distinct, unite_terms
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
+from engine.pairs.design import PairDesign
 from engine.pairs.map_reduce import pair_rows
 from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
@@ -102,7 +103,7 @@ def row_problem(machine: Machine, prepared: Prepared) -> tuple[RowProblem, list[
     table, cell_terms = unite_terms(prepared.terms)
     terms = (*column_terms(prepared.pass_cells.controls), *distinct(cell_terms))
     effects = tuple(Effect(effect.name, effect.codes(rows, design.n_years)) for effect in prepared.effects)
-    return RowProblem(rows, terms, _columns(rows, design.classes, table), effects), cell_terms
+    return RowProblem(rows, terms, _columns(rows, design, table), effects), cell_terms
 
 
 def _with_one_step(model: Model) -> bool:
@@ -191,9 +192,10 @@ def with_unconverged(covariance: Covariance, unconverged: int) -> Covariance:
     return replace(covariance, notes=(*covariance.notes, Note.of("leave_out_unconverged", count=unconverged)))
 
 
-def _columns(rows: PairRows, classes: Any, table: Array) -> Array:
+def _columns(rows: PairRows, design: PairDesign, table: Array) -> Array:
     """Regressors and outcome ``[n_rows, ...]`` in the order controls, terms, outcome."""
-    terms = table[classes[rows.first], classes[rows.second], rows.year]
+    class_i, class_j = design.pair_classes(rows.i, rows.j)
+    terms = table[class_i[rows.pair], class_j[rows.pair], rows.year]
     return np.concatenate([rows.values[:, :-1], terms, rows.values[:, -1:]], axis=1)
 
 

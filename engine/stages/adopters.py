@@ -21,11 +21,11 @@ def with_adopters(prepared: Prepared, cells: Sequence[Estimated]) -> list[Estima
 def _count(prepared: Prepared, estimated: Estimated) -> int | None:
     """Cities that adopt within the sample and stand in a pair whose treatment varies over its rows.
 
-    None where the cell has no treatment term. An event study follows cities that adopted before the sample too, since
-    their event years vary.
+    None where the cell has no treatment term, or pairs are treated themselves. An event study follows cities that
+    adopted before the sample too, since their event years vary.
     """
     job, adoption = estimated.cell.job, prepared.adoption
-    if estimated.in_moving_pairs is None or job.treatment is None:
+    if estimated.in_moving_pairs is None or job.treatment is None or adoption.of_pairs is not None:
         return None
     start, years = adoption.years + job.treatment.shift, prepared.pass_cells.data.years
     adopts = start <= years[-1] - job.model.lag

@@ -19,6 +19,8 @@ def refuse_incomplete(pass_cells: PassCells, design: PairDesign) -> None:
         if cell.job.model.registered.complete_pairs and not design.complete:
             raise InputError(
                 f"estimator {cell.job.model.estimator} compares pairs that have all years, and some are missing",
-                where=f"cell '{cell.label}': panel.balance",
-                remedy="leave out cities with missing years (panel.balance: drop), or fill them (panel.fill)",
+                where=f"cell '{cell.label}': {'pair_table' if cell.job.pair_table else 'panel.balance'}",
+                remedy="leave out pairs with missing years"
+                if cell.job.pair_table
+                else "leave out cities with missing years (panel.balance: drop), or fill them (panel.fill)",
             )

@@ -36,6 +36,14 @@ def refuse_impossible(pass_cells: PassCells, terms: tuple[Terms, ...]) -> None:
         _refuse_draws_beyond_moments(cell)
         if cell.job.model.by_rows:
             _refuse_draws(cell)
+        treatment = cell.job.treatment if cell.job.pair_table else None
+        of_pairs = treatment is not None and treatment.unit_adoption is None
+        if bootstrap is not None and bootstrap.kind == "node" and of_pairs:
+            raise InputError(
+                "inference.bootstrap kind node is not defined where pairs are treated themselves",
+                where=f"cell '{cell.label}': inference.bootstrap.kind",
+                remedy="use kind: multiplier",
+            )
         if bootstrap is not None and bootstrap.kind == "node" and pass_cells.data.directed:
             raise InputError(
                 "the node bootstrap is not defined for directed tables",
@@ -73,7 +81,8 @@ def permuted_by_refits(job: Job) -> bool:
     """Whether draws of a permutation are the whole cell again, since no sums by type have all that it needs."""
     estimator = job.model.registered
     by_sums = "permutation" in estimator.redrawn and not estimator.uses_instrument
-    return job.matching is not None or job.model.by_rows or not by_sums
+    is_directed = job.pair_table is not None and job.pair_table.directed
+    return job.matching is not None or job.model.by_rows or is_directed or not by_sums
 
 
 def reassigned(job: Job, design: PairDesign) -> Integers:

@@ -88,7 +88,7 @@ def _data_key(job: Job) -> str:
     needs: dict[str, object] = {
         "pairs": [gravity.mass if gravity else None, split.by if split else None],
         "outcome": [job.outcome.series, job.outcome.weight, job.outcome.column],
-        "adoption": [treatment.adoption, treatment.status, treatment.month] if treatment else None,
+        "adoption": [*treatment.columns, treatment.key, treatment.month] if treatment else None,
         "regressors": job.model.regressors,
         "labels": label_columns(job),
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],

@@ -22,11 +22,12 @@ from engine.pairs.table_design import TableDesign
 from engine.pairs.table_report import TableReport
 from engine.pairs.table_rows import TableRequest
 from engine.pairs.tiles import MapReduce
-from engine.pairs.treatment import NEVER, Adoption
+from engine.pairs.treatment import NEVER, Adoption, adoption_classes, allowed_classes
 from engine.spec import Job
 from engine.spec.effects import FixedEffect
 from engine.stages.memory import memory_bytes
 from engine.stages.source import SourceTable
+from engine.stages.treatment_terms import kept_rows
 from engine.tables.arithmetic import parse
 
 
@@ -88,11 +89,27 @@ class PairData:
         return self.validation.lines(worded)
 
     def adoption(self, job: Job, years_ahead: int) -> Adoption:
-        return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
+        """Classes of the units, or of the pairs themselves; raises InputError where none adopts in the sample."""
+        pairs, last_year = self.pairs, self.years[-1] + years_ahead
+        if job.treatment is None:
+            return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
+        if pairs.unit_adopted is not None:
+            adoption, owner = adoption_classes(pairs.unit_adopted, last_year), "unit adopts"
+        elif pairs.adopted is not None:
+            of_pairs, owner = adoption_classes(pairs.adopted, last_year), "pair is treated"
+            never = np.full(len(self.units), len(of_pairs.years) - 1, dtype=np.int32)
+            adoption = Adoption(of_pairs.years, never, of_pairs.classes)
+        if len(adoption.years) < 2:
+            raise InputError(
+                f"no {owner} by {last_year}: the treatment has no variation",
+                where=f"{self.source.name}: {job.treatment.key}",
+                remedy=f"check {job.treatment.key} and years",
+            )
+        return adoption
 
     def pair_sample(self, job: Job, adoption: Adoption, map_reduce: MapReduce) -> PairSample:
-        """Every pair of units: the table itself says which of them there are."""
-        return PairSample(adoption.classes, np.ones((1, 1), dtype=bool))
+        """Every pair of units that the exclusion leaves: the table itself says which of them there are."""
+        return PairSample(adoption.classes, allowed_classes(adoption, job.pairs.exclude))
 
     def design(
         self, job: Job, columns: Sequence[str], sample: PairSample, adoption: Adoption
@@ -112,9 +129,15 @@ class PairData:
             pairs.directed,
             pairs.weights,
             least_rows=job.model.least_rows,
+            adoption=adoption if job.treatment is not None else None,
+            exclude=job.pairs.exclude,
+            kept_rows=kept_rows(job, self.years, adoption) if job.treatment is not None else None,
         )
         n_levels = 1 + (job.model.offset is not None)
-        return table.centred(n_levels if job.model.registered.reweights else 0), None
+        centred = table.centred(n_levels if job.model.registered.reweights else 0)
+        if job.model.registered.means_only:  # its errors hold weights of cohorts fixed, and then know the year effects
+            return replace(centred, profile=None), None
+        return centred, None
 
     def column_effect(self, effect: FixedEffect) -> PairEffect:
         return OfColumn(effect.text, self.pairs.levels[effect.column], effect.by_year)
@@ -123,9 +146,13 @@ class PairData:
 def read_pair_data(job: Job, source: SourceTable) -> PairData:
     """The clean pair table of a job."""
     block, regressors, outcome = job.table_block, job.model.regressors or [], job.outcome.column or ""
+    treatment = job.treatment
+    timing = treatment.columns if treatment is not None else ()
     effects = tuple(dict.fromkeys(effect.column for effect in job.model.effects if effect.column))
     formulas = [outcome, *regressors, *filter(None, (job.model.offset, block.weight))]
-    source.refuse_broken({block.unit_i, block.unit_j, block.year, *effects, *_inputs(formulas, source)})
+    source.refuse_broken(
+        {block.unit_i, block.unit_j, block.year, *effects, *timing, *_inputs(formulas, source)}
+    )
     request = TableRequest(
         unit_i=block.unit_i,
         unit_j=block.unit_j,
@@ -145,6 +172,9 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         missing=block.missing,
         memory=memory_bytes(job.runtime.memory),
         rules=source.rules,
+        adoption=treatment.adoption if treatment else None,
+        status=treatment.status if treatment else None,
+        unit_adoption=treatment.unit_adoption if treatment else None,
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)

@@ -54,7 +54,8 @@ def pair_year_frame(machine: Machine, prepared: Prepared, cell: Cell) -> pd.Data
     _, rows = first_pass(machine, design, cell, pair_rows, merge_rows, label="pairs")
     values = design.data_values(rows)
     units, years = np.array(work.data.units, dtype=object), np.array(work.data.years)
-    paths = terms.table[design.classes[rows.first], design.classes[rows.second], rows.year]
+    class_i, class_j = design.pair_classes(rows.i, rows.j)
+    paths = terms.table[class_i[rows.pair], class_j[rows.pair], rows.year]
     columns = [units[rows.first], units[rows.second], years[rows.year], values[:, -1], *paths.T]
     columns += [*values[:, regressors].T, *([rows.weights] if is_weighted else [])]
     frame = pd.DataFrame(dict(zip(names, columns, strict=True)))

@@ -68,7 +68,7 @@ def pass_key(job: Job) -> str:
     content: dict[str, object] = {}
     treatment = job.treatment
     if treatment is not None:
-        content["adoption"] = [treatment.year_column, treatment.month, treatment.cutoff]
+        content["adoption"] = [*treatment.columns, treatment.key, treatment.month, treatment.cutoff]
         estimator = job.model.registered
         drops = estimator.own_rows or (estimator.by_event_time and job.model.ends == "drop")
         if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:

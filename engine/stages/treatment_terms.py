@@ -74,9 +74,9 @@ def kept_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flag
     if of_estimator is not None:
         of_events = of_estimator(timing_of(job, sample_years, adoption))
         in_sample[:, :, model.lag :] &= of_events[:, :, : -model.lag or None]
-    adopted = pair_adoption(adoption, treatment.rule)[:, :, None]
+    adopted = pair_adoption(adoption, treatment.pair_rule)[:, :, None]
     if treatment.around is not None:
-        start = pair_adoption(_shifted(adoption, job, sample_years), treatment.rule)[:, :, None]
+        start = pair_adoption(_shifted(adoption, job, sample_years), treatment.pair_rule)[:, :, None]
         in_sample &= ~np.isfinite(start) | (np.abs(years - start) <= treatment.around)
     if treatment.drop_treated:
         in_sample &= years < adopted
@@ -105,7 +105,7 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         adoption=_shifted(adoption, job, sample_years),
         exists=allowed_classes(adoption, job.pairs.exclude) & adoption.has_pairs,
         years=np.array(sample_years, dtype=np.float64),
-        rule=treatment.rule,
+        rule=treatment.pair_rule,
         term=treatment.name,
         base=job.model.base,
         window=job.model.window,

@@ -54,6 +54,16 @@ JOBS: dict[str, dict[str, Any]] = {
     "pair table, poisson, pair errors": TABLE
     | {"model": {"regressors": ["x"], "estimator": "poisson", "errors": ["pair"]}},
     "pair table, no pair effects": TABLE | {"model": {"regressors": ["x"], "fixed_effects": ["year"]}},
+    "pair table, treated": TABLE | {"treatment": {"adoption": "signed"}},
+    "pair table, treated, wild": TABLE
+    | {"treatment": {"adoption": "signed"}, "inference": {"bootstrap": {"kind": "wild"}}},
+    "pair table, units": TABLE
+    | {
+        "treatment": {"unit_adoption": ["joined_a", "joined_b"], "rule": "either"},
+        "inference": {"permutation": {"reps": 9}},
+    },
+    "pair table, event study": TABLE
+    | {"treatment": {"status": "rta"}, "model": {"estimator": "event_study"}},
     "pair table, wild": TABLE | {"inference": {"bootstrap": {"kind": "wild"}}},
 }
 
@@ -82,7 +92,8 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "outcome.clip": (0.001, {}),
     "pairs": ({"exclude": "both_treated"}, {}),
     "treatment": ({"adoption": "pilot_year", "rule": "exactly_one"}, {}),
-    "treatment.status": ("did", {"treatment": {"adoption": None}}),
+    "treatment.status": ("did", {"treatment": {"adoption": None, "unit_adoption": None}}),
+    "treatment.unit_adoption": (["a1", "b1"], {"treatment": {"adoption": None, "status": None, "rule": "either"}}),
     "treatment.month": ("m", {"treatment": {"cutoff": 6}}),
     "treatment.shift": (-3, {}),
     "treatment.drop_treated": (True, {"treatment": {"shift": -3}}),
@@ -164,7 +175,17 @@ def _tried(path: str, kind: str) -> bool:
         return "matching" in job
     if path.startswith("model.options."):
         return kind in REFUSED
-    return "pair_table" not in job or parts[0] not in ("panel", "treatment", "matching") or len(parts) == 1
+    if "pair_table" not in job:
+        return True
+    if parts[0] == "treatment":  # what stands beside a rule, and under it, is of a panel
+        return (
+            "treatment" in job
+            and len(parts) == 2
+            and (kind, path) != ("pair table, units", "treatment.status")
+        )
+    return (parts[0] not in ("panel", "matching") or len(parts) == 1) and not (
+        path == "model.lag" and "treatment" in job
+    )
 
 
 CASES = [(path, kind) for path in VALUES for kind in JOBS if _tried(path, kind)]
@@ -264,7 +285,8 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham, "
         "extended_twfe, stacked and local_projection",
-        f"  {path}: treatment: has no meaning in this job: it is for city panels (panel)",
+        f"  {path}: treatment.rule: has no meaning in this job: it is for city panels, and pair tables with "
+        "treatment.unit_adoption",
     ]
     assert "model.regressors" in str(caught.value.remedy)
 
