@@ -85,8 +85,8 @@ def init(
     if paper is not None and data is None and out is None:
         terminal.out.print("\n".join(f"written: {path}" for path in write_shipped_jobs(paper)))
     elif data is None or paper is not None:
-        remedy = "name a file of data; or --paper and a new folder, and nothing else"
-        raise InputError("nothing, or too much, to go by", where="init", remedy=remedy)
+        problem = "--paper takes a new folder and nothing beside it" if paper else "no file of data is named"
+        raise InputError(problem, where="init", remedy="name a file of data, or --paper and a new folder")
     else:
         path = job_path(data, out)
         for guess in write_proposal(data, path):

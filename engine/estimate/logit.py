@@ -265,7 +265,9 @@ def _check(columns: Array, treated: Flags, names: tuple[str, ...], weights: Arra
             f"expected {len(columns)} rows, got {treated.shape} treated, {weights.shape} weights"
         )
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise InputError("a weight is negative or missing", where="logit", remedy="give weights of 0 or more")
+        raise InputError(
+            "a weight is negative, infinite or missing", where="logit", remedy="give weights from 0 up"
+        )
     for name, values in zip(names, columns.T, strict=True):
         missing = int((~np.isfinite(values)).sum())
         if missing:

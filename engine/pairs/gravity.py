@@ -225,7 +225,7 @@ class PairSample:
         if self.n_eligible == 0:
             raise InputError(
                 "no pair is left after pairs.exclude",
-                remedy="every pair has two treated units; exclude: none",
+                remedy="every pair has two treated units: keep them with pairs.exclude: none",
             )
         if self.n_ranked == 0:
             raise InputError(

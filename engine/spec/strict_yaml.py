@@ -55,7 +55,8 @@ def read_mapping(path: Path) -> tuple[dict[str, object], str]:
         raise InputError(f"larger than {MAX_BYTES:,} bytes, which no job file is", where=str(path))
     document = parse_yaml(text, where=str(path))
     if not isinstance(document, dict):
-        problem = "is empty" if document is None else f"holds a {type(document).__name__}"
+        kinds = {list: "is a list", str: "is a text", type(None): "is empty"}
+        problem = kinds.get(type(document), "is a single value")
         signs = half_width(document) if isinstance(document, str) else ""
         remedy = signs or "begin with 'job: a_name'"
         raise InputError(f"{problem}, not a mapping", where=str(path), remedy=remedy)

@@ -368,7 +368,7 @@ def _required(job: Job) -> dict[str, str]:
                 raise InputError(
                     f"'{name}' is not read by this job"
                     if name not in required
-                    else f"'{name}' is a status, of which no cell is made up",
+                    else f"'{name}' is a status of 0 and 1, whose cells are neither filled nor deflated",
                     where=f"{key}.columns",
                     remedy=f"the job reads {', '.join(required)}",
                 )

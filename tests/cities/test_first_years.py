@@ -201,7 +201,7 @@ def test_a_status_is_not_filled(command: Command, tmp_path: Path) -> None:
     )
     code, out, err = command("check", "job.yaml")
     assert code == 2
-    assert "'did' is a status, of which no cell is made up" in out + err
+    assert "'did' is a status of 0 and 1, whose cells are neither filled nor deflated" in out + err
 
 
 def test_a_status_that_was_not_kept_up_is_refused_and_rows_that_end_are_told(

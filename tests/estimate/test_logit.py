@@ -308,8 +308,8 @@ def test_what_varies_only_in_rows_of_weight_zero_does_not_vary() -> None:
         (lambda x, t, w: t.fill(False), "there are no treated among 100 rows"),
         (lambda x, t, w: t.fill(True), "there are no controls among 100 rows"),
         (lambda x, t, w: w.__setitem__(t, 0.0), "there are no treated among 100 rows"),
-        (lambda x, t, w: w.__setitem__(3, -1.0), "a weight is negative or missing"),
-        (lambda x, t, w: w.__setitem__(3, np.nan), "a weight is negative or missing"),
+        (lambda x, t, w: w.__setitem__(3, -1.0), "a weight is negative, infinite or missing"),
+        (lambda x, t, w: w.__setitem__(3, np.nan), "a weight is negative, infinite or missing"),
     ],
 )
 def test_bad_input_is_refused(change: Callable[..., None], said: str) -> None:

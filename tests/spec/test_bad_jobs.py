@@ -108,7 +108,7 @@ def test_message(kind: str, write: Any, minimal: str) -> None:
 WHOLE = {
     "empty": ("", "is empty, not a mapping"),
     "only comments": ("# job\n", "is empty, not a mapping"),
-    "a list": ("- job: x", "holds a list, not a mapping"),
+    "a list": ("- job: x", "is a list, not a mapping"),
     "nothing but a name": ("job: x", "outcome: is missing"),
     "null of what must be": ("{job: x, outcome: }", "outcome: is missing"),
     "no name": ("outcome: {column: y}", "job: is missing"),
