@@ -29,6 +29,8 @@ def job(folder: Path, text: str) -> Path:
         (f"model: {EVENT_STUDY}\n", "treatment.shift", ("0", "-1")),
         (f"matching: {MATCHED}\npairs: {{exclude: none}}\n", "treatment.rule", ("either", "both")),
         ("treatment: {around: 3}\n", "treatment.shift", ("0", "-1")),
+        ("model: {estimator: sun_abraham, window: [-2, 2]}\n", "model.ends", ("bin", "drop")),
+        ("model: {estimator: extended_twfe, window: [-2, 2]}\n", "model.ends", ("bin", "drop")),
         ("", "model.lag", ("0", "1")),
         ("", "treatment.shift", ("0", "-1")),
     ],
