@@ -59,6 +59,7 @@ class TableDesign:
             check_shape("weights", self.weights, (len(self.i), self.values.shape[1]))
 
     kept_rows = None
+    untreated = None
     steps = ()
     outcome = "column"
     kinds = ()

@@ -298,7 +298,7 @@ class Job(Block):
             raise ValueError(
                 f"model.estimator {self.model.estimator} has no controls; set model.controls: []"
             )
-        if self.model.registered.means_only and self.matching:
+        if self.matching and not self.model.registered.has_pair_sums:
             raise ValueError(
                 f"model.estimator {self.model.estimator} has no matched samples; leave out matching"
             )

@@ -74,7 +74,7 @@ def pass_key(job: Job) -> str:
         if drops or treatment.around is not None or treatment.drop_treated or job.matching is not None:
             # The rows, or the pairs matched, are a matter of the treatment itself.
             content["treatment"] = treatment.model_dump(mode="json", exclude={"name"})
-            content["window"] = job.model.window if drops else None
+            content["window"] = [job.model.window, job.model.ends] if drops else None
             content["estimator"] = estimator.name if estimator.own_rows else None
             content["anticipation"] = job.model.options.anticipation
     content["lag"] = job.model.lag
