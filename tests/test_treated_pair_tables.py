@@ -28,6 +28,7 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "event_study": {"window": [-3, 3]},
     "sun_abraham": {"window": [-3, 3]},
     "extended_twfe": {"window": [-3, 3]},
+    "imputation": {"window": [-3, 3]},
     "callaway_santanna": {},
     "stacked": {"window": [-2, 2]},
     "local_projection": {"window": [-2, 2]},

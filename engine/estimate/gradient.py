@@ -151,12 +151,8 @@ def differentiate(
     terms, table
         As in `normal.normal_equations`.
     """
-    n_types = len(table) * (len(table) + 1) // 2
     paths = table[np.triu_indices(len(table))]
-    kind = type_of(classes[:, None], np.arange(len(table)), len(table))
-    contributed = np.zeros((2, len(classes), n_types, moments.layout.size))
-    for number, of_city in enumerate((moments.first, moments.second)):
-        contributed[number, np.arange(len(classes))[:, None], kind] = of_city
+    contributed = sums_by_type(moments, classes)
     total = contributed[0].sum(axis=0)
 
     def of_sums(sums: Any) -> Any:
@@ -167,6 +163,16 @@ def differentiate(
         jacobian = np.asarray(jax.jacrev(of_sums)(jnp.asarray(total)))
         without_city = np.asarray(jax.vmap(of_sums)(jnp.asarray(total - contributed.sum(axis=0))))
     return _with_influences(values, jacobian, without_city, contributed, moments.products)
+
+
+def sums_by_type(moments: CityMoments, classes: Integers) -> Array:
+    """``[2, n_units, n_types, size]`` sums over the pairs in which a city stands first, and second, by `type_of`."""
+    n_classes = moments.first.shape[1]
+    kind = type_of(classes[:, None], np.arange(n_classes), n_classes)
+    by_type = np.zeros((2, len(classes), n_classes * (n_classes + 1) // 2, moments.layout.size))
+    for number, of_city in enumerate((moments.first, moments.second)):
+        by_type[number, np.arange(len(classes))[:, None], kind] = of_city
+    return by_type
 
 
 def differentiate_sums(

@@ -103,6 +103,10 @@ class PairDesign(Protocol):
         """bool ``[n_classes, n_classes, n_years]`` pair-years that stay, by class; None keeps all."""
 
     @property
+    def untreated(self) -> Flags | None:
+        """bool ``[n_classes, n_classes, n_years]`` pair-years whose window statistics are of; None: of all rows."""
+
+    @property
     def sample(self) -> PairSample:
         """The pairs of a city panel; raises InputError where a table lists the pairs."""
 

@@ -24,13 +24,14 @@ from engine.pairs.moments import Layout
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.regressors import REGRESSORS
 from engine.pairs.standardisation import Standardisation
+from engine.pairs.untreated_window import window_statistics
 from engine.pairs.within import column_products, demean
 
 CityArrays = dict[str, Array]
 """City arrays of a pass by name: ``classes``, and for panels ``series``, ``window`` and ``levels``; where the design
-has them ``weight``, ``kept_rows``, ``observed`` (a treatment path by class), and ``split`` with ``split_bounds`` (a
-pair stays where its sum is within); for pair tables ``centre`` ``[m]`` and ``profile`` ``[T, m]``
-(`design.TableDesign`)."""
+has them ``weight``, ``kept_rows``, ``untreated`` (statistics are of that window), ``observed`` (a treatment path by
+class), and ``split`` with ``split_bounds`` (a pair stays where its sum is within); for pair tables ``centre`` ``[m]``
+and ``profile`` ``[T, m]`` (`design.TableDesign`)."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,8 @@ def _pair_statistics(options: KernelOptions, arrays: CityArrays, chunk: PairChun
     """Statistics of each pair ``[chunk, size]`` in the order of the layout, and counts as in `moments`."""
     layout, weights = options.layout, chunk.weights
     v, row, informative, counts = pair_columns(options, arrays, chunk)
+    if "untreated" in arrays:
+        return window_statistics(layout, v, row, arrays["untreated"][pair_classes(arrays, chunk)]), counts
     demeaned, mean, years = deviations(options, arrays, v, row)
     pair = informative.astype(v.dtype)
     outcome = mean[:, -1]

@@ -77,6 +77,8 @@ class PanelDesign:
         Only these pairs, with weights.
     lag : int
         Years by which pair columns of standardised series are lagged; the other levels come lagged.
+    untreated : bool ``[n_classes, n_classes, n_years]`` or None
+        Pair-years that are not treated, where pair statistics are those of `engine.pairs.untreated_window`.
     """
 
     sample: PairSample
@@ -92,6 +94,7 @@ class PanelDesign:
     split: PairSplit | None = None
     matches: Matches | None = None
     lag: int = 0
+    untreated: Flags | None = None
 
     def __post_init__(self) -> None:
         units, years, classes = self.n_units, self.n_years, self.n_classes
@@ -100,6 +103,8 @@ class PanelDesign:
         check_shape("levels", self.levels, (units, years, len(self.kinds) or None))
         if self.kept_rows is not None:
             check_shape("kept_rows", self.kept_rows, (classes, classes, years))
+        if self.untreated is not None:
+            check_shape("untreated", self.untreated, (classes, classes, years))
         if self.weight is not None:
             check_shape("weight", self.weight, (units, years))
         if self.split is not None:
@@ -180,6 +185,8 @@ class PanelDesign:
             arrays["weight"] = self.weight
         if self.kept_rows is not None:
             arrays["kept_rows"] = self.kept_rows
+        if self.untreated is not None:
+            arrays["untreated"] = self.untreated
         if self.split is not None:
             arrays |= {"split": self.split.value, "split_bounds": np.array(self.split.bounds)}
         return arrays

@@ -46,6 +46,8 @@ class TableDesign:
         ``both_treated | none``: pairs of two adopters leave the sample.
     kept_rows : bool ``[n_classes, n_classes, n_years]`` or None
         Pair-years that stay, by class; None keeps all.
+    untreated : bool ``[n_classes, n_classes, n_years]`` or None
+        As of `engine.pairs.panel_design.PanelDesign`.
     """
 
     i: Integers
@@ -60,6 +62,7 @@ class TableDesign:
     adoption: Adoption | None = None
     exclude: str = "none"
     kept_rows: Flags | None = None
+    untreated: Flags | None = None
 
     def __post_init__(self) -> None:
         check_shape("j", self.j, self.i.shape)
@@ -157,6 +160,8 @@ class TableDesign:
             arrays["profile"] = np.concatenate([regressors, self.profile[:, None]], axis=1)
         if self.kept_rows is not None:
             arrays["kept_rows"] = self.kept_rows
+        if self.untreated is not None:
+            arrays["untreated"] = self.untreated
         return arrays
 
     def standardised_series(self, arrays: Mapping[str, AnyArray]) -> list[Array]:

@@ -18,7 +18,7 @@ _UNROLLED = 12  # columns: up to here each product is compiled on its own, which
 
 
 def demean(
-    v: Array, row: Array, *, balanced: bool, profile: Array | None = None
+    v: Array, row: Array, *, balanced: bool, profile: Array | None = None, of_mean: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Deviations from the means over years (axis 1) with the rows' weights, zero where these are; means; weights.
 
@@ -35,16 +35,18 @@ def demean(
         All weights are one.
     profile : float64 ``[T, m]``, optional
         Subtracted from the columns first of all; the means are those of the columns themselves.
+    of_mean : float64 ``[chunk, T]``, optional
+        Weights in the means, and those returned, where they are not of all rows; not with ``balanced``.
     """
-    n_years = v.shape[1]
+    n_years, weights = v.shape[1], row if of_mean is None else of_mean
     if balanced:
         n = jnp.full(len(v), float(n_years))
     else:
-        n = row.sum(1)
+        n = weights.sum(1)
         n = jnp.where(n > 0, n, 1.0)
 
     def mean_of(x: Array) -> Array:
-        return x.mean(1) if balanced else (row[:, :, None] * x).sum(1) / n[:, None]
+        return x.mean(1) if balanced else (weights[:, :, None] * x).sum(1) / n[:, None]
 
     if profile is not None:
         v = v - jnp.where(row[:, :, None] > 0, profile[None], 0.0)
@@ -55,7 +57,7 @@ def demean(
     mean = first + correction
     size = jnp.abs(mean)
     if profile is not None:
-        mean = mean + (profile.mean(0, keepdims=True) if balanced else row @ profile / n[:, None])
+        mean = mean + (profile.mean(0, keepdims=True) if balanced else weights @ profile / n[:, None])
         size = size + jnp.abs(profile).max(0, keepdims=True)
     observed = None if balanced else row[:, :, None] > 0
     length = jnp.abs(centred if observed is None else jnp.where(observed, centred, 0.0)).max(1)

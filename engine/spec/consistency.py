@@ -68,6 +68,10 @@ def _check_treated_pairs(job: Job, treatment: Treatment) -> None:
         raise ValueError(
             f"model.estimator {estimator.name} is not defined for weighted rows (pair_table.weight)"
         )
+    if estimator.imputes and job.table_block.directed:
+        raise ValueError(
+            f"model.estimator {estimator.name} is for undirected pairs (pair_table.directed: false)"
+        )
     if estimator.complete_pairs:
         refuse_left_out_rows(job, treatment)
     check_treatment(job, treatment)
@@ -101,7 +105,7 @@ def check_panel(job: Job) -> None:
             )
     if job.model.registered.means_only and job.used_controls:
         raise ValueError(f"model.estimator {job.model.estimator} has no controls; set model.controls: []")
-    if job.model.registered.means_only and job.matching:
+    if job.matching and not job.model.registered.has_pair_sums:
         raise ValueError(f"model.estimator {job.model.estimator} has no matched samples; leave out matching")
     if job.treatment.name in job.controls:
         raise ValueError(f"a control is called '{job.treatment.name}' like the treatment term")

@@ -206,7 +206,7 @@ def _no_refit(cell: Cell) -> Iterator[str]:
         yield "pair tables, whose units have neither coordinates nor columns"
     if absorbed(job.model.effects):
         yield f"effects beyond pair and year ({', '.join(job.model.fixed_effects)})"
-    if job.model.registered.means_only:
+    if not job.model.registered.has_pair_sums:
         yield f"estimator {job.model.estimator}"
 
 

@@ -8,6 +8,7 @@ from engine.stages.absorbed import estimate_absorbed
 from engine.stages.adopters import with_adopters
 from engine.stages.compared_cells import estimate_compared
 from engine.stages.estimation import Estimated, estimate_cells
+from engine.stages.imputed_cells import estimate_imputed
 from engine.stages.poisson_cells import estimate_poisson
 from engine.stages.prepare_passes import Prepared
 
@@ -20,6 +21,8 @@ def estimate_pass(machine: Machine, prepared: Prepared) -> list[Estimated]:
         return estimate_poisson(machine, prepared)
     if prepared.effects:
         return with_adopters(prepared, estimate_absorbed(machine, prepared))
+    if work.job.model.registered.imputes:
+        return with_adopters(prepared, estimate_imputed(machine, prepared))
     if prepared.has_clean_controls:
         return with_adopters(prepared, estimate_compared(machine, prepared))
     estimated = estimate_cells(

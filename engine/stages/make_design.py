@@ -22,7 +22,7 @@ from engine.stages.matched_pairs import MatchReport, match_pairs
 from engine.stages.memory import memory_bytes
 from engine.stages.pass_cells import control_blocks
 from engine.stages.sample import build_split, values_of
-from engine.stages.treatment_terms import kept_rows
+from engine.stages.treatment_terms import kept_rows, untreated_rows
 
 
 def panel_design(
@@ -52,6 +52,7 @@ def panel_design(
         weight=weight,
         split=build_split(panel, job, sample),
         lag=job.model.lag,
+        untreated=untreated_rows(job, panel.years, adoption),
         edge=_edge(job, panel, len(adoption.years), len(columns) + 1),
     )
 

@@ -27,7 +27,7 @@ from engine.spec import Job
 from engine.spec.effects import FixedEffect
 from engine.stages.memory import memory_bytes
 from engine.stages.source import SourceTable
-from engine.stages.treatment_terms import kept_rows
+from engine.stages.treatment_terms import kept_rows, untreated_rows
 from engine.tables.arithmetic import parse
 
 
@@ -132,10 +132,13 @@ class PairData:
             adoption=adoption if job.treatment is not None else None,
             exclude=job.pairs.exclude,
             kept_rows=kept_rows(job, self.years, adoption) if job.treatment is not None else None,
+            untreated=untreated_rows(job, self.years, adoption),
         )
         n_levels = 1 + (job.model.offset is not None)
         centred = table.centred(n_levels if job.model.registered.reweights else 0)
-        if job.model.registered.means_only:  # its errors hold weights of cohorts fixed, and then know the year effects
+        if (
+            job.model.registered.means_only
+        ):  # its errors hold weights of cohorts fixed, and then know the year effects
             return replace(centred, profile=None), None
         return centred, None
 

@@ -123,13 +123,22 @@ def treatment_terms(
     """
     if job.treatment is None or not job.model.treatment:
         return Terms((), np.zeros((*[len(adoption.years)] * 2, len(sample_years), 0)))
-    functions = job.model.registered.functions
+    registered, functions = job.model.registered, job.model.registered.functions
     timing = timing or timing_of(job, sample_years, adoption)
     terms = _lagged(functions.paths(timing), job.model.lag)
-    if functions.combination is None and functions.comparisons is None:
+    if functions.combination is None and functions.comparisons is None and not registered.imputes:
         return terms
     kept = kept_rows(job, sample_years, adoption)
     return _in_rows(terms, timing.exists if kept is None else timing.exists[:, :, None] & kept)
+
+
+def untreated_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Flags | None:
+    """``[n_classes, n_classes, n_years]`` pair-years that an estimator imputes from; None for one that does not."""
+    if not job.model.registered.imputes:
+        return None
+    terms = treatment_terms(job, sample_years, adoption)
+    is_effect = np.array(terms.event_times) >= 0
+    return ~terms.table[..., is_effect].any(axis=-1)
 
 
 def _in_rows(terms: Terms, rows: Flags) -> Terms:
@@ -157,7 +166,7 @@ def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
     if job.treatment is not None and terms.clean_comparisons is not None:
         return tuple(event_name(job.treatment.name, time) for time in terms.clean_comparisons.event_times)
     if job.treatment is None or not (functions.combination or functions.comparisons):
-        return terms.names
+        return (*functions.averages, *terms.names)
     times = set(terms.event_times)
     if functions.comparisons:  # no regressor has the event year that cohorts are compared with
         times.add(-1 - job.model.options.anticipation)

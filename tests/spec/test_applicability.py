@@ -284,7 +284,7 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"  {path}: model.controls: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham, "
-        "extended_twfe, stacked and local_projection",
+        "extended_twfe, imputation, stacked and local_projection",
         f"  {path}: treatment.rule: has no meaning in this job: it is for city panels, and pair tables with "
         "treatment.unit_adoption",
     ]
@@ -329,10 +329,10 @@ def test_the_schema_says_for_which_jobs() -> None:
     comparing = "estimators callaway_santanna, stacked and local_projection"
     assert model["options"]["x-applies-to"] == comparing
     assert model["window"]["x-applies-to"] == (
-        "estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
+        "estimators event_study, sun_abraham, extended_twfe, imputation, stacked and local_projection"
     )
     assert model["window"]["description"].endswith(
-        "; for estimators event_study, sun_abraham, extended_twfe, stacked and local_projection"
+        "; for estimators event_study, sun_abraham, extended_twfe, imputation, stacked and local_projection"
     )
     assert "x-applies-to" not in model["errors"]
     found = yaml.safe_dump(schema(), width=10_000)

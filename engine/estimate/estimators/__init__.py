@@ -60,6 +60,8 @@ class Estimator:
         Its pairs have all years: none are missing, nor left out by the treatment.
     diagnosed : bool
         Its coefficient can be taken apart (``model.diagnostics``).
+    imputes : bool
+        Its effects are fitted on untreated rows alone, so that it has neither a matched sample nor refits of groups.
     """
 
     name: str
@@ -78,6 +80,12 @@ class Estimator:
     control: str = "never"
     complete_pairs: bool = False
     diagnosed: bool = False
+    imputes: bool = False
+
+    @property
+    def has_pair_sums(self) -> bool:
+        """Samples without groups, scores of pairs and matched samples are read off the moments of a pass."""
+        return not (self.means_only or self.imputes)
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -146,6 +154,17 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 redrawn=(),
+            ),
+            Estimator(
+                "imputation",
+                "outcomes of treated pairs less those that untreated rows impute, averaged over rows; leads as a test",
+                options=("window", "ends"),
+                absorbs=False,
+                by_event_time=True,
+                own_rows=True,
+                redrawn=(),
+                has_interaction=False,
+                imputes=True,
             ),
             Estimator(
                 "callaway_santanna",

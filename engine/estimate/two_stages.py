@@ -1,0 +1,193 @@
+"""Imputed effects as a differentiable function of type sums of the untreated window, and the `Estimate` they make.
+
+With U the untreated pair-years, and ~ deviations from a pair's means over its rows in U,
+
+    first stage    y~_pt = x~_pt' g + l~_t + u_pt                                  least squares on U
+    effects        b_r = sum_pt A_rpt (y~_pt - x~_pt' g - l~_t) / sum_pt A_rpt     treated rows of an average
+    leads          y~_pt = x~_pt' h + m~_t + sum_k d_k L~_kpt + v_pt               least squares on U
+
+All are functions of S, the sums of `engine.pairs.untreated_window` by type of pair. Their gradient is the influence of
+a pair as the stacked moment conditions of both stages give it (Gardner's two-stage error): a pair weighs in the first
+stage, in the sums of the effects and in the number of treated rows. Values without a city are those of S less its sums.
+Sources: Borusyak, Jaravel and Spiess (2024), theorem 2 and, on leads, section 4.4; Gardner (2022), section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from engine.arrays import Array, Integers
+from engine.estimate.normal import SMALLEST
+from engine.pairs.moments import Layout
+
+
+class WindowArrays(NamedTuple):
+    """What of an imputation is no statistic of the sample, by type of pair; 0 and 1.
+
+    Attributes
+    ----------
+    untreated : float64 ``[n_types, T]``
+    averages : float64 ``[n_types, T, n_averages]``
+        Treated rows of each average.
+    leads : float64 ``[n_types, T, n_leads]``
+        Untreated rows of each lead.
+    columns : int32 ``[k + 1]``
+        Positions of the regressors, then of the outcome, among the columns of the layout.
+    """
+
+    untreated: Array
+    averages: Array
+    leads: Array
+    columns: Integers
+
+
+class WindowSystem(NamedTuple):
+    """Products over untreated rows of year dummies, and of [columns | leads | outcome], deviations within pairs.
+
+    Attributes
+    ----------
+    years, cross, products : float64 ``[T, T]``, ``[T, q]``, ``[q, q]``
+    """
+
+    years: jax.Array
+    cross: jax.Array
+    products: jax.Array
+
+    def of(self, places: Integers) -> WindowSystem:
+        """The system of some columns."""
+        return WindowSystem(self.years, self.cross[:, places], self.products[places][:, places])
+
+    def on_years(self) -> tuple[jax.Array, jax.Array]:
+        """Coefficients of the columns on the years ``[T, q]``, and whether the rows identify them.
+
+        Up to a constant, which pair effects take: any will do. Years without rows have zero.
+        """
+        size = jnp.maximum(jnp.diag(self.years).max(), 1e-9)
+        is_empty = jnp.diag(self.years) < 1e-9 * size
+        matrix = self.years / size + 1.0 / len(self.years) + jnp.diag(jnp.where(is_empty, 1.0, 0.0))
+        return jnp.linalg.solve(matrix, self.cross / size), _smallest(matrix) > SMALLEST
+
+    def left(self) -> jax.Array:
+        """Products of the columns once the years are partialled out, ``[q, q]``."""
+        return self.products - self.cross.T @ self.on_years()[0]
+
+    def least_squares(self, squares: Array) -> tuple[jax.Array, jax.Array]:
+        """Slopes ``[q - 1]`` of the outcome, the last column, and year effects ``[T]``.
+
+        A regressor without variation has the slope NaN, and all of them where they, or the years, are not identified.
+
+        Parameters
+        ----------
+        squares : float64 ``[q - 1]``
+            Those of the regressors in the whole sample, beside which rounding of a part of it is told.
+        """
+        on_years, identified = self.on_years()
+        if not len(squares):
+            return jnp.zeros(0), jnp.where(identified, on_years[:, -1], jnp.nan)
+        left = self.products - self.cross.T @ on_years
+        varies, scale = jnp.diag(self.products)[:-1] > SMALLEST * squares, jnp.sqrt(squares)
+        scaled = left[:-1, :-1] / jnp.outer(scale, scale)
+        scaled = jnp.where(jnp.outer(varies, varies), scaled, jnp.eye(len(scale)))
+        slopes = jnp.linalg.solve(scaled, left[:-1, -1] / scale) / scale
+        identified &= _smallest(scaled) > SMALLEST
+        years = jnp.where(identified, on_years[:, -1] - on_years[:, :-1] @ slopes, jnp.nan)
+        return jnp.where(identified & varies, slopes, jnp.nan), years
+
+
+def _smallest(matrix: jax.Array) -> jax.Array:
+    """The smallest singular value, of which no derivative is taken."""
+    return jnp.linalg.svdvals(jax.lax.stop_gradient(matrix))[-1]
+
+
+class _Parts(NamedTuple):
+    """Sums by type ``[n_types, T, T]``, ``[n_types, T, k + 1]``, and over all types ``[k + 1, k + 1]``."""
+
+    ee: jax.Array
+    ev: jax.Array
+    vv: jax.Array
+
+
+def _split(layout: Layout, arrays: WindowArrays, sums: jax.Array) -> _Parts:
+    t, m, start = layout.n_years, layout.n_columns, 4 + layout.n_ee
+    if layout.balanced:
+        in_window = jnp.maximum(arrays.untreated[:, :, None], arrays.untreated[:, None])
+        n_untreated = jnp.maximum(arrays.untreated.sum(1), 1.0)[:, None, None]
+        ee = sums[:, 0, None, None] * (jnp.eye(t)[None] - in_window / n_untreated)
+    else:
+        ee = sums[:, 4:start][:, symmetric_places(t, layout.year_pairs)]
+    ev = sums[:, start : start + layout.n_ev].reshape(len(sums), t, m)[:, :, arrays.columns]
+    vv = sums[:, start + layout.n_ev :].sum(0)[symmetric_places(m, layout.column_pairs)]
+    return _Parts(ee, ev, vv[arrays.columns][:, arrays.columns])
+
+
+def untreated_system(arrays: WindowArrays, sums: jax.Array, *, layout: Layout) -> WindowSystem:
+    """Products over the untreated rows, columns and leads side by side."""
+    parts, leads, untreated = _split(layout, arrays, sums), arrays.leads, jnp.asarray(arrays.untreated)
+    window = untreated[:, :, None] * untreated[:, None] * parts.ee
+    columns = (untreated[:, :, None] * parts.ev).sum(0)
+    on_columns = jnp.einsum("ztm,ztl->ml", parts.ev, leads)
+    squares = jnp.einsum("ztl,zts,zsn->ln", leads, window, leads)
+    k = len(parts.vv) - 1
+    cross = jnp.concatenate(
+        [columns[:, :k], jnp.einsum("zts,zsl->tl", window, leads), columns[:, k:]], axis=1
+    )
+    of_columns, of_outcome = (
+        jnp.concatenate([parts.vv[rows, :k], on_columns[rows], parts.vv[rows, k:]], axis=1)
+        for rows in (slice(k), slice(k, None))
+    )
+    of_leads = jnp.concatenate([on_columns[:k].T, squares, on_columns[k:].T], axis=1)
+    return WindowSystem(window.sum(0), cross, jnp.concatenate([of_columns, of_leads, of_outcome]))
+
+
+def imputed(parameters: tuple[WindowArrays, Array], sums: jax.Array, *, layout: Layout) -> jax.Array:
+    """Slopes of the columns, the first average, leads, then the averages that remain ``[K]``.
+
+    NaN for what the sums do not identify.
+
+    Parameters
+    ----------
+    parameters : (WindowArrays, float64 ``[k + n_leads]``)
+        With the squares of columns and leads in the whole sample.
+    sums : float64 ``[n_types, size]``
+    layout : Layout
+    """
+    arrays, squares = parameters
+    system, k = untreated_system(arrays, sums, layout=layout), len(arrays.columns) - 1
+    slopes, years = system.of(np.array([*range(k), -1])).least_squares(squares[:k])
+    leads = system.least_squares(squares)[0][k:]
+    averages = _averages(arrays, _split(layout, arrays, sums), slopes, years)
+    return jnp.concatenate([slopes, averages[:1], leads, averages[1:]])
+
+
+def _averages(arrays: WindowArrays, parts: _Parts, slopes: jax.Array, years: jax.Array) -> jax.Array:
+    """Averages over treated rows ``[n_averages]`` of the outcome less the imputed one."""
+    of_columns = jnp.einsum("ztk,k->zt", parts.ev[:, :, :-1], slopes)
+    effects = parts.ev[:, :, -1] - of_columns - jnp.einsum("zts,s->zt", parts.ee, years)
+    rows = jnp.diagonal(parts.ee, axis1=1, axis2=2)  # of treated years their number
+    has_effect = (jnp.asarray(arrays.untreated) * rows).sum(0) > 1e-6
+    n_rows, n_unknown = (
+        jnp.einsum("zt,ztr->r", counted, arrays.averages)
+        for counted in (rows, jnp.where(has_effect[None], 0.0, rows))
+    )
+    sums = jnp.einsum("zt,ztr->r", effects, arrays.averages)
+    is_known = (n_rows > 1e-6) & (n_unknown < 1e-6)
+    return jnp.where(is_known, sums / jnp.where(n_rows > 1e-6, n_rows, 1.0), jnp.nan)
+
+
+def symmetric_places(n: int, pairs: tuple[Array, Array]) -> Integers:
+    """``[n, n]`` positions of the entries of a symmetric matrix in its flattened upper triangle."""
+    places = np.zeros((n, n), dtype=np.int32)
+    places[pairs] = places[pairs[::-1]] = np.arange(len(pairs[0]))
+    return places
+
+
+@lru_cache
+def imputed_function(layout: Layout) -> Callable[[tuple[WindowArrays, Array], jax.Array], jax.Array]:
+    """`imputed` of one layout: one function each, since one compiled is found again by its identity."""
+    return partial(imputed, layout=layout)
