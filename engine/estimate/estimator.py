@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.estimate.cohorts import CohortRows, Comparisons
+from engine.estimate.cohorts import CohortRows, Comparisons, PairCohorts
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
@@ -82,6 +83,11 @@ class PairTiming:
         """`adopted`, but the latest of all where there are no pairs."""
         return np.where(self.exists, self.adopted, self.adopted[self.exists].max())
 
+    @property
+    def by_year(self) -> PairCohorts:
+        """Cohorts of pairs that become treated in one year."""
+        return PairCohorts(self.cohorts)
+
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""
         return Terms((), np.zeros((*self.exists.shape, len(self.years), 0)))
@@ -110,6 +116,11 @@ class EstimatorFunctions:
         From a timing and the rows of cohorts: the cells that are identified and their averages, which are reported in
         place of the coefficients (`engine.estimate.cohort_effects`). The regression then is of cohort means: its terms
         are of one cohort and year each.
+    cohorts : callable
+        The cohorts of a timing's pairs, for `comparisons`: by adoption year, or others.
+    reported_names : callable or None
+        From the treatment's name and the window, the terms that are reported; None where these are ``averages`` and
+        the event years of the terms.
     instrument_regressions : callable or None
         The regressions behind an instrument, of a regression by two-stage least squares.
     """
@@ -120,4 +131,6 @@ class EstimatorFunctions:
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     averages: tuple[str, ...] = ()
     comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
+    cohorts: Callable[[PairTiming], PairCohorts] = attrgetter("by_year")
+    reported_names: Callable[[str, tuple[int, int]], tuple[str, ...]] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

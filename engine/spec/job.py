@@ -166,7 +166,7 @@ class Model(Block):
         if "base" in options:
             return self.base
         is_universal = "base_period" in options and self.options.base_period == "universal"
-        return -1 - self.options.anticipation if is_universal else None
+        return -1 - self.options.anticipation if is_universal else self.registered.base
 
     @property
     def control(self) -> str:
@@ -333,7 +333,7 @@ class Job(Block):
     def _check_treatment(self, treatment: Treatment) -> None:
         rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
         adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-        by_event_time = self.model.registered.by_event_time
+        by_event_time = self.model.registered.by_event_time and not self.model.registered.reverses
         if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
             purpose = "an event study" if by_event_time else "years around adoption"
             raise ValueError(

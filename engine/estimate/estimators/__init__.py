@@ -60,6 +60,10 @@ class Estimator:
         Its pairs have all years: none are missing, nor left out by the treatment.
     diagnosed : bool
         Its coefficient can be taken apart (``model.diagnostics``).
+    reverses : bool
+        It takes treatments that switch off or have doses, of pairs that adopt twice.
+    base : int or None
+        Event year that it omits whatever the job file says.
     """
 
     name: str
@@ -78,6 +82,8 @@ class Estimator:
     control: str = "never"
     complete_pairs: bool = False
     diagnosed: bool = False
+    reverses: bool = False
+    base: int | None = None
 
     @property
     def functions(self) -> EstimatorFunctions:
@@ -156,6 +162,20 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 own_rows=True,
                 means_only=True,
                 redrawn=("permutation", "node", "jackknife"),
+            ),
+            Estimator(
+                "de_chaisemartin",
+                "effects of a treatment that may switch off or have doses, by year since it first changes in a pair, "
+                "and per unit of treatment",
+                options=("window", "control"),
+                absorbs=False,
+                by_event_time=True,
+                means_only=True,
+                redrawn=("permutation", "node", "jackknife"),
+                control="not_yet",
+                complete_pairs=True,
+                reverses=True,
+                base=-1,
             ),
             _clean(
                 "stacked",
