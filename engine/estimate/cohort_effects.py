@@ -6,8 +6,9 @@ influence grad f(S) [g] . (1, its outcomes), which has two parts:
     psi_p = sum_t r_gt e_pt + c_g
 
 the outcome's, with e the residuals of the cohorts' means, and c_g, that of the weights: the shares of the cohorts are
-estimated as well, and so are doses that an average is divided by, which are the same for all pairs of a cohort. Residuals of a cohort add up to zero, so that their cross products do in the pair meat. Leave-one-
-city-out values are f(S less the city's); a cohort that is gone with a city has weight zero.
+estimated as well, and so are doses that an average is divided by, which are the same for all pairs of a cohort.
+Residuals of a cohort add up to zero, so that their cross products do in the pair meat. Leave-one-city-out values are
+f(S less the city's); a cohort that is gone with a city has weight zero.
 Source: `engine.estimate.gradient`; Callaway and Sant'Anna (2021), theorem 2 and corollary 2.
 """
 

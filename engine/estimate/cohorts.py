@@ -1,8 +1,8 @@
 """Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
 
-A cohort is the pairs that become treated in one year, or whose treatment takes one path; the last one is the
-reference, whose pairs are never treated, or do not change, in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
-computed in `engine.estimate.cohort_effects`.
+A cohort is the pairs that become treated in one year, or whose treatment takes one path; the last one is the reference,
+whose pairs are never treated, or do not change, in the rows of the sample. Nothing here imports JAX, so that job files
+can be checked without it; the numbers are computed in `engine.estimate.cohort_effects`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class CohortSums:
         return np.asarray((self.n_pairs > 0) & (most == n_pairs))
 
 
-def cohort_sums(moments: CityMoments, classes: Integers, years: Array, pair_cohorts: PairCohorts) -> CohortSums:
+def cohort_sums(
+    moments: CityMoments, classes: Integers, years: Array, pair_cohorts: PairCohorts
+) -> CohortSums:
     """Sums of the pair statistics of a first pass by cohort.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -83,14 +82,14 @@ class PairTiming:
         """`adopted`, but the latest of all where there are no pairs."""
         return np.where(self.exists, self.adopted, self.adopted[self.exists].max())
 
-    @property
-    def by_year(self) -> PairCohorts:
-        """Cohorts of pairs that become treated in one year."""
-        return PairCohorts(self.cohorts)
-
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""
         return Terms((), np.zeros((*self.exists.shape, len(self.years), 0)))
+
+
+def cohorts_by_year(timing: PairTiming) -> PairCohorts:
+    """Cohorts of pairs that become treated in one year."""
+    return PairCohorts(timing.cohorts)
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,6 @@ class EstimatorFunctions:
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     averages: tuple[str, ...] = ()
     comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
-    cohorts: Callable[[PairTiming], PairCohorts] = attrgetter("by_year")
+    cohorts: Callable[[PairTiming], PairCohorts] = cohorts_by_year
     reported_names: Callable[[str, tuple[int, int]], tuple[str, ...]] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

@@ -55,9 +55,7 @@ def _fit_of_cohorts(
     n_dummies = cohorts.is_observed.sum(axis=1) - 1.0
     has_pairs = by_cohort[:, :, 0] > 0
     reference = n_dummies.size - 1 - has_pairs[:, ::-1].argmax(axis=1)  # the last cohort that is there
-    n_parameters = (
-        has_pairs @ n_dummies - n_dummies[reference] + cohorts.is_observed.any(axis=0).sum()
-    )
+    n_parameters = has_pairs @ n_dummies - n_dummies[reference] + cohorts.is_observed.any(axis=0).sum()
     return BatchFit(
         estimate=values[:, None],
         residual=np.zeros((n_samples, 1, 0)),

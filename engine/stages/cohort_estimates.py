@@ -128,7 +128,9 @@ def cohort_batch(
     has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
     has_rows = has_rows & timing.exists[:, :, None] & observed_years
     is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
-    comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed, pair_cohorts.changed))
+    comparisons = functions.comparisons(
+        timing, CohortRows(timing.years, adopted, is_observed, pair_cohorts.changed)
+    )
     by_name = {average.term.name: average for average in comparisons.averages}
     tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
     of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])

@@ -163,6 +163,16 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 means_only=True,
                 redrawn=("permutation", "node", "jackknife"),
             ),
+            _clean(
+                "stacked",
+                "sub-experiments of each cohort and its clean controls, with corrective weights",
+                options=("base", "window", "control"),
+            ),
+            _clean(
+                "local_projection",
+                "changes of new adopters less those of clean controls, by event year",
+                options=("base", "window", "control", "weights"),
+            ),
             Estimator(
                 "de_chaisemartin",
                 "effects of a treatment that may switch off or have doses, by year since it first changes in a pair, "
@@ -176,16 +186,6 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 complete_pairs=True,
                 reverses=True,
                 base=-1,
-            ),
-            _clean(
-                "stacked",
-                "sub-experiments of each cohort and its clean controls, with corrective weights",
-                options=("base", "window", "control"),
-            ),
-            _clean(
-                "local_projection",
-                "changes of new adopters less those of clean controls, by event year",
-                options=("base", "window", "control", "weights"),
             ),
             _instrumental(
                 "iv",

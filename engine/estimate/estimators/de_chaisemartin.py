@@ -29,7 +29,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import Array, Flags, Integers
 from engine.errors import InputError
 from engine.estimate.cohorts import Average, CohortRows, Comparisons, PairCohorts
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
@@ -72,8 +72,8 @@ class Switchers:
     def label(self, cohort: int) -> str:
         """Year and direction of the first change: ``2013 (1 -> 0)``."""
         first = self.doses[cohort, (self.doses[cohort] != 0).argmax()]
-        before = self.initial[cohort]
-        return f"{self.changed[cohort]:.0f} ({before:g} -> {before + first:g})"
+        status_quo = self.initial[cohort]
+        return f"{self.changed[cohort]:.0f} ({status_quo:g} -> {status_quo + first:g})"
 
 
 def switchers_of(timing: PairTiming) -> Switchers:
@@ -83,9 +83,7 @@ def switchers_of(timing: PairTiming) -> Switchers:
     has_changed = changes != 0
     changed = np.where(has_changed.any(axis=2), timing.years[has_changed.argmax(axis=2)], NEVER)
     is_counted = timing.years - changed[:, :, None] <= timing.window[1]
-    keys = np.concatenate(
-        [changed[:, :, None], -paths[:, :, :1], np.where(is_counted, changes, 0.0)], axis=2
-    )
+    keys = np.concatenate([changed[:, :, None], -paths[:, :, :1], np.where(is_counted, changes, 0.0)], axis=2)
     cohorts, number = np.unique(keys[timing.exists], axis=0, return_inverse=True)
     numbers = np.full(timing.exists.shape, len(cohorts) - 1.0)
     numbers[timing.exists] = number.ravel()
@@ -132,7 +130,9 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
     is_year = np.eye(n_years)[:, 1:]
     table = np.einsum("ghk,ty->hktgy", members.astype(np.float64), is_year)
     return Terms(
-        tuple(f"{timing.term}[path {cohort}][{year}]" for cohort in range(n_cohorts - 1) for year in years[1:]),
+        tuple(
+            f"{timing.term}[path {cohort}][{year}]" for cohort in range(n_cohorts - 1) for year in years[1:]
+        ),
         table.reshape(*timing.exists.shape, n_years, -1),
         cohorts=tuple(cohort for cohort in range(n_cohorts - 1) for _ in years[1:]),
         years=tuple(years[1:]) * (n_cohorts - 1),
@@ -155,24 +155,19 @@ def comparisons(timing: PairTiming, rows: CohortRows) -> Comparisons:
             where="treatment",
             remedy=_CHECK,
         )
-    cells = [cell for cohort in np.flatnonzero(is_there).tolist() for cell in _cells(timing, rows, switchers, cohort)]
+    present = np.flatnonzero(is_there)
+    cells = [cell for cohort in present.tolist() for cell in _cells(timing, rows, switchers, cohort)]
     _refuse_unreached(timing, {cell.event_time for cell in cells})
-    of_cohort = np.array([cell.cohort for cell in cells], dtype=np.int32)
-    events = np.array([cell.event_time for cell in cells])
-    at_year = np.array([cell.year for cell in cells], dtype=np.int32)
+    of_cohort, events, at_year, at_base = np.array([cell.places for cell in cells], dtype=np.int32).T
+    compared = switchers.signs[of_cohort], switchers.doses[of_cohort]
     return Comparisons(
-        tuple(
-            Term(f"{timing.term}[path {cell.cohort}][{cell.event_time:+d}]", 0, cell.event_time, cell.cohort)
-            for cell in cells
-        ),
+        tuple(cell.term(timing.term) for cell in cells),
         of_cohort,
         at_year,
-        np.array([cell.base for cell in cells], dtype=np.int32),
+        at_base,
         np.array([cell.controls for cell in cells], dtype=np.float64),
-        _averages(timing, events, switchers.signs[of_cohort], switchers.doses[of_cohort], at_year),
-        left_out=tuple(
-            dict.fromkeys(map(switchers.label, np.setdiff1d(np.flatnonzero(is_there), of_cohort).tolist()))
-        ),
+        _averages(timing, events, *compared, at_year),
+        left_out=tuple(dict.fromkeys(map(switchers.label, np.setdiff1d(present, of_cohort).tolist()))),
     )
 
 
@@ -186,10 +181,20 @@ class _Cell:
     base: int
     controls: Flags
 
+    @property
+    def places(self) -> tuple[int, int, int, int]:
+        """Cohort, event year, and positions of its year and of the base."""
+        return self.cohort, self.event_time, self.year, self.base
+
+    def term(self, treatment: str) -> Term:
+        """Term of the effect."""
+        name = f"{treatment}[path {self.cohort}][{self.event_time:+d}]"
+        return Term(name, 0, self.event_time, self.cohort)
+
 
 def _cells(timing: PairTiming, rows: CohortRows, switchers: Switchers, cohort: int) -> Iterator[_Cell]:
     """The event years at which a cohort and its controls are observed."""
-    changed, place = switchers.changed[cohort], {year: at for at, year in enumerate(rows.years.tolist())}
+    changed, place = switchers.changed[cohort], {year: position for position, year in enumerate(rows.years.tolist())}
     base = place.get(changed + _BASE)
     for time in _event_times(timing.window):
         until = changed + max(time, 2 * _BASE - time)  # a placebo mirrors the effect as far from the base
@@ -212,7 +217,7 @@ def _refuse_unreached(timing: PairTiming, reached: set[int]) -> None:
         never = timing.comparison.control == "never"
         raise InputError(
             f"no pair whose treatment changes is beside one with the same treatment in {first:.0f} that "
-            + ("never changes" if never else "changes later or never"),
+            f"{'never changes' if never else 'changes later or never'}",
             where="model.options.control" if never else "treatment",
             remedy="use control: not_yet, or check treatment.rule and pairs.exclude" if never else _CHECK,
         )
@@ -234,7 +239,7 @@ def _event_times(window: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _averages(
-    timing: PairTiming, events: Array, signs: Array, doses: Array, at_year: Array
+    timing: PairTiming, events: Integers, signs: Array, doses: Array, at_year: Integers
 ) -> tuple[Average, ...]:
     """Reported terms, of cells with these event years, signs, paths ``[n_cells, T]`` and positions of years."""
     is_after = events >= 0
