@@ -45,9 +45,8 @@ class CohortCells:
         """On cohorts without controls, and on those that are gone with one city: averages are then of the others."""
         if self.left_out:
             yield Note.of("switchers_not_compared", cohorts=list(self.left_out))
-        yield from one_city_notes(
-            np.unique(self.sums.rows.switch_years[self.sums.of_one_city()]).tolist(), covariances
-        )
+        years = np.unique(self.sums.rows.switch_years[self.sums.of_one_city()])
+        yield from one_city_notes(years[np.isfinite(years)].tolist(), covariances)
 
 
 def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:

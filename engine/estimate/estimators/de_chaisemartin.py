@@ -194,7 +194,10 @@ class _Cell:
 
 def _cells(timing: PairTiming, rows: CohortRows, switchers: Switchers, cohort: int) -> Iterator[_Cell]:
     """The event years at which a cohort and its controls are observed."""
-    changed, place = switchers.changed[cohort], {year: position for position, year in enumerate(rows.years.tolist())}
+    changed, place = (
+        switchers.changed[cohort],
+        {year: position for position, year in enumerate(rows.years.tolist())},
+    )
     base = place.get(changed + _BASE)
     for time in _event_times(timing.window):
         until = changed + max(time, 2 * _BASE - time)  # a placebo mirrors the effect as far from the base
