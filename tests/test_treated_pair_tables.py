@@ -22,7 +22,7 @@ from engine.errors import InputError
 
 Frame = pd.DataFrame
 YEARS = range(2008, 2016)
-MEANS_ONLY = ("callaway_santanna", "stacked", "local_projection")
+MEANS_ONLY = ("callaway_santanna", "stacked", "local_projection", "de_chaisemartin")
 ESTIMATORS: dict[str, dict[str, Any]] = {
     "twfe": {},
     "event_study": {"window": [-3, 3]},
@@ -32,6 +32,7 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "callaway_santanna": {},
     "stacked": {"window": [-2, 2]},
     "local_projection": {"window": [-2, 2]},
+    "de_chaisemartin": {"window": [-1, 2]},
 }
 
 

@@ -6,8 +6,9 @@ influence grad f(S) [g] . (1, its outcomes), which has two parts:
     psi_p = sum_t r_gt e_pt + c_g
 
 the outcome's, with e the residuals of the cohorts' means, and c_g, that of the weights: the shares of the cohorts are
-estimated as well. Residuals of a cohort add up to zero, so that their cross products do in the pair meat. Leave-one-
-city-out values are f(S less the city's); a cohort that is gone with a city has weight zero.
+estimated as well, and so are doses that an average is divided by, which are the same for all pairs of a cohort.
+Residuals of a cohort add up to zero, so that their cross products do in the pair meat. Leave-one-city-out values are
+f(S less the city's); a cohort that is gone with a city has weight zero.
 Source: `engine.estimate.gradient`; Callaway and Sant'Anna (2021), theorem 2 and corollary 2.
 """
 
@@ -36,10 +37,10 @@ def cohort_effects(comparisons: ComparisonArrays, sums: JaxArray) -> JaxArray:
     n_controls = weights.sum(0)
     effects = (comparisons.treated * changes).sum(0) - _ratio((weights * changes).sum(0), n_controls)
     n_treated = jnp.where(n_controls > 0, n_pairs @ comparisons.treated, 0.0)
-    n_of_blocks = blocks @ n_treated
+    n_of_blocks = jnp.asarray(comparisons.divisors) @ n_treated
     of_blocks = _ratio(blocks @ (n_treated * effects), n_of_blocks)
     n_cells = blocks @ (n_treated > 0).astype(sums.dtype)
-    equal = (n_cells > 0).astype(sums.dtype)
+    equal = (n_of_blocks > 0).astype(sums.dtype)
     weight = jnp.where(comparisons.by_pairs, _ratio(n_of_blocks, n_cells), equal)
     total = of_averages @ weight
     averages = _ratio(of_averages @ (weight * of_blocks), total)

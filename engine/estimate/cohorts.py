@@ -1,8 +1,8 @@
 """Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
 
-A cohort is the pairs that become treated in one year; the last one is the reference, whose pairs are never treated
-in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
-computed in `engine.estimate.cohort_effects`.
+A cohort is the pairs that become treated in one year, or whose treatment takes one path; the last one is the reference,
+whose pairs are never treated, or do not change, in the rows of the sample. Nothing here imports JAX, so that job files
+can be checked without it; the numbers are computed in `engine.estimate.cohort_effects`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,23 @@ from engine.pairs.moments import CityMoments
 
 
 @dataclass(frozen=True)
+class PairCohorts:
+    """Cohorts of pairs by the classes of their cities.
+
+    Attributes
+    ----------
+    numbers : float64 ``[n_classes, n_classes]``
+        Adoption year of the pairs, or the number of their cohort; the reference has the highest, and so have classes
+        without pairs.
+    changed : float64 ``[G]`` or None
+        Of cohorts with a number, ascending: year in which their treatment first changes, ``inf`` for never.
+    """
+
+    numbers: Array
+    changed: Array | None = None
+
+
+@dataclass(frozen=True)
 class CohortRows:
     """Cohorts of a sample and the years of their pairs, all the same within a cohort.
 
@@ -26,19 +43,28 @@ class CohortRows:
     ----------
     years : float64 ``[T]``
     adopted : float64 ``[G]``
-        Adoption year of each cohort, ascending; the last is the reference, ``inf`` where it is never treated.
+        Adoption year of each cohort, or its number, ascending; the last is the reference, ``inf`` where it is never
+        treated.
     is_observed : bool ``[G, T]``
         Cohorts and years with rows.
+    changed : float64 ``[G]`` or None
+        As in `PairCohorts`.
     """
 
     years: Array
     adopted: Array
     is_observed: Flags
+    changed: Array | None = None
+
+    @property
+    def switch_years(self) -> Array:
+        """``[G]`` years in which cohorts become treated, or in which their treatment first changes."""
+        return self.adopted if self.changed is None else self.changed
 
     def place(self, term: Term) -> tuple[int, int]:
         """Positions of a term's cohort and year."""
         cohort = term.cohort or 0
-        year = cohort + (term.event_time or 0)
+        year = cohort + (term.event_time or 0) if term.year is None else term.year
         return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
 
 
@@ -78,13 +104,17 @@ class CohortSums:
         return np.asarray((of_shares * self.n_pairs) @ of_shares.T)
 
     def of_one_city(self) -> Flags:
-        """``[G]`` cohorts of which a single city is in every pair, so that none is left without it."""
-        n_pairs = self.n_pairs
-        most = self.of_cities[..., 0].sum(axis=0).max(axis=0)
-        return np.asarray((n_pairs > 0) & (most == n_pairs))
+        """``[G]`` cohorts whose year no pair has without a single city, so that none is left when it is."""
+        switch_years = self.rows.switch_years
+        same_year = (switch_years == switch_years[:, None]).astype(np.float64)
+        n_pairs = same_year @ self.n_pairs
+        most = (self.of_cities[..., 0].sum(axis=0) @ same_year).max(axis=0)
+        return np.asarray((self.n_pairs > 0) & (most == n_pairs))
 
 
-def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: Array) -> CohortSums:
+def cohort_sums(
+    moments: CityMoments, classes: Integers, years: Array, pair_cohorts: PairCohorts
+) -> CohortSums:
     """Sums of the pair statistics of a first pass by cohort.
 
     Parameters
@@ -92,16 +122,15 @@ def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: 
     moments : CityMoments
     classes : int ``[n_units]``
     years : float64 ``[T]``
-    adopted : float64 ``[n_classes, n_classes]``
-        Cohort of the pairs of two classes, see `engine.estimate.estimator.PairTiming.cohorts`.
+    pair_cohorts : PairCohorts
 
     Raises
     ------
     InputError
         Where pairs of a cohort differ in their observed years.
     """
-    cohorts = np.unique(adopted)
-    cohort = np.searchsorted(cohorts, adopted)
+    cohorts = np.unique(pair_cohorts.numbers)
+    cohort = np.searchsorted(cohorts, pair_cohorts.numbers)
     layout, n_units = moments.layout, len(classes)
     statistics = np.zeros((len(cohorts), layout.size))
     of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
@@ -110,7 +139,7 @@ def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: 
         np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
     np.add.at(statistics, cohort[classes], moments.first)
     rows = rows_by_year(layout, statistics)
-    return CohortSums(CohortRows(years, cohorts, rows > 0), of_cities)
+    return CohortSums(CohortRows(years, cohorts, rows > 0, pair_cohorts.changed), of_cities)
 
 
 @dataclass(frozen=True)
@@ -121,14 +150,18 @@ class Average:
     ----------
     term : Term
     blocks : float64 ``[n_blocks, n_cells]``
-        1 where a cell belongs to a block.
+        1 where a cell belongs to a block, -1 where it does with the other sign.
     by_pairs : bool
         Blocks are of one cohort each and count by its pairs; else equally.
+    divisors : float64 ``[n_blocks, n_cells]`` or None
+        What each pair of a cell adds to the sum that its block is divided by; None for 1 in the block's cells, so
+        that the block is a mean.
     """
 
     term: Term
     blocks: Array
     by_pairs: bool = False
+    divisors: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +181,8 @@ class Comparisons:
     controls : float64 ``[n_cells, G]``
         1 for the cohorts h.
     averages : tuple of Average
+    left_out : tuple of str
+        Cohorts of adopters, or of switchers, that are in no cell.
     """
 
     cells: tuple[Term, ...]
@@ -156,6 +191,7 @@ class Comparisons:
     base: Integers
     controls: Array
     averages: tuple[Average, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -165,6 +201,9 @@ class Comparisons:
     def arrays(self) -> ComparisonArrays:
         """All that an evaluation needs, the blocks of all averages one after another."""
         blocks = [average.blocks for average in self.averages]
+        divisors = [
+            average.blocks if average.divisors is None else average.divisors for average in self.averages
+        ]
         n_blocks = [len(block) for block in blocks]
         owner = np.repeat(np.arange(len(blocks)), n_blocks)
         by_pairs = np.repeat([average.by_pairs for average in self.averages], n_blocks)
@@ -176,19 +215,20 @@ class Comparisons:
             self.year,
             self.base,
             np.concatenate(blocks),
+            np.concatenate(divisors),
             of_averages,
             by_pairs,
         )
 
 
 class ComparisonArrays(NamedTuple):
-    """`Comparisons` as arrays: 0 and 1 but for the positions of years.
+    """`Comparisons` as arrays: 0 and 1 but for the positions of years, signs and divisors.
 
     Attributes
     ----------
     treated, controls : float64 ``[G, n_cells]``
     year, base : int32 ``[n_cells]``
-    blocks : float64 ``[n_blocks, n_cells]``
+    blocks, divisors : float64 ``[n_blocks, n_cells]``
     of_averages : float64 ``[n_averages, n_blocks]``
     by_pairs : bool ``[n_blocks]``
     """
@@ -198,6 +238,7 @@ class ComparisonArrays(NamedTuple):
     year: Integers
     base: Integers
     blocks: Array
+    divisors: Array
     of_averages: Array
     by_pairs: Flags
 

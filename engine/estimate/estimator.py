@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.estimate.cohorts import CohortRows, Comparisons
+from engine.estimate.cohorts import CohortRows, Comparisons, PairCohorts
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
@@ -87,6 +87,11 @@ class PairTiming:
         return Terms((), np.zeros((*self.exists.shape, len(self.years), 0)))
 
 
+def cohorts_by_year(timing: PairTiming) -> PairCohorts:
+    """Cohorts of pairs that become treated in one year."""
+    return PairCohorts(timing.cohorts)
+
+
 @dataclass(frozen=True)
 class EstimatorFunctions:
     """An estimator's file in one value.
@@ -110,6 +115,11 @@ class EstimatorFunctions:
         From a timing and the rows of cohorts: the cells that are identified and their averages, which are reported in
         place of the coefficients (`engine.estimate.cohort_effects`). The regression then is of cohort means: its terms
         are of one cohort and year each.
+    cohorts : callable
+        The cohorts of a timing's pairs, for `comparisons`: by adoption year, or others.
+    reported_names : callable or None
+        From the treatment's name and the window, the terms that are reported; None where these are ``averages`` and
+        the event years of the terms.
     instrument_regressions : callable or None
         The regressions behind an instrument, of a regression by two-stage least squares.
     """
@@ -120,4 +130,6 @@ class EstimatorFunctions:
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     averages: tuple[str, ...] = ()
     comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
+    cohorts: Callable[[PairTiming], PairCohorts] = cohorts_by_year
+    reported_names: Callable[[str, tuple[int, int]], tuple[str, ...]] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

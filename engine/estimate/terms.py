@@ -24,13 +24,16 @@ class Term:
     event_time : int or None
         Years since adoption, of an event-study term.
     cohort : int or None
-        Adoption year of the pairs, of a term of one cohort.
+        Of a term of one cohort: adoption year of its pairs, or the cohort's number.
+    year : int or None
+        Of a term of one cohort and year whose cohort has a number.
     """
 
     name: str
     path_set: int | None = None
     event_time: int | None = None
     cohort: int | None = None
+    year: int | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -94,9 +97,10 @@ def terms_of_set(paths: Terms, number: int = 0) -> tuple[Term, ...]:
     """The terms of one set of treatment paths."""
     times = paths.event_times or (None,) * len(paths.names)
     cohorts = paths.cohorts or (None,) * len(paths.names)
+    years = paths.years or (None,) * len(paths.names)
     return tuple(
-        Term(name, number, time, cohort)
-        for name, time, cohort in zip(paths.names, times, cohorts, strict=True)
+        Term(name, number, time, cohort, year)
+        for name, time, cohort, year in zip(paths.names, times, cohorts, years, strict=True)
     )
 
 

@@ -52,9 +52,10 @@ def _fit_of_cohorts(
         weights[:, :, 0, :, 0] = of_types[..., 0]
         weights[:, :, 0, :, outcomes] = np.moveaxis(of_types[..., 1:], -1, 0)
         weights[np.isnan(values[:, tested])] = 0.0
-    n_years = cohorts.is_observed.sum(axis=1)
+    n_dummies = cohorts.is_observed.sum(axis=1) - 1.0
     has_pairs = by_cohort[:, :, 0] > 0
-    n_parameters = has_pairs[:, :-1] @ (n_years[:-1] - 1.0) + cohorts.is_observed.any(axis=0).sum()
+    reference = n_dummies.size - 1 - has_pairs[:, ::-1].argmax(axis=1)  # the last cohort that is there
+    n_parameters = has_pairs @ n_dummies - n_dummies[reference] + cohorts.is_observed.any(axis=0).sum()
     return BatchFit(
         estimate=values[:, None],
         residual=np.zeros((n_samples, 1, 0)),

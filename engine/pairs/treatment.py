@@ -67,7 +67,9 @@ class Terms:
     event_times : tuple of int
         Years since adoption, of event-study terms; else empty.
     cohorts : tuple of int
-        Adoption year of the pairs, where each term is of one cohort; else empty.
+        Where each term is of one cohort, adoption year of its pairs, or the cohort's number; else empty.
+    years : tuple of int
+        Where each term is of one year of a cohort that has a number; else empty.
     clean_comparisons : CleanComparisons or None
         Where the estimates are not coefficients of the terms, but compare the cohorts whose years these are.
     """
@@ -76,6 +78,7 @@ class Terms:
     table: Array
     event_times: tuple[int, ...] = ()
     cohorts: tuple[int, ...] = ()
+    years: tuple[int, ...] = ()
     clean_comparisons: CleanComparisons | None = None
 
     @property

@@ -275,7 +275,11 @@ def with_meaning(job: Job, content: Mapping[str, object]) -> dict[str, object]:
 def _meaningless_parts(job: Job) -> Iterator[Keys]:
     """Places in lists: the first year of the window, where no effect is that of a year before adoption."""
     estimator = job.model.registered
-    if "window" in estimator.options and "base" not in estimator.options and job.model.ends == "bin":
+    if (
+        {"window", "ends"}.issubset(estimator.options)
+        and "base" not in estimator.options
+        and job.model.ends == "bin"
+    ):
         yield "model", "window", 0
 
 

@@ -64,7 +64,7 @@ def _check_treated_pairs(job: Job, treatment: Treatment) -> None:
         )
     if estimator.means_only and regressors:
         raise ValueError(f"model.estimator {estimator.name} has no controls; take out model.regressors")
-    if job.table_block.weight is not None and estimator.own_rows:
+    if job.table_block.weight is not None and (estimator.own_rows or estimator.means_only):
         raise ValueError(
             f"model.estimator {estimator.name} is not defined for weighted rows (pair_table.weight)"
         )
@@ -141,7 +141,7 @@ def check_treatment(job: Job, treatment: Treatment) -> None:
     """Raise ValueError where a rule gives pairs no single adoption year, and something needs one."""
     rule, both_treated_kept = treatment.pair_rule, job.pairs.exclude == "none"
     adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-    by_event_time = job.model.registered.by_event_time
+    by_event_time = job.model.registered.by_event_time and not job.model.registered.reverses
     if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
         purpose = "an event study" if by_event_time else "years around adoption"
         raise ValueError(

@@ -166,7 +166,7 @@ class Model(Block):
         if "base" in options:
             return self.base
         is_universal = "base_period" in options and self.options.base_period == "universal"
-        return -1 - self.options.anticipation if is_universal else None
+        return -1 - self.options.anticipation if is_universal else self.registered.base
 
     @property
     def control(self) -> str:

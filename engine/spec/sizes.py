@@ -30,7 +30,7 @@ def _draws(job: Job) -> int:
     inference, model = job.inference, job.model
     terms = 1
     if "window" in model.registered.options:
-        terms = model.window[1] - model.window[0]
+        terms = (model.window[1] - model.window[0]) * (2 if model.registered.reverses else 1)
     elif model.registered.by_event_time:
         terms = 2 * _span(job)
     elif job.pair_table is not None:

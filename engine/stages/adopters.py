@@ -22,13 +22,13 @@ def _count(prepared: Prepared, estimated: Estimated) -> int | None:
     """Cities that adopt within the sample and stand in a pair whose treatment varies over its rows.
 
     None where the cell has no treatment term, or pairs are treated themselves. An event study follows cities that
-    adopted before the sample too, since their event years vary.
+    adopted before the sample too, since their event years vary; but for one of changes within the sample.
     """
     job, adoption = estimated.cell.job, prepared.adoption
     if estimated.in_moving_pairs is None or job.treatment is None or adoption.of_pairs is not None:
         return None
     start, years = adoption.years + job.treatment.shift, prepared.pass_cells.data.years
     adopts = start <= years[-1] - job.model.lag
-    if not job.model.registered.by_event_time:
+    if not job.model.registered.by_event_time or job.model.registered.reverses:
         adopts &= start > years[0]
     return int((adopts[adoption.classes] & estimated.in_moving_pairs).sum())

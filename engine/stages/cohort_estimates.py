@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,23 +23,30 @@ from engine.spec import Cell
 
 @dataclass(frozen=True)
 class CohortCells:
-    """Effects of each cohort and year, behind the averages that a cell reports.
+    """Cohorts behind the averages that a cell reports, and effects of each and year where cohorts adopt in a year.
 
     Attributes
     ----------
-    fit : Estimate
-    covariances : tuple of Covariance
     sums : CohortSums
+    left_out : tuple of str
+        Cohorts that no average has.
+    fit : Estimate or None
+        None of cohorts with numbers.
+    covariances : tuple of Covariance
+        Of ``fit``.
     """
 
-    fit: Estimate
-    covariances: tuple[Covariance, ...]
     sums: CohortSums
+    left_out: tuple[str, ...]
+    fit: Estimate | None = None
+    covariances: tuple[Covariance, ...] = ()
 
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """On cohorts that are gone with one city: without it, averages are of the others."""
-        return one_city_notes(self.sums.rows.adopted[self.sums.of_one_city()].tolist(), self.covariances)
+    def notes(self, covariances: Sequence[Covariance]) -> Iterator[Note]:
+        """On cohorts without controls, and on those that are gone with one city: averages are then of the others."""
+        if self.left_out:
+            yield Note.of("switchers_not_compared", cohorts=list(self.left_out))
+        years = np.unique(self.sums.rows.switch_years[self.sums.of_one_city()])
+        yield from one_city_notes(years[np.isfinite(years)].tolist(), covariances)
 
 
 def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:
@@ -57,17 +64,21 @@ def sums_of_cell(
     cell: Cell, timing: PairTiming | None, moments: CityMoments, classes: Integers
 ) -> CohortSums | None:
     """Sums by cohort of a cell whose estimator compares cohorts; None of others."""
-    if cell.job.model.registered.functions.comparisons is None:
+    functions = cell.job.model.registered.functions
+    if functions.comparisons is None:
         return None
     if timing is None:
         raise ValueError(f"{cell.job.model.estimator} needs the timing of its cell")
-    return cohort_sums(moments, classes, timing.years, timing.cohorts)
+    return cohort_sums(moments, classes, timing.years, functions.cohorts(timing))
 
 
 def estimates_of_cell(
     projected: Stage, cell: Cell, timing: PairTiming, treatment: tuple[Term, ...], sums: CohortSums
-) -> tuple[Estimate, Estimate, Estimate]:
-    """The regression of cohort means, the averages that the cell reports, and its effects by cohort and year."""
+) -> tuple[Estimate, list[Estimate], CohortCells]:
+    """The regression of cohort means, the averages that the cell reports, and what is behind them.
+
+    After the averages come the effects by cohort and year, where cohorts adopt in a year.
+    """
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
@@ -75,11 +86,18 @@ def estimates_of_cell(
     present = tuple(term for term in treatment if sums.rows.is_observed[sums.rows.place(term)])
     present = _without_one_year(present, sums.rows)
     regressed = fit(projected, functions.regression((), present))
-    return regressed, *estimates_of_cohorts(regressed, comparisons, sums)
+    averages, by_cohort = estimates_of_cohorts(regressed, comparisons, sums)
+    reported = [averages, by_cohort] if sums.rows.changed is None else [averages]
+    return regressed, reported, CohortCells(sums, comparisons.left_out)
 
 
 def _without_one_year(terms: tuple[Term, ...], rows: CohortRows) -> tuple[Term, ...]:
-    """Dummies of observed years, one year of each cohort omitted: the first, where the base period has no rows."""
+    """Dummies of observed years of all cohorts but the last with rows, one year of each omitted.
+
+    That is the first, where the base period has no rows.
+    """
+    observed = np.flatnonzero(rows.is_observed.any(axis=1))
+    terms = tuple(term for term in terms if term.cohort != rows.adopted[observed[-1]])
     omitted: list[Term] = []
     for cohort, is_observed in zip(rows.adopted[:-1], rows.is_observed[:-1], strict=True):
         of_cohort = [term for term in terms if term.cohort == cohort]
@@ -103,13 +121,15 @@ def cohort_batch(
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
-    cohorts = timing.cohorts
-    adopted = np.unique(cohorts)
+    pair_cohorts = functions.cohorts(timing)
+    cohorts, adopted = pair_cohorts.numbers, np.unique(pair_cohorts.numbers)
     shape = (*timing.exists.shape, len(timing.years))
     has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
     has_rows = has_rows & timing.exists[:, :, None] & observed_years
     is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
-    comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed))
+    comparisons = functions.comparisons(
+        timing, CohortRows(timing.years, adopted, is_observed, pair_cohorts.changed)
+    )
     by_name = {average.term.name: average for average in comparisons.averages}
     tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
     of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from engine.estimate.estimate import Estimate
 from engine.infer.intervals import student
 from engine.report.outputs.group_time_effects import GROUP_TIME_COLUMNS
 from engine.stages.cohort_estimates import CohortCells
@@ -22,24 +23,26 @@ def group_time_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataF
             job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys}
         )
         for estimated in estimated_cells
-        if estimated.cohort_cells is not None
-        for part in _effects(estimated.cohort_cells, estimated.cell.job.model.confidence)
+        if estimated.cohort_cells is not None and estimated.cohort_cells.fit is not None
+        for part in _effects(
+            estimated.cohort_cells, estimated.cohort_cells.fit, estimated.cell.job.model.confidence
+        )
     ]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _effects(cells: CohortCells, confidence: float) -> Iterator[pd.DataFrame]:
+def _effects(cells: CohortCells, fit: Estimate, confidence: float) -> Iterator[pd.DataFrame]:
     """Effects under each standard-error type."""
-    places = np.array([cells.sums.rows.place(term) for term in cells.fit.terms]).T
+    places = np.array([cells.sums.rows.place(term) for term in fit.terms]).T
     for covariance in cells.covariances:
         dof = covariance.dof_of_coefficients.astype(np.float64)
-        tests = student(cells.fit.values, covariance.std_error, dof, confidence)
+        tests = student(fit.values, covariance.std_error, dof, confidence)
         yield pd.DataFrame(
             {
                 "errors": covariance.kind,
                 "cohort": cells.sums.rows.adopted[places[0]].astype(np.int64),
                 "year": cells.sums.rows.years[places[1]].astype(np.int64),
-                "estimate": cells.fit.values,
+                "estimate": fit.values,
                 "std_error": covariance.std_error,
                 "dof": dof,
                 "conf_low": tests.low,

@@ -12,7 +12,6 @@ import numpy as np
 from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
-from engine.estimate.cohorts import CohortSums
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimator import PairTiming
 from engine.estimate.estimators import INSTRUMENT
@@ -156,27 +155,28 @@ def estimate_cells(
     with named(cells[0]):
         rows = rows_of_terms(cells, distinct(cell_terms), design.classes, passes, of_groups)
     estimates: list[Estimate] = []
-    samples: list[tuple[Flags | None, CohortSums | None]] = []
+    samples: list[tuple[Flags | None, CohortCells | None]] = []
     for cell, treatment, timing in zip(cells, cell_terms, timings or [None] * len(cells), strict=True):
         with named(cell):
             sums = sums_of_cell(cell, timing, moments, design.classes)
+            cohorts: CohortCells | None = None
             if timing is None or sums is None:
                 regressed, *behind = _estimates(
                     projected, cell, columns_of(cell, columns), with_rows(treatment, rows)
                 )
                 behind.insert(0, reported(cell, regressed, rows))
             else:
-                regressed, *behind = estimates_of_cell(projected, cell, timing, treatment, sums)
+                regressed, behind, cohorts = estimates_of_cell(projected, cell, timing, treatment, sums)
         estimates += behind
-        samples.append((in_moving_pairs_of(normal, regressed.terms), sums))
+        samples.append((in_moving_pairs_of(normal, regressed.terms), cohorts))
     city_years = city_years_of(passes) if reads_interaction(cells) else None
     summed = with_sums(passes, estimates, city_years)
     if city_ties.radii and city_years is not None:
         summed = with_nearby(passes, projected, city_years, city_ties, summed)
     remaining = iter(summed)
     results = [
-        replace(_result(cell, remaining, sample, passes, sums), in_moving_pairs=moving)
-        for cell, (moving, sums) in zip(cells, samples, strict=True)
+        replace(_result(cell, remaining, sample, passes, cohorts), in_moving_pairs=moving)
+        for cell, (moving, cohorts) in zip(cells, samples, strict=True)
     ]
     return _with_correlograms(passes, results, city_ties.kilometres)
 
@@ -205,13 +205,14 @@ def reads_interaction(cells: tuple[Cell, ...]) -> bool:
 
 
 def _result(
-    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, sums: CohortSums | None
+    cell: Cell, estimates: Iterator[Estimate], sample: LeftRows, passes: PassSums, cohorts: CohortCells | None
 ) -> Estimated:
     """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
-    fit, instrument, cells = next(estimates), None, None
-    if sums is not None:
+    fit, instrument = next(estimates), None
+    if cohorts is not None and cohorts.sums.rows.changed is None:
         of_cells = next(estimates)
-        cells = CohortCells(of_cells, covariances(of_cells, cell.job.model.errors), sums)
+        errors_of_cells = covariances(of_cells, cell.job.model.errors)
+        cohorts = replace(cohorts, fit=of_cells, covariances=errors_of_cells)
     if cell.job.model.registered.functions.instrument_regressions is not None:
         regressions = Instrumented(next(estimates), next(estimates), next(estimates))
         instrument = (regressions, *strengths(cell, regressions))
@@ -224,7 +225,7 @@ def _result(
         sample,
         passes.normal,
         instrument=instrument,
-        cohort_cells=cells,
+        cohort_cells=cohorts,
         passes=passes if cell.job.model.diagnostics or _draws_from_passes(cell) else None,
     )
 

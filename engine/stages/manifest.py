@@ -119,7 +119,7 @@ def _cell_notes(estimated: Estimated) -> Iterator[Note]:
             yield Note.of("cohort_of_one_block", errors=sample, terms=terms)
     yield from joint_notes(estimated)
     if estimated.cohort_cells is not None:
-        yield from estimated.cohort_cells.notes
+        yield from estimated.cohort_cells.notes(estimated.covariances)
     if estimated.instrument is not None:
         yield from estimated.instrument[2]
     yield from estimated.notes

@@ -155,9 +155,11 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
         )
     places = np.flatnonzero(is_on).tolist()
     names = tuple(terms.names[place] for place in places)
-    times = tuple(terms.event_times[place] for place in places)
-    cohorts = tuple(terms.cohorts[place] for place in places) if terms.cohorts else ()
-    return Terms(names, terms.table[..., places], times, cohorts)
+    times, cohorts, term_years = (
+        tuple(values[place] for place in places) if values else ()
+        for values in (terms.event_times, terms.cohorts, terms.years)
+    )
+    return Terms(names, terms.table[..., places], times, cohorts, term_years)
 
 
 def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
@@ -167,6 +169,8 @@ def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
         return tuple(event_name(job.treatment.name, time) for time in terms.clean_comparisons.event_times)
     if job.treatment is None or not (functions.combination or functions.comparisons):
         return (*functions.averages, *terms.names)
+    if functions.reported_names is not None:
+        return functions.reported_names(job.treatment.name, job.model.window)
     times = set(terms.event_times)
     if functions.comparisons:  # no regressor has the event year that cohorts are compared with
         times.add(-1 - job.model.options.anticipation)

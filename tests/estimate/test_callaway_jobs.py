@@ -231,7 +231,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "options of another": (
         None,
         {"model": {"estimator": "twfe", "options": {"control": "never"}}},
-        "model.options: has no meaning in this job: it is for estimators callaway_santanna, stacked and ",
+        "model.options: has no meaning in this job: it is for estimators callaway_santanna, stacked, ",
     ),
     "missing rows": (lambda: worlds.panel(1, holes=True), {}, "differ in their observed years"),
     "anticipation": (

@@ -306,6 +306,7 @@ def test_effects_that_differ_are_found_without_noise() -> None:
         "stacked",
         "local_projection",
         "callaway_santanna",
+        "de_chaisemartin",
     ],
 )
 def test_a_false_timing_is_as_the_same_years_in_the_column(name: str, shift: int) -> None:

@@ -284,7 +284,7 @@ def test_all_are_told_at_once(write: Any, pair_table: str) -> None:
         f"  {path}: model.controls: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.treatment: has no meaning in this job: it is for city panels (panel)",
         f"  {path}: model.window: has no meaning in this job: it is for estimators event_study, sun_abraham, "
-        "extended_twfe, imputation, stacked and local_projection",
+        "extended_twfe, imputation, stacked, local_projection and de_chaisemartin",
         f"  {path}: treatment.rule: has no meaning in this job: it is for city panels, and pair tables with "
         "treatment.unit_adoption",
     ]
@@ -326,13 +326,14 @@ def test_a_swept_key_without_meaning(write: Any, minimal: str) -> None:
 
 def test_the_schema_says_for_which_jobs() -> None:
     model = schema()["$defs"]["Model"]["properties"]
-    comparing = "estimators callaway_santanna, stacked and local_projection"
+    comparing = "estimators callaway_santanna, stacked, local_projection and de_chaisemartin"
     assert model["options"]["x-applies-to"] == comparing
     assert model["window"]["x-applies-to"] == (
-        "estimators event_study, sun_abraham, extended_twfe, imputation, stacked and local_projection"
+        "estimators event_study, sun_abraham, extended_twfe, imputation, stacked, local_projection and de_chaisemartin"
     )
     assert model["window"]["description"].endswith(
-        "; for estimators event_study, sun_abraham, extended_twfe, imputation, stacked and local_projection"
+        "; for estimators event_study, sun_abraham, extended_twfe, imputation, stacked, local_projection and "
+        "de_chaisemartin"
     )
     assert "x-applies-to" not in model["errors"]
     found = yaml.safe_dump(schema(), width=10_000)

@@ -62,6 +62,10 @@ class Estimator:
         Its coefficient can be taken apart (``model.diagnostics``).
     imputes : bool
         Its effects are fitted on untreated rows alone, so that it has neither a matched sample nor refits of groups.
+    reverses : bool
+        It takes treatments that switch off or have doses, of pairs that adopt twice.
+    base : int or None
+        Event year that it omits whatever the job file says.
     """
 
     name: str
@@ -81,6 +85,8 @@ class Estimator:
     complete_pairs: bool = False
     diagnosed: bool = False
     imputes: bool = False
+    reverses: bool = False
+    base: int | None = None
 
     @property
     def has_pair_sums(self) -> bool:
@@ -185,6 +191,20 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 "local_projection",
                 "changes of new adopters less those of clean controls, by event year",
                 options=("base", "window", "control", "weights"),
+            ),
+            Estimator(
+                "de_chaisemartin",
+                "effects of a treatment that may switch off or have doses, by year since it first changes in a pair, "
+                "and per unit of treatment",
+                options=("window", "control"),
+                absorbs=False,
+                by_event_time=True,
+                means_only=True,
+                redrawn=("permutation", "node", "jackknife"),
+                control="not_yet",
+                complete_pairs=True,
+                reverses=True,
+                base=-1,
             ),
             _instrumental(
                 "iv",
