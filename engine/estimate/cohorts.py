@@ -1,7 +1,7 @@
 """Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
 
-A cohort is the pairs that become treated in one year; the last one is the reference, whose pairs are never treated
-in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
+A cohort is the pairs that become treated in one year, or those of them whose two cities adopt in the same two years;
+the last one is the reference, whose pairs are never treated in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
 computed in `engine.estimate.cohort_effects`.
 """
 
@@ -12,10 +12,55 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.estimate.row_counts import rows_by_year
 from engine.estimate.terms import Term
 from engine.pairs.moments import CityMoments
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Cohorts of the pairs of two classes.
+
+    Attributes
+    ----------
+    of_classes : int ``[n_classes, n_classes]``
+        Position of the cohort of the pairs of two classes.
+    adopted : float64 ``[G]``
+        Year in which each becomes treated, ascending; the last is the reference.
+    cities : float64 ``[G, 2]`` or None
+        Adoption years of the two cities, the earlier first, where a cohort is of one such type; ``inf`` for never, and
+        in the reference, whose pairs are of any type.
+    """
+
+    of_classes: AnyIntegers
+    adopted: Array
+    cities: Array | None = None
+
+
+def cohorts_by_year(adopted: Array) -> Partition:
+    """A cohort for each year in which pairs become treated, from those of two classes ``[n_classes, n_classes]``."""
+    years, of_classes = np.unique(adopted, return_inverse=True)
+    return Partition(of_classes.reshape(adopted.shape), years)
+
+
+def cohorts_by_cities(adopted: Array, years: Array) -> Partition:
+    """A cohort for each type, the unordered pair of the cities' adoption years, and one reference.
+
+    Parameters
+    ----------
+    adopted : float64 ``[n_classes, n_classes]``
+        Year in which the pairs of two classes become treated; the latest of all is that of the reference.
+    years : float64 ``[n_classes]``
+        Adoption year of each class, ``inf`` for never.
+    """
+    in_reference = adopted == adopted.max()
+    earlier, later = (
+        np.where(in_reference, np.inf, order(years[:, None], years)) for order in (np.minimum, np.maximum)
+    )
+    keys = np.stack([adopted, earlier, later], axis=-1).reshape(-1, 3)
+    types, of_classes = np.unique(keys, axis=0, return_inverse=True)
+    return Partition(of_classes.reshape(adopted.shape), types[:, 0], types[:, 1:])
 
 
 @dataclass(frozen=True)
@@ -29,17 +74,22 @@ class CohortRows:
         Adoption year of each cohort, ascending; the last is the reference, ``inf`` where it is never treated.
     is_observed : bool ``[G, T]``
         Cohorts and years with rows.
+    cities : float64 ``[G, 2]`` or None
+        As in `Partition`.
     """
 
     years: Array
     adopted: Array
     is_observed: Flags
+    cities: Array | None = None
 
     def place(self, term: Term) -> tuple[int, int]:
         """Positions of a term's cohort and year."""
         cohort = term.cohort or 0
-        year = cohort + (term.event_time or 0)
-        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
+        year = int(np.searchsorted(self.years, cohort + (term.event_time or 0)))
+        if self.cities is None:
+            return int(np.searchsorted(self.adopted, cohort)), year
+        return int(np.flatnonzero((self.cities == term.cities).all(axis=1))[0]), year
 
 
 @dataclass(frozen=True)
@@ -51,10 +101,13 @@ class CohortSums:
     rows : CohortRows
     of_cities : float64 ``[2, n_units, G, 1 + T]``
         Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
+    pairs_of_classes : float64 ``[n_classes, n_classes]``
+        Pairs by the classes of their first and their second city.
     """
 
     rows: CohortRows
     of_cities: Array
+    pairs_of_classes: Array
 
     @property
     def total(self) -> Array:
@@ -84,7 +137,9 @@ class CohortSums:
         return np.asarray((n_pairs > 0) & (most == n_pairs))
 
 
-def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: Array) -> CohortSums:
+def cohort_sums(
+    moments: CityMoments, classes: Integers, years: Array, partition: Partition
+) -> CohortSums:
     """Sums of the pair statistics of a first pass by cohort.
 
     Parameters
@@ -92,25 +147,26 @@ def cohort_sums(moments: CityMoments, classes: Integers, years: Array, adopted: 
     moments : CityMoments
     classes : int ``[n_units]``
     years : float64 ``[T]``
-    adopted : float64 ``[n_classes, n_classes]``
-        Cohort of the pairs of two classes, see `engine.estimate.estimator.PairTiming.cohorts`.
+    partition : Partition
 
     Raises
     ------
     InputError
         Where pairs of a cohort differ in their observed years.
     """
-    cohorts = np.unique(adopted)
-    cohort = np.searchsorted(cohorts, adopted)
+    cohort, n_cohorts = partition.of_classes, len(partition.adopted)
     layout, n_units = moments.layout, len(classes)
-    statistics = np.zeros((len(cohorts), layout.size))
-    of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
+    statistics = np.zeros((n_cohorts, layout.size))
+    of_cities = np.zeros((2, n_units, n_cohorts, 1 + layout.n_years))
+    pairs_of_classes = np.zeros(cohort.shape)
     for side, of_city in enumerate((moments.first, moments.second)):
         values = of_city[..., [0, *layout.outcomes]]
         np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
     np.add.at(statistics, cohort[classes], moments.first)
-    rows = rows_by_year(layout, statistics)
-    return CohortSums(CohortRows(years, cohorts, rows > 0), of_cities)
+    np.add.at(pairs_of_classes, classes, moments.first[..., 0])
+    is_observed = rows_by_year(layout, statistics) > 0
+    rows = CohortRows(years, partition.adopted, is_observed, partition.cities)
+    return CohortSums(rows, of_cities, pairs_of_classes)
 
 
 @dataclass(frozen=True)
@@ -123,7 +179,7 @@ class Average:
     blocks : float64 ``[n_blocks, n_cells]``
         1 where a cell belongs to a block.
     by_pairs : bool
-        Blocks are of one cohort each and count by its pairs; else equally.
+        Blocks are of one cohort or type each and count by its pairs; else equally.
     """
 
     term: Term

@@ -25,12 +25,15 @@ class Term:
         Years since adoption, of an event-study term.
     cohort : int or None
         Adoption year of the pairs, of a term of one cohort.
+    cities : (float, float) or None
+        Adoption years of a pair's two cities, the earlier first, of a term of one such type; ``inf`` for never.
     """
 
     name: str
     path_set: int | None = None
     event_time: int | None = None
     cohort: int | None = None
+    cities: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -94,9 +97,10 @@ def terms_of_set(paths: Terms, number: int = 0) -> tuple[Term, ...]:
     """The terms of one set of treatment paths."""
     times = paths.event_times or (None,) * len(paths.names)
     cohorts = paths.cohorts or (None,) * len(paths.names)
+    cities = paths.cities or (None,) * len(paths.names)
     return tuple(
-        Term(name, number, time, cohort)
-        for name, time, cohort in zip(paths.names, times, cohorts, strict=True)
+        Term(name, number, time, cohort, of_cities)
+        for name, time, cohort, of_cities in zip(paths.names, times, cohorts, cities, strict=True)
     )
 
 

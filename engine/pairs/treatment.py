@@ -42,8 +42,7 @@ class Adoption:
     def counts(self) -> dict[str, int]:
         """Units in each class, by adoption year or ``never``."""
         size = np.bincount(self.classes, minlength=len(self.years))
-        names = ["never" if year == NEVER else f"{year:.0f}" for year in self.years]
-        return dict(zip(names, size.tolist(), strict=True))
+        return dict(zip(map(year_name, self.years.tolist()), size.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Terms:
         Adoption year of the pairs, where each term is of one cohort; else empty.
     clean_comparisons : CleanComparisons or None
         Where the estimates are not coefficients of the terms, but compare the cohorts whose years these are.
+    cities : tuple of (float, float)
+        Adoption years of the two cities, the earlier first, where each term is of one type of pairs; else empty.
     """
 
     names: tuple[str, ...]
@@ -68,6 +69,7 @@ class Terms:
     event_times: tuple[int, ...] = ()
     cohorts: tuple[int, ...] = ()
     clean_comparisons: CleanComparisons | None = None
+    cities: tuple[tuple[float, float], ...] = ()
 
     @property
     def single_path(self) -> Array | None:
@@ -116,6 +118,11 @@ def pair_adoption(adoption: Adoption, rule: str) -> Array:
     """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
     year_i, year_j = adoption.years[:, None], adoption.years[None, :]
     return np.maximum(year_i, year_j) if rule == "both" else np.minimum(year_i, year_j)
+
+
+def year_name(adopted: float) -> str:
+    """An adoption year, or ``never``."""
+    return "never" if adopted == NEVER else f"{adopted:.0f}"
 
 
 def event_name(term: str, event_time: int) -> str:

@@ -333,12 +333,13 @@ class Job(Block):
     def _check_treatment(self, treatment: Treatment) -> None:
         rule, both_treated_kept = treatment.rule, self.pairs.exclude == "none"
         adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-        by_event_time = self.model.registered.by_event_time
+        estimator, options = self.model.registered, self.model.options
+        by_event_time = estimator.by_event_time and not options.compare_types(estimator)
         if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
             purpose = "an event study" if by_event_time else "years around adoption"
             raise ValueError(
                 f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
-                "use pairs.exclude: both_treated, or rule either or both"
+                "use pairs.exclude: both_treated, rule either or both, or callaway_santanna with cohorts: cities"
             )
         if "goodman_bacon" in self.model.diagnostics and (adopts_twice or self.used_controls):
             reason = f"of rule {rule}, under which pairs adopt twice" if adopts_twice else "with controls"

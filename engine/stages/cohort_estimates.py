@@ -13,6 +13,7 @@ from engine.estimate.cohorts import CohortBatch, CohortRows, CohortSums, cohort_
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimator import PairTiming
 from engine.estimate.fit import Stage, fit
+from engine.estimate.pair_types import type_name
 from engine.estimate.terms import Term
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
@@ -37,9 +38,28 @@ class CohortCells:
     sums: CohortSums
 
     @property
+    def of_types(self) -> bool:
+        """Whether cohorts are of one type of pairs each, the adoption years of their two cities."""
+        return self.sums.rows.cities is not None
+
+    @property
     def notes(self) -> tuple[Note, ...]:
-        """On cohorts that are gone with one city: without it, averages are of the others."""
-        return one_city_notes(self.sums.rows.adopted[self.sums.of_one_city()].tolist(), self.covariances)
+        """On cohorts that are gone with one city: without it, averages are of the others; and on types without a base."""
+        rows, is_of_one_city = self.sums.rows, self.sums.of_one_city()
+        if rows.cities is None:
+            return one_city_notes(rows.adopted[is_of_one_city].tolist(), self.covariances)
+        names = [type_name(*cities) for cities in rows.cities.tolist()]
+        one_city = [names[place] for place in np.flatnonzero(is_of_one_city[:-1])]
+        estimated = {rows.place(term)[0] for term in self.fit.terms}
+        unseen = [
+            names[place]
+            for place in np.flatnonzero(self.sums.n_pairs[:-1] > 0).tolist()
+            if place not in estimated
+        ]
+        notes = [Note.of("types_not_identified", types=unseen)] if unseen else []
+        if one_city and _reads_leave_outs(self.covariances):
+            notes.append(Note.of("types_of_one_city", types=one_city))
+        return tuple(notes)
 
 
 def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:
@@ -47,10 +67,13 @@ def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) 
 
     ``adopted``: the years of those cohorts.
     """
-    reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in covariances)
-    if not (adopted and reads_leave_outs):
+    if not (adopted and _reads_leave_outs(covariances)):
         return ()
     return (Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in adopted]),)
+
+
+def _reads_leave_outs(covariances: Sequence[Covariance]) -> bool:
+    return any(error_type(covariance.kind).leave_outs for covariance in covariances)
 
 
 def sums_of_cell(
@@ -61,7 +84,7 @@ def sums_of_cell(
         return None
     if timing is None:
         raise ValueError(f"{cell.job.model.estimator} needs the timing of its cell")
-    return cohort_sums(moments, classes, timing.years, timing.cohorts)
+    return cohort_sums(moments, classes, timing.years, timing.partition)
 
 
 def estimates_of_cell(
@@ -81,8 +104,9 @@ def estimates_of_cell(
 def _without_one_year(terms: tuple[Term, ...], rows: CohortRows) -> tuple[Term, ...]:
     """Dummies of observed years, one year of each cohort omitted: the first, where the base period has no rows."""
     omitted: list[Term] = []
-    for cohort, is_observed in zip(rows.adopted[:-1], rows.is_observed[:-1], strict=True):
-        of_cohort = [term for term in terms if term.cohort == cohort]
+    places = np.array([rows.place(term)[0] for term in terms])
+    for cohort, is_observed in enumerate(rows.is_observed[:-1]):
+        of_cohort = [terms[place] for place in np.flatnonzero(places == cohort)]
         if of_cohort and len(of_cohort) == is_observed.sum():
             omitted.append(of_cohort[0])
     return tuple(term for term in terms if term not in omitted)
@@ -103,14 +127,16 @@ def cohort_batch(
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
-    cohorts = timing.cohorts
-    adopted = np.unique(cohorts)
+    partition = timing.partition
     shape = (*timing.exists.shape, len(timing.years))
     has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
     has_rows = has_rows & timing.exists[:, :, None] & observed_years
-    is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
-    comparisons = functions.comparisons(timing, CohortRows(timing.years, adopted, is_observed))
+    is_observed = np.stack(
+        [has_rows[partition.of_classes == cohort].any(axis=0) for cohort in range(len(partition.adopted))]
+    )
+    rows = CohortRows(timing.years, partition.adopted, is_observed, partition.cities)
+    comparisons = functions.comparisons(timing, rows)
     by_name = {average.term.name: average for average in comparisons.averages}
     tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
-    of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])
+    of_types = np.array([partition.of_classes[pair] for pair in types])
     return CohortBatch(tested.arrays(), len(names), of_types.astype(np.int32), is_observed)

@@ -110,7 +110,13 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         base=job.model.base,
         window=job.model.window,
         ends=job.model.ends,
-        comparison=Comparison(job.model.control, options.base_period, options.anticipation, options.weights),
+        comparison=Comparison(
+            job.model.control,
+            options.base_period,
+            options.anticipation,
+            options.weights,
+            options.cohorts,
+        ),
     )
 
 
@@ -148,7 +154,8 @@ def _in_rows(terms: Terms, rows: Flags) -> Terms:
     names = tuple(terms.names[place] for place in places)
     times = tuple(terms.event_times[place] for place in places)
     cohorts = tuple(terms.cohorts[place] for place in places) if terms.cohorts else ()
-    return Terms(names, terms.table[..., places], times, cohorts)
+    cities = tuple(terms.cities[place] for place in places) if terms.cities else ()
+    return Terms(names, terms.table[..., places], times, cohorts, cities=cities)
 
 
 def reported_names(job: Job, terms: Terms) -> tuple[str, ...]:
