@@ -13,7 +13,6 @@ from engine.report.figure_choices import letter_points
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
-from engine.report.outputs.event_study_plot import signed
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
 from engine.report.palette import DIVERGING, GRID, INK, SILVER
 
@@ -44,6 +43,7 @@ PAIR_GROUP_TIME_COLUMNS = (*_FRAME.text, *_FRAME.numbers)
 
 _STEPS = 13  # colours of the scale, that in the middle around zero
 _TYPE = ["adopted_i", "adopted_j"]
+_HATCH = "////"
 _WIDEST = 12.0  # inches
 _FEW = 12  # event years with room for the numbers of their effects
 
@@ -103,9 +103,14 @@ def _draw_effects(
     for place, year in np.argwhere(np.isfinite(values)).tolist():
         value = values[place, year]
         axes.text(
-            years[year], place, f"{value:.2g}".replace("-", "\N{MINUS SIGN}"), ha="center", va="center",
+            years[year], place, _signed(f"{value:.2g}"), ha="center", va="center",
             fontsize=letter_points(6), color="white" if abs(value) > 0.6 * size else INK,
         )  # fmt: skip
+
+
+def _signed(text: str) -> str:
+    """A number with a true minus sign."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _colours() -> Colormap:
@@ -118,19 +123,23 @@ def _colours() -> Colormap:
 def _hatch(axes: Axes, row: AnyIntegers, effects: pd.DataFrame, words: Words) -> None:
     """Hatch the cells that nothing identifies."""
     from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.patches import Rectangle
 
     unknown = effects["estimate"].isna().to_numpy()
     if not unknown.any():
         return
     years = effects["event_time"].to_numpy()
-    look = {"facecolor": "none", "edgecolor": SILVER, "linewidth": 0.0, "hatch": "////"}
     cells = [
         Rectangle((year - 0.5, place - 0.5), 1, 1)
         for year, place in zip(years[unknown].tolist(), row[unknown].tolist(), strict=True)
     ]
-    axes.add_collection(PatchCollection(cells, **look))
-    axes.add_patch(Patch(**look, label=words("not identified")))
+    axes.add_collection(
+        PatchCollection(cells, facecolor="none", edgecolor=SILVER, linewidth=0.0, hatch=_HATCH)
+    )
+    label = words("not identified")
+    axes.add_patch(
+        Rectangle((0, 0), 0, 0, facecolor="none", edgecolor=SILVER, linewidth=0.0, hatch=_HATCH, label=label)
+    )
 
 
 def _mark_changes(axes: Axes, row: AnyIntegers, effects: pd.DataFrame, words: Words) -> None:
@@ -162,7 +171,7 @@ def _label(axes: Axes, types: pd.DataFrame, years: AnyIntegers, words: Words) ->
         for earlier, later, n_pairs in types[[*_TYPE, "n_pairs"]].to_numpy().tolist()
     ]
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xticks(years, [signed(int(year)) for year in years])
+    axes.set_xticks(years, [_signed(str(year)) for year in years])
     axes.set_xlim(years[0] - 0.5, years[-1] + 0.5)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(length=0)
@@ -177,6 +186,11 @@ def _label(axes: Axes, types: pd.DataFrame, years: AnyIntegers, words: Words) ->
 def heat_map_text(effects: pd.DataFrame, words: Words = ENGLISH) -> str:
     """The figure in words for those who cannot see it."""
     known = effects[effects["estimate"].notna()]
+    if known.empty:
+        return words(
+            "None of the {total} effects by the adoption years of the two cities is identified.",
+            total=len(effects),
+        )
     largest = known.loc[known["estimate"].abs().idxmax()]
     return words(
         "Effects by the adoption years of the two cities: {count} of {total} types and years are identified; the "
