@@ -1,8 +1,8 @@
 """Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
 
 A cohort is the pairs that become treated in one year, or those of them whose two cities adopt in the same two years;
-the last one is the reference, whose pairs are never treated in the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are
-computed in `engine.estimate.cohort_effects`.
+the last one is the reference, whose pairs are never treated in the rows of the sample. Nothing here imports JAX, so
+that job files can be checked without it; the numbers are computed in `engine.estimate.cohort_effects`.
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ class CohortSums:
         return np.asarray((n_pairs > 0) & (most == n_pairs))
 
 
-def cohort_sums(
-    moments: CityMoments, classes: Integers, years: Array, partition: Partition
-) -> CohortSums:
+def cohort_sums(moments: CityMoments, classes: Integers, years: Array, partition: Partition) -> CohortSums:
     """Sums of the pair statistics of a first pass by cohort.
 
     Parameters

@@ -44,7 +44,7 @@ class CohortCells:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """On cohorts that are gone with one city: without it, averages are of the others; and on types without a base."""
+        """On cohorts that are gone with one city, without which averages are of others, and types without effects."""
         rows, is_of_one_city = self.sums.rows, self.sums.of_one_city()
         if rows.cities is None:
             return one_city_notes(rows.adopted[is_of_one_city].tolist(), self.covariances)

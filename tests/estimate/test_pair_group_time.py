@@ -71,7 +71,10 @@ def pair_years(adopted: tuple[float, ...], rule: str) -> pd.DataFrame:
     """The pair-year table, wide: a row a pair, its cities, type, year of change, and outcomes by year."""
     frame = panel(adopted)
     long, _ = oracle.relabelled(
-        worlds.oracle_grid(frame, gravity=False), worlds.observed_adoption(frame), rule="either", exclude=False
+        worlds.oracle_grid(frame, gravity=False),
+        worlds.observed_adoption(frame),
+        rule="either",
+        exclude=False,
     )
     cities = ["city_i", "city_j", "adoption_i", "adoption_j"]
     wide = long.pivot(index=cities, columns="year", values="y").reset_index()
@@ -89,7 +92,12 @@ def without_never(table: pd.DataFrame, anticipation: int = 0) -> tuple[pd.DataFr
 
 
 def definition(
-    table: pd.DataFrame, years: list[int], *, control: str, base_period: str = "varying", anticipation: int = 0
+    table: pd.DataFrame,
+    years: list[int],
+    *,
+    control: str,
+    base_period: str = "varying",
+    anticipation: int = 0,
 ) -> dict[tuple[float, float, int], tuple[float, pd.Series, pd.Series, int]]:
     """Effect, treated and control rows, and base year, of the cells that some pairs identify."""
     cells = {}
@@ -163,7 +171,9 @@ def test_treatment_paths_of_two_adopters() -> None:
     """0, 1, 2 under count, and 0, 1, 0 under exactly one, where pairs that adopt together are never treated."""
     count, one = (frame_of(run(SOME, rule, control="not_yet")) for rule in ("count", "exactly_one"))
     path = {
-        rule: frame[(frame["adopted_i"] == 2013) & (frame["adopted_j"] == 2016)].set_index("year")["treatment"]
+        rule: frame[(frame["adopted_i"] == 2013) & (frame["adopted_j"] == 2016)].set_index("year")[
+            "treatment"
+        ]
         for rule, frame in (("count", count), ("one", one))
     }
     assert path["count"].loc[2011:].tolist() == [0, 0, 1, 1, 1, 2, 2]
@@ -233,9 +243,11 @@ def test_types_add_up_to_cohorts_and_averages_are_the_same(rule: str) -> None:
     assert "group_time" not in types.frames
     frame = frame_of(types)
     frame = frame[frame["estimate"].notna()].assign(cohort=lambda rows: rows["year"] - rows["event_time"])
-    sums = frame.assign(total=frame["estimate"] * frame["n_pairs"]).groupby(["cohort", "year"])[
-        ["total", "n_pairs"]
-    ].sum()
+    sums = (
+        frame.assign(total=frame["estimate"] * frame["n_pairs"])
+        .groupby(["cohort", "year"])[["total", "n_pairs"]]
+        .sum()
+    )
     cells = whole.frames["group_time"].query("errors == 'pair'").set_index(["cohort", "year"])
     assert sums.index.tolist() == cells.index.tolist()
     np.testing.assert_array_equal(sums["n_pairs"], cells["n_pairs"])

@@ -14,9 +14,9 @@ a varying one. Averages over the cells from adoption on weigh cohorts by their p
 
 Without never-treated pairs the last cohort is never treated in the rows, which end before it adopts or anticipates.
 
-With cohorts by cities g is a type, the adoption years of a pair's two cities, and the effects are ATT(g_i, g_j, t). Pairs
-of another type that become treated in the same year are no controls either, so that effects of types, weighted by their
-pairs, add up to those of their year. A treatment that changes twice (rules ``count``, and ``exactly_one`` of two
+With cohorts by cities g is a type, the adoption years of a pair's two cities, and the effects are ATT(g_i, g_j, t).
+Pairs of another type that become treated in the same year are no controls either, so that effects of types, weighted by
+their pairs, add up to those of their year. A treatment that changes twice (rules ``count``, and ``exactly_one`` of two
 adopters) counts from its first change on, and averages are of years in which it is on.
 Source: Callaway and Sant'Anna (2021), equations 2.4, 2.5 and 3.4 to 3.11; cells as in their R package did.
 """
@@ -100,14 +100,13 @@ def comparisons(timing: PairTiming, rows: CohortRows) -> Comparisons:
             where="pairs",
             remedy="check pairs.gravity, pairs.split and treatment.rule",
         )
-    places, controls = [], []
-    for cohort in np.flatnonzero(has_rows[:-1]).tolist():
-        for year, base in _years_and_bases(timing, rows, cohort):
-            compared = _controls(timing, rows, cohort, year, base)
-            if compared.any():
-                places.append((cohort, year, base))
-                controls.append(compared)
-    of_cohort, at_year, at_base = np.array(places, dtype=np.int32).reshape(-1, 3).T
+    places = [
+        (cohort, year, base, compared)
+        for cohort in np.flatnonzero(has_rows[:-1]).tolist()
+        for year, base in _years_and_bases(timing, rows, cohort)
+        if (compared := _controls(timing, rows, cohort, year, base)).any()
+    ]
+    of_cohort, at_year, at_base = (np.array([place[k] for place in places], dtype=np.int32) for k in range(3))
     adopted, years = rows.adopted[of_cohort].astype(int), rows.years[at_year].astype(int)
     if not (years >= adopted).any():
         raise InputError(
@@ -121,14 +120,9 @@ def comparisons(timing: PairTiming, rows: CohortRows) -> Comparisons:
         for cohort, year in zip(of_cohort.tolist(), years.tolist(), strict=True)
     )
     is_on = timing.treatment_of(partition)[of_cohort, at_year] > 0
-    return Comparisons(
-        cells,
-        of_cohort,
-        at_year,
-        at_base,
-        np.array(controls, dtype=np.float64),
-        _averages(timing.term, cells, of_cohort, is_on),
-    )
+    controls = np.array([compared for *_, compared in places], dtype=np.float64)
+    averages = _averages(timing.term, cells, of_cohort, is_on)
+    return Comparisons(cells, of_cohort, at_year, at_base, controls, averages)
 
 
 def _base_period(timing: PairTiming, adopted: float, years: Array) -> float | None:
@@ -211,7 +205,9 @@ def _cell(term: str, partition: Partition, cohort: int, year: float) -> Term:
     if partition.cities is None:
         return Term(f"{term}[{adopted}][{time:+d}]", 0, time, adopted)
     earlier, later = partition.cities[cohort].tolist()
-    return Term(f"{term}[{year_name(earlier)}, {year_name(later)}][{time:+d}]", 0, time, adopted, (earlier, later))
+    return Term(
+        f"{term}[{year_name(earlier)}, {year_name(later)}][{time:+d}]", 0, time, adopted, (earlier, later)
+    )
 
 
 FUNCTIONS = EstimatorFunctions(

@@ -86,9 +86,7 @@ def heat_map(
     return figure
 
 
-def _draw_effects(
-    axes: Axes, values: Array, years: AnyIntegers, outcome: str, words: Words
-) -> None:
+def _draw_effects(axes: Axes, values: Array, years: AnyIntegers, outcome: str, words: Words) -> None:
     """A coloured cell for each effect, its number where there is room, and the scale."""
     size = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     edges = np.arange(years[0], years[-1] + 2) - 0.5, np.arange(len(values) + 1) - 0.5
@@ -208,7 +206,9 @@ def _figures(report: JobReport) -> Iterator[FigureOutput]:
     for cell, ending in report.cells_of(_FRAME.name):
         rows = report.rows_of(_FRAME.name, cell)
         effects = rows[rows["errors"] == rows["errors"].iloc[0]]
-        title = report.words("{title}: effects by the adoption years of both cities", title=report.cell_title(cell))
+        title = report.words(
+            "{title}: effects by the adoption years of both cities", title=report.cell_title(cell)
+        )
         figure = heat_map(
             effects,
             title=title,
