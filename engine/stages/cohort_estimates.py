@@ -38,7 +38,7 @@ class CohortCells:
     sums: CohortSums
 
     @property
-    def of_types(self) -> bool:
+    def by_cities(self) -> bool:
         """Whether cohorts are of one type of pairs each, the adoption years of their two cities."""
         return self.sums.rows.cities is not None
 

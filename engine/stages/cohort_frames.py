@@ -22,7 +22,7 @@ def group_time_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataF
             job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys}
         )
         for estimated in estimated_cells
-        if estimated.cohort_cells is not None and not estimated.cohort_cells.of_types
+        if estimated.cohort_cells is not None and not estimated.cohort_cells.by_cities
         for part in _effects(estimated.cohort_cells, estimated.cell.job.model.confidence)
     ]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

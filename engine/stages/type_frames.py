@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from engine.arrays import Array
+from engine.arrays import AnyIntegers, Array, Flags
 from engine.estimate.estimator import PairTiming
 from engine.estimate.pair_types import ONE_PAIR, PairTypes, TypeCell, controls_of, pair_types, type_cells
 from engine.infer.errors import Covariance
@@ -33,7 +33,7 @@ def pair_group_time_frame(
             job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys}
         )
         for estimated in estimated_cells
-        if estimated.cohort_cells is not None and estimated.cohort_cells.of_types
+        if estimated.cohort_cells is not None and estimated.cohort_cells.by_cities
         for part in _effects(estimated, timings[estimated.cell.id])
     ]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -41,11 +41,11 @@ def pair_group_time_frame(
 
 def _effects(estimated: Estimated, timing: PairTiming | None) -> Iterator[pd.DataFrame]:
     """Effects under each standard-error type; the cells are the same under all."""
-    model, of_types = estimated.cell.job.model, estimated.cohort_cells
+    model, cohort_cells = estimated.cell.job.model, estimated.cohort_cells
     functions = model.registered.functions
-    if functions.comparisons is None or of_types is None or timing is None:
+    if functions.comparisons is None or cohort_cells is None or timing is None:
         raise ValueError(f"{model.estimator} compares no types of pairs")
-    sums = of_types.sums
+    sums = cohort_cells.sums
     comparisons = functions.comparisons(timing, sums.rows)
     types = pair_types(timing, sums)
     cells = type_cells(timing, types, sums, comparisons)
@@ -53,8 +53,8 @@ def _effects(estimated: Estimated, timing: PairTiming | None) -> Iterator[pd.Dat
     of_cells = _columns(types, cells, is_control)
     places = np.array([-1 if cell.place is None else cell.place for cell in cells])
     has_error = (places >= 0) & np.array([cell.reason != ONE_PAIR for cell in cells])
-    estimates = _at(of_types.fit.values, places, places >= 0)
-    for covariance in of_types.covariances:
+    estimates = _at(cohort_cells.fit.values, places, places >= 0)
+    for covariance in cohort_cells.covariances:
         yield of_cells.assign(
             errors=covariance.kind,
             estimate=estimates,
@@ -62,7 +62,7 @@ def _effects(estimated: Estimated, timing: PairTiming | None) -> Iterator[pd.Dat
         )
 
 
-def _columns(types: PairTypes, cells: Sequence[TypeCell], is_control: Array) -> pd.DataFrame:
+def _columns(types: PairTypes, cells: Sequence[TypeCell], is_control: Flags) -> pd.DataFrame:
     """Columns that do not depend on the errors."""
     names = types.names
     numbers = np.array([cell.pair_type for cell in cells])
@@ -85,7 +85,7 @@ def _columns(types: PairTypes, cells: Sequence[TypeCell], is_control: Array) -> 
 
 
 def _intervals(
-    estimates: Array, covariance: Covariance, places: Array, has_error: Array, confidence: float
+    estimates: Array, covariance: Covariance, places: AnyIntegers, has_error: Flags, confidence: float
 ) -> dict[str, Array]:
     """Standard errors, degrees of freedom and intervals; missing where a cell has no error."""
     errors = _at(covariance.std_error, places, has_error)
@@ -94,6 +94,6 @@ def _intervals(
     return {"std_error": errors, "dof": dof, "conf_low": tests.low, "conf_high": tests.high}
 
 
-def _at(values: Array, places: Array, is_there: Array) -> Array:
+def _at(values: Array, places: AnyIntegers, is_there: Flags) -> Array:
     """Values at the places of cells; NaN elsewhere."""
     return np.where(is_there, values[np.where(is_there, places, 0)], np.nan)

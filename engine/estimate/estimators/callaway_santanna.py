@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.errors import InputError
 from engine.estimate.cohorts import Average, CohortRows, Comparisons, Partition
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
@@ -180,7 +180,7 @@ def _averages(term: str, cells: tuple[Term, ...], cohorts: Integers, is_on: Flag
     years = event + np.array([cell.cohort for cell in cells])
     is_after = (event >= 0) & is_on
 
-    def blocks(of_cells: Array) -> Array:
+    def blocks(of_cells: AnyIntegers) -> Array:
         values = np.unique(of_cells[is_after])
         return (is_after & (of_cells == values[:, None])).astype(np.float64)
 
