@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from engine.arrays import AnyIntegers, Array
 from engine.report.figure_choices import letter_points
-from engine.report.figure_style import canvas, figure_style, in_lines, legend
+from engine.report.figure_style import canvas, figure_heading, figure_style, in_lines, legend
 from engine.report.language.wording import ENGLISH, Words
 from engine.report.number_format import number
 from engine.report.outputs.output import FigureOutput, JobReport, Output, StoredFrame
@@ -76,13 +77,14 @@ def heat_map(
     values[row, effects["event_time"].to_numpy() - years[0]] = effects["estimate"]
     with figure_style():
         width = min(max(6.3, 2.9 + 0.36 * len(years)), _WIDEST)
-        figure, axes = canvas((width, 1.9 + 0.24 * len(types)), title=title, subtitle=subtitle)
+        figure, axes = canvas((width, 1.9 + 0.24 * max(len(types), 5)), title="", subtitle="")
         axes.grid(visible=False)
         _draw_effects(axes, values, years, outcome, words)
         _hatch(axes, row, effects, words)
         _mark_changes(axes, row, effects, words)
         _label(axes, types, years, words)
         legend(figure, axes)
+        figure_heading(figure, title=title, subtitle=subtitle)
     return figure
 
 
@@ -98,10 +100,11 @@ def _draw_effects(axes: Axes, values: Array, years: AnyIntegers, outcome: str, w
     axes.figure.colorbar(mesh, ax=axes, pad=0.02, label=in_lines(effect, 2.4))
     if len(years) > _FEW:
         return
+    decimals = max(1 - math.floor(math.log10(size)), 0)
     for place, year in np.argwhere(np.isfinite(values)).tolist():
         value = values[place, year]
         axes.text(
-            years[year], place, _signed(f"{value:.2g}"), ha="center", va="center",
+            years[year], place, _signed(f"{value:.{decimals}f}"), ha="center", va="center",
             fontsize=letter_points(6), color="white" if abs(value) > 0.6 * size else INK,
         )  # fmt: skip
 
@@ -177,7 +180,7 @@ def _label(axes: Axes, types: pd.DataFrame, years: AnyIntegers, words: Words) ->
         axes.spines[side].set_color(GRID)
     axes.set(
         xlabel=words("Years since the treatment of a pair first changes"),
-        ylabel=words("Adoption years of the two cities (pairs)"),
+        ylabel=in_lines(words("Adoption years of the two cities (pairs)"), max(0.24 * len(types), 1.6)),
     )
 
 
