@@ -42,7 +42,7 @@ _FRAME = StoredFrame(
 )
 PAIR_GROUP_TIME_COLUMNS = (*_FRAME.text, *_FRAME.numbers)
 
-_STEPS = 13  # colours of the scale, that in the middle around zero
+_STEPS = 9  # colours of the scale, that in the middle around zero
 _TYPE = ["adopted_i", "adopted_j"]
 _HATCH = "////"
 _WIDEST = 12.0  # inches
@@ -77,7 +77,7 @@ def heat_map(
     values[row, effects["event_time"].to_numpy() - years[0]] = effects["estimate"]
     with figure_style():
         width = min(max(6.3, 2.9 + 0.36 * len(years)), _WIDEST)
-        figure, axes = canvas((width, 1.9 + 0.24 * max(len(types), 5)), title="", subtitle="")
+        figure, axes = canvas((width, 1.9 + 0.24 * max(len(types), 6)), title="", subtitle="")
         axes.grid(visible=False)
         _draw_effects(axes, values, years, outcome, words)
         _hatch(axes, row, effects, words)
@@ -97,7 +97,8 @@ def _draw_effects(axes: Axes, values: Array, years: AnyIntegers, outcome: str, w
         edgecolors="white", linewidth=0.6,
     )  # fmt: skip
     effect = words("Effect on {outcome}", outcome=words.outcome(outcome)) if outcome else words("Effect")
-    axes.figure.colorbar(mesh, ax=axes, pad=0.02, label=in_lines(effect, 2.4))
+    label = in_lines(effect, min(_room(len(values)), 2.4))
+    axes.figure.colorbar(mesh, ax=axes, pad=0.02, aspect=max(6.0, 0.7 * len(values)), label=label)
     if len(years) > _FEW:
         return
     decimals = max(1 - math.floor(math.log10(size)), 0)
@@ -107,6 +108,11 @@ def _draw_effects(axes: Axes, values: Array, years: AnyIntegers, outcome: str, w
             years[year], place, _signed(f"{value:.{decimals}f}"), ha="center", va="center",
             fontsize=letter_points(6), color="white" if abs(value) > 0.6 * size else INK,
         )  # fmt: skip
+
+
+def _room(n_types: int) -> float:
+    """Inches that a line along the y axis can have."""
+    return max(0.24 * n_types, 1.6)
 
 
 def _signed(text: str) -> str:
@@ -180,7 +186,7 @@ def _label(axes: Axes, types: pd.DataFrame, years: AnyIntegers, words: Words) ->
         axes.spines[side].set_color(GRID)
     axes.set(
         xlabel=words("Years since the treatment of a pair first changes"),
-        ylabel=in_lines(words("Adoption years of the two cities (pairs)"), max(0.24 * len(types), 1.6)),
+        ylabel=in_lines(words("Adoption years of the two cities (pairs)"), _room(len(types))),
     )
 
 
