@@ -39,6 +39,13 @@ JOBS = {
         "inference={honest: {sizes: [1]}}",
         *NO_WINDOW,
     ],
+    "paper/both_pilot.yaml": [
+        "inference=null",
+        "model.controls=[]",
+        "model.estimator=callaway_santanna",
+        "model.errors=[pair]",
+        "model.options={cohorts: cities}",
+    ],
     "paper/column6.yaml": [
         "inference=null",
         "model.controls=[]",

@@ -1,8 +1,9 @@
 """Cohorts of pairs: sums of their outcomes, and which means an estimator compares and averages.
 
-A cohort is the pairs that become treated in one year, or whose treatment takes one path; the last one is the reference,
-whose pairs are never treated, or do not change, in the rows of the sample. Nothing here imports JAX, so that job files
-can be checked without it; the numbers are computed in `engine.estimate.cohort_effects`.
+A cohort is the pairs that become treated in one year, or those of them whose two cities adopt in the same two years, or
+those whose treatment takes one path; the last one is the reference, whose pairs are never treated, or do not change, in
+the rows of the sample. Nothing here imports JAX, so that job files can be checked without it; the numbers are computed
+in `engine.estimate.cohort_effects`.
 """
 
 from __future__ import annotations
@@ -12,27 +13,67 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.estimate.row_counts import rows_by_year
 from engine.estimate.terms import Term
 from engine.pairs.moments import CityMoments
 
 
 @dataclass(frozen=True)
-class PairCohorts:
-    """Cohorts of pairs by the classes of their cities.
+class Partition:
+    """Cohorts of pairs by the classes of their two cities.
 
     Attributes
     ----------
-    numbers : float64 ``[n_classes, n_classes]``
-        Adoption year of the pairs, or the number of their cohort; the reference has the highest, and so have classes
-        without pairs.
-    changed : float64 ``[G]`` or None
-        Of cohorts with a number, ascending: year in which their treatment first changes, ``inf`` for never.
+    of_classes : int ``[n_classes, n_classes]``
+        Position of the cohort of the pairs of two classes.
+    changed : float64 ``[G]``
+        Year in which each becomes treated, or in which its treatment first changes, ascending; ``inf`` for never. The
+        last is the reference.
+    cities : float64 ``[G, 2]`` or None
+        Adoption years of the two cities, the earlier first, where a cohort is of one such type; ``inf`` for never, and
+        in the reference, whose pairs are of any type.
+    by_path : bool
+        A cohort is of one path of the treatment, so that several may have one year.
     """
 
-    numbers: Array
-    changed: Array | None = None
+    of_classes: AnyIntegers
+    changed: Array
+    cities: Array | None = None
+    by_path: bool = False
+
+    @property
+    def of_year(self) -> AnyIntegers:
+        """``[G]`` a number for the cohorts that are told of by their year alone: all of one year, where by path."""
+        groups = (
+            np.unique(self.changed, return_inverse=True)[1] if self.by_path else np.arange(len(self.changed))
+        )
+        return np.asarray(groups)
+
+
+def cohorts_by_year(adopted: Array) -> Partition:
+    """A cohort for each year in which pairs become treated, from those of two classes ``[n_classes, n_classes]``."""
+    years, of_classes = np.unique(adopted, return_inverse=True)
+    return Partition(of_classes.reshape(adopted.shape), years)
+
+
+def cohorts_by_cities(adopted: Array, years: Array) -> Partition:
+    """A cohort for each type, the unordered pair of the cities' adoption years, and one reference.
+
+    Parameters
+    ----------
+    adopted : float64 ``[n_classes, n_classes]``
+        Year in which the pairs of two classes become treated; the latest of all is that of the reference.
+    years : float64 ``[n_classes]``
+        Adoption year of each class, ``inf`` for never.
+    """
+    in_reference = adopted == adopted.max()
+    earlier, later = (
+        np.where(in_reference, np.inf, order(years[:, None], years)) for order in (np.minimum, np.maximum)
+    )
+    keys = np.stack([adopted, earlier, later], axis=-1).reshape(-1, 3)
+    types, of_classes = np.unique(keys, axis=0, return_inverse=True)
+    return Partition(of_classes.reshape(adopted.shape), types[:, 0], types[:, 1:])
 
 
 @dataclass(frozen=True)
@@ -42,30 +83,25 @@ class CohortRows:
     Attributes
     ----------
     years : float64 ``[T]``
-    adopted : float64 ``[G]``
-        Adoption year of each cohort, or its number, ascending; the last is the reference, ``inf`` where it is never
-        treated.
+    partition : Partition
     is_observed : bool ``[G, T]``
         Cohorts and years with rows.
-    changed : float64 ``[G]`` or None
-        As in `PairCohorts`.
     """
 
     years: Array
-    adopted: Array
+    partition: Partition
     is_observed: Flags
-    changed: Array | None = None
 
     @property
-    def switch_years(self) -> Array:
-        """``[G]`` years in which cohorts become treated, or in which their treatment first changes."""
-        return self.adopted if self.changed is None else self.changed
+    def changed(self) -> Array:
+        """``[G]`` year in which each cohort becomes treated, or in which its treatment first changes."""
+        return self.partition.changed
 
     def place(self, term: Term) -> tuple[int, int]:
         """Positions of a term's cohort and year."""
-        cohort = term.cohort or 0
-        year = cohort + (term.event_time or 0) if term.year is None else term.year
-        return int(np.searchsorted(self.adopted, cohort)), int(np.searchsorted(self.years, year))
+        if term.cohort is None or term.year is None:
+            raise ValueError(f"{term} is not of one cohort and year")
+        return term.cohort, int(np.searchsorted(self.years, term.year))
 
 
 @dataclass(frozen=True)
@@ -77,10 +113,13 @@ class CohortSums:
     rows : CohortRows
     of_cities : float64 ``[2, n_units, G, 1 + T]``
         Sums over the pairs in which a city stands first, and second; outcomes are demeaned within pairs.
+    pairs_of_classes : float64 ``[n_classes, n_classes]``
+        Pairs by the classes of their first and their second city.
     """
 
     rows: CohortRows
     of_cities: Array
+    pairs_of_classes: Array
 
     @property
     def total(self) -> Array:
@@ -104,17 +143,18 @@ class CohortSums:
         return np.asarray((of_shares * self.n_pairs) @ of_shares.T)
 
     def of_one_city(self) -> Flags:
-        """``[G]`` cohorts whose year no pair has without a single city, so that none is left when it is."""
-        switch_years = self.rows.switch_years
-        same_year = (switch_years == switch_years[:, None]).astype(np.float64)
-        n_pairs = same_year @ self.n_pairs
-        most = (self.of_cities[..., 0].sum(axis=0) @ same_year).max(axis=0)
+        """``[G]`` cohorts of which a single city is in every pair, so that none is left without it.
+
+        Of cohorts by path these are all that no pair of the same year is without.
+        """
+        groups = self.rows.partition.of_year
+        is_alike = (groups == groups[:, None]).astype(np.float64)
+        n_pairs = is_alike @ self.n_pairs
+        most = (self.of_cities[..., 0].sum(axis=0) @ is_alike).max(axis=0)
         return np.asarray((self.n_pairs > 0) & (most == n_pairs))
 
 
-def cohort_sums(
-    moments: CityMoments, classes: Integers, years: Array, pair_cohorts: PairCohorts
-) -> CohortSums:
+def cohort_sums(moments: CityMoments, classes: Integers, years: Array, partition: Partition) -> CohortSums:
     """Sums of the pair statistics of a first pass by cohort.
 
     Parameters
@@ -122,24 +162,25 @@ def cohort_sums(
     moments : CityMoments
     classes : int ``[n_units]``
     years : float64 ``[T]``
-    pair_cohorts : PairCohorts
+    partition : Partition
 
     Raises
     ------
     InputError
         Where pairs of a cohort differ in their observed years.
     """
-    cohorts = np.unique(pair_cohorts.numbers)
-    cohort = np.searchsorted(cohorts, pair_cohorts.numbers)
+    cohort, n_cohorts = partition.of_classes, len(partition.changed)
     layout, n_units = moments.layout, len(classes)
-    statistics = np.zeros((len(cohorts), layout.size))
-    of_cities = np.zeros((2, n_units, len(cohorts), 1 + layout.n_years))
+    statistics = np.zeros((n_cohorts, layout.size))
+    of_cities = np.zeros((2, n_units, n_cohorts, 1 + layout.n_years))
+    pairs_of_classes = np.zeros(cohort.shape)
     for side, of_city in enumerate((moments.first, moments.second)):
         values = of_city[..., [0, *layout.outcomes]]
         np.add.at(of_cities[side], (np.arange(n_units)[:, None], cohort[classes]), values)
     np.add.at(statistics, cohort[classes], moments.first)
-    rows = rows_by_year(layout, statistics)
-    return CohortSums(CohortRows(years, cohorts, rows > 0, pair_cohorts.changed), of_cities)
+    np.add.at(pairs_of_classes, classes, moments.first[..., 0])
+    is_observed = rows_by_year(layout, statistics) > 0
+    return CohortSums(CohortRows(years, partition, is_observed), of_cities, pairs_of_classes)
 
 
 @dataclass(frozen=True)
@@ -152,7 +193,7 @@ class Average:
     blocks : float64 ``[n_blocks, n_cells]``
         1 where a cell belongs to a block, -1 where it does with the other sign.
     by_pairs : bool
-        Blocks are of one cohort each and count by its pairs; else equally.
+        Blocks are of one cohort or type each and count by its pairs; else equally.
     divisors : float64 ``[n_blocks, n_cells]`` or None
         What each pair of a cell adds to the sum that its block is divided by; None for 1 in the block's cells, so
         that the block is a mean.

@@ -20,7 +20,7 @@ import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Integers
 from engine.errors import InputError
-from engine.estimate.cohorts import CohortSums, PairCohorts, cohort_sums
+from engine.estimate.cohorts import CohortSums, cohort_sums, cohorts_by_year
 from engine.estimate.estimate import Estimate
 from engine.estimate.fit import Stage, exactness_of_outcome, sample_counts
 from engine.estimate.gradient import Differentiated, differentiate_sums
@@ -170,8 +170,8 @@ def fit_comparisons(
         Where pair-years are missing, or no pair of a cohort and of its controls is left.
     """
     _refuse_missing(moments.layout)
-    sums = cohort_sums(moments, classes, comparisons.years, PairCohorts(comparisons.adopted))
-    cohorts = _Cohorts(comparisons, sums)
+    partition = cohorts_by_year(comparisons.adopted)
+    cohorts = _Cohorts(comparisons, cohort_sums(moments, classes, comparisons.years, partition))
     arrays = CleanArrays(
         comparisons.treated, comparisons.earlier, comparisons.later, comparisons.clean.astype(np.float64)
     )

@@ -9,11 +9,17 @@ from typing import Literal
 import numpy as np
 
 from engine.arrays import Array, Flags
-from engine.estimate.cohorts import CohortRows, Comparisons, PairCohorts
+from engine.estimate.cohorts import (
+    CohortRows,
+    Comparisons,
+    Partition,
+    cohorts_by_cities,
+    cohorts_by_year,
+)
 from engine.estimate.fit import Stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.terms import Regression, Term
-from engine.pairs.treatment import Adoption, Terms, pair_adoption
+from engine.pairs.treatment import NEVER, Adoption, Terms, pair_adoption, policy_paths
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,15 @@ class Comparison:
         Years before adoption in which effects may begin.
     weights : str
         ``variance | equal``: how cohorts are weighed.
+    cohorts : str
+        ``pair | cities``: pairs that become treated in one year, or those whose cities adopt in the same two years.
     """
 
     control: str = "never"
     base_period: str = "varying"
     anticipation: int = 0
     weights: Literal["variance", "equal"] = "variance"
+    cohorts: Literal["pair", "cities"] = "pair"
 
 
 @dataclass(frozen=True)
@@ -82,14 +91,39 @@ class PairTiming:
         """`adopted`, but the latest of all where there are no pairs."""
         return np.where(self.exists, self.adopted, self.adopted[self.exists].max())
 
+    @property
+    def changed(self) -> Array:
+        """``[n_classes, n_classes]`` year in which the treatment of a pair first changes; ``inf`` for never.
+
+        It is `adopted`, but under ``exactly_one`` pairs whose cities adopt together are never treated.
+        """
+        years = self.adoption.years
+        together = (years[:, None] == years) & (self.rule == "exactly_one")
+        return np.where(together, NEVER, self.adopted)
+
+    @property
+    def partition(self) -> Partition:
+        """Cohorts that are compared; classes that have no pairs are in the reference."""
+        if self.comparison.cohorts == "pair":
+            return cohorts_by_year(self.cohorts)
+        changed = self.changed
+        latest = changed[self.exists].max()
+        return cohorts_by_cities(np.where(self.exists, changed, latest), self.adoption.years)
+
+    def treatment_of(self, partition: Partition) -> Array:
+        """``[G, T]`` treatment of the pairs of each cohort; of the reference that of some pairs."""
+        paths = policy_paths(self.adoption, self.years, self.rule)
+        _, members = np.unique(partition.of_classes, return_index=True)
+        return np.asarray(paths.reshape(-1, len(self.years))[members])
+
     def no_terms(self) -> Terms:
         """Terms of a regression without treatment."""
         return Terms((), np.zeros((*self.exists.shape, len(self.years), 0)))
 
 
-def cohorts_by_year(timing: PairTiming) -> PairCohorts:
-    """Cohorts of pairs that become treated in one year."""
-    return PairCohorts(timing.cohorts)
+def partition_of(timing: PairTiming) -> Partition:
+    """Cohorts by the year in which pairs become treated, or by the adoption years of both cities."""
+    return timing.partition
 
 
 @dataclass(frozen=True)
@@ -130,6 +164,6 @@ class EstimatorFunctions:
     combination: Callable[[str, tuple[Term, ...], Array], tuple[tuple[Term, ...], Array]] | None = None
     averages: tuple[str, ...] = ()
     comparisons: Callable[[PairTiming, CohortRows], Comparisons] | None = None
-    cohorts: Callable[[PairTiming], PairCohorts] = cohorts_by_year
+    cohorts: Callable[[PairTiming], Partition] = partition_of
     reported_names: Callable[[str, tuple[int, int]], tuple[str, ...]] | None = None
     instrument_regressions: Callable[[Stage, Regression], Instrumented] | None = None

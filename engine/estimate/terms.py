@@ -24,9 +24,9 @@ class Term:
     event_time : int or None
         Years since adoption, of an event-study term.
     cohort : int or None
-        Of a term of one cohort: adoption year of its pairs, or the cohort's number.
+        Position of the cohort, of a term of one cohort and year (`engine.estimate.cohorts.Partition`).
     year : int or None
-        Of a term of one cohort and year whose cohort has a number.
+        The year of such a term.
     """
 
     name: str

@@ -51,8 +51,7 @@ class Adoption:
         """Units, or pairs that are treated themselves, in each class, by adoption year or ``never``."""
         owners = self.classes if self.of_pairs is None else self.of_pairs
         size = np.bincount(owners, minlength=len(self.years))
-        names = ["never" if year == NEVER else f"{year:.0f}" for year in self.years]
-        return dict(zip(names, size.tolist(), strict=True))
+        return dict(zip(map(year_name, self.years.tolist()), size.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ class Terms:
         Value of each term in each year for a pair of each two classes; symmetric in the classes.
     event_times : tuple of int
         Years since adoption, of event-study terms; else empty.
-    cohorts : tuple of int
-        Where each term is of one cohort, adoption year of its pairs, or the cohort's number; else empty.
-    years : tuple of int
-        Where each term is of one year of a cohort that has a number; else empty.
+    cohorts, years : tuple of int
+        Where each term is of one cohort and year: position of the cohort (`engine.estimate.cohorts.Partition`), and the
+        year; else empty.
     clean_comparisons : CleanComparisons or None
         Where the estimates are not coefficients of the terms, but compare the cohorts whose years these are.
     """
@@ -128,6 +126,11 @@ def pair_adoption(adoption: Adoption, rule: str) -> Array:
     """``[n_classes, n_classes]`` year in which a pair becomes treated; ``inf`` for never."""
     year_i, year_j = adoption.years[:, None], adoption.years[None, :]
     return np.maximum(year_i, year_j) if rule == "both" else np.minimum(year_i, year_j)
+
+
+def year_name(adopted: float) -> str:
+    """An adoption year, or ``never``."""
+    return "never" if adopted == NEVER else f"{adopted:.0f}"
 
 
 def event_name(term: str, event_time: int) -> str:

@@ -12,6 +12,8 @@ INK, GREY, SILVER, RULE, GRID = "#1A1A1A", "#6B6B6B", "#8A8A8A", "#C9C9C9", "#E3
 """Text, axes, dashed intervals, connecting lines, grid."""
 SKY, NAVY, ORANGE, FADED = "#5598C8", "#0B2545", "#B35900", "#9A9A9A"
 """Robust intervals and permuted cities; conventional intervals and what is significant; contrast; not significant."""
+DIVERGING = (ORANGE, "#EFEFEF", "#1F5F99")
+"""Effects below, around and above zero in a heat map."""
 
 _LIGHT = {
     "ink": "#1b1f24", "quiet": "#535c66", "paper": "#ffffff", "line": "#cfd5db", "shade": "#f3f5f7",

@@ -141,12 +141,15 @@ def check_treatment(job: Job, treatment: Treatment) -> None:
     """Raise ValueError where a rule gives pairs no single adoption year, and something needs one."""
     rule, both_treated_kept = treatment.pair_rule, job.pairs.exclude == "none"
     adopts_twice = rule == "count" or (rule == "exactly_one" and both_treated_kept)
-    by_event_time = job.model.registered.by_event_time and not job.model.registered.reverses
+    estimator, options = job.model.registered, job.model.options
+    takes_paths = estimator.reverses or options.compare_types(estimator)
+    by_event_time = estimator.by_event_time and not takes_paths
     if adopts_twice and (by_event_time or treatment.around or treatment.drop_treated):
         purpose = "an event study" if by_event_time else "years around adoption"
         raise ValueError(
             f"{purpose} of rule {rule} has no single adoption year for pairs that adopt twice; "
-            "use pairs.exclude: both_treated, or rule either or both"
+            "use pairs.exclude: both_treated, rule either or both, de_chaisemartin, or callaway_santanna with cohorts: "
+            "cities"
         )
     if "goodman_bacon" in job.model.diagnostics and (adopts_twice or job.used_controls):
         reason = f"of rule {rule}, under which pairs adopt twice" if adopts_twice else "with controls"

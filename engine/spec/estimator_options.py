@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.estimate.estimators import ESTIMATORS
+from engine.estimate.estimators import ESTIMATORS, Estimator
 from engine.spec.block import MOST_EVENT_YEARS, Block
 
 
@@ -35,3 +35,13 @@ class EstimatorOptions(Block):
         description="how cohorts are weighed: by the variance of treatment, as least squares does, or each treated "
         "pair equally",
     )
+    cohorts: Literal["pair", "cities"] = Field(
+        "pair",
+        description="effects by the year in which a pair becomes treated, or by the adoption years of its two cities "
+        "(`pair_group_time.parquet` and a heat map); averages are the same where both are defined, and `cities` also "
+        "takes rules under which a pair's treatment changes twice",
+    )
+
+    def compare_types(self, estimator: Estimator) -> bool:
+        """Whether an estimator takes cohorts by the adoption years of both cities."""
+        return "cohorts" in estimator.options and self.cohorts == "cities"

@@ -13,6 +13,7 @@ from engine.estimate.cohorts import CohortBatch, CohortRows, CohortSums, cohort_
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimator import PairTiming
 from engine.estimate.fit import Stage, fit
+from engine.estimate.pair_types import type_name
 from engine.estimate.terms import Term
 from engine.infer.errors import Covariance, error_type
 from engine.notes import Note
@@ -41,12 +42,34 @@ class CohortCells:
     fit: Estimate | None = None
     covariances: tuple[Covariance, ...] = ()
 
+    @property
+    def by_cities(self) -> bool:
+        """Whether cohorts are of one type of pairs each, the adoption years of their two cities."""
+        return self.sums.rows.partition.cities is not None
+
     def notes(self, covariances: Sequence[Covariance]) -> Iterator[Note]:
         """On cohorts without controls, and on those that are gone with one city: averages are then of the others."""
         if self.left_out:
             yield Note.of("switchers_not_compared", cohorts=list(self.left_out))
-        years = np.unique(self.sums.rows.switch_years[self.sums.of_one_city()])
-        yield from one_city_notes(years[np.isfinite(years)].tolist(), covariances)
+        partition, is_of_one_city = self.sums.rows.partition, self.sums.of_one_city()
+        if partition.cities is None:
+            years = np.unique(partition.changed[is_of_one_city])
+            yield from one_city_notes(years[np.isfinite(years)].tolist(), covariances)
+        else:
+            names = [type_name(*cities) for cities in partition.cities.tolist()]
+            yield from self._notes_on_types(names, is_of_one_city, covariances)
+
+    def _notes_on_types(
+        self, names: Sequence[str], is_of_one_city: Flags, covariances: Sequence[Covariance]
+    ) -> Iterator[Note]:
+        estimated = {self.sums.rows.place(term)[0] for term in self.fit.terms} if self.fit else set()
+        present = np.flatnonzero(self.sums.n_pairs[:-1] > 0).tolist()
+        unseen = [names[place] for place in present if place not in estimated]
+        if unseen:
+            yield Note.of("types_not_identified", types=unseen)
+        one_city = [names[place] for place in np.flatnonzero(is_of_one_city[:-1])]
+        if one_city and _reads_leave_outs(covariances):
+            yield Note.of("types_of_one_city", types=one_city)
 
 
 def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) -> tuple[Note, ...]:
@@ -54,10 +77,13 @@ def one_city_notes(adopted: Sequence[float], covariances: Sequence[Covariance]) 
 
     ``adopted``: the years of those cohorts.
     """
-    reads_leave_outs = any(error_type(covariance.kind).leave_outs for covariance in covariances)
-    if not (adopted and reads_leave_outs):
+    if not (adopted and _reads_leave_outs(covariances)):
         return ()
     return (Note.of("cohorts_of_one_city", cohorts=[f"{year:.0f}" for year in adopted]),)
+
+
+def _reads_leave_outs(covariances: Sequence[Covariance]) -> bool:
+    return any(error_type(covariance.kind).leave_outs for covariance in covariances)
 
 
 def sums_of_cell(
@@ -87,7 +113,7 @@ def estimates_of_cell(
     present = _without_one_year(present, sums.rows)
     regressed = fit(projected, functions.regression((), present))
     averages, by_cohort = estimates_of_cohorts(regressed, comparisons, sums)
-    reported = [averages, by_cohort] if sums.rows.changed is None else [averages]
+    reported = [averages, by_cohort] if not sums.rows.partition.by_path else [averages]
     return regressed, reported, CohortCells(sums, comparisons.left_out)
 
 
@@ -96,12 +122,13 @@ def _without_one_year(terms: tuple[Term, ...], rows: CohortRows) -> tuple[Term, 
 
     That is the first, where the base period has no rows.
     """
-    observed = np.flatnonzero(rows.is_observed.any(axis=1))
-    terms = tuple(term for term in terms if term.cohort != rows.adopted[observed[-1]])
+    last = np.flatnonzero(rows.is_observed.any(axis=1))[-1]
     omitted: list[Term] = []
-    for cohort, is_observed in zip(rows.adopted[:-1], rows.is_observed[:-1], strict=True):
+    for cohort, is_observed in enumerate(rows.is_observed):
         of_cohort = [term for term in terms if term.cohort == cohort]
-        if of_cohort and len(of_cohort) == is_observed.sum():
+        if cohort == last:
+            omitted += of_cohort
+        elif of_cohort and len(of_cohort) == is_observed.sum():
             omitted.append(of_cohort[0])
     return tuple(term for term in terms if term not in omitted)
 
@@ -121,16 +148,15 @@ def cohort_batch(
     functions = cell.job.model.registered.functions
     if functions.comparisons is None:
         raise ValueError(f"{cell.job.model.estimator} compares no cohorts")
-    pair_cohorts = functions.cohorts(timing)
-    cohorts, adopted = pair_cohorts.numbers, np.unique(pair_cohorts.numbers)
+    partition = functions.cohorts(timing)
     shape = (*timing.exists.shape, len(timing.years))
     has_rows = np.ones(shape, dtype=bool) if design.kept_rows is None else design.kept_rows
     has_rows = has_rows & timing.exists[:, :, None] & observed_years
-    is_observed = np.stack([has_rows[cohorts == year].any(axis=0) for year in adopted])
-    comparisons = functions.comparisons(
-        timing, CohortRows(timing.years, adopted, is_observed, pair_cohorts.changed)
+    is_observed = np.stack(
+        [has_rows[partition.of_classes == cohort].any(axis=0) for cohort in range(len(partition.changed))]
     )
+    comparisons = functions.comparisons(timing, CohortRows(timing.years, partition, is_observed))
     by_name = {average.term.name: average for average in comparisons.averages}
     tested = replace(comparisons, averages=tuple(by_name[name] for name in names))
-    of_types = np.searchsorted(adopted, [cohorts[pair] for pair in types])
+    of_types = np.array([partition.of_classes[pair] for pair in types])
     return CohortBatch(tested.arrays(), len(names), of_types.astype(np.int32), is_observed)

@@ -23,7 +23,9 @@ def group_time_frame(estimated_cells: Sequence[Estimated], job: str) -> pd.DataF
             job=job, cell=estimated.cell.id, **{key: estimated.cell.keys.get(key, "") for key in keys}
         )
         for estimated in estimated_cells
-        if estimated.cohort_cells is not None and estimated.cohort_cells.fit is not None
+        if estimated.cohort_cells is not None
+        and estimated.cohort_cells.fit is not None
+        and not estimated.cohort_cells.by_cities
         for part in _effects(
             estimated.cohort_cells, estimated.cohort_cells.fit, estimated.cell.job.model.confidence
         )
@@ -40,7 +42,7 @@ def _effects(cells: CohortCells, fit: Estimate, confidence: float) -> Iterator[p
         yield pd.DataFrame(
             {
                 "errors": covariance.kind,
-                "cohort": cells.sums.rows.adopted[places[0]].astype(np.int64),
+                "cohort": cells.sums.rows.changed[places[0]].astype(np.int64),
                 "year": cells.sums.rows.years[places[1]].astype(np.int64),
                 "estimate": fit.values,
                 "std_error": covariance.std_error,

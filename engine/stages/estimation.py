@@ -209,7 +209,7 @@ def _result(
 ) -> Estimated:
     """A cell's result, from the next of the estimates in the order of `estimate_cells`."""
     fit, instrument = next(estimates), None
-    if cohorts is not None and cohorts.sums.rows.changed is None:
+    if cohorts is not None and not cohorts.sums.rows.partition.by_path:
         of_cells = next(estimates)
         errors_of_cells = covariances(of_cells, cell.job.model.errors)
         cohorts = replace(cohorts, fit=of_cells, covariances=errors_of_cells)

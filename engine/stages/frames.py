@@ -29,6 +29,7 @@ from engine.stages.joint_tests import covariance_frame, joint_frame
 from engine.stages.pair_dependence import correlation_rows
 from engine.stages.prepare_passes import Prepared
 from engine.stages.twfe_diagnostics import diagnostic_frames
+from engine.stages.type_frames import pair_group_time_frame
 
 Passes = Sequence[tuple[Prepared, list[Estimated]]]
 
@@ -57,6 +58,7 @@ def job_frames(
     frames = {
         "event_study": event_study_frame(estimated_cells, estimates),
         "group_time": group_time_frame(estimated_cells, job),
+        "pair_group_time": pair_group_time_frame(passes, estimated_cells, job),
         "joint": joint_frame(estimated_cells, job),
         "inference": inferred.rows,
         "draws": inferred.draws,

@@ -110,7 +110,13 @@ def timing_of(job: Job, sample_years: Sequence[int], adoption: Adoption) -> Pair
         base=job.model.base,
         window=job.model.window,
         ends=job.model.ends,
-        comparison=Comparison(job.model.control, options.base_period, options.anticipation, options.weights),
+        comparison=Comparison(
+            job.model.control,
+            options.base_period,
+            options.anticipation,
+            options.weights,
+            options.cohorts,
+        ),
     )
 
 

@@ -192,9 +192,9 @@ def test_effects_of_a_treatment_that_switches_off_are_exact_without_noise() -> N
     y += np.sin(np.arange(len(y)))[:, None] + np.cos(table.years)
     y += table.treatment[:, :1] * np.sqrt(table.years - 2000)  # a trend of those that are treated at first
     classes = dict(zip(done.units, done.prepared.adoption.classes, strict=True))
-    number = np.array([functions.cohorts(timing).numbers[classes[i], classes[j]] for i, j in table.ends])
+    number = np.array([functions.cohorts(timing).of_classes[classes[i], classes[j]] for i, j in table.ends])
     rows = done.results[0].cohort_cells.sums.rows
-    of_pairs = np.zeros((2, len(y), len(rows.adopted), 1 + y.shape[1]))
+    of_pairs = np.zeros((2, len(y), len(rows.changed), 1 + y.shape[1]))
     within = y - y.mean(axis=1, keepdims=True)
     of_pairs[0, np.arange(len(y)), number.astype(int)] = np.column_stack([np.ones(len(y)), within])
     comparisons = functions.comparisons(timing, rows)

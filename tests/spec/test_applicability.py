@@ -122,6 +122,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.options.base_period": ("universal", {}),
     "model.options.anticipation": (1, {}),
     "model.options.weights": ("equal", {}),
+    "model.options.cohorts": ("cities", {}),
     "model.diagnostics": (["effect_weights"], {}),
     "model.confidence": (0.9, {}),
     "inference.permutation": ({"reps": 9}, {}),

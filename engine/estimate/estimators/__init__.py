@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INSTRUMENT = "instrument"
 """Name of the instrument's column; no control is called so."""
 EVENT_OPTIONS = ("base", "window", "ends")
-COMPARISON_OPTIONS = ("control", "base_period", "anticipation", "weights")
+COMPARISON_OPTIONS = ("control", "base_period", "anticipation", "weights", "cohorts")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             Estimator(
                 "callaway_santanna",
                 "effects of each cohort and year from comparisons with untreated pairs, and four averages of them",
-                options=("control", "base_period", "anticipation"),
+                options=("control", "base_period", "anticipation", "cohorts"),
                 absorbs=False,
                 by_event_time=True,
                 own_rows=True,

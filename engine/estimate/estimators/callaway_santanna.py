@@ -13,6 +13,11 @@ a varying one. Averages over the cells from adoption on weigh cohorts by their p
     dynamic     over the cohorts of each event year, then the mean over event years
 
 Without never-treated pairs the last cohort is never treated in the rows, which end before it adopts or anticipates.
+
+With cohorts by cities g is a type, the adoption years of a pair's two cities, and the effects are ATT(g_i, g_j, t).
+Pairs of another type that become treated in the same year are no controls either, so that effects of types, weighted by
+their pairs, add up to those of their year. A treatment that changes twice (rules ``count``, and ``exactly_one`` of two
+adopters) counts from its first change on, and averages are of years in which it is on.
 Source: Callaway and Sant'Anna (2021), equations 2.4, 2.5 and 3.4 to 3.11; cells as in their R package did.
 """
 
@@ -20,13 +25,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.errors import InputError
-from engine.estimate.cohorts import Average, CohortRows, Comparisons
+from engine.estimate.cohorts import Average, CohortRows, Comparisons, Partition
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
 from engine.estimate.estimators.twfe import on_columns_and_terms
 from engine.estimate.terms import Term
-from engine.pairs.treatment import NEVER, Terms, event_name
+from engine.pairs.treatment import NEVER, Terms, event_name, year_name
 
 SIMPLE, GROUP, CALENDAR, DYNAMIC = AVERAGES = ("simple", "group", "calendar", "dynamic")
 _CHECK = "check the adoption years, treatment.rule, pairs.exclude and years"
@@ -41,36 +46,42 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
         Where never-treated pairs are the controls and there are none, there is no cohort beside the reference, or one
         has no year before adoption and anticipation.
     """
-    cohorts, reference = timing.cohorts, timing.cohorts.max()
-    if timing.comparison.control == "never" and reference < NEVER:
+    partition = timing.partition
+    if timing.comparison.control == "never" and partition.changed[-1] < NEVER:
         raise InputError(
             "no pair of the sample is never treated, and never-treated pairs are the controls",
             where="model.options.control",
             remedy="use control: not_yet, or check treatment.rule and pairs.exclude",
         )
     rows = timing.exists[:, :, None] & kept_rows(timing)
-    names, paths, times, of_cohorts = [], [], [], []
-    for cohort in np.unique(cohorts[cohorts < reference]).astype(int).tolist():
-        members = (cohorts == cohort)[:, :, None] & rows
+    cells: list[Term] = []
+    paths = []
+    for cohort, adopted in enumerate(partition.changed[:-1].tolist()):
+        members = (partition.of_classes == cohort)[:, :, None] & rows
         years = timing.years[members.any(axis=(0, 1))]
-        base = _base_period(cohort, years, timing.comparison.anticipation)
-        for year in years[years != base].astype(int).tolist():
-            names.append(_cell_name(timing.term, cohort, year))
+        base = _base_period(timing, adopted, years)
+        omitted = years[:1] if base is None else base
+        for year in years[years != omitted].tolist():
+            cells.append(_cell(timing.term, partition, cohort, year))
             paths.append(members & (timing.years == year))
-            times.append(year - cohort)
-            of_cohorts.append(cohort)
     if not paths:
         raise InputError(
             "every pair of the sample is of one cohort, so that none is left to compare it with",
             where="treatment",
             remedy=_CHECK,
         )
-    return Terms(tuple(names), np.stack(paths, axis=-1).astype(np.float64), tuple(times), tuple(of_cohorts))
+    return Terms(
+        tuple(cell.name for cell in cells),
+        np.stack(paths, axis=-1).astype(np.float64),
+        tuple(cell.event_time for cell in cells if cell.event_time is not None),
+        tuple(cell.cohort for cell in cells if cell.cohort is not None),
+        tuple(cell.year for cell in cells if cell.year is not None),
+    )
 
 
 def kept_rows(timing: PairTiming) -> Flags:
     """All; without never-treated pairs, those before the last cohort adopts or anticipates."""
-    is_kept = timing.years < timing.cohorts.max() - timing.comparison.anticipation
+    is_kept = timing.years < timing.partition.changed[-1] - timing.comparison.anticipation
     return np.broadcast_to(is_kept, (*timing.exists.shape, len(timing.years)))
 
 
@@ -89,40 +100,39 @@ def comparisons(timing: PairTiming, rows: CohortRows) -> Comparisons:
             where="pairs",
             remedy="check pairs.gravity, pairs.split and treatment.rule",
         )
-    places, controls = [], []
-    for cohort in np.flatnonzero(has_rows[:-1]).tolist():
-        for year, base in _years_and_bases(timing, rows, cohort):
-            compared = _controls(timing, rows, cohort, year, base)
-            if compared.any():
-                places.append((cohort, year, base))
-                controls.append(compared)
-    of_cohort, at_year, at_base = np.array(places, dtype=np.int32).reshape(-1, 3).T
-    adopted, years = rows.adopted[of_cohort].astype(int), rows.years[at_year].astype(int)
+    places = [
+        (cohort, year, base, compared)
+        for cohort in np.flatnonzero(has_rows[:-1]).tolist()
+        for year, base in _years_and_bases(timing, rows, cohort)
+        if (compared := _controls(timing, rows, cohort, year, base)).any()
+    ]
+    of_cohort, at_year, at_base = (np.array([place[k] for place in places], dtype=np.int32) for k in range(3))
+    adopted, years = rows.changed[of_cohort].astype(int), rows.years[at_year].astype(int)
     if not (years >= adopted).any():
         raise InputError(
             "no pair is observed after adoption beside one that is not treated yet",
             where="treatment",
             remedy=_CHECK,
         )
+    partition = timing.partition
     cells = tuple(
-        Term(_cell_name(timing.term, cohort, year), 0, year - cohort, cohort)
-        for cohort, year in zip(adopted.tolist(), years.tolist(), strict=True)
+        _cell(timing.term, partition, cohort, year)
+        for cohort, year in zip(of_cohort.tolist(), years.tolist(), strict=True)
     )
-    return Comparisons(
-        cells,
-        of_cohort,
-        at_year,
-        at_base,
-        np.array(controls, dtype=np.float64),
-        _averages(timing.term, adopted, years),
-    )
+    is_on = timing.treatment_of(partition)[of_cohort, at_year] > 0
+    controls = np.array([compared for *_, compared in places], dtype=np.float64)
+    averages = _averages(timing.term, cells, of_cohort, is_on)
+    return Comparisons(cells, of_cohort, at_year, at_base, controls, averages)
 
 
-def _base_period(cohort: int, years: Array, anticipation: int) -> float:
-    """Last year before a cohort adopts and anticipates."""
-    earlier = years[years + anticipation < cohort]
+def _base_period(timing: PairTiming, adopted: float, years: Array) -> float | None:
+    """Last year before a cohort adopts and anticipates; None for a type of pairs that has none."""
+    cohort, anticipation = int(adopted), timing.comparison.anticipation
+    earlier = years[years + anticipation < adopted]
     if len(earlier):
         return float(earlier.max())
+    if timing.comparison.cohorts == "cities":
+        return None
     if not anticipation:
         raise InputError(
             f"pairs that adopt in {cohort} are not observed before they do",
@@ -138,9 +148,11 @@ def _base_period(cohort: int, years: Array, anticipation: int) -> float:
 
 def _years_and_bases(timing: PairTiming, rows: CohortRows, cohort: int) -> list[tuple[int, int]]:
     """Positions of the years of a cohort's cells, and of their base periods."""
-    adopted, observed = rows.adopted[cohort], np.flatnonzero(rows.is_observed[cohort])
+    adopted, observed = rows.changed[cohort], np.flatnonzero(rows.is_observed[cohort])
     years = rows.years[observed]
-    base_period = _base_period(int(adopted), years, timing.comparison.anticipation)
+    base_period = _base_period(timing, adopted, years)
+    if base_period is None:
+        return []
     base = int(observed[years == base_period][0])
     if timing.comparison.base_period == "universal":
         return [(year, base) for year in observed.tolist() if year != base]
@@ -149,39 +161,50 @@ def _years_and_bases(timing: PairTiming, rows: CohortRows, cohort: int) -> list[
 
 
 def _controls(timing: PairTiming, rows: CohortRows, cohort: int, year: int, base: int) -> Flags:
-    """``[G]`` cohorts that a cell compares with: observed in both years, and treated in neither."""
+    """``[G]`` cohorts that a cell compares with: observed in both years, treated in neither, of another year."""
     if timing.comparison.control == "never":
-        is_untreated = rows.adopted == NEVER
+        is_untreated = rows.changed == NEVER
     else:
         later = max(rows.years[year], rows.years[base]) + timing.comparison.anticipation
-        is_untreated = rows.adopted > later
-    is_other = np.arange(len(rows.adopted)) != cohort
+        is_untreated = rows.changed > later
+    is_other = rows.changed != rows.changed[cohort]
     return np.asarray(is_untreated & is_other & rows.is_observed[:, year] & rows.is_observed[:, base])
 
 
-def _averages(term: str, adopted: Array, years: Array) -> tuple[Average, ...]:
-    """The four averages over cells from adoption on, and one for every event year."""
-    is_after, event = years >= adopted, years - adopted
+def _averages(term: str, cells: tuple[Term, ...], cohorts: Integers, is_on: Flags) -> tuple[Average, ...]:
+    """The four averages over cells from adoption on that are treated, and one for every event year.
 
-    def blocks(of_cells: Array) -> Array:
+    ``cohorts``, ``is_on`` ``[n_cells]``: positions of the cells' cohorts, and whether their pairs are treated.
+    """
+    event = np.array([cell.event_time for cell in cells])
+    years = np.array([cell.year for cell in cells])
+    is_after = (event >= 0) & is_on
+
+    def blocks(of_cells: AnyIntegers) -> Array:
         values = np.unique(of_cells[is_after])
         return (is_after & (of_cells == values[:, None])).astype(np.float64)
 
+    is_shown = is_after | (event < 0)
     events = [
-        Average(Term(event_name(term, time), 0, time), (event == time)[None].astype(np.float64))
-        for time in np.unique(event).tolist()
+        Average(Term(event_name(term, time), 0, time), (is_shown & (event == time))[None].astype(np.float64))
+        for time in np.unique(event[is_shown]).tolist()
     ]
     return (
         Average(Term(SIMPLE, 0), is_after[None].astype(np.float64)),
-        Average(Term(GROUP, 0), blocks(adopted), by_pairs=True),
+        Average(Term(GROUP, 0), blocks(cohorts), by_pairs=True),
         Average(Term(CALENDAR, 0), blocks(years)),
         Average(Term(DYNAMIC, 0), blocks(event)),
         *events,
     )
 
 
-def _cell_name(term: str, cohort: int, year: int) -> str:
-    return f"{term}[{cohort}][{year - cohort:+d}]"
+def _cell(term: str, partition: Partition, cohort: int, year: float) -> Term:
+    """The term ``policy[2013][+2]`` of a cohort and year, or ``policy[2013, never][+2]`` of a type of pairs."""
+    adopted = partition.changed[cohort]
+    time = int(year - adopted)
+    of_cohort = [adopted] if partition.cities is None else partition.cities[cohort]
+    label = ", ".join(map(year_name, of_cohort))
+    return Term(f"{term}[{label}][{time:+d}]", 0, time, cohort, int(year))
 
 
 FUNCTIONS = EstimatorFunctions(

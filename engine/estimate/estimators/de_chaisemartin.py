@@ -31,7 +31,7 @@ import numpy as np
 
 from engine.arrays import Array, Flags, Integers
 from engine.errors import InputError
-from engine.estimate.cohorts import Average, CohortRows, Comparisons, PairCohorts
+from engine.estimate.cohorts import Average, CohortRows, Comparisons, Partition
 from engine.estimate.estimator import EstimatorFunctions, PairTiming
 from engine.estimate.estimators.twfe import on_columns_and_terms
 from engine.estimate.terms import Term
@@ -48,20 +48,22 @@ class Switchers:
 
     Attributes
     ----------
-    numbers : float64 ``[n_classes, n_classes]``
-        Cohort of the pairs of two classes; the last one's where there are no pairs.
+    partition : Partition
+        The last cohort is that of classes without pairs, too.
     initial : float64 ``[G]``
         Treatment in the first year.
-    changed : float64 ``[G]``
-        Year of the first change; ``inf`` for never.
     doses : float64 ``[G, T]``
         Treatment less that of the first year, from the first change to the end of the window; zero elsewhere.
     """
 
-    numbers: Array
+    partition: Partition
     initial: Array
-    changed: Array
     doses: Array
+
+    @property
+    def changed(self) -> Array:
+        """``[G]`` year of the first change; ``inf`` for never."""
+        return self.partition.changed
 
     @cached_property
     def signs(self) -> Array:
@@ -85,15 +87,14 @@ def switchers_of(timing: PairTiming) -> Switchers:
     is_counted = timing.years - changed[:, :, None] <= timing.window[1]
     keys = np.concatenate([changed[:, :, None], -paths[:, :, :1], np.where(is_counted, changes, 0.0)], axis=2)
     cohorts, number = np.unique(keys[timing.exists], axis=0, return_inverse=True)
-    numbers = np.full(timing.exists.shape, len(cohorts) - 1.0)
-    numbers[timing.exists] = number.ravel()
-    return Switchers(numbers, -cohorts[:, 1], cohorts[:, 0], cohorts[:, 2:])
+    of_classes = np.full(timing.exists.shape, len(cohorts) - 1)
+    of_classes[timing.exists] = number.ravel()
+    return Switchers(Partition(of_classes, cohorts[:, 0], by_path=True), -cohorts[:, 1], cohorts[:, 2:])
 
 
-def cohorts_of(timing: PairTiming) -> PairCohorts:
-    """Numbers of the cohorts, and the years of their first change."""
-    switchers = switchers_of(timing)
-    return PairCohorts(switchers.numbers, switchers.changed)
+def cohorts_of(timing: PairTiming) -> Partition:
+    """Cohorts of one path each, by the years of their first change."""
+    return switchers_of(timing).partition
 
 
 def reported_names(treatment: str, window: tuple[int, int]) -> tuple[str, ...]:
@@ -123,10 +124,12 @@ def cohort_year_terms(timing: PairTiming) -> Terms:
         )
     switchers = switchers_of(timing)
     n_cohorts, n_years = switchers.doses.shape
-    numbers = np.arange(float(n_cohorts))
-    comparisons(timing, CohortRows(timing.years, numbers, np.ones((n_cohorts, n_years), dtype=bool)))
+    comparisons(
+        timing, CohortRows(timing.years, switchers.partition, np.ones((n_cohorts, n_years), dtype=bool))
+    )
     years = timing.years.astype(int).tolist()
-    members = (switchers.numbers == numbers[:-1, None, None]) & timing.exists  # [G - 1, H, H]
+    numbers = np.arange(n_cohorts - 1)[:, None, None]
+    members = (switchers.partition.of_classes == numbers) & timing.exists  # [G - 1, H, H]
     is_year = np.eye(n_years)[:, 1:]
     table = np.einsum("ghk,ty->hktgy", members.astype(np.float64), is_year)
     return Terms(

@@ -20,6 +20,7 @@ from engine.report.outputs.joint_tests import JOINT_TESTS
 from engine.report.outputs.main_result import MAIN_RESULT
 from engine.report.outputs.multiple_tests import MULTIPLE_TESTS
 from engine.report.outputs.output import JobReport, Output, TableOutput
+from engine.report.outputs.pair_group_time import PAIR_GROUP_TIME
 from engine.report.outputs.placebo_density import PLACEBO_DENSITY
 from engine.report.outputs.pretrend_tests import PRETREND_POWER
 from engine.report.outputs.propensity_matching import PROPENSITY_MATCHING
@@ -36,6 +37,7 @@ OUTPUTS = (
     EVENT_STUDY_PLOT,
     EVENT_STUDY_OVERLAY,
     GROUP_TIME_EFFECTS,
+    PAIR_GROUP_TIME,
     JOINT_TESTS,
     HONEST_TRENDS,
     PRETREND_POWER,
