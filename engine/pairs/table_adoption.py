@@ -116,7 +116,7 @@ def _constant(years: Array, owner: LongIntegers, rows: TableRows, column: str, n
 
 
 def _shown(year: float) -> str:
-    return "empty" if np.isnan(year) else f"{year:.0f}"
+    return "no year" if np.isnan(year) else f"{year:.0f}"
 
 
 def _of_status(rows: TableRows, status: Array, column: str) -> TableAdoption:

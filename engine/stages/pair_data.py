@@ -94,14 +94,16 @@ class PairData:
         if job.treatment is None:
             return Adoption(np.array([NEVER]), np.zeros(len(self.units), dtype=np.int32))
         if pairs.unit_adopted is not None:
-            adoption, owner = adoption_classes(pairs.unit_adopted, last_year), "unit adopts"
+            adoption = adoption_classes(pairs.unit_adopted, last_year)
+            problem = f"no unit adopts by {last_year}: the treatment has no variation"
         elif pairs.adopted is not None:
-            of_pairs, owner = adoption_classes(pairs.adopted, last_year), "pair is treated"
+            of_pairs = adoption_classes(pairs.adopted, last_year)
+            problem = f"no pair is treated by {last_year}: the treatment has no variation"
             never = np.full(len(self.units), len(of_pairs.years) - 1, dtype=np.int32)
             adoption = Adoption(of_pairs.years, never, of_pairs.classes)
         if len(adoption.years) < 2:
             raise InputError(
-                f"no {owner} by {last_year}: the treatment has no variation",
+                problem,
                 where=f"{self.source.name}: {job.treatment.key}",
                 remedy=f"check {job.treatment.key} and years",
             )

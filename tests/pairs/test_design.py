@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.design import PairDesign
 from engine.pairs.gravity import GravityModel, PairSample
@@ -70,11 +69,6 @@ def test_rows_of_years_that_are_left_out_make_a_design_incomplete(design: PairDe
     assert (fewer.n_years, fewer.n_columns, fewer.n_units) == (T, 3, design.n_units)
     assert design.allowed.shape == (design.n_classes, design.n_classes)
     assert set(design.classes.tolist()) == set(range(design.n_classes))
-
-
-def test_a_table_refuses_the_pairs_of_a_sample_by_name() -> None:
-    with pytest.raises(InputError, match="pair_table: a pair table lists its pairs"):
-        _ = table_design().sample
 
 
 def test_the_steps_of_a_panel_are_the_filters_that_it_applies() -> None:

@@ -165,6 +165,13 @@ REFUSED = {
 """Keys that estimators of means refuse, see `test_callaway_jobs` and `test_clean_comparisons`."""
 
 
+BESIDE_ANOTHER = {
+    ("pair table, units", "treatment.status"),
+    ("pair table, event study", "treatment.month"),
+}
+"""Keys that another of their block contradicts, whatever the job."""
+
+
 def _tried(path: str, kind: str) -> bool:
     """Whether the key can stand in the job: its block is there, and its kind of data."""
     job, parts = JOBS[kind], path.split(".")
@@ -179,11 +186,7 @@ def _tried(path: str, kind: str) -> bool:
     if "pair_table" not in job:
         return True
     if parts[0] == "treatment":  # what stands beside a rule, and under it, is of a panel
-        return (
-            "treatment" in job
-            and len(parts) == 2
-            and (kind, path) != ("pair table, units", "treatment.status")
-        )
+        return "treatment" in job and len(parts) == 2 and (kind, path) not in BESIDE_ANOTHER
     return (parts[0] not in ("panel", "matching") or len(parts) == 1) and not (
         path == "model.lag" and "treatment" in job
     )
