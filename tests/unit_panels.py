@@ -46,7 +46,7 @@ def effects_of_units(y: Array, adopted: Array, years: Array, **options: Any) -> 
     functions.paths(timing)  # refuses what has no comparison
     assert functions.comparisons is not None
     observed = np.ones((len(cohorts), len(years)), dtype=bool)
-    comparisons = functions.comparisons(timing, CohortRows(timing.years, cohorts, observed))
+    comparisons = functions.comparisons(timing, CohortRows(timing.years, timing.partition, observed))
     effects = differentiate_sums(cohort_effects, comparisons.arrays(), of_cities)
     errors = np.sqrt((effects.city_first**2).sum(axis=0))
     names = [term.name for term in comparisons.terms]
