@@ -196,8 +196,7 @@ def fit_imputation(
 def _untreated_products(sums: WindowSums, arrays: WindowArrays) -> tuple[Array, Array]:
     """Products of [columns | leads | outcome] off both effects ``[q, q]``, and squares before year effects ``[q]``."""
     with double_precision():
-        on_device = WindowArrays(*map(jnp.asarray, arrays))
-        system = untreated_system(on_device, jnp.asarray(sums.total), layout=sums.layout)
+        system = untreated_system(arrays, jnp.asarray(sums.total), layout=sums.layout)
         return np.asarray(system.left()), np.diag(np.asarray(system.products))
 
 

@@ -25,7 +25,7 @@ ONE_PAIR = "one_pair"
 
 
 @dataclass(frozen=True)
-class PairTypes:
+class SampleTypes:
     """Types of the pairs of a sample, by their earlier and then their later adoption year.
 
     Attributes
@@ -83,7 +83,7 @@ def type_name(earlier: float, later: float) -> str:
     return f"{year_name(earlier)}-{year_name(later)}"
 
 
-def pair_types(timing: PairTiming, sums: CohortSums) -> PairTypes:
+def pair_types(timing: PairTiming, sums: CohortSums) -> SampleTypes:
     """Types of the pairs that a sample may have, and how many it has."""
     first, second = np.nonzero(np.triu(timing.exists))
     years, pairs = timing.adoption.years, sums.pairs_of_classes
@@ -92,7 +92,7 @@ def pair_types(timing: PairTiming, sums: CohortSums) -> PairTypes:
     cities, members, of_types = np.unique(cities, axis=0, return_index=True, return_inverse=True)
     first, second = first[members], second[members]
     paths = policy_paths(timing.adoption, timing.years, timing.rule)
-    return PairTypes(
+    return SampleTypes(
         cities,
         timing.changed[first, second],
         timing.partition.of_classes[first, second],
@@ -102,7 +102,7 @@ def pair_types(timing: PairTiming, sums: CohortSums) -> PairTypes:
 
 
 def type_cells(
-    timing: PairTiming, types: PairTypes, sums: CohortSums, comparisons: Comparisons
+    timing: PairTiming, types: SampleTypes, sums: CohortSums, comparisons: Comparisons
 ) -> list[TypeCell]:
     """Cells of all types whose treatment changes in the sample, type by type and year by year, but base periods."""
     estimated = {
@@ -132,7 +132,7 @@ def type_cells(
     return cells
 
 
-def controls_of(types: PairTypes, comparisons: Comparisons) -> Flags:
+def controls_of(types: SampleTypes, comparisons: Comparisons) -> Flags:
     """``[n_cells, Z]`` types of the sample whose pairs are the controls of each estimated cell."""
     return np.asarray((comparisons.controls[:, types.cohort] > 0) & (types.n_pairs > 0))
 

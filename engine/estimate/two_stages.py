@@ -28,7 +28,7 @@ from engine.pairs.moments import Layout
 
 
 class WindowArrays(NamedTuple):
-    """What of an imputation is no statistic of the sample, by type of pair; 0 and 1.
+    """Rows that an imputation reads and averages, by type of pair, as 0 and 1; no statistics of the sample.
 
     Attributes
     ----------

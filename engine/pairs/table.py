@@ -327,10 +327,6 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
         weights = np.zeros(shape)
         weights[position, t] = np.nan_to_num(sample.weight)
         weights = _scaled(weights, values, request.least_rows)
-    adopted, of_units = None, sample.adoption.of_units
-    if sample.adoption.of_pairs is not None:
-        adopted = np.full(len(first), np.nan)
-        adopted[position] = sample.adoption.of_pairs[rows.pair[sample_rows]]
     return PairColumns(
         units=tuple(rows.units[unit] for unit in present),
         years=tuple(years.tolist()),
@@ -340,9 +336,18 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
         directed=directed,
         weights=weights,
         levels=levels,
-        adopted=adopted,
-        unit_adopted=None if of_units is None else of_units[present],
+        adopted=_years_of_pairs(sample, position, len(first)),
+        unit_adopted=None if sample.adoption.of_units is None else sample.adoption.of_units[present],
     )
+
+
+def _years_of_pairs(sample: _Sample, position: LongIntegers, n_pairs: int) -> Array | None:
+    """Years of adoption ``[n_pairs]``, from the position of each row; NaN for a direction without rows."""
+    if sample.adoption.of_pairs is None:
+        return None
+    adopted = np.full(n_pairs, np.nan)
+    adopted[position] = sample.adoption.of_pairs[sample.rows.pair[sample.sample_rows]]
+    return adopted
 
 
 def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: TableRequest) -> None:

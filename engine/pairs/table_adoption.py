@@ -172,7 +172,20 @@ class StatusGrid:
         return np.where(is_one.any(axis=1), is_one.argmax(axis=1), -1)
 
     def refused(self, rows: TableRows, column: str) -> Iterator[InputError]:
-        """What leaves the first year of a pair open, or contradicts it."""
+        """Problems that leave the first year of a pair open, or contradict it."""
+        for pairs, year, problem, remedy in self._problems():
+            if pairs.any():
+                pair = int(np.argmax(pairs))
+                at_year = "" if year is None else f" ({self.years[year[pair]]})"
+                yield InputError(
+                    f"'{column}' of {_pair_name(rows, pair)} {problem}{at_year}; so of {int(pairs.sum()):,} of "
+                    f"{len(pairs):,} pairs",
+                    where=f"{rows.source}: treatment.status",
+                    remedy=remedy,
+                )
+
+    def _problems(self) -> tuple[tuple[Flags, LongIntegers | None, str, str], ...]:
+        """Pairs ``[n_pairs]`` with each problem, position of its year, the problem and its remedy."""
         first, known = self.first_ones, ~np.isnan(self.values)
         before = np.maximum(first - 1, 0)
         is_zero = self.values == 0.0
@@ -183,7 +196,7 @@ class StatusGrid:
         last_zero = is_zero.shape[1] - 1 - is_zero[:, ::-1].argmax(axis=1)
         after = (np.arange(len(self.years)) > last_zero[:, None]) & self.has_row & ~known
         open_end = after & (is_zero.any(axis=1) & (first < 0))[:, None]
-        cases: tuple[tuple[Flags, LongIntegers | None, str, str], ...] = (
+        return (
             (without, None, "is empty in all rows", "write 0 where a pair is never treated"),
             (
                 back.any(axis=1),
@@ -205,16 +218,6 @@ class StatusGrid:
                 "write 0 or 1 there, or name the year in a column of treatment.adoption",
             ),
         )
-        for pairs, year, problem, remedy in cases:
-            if pairs.any():
-                pair = int(np.argmax(pairs))
-                at_year = "" if year is None else f" ({self.years[year[pair]]})"
-                yield InputError(
-                    f"'{column}' of {_pair_name(rows, pair)} {problem}{at_year}; so of {int(pairs.sum()):,} of "
-                    f"{len(pairs):,} pairs",
-                    where=f"{rows.source}: treatment.status",
-                    remedy=remedy,
-                )
 
     def notes(self, rows: TableRows, column: str) -> Iterator[Note]:
         """Pairs whose rows begin with a 1, or end before the table does without one."""

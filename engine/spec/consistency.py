@@ -83,16 +83,7 @@ def check_panel(job: Job) -> None:
         raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
     if job.treatment is None:
         raise ValueError("a panel job needs treatment")
-    if job.treatment.rule is None:
-        raise ValueError(
-            "treatment.rule is missing, which says when a pair is treated: exactly_one, both, either or count"
-        )
-    for key in ("adoption", "status"):
-        column = getattr(job.treatment, key)
-        if column is not None and not re.fullmatch(NAME, column):
-            raise ValueError(
-                f"treatment.{key} '{column}' must be {PATTERNS[NAME]}; panel.columns gives a column another name"
-            )
+    _check_adoption(job.treatment)
     if job.model.registered.reweights:
         raise ValueError(f"model.estimator {job.model.estimator} is for pair tables (pair_table)")
     covariates = job.matching.covariates if job.matching else None
@@ -122,6 +113,20 @@ def check_panel(job: Job) -> None:
     if job.matching and not job.matched_on:
         raise ValueError("matching needs controls to match on")
     check_treatment(job, job.treatment)
+
+
+def _check_adoption(treatment: Treatment) -> None:
+    """A city panel has a rule, and canonical names of its columns."""
+    if treatment.rule is None:
+        raise ValueError(
+            "treatment.rule is missing, which says when a pair is treated: exactly_one, both, either or count"
+        )
+    for key in ("adoption", "status"):
+        column = getattr(treatment, key)
+        if column is not None and not re.fullmatch(NAME, column):
+            raise ValueError(
+                f"treatment.{key} '{column}' must be {PATTERNS[NAME]}; panel.columns gives a column another name"
+            )
 
 
 def refuse_left_out_rows(job: Job, treatment: Treatment) -> None:

@@ -67,7 +67,7 @@ class CohortCells:
         unseen = [names[place] for place in present if place not in estimated]
         if unseen:
             yield Note.of("types_not_identified", types=unseen)
-        one_city = [names[place] for place in np.flatnonzero(is_of_one_city[:-1])]
+        one_city = [names[place] for place in np.flatnonzero(is_of_one_city[:-1]).tolist()]
         if one_city and _reads_leave_outs(covariances):
             yield Note.of("types_of_one_city", types=one_city)
 

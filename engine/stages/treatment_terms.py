@@ -144,7 +144,7 @@ def untreated_rows(job: Job, sample_years: Sequence[int], adoption: Adoption) ->
         return None
     terms = treatment_terms(job, sample_years, adoption)
     is_effect = np.array(terms.event_times) >= 0
-    return ~terms.table[..., is_effect].any(axis=-1)
+    return np.asarray(~terms.table[..., is_effect].any(axis=-1))
 
 
 def _in_rows(terms: Terms, rows: Flags) -> Terms:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from engine.arrays import AnyIntegers, Array, Flags
 from engine.estimate.estimator import PairTiming
-from engine.estimate.pair_types import ONE_PAIR, PairTypes, TypeCell, controls_of, pair_types, type_cells
+from engine.estimate.pair_types import ONE_PAIR, SampleTypes, TypeCell, controls_of, pair_types, type_cells
 from engine.infer.errors import Covariance
 from engine.infer.intervals import student
 from engine.report.outputs.pair_group_time import PAIR_GROUP_TIME_COLUMNS
@@ -43,7 +43,7 @@ def _effects(estimated: Estimated, timing: PairTiming | None) -> Iterator[pd.Dat
     """Effects under each standard-error type; the cells are the same under all."""
     model, cohort_cells = estimated.cell.job.model, estimated.cohort_cells
     functions = model.registered.functions
-    if functions.comparisons is None or cohort_cells is None or timing is None:
+    if functions.comparisons is None or timing is None or cohort_cells is None or cohort_cells.fit is None:
         raise ValueError(f"{model.estimator} compares no types of pairs")
     sums = cohort_cells.sums
     comparisons = functions.comparisons(timing, sums.rows)
@@ -62,7 +62,7 @@ def _effects(estimated: Estimated, timing: PairTiming | None) -> Iterator[pd.Dat
         )
 
 
-def _columns(types: PairTypes, cells: Sequence[TypeCell], is_control: Flags) -> pd.DataFrame:
+def _columns(types: SampleTypes, cells: Sequence[TypeCell], is_control: Flags) -> pd.DataFrame:
     """Columns that do not depend on the errors."""
     names = types.names
     numbers = np.array([cell.pair_type for cell in cells])

@@ -71,7 +71,7 @@ def heat_map(
     """
     types = effects.drop_duplicates(_TYPE)
     places = {tuple(years): place for place, years in enumerate(types[_TYPE].to_numpy().tolist())}
-    row = effects[_TYPE].apply(lambda years: places[tuple(years)], axis=1).to_numpy()
+    row = np.array([places[tuple(years)] for years in effects[_TYPE].to_numpy().tolist()])
     years = np.arange(effects["event_time"].min(), effects["event_time"].max() + 1)
     values = np.full((len(types), len(years)), np.nan)
     values[row, effects["event_time"].to_numpy() - years[0]] = effects["estimate"]
@@ -198,7 +198,7 @@ def heat_map_text(effects: pd.DataFrame, words: Words = ENGLISH) -> str:
             "None of the {total} effects by the adoption years of the two cities is identified.",
             total=len(effects),
         )
-    largest = known.loc[known["estimate"].abs().idxmax()]
+    largest = known.iloc[int(np.argmax(known["estimate"].abs().to_numpy()))]
     return words(
         "Effects by the adoption years of the two cities: {count} of {total} types and years are identified; the "
         "largest in absolute value, of {type} in {year}, is {estimate}.",
