@@ -18,53 +18,59 @@ def messages(source: Path) -> Iterator[tuple[str, str]]:
     where the error is made of the parameters of a function, from all calls of that function in its module.
     """
     for path in sorted(source.rglob("*.py")):
-        module = ast.parse(path.read_text(encoding="utf-8"))
-        for line, text in _of_module(module):
-            if re.search("[A-Za-z]{2}", re.sub(r"\{\d+\}", "", text)):
-                yield f"{path.relative_to(source)}:{line}", text
+        code = path.read_text(encoding="utf-8")
+        if any(name in code for name in RAISED):
+            for line, text in _of_module(ast.parse(code)):
+                if re.search("[A-Za-z]{2}", re.sub(r"\{\d+\}", "", text)):
+                    yield f"{path.relative_to(source)}:{line}", text
 
 
 def _of_module(module: ast.Module) -> Iterator[tuple[int, str]]:
     constants = _assigned(module.body)
-    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
-    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
-    scopes = {id(call): function for function in functions for call in ast.walk(function)}  # the innermost is the last
-    for call in calls:
-        if _called(call) not in RAISED:
-            continue
-        maker = scopes.get(id(call))
-        names: dict[str, list[ast.expr]] = {**constants, **(_assigned(ast.walk(maker)) if maker else {})}
-        parts = _parts(call)
-        for line, bound in [(call.lineno, names), *_bindings(maker, parts, calls, scopes, names, constants)]:
-            for part in parts:
-                yield from ((line, numbered(literals)) for literals in texts(part, bound))
+    calls: list[tuple[ast.Call, ast.FunctionDef | None]] = list(_calls(module, None))
+    local: dict[ast.FunctionDef | None, Bindings] = {None: constants}
+    for _, function in calls:
+        if function not in local:
+            local[function] = {**constants, **(_assigned(ast.walk(function)) if function else {})}
+    for call, maker in calls:
+        if _called(call) in RAISED:
+            parts = _parts(call)
+            for line, names in [(call.lineno, local[maker]), *_bindings(maker, parts, calls, local)]:
+                for part in parts:
+                    yield from ((line, numbered(literals)) for literals in texts(part, names))
+
+
+def _calls(
+    node: ast.AST, function: ast.FunctionDef | None
+) -> Iterator[tuple[ast.Call, ast.FunctionDef | None]]:
+    """The calls of a module, each with the function that it stands in."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call):
+            yield child, function
+        yield from _calls(child, child if isinstance(child, ast.FunctionDef) else function)
 
 
 def _bindings(
     maker: ast.FunctionDef | None,
     parts: list[ast.expr],
-    calls: list[ast.Call],
-    scopes: Mapping[int, ast.FunctionDef],
-    names: Bindings,
-    constants: Bindings,
+    calls: list[tuple[ast.Call, ast.FunctionDef | None]],
+    local: Mapping[ast.FunctionDef | None, Bindings],
 ) -> Iterator[tuple[int, Bindings]]:
     """The parameters of a function that makes errors, bound to the arguments of each of its calls."""
     if maker is None:
         return
-    parameters = [argument.arg for argument in (*maker.args.posonlyargs, *maker.args.args) if argument.arg != "self"]
+    positional = [argument.arg for argument in (*maker.args.posonlyargs, *maker.args.args)]
+    parameters = positional[positional[:1] == ["self"] :]
     read = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)}
-    if not read & {*parameters, *(argument.arg for argument in maker.args.kwonlyargs)}:
-        return
-    for call in calls:
-        if _called(call) == maker.name:
-            caller = scopes.get(id(call))
-            local = {**constants, **(_assigned(ast.walk(caller)) if caller else {})}
-            arguments = {
-                **dict(zip(parameters, call.args, strict=False)),
-                **{keyword.arg: keyword.value for keyword in call.keywords if keyword.arg},
-            }
-            bound = {name: _resolved(argument, local) for name, argument in arguments.items()}
-            yield call.lineno, {**names, **local, **bound}
+    if read & {*parameters, *(argument.arg for argument in maker.args.kwonlyargs)}:
+        for call, caller in calls:
+            if _called(call) == maker.name:
+                arguments = {
+                    **dict(zip(parameters, call.args, strict=False)),
+                    **{keyword.arg: keyword.value for keyword in call.keywords if keyword.arg},
+                }
+                bound = {name: _resolved(argument, local[caller]) for name, argument in arguments.items()}
+                yield call.lineno, {**local[maker], **local[caller], **bound}
 
 
 def _resolved(argument: ast.expr, local: Bindings) -> list[ast.expr]:
@@ -94,16 +100,18 @@ def _assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
 def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
     tuples: dict[str, ast.Tuple] = {}
     for node in nodes:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets = [node.target]
-        for target in targets:
-            yield target, node.value
-            if isinstance(target, ast.Name) and isinstance(node.value, ast.Tuple):
-                tuples[target.id] = node.value
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets]
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            pairs = [(node.target, node.value)]
+        for target, value in pairs:
+            yield target, value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Tuple):
+                tuples[target.id] = value
     for node in nodes:
         if isinstance(node, ast.For):
-            rows = tuples.get(node.iter.id) if isinstance(node.iter, ast.Name) else node.iter
+            rows: ast.expr | None = tuples.get(node.iter.id) if isinstance(node.iter, ast.Name) else node.iter
             for row in rows.elts if isinstance(rows, ast.Tuple) else []:
                 yield node.target, row
 

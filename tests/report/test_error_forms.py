@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -21,10 +22,22 @@ from engine.tables.problems import SeveralProblems, TableProblem
 
 PLACE = re.compile(r"\{\d+\}")
 MESSAGES, PLACES, ENTRIES = (
-    [form_of(english, chinese) for english, chinese in error_forms("zh", table).items() if PLACE.search(english)]
+    [
+        form_of(english, chinese)
+        for english, chinese in error_forms("zh", table).items()
+        if PLACE.search(english)
+    ]
     for table in ("", "where", "entries")
 )
-OF_THE_PROGRAM = {"number": "12", "word": "gdp", "keys": "gdp, edu", "list": "gdp", "words": "7", "absent": "", "any": "denied"}
+OF_THE_PROGRAM = {
+    "number": "12",
+    "word": "gdp",
+    "keys": "gdp, edu",
+    "list": "gdp",
+    "words": "7",
+    "absent": "",
+    "any": "denied",
+}
 USER_TEXTS = (
     "set 1.csv",
     "write up.csv: row 3",
@@ -39,10 +52,7 @@ USER_TEXTS = (
 
 def is_quoted(form: Form) -> list[bool]:
     """By place."""
-    return [
-        left.endswith("'") and right.startswith("'")
-        for left, right in zip(form.literals, form.literals[1:], strict=False)
-    ]
+    return [left.endswith("'") and right.startswith("'") for left, right in pairwise(form.literals)]
 
 
 def english(form: Form, values: Sequence[str]) -> str:
@@ -81,7 +91,8 @@ def test_a_form_of_few_letters_is_held_by_its_places():
     """A form like ``write {0}`` matches anything that begins so, unless its place holds a phrase, number or key."""
     for form in [*MESSAGES, *ENTRIES]:
         free = [
-            kind in ("", "any") and not quoted for kind, quoted in zip(form.kinds, is_quoted(form), strict=True)
+            kind in ("", "any") and not quoted
+            for kind, quoted in zip(form.kinds, is_quoted(form), strict=True)
         ]
         assert form.n_letters >= 8 or not all(free), form.literals
 
@@ -107,7 +118,8 @@ TABLE_PROBLEMS = {
         TableProblem(
             "'未定' is not a year (杭州); also rows 3, 4, 5 and 7 more",
             where="d31.csv: row 2, column 'pilot'",
-            remedy="write a whole number between 1500 and 2500, or leave the cell empty where there is none (never adopts)",
+            remedy="write a whole number between 1500 and 2500, or leave the cell empty where there is none "
+            "(never adopts)",
             job_line="panel.missing: {pilot: [未定]}  # if that means missing",
         ),
         "d31.csv: 第 2 行，列“pilot”: “未定”不是年份（杭州）；第 3, 4, 5 行亦然，另有 7 行\n"
@@ -116,8 +128,8 @@ TABLE_PROBLEMS = {
     ),
     "city-years": (
         TableProblem(
-            "city-years given more than once: 杭州 2006 (rows 2, 146); 杭州 2007 (rows 3, 147, spelled 杭州 and 杭州市) "
-            "(2 in all)",
+            "city-years given more than once: 杭州 2006 (rows 2, 146); "
+            "杭州 2007 (rows 3, 147, spelled 杭州 and 杭州市) (2 in all)",
             where="d1.csv",
             remedy="keep one row a city and year",
             job_line="panel.skip_rows: [146, 147]  # if the first row of each is right",
@@ -156,7 +168,9 @@ def test_problem_remedy_and_job_line_of_a_table_are_worded_one_by_one(name: str)
     error, chinese = TABLE_PROBLEMS[name]
     assert worded_error(error, "zh").labelled == f"错误：{chinese}"
     assert worded_error(error.at(f"job.yaml: {error.where}"), "zh").labelled == f"错误：job.yaml: {chinese}"
-    flat = InputError(error.problem, where=error.where, remedy=error.remedy)  # as it comes from another process
+    flat = InputError(
+        error.problem, where=error.where, remedy=error.remedy
+    )  # as it comes from another process
     assert worded_error(flat, "zh").labelled == f"错误：{chinese}"
 
 
@@ -178,9 +192,12 @@ def test_several_problems_of_a_table_keep_their_lines():
 
 
 def test_a_line_to_paste_is_never_worded_however_long_it_is():
-    line = f"panel.recode: {{grade: {{{', '.join(f'set {number}: NUMBER' for number in range(200))}, write or: NUMBER}}}}"
+    cells = ", ".join(f"set {number}: NUMBER" for number in range(200))
+    line = f"panel.recode: {{grade: {{{cells}, write or: NUMBER}}}}"
     assert worded_job_line(line, "zh") == line
-    assert worded_job_line(f"{line}  # if the texts stand for numbers", "zh") == f"{line}  # 若这些文本代表数值"
+    assert (
+        worded_job_line(f"{line}  # if the texts stand for numbers", "zh") == f"{line}  # 若这些文本代表数值"
+    )
     error = TableProblem(
         "'x' is not a number", where="row 3.csv: row 4", remedy="leave it out", job_line=line
     )
@@ -207,7 +224,10 @@ SENTENCES = [
         "unknown key 'modle', did you mean 'model'?",
         "未知的键“modle”，是否应为“model”？",
     ),
-    ("must be a whole number or greater than or equal to 2 (got [1])", "必须是整数或大于或等于 2（现为 [1]）"),
+    (
+        "must be a whole number or greater than or equal to 2 (got [1])",
+        "必须是整数或大于或等于 2（现为 [1]）",
+    ),
     (
         "must be a whole number or a list, like [a, b] (got a mapping)",
         "必须是整数或列表，如 [a, b]（现为映射）",
@@ -250,13 +270,15 @@ SENTENCES = [
         "“did”在一些城市的所有行中为空（12 个城市中有 2 个如此：杭州, 南昌）",
     ),
     (
-        "'did' of 杭州 is missing in 2009, before the first 1 in 2010: the year of adoption is open (1 of 12 cities: 杭州)",
+        "'did' of 杭州 is missing in 2009, before the first 1 in 2010: the year of adoption is open "
+        "(1 of 12 cities: 杭州)",
         "杭州的“did”在 2009 年缺失，而首个 1 在 2010 年：政策实施年份无法确定（12 个城市中有 1 个如此：杭州）",
     ),
     (
         "'did' of 杭州 is missing in 2009, after the last 0 and without a 1: whether it adopts is open "
         "(1 of 12 cities: 杭州)",
-        "杭州的“did”在 2009 年缺失，在最后一个 0 之后且从未取 1：无法确定是否实施了政策（12 个城市中有 1 个如此：杭州）",
+        "杭州的“did”在 2009 年缺失，在最后一个 0 之后且从未取 1：无法确定是否实施了政策"
+        "（12 个城市中有 1 个如此：杭州）",
     ),
     (
         "who has adopted stays treated here: mend the cells, or leave out cities that ended the policy",
@@ -269,8 +291,8 @@ SENTENCES = [
     (
         "without pairs of two treated units a treatment is the sum of its members' unit x year effects: keep those "
         "pairs, or leave out unit x year; pairs.exclude: none keeps them",
-        "没有双方均受处理的城市对时，处理变量等于两个成员的 unit x year 效应之和：请保留这些城市对，或略去 unit x year；"
-        "pairs.exclude: none 会保留它们",
+        "没有双方均受处理的城市对时，处理变量等于两个成员的 unit x year 效应之和：请保留这些城市对，"
+        "或略去 unit x year；pairs.exclude: none 会保留它们",
     ),
     ("'3.5%' has a percent sign, '12' in row 2 has none", "'3.5%' 带百分号，第 2 行的 '12' 不带"),
     ("is missing", "缺少该键"),

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 from engine.report.language.wording import ENGLISH, LANGUAGES, words_of
 
@@ -74,11 +75,11 @@ class Form:
         return (self.strict if strict else self.lax).fullmatch(text)
 
     def filled(self, values: tuple[str, ...]) -> str:
-        """The translation with its places filled; a blank stands between a Chinese word and a Latin list."""
+        """The translation with its places filled; a blank stands between a Chinese word and a Latin phrase."""
 
         def value(place: re.Match[str]) -> str:
             text = values[int(place[1])]
-            if place[2] != "list" or not text:
+            if place[2] not in ("list", "words", "any") or not text:
                 return text
             before, after = place.string[: place.start()][-1:], place.string[place.end() :][:1]
             opens, closes = (
@@ -95,7 +96,7 @@ def form_of(english: str, translation: str) -> Form:
     literals = tuple(re.split(r"\{\d+\}", english))
     marks = {int(place): kind or "" for place, kind in PLACE.findall(translation)}
     kinds = tuple(marks.get(place, "absent") for place in range(len(literals) - 1))
-    quoted = [left.endswith("'") and right.startswith("'") for left, right in zip(literals, literals[1:], strict=False)]
+    quoted = [left.endswith("'") and right.startswith("'") for left, right in pairwise(literals)]
     strict = [
         _PATTERNS.get(kind, _QUOTED if in_quotes else _STRICT.get(kind, _TEXT))
         for kind, in_quotes in zip(kinds, quoted, strict=True)
@@ -140,7 +141,9 @@ def error_forms(lang: str, table: str = "") -> dict[str, str]:
         return {}
     text = (files("engine.report.language") / f"{LANGUAGES[lang]}_errors.toml").read_text(encoding="utf-8")
     content = tomllib.loads(text)
-    return dict(content[table] if table else {key: form for key, form in content.items() if isinstance(form, str)})
+    return dict(
+        content[table] if table else {key: form for key, form in content.items() if isinstance(form, str)}
+    )
 
 
 @lru_cache
@@ -148,7 +151,9 @@ def _table(lang: str, name: str) -> _Table:
     translations = error_forms(lang, name)
     exact = {english: form for english, form in translations.items() if not re.search(r"\{\d+\}", english)}
     forms = [form_of(english, form) for english, form in translations.items() if english not in exact]
-    return _Table(exact, tuple(sorted(forms, key=lambda form: (-form.n_letters, -sum(map(len, form.literals))))))
+    return _Table(
+        exact, tuple(sorted(forms, key=lambda form: (-form.n_letters, -sum(map(len, form.literals)))))
+    )
 
 
 def worded_message(text: str, lang: str) -> str | None:
@@ -188,7 +193,9 @@ def _by_form(text: str, lang: str, table: str, *, strict: bool) -> str | None:
         return candidates.exact[text]
     for form in candidates.forms:
         if match := form.matched(text, strict=strict):
-            values = [_value(value, kind, lang) for value, kind in zip(match.groups(), form.kinds, strict=True)]
+            values = [
+                _value(value, kind, lang) for value, kind in zip(match.groups(), form.kinds, strict=True)
+            ]
             filled = tuple(value for value in values if value is not None)
             if len(filled) == len(values):
                 return form.filled(filled)
