@@ -38,6 +38,10 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.problem, self.where, self.remedy, self.labels)
 
+    def at(self, where: str) -> InputError:
+        """The error at another place: one that also says in which job or cell."""
+        return InputError(self.problem, where=where, remedy=self.remedy, labels=self.labels)
+
     @property
     def labelled(self) -> str:
         """The message as a command prints it."""

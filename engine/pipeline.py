@@ -301,7 +301,7 @@ def _computing(plan: Plan) -> Iterator[None]:
             yield
     except InputError as error:
         place = f"{plan.loaded.path}: {error.where}" if error.where else str(plan.loaded.path)
-        raise InputError(error.problem, where=place, remedy=error.remedy) from None
+        raise error.at(place) from None
 
 
 def _estimate(plan: Plan, prepared: tuple[Prepared, ...], machine: Machine, clock: Clock) -> Results:

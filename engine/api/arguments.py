@@ -125,7 +125,7 @@ def checked_path(path: str | Path, *, where: str) -> Path:
     try:
         return Path(paths.checked_path(os.fspath(path)))
     except InputError as error:
-        raise InputError(error.problem, where=where, remedy=error.remedy) from None
+        raise error.at(where) from None
 
 
 def checked_file(path: str | Path, *, where: str, example: str) -> Path:

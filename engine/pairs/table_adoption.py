@@ -116,7 +116,7 @@ def _constant(years: Array, owner: LongIntegers, rows: TableRows, column: str, n
 
 
 def _shown(year: float) -> str:
-    return "no year" if np.isnan(year) else f"{year:.0f}"
+    return "empty" if np.isnan(year) else f"{year:.0f}"
 
 
 def _of_status(rows: TableRows, status: Array, column: str) -> TableAdoption:
@@ -173,51 +173,48 @@ class StatusGrid:
 
     def refused(self, rows: TableRows, column: str) -> Iterator[InputError]:
         """Problems that leave the first year of a pair open, or contradict it."""
-        for pairs, year, problem, remedy in self._problems():
-            if pairs.any():
-                pair = int(np.argmax(pairs))
-                at_year = "" if year is None else f" ({self.years[year[pair]]})"
-                yield InputError(
-                    f"'{column}' of {_pair_name(rows, pair)} {problem}{at_year}; so of {int(pairs.sum()):,} of "
-                    f"{len(pairs):,} pairs",
-                    where=f"{rows.source}: treatment.status",
-                    remedy=remedy,
-                )
-
-    def _problems(self) -> tuple[tuple[Flags, LongIntegers | None, str, str], ...]:
-        """Pairs ``[n_pairs]`` with each problem, position of its year, the problem and its remedy."""
-        first, known = self.first_ones, ~np.isnan(self.values)
-        before = np.maximum(first - 1, 0)
-        is_zero = self.values == 0.0
-        at_pair = np.arange(len(first))
-        without = np.count_nonzero(known, axis=1) == 0
-        back = np.maximum.accumulate(self.values == 1.0, axis=1) & is_zero
-        is_open = (first > 0) & is_zero.any(axis=1) & ~known[at_pair, before]
-        last_zero = is_zero.shape[1] - 1 - is_zero[:, ::-1].argmax(axis=1)
-        after = (np.arange(len(self.years)) > last_zero[:, None]) & self.has_row & ~known
-        open_end = after & (is_zero.any(axis=1) & (first < 0))[:, None]
-        return (
-            (without, None, "is empty in all rows", "write 0 where a pair is never treated"),
+        without = np.count_nonzero(~np.isnan(self.values), axis=1) == 0
+        open_before, open_after = self._open_years()
+        back = np.maximum.accumulate(self.values == 1.0, axis=1) & (self.values == 0.0)
+        cases: tuple[tuple[Flags, str, str], ...] = (
+            (without[:, None], "is empty in all rows", "write 0 where a pair is never treated"),
             (
-                back.any(axis=1),
-                back.argmax(axis=1),
+                back,
                 "goes back to 0 after a 1",
                 "a treatment that ends is a column of model.regressors under twfe; these estimators have pairs that "
                 "stay treated",
             ),
             (
-                is_open,
-                before,
+                open_before,
                 "is missing just before the first 1, so that the year is open",
                 "write 0 or 1 there, or name the year in a column of treatment.adoption",
             ),
             (
-                open_end.any(axis=1),
-                open_end.argmax(axis=1),
+                open_after,
                 "is empty after the last 0 and without a 1, so that it is open whether the pair is treated",
                 "write 0 or 1 there, or name the year in a column of treatment.adoption",
             ),
         )
+        for cells, problem, remedy in cases:
+            if not cells.any():
+                continue
+            pair, year = np.argwhere(cells)[0].tolist()
+            at_year = "" if cells.shape[1] == 1 else f" ({self.years[year]})"
+            count = len(np.unique(np.nonzero(cells)[0]))
+            yield InputError(
+                f"'{column}' of {_pair_name(rows, pair)} {problem}{at_year}; so of {count:,} of {len(cells):,} pairs",
+                where=f"{rows.source}: treatment.status",
+                remedy=remedy,
+            )
+
+    def _open_years(self) -> tuple[Flags, Flags]:
+        """``[n_pairs, n_years]`` cells missing just before the first 1, and empty ones after the last 0 without a 1."""
+        first, known, is_zero = self.first_ones, ~np.isnan(self.values), self.values == 0.0
+        places, has_zero = np.arange(len(self.years)), np.count_nonzero(is_zero, axis=1) > 0
+        is_before = (places == first[:, None] - 1) & (has_zero & (first > 0))[:, None]
+        last_zero = len(places) - 1 - is_zero[:, ::-1].argmax(axis=1)
+        is_after = (places > last_zero[:, None]) & (has_zero & (first < 0))[:, None]
+        return is_before & ~known, is_after & self.has_row & ~known
 
     def notes(self, rows: TableRows, column: str) -> Iterator[Note]:
         """Pairs whose rows begin with a 1, or end before the table does without one."""

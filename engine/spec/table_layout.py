@@ -35,7 +35,10 @@ class TableLayout(Block):
     drop: Listed[Pattern] = Field([], description="likewise: leave these terms out")
     order: Listed[Pattern] = Field([], description="likewise: print these terms first, in this order")
     digits: int | None = Field(
-        None, ge=0, le=12, description="decimals; default: four, or three significant digits"
+        None,
+        ge=0,
+        le=12,
+        description="decimals; default: four, or three significant digits of very small and very large numbers",
     )
     stars: Literal["none"] | ErrorKind | None = Field(
         None,

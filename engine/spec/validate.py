@@ -14,6 +14,7 @@ from engine.errors import InputError
 from engine.spec.block import FORMS, PATTERNS, Block
 from engine.spec.keys import Keys, described_key, keys_at, unknown_key
 from engine.spec.plain import half_width, plain_problems, shown
+from engine.tables.problems import SeveralProblems
 
 Problems = dict[Keys, tuple[str, str | None]]
 Model = TypeVar("Model", bound=Block)
@@ -32,7 +33,6 @@ _WORDS = {
     "model_attributes_type": "must be a mapping, like {key: value}",
 }
 _WIDE_BRACKETS = ("\uff3b", "\uff5b")
-_MOST_TOLD = 20  # problems of one error
 _COMPLETE = ("missing", "extra_forbidden", "value_error")
 _OF_CONTENT = ("value_error", "too_short", "too_long")  # the value was of the type
 
@@ -97,20 +97,14 @@ def all_problems(
     written_in: Mapping[Keys, str] | None = None,
     cell: str | None = None,
 ) -> InputError:
-    """One error of all problems, each a text and a remedy by key; the first `_MOST_TOLD` of very many."""
+    """One error of all problems, each a text and a remedy by key; the first of very many."""
     located = [(_origin(keys, file, written_in or {}), cell, _dotted(keys)) for keys in problems]
     places = [": ".join(part for part in parts if part) for parts in located]
-    if len(problems) == 1:
-        [(problem, remedy)] = problems.values()
-        return InputError(problem, where=places[0], remedy=remedy)
-    lines = [f"{place}: {problem}" for place, (problem, _) in zip(places, problems.values(), strict=True)]
-    overflow = [f"and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
-    remedies = list(dict.fromkeys(remedy for _, remedy in problems.values() if remedy))[:_MOST_TOLD]
-    return InputError(
-        "\n  ".join([f"{len(problems):,} problems", *lines[:_MOST_TOLD], *overflow]),
-        where=file,
-        remedy="; ".join(remedies) or None,
-    )
+    errors = [
+        InputError(problem, where=place, remedy=remedy)
+        for place, (problem, remedy) in zip(places, problems.values(), strict=True)
+    ]
+    return errors[0] if len(errors) == 1 else SeveralProblems(errors, source="", where=file)
 
 
 def _by_key(errors: list[ErrorDetails], document: Mapping[str, object], model: type[Block]) -> Problems:

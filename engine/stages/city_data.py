@@ -296,7 +296,7 @@ def with_indices(panel: CityPanel, job: Job, source: str) -> tuple[CityPanel, di
         try:
             indices[name] = entropy_index(indicators, negative=negative, names=index.entropy)
         except InputError as error:
-            raise InputError(error.problem, where=f"{source}: index.{name}", remedy=error.remedy) from None
+            raise error.at(f"{source}: index.{name}") from None
         panel = panel.with_column(name, indices[name].index)
     return panel, indices
 

@@ -293,7 +293,7 @@ def named(cell: Cell) -> Iterator[None]:
         yield
     except InputError as error:
         where = f"cell '{cell.label}': {error.where}" if error.where else f"cell '{cell.label}'"
-        raise InputError(error.problem, where=where, remedy=error.remedy) from None
+        raise error.at(where) from None
 
 
 def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[Term, ...]:

@@ -174,7 +174,7 @@ class _Page:
             return f"[{words('block')}](#{anchor})"
         if "anyOf" in node or "oneOf" in node:
             arms = node.get("anyOf", node.get("oneOf"))
-            return words(" or ").join(
+            return words.in_context(" or ", "kinds of values").join(
                 dict.fromkeys(self._values(arm) for arm in arms if arm.get("type") != "null")
             )
         if "enum" in node or "const" in node:

@@ -75,7 +75,7 @@ def _problems_collected(folder: Path, problems: list[InputError]) -> Iterator[No
         place = error.where or ""
         if not place.startswith(str(folder)):
             place = f"{folder}: {place}" if place else str(folder)
-        problems.append(InputError(error.problem, where=place, remedy=error.remedy))
+        problems.append(error.at(place))
 
 
 def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]) -> None:

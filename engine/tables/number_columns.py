@@ -204,8 +204,8 @@ class _Cells:
         if written.point is None or written.comma is None:
             problem = f"{text} has a decimal comma, {beside}"
         else:
-            two = f"{written.point:.15g} or {written.comma:.15g}"
-            problem = f"{text} may be {two}{', ' * bool(beside)}{beside}"
+            reason = f", {beside}" if beside else ""
+            problem = f"{text} may be {written.point:.15g} or {written.comma:.15g}{reason}"
         opposite: DecimalSign = "point" if sign == "comma" else "comma"
         alternative = f"  # or {opposite}" if written.shows == "open" else ""
         settles = sign == "point" or self.rules.signs.points is None  # else other columns are no numbers then
@@ -260,10 +260,12 @@ class _Cells:
         ]
         if bare:
             fewer, more_often = sorted((sorted(percent), bare), key=len)
-            sign, of_others = ("a", "none") if fewer[0] in percent else ("no", "one")
             place = f"{self._shown(more_often[0])} in row {self.cells.index[more_often[0]] + FIRST_ROW}"
+            text, is_percent = self._shown(fewer[0]), fewer[0] in percent
             self._refuse(
-                f"{self._shown(fewer[0])} has {sign} percent sign, {place} has {of_others}",
+                f"{text} has a percent sign, {place} has none"
+                if is_percent
+                else f"{text} has no percent sign, {place} has one",
                 fewer,
                 remedy="write all numbers of a column with the sign or none; with it 12% is 0.12",
             )
@@ -283,8 +285,9 @@ class _Cells:
             line, meaning = self.rules.recode_line(name, distinct), "the texts stand for numbers"
         else:
             line, meaning = self.rules.missing_line(name, [*self.missing, *distinct]), "it means missing"
+        kind = "an error of Excel, not a number" if is_excel_error else "not a number"
         self._refuse(
-            f"{self._shown(first)} is {'an error of Excel, ' * is_excel_error}not a number{owner}",
+            f"{self._shown(first)} is {kind}{owner}",
             self.wrong,
             remedy="write a plain number such as 1234.5, or leave the cell empty where it is missing",
             line=line and f"{line}  # if {meaning}",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import yaml
 
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIRST_ROW = 2
 """Number of the first row of data in a file, whose header is row 1: the index of a table plus this is the
 number of the row as the user sees it."""
 
+IN_JOB, IN_JOB_FILE, TOGETHER = "; or in the job file: ", "in the job file: ", "in the job file, together: "
+"""What stands before the lines to paste into a job file."""
+
+ENGLISH = ("error: ", "hint: ")
 _SHOWN = 20
 _LONGEST = 60  # characters of a cell
 
@@ -27,12 +34,31 @@ class TableProblem(InputError):
         As of every InputError; the remedy is what can be done about the table itself.
     job_line : str, optional
         The line, as `job_line` writes it; "" where no key mends the problem.
+    labels
+        As of every InputError.
+    phrase : function
+        What stands before the line, in the language of the message.
     """
 
-    def __init__(self, problem: str, *, where: str, remedy: str, job_line: str = "") -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str,
+        remedy: str,
+        job_line: str = "",
+        labels: tuple[str, str] = ENGLISH,
+        phrase: Callable[[str], str] = str,
+    ) -> None:
         self.table_remedy, self.job_line = remedy, job_line
-        in_job = f"; or in the job file: {job_line}" if job_line else ""
-        super().__init__(problem, where=where, remedy=f"{remedy}{in_job}")
+        in_job = f"{phrase(IN_JOB)}{job_line}" if job_line else ""
+        super().__init__(problem, where=where, remedy=f"{remedy}{in_job}", labels=labels)
+
+    def at(self, where: str) -> InputError:
+        """As of every InputError."""
+        return TableProblem(
+            self.problem, where=where, remedy=self.table_remedy, job_line=self.job_line, labels=self.labels
+        )
 
 
 def job_line(key: str, value: object) -> str:
@@ -46,26 +72,52 @@ def job_line(key: str, value: object) -> str:
 
 
 class SeveralProblems(InputError):
-    """One error for several of a table, a line each with the line of the job that mends it, and all their remedies."""
+    """One error for several of a table, a line each with the line of the job that mends it, and all their remedies.
 
-    def __init__(self, errors: Sequence[InputError], *, source: str) -> None:
-        self.parts = tuple(errors)
+    Parameters
+    ----------
+    errors : sequence of InputError
+    source : str
+        File, which the lines do not repeat.
+    where : str, optional
+        Where the problems are; default the file.
+    labels
+        As of every InputError.
+    phrase : function
+        What joins the problems, in the language of the message.
+    """
+
+    def __init__(
+        self,
+        errors: Sequence[InputError],
+        *,
+        source: str,
+        where: str | None = None,
+        labels: tuple[str, str] = ENGLISH,
+        phrase: Callable[[str], str] = str,
+    ) -> None:
+        self.parts, self.source = tuple(errors), source
         lines = []
         for error in self.parts[:_SHOWN]:
             place = (error.where or "").removeprefix(source).removeprefix(": ")
             lines.append(f"{place}: {error.problem}" if place else error.problem)
             if isinstance(error, TableProblem) and error.job_line:
-                lines.append(f"  in the job file: {error.job_line}")
+                lines.append(f"  {phrase(IN_JOB_FILE)}{error.job_line}")
         if len(self.parts) > _SHOWN:
-            lines.append(f"and {len(self.parts) - _SHOWN} more")
+            lines.append(phrase(f"and {len(self.parts) - _SHOWN:,} more"))
         job_lines = [error.job_line for error in self.parts if isinstance(error, TableProblem)]
-        lines += [f"in the job file, together: {line}" for line in _together(job_lines)]
+        lines += [f"{phrase(TOGETHER)}{line}" for line in _together(job_lines)]
         remedies = dict.fromkeys(map(_table_remedy, self.parts[:_SHOWN]))
         super().__init__(
-            "\n  ".join([f"{len(self.parts)} problems", *lines]),
-            where=source or None,
-            remedy="; ".join(filter(None, remedies)) or None,
+            "\n  ".join([phrase(f"{len(self.parts):,} problems"), *lines]),
+            where=where or source or None,
+            remedy=phrase("; ").join(filter(None, remedies)) or None,
+            labels=labels,
         )
+
+    def at(self, where: str) -> InputError:
+        """As of every InputError."""
+        return SeveralProblems(self.parts, source=self.source, where=where, labels=self.labels)
 
 
 def _together(lines: Sequence[str]) -> list[str]:

@@ -88,12 +88,12 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
     "a year and none": (
         changed("signed", ("a", "c"), 2002, 2004),
         {"adoption": "signed"},
-        "'signed' of (a, c) is no year in row 6 and 2004 in row 7",
+        "'signed' of (a, c) is empty in row 6 and 2004 in row 7",
     ),
     "a unit of two years": (
         changed("of_j", ("b", "c"), 2002, 2001),
         {"unit_adoption": ("of_i", "of_j")},
-        "'of_i and of_j' of c is no year in row 6 and 2001 in row 11",
+        "'of_i and of_j' of c is empty in row 6 and 2001 in row 11",
     ),
     "another number": (
         changed("did", ("a", "b"), 2002, 2),

@@ -104,7 +104,7 @@ def test_figures_and_tables_label_the_outcome_that_was_explained(tmp_path: Any) 
         ("synchronization of gdp", "en", "Effect on synchronization of gdp"),
         ("trade", "en", "Effect on trade"),
         ("", "en", "Effect"),
-        ("variation of gdp", "zh", "对 gdp 的变异系数 的效应"),
+        ("variation of gdp", "zh", "效应：gdp 的变异系数"),
     ):
         figure = event_study_figure(event_study(), title="t", outcome=outcome, words=words_of(lang))
         assert " ".join(figure.axes[0].get_ylabel().split()) == expected

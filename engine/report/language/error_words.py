@@ -1,59 +1,21 @@
 """Messages of errors in another language than English, found by their English text.
 
-An error is raised in English where it is noticed, deep below whatever knows the language of a job. The languages
-have the form of every message by its English one, places numbered: ``"column '{0}' is missing"``. A message is matched
-with these forms, and what fills its places is worded in the same way, unless it stands in quotation marks: that is a
-name or a value of the user's.
+An error is raised in English where it is noticed, deep below whatever knows the language of a job. The languages have
+the form of every message by its English one (`engine.report.language.error_forms`). Problem, place, remedy and the
+lines to paste into a job file are worded one by one, by what they are: a file or a line is never taken for a message.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Callable
 
 from engine.errors import InputError, RunError
+from engine.report.language.error_forms import worded_job_line, worded_message, worded_place
 from engine.report.language.wording import ENGLISH, LANGUAGES, words_of
+from engine.tables.problems import IN_JOB, IN_JOB_FILE, TOGETHER, SeveralProblems, TableProblem
 
-_PLACE = re.compile(r"\{(\d+)\}")
-_JOINTS = ("; ", " or ", " and ", ", ")  # between parts that are worded one by one, the widest first
-_LONGEST = 1000  # characters of a message that is matched as a whole; a longer one is matched in parts
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A message with places: its English as a pattern, and the translation.
-
-    Attributes
-    ----------
-    pattern : re.Pattern
-        One group a place.
-    quoted : frozenset of int
-        Places in quotation marks.
-    translation : str
-    n_letters : int
-        Of the English outside its places: of several forms that match, the one with the most says most.
-    longest : str
-        Of the literals between places: a text without it needs no matching.
-    """
-
-    pattern: re.Pattern[str]
-    quoted: frozenset[int]
-    translation: str
-    n_letters: int
-    longest: str
-
-
-@lru_cache
-def error_forms(lang: str) -> dict[str, str]:
-    """Messages of errors of a language by their English; empty for English."""
-    if lang == ENGLISH.lang:
-        return {}
-    text = (files("engine.report.language") / f"{LANGUAGES[lang]}_errors.toml").read_text(encoding="utf-8")
-    return dict(tomllib.loads(text))
+_LINE = re.compile(rf"(\s*)(hint: |{IN_JOB_FILE}|{TOGETHER})?(.*)")
 
 
 def worded_error(error: InputError | RunError, lang: str) -> InputError | RunError:
@@ -69,76 +31,73 @@ def worded_error(error: InputError | RunError, lang: str) -> InputError | RunErr
         return error
     words = words_of(lang)
     if isinstance(error, InputError):
-        problem, where, remedy = (
-            worded_text(text, lang) if text else text for text in (error.problem, error.where, error.remedy)
-        )
-        labels = (words("error: "), words("hint: "))
-        return InputError(problem or "", where=where, remedy=remedy, labels=labels)
+        return _worded_input(error, lang, (words("error: "), words("hint: ")))
     return RunError(worded_text(str(error), lang), words("failed: "))
 
 
 def worded_text(text: str, lang: str) -> str:
     """A message of one or more lines in a language; as it is where no form of the language matches."""
-    if "\n" not in text:
-        return _worded_part(text, lang)
-    if match := _best(text, lang):
-        return _filled(*match, lang)
-    return "\n".join(_worded_line(line, lang) for line in text.split("\n"))
+    if worded := worded_message(text, lang):
+        return worded
+    return "\n".join(_worded_line(line, lang) for line in text.split("\n")) if "\n" in text else text
+
+
+def _worded_input(error: InputError, lang: str, labels: tuple[str, str]) -> InputError:
+    where = worded_place(error.where, lang) if error.where else error.where
+    if isinstance(error, SeveralProblems):
+        return SeveralProblems(
+            [_worded_input(part, lang, labels) for part in error.parts],
+            source=worded_place(error.source, lang),
+            where=where,
+            labels=labels,
+            phrase=_phrases(lang),
+        )
+    problem = worded_text(error.problem, lang)
+    if isinstance(error, TableProblem):
+        remedy = worded_message(error.table_remedy, lang)
+        return TableProblem(
+            problem,
+            where=where or "",
+            remedy=remedy or error.table_remedy,
+            job_line=worded_job_line(error.job_line, lang),
+            labels=labels,
+            phrase=_phrases(lang) if remedy else str,
+        )
+    remedy = _worded_remedy(error.remedy, lang) if error.remedy else error.remedy
+    return InputError(problem, where=where, remedy=remedy, labels=labels)
+
+
+def _phrases(lang: str) -> Callable[[str], str]:
+    return lambda text: words_of(lang).known(worded_text(text, lang))
+
+
+def _worded_remedy(text: str, lang: str) -> str:
+    """A remedy, perhaps with the line of the job file that does the same behind it."""
+    remedy, joint, line = text.partition(IN_JOB)
+    worded = worded_message(remedy, lang)
+    if not joint or not worded:
+        return worded if worded and not joint else worded_text(text, lang)
+    return f"{worded}{worded_text(joint, lang)}{worded_job_line(line, lang)}"
 
 
 def _worded_line(line: str, lang: str) -> str:
-    """A line of several, behind its indentation and the label of a remedy."""
-    indentation, label, message = re.fullmatch(r"(\s*)(hint: )?(.*)", line).groups()  # type: ignore[union-attr]
-    return f"{indentation}{words_of(lang)(label) if label else ''}{_worded_part(message, lang)}"
+    """A line of several: a remedy, a line of a job file, or a problem, perhaps behind its place."""
+    indentation, label, text = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
+    if label and label != "hint: ":
+        return f"{indentation}{worded_text(label, lang)}{worded_job_line(text, lang)}"
+    if label:
+        return f"{indentation}{words_of(lang)(label)}{_worded_remedy(text, lang)}"
+    return indentation + (_behind_place(text, lang) or worded_message(text, lang) or text)
 
 
-def _worded_part(text: str, lang: str, joints: Sequence[str] = _JOINTS) -> str:
-    if not re.search("[A-Za-z]{2}", text):
-        return text
-    # A key or another place stands before many a message: the text behind a colon may say more than the whole.
-    starts = [0, *(colon.end() for colon in re.finditer(": ", text))]
-    matches = [(match[0].n_letters, start, match) for start in starts if (match := _best(text[start:], lang))]
-    if matches:
-        _, start, match = max(matches, key=lambda entry: entry[:2])
-        head = _worded_part(text[: start - 2], lang) + ": " if start else ""
-        return head + _filled(*match, lang)
-    for depth, joint in enumerate(joints, start=1):
-        parts = text.split(joint)
-        worded = [_worded_part(part, lang, joints[depth:]) for part in parts] if len(parts) > 1 else parts
-        if worded != parts:
-            return words_of(lang)(joint).join(worded)
-    return text
-
-
-def _best(text: str, lang: str) -> tuple[_Form, re.Match[str]] | None:
-    """The form that a text matches and that says most of it; None where it matches none."""
-    likely = [form for form in _compiled(lang) if form.longest in text] if len(text) <= _LONGEST else []
-    matches = [(form, match) for form in likely if (match := form.pattern.fullmatch(text))]
-    return max(matches, key=lambda pair: pair[0].n_letters, default=None)
-
-
-def _filled(form: _Form, match: re.Match[str], lang: str) -> str:
-    """The translation of a form, its places filled."""
-    places = [
-        value if place in form.quoted else _worded_part(value, lang)
-        for place, value in enumerate(match.groups(""))
-    ]
-    return _PLACE.sub(lambda place: places[int(place[1])], form.translation)
-
-
-@lru_cache
-def _compiled(lang: str) -> tuple[_Form, ...]:
-    return tuple(_form(english, translation) for english, translation in error_forms(lang).items())
-
-
-def _form(english: str, translation: str) -> _Form:
-    pieces = _PLACE.split(english)  # literal, place, literal, place, ..., literal
-    literals = pieces[::2]
-    quoted = frozenset(
-        place
-        for place in range(len(literals) - 1)
-        if literals[place].endswith("'") and literals[place + 1].startswith("'")
-    )
-    pattern = "(.*?)".join(re.escape(literal) for literal in literals)
-    n_letters = sum(character.isalpha() for literal in literals for character in literal)
-    return _Form(re.compile(pattern), quoted, translation, n_letters, max(literals, key=len))
+def _behind_place(text: str, lang: str) -> str | None:
+    """A problem behind its place, before all one that has a form."""
+    starts = [(text[: colon.start()], text[colon.end() :]) for colon in re.finditer(": ", text)]
+    places = [(worded_place(place, lang), problem) for place, problem in starts]
+    known = [worded != place for (worded, _), (place, _) in zip(places, starts, strict=True)]
+    for is_known in (True, False):
+        for (place, problem), has_form in zip(places, known, strict=True):
+            worded = worded_message(problem, lang) if has_form is is_known else None
+            if worded:
+                return f"{place}: {worded}"
+    return None
