@@ -62,12 +62,16 @@ def test_messy_files_take_one_failed_check(command: Command, tmp_path: Path) -> 
     assert (code, err) == (0, "")
     assert "set panel.merge_names: [case]" in out
     assert "S009: science missing in 2013" in out
-    [line] = proposed_lines(out)
+    assert "and 5 more columns); rows of other years are spelled s007" in out
+    merge, fill = proposed_lines(out)
+    assert merge == "panel.merge_names: [case]  # if these are one city: S007 = s007"
     assert (
-        line
+        fill
         == "panel.fill: {max_gap: 1, columns: [science]}  # if gaps may be interpolated: 1 of them would stay"
     )
-    job["panel"] |= {"merge_names": ["case"], "fill": yaml.safe_load(line.partition(": ")[2])}
+    job["panel"] |= {
+        line.partition(": ")[0][6:]: yaml.safe_load(line.partition(": ")[2]) for line in (merge, fill)
+    }
     write(job, tmp_path)
     code, out, err = command("check", "table1.yaml")
     assert (code, err) == (0, "")
