@@ -110,6 +110,20 @@ def test_the_failed_check_says_every_problem_with_its_line(command: Command, tmp
     assert "in the job file, together: panel.skip_rows: [3, 244, 245]" in lines
 
 
+def test_units_are_no_codes_for_missing_where_the_job_names_no_city(command: Command, tmp_path: Path) -> None:
+    """All rows are read then, that of units too, which has neither a city nor a year otherwise."""
+    write_messy(clean_panel(), tmp_path)
+    job = yaml.safe_load(JOB)
+    del job["panel"]["columns"]["city"], job["panel"]["join"]
+    job["controls"] = {"tech": job["controls"]["tech"]}
+    write(job, tmp_path)
+    code, _, err = command("check", "table1.yaml")
+    lines = proposed_lines(err)
+    assert (code, "panel: needs column 'city'" in err) == (2, True)
+    assert "panel.skip_rows: [3]  # if the row is no data" in lines
+    assert "panel.missing: {科技支出: [未统计]}  # if it means missing" in lines
+
+
 @pytest.mark.parametrize("key", ["panel.skip_rows", "panel.missing", "panel.recode"])
 def test_a_line_that_is_left_out_leaves_a_failing_check(command: Command, tmp_path: Path, key: str) -> None:
     """Each line mends what no other line does."""

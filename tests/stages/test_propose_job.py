@@ -243,7 +243,9 @@ def test_a_sheet_with_merged_cities_units_totals_and_notes_passes_at_once(
     city_panel(0).rename(columns=CHINESE).to_csv(tmp_path / "clean.csv", index=False)
     code, clean, _ = command("init", "clean.csv")
     facts = ("outcome  ", "adoption: ", "all pairs ", "both-treated ")
-    of_both = [[line for line in text.splitlines() if line.startswith(facts)] for text in (out, clean)]
+    of_both = [
+        [line.split() for line in text.splitlines() if line.startswith(facts)] for text in (out, clean)
+    ]
     assert (code, len(of_both[0]), of_both[0]) == (0, len(facts), of_both[1])
 
 
