@@ -62,12 +62,16 @@ def test_messy_files_take_one_failed_check(command: Command, tmp_path: Path) -> 
     assert (code, err) == (0, "")
     assert "set panel.merge_names: [case]" in out
     assert "S009: science missing in 2013" in out
-    [line] = proposed_lines(out)
+    assert "and 5 more columns); rows of other years are spelled s007" in out
+    merge, fill = proposed_lines(out)
+    assert merge == "panel.merge_names: [case]  # if these are one city: S007 = s007"
     assert (
-        line
+        fill
         == "panel.fill: {max_gap: 1, columns: [science]}  # if gaps may be interpolated: 1 of them would stay"
     )
-    job["panel"] |= {"merge_names": ["case"], "fill": yaml.safe_load(line.partition(": ")[2])}
+    job["panel"] |= {
+        line.partition(": ")[0][6:]: yaml.safe_load(line.partition(": ")[2]) for line in (merge, fill)
+    }
     write(job, tmp_path)
     code, out, err = command("check", "table1.yaml")
     assert (code, err) == (0, "")
@@ -104,6 +108,20 @@ def test_the_failed_check_says_every_problem_with_its_line(command: Command, tmp
     ):
         assert problem in lines
     assert "in the job file, together: panel.skip_rows: [3, 244, 245]" in lines
+
+
+def test_units_are_no_codes_for_missing_where_the_job_names_no_city(command: Command, tmp_path: Path) -> None:
+    """All rows are read then, that of units too, which has neither a city nor a year otherwise."""
+    write_messy(clean_panel(), tmp_path)
+    job = yaml.safe_load(JOB)
+    del job["panel"]["columns"]["city"], job["panel"]["join"]
+    job["controls"] = {"tech": job["controls"]["tech"]}
+    write(job, tmp_path)
+    code, _, err = command("check", "table1.yaml")
+    lines = proposed_lines(err)
+    assert (code, "panel: needs column 'city'" in err) == (2, True)
+    assert "panel.skip_rows: [3]  # if the row is no data" in lines
+    assert "panel.missing: {科技支出: [未统计]}  # if it means missing" in lines
 
 
 @pytest.mark.parametrize("key", ["panel.skip_rows", "panel.missing", "panel.recode"])

@@ -26,6 +26,7 @@ from engine.cities.first_years import STATUS, Status
 from engine.cities.panel import CityPanel
 from engine.cities.panel_grid import CityYearGrid
 from engine.cities.panel_request import PanelRequest
+from engine.cities.split_cities import split_cities
 from engine.cities.validation import ColumnOrigin, Preparation, Validation, validate
 from engine.errors import InputError
 from engine.notes import Note, shortened
@@ -69,8 +70,9 @@ def prepare(frame: pd.DataFrame, request: PanelRequest, *, source: str) -> tuple
     values, filled, years = _cut(values, filled, request.years, grid)
     _refuse_undefined(values, years, grid)
     gaps = {name: np.isnan(values[name]) for name in moving}
+    spellings = split_cities(grid.units, grid.has_row(), request.merge_names)
     dropped, stay = balance_cities(
-        gaps, units=grid.units, years=years, balance=request.balance, source=source
+        gaps, units=grid.units, years=years, balance=request.balance, spellings=spellings, source=source
     )
     panel = CityPanel(
         units=_of_sample(grid.units, stay),

@@ -14,7 +14,9 @@ from engine.characters import aligned
 from engine.cities.fill import MOST_GAP
 from engine.cities.panel import CityPanel
 from engine.cities.places import groups_at_one_place
+from engine.cities.split_cities import merge_notes
 from engine.notes import Note, message_lines, note_record, notes_record, shortened
+from engine.tables.near_duplicates import NearDuplicates
 from engine.tables.problems import job_line
 
 JUMP = 20.0  # a factor between two years that smells of a changed unit
@@ -54,18 +56,25 @@ class ColumnReport:
 
 @dataclass(frozen=True)
 class DroppedCity:
-    """A city that left the sample, the first column that cost it its place, and how many more there were."""
+    """A city that left the sample, the first column that cost it its place, and how many more there were.
+
+    ``spellings`` are further names of the table, nearly alike, that have rows of other years.
+    """
 
     city: str
     column: str
     years: tuple[int, ...]
     n_more_columns: int
+    spellings: NearDuplicates | None = None
 
     @property
     def reason(self) -> Note:
         """Note: ``retail_sales missing in 2012-2014 (and 2 more columns)``."""
         more = [Note.of("more_columns", count=self.n_more_columns)] * bool(self.n_more_columns)
-        return Note.of("column_missing", column=self.column, years=year_ranges(self.years), more=more)
+        reason = Note.of("column_missing", column=self.column, years=year_ranges(self.years), more=more)
+        if self.spellings is None:
+            return reason
+        return Note.of("spelled_nearly_alike", reason=reason, names=self.spellings.names)
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ class Validation:
     def to_dict(self, worded: Callable[[Note], str]) -> dict[str, object]:
         """Plain lists, strings and numbers, ready for JSON; undefined numbers become None, notes are worded too."""
         dropped = [{**asdict(city), **note_record("reason", city.reason, worded)} for city in self.dropped]
+        for city in dropped:
+            del city["spellings"]  # the reason has them
         plain = {name: _plain(value) for name, value in {**asdict(self), "dropped": dropped}.items()}
         return (
             plain | notes_record("warning", self.warnings, worded) | notes_record("note", self.notes, worded)
@@ -170,7 +181,9 @@ class Validation:
             n_further = len(self.dropped) - _LISTED
             further = [Note.of("further", count=n_further)] if n_further > 0 else []
             lines += ["", worded(Note.of("dropped_cities", count=len(self.dropped)))]
-            lines += [f"  {worded(note)}" for note in (*shown, *further, *self._fill_notes())]
+            spellings = {city.city: city.spellings for city in self.dropped if city.spellings}
+            remedies = (*merge_notes(spellings), *self._fill_notes())
+            lines += [f"  {worded(note)}" for note in (*shown, *further, *remedies)]
         return lines + message_lines(self.warnings, self.notes, worded)
 
     def _fill_notes(self) -> list[Note]:
@@ -179,7 +192,10 @@ class Validation:
         interior = [
             city
             for city in self.dropped
-            if not city.n_more_columns and first < city.years[0] and city.years[-1] < last
+            if not city.n_more_columns
+            and not city.spellings
+            and first < city.years[0]
+            and city.years[-1] < last
         ]
         gaps = [(city.column, gap) for city in interior if (gap := longest_run(city.years)) <= MOST_GAP]
         if not gaps:

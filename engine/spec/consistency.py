@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from engine.errors import InputError
 from engine.estimate.estimators import INSTRUMENT
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import NAME, PATTERNS
@@ -16,6 +17,12 @@ from engine.spec.effects import refuse_absorbed_policy
 
 if TYPE_CHECKING:
     from engine.spec.job import Job
+
+NO_TREATMENT = (
+    "say treatment: {adoption: COLUMN, rule: exactly_one}, or status in place of adoption for a column of 0 before "
+    "adoption and 1 from then on"
+)
+NO_OUTCOME = "say outcome: {synchronization: COLUMN}"
 
 
 def check_pair_table(job: Job) -> None:
@@ -80,9 +87,10 @@ def _check_treated_pairs(job: Job, treatment: Treatment) -> None:
 def check_panel(job: Job) -> None:
     """Raise ValueError for what a city panel lacks, or cannot have."""
     if job.outcome.series is None:
-        raise ValueError(f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}")
+        problem = f"a panel job needs {' or '.join(f'outcome.{name}' for name in OUTCOMES)}"
+        raise InputError(problem, remedy=NO_OUTCOME)
     if job.treatment is None:
-        raise ValueError("a panel job needs treatment")
+        raise InputError("a panel job needs treatment", remedy=NO_TREATMENT)
     _check_adoption(job.treatment)
     if job.model.registered.reweights:
         raise ValueError(f"model.estimator {job.model.estimator} is for pair tables (pair_table)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,20 +23,8 @@ _STATUS = (
     "did", "treated", "treat", "treat_post", "treatment", "policy", "status", "dummy", "pilot",
     "政策", "试点", "处理", "政策虚拟变量", "试点政策", "虚拟变量",
 )  # fmt: skip
-_NEVER = (
-    "0",
-    "0.0",
-    "-1",
-    "-1.0",
-    "9999",
-    "9999.0",
-    "never",
-    "never treated",
-    "none",
-    "从未",
-    "未试点",
-    "无",
-)
+_NEVER = ("never", "never treated", "none", "从未", "未试点", "非试点", "未实施", "没有", "无")
+_NUMBERS_FOR_NEVER = ("0", "0.0", "-1", "-1.0", "9999", "9999.0")
 
 
 @dataclass(frozen=True)
@@ -74,20 +62,21 @@ def timing_column(table: FileTable, city: str, year: str) -> TimingColumn | None
 def _adoption(table: FileTable, city: str, year: str) -> tuple[str | None, list[object]]:
     """The column of adoption years: by its name, or the first of years that are constant in a city and not in all.
 
-    With it a code that stands for never, such as 0, in a column of that name.
+    With it a word that stands for never, or a number such as 0 in a column whose name says adoption.
     """
     named = named_column([str(column) for column in table.frame.columns], _ADOPTION)
     for column in [*([] if named is None else [named]), *table.frame.columns]:
         if column in (city, year) or column in table.broken:
             continue
         cells = table.frame[column]
-        never = _code_for_never(cells) if column == named else []
+        says_adoption = named_column([str(column)], (*_ADOPTION, *_STATUS)) is not None
+        never = _code_for_never(cells, (*_NEVER, *(_NUMBERS_FOR_NEVER if says_adoption else ())))
         try:
             read, _ = read_years(cells.mask(cells.isin(never)), source="", optional=True)
         except InputError:
             continue
         years = pd.Series(read, table.frame.index)
-        varies = years.nunique() > 1 or (years.notna().any() and column == named)
+        varies = years.nunique() > 1 or (years.notna().any() and (column == named or bool(never)))
         if varies and years.dropna().between(1900, 2100).all() and is_constant(table, years, [city]):
             return str(column), never
     return None, []
@@ -111,9 +100,9 @@ def _status(table: FileTable, city: str, year: str) -> str | None:
     return None
 
 
-def _code_for_never(cells: pd.Series) -> list[object]:
+def _code_for_never(cells: pd.Series, words: Collection[str]) -> list[object]:
     """The one value that says never, where there is one; a year mistyped is none."""
-    codes = [cell for cell in cells.dropna().unique().tolist() if f"{cell}".strip().casefold() in _NEVER]
+    codes = [cell for cell in cells.dropna().unique().tolist() if f"{cell}".strip().casefold() in words]
     return codes if len(codes) == 1 else []
 
 

@@ -178,11 +178,11 @@ def read_city_data(
     city_links, of_links = links_of(job, panel, source, link_table, city=city)
     read = (source, *tables, *([link_table] if link_table else []))
     warnings = [note for table in read for note in table.warnings]
-    recoded = [note for table in read for note in table.recoded]
+    of_cells = [note for table in read for note in table.notes]
     validation = replace(
         validation,
         warnings=(*warnings, *without_partner, *of_links, *validation.warnings),
-        notes=(*recoded, *(city_links.notes if city_links else ()), *validation.notes),
+        notes=(*of_cells, *(city_links.notes if city_links else ()), *validation.notes),
     )
     return CityData(source, panel, validation, indices, tables, link_table, city_links)
 

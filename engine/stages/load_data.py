@@ -11,7 +11,15 @@ from engine.spec.data import Links, TableFile
 from engine.stages.city_data import by_distance, label_columns, read_city_data
 from engine.stages.job_data import JobData
 from engine.stages.pair_data import read_pair_data
-from engine.stages.source import Option, SourceTable, name_columns, read_source, with_rules
+from engine.stages.source import (
+    NO_KEYS,
+    KeyColumns,
+    Option,
+    SourceTable,
+    key_columns,
+    read_source,
+    with_rules,
+)
 from engine.tables.problems import Problems
 from engine.tables.read import FileTable
 
@@ -38,20 +46,20 @@ class Reader:
         if job.pair_table is not None:
             pairs = job.pair_table
             effects = [effect.column for effect in job.model.effects if effect.column]
-            names = name_columns([pairs.unit_i, pairs.unit_j, *effects], {})
-            table = with_rules(self._table(pairs, "pair_table", names=names), pairs, "pair_table", {})
+            keys = key_columns([pairs.unit_i, pairs.unit_j, *effects], [pairs.year])
+            table = with_rules(self._table(pairs, "pair_table", keys=keys), pairs, "pair_table", {})
             return read_pair_data(job, table)
         block = job.panel_block
         problems, tables = Problems(""), list[SourceTable]()
-        of_cities = name_columns(["city", *label_columns(job)], block.columns)
+        of_cities = key_columns(["city", *label_columns(job)], ["year"], block.columns)
         files: list[tuple[str, TableFile, Mapping[str, Option], Mapping[str, str]]]
         files = [("panel", block, block.options, block.columns)]
         files += [(f"panel.join[{place}]", entry, {}, {}) for place, entry in enumerate(block.join)]
         files += [("panel.links", block.links, {}, {})] if block.links and job.model.reads_links else []
         for key, entry, options, columns in files:
-            names = _ends_of(entry) if isinstance(entry, Links) else of_cities
+            keys = _ends_of(entry) if isinstance(entry, Links) else of_cities
             with problems.collect():
-                table = self._table(entry, key, options, names)
+                table = self._table(entry, key, options, keys)
                 tables.append(with_rules(table, entry, key, columns))
         problems.raise_any()
         source, *further = tables
@@ -63,20 +71,21 @@ class Reader:
         block: TableFile,
         key: str,
         options: Mapping[str, Option] | None = None,
-        names: frozenset[str | int] = frozenset(),
+        keys: KeyColumns = NO_KEYS,
     ) -> SourceTable:
         layout = [block.sheet, block.encoding, block.header, block.skip_rows, block.decimal]
-        cache_key = json.dumps([block.source, layout, options or {}, sorted(map(str, names))])
+        columns = [sorted(map(str, part)) for part in (keys.names, keys.years)]
+        cache_key = json.dumps([block.source, layout, options or {}, columns])
         if cache_key not in self._sources:
-            read = read_source(block, options or {}, key=key, frames=self.frames, names=names)
+            read = read_source(block, options or {}, key=key, frames=self.frames, keys=keys)
             self._sources[cache_key] = read
         return self._sources[cache_key]
 
 
-def _ends_of(links: Links) -> frozenset[str | int]:
+def _ends_of(links: Links) -> KeyColumns:
     """Columns of the cities of a table of links; the first one of a matrix."""
     ends = [name for name in (links.unit_i, links.unit_j) if name]
-    return name_columns(ends, {}) if ends else frozenset({0})
+    return key_columns(ends, []) if ends else KeyColumns(frozenset({0}))
 
 
 def _data_key(job: Job) -> str:

@@ -183,7 +183,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
-    warnings, notes = (*source.warnings, *report.warnings), (*source.recoded, *report.notes)
+    warnings, notes = (*source.warnings, *report.warnings), (*source.notes, *report.notes)
     return PairData(source, pairs, replace(report, warnings=warnings, notes=notes))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -14,10 +15,13 @@ from engine.errors import InputError
 from engine.pairs.table_rows import in_both_orders
 from engine.runtime.files import check_file_place, write_text
 from engine.spec.block import JOB
+from engine.spec.consistency import NO_OUTCOME, NO_TREATMENT
 from engine.spec.paths import real_path
 from engine.stages.adoption_column import is_constant, is_name, named_column, number_column, timing_column
 from engine.tables.headers import FileLayout
+from engine.tables.problems import FIRST_ROW
 from engine.tables.read import FileTable, read_file
+from engine.tables.unkeyed_rows import empty_cells
 from engine.tables.years import read_years
 
 _CITY = (
@@ -54,13 +58,11 @@ _UNIT_PAIRS = (
     ("i", "j"),
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
-_NO_ADOPTION = (
-    "# No column looks like a year of adoption: say treatment: {adoption: COLUMN, rule: exactly_one}, or status in "
-    "place of adoption for a column of 0 before adoption and 1 from then on."
-)
-_NO_OUTCOME = "# No column looks like an outcome: say outcome: {synchronization: COLUMN}."
+_NO_ADOPTION = f"# No column looks like a year of adoption: {NO_TREATMENT}."
+_NO_OUTCOME = f"# No column looks like an outcome: {NO_OUTCOME}."
 _LAST_HEADER = 10  # row in which the headers are looked for
 _SHOWN = 30  # further columns that are listed
+_MOST_ROWS = 20  # totals and notes below a table
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,44 @@ def _laid_out(source: Path) -> tuple[FileTable, dict[str, object]]:
         columns = [str(column) for column in table.frame.columns]
         year = named_column(columns, _YEAR)
         if year is not None:
-            stated: dict[str, object] = {} if header is None else {"header": header}
-            if _may_have_title(source) and not _is_year(table.frame[year].iloc[0]) and len(table.frame) > 1:
-                return read_file(source, FileLayout(header=header, skip_rows=1)), {**stated, "skip_rows": 1}
-            return table, stated
+            return _without_notes(source, table, header, year)
     return read_file(source), {}
+
+
+def _without_notes(
+    source: Path, table: FileTable, header: int | None, year: str
+) -> tuple[FileTable, dict[str, object]]:
+    """The table without a row of units below its header and rows below its last year: totals, notes and sources.
+
+    Merged cells of units and years are of all their rows.
+    """
+    stated: dict[str, object] = {} if header is None else {"header": header}
+    if table.storage == "typed":
+        return table, stated
+    layout = FileLayout(header=header)
+    if table.storage == "sheet":
+        names = [*_CITY, *(name for pair in _UNIT_PAIRS for name in pair)]
+        of_units = [column for column in map(str, table.frame.columns) if named_column([column], names)]
+        layout = replace(layout, names=frozenset(of_units), years=frozenset({year}))
+        table = read_file(source, layout)
+    skipped = _rows_without_data(table, year)
+    if skipped:
+        only_first = skipped == [layout.header_row + 1]
+        stated["skip_rows"] = 1 if only_first else skipped
+        table = read_file(source, replace(layout, skip_rows=1 if only_first else tuple(skipped)))
+    return table, stated
+
+
+def _rows_without_data(table: FileTable, year: str) -> list[int]:
+    """Numbers of a first row whose year is none, and of the last rows without one where all others have theirs."""
+    cells = table.frame[year]
+    rows = [int(row) for row in table.frame.index + FIRST_ROW]
+    first = rows[: len(rows) > 1 and not _is_year(cells.iloc[0])]
+    has_year = ~empty_cells(cells)
+    n_last = int(np.argmax(has_year[::-1]))  # 0 where no row has a year
+    if n_last > _MOST_ROWS or not has_year[len(first) : len(rows) - n_last].all():
+        n_last = 0
+    return [*first, *rows[len(rows) - n_last :]]
 
 
 def _may_have_title(source: Path) -> bool:
@@ -198,7 +233,12 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
 
 def _layout_guesses(block: dict[str, object]) -> list[str]:
     guesses = [f"the headers stand in row {block['header']}"] if "header" in block else []
-    return [*guesses, *["the row below the headers is no data"] * ("skip_rows" in block)]
+    skipped = block.get("skip_rows", [])
+    if isinstance(skipped, list):
+        *further, last = map(str, skipped or [""])
+        listed = f"rows {', '.join(further)} and {last} are" if further else f"row {last} is"
+        return [*guesses, *[f"{listed} no data, but units, totals or notes"] * bool(skipped)]
+    return [*guesses, "the row below the headers is no data"]
 
 
 def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Sequence[str]) -> Proposal:

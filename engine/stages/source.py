@@ -21,10 +21,22 @@ from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
 from engine.tables.recode import recoded
 from engine.tables.table_signs import TableSigns
+from engine.tables.unit_row import unit_row
 
 Option = int | float | bool
 
 _BUILTIN = "builtin:"
+
+
+@dataclass(frozen=True)
+class KeyColumns:
+    """Columns of a file that hold names of units, and those that hold years: by header, or by position from 0."""
+
+    names: frozenset[str | int] = frozenset()
+    years: frozenset[str | int] = frozenset()
+
+
+NO_KEYS = KeyColumns()
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class SourceTable:
         """Remarks on how the file was read, for readers of the results."""
         return (*(self.table.notes if self.table is not None else ()), *self.recode_warnings)
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Cells that were read as something else than they hold: merged ones, and those that `recode` replaced."""
+        return (*(self.table.merged if self.table is not None else ()), *self.recoded)
+
     def refuse_broken(self, columns: Iterable[str]) -> None:
         """Raises InputError where one of these columns has a cell in error or a formula without a value."""
         if self.table is not None:
@@ -90,11 +107,12 @@ def read_source(
     *,
     key: str,
     frames: Mapping[str, FileTable] = MappingProxyType({}),
-    names: frozenset[str | int] = frozenset(),
+    keys: KeyColumns = NO_KEYS,
 ) -> SourceTable:
     """The table of a block of the job.
 
-    ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` are those of the job, ``names`` the columns of names.
+    ``key`` is the block's, e.g. ``panel.join[0]``, ``frames`` are those of the job, ``keys`` the columns of names and
+    years.
     """
     layout = _layout(block, key)
     if block.source.startswith(_BUILTIN):
@@ -121,7 +139,7 @@ def read_source(
         _refuse_layout(replace(layout, decimal=None), "a data frame")
         return _of_frame(block.source, key, frames)
     path = Path(block.source)
-    table = read_file(path, replace(layout, names=names))
+    table = read_file(path, replace(layout, names=keys.names, years=keys.years))
     return SourceTable(path.name, table.frame, path.name, synthetic=False, table=table)
 
 
@@ -165,13 +183,20 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
         has_layout=storage != "typed",
         skipped=_layout(block, key).skipped,
         recoded=[_file_column(name, columns) for name in block.recode],
+        unit_row=unit_row(source.frame) if storage != "typed" else None,
     )
     return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
 
 
-def name_columns(names: Iterable[str], columns: Mapping[str, str]) -> frozenset[str | int]:
-    """Columns of a file that hold names, in its own words and in canonical ones."""
-    return frozenset(text for name in names for text in (name, _file_column(name, columns)))
+def key_columns(
+    names: Iterable[str], years: Iterable[str], columns: Mapping[str, str] = MappingProxyType({})
+) -> KeyColumns:
+    """Columns of a file that hold names, and years, in its own words and in canonical ones."""
+    of_names, of_years = (
+        frozenset(text for name in part for text in (name, _file_column(name, columns)))
+        for part in (names, years)
+    )
+    return KeyColumns(of_names, of_years)
 
 
 def _file_column(name: str, columns: Mapping[str, str]) -> str:

@@ -32,6 +32,8 @@ class CellRules:
         Rows that ``skip_rows`` passes over already.
     recoded : collection of str
         Columns whose values ``recode`` replaces.
+    unit_row : int or None
+        Number of a row of units below the headers, which no key passes over yet.
     """
 
     block: str = ""
@@ -40,6 +42,7 @@ class CellRules:
     has_layout: bool = False
     skipped: Collection[int] = ()
     recoded: Collection[str] = ()
+    unit_row: int | None = None
 
     def missing_line(self, column: str, values: Sequence[object]) -> str:
         """The line that declares values of a column to be missing; "" without a job."""

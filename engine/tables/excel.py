@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from engine.notes import Note
 from engine.tables import limits
 from engine.tables.file_bytes import FileBytes
 from engine.tables.headers import FileLayout, refuse_twice
+from engine.tables.merged_cells import merged_values
 from engine.tables.problems import FIRST_ROW
 from engine.tables.xls_cells import is_old_workbook, open_old_workbook
 from engine.tables.xlsx_cells import SheetCells, Value, cell_name, read_cells
@@ -38,6 +39,8 @@ class ExcelTable:
     broken : dict of str to str
         Column: its first cell that holds no value, as ``cell E17 of sheet 'x' holds #REF!``.
     notes : tuple of Note
+    merged : tuple of Note
+        Cells of units and years that took the value of the merged range they lie in, counted by column.
     """
 
     frame: pd.DataFrame
@@ -45,6 +48,7 @@ class ExcelTable:
     further_sheets: tuple[str, ...]
     broken: dict[str, str]
     notes: tuple[Note, ...] = ()
+    merged: tuple[Note, ...] = ()
 
 
 def read_excel(file: FileBytes, layout: FileLayout) -> ExcelTable:
@@ -140,6 +144,7 @@ def _from_cells(
     refuse_twice(names, source=file.label, numbers=numbers)
     rows = np.array(sorted({row for body in columns.values() for row in body}), dtype=np.int64)
     limits.check_shape(file.path, rows=len(rows), columns=len(numbers), backed=0)
+    merged = _fill_merged(columns, dict(zip(names, numbers, strict=True)), cells, layout, file.path.name)
     positions = {int(row): position for position, row in enumerate(rows)}
     series = {name: _column(columns[number], positions) for name, number in zip(names, numbers, strict=True)}
     frame = pd.DataFrame(series, index=pd.Index(rows - FIRST_ROW), columns=names)
@@ -153,7 +158,37 @@ def _from_cells(
     if layout.skipped:
         last_row = max((max(column, default=0) for column in cells.columns.values()), default=0)
         notes = layout.rows_beyond(last_row, file=file.path.name)
-    return ExcelTable(frame, sheet.name, further_sheets, broken, notes)
+    return ExcelTable(frame, sheet.name, further_sheets, broken, notes, merged)
+
+
+def _fill_merged(
+    columns: dict[int, dict[int, Value]],
+    named: Mapping[str, int],
+    cells: SheetCells,
+    layout: FileLayout,
+    file: str,
+) -> tuple[Note, ...]:
+    """Give merged cells of units and years, in place, the value of their range; returns notes that count them."""
+    keys = [
+        (name, number)
+        for place, (name, number) in enumerate(named.items())
+        if number in cells.merged and layout.says_whose_row(name, place)
+    ]
+    if not keys:
+        return ()
+    rows = sorted({row for body in columns.values() for row, value in body.items() if f"{value}".strip()})
+    notes = []
+    for name, number in keys:
+        ranges = [(first, last) for first, last in cells.merged[number] if first > layout.header_row]
+        values = merged_values(cells.columns.get(number, {}), ranges, rows)
+        columns[number] |= values
+        if values:
+            row, value = next(iter(values.items()))
+            text = str(_plain(value)).strip()
+            notes.append(
+                Note.of("merged_cells_filled", file=file, column=name, count=len(values), text=text, row=row)
+            )
+    return tuple(notes)
 
 
 def _refuse_title(cells: SheetCells, sheet: Sheet, layout: FileLayout, *, source: str) -> None:

@@ -39,6 +39,8 @@ class FileLayout:
     names : frozenset of str or int
         Columns of names, by header or by position from 0: their texts in a text file are kept as they are, so that 01
         and 1, or 1.1 and 1.10, are two names.
+    years : frozenset of str or int
+        Columns of years, likewise. A merged cell of theirs, or of a column of names, is of all its rows.
     """
 
     sheet: str | None = None
@@ -48,6 +50,7 @@ class FileLayout:
     key: str | None = None
     decimal: DecimalSign | None = None
     names: frozenset[str | int] = frozenset()
+    years: frozenset[str | int] = frozenset()
 
     @property
     def header_row(self) -> int:
@@ -61,6 +64,10 @@ class FileLayout:
         if isinstance(self.skip_rows, int):
             return frozenset(range(self.header_row + 1, self.header_row + 1 + self.skip_rows))
         return frozenset(self.skip_rows)
+
+    def says_whose_row(self, header: str, place: int) -> bool:
+        """Whether the column of a header, at a place from 0, names units or years."""
+        return not (self.names | self.years).isdisjoint((header, place))
 
     def named(self, key: str) -> str:
         """A key of the block with its place, e.g. ``pair_table.encoding``."""

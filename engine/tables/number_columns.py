@@ -31,7 +31,7 @@ from engine.notes import Note
 from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.labels import EXCEL_ERRORS
 from engine.tables.missing import Code, half_width, numeric_codes, says_missing, text_codes
-from engine.tables.problems import FIRST_ROW, TableProblem, cell_excerpt, other_rows, row_place
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem, cell_excerpt, other_rows, row_place
 from engine.tables.written_numbers import (
     PLAIN_NUMBER,
     DecimalSign,
@@ -271,16 +271,25 @@ class _Cells:
             )
 
     def _refuse_text(self) -> None:
-        if not self.wrong:
-            return
-        first, texts = self.wrong[0], [str(self.objects[position]) for position in self.wrong]
+        """Raises InputError for texts that are no numbers; one in a row of units is a problem by itself."""
+        in_unit_row = [p for p in self.wrong if self.cells.index[p] + FIRST_ROW == self.rules.unit_row]
+        below = [position for position in self.wrong if position not in in_unit_row]
+        problems = Problems(self.source)
+        for positions in filter(None, (in_unit_row, below)):
+            with problems.collect():
+                self._refuse_texts(positions)
+        problems.raise_any()
+
+    def _refuse_texts(self, positions: list[int]) -> None:
+        first, texts = positions[0], [str(self.objects[position]) for position in positions]
         cell = self.objects[first]
         is_excel_error = isinstance(cell, str) and cell.strip() in EXCEL_ERRORS
         owner = f" ({self.owners[first]})" if self.owners is not None else ""
         name, distinct = str(self.cells.name), list(dict.fromkeys(texts))
         n_numbers = len(self.objects) - len(self.wrong) - self.n_marks - int(self.cells.isna().sum())
-        if self.wrong == [0] and len(self.objects) > 1 and self.rules.has_layout:
-            line, meaning = self.rules.rows_line([int(self.cells.index[0]) + FIRST_ROW]), "the row is no data"
+        row, is_first = int(self.cells.index[first]) + FIRST_ROW, self.wrong == [0] and len(self.objects) > 1
+        if row == self.rules.unit_row or (is_first and self.rules.has_layout):
+            line, meaning = self.rules.rows_line([row]), "the row is no data"
         elif (n_numbers == 0 or name in self.rules.recoded) and not is_excel_error:
             line, meaning = self.rules.recode_line(name, distinct), "the texts stand for numbers"
         else:
@@ -288,7 +297,7 @@ class _Cells:
         kind = "an error of Excel, not a number" if is_excel_error else "not a number"
         self._refuse(
             f"{self._shown(first)} is {kind}{owner}",
-            self.wrong,
+            positions,
             remedy="write a plain number such as 1234.5, or leave the cell empty where it is missing",
             line=line and f"{line}  # if {meaning}",
         )

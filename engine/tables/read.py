@@ -53,6 +53,8 @@ class FileTable:
         The sheet that was read, where there are several and none was named.
     notes : tuple of Note
         What a reader of the results must know, e.g. which of several sheets was read.
+    merged : tuple of Note
+        Cells of units and years that took the value of the merged range they lie in, counted by column.
     broken : mapping of str to str
         Columns with cells that hold an error or a formula without a value: the first such cell, in words.
     broken_remedy : str
@@ -68,6 +70,7 @@ class FileTable:
     label: str
     sheet: str | None = None
     notes: tuple[Note, ...] = ()
+    merged: tuple[Note, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
     broken_remedy: str = _MEND_CELL
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -150,7 +153,7 @@ def file_hash(path: Path) -> str:
 
 
 def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
-    notes: tuple[Note, ...] = ()
+    notes, merged = tuple[Note, ...](), tuple[Note, ...]()
     label, sheet, broken = file.label, None, {}
     labels: dict[str, str] = {}
     storage: Literal["text", "sheet", "typed"]
@@ -160,7 +163,7 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
         frame, labels = read_stata(file, layout)
     elif ending in _EXCEL:
         excel = read_excel(file, layout)
-        frame, broken, notes = excel.frame, excel.broken, excel.notes
+        frame, broken, notes, merged = excel.frame, excel.broken, excel.notes, excel.merged
         if excel.further_sheets:
             label, sheet = f"{label} (sheet '{excel.sheet}')", excel.sheet
             notes += (_sheet_note(file.path.name, excel, layout),)
@@ -168,7 +171,15 @@ def _parse(file: FileBytes, ending: str, layout: FileLayout) -> FileTable:
         frame, notes = read_delimited(file, ending, layout, compressed=file.path.suffix.lower() == ".gz")
     storage = "text" if ending in SEPARATORS else "sheet" if ending in _EXCEL else "typed"
     return FileTable(
-        without_blank_rows(frame), file.sha256, label, sheet, notes, broken, labels=labels, storage=storage
+        without_blank_rows(frame),
+        file.sha256,
+        label,
+        sheet,
+        notes,
+        merged,
+        broken,
+        labels=labels,
+        storage=storage,
     )
 
 

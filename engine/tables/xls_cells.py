@@ -53,6 +53,9 @@ class OldWorkbook:
             raise limits.too_many_cells(
                 self.file.path, f"the sheet has more than {limits.SHEET_CELLS:,} cells"
             )
+        for top, bottom, left, _ in rows.merged_cells:  # from 0, the ends beyond the range
+            if bottom - top > 1:
+                cells.merged.setdefault(left + 1, []).append((top + 1, bottom))
         uncomputed = self._uncomputed(number)
         for row in range(rows.nrows):
             for column, kind in enumerate(rows.row_types(row)):

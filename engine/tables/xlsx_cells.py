@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from engine.errors import InputError
+from engine.tables.merged_cells import merged_rows
 from engine.tables.xlsx_package import RAISED, Damaged, Package, Sheet, is_raised, local, unescaped
 
 Value = float | str | bool | datetime.datetime | datetime.time | datetime.timedelta
@@ -29,10 +30,13 @@ class SheetCells:
         Column, from 1: row, from 1: value. A cell in error has its error as text.
     broken : dict of int to dict of int to str
         Column: row: what is wrong with a cell that has no value of its own.
+    merged : dict of int to list of (int, int)
+        Column: first and last row of each merged range of several rows that begins in it.
     """
 
     columns: dict[int, dict[int, Value]] = field(default_factory=dict)
     broken: dict[int, dict[int, str]] = field(default_factory=dict)
+    merged: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 def read_cells(package: Package, sheet: Sheet) -> SheetCells:
@@ -54,6 +58,14 @@ def column_letters(column: int) -> str:
         column, letter = divmod(column - 1, 26)
         letters = chr(ord("A") + letter) + letters
     return letters
+
+
+def column_number(letters: str) -> int:
+    """The number of a column, from 1, by its letters: AB is 28."""
+    column = 0
+    for letter in letters:
+        column = 26 * column + ord(letter) - ord("A") + 1
+    return column
 
 
 def cell_name(row: int, column: int) -> str:
@@ -98,6 +110,8 @@ class _SheetReader:
             self._row_digits = str(self._row)
         elif name == "sheetData":
             self._in_rows = True
+        elif name == "mergeCell":
+            self._merge(attributes.get("ref", ""))
 
     def end(self, name: str) -> None:
         name = local(name) if ":" in name else name
@@ -137,10 +151,14 @@ class _SheetReader:
         if not column:
             if not _LETTERS.fullmatch(letters):
                 raise Damaged(f"sheet '{self._sheet.name}' has a cell '{reference[:20]}' in row {self._row}")
-            for letter in letters:
-                column = 26 * column + ord(letter) - ord("A") + 1
-            self._columns[letters] = column
+            self._columns[letters] = column = column_number(letters)
         self._column = column
+
+    def _merge(self, reference: str) -> None:
+        merged = merged_rows(reference)
+        if merged is not None:
+            letters, first, last = merged
+            self.cells.merged.setdefault(column_number(letters), []).append((first, last))
 
     def _end_cell(self, text: str) -> None:
         try:

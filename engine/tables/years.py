@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from numbers import Real
 
@@ -67,20 +67,10 @@ def read_years(
     kinds = np.array([kind for _, kind in read] + ["missing"], dtype=object)[codes]
     problems = Problems(source)
     texts = [*map(cell_excerpt, raw), ""]
-    for problem, bad, remedy in (
-        ("{} is not a year", kinds == "wrong", _remedy(optional)),
-        ("a year is missing", (kinds == "missing") & (not optional), "give every row its year"),
-        (
-            "{} falls into one year here and another in other time zones",
-            kinds == "zoned",
-            "write the year alone",
-        ),
-        (
-            "{} is a date, other cells are plain years",
-            (kinds == "date") & bool((kinds == "year").any()),
-            "write years alone, or dates alone, in the whole column",
-        ),
-    ):
+    in_unit_row = np.zeros(len(column), dtype=bool)
+    if optional and rules.unit_row is not None:
+        in_unit_row = column.index.to_numpy() + FIRST_ROW == rules.unit_row
+    for problem, bad, remedy in _refusals(kinds, in_unit_row, optional):
         positions = np.flatnonzero(bad).tolist()
         if positions:
             first = positions[0]
@@ -88,10 +78,28 @@ def read_years(
             text = problem.format(f"'{texts[codes[first]]}'") + owner + other_rows(column, positions)
             place = row_place(source, column, first)
             values = [] if kinds[first] != "wrong" else [texts[codes[position]] for position in positions]
-            line = _job_line(rules, column, positions, [*missing, *values] if optional and values else [])
+            is_code = optional and values and not in_unit_row[first]
+            line = _job_line(rules, column, positions, [*missing, *values] if is_code else [])
             problems.add(TableProblem(text, where=place, remedy=remedy, job_line=line))
     problems.raise_any()
     return years, _notes(column, kinds, years, texts, codes, source)
+
+
+def _refusals(kinds: AnyArray, in_unit_row: Flags, optional: bool) -> Iterator[tuple[str, Flags, str]]:
+    """Problems of cells, each with the mask of its cells and the remedy; that of a row of units is one by itself."""
+    for of_row in (in_unit_row, ~in_unit_row):
+        yield "{} is not a year", (kinds == "wrong") & of_row, _remedy(optional)
+    yield "a year is missing", (kinds == "missing") & (not optional), "give every row its year"
+    yield (
+        "{} falls into one year here and another in other time zones",
+        kinds == "zoned",
+        "write the year alone",
+    )
+    yield (
+        "{} is a date, other cells are plain years",
+        (kinds == "date") & bool((kinds == "year").any()),
+        "write years alone, or dates alone, in the whole column",
+    )
 
 
 def _job_line(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
@@ -104,9 +105,10 @@ def test_what_is_not_there_is_said(command: Command, tmp_path: Path) -> None:
     frame.drop(columns="pilot_year").to_csv(tmp_path / "never.csv", index=False)
     code, _, err = command("init", "never.csv")
     assert code == 2
-    assert "a panel job needs treatment" in err
+    say = "say treatment: {adoption: COLUMN, rule: exactly_one}, or status in place of adoption"
+    assert f"a panel job needs treatment\n  hint: {say}" in err
     text = (tmp_path / "never.yaml").read_text(encoding="utf-8")
-    assert "# No column looks like a year of adoption" in text
+    assert f"# No column looks like a year of adoption: {say}" in text
     code, _, err = command("init", "never.csv")
     assert (code, "there is a file already" in err) == (2, True)
     frame.drop(columns="city").to_csv(tmp_path / "nobody.csv", index=False)
@@ -173,6 +175,78 @@ def test_a_code_for_never_is_declared_missing(command: Command, tmp_path: Path, 
     never = yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8"))["panel"]["missing"]["gvar"]
     assert [str(value) for value in never] == [code]
     assert f"never: {frame.groupby('city')['pilot_year'].first().isna().sum()}" in out
+
+
+@pytest.mark.parametrize("header", ["试点", "zzz", "试点 情况"])
+@pytest.mark.parametrize(("word", "pilots"), [("无", None), ("Never", None), ("未试点", 2011)])
+def test_years_beside_a_word_for_never_are_adoption_years(
+    command: Command, tmp_path: Path, header: str, word: str, pilots: int | None
+) -> None:
+    """Whatever the name, and where all cities that adopt do so in one year."""
+    frame = city_panel(0)
+    years = frame["pilot_year"].map(lambda year: word if np.isnan(year) else f"{pilots or int(year)}年")
+    frame.drop(columns="pilot_year").assign(founded=1949, **{header: years}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    code, out, _ = command("init", "a.csv")
+    assert code == 0
+    assert f"guessed: the year of adoption is in column '{header}'" in out
+    assert f"guessed: '{word}' there stands for never" in out
+    assert f"never: {frame.groupby('city')['pilot_year'].first().isna().sum()}" in out
+
+
+@pytest.mark.parametrize("number", [0, -1, 9999])
+def test_a_number_stands_for_never_only_where_the_name_says_adoption(
+    command: Command, tmp_path: Path, number: int
+) -> None:
+    """Elsewhere years beside 0 may be anything, such as the year in which a city got its first port."""
+    frame = city_panel(0)
+    frame["pilot_year"] = frame["pilot_year"].fillna(number).astype(int)
+    frame.rename(columns={"pilot_year": "试点"}).to_csv(tmp_path / "a.csv", index=False)
+    frame.rename(columns={"pilot_year": "zzz"}).to_csv(tmp_path / "b.csv", index=False)
+    code, out, _ = command("init", "a.csv")
+    assert (code, f"guessed: '{number}' there stands for never" in out) == (0, True)
+    assert proposed(tmp_path / "a.yaml")["treatment"] == {"adoption": "试点", "rule": "exactly_one"}
+    code, _, err = command("init", "b.csv")
+    assert (code, "a panel job needs treatment" in err) == (2, True)
+
+
+def test_a_sheet_with_merged_cities_units_totals_and_notes_passes_at_once(
+    command: Command, tmp_path: Path
+) -> None:
+    frame = city_panel(0).sort_values(["city", "year"]).reset_index(drop=True)
+    frame["pilot_year"] = frame["pilot_year"].map(lambda year: "无" if np.isnan(year) else int(year))
+    frame = frame.rename(columns={**CHINESE, "pilot_year": "试点"})
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["表1 城市面板"])
+    sheet.append(list(frame))
+    sheet.append([{"地区生产总值（亿元）": "亿元", "density": "人"}.get(name) for name in frame])
+    for row in frame.itertuples(index=False):
+        sheet.append(list(row))
+    last = sheet.max_row
+    sheet.append(
+        ["合计" if name == "城市" else 1e6 if name == "地区生产总值（亿元）" else None for name in frame]
+    )
+    sheet.append(["注：示例数据。"])
+    letter = openpyxl.utils.get_column_letter(1 + list(frame).index("城市"))
+    for _, rows in frame.groupby("城市"):
+        sheet.merge_cells(f"{letter}{rows.index[0] + 4}:{letter}{rows.index[-1] + 4}")
+    sheet.merge_cells(f"{letter}2:{letter}3")
+    book.save(tmp_path / "a.xlsx")
+    code, out, err = command("init", "a.xlsx")
+    assert (code, err) == (0, "")
+    assert f"guessed: rows 3, {last + 1} and {last + 2} are no data, but units, totals or notes" in out
+    n_cities = frame["城市"].nunique()
+    assert f"column '城市': {len(frame) - n_cities} cells of merged ranges" in out.replace("\n", " ")
+    assert f"a.xlsx: {n_cities} of {n_cities} cities" in out
+    city_panel(0).rename(columns=CHINESE).to_csv(tmp_path / "clean.csv", index=False)
+    code, clean, _ = command("init", "clean.csv")
+    facts = ("outcome  ", "adoption: ", "all pairs ", "both-treated ")
+    of_both = [
+        [line.split() for line in text.splitlines() if line.startswith(facts)] for text in (out, clean)
+    ]
+    assert (code, len(of_both[0]), of_both[0]) == (0, len(facts), of_both[1])
 
 
 def test_headers_of_pair_tables_stand_as_they_are(command: Command, tmp_path: Path) -> None:
