@@ -98,7 +98,12 @@ def test_the_run_makes_what_the_plan_counts(
     planned: Counter[str] = Counter()
     for count in counts:
         planned[count.kind] += count.draws
-    results = engine.run(path)
+    begun: list[str] = []
+
+    def progress(label: str, n_done: int, _: int) -> None:
+        begun.extend([label] * (n_done == 0))
+
+    results = engine.run(path, progress=progress)
     assert planned == replicates == {kind: 2 * draws for kind, draws in each.items()}
     assert all(count.exact == exact for count in counts if count.kind == "permutations")
     made = results.draws[results.draws["method"] == "permutation"]
@@ -113,6 +118,26 @@ def test_the_run_makes_what_the_plan_counts(
     labels = [label for label, _ in expected_stages(prepared)]
     draws = ["permutations", "bootstrap"] if "bootstrap" in inference else ["permutations"]
     assert labels == ["moments"] * 2 + draws * 2 + ["results"]
+    assert [label for label in begun if label in labels] == labels[:-1]
+
+
+def test_draws_that_cells_make_one_by_one_are_a_stage_each(written: Callable[[str], Path]) -> None:
+    """As refits and the two-way wild bootstrap are; together they take what they are counted."""
+    path = written("{permutation: {reps: 19}}")
+    _, by_sums = pipeline.check(path)
+    _, refitted = pipeline.check(path, overrides=["model.fixed_effects=[pair, city x year]"])
+    _, wild = pipeline.check(path, overrides=["inference={bootstrap: {kind: two_way_wild, reps: 9}}"])
+    n_cells = sum(len(one_pass.pass_cells.cells) for one_pass in by_sums)
+    assert n_cells > len(by_sums)
+    for prepared, label, number in (
+        (by_sums, "permutations", len(by_sums)),
+        (refitted, "permutations", n_cells),
+        (wild, "bootstrap", n_cells),
+    ):
+        stages = [seconds for stage, seconds in expected_stages(prepared) if stage == label]
+        counted = sum(count.seconds for one_pass in prepared for count in draw_counts(one_pass))
+        assert len(stages) == number
+        assert sum(stages) > counted > 0
 
 
 def test_blocks_that_differ_are_counted_apart(
