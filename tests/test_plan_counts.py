@@ -121,23 +121,25 @@ def test_the_run_makes_what_the_plan_counts(
     assert [label for label in begun if label in labels] == labels[:-1]
 
 
-def test_draws_that_cells_make_one_by_one_are_a_stage_each(written: Callable[[str], Path]) -> None:
-    """As refits and the two-way wild bootstrap are; together they take what they are counted."""
-    path = written("{permutation: {reps: 19}}")
-    _, by_sums = pipeline.check(path)
-    _, refitted = pipeline.check(path, overrides=["model.fixed_effects=[pair, city x year]"])
-    _, wild = pipeline.check(path, overrides=["inference={bootstrap: {kind: two_way_wild, reps: 9}}"])
-    n_cells = sum(len(one_pass.pass_cells.cells) for one_pass in by_sums)
-    assert n_cells > len(by_sums)
-    for prepared, label, number in (
-        (by_sums, "permutations", len(by_sums)),
-        (refitted, "permutations", n_cells),
-        (wild, "bootstrap", n_cells),
-    ):
-        stages = [seconds for stage, seconds in expected_stages(prepared) if stage == label]
-        counted = sum(count.seconds for one_pass in prepared for count in draw_counts(one_pass))
-        assert len(stages) == number
-        assert sum(stages) > counted > 0
+@pytest.mark.parametrize(
+    ("overrides", "label", "n_passes", "n_stages"),
+    [
+        ([], "permutations", 2, 2),
+        (["pairs.exclude=none", "model.fixed_effects=[pair, city x year]"], "permutations", 1, 2),  # refits
+        (["inference.bootstrap={kind: two_way_wild, reps: 9}"], "bootstrap", 2, 4),
+    ],
+)
+def test_draws_that_cells_make_one_by_one_are_a_stage_each(
+    overrides: list[str], label: str, n_passes: int, n_stages: int, written: Callable[[str], Path]
+) -> None:
+    """Two cells a pass; together the stages take what the draws are counted, and a little each."""
+    _, prepared = pipeline.check(written("{permutation: {reps: 19}}"), overrides=overrides)
+    assert len(prepared) == n_passes
+    stages = [seconds for stage, seconds in expected_stages(prepared) if stage == label]
+    assert len(stages) == n_stages
+    counts = [count for one_pass in prepared for count in draw_counts(one_pass)]
+    counted = sum(count.seconds for count in counts if label in count.kind)
+    assert sum(stages) > counted > 0
 
 
 def test_blocks_that_differ_are_counted_apart(
