@@ -172,7 +172,7 @@ def _language(value: object) -> str:
 
 
 def _lang_line(path: Path) -> str | None:
-    """What a file that is a list, or not even YAML, says of ``lang`` in a line of its own."""
+    """``lang`` as a line of its own has it, in a file that is a list or not even YAML."""
     with suppress(OSError, ValueError):
         if path.is_file():  # a pipe would never end
             with path.open("rb") as stream:
