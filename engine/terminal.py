@@ -187,7 +187,10 @@ class _Bars(TimedProgress):
         if known is None or known[0] is not work:
             if known is not None:
                 self._bars.remove_task(known[1])
-            known = self._known[work.label] = (work, self._bars.add_task(visible(work.label), total=work.n_tasks))
+            known = self._known[work.label] = (
+                work,
+                self._bars.add_task(visible(work.label), total=work.n_tasks),
+            )
         end = None if seconds_left is None else time.perf_counter() + seconds_left
         self._bars.update(known[1], completed=work.n_done, end=end)
 
