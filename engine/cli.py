@@ -12,7 +12,7 @@ import typer
 
 from engine import interrupts, terminal
 from engine.errors import InputError, RunError
-from engine.job_runs import RunOptions, each_once, found_jobs, run_jobs
+from engine.job_runs import RunOptions, found_jobs, of_jobs, run_jobs
 from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
 
 app = typer.Typer(
@@ -48,7 +48,6 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        callback=each_once,
         help="Override a key, e.g. model.controls=[edu]; paths are relative to the working folder.",
     ),
 ]
@@ -56,6 +55,7 @@ Lang = Annotated[str | None, typer.Option(help="Language, in place of the jobs' 
 
 
 @app.command()
+@of_jobs
 def check(jobs: Jobs, overrides: Sets = None) -> None:
     """Validate job files and their data; nothing is computed on pairs."""
     from engine import pipeline
@@ -96,6 +96,7 @@ def init(
 
 
 @app.command()
+@of_jobs
 def plan(
     jobs: Jobs,
     cluster: Annotated[
@@ -123,6 +124,7 @@ def plan(
 
 
 @app.command()
+@of_jobs
 def run(
     jobs: Jobs,
     out: Annotated[Path, typer.Option(help="Folder for results; each job gets a folder of its name.")] = Path(
@@ -157,21 +159,15 @@ def run(
     if lang is not None:
         words_of(lang)  # a language that is not there shall not be found out after the run
     from engine.spec.cluster import profile_of
-    from engine.stages.error_language import worded_errors
 
     workplace = profile_of(workers=workers, scheduler=scheduler, cluster=cluster)
     if profile is not None and workplace is None:
         raise InputError("threads make no report", where="--profile", remedy="add --workers 2 or --cluster")
-    with worded_errors({}, overrides or [], lang):
-        paths = found_jobs(jobs, overrides)
+    paths = found_jobs(jobs, overrides, lang)
     terminal.use_compilation_cache()
-    from engine import pipeline
-    from engine.stages.run_time import run_seconds
-
-    expected = []
+    options = RunOptions(paths, out, store, fresh, overrides or [], lang, cluster, profile)
     if submit or len(paths) > 1:  # the last of them shall not fail after the first has run
-        expected = [run_seconds(pipeline.check(path, overrides=overrides or [])[1]) for path in paths]
-    options = RunOptions(paths, out, store, fresh, overrides or [], lang, cluster, profile, expected)
+        options = options.checked()
     if submit:
         from engine.stages.submit import submit_run
 
@@ -217,6 +213,7 @@ def logs(
 
 
 @app.command()
+@of_jobs
 def draw(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="Job file.")],
     replicate: Annotated[int, typer.Option(help="Number of the draw, from 0, as in draws.parquet.")],
@@ -259,6 +256,7 @@ def draw(
 
 
 @app.command()
+@of_jobs
 def pairs(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="Job file.")],
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .dta, by its ending.")],
@@ -288,11 +286,14 @@ def report(
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
     from engine.report.language.wording import ENGLISH, words_of
+    from engine.stages.error_language import errors_in, in_language
 
-    outcomes = Outcomes(None)
-    with outcomes.of(folder):
-        page = pipeline.report(folder, lang=lang, docx=docx, notice=outcomes.notice)
-        terminal.out.print(words_of(lang or ENGLISH.lang)("report: {page}", page=page))
+    outcomes, language = Outcomes(None), lang or ENGLISH.lang
+    with outcomes.of(folder), errors_in(lambda: language):
+        page = pipeline.report(
+            folder, lang=lang, docx=docx, notice=lambda error: outcomes.notice(in_language(error, language))
+        )
+        terminal.out.print(words_of(language)("report: {page}", page=page))
         if docx:
             terminal.out.print(f"tables: {folder / 'tables.docx'}")
     outcomes.end()

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from engine import terminal
 from engine.errors import InputError
 from engine.outcomes import Outcomes
+from engine.runtime.schedule import Schedule
 
 if TYPE_CHECKING:
     from engine.pipeline import Results
     from engine.spec.cluster import Profile
+
+Arguments = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """Jobs of one call of `run`, and the options that decide what it writes.
 
-    ``expected`` are the seconds that each job will take; none where there is one job, or none is known.
+    ``expected`` are the seconds that each job will take, as `checked` finds them; none before.
     """
 
     paths: list[Path]
@@ -34,6 +39,24 @@ class RunOptions:
     cluster: Path | None
     profile: Path | None
     expected: Sequence[float] = ()
+
+    def checked(self) -> RunOptions:
+        """The same with the seconds of each job; raises InputError for anything wrong, before the first has run.
+
+        A job that the folder holds finished takes none.
+        """
+        from engine import pipeline
+        from engine.stages.finished_runs import is_finished, request_key
+        from engine.stages.run_time import stage_seconds
+
+        expected = []
+        overrides = [*self.overrides, *([f"lang={self.lang}"] if self.lang else [])]
+        for path in self.paths:
+            plan, prepared = pipeline.check(path, overrides=overrides)
+            folder = self.out / plan.loaded.job.job
+            is_reused = not self.fresh and is_finished(folder, request_key(plan, prepared))
+            expected.append(0.0 if is_reused else stage_seconds(prepared))
+        return replace(self, expected=expected)
 
     def arguments(self) -> list[str]:
         """Arguments of the same call for the driver's job, which starts in this folder."""
@@ -55,13 +78,32 @@ class RunOptions:
         ]  # of any name
 
 
-def each_once(overrides: list[str] | None) -> list[str] | None:
-    """Overrides as they are; raises InputError for a key that the command line sets twice."""
-    keys = [text.partition("=")[0].strip() for text in overrides or []]
+def of_jobs(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Decorates a command on jobs: it sets no key twice, and its errors come in the language of the jobs.
+
+    The arguments are ``jobs`` or ``job``, ``overrides``, and ``lang``, which goes before what the jobs say.
+    """
+
+    @wraps(command)
+    def worded(*args: Arguments.args, **keywords: Arguments.kwargs) -> None:
+        from engine.stages.error_language import errors_in, lang_of_jobs
+
+        options = inspect.signature(command).bind(*args, **keywords).arguments
+        paths = options["jobs"] if "jobs" in options else [options["job"]]
+        overrides = options.get("overrides") or []
+        with errors_in(lambda: options.get("lang") or lang_of_jobs(paths, overrides)):
+            each_once(overrides)
+            command(*args, **keywords)
+
+    return worded
+
+
+def each_once(overrides: Sequence[str]) -> None:
+    """Raises InputError for a key that the command line sets twice."""
+    keys = [text.partition("=")[0].strip() for text in overrides]
     for key in keys:
         if keys.count(key) > 1:
             raise InputError("is given twice", where=f"--set {key}", remedy="keep one of the two")
-    return overrides
 
 
 def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
@@ -69,13 +111,13 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
     from engine import pipeline
     from engine.report.language.wording import lang_of, shared_words, words_of
 
-    outcomes, langs = Outcomes(options.out), []
+    outcomes, langs, schedule = Outcomes(options.out), [], Schedule()
     with pipeline.opened(workplace, out=options.out, performance=options.profile) as opened:
         opener = terminal.announced(opened)
         for number, path in enumerate(options.paths, start=1):
             start, later = time.perf_counter(), sum(options.expected[number:])
             with outcomes.of(path):
-                with terminal.progress_shown(later) as progress:
+                with terminal.progress_shown(later, schedule) as progress:
                     results = pipeline.run(
                         path,
                         out=options.out,
@@ -129,7 +171,7 @@ def show(results: Results, seconds: float) -> None:
     terminal.out.print(words.note(ended))
 
 
-def found_jobs(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
+def found_jobs(jobs: list[Path], overrides: list[str] | None, lang: str | None = None) -> list[Path]:
     """Job files of the arguments; two of one name would write into one folder."""
     from engine.spec import find_jobs, load_job
     from engine.stages.error_language import worded_errors
@@ -137,7 +179,7 @@ def found_jobs(jobs: list[Path], overrides: list[str] | None) -> list[Path]:
     names: dict[str, Path] = {}
     paths = find_jobs(jobs)
     for path in paths if len(paths) > 1 else []:
-        with worded_errors(path, overrides or []):
+        with worded_errors(path, overrides or [], lang):
             name = load_job(path, overrides=overrides or []).job.job
         folder = unicodedata.normalize("NFKC", name).casefold()  # what macOS and Windows take for one name
         if folder in names:

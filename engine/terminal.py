@@ -21,9 +21,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from rich.console import Console
 
 from engine.characters import encodable, visible
-from engine.runtime.schedule import TimedProgress
+from engine.runtime.schedule import PassProgress, Schedule, TimedProgress
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
 
     from engine.runtime.clusters import Opener
@@ -118,6 +119,7 @@ out = Screen(Stream("stdout"))
 err = Screen(Stream("stderr"))
 
 _LINE_SECONDS = 30  # between lines of progress in a log
+_BAR_SECONDS = 2  # before a pass gets a bar
 
 
 def start_sooner() -> None:
@@ -159,62 +161,56 @@ def use_compilation_cache() -> None:
 
 
 @contextmanager
-def progress_shown(later: float = 0.0) -> Iterator[TimedProgress]:
+def progress_shown(later: float = 0.0, schedule: Schedule | None = None) -> Iterator[TimedProgress]:
     """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches.
 
-    Both say how long the run, and those after it, will go on; ``later``: what these are expected to take, in seconds.
+    Both say how long the run, and those after it, will go on; ``later``: what these are expected to take, in seconds;
+    ``schedule``: that of the runs before.
     """
     if not err.is_terminal:
-        yield _Lines(later)
+        yield _Lines(later, schedule)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _rate(),
-        TextColumn("{task.fields[left]}", markup=False),
-    )
-    with Progress(*columns, console=err, transient=True) as bars:
-        yield _Bars(bars, later)
+    with _shown_bars() as bars:
+        yield _Bars(bars, later, schedule)
 
 
 class _Bars(TimedProgress):
-    """A bar for every pass that takes over two seconds."""
+    """A bar for every pass."""
 
-    def __init__(self, bars: RichProgress, later: float) -> None:
-        super().__init__(later)
-        self._bars, self._known = bars, dict[str, tuple[Any, float]]()
+    def __init__(self, bars: RichProgress, later: float, schedule: Schedule | None) -> None:
+        super().__init__(later, schedule)
+        self._bars, self._known = bars, dict[str, tuple[PassProgress, Any]]()
 
-    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
-        """The bar of a pass; one that begins again gets another."""
-        label = visible(label)
-        if label not in self._known or n_done <= 1:
-            task = self._bars.add_task(label, total=n_tasks, visible=False, left="")
-            self._known[label] = (task, time.perf_counter())
-        task, start = self._known[label]
-        is_visible = time.perf_counter() - start > 2 and n_done < n_tasks
-        self._bars.update(task, completed=n_done, visible=is_visible, left=_left(seconds_left))
+    def show(self, work: PassProgress, seconds_left: float | None) -> None:
+        """The bar of a pass, in place of that of the pass of its label before."""
+        known = self._known.get(work.label)
+        if known is None or known[0] is not work:
+            if known is not None:
+                self._bars.remove_task(known[1])
+            known = self._known[work.label] = (
+                work,
+                self._bars.add_task(visible(work.label), total=work.n_tasks),
+            )
+        end = None if seconds_left is None else time.perf_counter() + seconds_left
+        self._bars.update(known[1], completed=work.n_done, end=end)
 
 
 class _Lines(TimedProgress):
     """Progress for a log: a line every half minute, of a pass that takes longer."""
 
-    def __init__(self, later: float) -> None:
-        super().__init__(later)
-        self._passes: dict[str, tuple[float, int]] = {}
+    def __init__(self, later: float, schedule: Schedule | None) -> None:
+        super().__init__(later, schedule)
         self._last_line = time.perf_counter()
 
-    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
+    def show(self, work: PassProgress, seconds_left: float | None) -> None:
         """A line, where it is time for one."""
         now = time.perf_counter()
-        start, n_first = self._passes.setdefault(label, (now, n_done))
-        if n_done == n_tasks:
-            del self._passes[label]
-        elif now - self._last_line >= _LINE_SECONDS and n_done > n_first:
-            self._last_line, rate = now, (n_done - n_first) / (now - start)
-            err.print(f"{label}: {n_done:,} of {n_tasks:,}, {rate:.2g} a second, {_left(seconds_left)}")
+        if work.n_done == work.n_tasks or now - self._last_line < _LINE_SECONDS:
+            return
+        self._last_line = now
+        rate = f"{work.n_computed / (now - work.begun):.2g} a second" if work.n_computed else ""
+        parts = [f"{work.n_done:,} of {work.n_tasks:,}", rate, _left(seconds_left)]
+        err.print(f"{work.label}: {', '.join(part for part in parts if part)}")
 
 
 def _left(seconds: float | None) -> str:
@@ -223,15 +219,33 @@ def _left(seconds: float | None) -> str:
     return f"about {ENGLISH.duration(seconds)} left" if seconds is not None else ""
 
 
-def _rate() -> Any:
-    """Tasks a second, as a column of a bar."""
-    from rich.progress import ProgressColumn, Task
+def _shown_bars() -> RichProgress:
+    """Bars of passes, each from its third second on, with the time that is left counting down between reports."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> str:
             return f"{task.speed:.2g} a second" if task.speed else ""
 
-    return Rate()
+    class Left(ProgressColumn):
+        def render(self, task: Task) -> str:
+            seconds = (task.fields.get("end") or 0.0) - time.perf_counter()
+            return _left(seconds) if seconds > 0 else ""
+
+    class LongPasses(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(
+                [task for task in self.tasks if not task.finished and (task.elapsed or 0.0) > _BAR_SECONDS]
+            )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        Left(),
+    )
+    return LongPasses(*columns, console=err, transient=True, get_time=lambda: time.perf_counter())
 
 
 def announced(opener: Opener) -> Opener:

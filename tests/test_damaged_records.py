@@ -26,6 +26,7 @@ PROGRESS = {
     "done": 3,
     "total": 8,
     "seconds_left": 12.5,
+    "estimated": "2026-07-01T08:01:00.000+00:00",
     "updated": "2026-07-01T08:01:00.000+00:00",
     "dashboard": None,
     "key": "k",

@@ -98,7 +98,12 @@ def test_the_run_makes_what_the_plan_counts(
     planned: Counter[str] = Counter()
     for count in counts:
         planned[count.kind] += count.draws
-    results = engine.run(path)
+    begun: list[str] = []
+
+    def progress(label: str, n_done: int, _: int) -> None:
+        begun.extend([label] * (n_done == 0))
+
+    results = engine.run(path, progress=progress)
     assert planned == replicates == {kind: 2 * draws for kind, draws in each.items()}
     assert all(count.exact == exact for count in counts if count.kind == "permutations")
     made = results.draws[results.draws["method"] == "permutation"]
@@ -113,6 +118,28 @@ def test_the_run_makes_what_the_plan_counts(
     labels = [label for label, _ in expected_stages(prepared)]
     draws = ["permutations", "bootstrap"] if "bootstrap" in inference else ["permutations"]
     assert labels == ["moments"] * 2 + draws * 2 + ["results"]
+    assert [label for label in begun if label in labels] == labels[:-1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "label", "n_passes", "n_stages"),
+    [
+        ([], "permutations", 2, 2),
+        (["pairs.exclude=none", "model.fixed_effects=[pair, city x year]"], "permutations", 1, 2),  # refits
+        (["inference.bootstrap={kind: two_way_wild, reps: 9}"], "bootstrap", 2, 4),
+    ],
+)
+def test_draws_that_cells_make_one_by_one_are_a_stage_each(
+    overrides: list[str], label: str, n_passes: int, n_stages: int, written: Callable[[str], Path]
+) -> None:
+    """Two cells a pass; together the stages take what the draws are counted, and a little each."""
+    _, prepared = pipeline.check(written("{permutation: {reps: 19}}"), overrides=overrides)
+    assert len(prepared) == n_passes
+    stages = [seconds for stage, seconds in expected_stages(prepared) if stage == label]
+    assert len(stages) == n_stages
+    counts = [count for one_pass in prepared for count in draw_counts(one_pass)]
+    counted = sum(count.seconds for count in counts if label in count.kind)
+    assert sum(stages) > counted > 0
 
 
 def test_blocks_that_differ_are_counted_apart(

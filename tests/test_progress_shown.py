@@ -1,22 +1,39 @@
-"""Progress on a terminal, and in a log."""
+"""Progress on a terminal, in a log, in a notebook and in the record that `dyadid status` reads."""
 
 from __future__ import annotations
 
 import io
+import json
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from engine import terminal
+from engine.api import notebook_progress
 from engine.runtime import schedule
+from engine.runtime.journal import PROGRESS, Journal
 
 
-def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(terminal, "err", Console(file=shown, force_terminal=True, width=100))
-    monkeypatch.setattr(terminal, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    seconds = [0.0]
+    for module in (terminal, schedule, notebook_progress):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
+    return seconds
+
+
+def screen(monkeypatch: pytest.MonkeyPatch, *, terminal_of_people: bool) -> io.StringIO:
+    shown = io.StringIO()
+    monkeypatch.setattr(terminal, "err", Console(file=shown, force_terminal=terminal_of_people, width=100))
+    return shown
+
+
+def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch, now: list[float]) -> None:
+    shown = screen(monkeypatch, terminal_of_people=True)
     with terminal.progress_shown() as tell:
         tell("moments", 1, 10)
         now[0] = 1.9
@@ -29,11 +46,38 @@ def test_bars_on_a_terminal_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -
         assert "3/10" in shown.getvalue()
 
 
-def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(terminal, "err", Console(file=shown, width=100))
-    for module in (terminal, schedule):
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+def test_a_bar_of_a_single_task_comes_without_a_report_and_counts_down(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    shown = screen(monkeypatch, terminal_of_people=True)
+    with terminal.progress_shown() as progress:
+        progress.expect([("permutations", 60.0), ("results", 3.0)])
+        progress("permutations", 0, 1)
+        now[0] = 33.0
+        time.sleep(0.3)
+        assert "0/1" in shown.getvalue()
+        assert "about 30 s left" in shown.getvalue()
+
+
+def test_the_bar_of_a_second_pass_of_one_name_has_its_own_total(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    shown = screen(monkeypatch, terminal_of_people=True)
+    with terminal.progress_shown() as tell:
+        for n_done in range(4):
+            tell("moments", n_done, 3)
+        tell("moments", 9, 12)
+        now[0] = 3.0
+        tell("moments", 10, 12)
+        time.sleep(0.3)
+        assert "10/12" in shown.getvalue()
+        assert "/3" not in shown.getvalue()
+
+
+def test_lines_every_half_minute_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    shown = screen(monkeypatch, terminal_of_people=False)
     with terminal.progress_shown() as tell:
         for second in range(1, 101):
             now[0] = float(second)
@@ -45,14 +89,62 @@ def test_lines_every_half_minute_where_there_is_no_terminal(monkeypatch: pytest.
     ]
 
 
-def test_what_is_left_counts_all_stages_and_later_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(terminal, "err", Console(file=shown, width=100))
-    for module in (terminal, schedule):
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+def test_what_is_left_counts_all_stages_and_later_runs(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    shown = screen(monkeypatch, terminal_of_people=False)
     with terminal.progress_shown(later=600.0) as progress:
         progress.expect([("permutations", 100.0), ("bootstrap", 300.0)])
         for second in range(51):
             now[0] = float(second)
             progress("permutations", second, 100)
     assert shown.getvalue().splitlines() == ["permutations: 30 of 100, 1 a second, about 16 min left"]
+
+
+def test_lines_of_passes_of_a_single_task(monkeypatch: pytest.MonkeyPatch, now: list[float]) -> None:
+    shown = screen(monkeypatch, terminal_of_people=False)
+    with terminal.progress_shown() as progress:
+        progress.expect([("moments", 40.0)] * 3)
+        for number in range(3):
+            for done in (0, 1):
+                now[0] = 40.0 * (number + done)
+                progress("moments", done, 1)
+    assert shown.getvalue().splitlines() == [
+        "moments: 0 of 1, about 80 s left",
+        "moments: 0 of 1, about 40 s left",
+    ]
+
+
+@pytest.mark.parametrize("terminal_of_people", [False, True])
+def test_passes_side_by_side(terminal_of_people: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that report passes of one name at one time: no report fails."""
+    screen(monkeypatch, terminal_of_people=terminal_of_people)
+    monkeypatch.setattr(terminal, "_LINE_SECONDS", 0.0)
+    with terminal.progress_shown() as progress, ThreadPoolExecutor(8) as pool:
+        progress.expect([("moments", 1.0)] * 200)
+        reports = [pool.submit(lambda: [progress("moments", done, 1) for done in (0, 1)]) for _ in range(200)]
+        assert all(report.exception() is None for report in reports)
+
+
+def test_a_notebook_shows_a_long_run_at_once(monkeypatch: pytest.MonkeyPatch, now: list[float]) -> None:
+    written: list[str] = []
+    bar = notebook_progress._Bar()
+    monkeypatch.setattr(bar, "write", written.append)
+    now[0] = 100.0
+    bar.expect([("moments", 3.0)])
+    bar("moments", 0, 1)
+    assert not written
+    bar.expect([("permutations", 60.0)])
+    bar("permutations", 0, 1)
+    assert written == ['<progress value="0" max="1"></progress> permutations: 0 of 1, about 60 s left']
+
+
+def test_the_record_has_a_pass_from_its_beginning(tmp_path: Path, now: list[float]) -> None:
+    journal = Journal(tmp_path, "table1")
+    with journal.kept():
+        journal.schedule.expect([("permutations", 60.0), ("results", 3.0)])
+        journal.progress("permutations", 0, 1)
+        record = json.loads((tmp_path / PROGRESS).read_text())
+    assert (record["label"], record["done"], record["total"]) == ("permutations", 0, 1)
+    assert record["seconds_left"] == 63.0
+    assert record["estimated"] <= record["updated"]

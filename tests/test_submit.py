@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_a_run_that_is_at_work_and_one_that_was_killed(command: Command, tmp_pat
     told = {
         "job": "table1", "state": "running", "started": "2026-01-01T00:00:00.000+00:00", "label": "permutations",
         "done": 3, "total": 8, "where": "2 Dask workers, 2 threads", "dashboard": "http://127.0.0.1:8787/status",
-        "updated": "2026-01-01T00:01:00.000+00:00", "seconds_left": 754.3,
+        "updated": "2026-01-01T00:01:00.000+00:00", "seconds_left": 754.3 + 600,
+        "estimated": (datetime.now(UTC) - timedelta(minutes=10)).isoformat(),
     }  # fmt: skip
     (state / "progress.json").write_text(json.dumps(told))
     (state / "log.jsonl").write_text('{"time": "2026-01-01T00:00:00", "event": "unit", "unit": "ab"}\n{"half')
@@ -78,6 +80,9 @@ def test_a_run_that_is_at_work_and_one_that_was_killed(command: Command, tmp_pat
     with open(state / "lock", "wb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         shown = command("status")[1]
+        overdue = {**told, "estimated": "2026-01-01T00:01:00.000+00:00"}
+        (state / "progress.json").write_text(json.dumps(overdue))
+        assert "permutations 3 of 8, 2 Dask workers" in command("status")[1]  # and nothing of the time left
     start = "table1: running, permutations 3 of 8, about 13 min left, 2 Dask workers, 2 threads, http"
     assert shown.startswith(start)
     assert command("logs")[1] == "2026-01-01T00:00:00  table1  unit: unit ab\n"

@@ -29,7 +29,9 @@ import numpy as np
 from engine.errors import InputError
 from engine.runtime.files import check_file_place
 from engine.spec import paths
+from engine.spec.load import stated_lang
 from engine.spec.plain import shown
+from engine.stages.error_language import errors_in
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -64,7 +66,8 @@ def checked_arguments(
     Raises
     ------
     InputError
-        From the decorated function; it names the argument, its value, and what is possible.
+        From the decorated function; it names the argument, its value, and what is possible, in the language of the
+        call (``lang``), or else of the job or result.
     """
 
     def decorated(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
@@ -79,8 +82,7 @@ def checked_arguments(
         def hints() -> Hints:
             return _hints(function, signature)
 
-        @wraps(function)
-        def checked(*args: Arguments.args, **keywords: Arguments.kwargs) -> Answer:
+        def refuse(args: Sequence[object], keywords: Mapping[str, object]) -> None:
             if of_step and len(args) > 1:
                 _refuse_unbound(of_options, [args[0], *args[2:]], keywords, where=str(args[1]))
             else:
@@ -92,11 +94,31 @@ def checked_arguments(
             for argument, value in values.items():
                 if argument in hints() and argument not in job_keys:
                     _check_argument(signature.parameters[argument], value, hints()[argument], where=name)
-            return function(*args, **keywords)
+
+        @wraps(function)
+        def checked(*args: Arguments.args, **keywords: Arguments.kwargs) -> Answer:
+            with errors_in(lambda: _language(signature, args, keywords)):
+                refuse(args, keywords)
+                return function(*args, **keywords)
 
         return checked
 
     return decorated
+
+
+def _language(signature: inspect.Signature, args: Sequence[object], keywords: Mapping[str, object]) -> str:
+    """The language of a call: its ``lang``, else that of the job, result or table, or of all results, that it is on."""
+    lang = keywords.get("lang")
+    if isinstance(lang, str) and "lang" in signature.parameters:
+        return lang
+    first = args[0] if args else keywords.get("origin", keywords.get("fits"))
+    if "origin" in signature.parameters and isinstance(first, str | Path | Mapping):
+        return stated_lang(first)
+    langs = {
+        getattr(entry, "lang", None) for entry in (first if isinstance(first, list | tuple) else [first])
+    }
+    only = langs.pop() if len(langs) == 1 else None
+    return only if isinstance(only, str) else "en"
 
 
 def checked_type(value: object, hint: object, *, where: str) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from engine.api.arguments import checked_arguments
 from engine.api.printed import Table, notebook_figure
 from engine.errors import InputError
-from engine.report.language.wording import job_words
+from engine.report.language.wording import job_words, lang_of
 from engine.report.outputs.inference_by_draws import inference_table
 from engine.report.outputs.output import JobReport
 
@@ -31,6 +31,11 @@ class DrawnResult:
     """
 
     results: Results
+
+    @property
+    def lang(self) -> str:
+        """The language of the job."""
+        return lang_of(self.results.manifest)
 
     @checked_arguments()
     def tidy(self) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from engine.errors import InputError, RunError
 from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
 from engine.spec.keys import assign, check_key, split
-from engine.spec.load import refuse_undone, without_sweep_of
+from engine.spec.load import refuse_undone, stated_lang, without_sweep_of
 from engine.tables.data_frame import storable
 from engine.tables.read import FileTable
 
@@ -47,6 +47,11 @@ class StatedJob:
     origin: Path | Mapping[str, object]
     frames: Mapping[str, FileTable] = field(default_factory=dict, repr=False)
     overrides: tuple[str, ...] = ()
+
+    @property
+    def lang(self) -> str:
+        """The language of tables, figures and messages, as the job says."""
+        return stated_lang(self.origin, self.overrides)
 
     @checked_arguments("value")
     def set(self, key: str, value: object) -> Self:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.report.language.wording import ENGLISH
 from engine.report.markup import escape
-from engine.runtime.schedule import TimedProgress
+from engine.runtime.schedule import PassProgress, TimedProgress
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from engine.runtime.execute import Progress
 
 _SHOWN_AFTER = 2.0  # seconds that a pass has taken
+_LONG = 10.0  # seconds that a run still takes, to be shown at once: a pass of a single task reports no more
 _BETWEEN = 0.2  # seconds between two updates
 
 
 @contextmanager
 def notebook_progress() -> Iterator[Progress | None]:
-    """A bar for a pass that takes over two seconds, gone when the run ends; None outside notebooks."""
+    """A bar for a pass that takes over two seconds, or a long run; gone when it ends; None outside notebooks."""
     ipython = sys.modules.get("IPython")
     if not (ipython and hasattr(ipython.get_ipython(), "kernel")):
         yield None
@@ -36,26 +37,24 @@ def notebook_progress() -> Iterator[Progress | None]:
 
 
 class _Bar(TimedProgress):
-    """One place below a cell, which shows the pass that told of itself last."""
+    """One place below a cell, which shows the pass that reported last."""
 
     def __init__(self) -> None:
         super().__init__()
         self._place: DisplayHandle | None = None
-        self._pass, self._start, self._updated = "", 0.0, 0.0
+        self._updated = 0.0
 
-    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
-        """A line of the pass, at most every so often."""
+    def show(self, work: PassProgress, seconds_left: float | None) -> None:
+        """A line of a pass that takes over two seconds, or begins a long run; at most every so often."""
         now = time.perf_counter()
-        if label != self._pass or n_done <= 1:
-            self._pass, self._start = label, now
-        elapsed = now - self._start
-        if elapsed < _SHOWN_AFTER or now - self._updated < _BETWEEN:
+        is_long = now - work.begun >= _SHOWN_AFTER or (seconds_left or 0.0) >= _LONG
+        if not is_long or now - self._updated < _BETWEEN:
             return
         self._updated = now
         left = f", about {ENGLISH.duration(seconds_left)} left" if seconds_left is not None else ""
         self.write(
-            f'<progress value="{n_done}" max="{n_tasks}"></progress> {escape(label)}: '
-            f"{n_done:,} of {n_tasks:,}{left}"
+            f'<progress value="{work.n_done}" max="{work.n_tasks}"></progress> {escape(work.label)}: '
+            f"{work.n_done:,} of {work.n_tasks:,}{left}"
         )
 
     def write(self, html: str) -> None:

@@ -30,6 +30,11 @@ class Table:
 
     printed: PrintedTable
 
+    @property
+    def lang(self) -> str:
+        """The language of its fixed words."""
+        return self.printed.words.lang
+
     @checked_arguments()
     def text(self) -> str:
         """For a terminal."""

@@ -19,7 +19,7 @@ from engine.errors import InputError
 from engine.notes import Note, Value
 from engine.report.error_types import error_label, preferred
 from engine.report.language.stored_notes import sentences
-from engine.report.language.wording import ENGLISH, job_words
+from engine.report.language.wording import ENGLISH, job_words, lang_of
 from engine.report.markup import escape
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.regression_table import ordered_terms, table_of
@@ -63,6 +63,11 @@ class Result:
     again: Callable[[Mapping[str, object]], Result]
     pair_years: Callable[[str | None], pd.DataFrame]
     shown: tuple[str, ...] = ()
+
+    @property
+    def lang(self) -> str:
+        """The language of the job."""
+        return lang_of(self.results.manifest)
 
     # -- numbers
 

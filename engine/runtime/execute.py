@@ -69,7 +69,7 @@ class Machine:
     has_page : bool
         The scheduler may show a page of what it does.
     progress : callable
-        Called with ``(label, n_done, n_tasks)`` when a task ends.
+        Called with ``(label, n_done, n_tasks)`` when a pass begins and when a task ends.
     store : Store or None
         Where finished parts of a pass are kept and read again.
     journal : Journal
@@ -169,8 +169,8 @@ class Machine:
         results = self._stored(names, leaf)
         missing = [number for number in range(len(parts)) if number not in results]
         self.journal.note("pass", label=label, tasks=len(tasks), units=len(parts), found=len(results))
-        progress = _ProgressReporter(self._report, label, len(tasks))
-        progress.add(len(tasks) - sum(len(tasks[parts[number]]) for number in missing))
+        n_found = len(tasks) - sum(len(tasks[parts[number]]) for number in missing)
+        progress = _ProgressReporter(self._report, label, len(tasks), n_found)
 
         def keep(number: int, part_result: Result) -> None:
             results[number] = part_result
@@ -361,13 +361,14 @@ def _computed(leaf: Callable[..., object], pass_input: object, task: object) -> 
 
 
 class _ProgressReporter:
-    """Progress of a pass that counts for itself."""
+    """Progress of a pass that counts for itself; it reports its beginning, with the tasks that a store had."""
 
-    def __init__(self, report: Progress, label: str, n_tasks: int) -> None:
-        self._report, self._label, self._n_tasks, self._n_done = report, label, n_tasks, 0
+    def __init__(self, report: Progress, label: str, n_tasks: int, n_found: int) -> None:
+        self._report, self._label, self._n_tasks, self._n_done = report, label, n_tasks, n_found
+        report(label, n_found, n_tasks)
 
     def add(self, n_tasks: int) -> None:
-        if n_tasks:
+        if n_tasks and self._n_done < self._n_tasks:  # tasks that are sent again are done twice
             self._n_done += n_tasks
             self._report(self._label, self._n_done, self._n_tasks)
 

@@ -59,10 +59,12 @@ class Journal:
                     stream.truncate(start)
 
     def progress(self, label: str, n_done: int, total: int) -> None:
-        """Say how far a pass is; written at most once a second."""
-        seconds_left = self.schedule.seconds_left(label, n_done, total)
-        self._state |= {"label": label, "done": n_done, "total": total, "seconds_left": seconds_left}
-        if time.monotonic() - self._last >= _EVERY_SECONDS:
+        """Say how far a pass is; written at most once a second, and when another kind of pass begins."""
+        _, seconds_left = self.schedule.report(label, n_done, total)
+        is_new = self._state.get("label") != label
+        self._state |= {"label": label, "done": n_done, "total": total}
+        self._state |= {"seconds_left": seconds_left, "estimated": _now()}
+        if is_new or time.monotonic() - self._last >= _EVERY_SECONDS:
             self._write()
 
     @contextmanager

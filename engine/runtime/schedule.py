@@ -1,19 +1,69 @@
-"""How long a run will go on: what is expected of its stages, corrected by how fast it has been so far."""
+"""How long a run will go on: the seconds that its stages are expected to take, corrected by its pace.
+
+The expectation is one sum over the stages, and the pace one number: the seconds that a second of the expectation took,
+over all tasks that this process has computed. Tasks that a store had, the first task of a kind, which compiles, and
+passes that are no stage say nothing of the pace.
+"""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
 
 Stages = Sequence[tuple[str, float]]
 """Label of each stage's pass, and the seconds that it is expected to take, in their order."""
 
-_SLOWEST, _FASTEST = 10.0, 0.1  # pace of a machine, against the expectation, that is believed
+_PRIOR = 30.0
+"""Seconds of the expectation that count as computed at pace 1: the first tasks of a run say little."""
+_SLOWEST = 5.0
+"""Pace that is believed of a machine: what takes longer still is a stage that was expected wrongly, unlike others."""
+
+
+@dataclass
+class PassProgress:
+    """How far a pass is.
+
+    Attributes
+    ----------
+    label : str
+    n_tasks, n_found, n_done : int
+        All tasks; those that a store had when the pass began; those that are done, with the ones found.
+    begun, updated : float
+        When the pass began, and when a task of it was last done, in seconds of `time.perf_counter`.
+    expected : float or None
+        Seconds of the expectation for the tasks that were not found; None of a pass that is no stage.
+    """
+
+    label: str
+    n_tasks: int
+    n_found: int
+    n_done: int
+    begun: float
+    updated: float
+    expected: float | None
+
+    @property
+    def n_computed(self) -> int:
+        """Tasks that this process has computed."""
+        return self.n_done - self.n_found
+
+    @property
+    def share(self) -> float:
+        """Part of the tasks to compute that is done, from 0 to 1."""
+        to_compute = self.n_tasks - self.n_found
+        return self.n_computed / to_compute if to_compute else 1.0
+
+    @property
+    def seconds_to_do(self) -> float:
+        """Seconds of the expectation for the tasks that are not done."""
+        return (1 - self.share) * (self.expected or 0.0)
 
 
 class Schedule:
-    """Stages of a run, and where it is in them.
+    """Stages of a run, and where it is in them; threads may report passes that run side by side.
 
     Parameters
     ----------
@@ -21,43 +71,67 @@ class Schedule:
     """
 
     def __init__(self, stages: Stages = ()) -> None:
+        self._lock = Lock()
+        self._compiled: set[str] = set()
+        self._computed = self._expected = 0.0  # seconds of the same tasks, as they took and as expected
+        self._measured = time.perf_counter()
         self.expect(stages)
 
     def expect(self, stages: Stages) -> None:
-        """Begin a run of these stages."""
-        self._stages, self._stage = list(stages), -1
-        self._begun = self._pass_begun = time.perf_counter()
-        self._label, self._n_before, self._n_done = "", 0, 0
+        """Begin a run of these stages; the pace of the runs before stays."""
+        with self._lock:
+            self._later, self._open = list(stages), list[PassProgress]()
 
-    def seconds_left(self, label: str, n_done: int, n_tasks: int) -> float | None:
-        """Seconds until the end of the run, after so many tasks of a pass; None before anything can be said.
+    def report(self, label: str, n_done: int, n_tasks: int) -> tuple[PassProgress, float | None]:
+        """The pass, and the seconds until the end of the run; None where nothing is expected and nothing is done.
 
-        What is left of the pass goes as fast as the pass has gone, later stages as fast as the run has.
+        The first report of a pass is of what a store had: 0 of ``n_tasks``, or more.
         """
-        now = time.perf_counter()
-        if label != self._label or n_done < self._n_done:
-            self._enter(label, n_done, now)
-        self._n_done = n_done
-        elapsed, n_new = now - self._pass_begun, n_done - self._n_before
-        if n_new <= 0 or elapsed <= 0:
-            return None
-        of_pass = elapsed / n_new * (n_tasks - n_done)
-        return of_pass + self._pace(now, n_done / n_tasks) * self._seconds(self._stage + 1)
+        with self._lock:
+            now = time.perf_counter()
+            of_label = [work for work in self._open if work.label == label]
+            fitting = [work for work in of_label if work.n_tasks == n_tasks and work.n_done < n_done]
+            if fitting:
+                work = max(fitting, key=lambda work: work.n_done)
+                self._measure(work, n_done, now)
+            else:
+                # Passes of a single task run side by side; of others the one before has ended, or is made again.
+                self._open = [work for work in self._open if work.label != label or work.n_tasks == 1]
+                work = self._begun(label, n_done, n_tasks, now)
+                self._open.append(work)
+            if n_done >= n_tasks:
+                self._open.remove(work)
+            return work, self._seconds_left(work, now)
 
-    def _enter(self, label: str, n_done: int, now: float) -> None:
-        """A pass begins; tasks that an earlier run finished are told at once, and say nothing of its speed."""
-        self._label, self._pass_begun, self._n_before = label, now, n_done
-        following = range(self._stage + 1, len(self._stages))
-        self._stage = next((stage for stage in following if self._stages[stage][0] == label), self._stage)
+    def _begun(self, label: str, n_found: int, n_tasks: int, now: float) -> PassProgress:
+        """A pass begins; stages before its own are over, or will never report."""
+        place = next((k for k, (stage, _) in enumerate(self._later) if stage == label), None)
+        expected = None
+        if place is not None:
+            expected = self._later[place][1] * (n_tasks - n_found) / n_tasks
+            del self._later[: place + 1]
+        return PassProgress(label, n_tasks, n_found, n_found, now, now, expected)
 
-    def _seconds(self, first: int, last: int | None = None) -> float:
-        return sum(seconds for _, seconds in self._stages[max(first, 0) : last])
+    def _measure(self, work: PassProgress, n_done: int, now: float) -> None:
+        """Tasks of a pass are done: what they took belongs to the pace, but for the first, which compiles."""
+        if work.expected is not None and work.label in self._compiled:
+            self._computed += now - max(work.updated, self._measured)
+            self._expected += work.expected * (n_done - work.n_done) / (work.n_tasks - work.n_found)
+        self._compiled.add(work.label)
+        self._measured = work.updated = now
+        work.n_done = n_done
 
-    def _pace(self, now: float, share: float) -> float:
-        """Seconds that a second of the expectation has taken so far."""
-        present = self._stages[self._stage][1] if self._stage >= 0 else 0.0
-        expected = self._seconds(0, max(self._stage, 0)) + share * present
-        return min(max((now - self._begun) / expected, _FASTEST), _SLOWEST) if expected > 0 else 1.0
+    def _seconds_left(self, work: PassProgress, now: float) -> float | None:
+        """Of a stage: its length is what has passed and, at the pace, what is expected of the rest."""
+        pace = min((self._computed + _PRIOR) / (self._expected + _PRIOR), _SLOWEST)
+        beside = sum(open_pass.seconds_to_do for open_pass in self._open if open_pass is not work)
+        later = pace * (beside + sum(seconds for _, seconds in self._later))
+        elapsed = now - work.begun
+        if work.expected is not None:
+            return (1 - work.share) * (elapsed + pace * work.seconds_to_do) + later
+        if work.n_computed:
+            return elapsed / work.n_computed * (work.n_tasks - work.n_done) + later
+        return later or None
 
 
 class TimedProgress(ABC):
@@ -67,18 +141,22 @@ class TimedProgress(ABC):
     ----------
     later : float
         Seconds that runs after this one are expected to take.
+    schedule : Schedule, optional
+        Of the runs before this one, whose pace counts.
     """
 
-    def __init__(self, later: float = 0.0) -> None:
-        self._later, self._schedule = later, Schedule()
+    def __init__(self, later: float = 0.0, schedule: Schedule | None = None) -> None:
+        self._later, self._schedule, self._lock = later, schedule or Schedule(), Lock()
+        self.expect(())
 
     def expect(self, stages: Stages) -> None:
         """Begin a run of these stages."""
         self._schedule.expect([*stages, ("later runs", self._later)])
 
     def __call__(self, label: str, n_done: int, n_tasks: int) -> None:
-        self.show(label, n_done, n_tasks, self._schedule.seconds_left(label, n_done, n_tasks))
+        with self._lock:
+            self.show(*self._schedule.report(label, n_done, n_tasks))
 
     @abstractmethod
-    def show(self, label: str, n_done: int, n_tasks: int, seconds_left: float | None) -> None:
-        """Of a pass: tasks that are done, of how many, and the seconds until all runs have ended."""
+    def show(self, work: PassProgress, seconds_left: float | None) -> None:
+        """Show how far a pass is, the same object at each of its reports, and the seconds until all runs have ended."""

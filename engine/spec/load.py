@@ -19,7 +19,7 @@ from engine.spec.data_frames import FRAME, frame_tables, plain, with_frames
 from engine.spec.job import Job
 from engine.spec.keys import Parts, assign, check_key, flatten, merge, split, without_null
 from engine.spec.paths import checked_path, real_path
-from engine.spec.strict_yaml import parse_yaml, read_mapping
+from engine.spec.strict_yaml import MAX_BYTES, parse_yaml, read_mapping
 from engine.spec.validate import Keys, validate
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MAX_CHAIN, _MAX_FILES = 20, 200
 _COMMAND_LINE = "--set"
 _SOURCES = ("panel.source", "panel.join.source", "panel.links.source", "pair_table.source")
+_CHINESE = re.compile("zh|ch|cn|\u4e2d", re.IGNORECASE)  # how the names of Chinese begin
 _IN_PROGRAM = Path("job")  # how messages call a job that is no file
 
 
@@ -150,7 +151,9 @@ def stated_lang(origin: str | Path | Mapping[str, object], overrides: Sequence[s
     for text in reversed(overrides):
         key, _, value = text.partition("=")
         if key.strip() == "lang":
-            return value.strip()
+            with suppress(InputError):
+                return _language(parse_yaml(value, where=_COMMAND_LINE))
+            return _language(value)
     with suppress(InputError, OSError):
         if isinstance(origin, Mapping):
             layer = _merged(
@@ -158,15 +161,27 @@ def stated_lang(origin: str | Path | Mapping[str, object], overrides: Sequence[s
             )
         else:
             layer = _read(Path(origin), chain=(), layers={})
-        return str(layer.data.get("lang", "en"))
-    with suppress(
-        OSError, TypeError, ValueError
-    ):  # a file that is not even YAML may say it in a line of its own
-        line = re.search(
-            r"^lang: *['\"]?(\w+)", Path(str(origin)).read_text("utf-8", "replace"), re.MULTILINE
-        )
-        return line[1] if line else "en"
-    return "en"
+        return _language(layer.data.get("lang"))
+    return _language(None if isinstance(origin, Mapping) else _lang_line(Path(origin)))
+
+
+def _language(value: object) -> str:
+    """The language of a value of ``lang``; one like ``cn`` is refused, in the language that was meant."""
+    text = str(value or "en").strip()
+    return "zh" if _CHINESE.match(text) else text
+
+
+def _lang_line(path: Path) -> str | None:
+    """``lang`` as a line of its own has it, in a file that is a list or not even YAML."""
+    with suppress(OSError, ValueError):
+        if path.is_file():  # a pipe would never end
+            with path.open("rb") as stream:
+                text = stream.read(MAX_BYTES).decode("utf-8-sig", "replace")
+            first = re.search(r"^\s*([^\s#])", text, re.MULTILINE)
+            indentation = "[- ]*" if first and first[1] == "-" else ""
+            line = re.search(rf"^{indentation}lang *[:\uff1a] *['\"]?(\w+)", text, re.MULTILINE)
+            return line[1] if line else None
+    return None
 
 
 def _read(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, _Layer]) -> _Layer:

@@ -37,7 +37,8 @@ def read_mapping(path: Path) -> tuple[dict[str, object], str]:
     """The mapping a file holds, and the sha256 of its bytes; raises InputError with file, line and column."""
     real_path(path, where=str(path))
     if not path.is_file():
-        problem = "a folder, not a job file" if path.is_dir() else "no such file"
+        no_file = "a pipe or a device, not a job file" if path.exists() else "no such file"
+        problem = "a folder, not a job file" if path.is_dir() else no_file
         raise InputError(
             problem, where=str(path), remedy="check the path; it is relative to the working folder"
         )

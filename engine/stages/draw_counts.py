@@ -53,6 +53,8 @@ class DrawCount:
         Rough, on two cores.
     exact : bool
         All assignments are enumerated.
+    passes : int
+        Passes of equal length that make the draws, one after the other.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class DrawCount:
     cells: int
     seconds: float
     exact: bool = False
+    passes: int = 1
 
 
 def by_block(
@@ -134,7 +137,7 @@ def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Ce
     n_refitted = len(cells) - len(contracted)
     if n_refitted:
         seconds = draws * n_refitted * (_PER_REFIT + _PER_REFITTED_VALUE * pairs * moments(prepared))
-        yield DrawCount("permutations", draws, n_refitted, seconds, exact)
+        yield DrawCount("permutations", draws, n_refitted, seconds, exact, n_refitted)
 
 
 def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
@@ -146,7 +149,8 @@ def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
         seconds = _two_way(prepared) * block.reps * cells
     else:
         seconds = _PER_CITY * block.reps * prepared.design.n_units * cells
-    return DrawCount(f"{block.kind} bootstrap draws", block.reps, cells, seconds)
+    passes = cells if block.kind == "two_way_wild" else 1
+    return DrawCount(f"{block.kind} bootstrap draws", block.reps, cells, seconds, passes=passes)
 
 
 def _two_way(prepared: Prepared) -> float:

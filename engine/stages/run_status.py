@@ -91,8 +91,8 @@ def _progress(state: Path) -> str:
         n_done, total = record.get("done"), record.get("total")
         if isinstance(n_done, int) and isinstance(total, int) and total and "label" in text:
             parts.append(f"{text['label']} {n_done:,} of {total:,}")
-        seconds_left = record.get("seconds_left")
-        if isinstance(seconds_left, int | float) and 0 <= seconds_left < _LONGEST_RUN:
+        seconds_left = _seconds_left(record.get("seconds_left"), _moment(text.get("estimated")))
+        if seconds_left is not None:
             parts.append(f"about {ENGLISH.duration(seconds_left)} left")
         parts += [text[key] for key in ("where", "dashboard") if key in text]
     start, last = _moment(text.get("started")), _moment(text.get("updated"))
@@ -100,6 +100,14 @@ def _progress(state: Path) -> str:
         took = ((datetime.now(UTC) if word == "running" else last) - start).total_seconds()
         parts.append(ENGLISH.duration(took))
     return ", ".join(parts)
+
+
+def _seconds_left(at_report: object, reported: datetime | None) -> float | None:
+    """Seconds left by now; None where the record has none, or they are over."""
+    if not isinstance(at_report, int | float) or not 0 <= at_report < _LONGEST_RUN or reported is None:
+        return None
+    left = at_report - max((datetime.now(UTC) - reported).total_seconds(), 0.0)
+    return left if left > 0 else None
 
 
 def _moment(text: str | None) -> datetime | None:

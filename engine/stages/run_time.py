@@ -32,7 +32,12 @@ def expected_stages(prepared: Sequence[Prepared]) -> Stages:
 
 def run_seconds(prepared: Sequence[Prepared]) -> float:
     """Rough seconds of a run on two cores, from its start to its end, compilation aside."""
-    return START + sum(seconds for _, seconds in expected_stages(prepared))
+    return START + stage_seconds(prepared)
+
+
+def stage_seconds(prepared: Sequence[Prepared]) -> float:
+    """Those of a run in a process that has started."""
+    return sum(seconds for _, seconds in expected_stages(prepared))
 
 
 def work_seconds(prepared: Sequence[Prepared]) -> float:
@@ -53,6 +58,7 @@ def _draws(prepared: Sequence[Prepared]) -> Iterator[tuple[str, float]]:
         fixed = _PER_BLOCK + _PER_TERM * max(1, *(len(terms.names) for terms in one_pass.terms))
         for count in draw_counts(one_pass):
             label = "permutations" if count.kind == "permutations" else "bootstrap"
-            yield label, count.seconds + fixed
+            for _ in range(count.passes):
+                yield label, (count.seconds + fixed) / count.passes
         for _ in by_block(one_pass.pass_cells.cells, lambda cell: cell.job.inference.jackknife):
             yield "left out", fixed

@@ -139,7 +139,7 @@ def test_passes_at_one_time_do_not_mix(threads: int) -> None:
     with ThreadPoolExecutor(6) as pool:
         for name, (found, told) in enumerate(pool.map(run, range(24))):
             assert found == tree(5).replace("s", f"{name}:")
-            assert told == [("outer", done, 5) for done in range(1, 6)]
+            assert told == [("outer", done, 5) for done in range(6)]
     for _ in range(5):
         found = Machine(threads=threads).reduce(nested_leaf, "s", range(4), merge, label="outer")
         inner = [tree(3).replace("s", f"s{task}-") for task in range(4)]
@@ -152,7 +152,7 @@ def test_progress_counts_every_task_once(n: int, units: int | None, client: Clie
     for options in ({"threads": 2}, {"client": client}):
         watch = Watch()
         reduce_on(Machine(**options, progress=watch), n, units=units)
-        assert watch.told == [("moments", done, n) for done in range(1, n + 1)]
+        assert watch.told == [("moments", done, n) for done in range(n + 1)]
 
 
 @pytest.mark.parametrize("units", [None, 1])
