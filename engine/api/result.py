@@ -202,10 +202,16 @@ class Result:
             table_of(report, style=report.table_style.changed(checked_choices(choices)), title=shown_title)
         )
 
-    def printed(self, choices: TableChoices, *, lang: str) -> PrintedTable:
-        """The table as a value, without title, headings and further notes, for `etable`."""
+    @property
+    def units(self) -> str:
+        """Label of the row that counts units."""
+        return job_words(self.results.manifest).units
+
+    def printed(self, choices: TableChoices, *, lang: str, units: str) -> PrintedTable:
+        """The table as a value, without title, headings and further notes, for `etable`, which names the units."""
         report = self._report(lang)
-        style = replace(report.table_style.changed(choices), columns=(), notes=())
+        report = replace(report, words=replace(report.words, units=units))
+        style = replace(report.table_style.changed(choices), columns=(), notes=(), units=units)
         return table_of(report, style=style, title="")
 
     @checked_arguments()

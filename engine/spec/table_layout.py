@@ -35,7 +35,11 @@ class TableLayout(Block):
     drop: Listed[Pattern] = Field([], description="likewise: leave these terms out")
     order: Listed[Pattern] = Field([], description="likewise: print these terms first, in this order")
     digits: int | None = Field(
-        None, ge=0, le=12, description="decimals; default: four, or three significant digits"
+        None,
+        ge=0,
+        le=12,
+        description="decimals of coefficients, errors and fits; default: four, more where errors are below 0.001, "
+        "fewer where numbers are 100 or more",
     )
     stars: Literal["none"] | ErrorKind | None = Field(
         None,
