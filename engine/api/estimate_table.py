@@ -15,7 +15,7 @@ from engine.api.result import Result
 from engine.api.table_choices import checked_choices
 from engine.errors import InputError
 from engine.report.joined_tables import joined
-from engine.report.language.wording import Words, lang_of, shared_words, words_of
+from engine.report.language.wording import Words, job_words, lang_of, shared_words, words_of
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_entries import (
     effect_label,
@@ -84,7 +84,7 @@ def etable(
 
 def _shared_units(fits: Sequence[object]) -> str:
     """The label of units that the jobs of all results have; where they differ, rows speak of units."""
-    labels = {fit.units for fit in fits if isinstance(fit, Result)}
+    labels = {job_words(fit.results.manifest).units for fit in fits if isinstance(fit, Result)}
     return labels.pop() if len(labels) == 1 else UNITS
 
 

@@ -202,11 +202,6 @@ class Result:
             table_of(report, style=report.table_style.changed(checked_choices(choices)), title=shown_title)
         )
 
-    @property
-    def units(self) -> str:
-        """Label of the row that counts units."""
-        return job_words(self.results.manifest).units
-
     def printed(self, choices: TableChoices, *, lang: str, units: str) -> PrintedTable:
         """The table as a value, without title, headings and further notes, for `etable`, which names the units."""
         report = self._report(lang)

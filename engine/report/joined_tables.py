@@ -45,19 +45,14 @@ def joined(tables: Sequence[PrintedTable], *, title: str) -> PrintedTable:
 
 
 def _aligned_rows(rows: Sequence[Row], digits: Sequence[int | None]) -> Iterator[Row]:
-    """The rows with their numbers printed anew, in the notation of all columns or with the digits of their own."""
+    """The rows with their numbers printed anew, in the notation of all columns or with digits chosen for a column."""
     for row in rows:
         if row.kind not in ("coefficient", "error", "fit"):
             yield row
             continue
-        # A measure of fit has no term and stands for itself.
-        together = [other for other in rows if row.term and other.term == row.term] or [row]
+        of_term = [line for line in rows if row.term and line.term == row.term] or [row]
         columns = [
-            NumberColumn(
-                *(_numbers(together, place, kinds) for kinds in (("coefficient", "fit"), ("error",)))
-            )
-            if chosen is None
-            else NumberColumn(())
+            NumberColumn(()) if chosen is not None else _number_column(of_term, place)
             for place, chosen in enumerate(digits)
         ]
         styles = EVERYTHING.by_column(columns)
@@ -68,10 +63,14 @@ def _aligned_rows(rows: Sequence[Row], digits: Sequence[int | None]) -> Iterator
         yield replace(row, entries=tuple(entries))
 
 
-def _numbers(rows: Sequence[Row], place: int, kinds: Sequence[str]) -> list[float]:
-    """Numbers of these rows in a column."""
-    values = (row.entries[place].value for row in rows if row.kind in kinds)
-    return [value for value in values if isinstance(value, float)]
+def _number_column(rows: Sequence[Row], place: int) -> NumberColumn:
+    """Numbers of a term, or of a measure of fit, in a column."""
+    numbers: dict[bool, list[float]] = {True: [], False: []}
+    for row in rows:
+        value = row.entries[place].value
+        if isinstance(value, float):
+            numbers[row.kind == "error"].append(value)
+    return NumberColumn(numbers[False], numbers[True])
 
 
 def _printed_anew(entry: Entry, style: TableStyle) -> Entry:

@@ -144,13 +144,13 @@ def test_measures_of_fit_stand_for_themselves() -> None:
     )
 )
 def test_a_term_has_one_notation_and_shows_its_largest_error(columns: list[tuple[float, float]]) -> None:
-    found = notations([NumberColumn([value], [error]) for value, error in columns])
+    shared = notations([NumberColumn([value], [error]) for value, error in columns])
     errors = [error for _, error in columns]
     if max(errors) <= 1000 * min(errors):
-        assert len(set(found)) == 1
-        texts = [found[0].text(max(errors))]
+        assert len(set(shared)) == 1
+        texts = [shared[0].text(max(errors))]
     else:
-        texts = [notation.text(error) for notation, error in zip(found, errors, strict=True)]
+        texts = [notation.text(error) for notation, error in zip(shared, errors, strict=True)]
     for text, error in zip(texts, [max(errors)] if len(texts) < len(errors) else errors, strict=True):
         assert math.isclose(float(text.replace(",", "")), error, rel_tol=0.051)
 

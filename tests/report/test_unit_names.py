@@ -86,9 +86,7 @@ def test_several_words_of_a_header_are_read() -> None:
 
 
 def test_sentences_speak_of_the_units() -> None:
-    texts = {
-        lang: {label: Words(lang, label)("two-way city") for label in HEADERS} for lang in ("en", "zh")
-    }
+    texts = {lang: {label: Words(lang, label)("two-way city") for label in HEADERS} for lang in ("en", "zh")}
     assert texts["en"] == {
         "Countries": "two-way country", "Cities": "two-way city", "Counties": "two-way county",
         "Provinces": "two-way province", "Units": "two-way unit",
@@ -122,7 +120,7 @@ def test_words_of_other_units_leave_no_city_and_the_same_places(lang: str) -> No
         assert not re.search(r"\bcit(y|ies)\b", bare, re.IGNORECASE), text
         assert "城市" not in bare or text.startswith(("SYNTHETIC", "REAL")), text
     for code, sentence in of_cities.sentences.items():
-        numbers = dict.fromkeys(re.findall(r"\{(\w+):(?:[,.gef0-9]+|[^{}]*\|[^{}]*)\}", sentence), 2)
+        numbers = dict.fromkeys(re.findall(r"\{(\w+):(?:[,.gef0-9]+|duration|[^{}]*\|[^{}]*)\}", sentence), 2)
         worded = words.note(Note.of(code, **dict.fromkeys(places(sentence), "x") | numbers))
         assert not re.search(r"\bcit(y|ies)\b|城市", worded), code
 
@@ -138,9 +136,18 @@ def test_error_types_and_notes_of_a_table_have_its_units() -> None:
     )
     text = table.to_text()
     assert "城市" not in text
-    for expected in ("国家对聚类", "国家双向聚类", "国家对固定效应", "国家对数", "国家数", "取决于国家的排列次序"):
+    for expected in (
+        "国家对聚类",
+        "国家双向聚类",
+        "国家对固定效应",
+        "国家对数",
+        "国家数",
+        "取决于国家的排列次序",
+    ):
         assert expected in text
-    named = regression_table(frame.replace({"term": {"policy": "城市"}}), title="T", words=Words("zh", "Units"))
+    named = regression_table(
+        frame.replace({"term": {"policy": "城市"}}), title="T", words=Words("zh", "Units")
+    )
     assert named.rows[0].label == "城市"  # names of the user stand
     assert all(error_label(code, ENGLISH) == look.label for code, look in ERROR_LOOKS.items())
 
@@ -180,5 +187,3 @@ def test_a_table_of_a_trade_table_counts_countries(tmp_path: Path) -> None:
     for form in (text, page):
         assert "国家双向聚类" in form
         assert "城市" not in form
-
-

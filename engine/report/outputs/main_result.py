@@ -76,9 +76,9 @@ def _styles(report: JobReport, term: str) -> dict[Hashable, TableStyle]:
     """Style of a coefficient by cell, as it stands in the table."""
     estimates, style = report.frames["estimates"], report.table_style
     of_term = estimates[estimates["term"] == term]
-    shown = of_term["errors"].isin(style.error_codes(estimates["errors"].unique()))
+    is_printed = of_term["errors"].isin(style.error_codes(estimates["errors"].unique()))
     records: dict[Hashable, list[Record]] = {cell: [] for cell in of_term["cell"]}
-    for record in of_term[shown].to_dict("records"):
+    for record in of_term[is_printed].to_dict("records"):
         records[record["cell"]].append(record)
     return dict(zip(records, coefficient_styles(records.values(), style), strict=True))
 
