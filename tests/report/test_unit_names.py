@@ -61,13 +61,13 @@ def test_the_header_says_what_units_are(parameters: dict[str, object], label: st
 HEADERS = {
     "Countries": "exporter importers exporter_id exporter_iso3 ExporterCode iso3_d country_o COUNTRYNAME 国家 国家代码 "
     "出口国 伙伴国 国别 城市国家",
-    "Cities": "city_i city_code cityid CITYCODE CityName destination_city exporter_city 中国城市 全国城市 国内城市 省会城市 "
-    "省会 地级市 县级市 直辖市 出口城市 城市代码 prefecture prefectures",
+    "Cities": "city_i city_code cityid CITYCODE CityName destination_city exporter_city 中国城市 全国城市 国内城市 "
+    "省会城市 省会 地级市 县级市 直辖市 出口城市 城市代码 prefecture prefectures",
     "Counties": "county counties prefecture_county 区县 市县 市辖区 县域",
     "Provinces": "province provinces prov_code prov_i 省份 出口省 中国省份 城市所在省份 省级行政区",
-    "Units": "destination origin nationality combination isolation capacity velocity ethnicity provider state 国企 国有企业 "
-    "中国企业 国家级开发区 工业园区 城市群 市场 超市 门市 上市公司 企业 地区 国标代码 国民经济行业 全国 exporter_firm "
-    "exporter_region exporting_firm firm_country_firm importer_port i",
+    "Units": "destination origin nationality combination isolation capacity velocity ethnicity provider state 国企 "
+    "国有企业 中国企业 国家级开发区 工业园区 城市群 市场 超市 门市 上市公司 企业 地区 国标代码 国民经济行业 全国 "
+    "exporter_firm exporter_region exporting_firm firm_country_firm importer_port i",
 }
 
 
