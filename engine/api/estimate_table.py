@@ -15,7 +15,7 @@ from engine.api.result import Result
 from engine.api.table_choices import checked_choices
 from engine.errors import InputError
 from engine.report.joined_tables import joined
-from engine.report.language.wording import Words, lang_of, shared_words, words_of
+from engine.report.language.wording import Words, job_words, lang_of, shared_words, words_of
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_entries import (
     effect_label,
@@ -26,6 +26,7 @@ from engine.report.table_entries import (
     stars_of,
 )
 from engine.report.table_style import EVERYTHING, NO_STARS, TableChoices, TableStyle
+from engine.report.unit_names import UNITS
 
 _LISTS = (Sequence, Iterator, KeysView, ValuesView, np.ndarray, pd.Series)
 
@@ -66,9 +67,9 @@ def etable(
         in_column["labels"] = whole.labels
     languages = (lang_of(fit.results.manifest) for fit in several if isinstance(fit, Result))
     words = shared_words(languages) if lang is None else words_of(lang)
-    starred = whole.stars != NO_STARS
+    starred, units = whole.stars != NO_STARS, _shared_units(several)
     tables = [
-        fit.printed(_own(fit, in_column, choices), lang=words.lang)
+        fit.printed(_own(fit, in_column, choices), lang=words.lang, units=units)
         if isinstance(fit, Result)
         else _foreign_table(fit, EVERYTHING.changed(in_column), words, starred=starred)
         for fit in several
@@ -79,6 +80,12 @@ def etable(
     rows.sort(key=lambda row: terms.index(row.term) if row.term else len(terms))
     header = whole.header(len(table.header))
     return Table(replace(table, header=header, rows=tuple(rows), notes=(*table.notes, *whole.notes)))
+
+
+def _shared_units(fits: Sequence[object]) -> str:
+    """The label of units that the jobs of all results have; where they differ, rows speak of units."""
+    labels = {job_words(fit.results.manifest).units for fit in fits if isinstance(fit, Result)}
+    return labels.pop() if len(labels) == 1 else UNITS
 
 
 def _own(fit: Result, in_column: TableChoices, choices: TableChoices) -> TableChoices:
@@ -116,7 +123,7 @@ def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: boo
     rows: list[Row] = []
     for term in style.terms([str(name) for name in frame.index]):
         estimate, error, p = frame.loc[[term], ["b", "se", "p"]].to_numpy(dtype=float)[0].tolist()
-        mark, aligned = stars_of(p) if starred else "", style.aligned((estimate, error))
+        mark, aligned = stars_of(p) if starred else "", style.of_numbers([estimate], [error])
         entry = Entry(aligned.number(estimate) + mark, estimate)
         rows.append(Row("coefficient", style.label(term), (entry,), term))
         rows.append(Row("error", kind, (error_entry(error, aligned),), term))
@@ -132,7 +139,9 @@ def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: boo
     notes.append(errors_note(words))
     if starred:
         notes.append(stars_note(kind, words))
-    return PrintedTable(title="", header=("(1)",), rows=tuple(rows), notes=tuple(notes), words=words)
+    return PrintedTable(
+        title="", header=("(1)",), rows=tuple(rows), notes=tuple(notes), words=words, digits=style.digits
+    )
 
 
 def _effects(text: str | None) -> list[str]:

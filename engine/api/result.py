@@ -207,10 +207,11 @@ class Result:
             table_of(report, style=report.table_style.changed(checked_choices(choices)), title=shown_title)
         )
 
-    def printed(self, choices: TableChoices, *, lang: str) -> PrintedTable:
-        """The table as a value, without title, headings and further notes, for `etable`."""
+    def printed(self, choices: TableChoices, *, lang: str, units: str) -> PrintedTable:
+        """The table as a value, without title, headings and further notes, for `etable`, which names the units."""
         report = self._report(lang)
-        style = replace(report.table_style.changed(choices), columns=(), notes=())
+        report = replace(report, words=replace(report.words, units=units))
+        style = replace(report.table_style.changed(choices), columns=(), notes=(), units=units)
         return table_of(report, style=style, title="")
 
     @checked_arguments()

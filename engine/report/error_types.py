@@ -102,7 +102,7 @@ def error_label(code: str, words: Words) -> str:
     if block_jackknife.is_block_jackknife(code):
         return _blocks_label(block_jackknife.blocks_of(code), words)
     look = look_of(code)
-    return words.known(look.label if look else code)
+    return words(look.label) if look else code
 
 
 def _blocks_label(blocks: block_jackknife.JackknifeBlocks, words: Words) -> str:
@@ -118,13 +118,13 @@ def _blocks_label(blocks: block_jackknife.JackknifeBlocks, words: Words) -> str:
 def error_adjective(code: str, words: Words) -> str:
     """``dyadic-robust`` and the like."""
     look = look_of(code)
-    return words.known(look.adjective if look else code)
+    return words(look.adjective) if look else code
 
 
 def error_phrase(code: str, words: Words) -> str:
     """``dyadic-robust errors`` and the like."""
     look = look_of(code)
-    return words.known(look.phrase if look else code)
+    return words(look.phrase) if look else code
 
 
 def cautions(codes: Iterable[str]) -> list[str]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.characters import places
 from engine.report.language.wording import Words
 from engine.report.markup import escape
-from engine.report.number_format import number
 
 _ROW, _LETTER, _PLOT, _MARGIN = 26, 7.2, 300, 10
 """Height of a row, width of a letter and of the intervals, and the space beside them, in pixels."""
 
 
 class IntervalRow(NamedTuple):
-    """A row of the picture."""
+    """A row of the picture; ``printed`` writes its numbers."""
 
     label: str
     estimate: float
     low: float
     high: float
+    printed: Callable[[float], str]
 
     @property
     def numbers(self) -> str:
-        return f"{number(self.estimate)} [{number(self.low)}, {number(self.high)}]"
+        return f"{self.printed(self.estimate)} [{self.printed(self.low)}, {self.printed(self.high)}]"
 
 
 def interval_picture(intervals: Sequence[IntervalRow], *, title: str, words: Words) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import isfinite
 
 from engine.report.language.wording import columns_phrase
+from engine.report.number_format import NumberColumn
 from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_style import EVERYTHING, TableStyle
 
 _Key = tuple[str, str, str]
 
@@ -15,8 +18,9 @@ def joined(tables: Sequence[PrintedTable], *, title: str) -> PrintedTable:
     """One table of the columns of all, in their order.
 
     Rows of one kind, label and term are one row; a further row of a term stands below those of that term, any other
-    below the rows of its kind. A note that not all tables have names its columns. Columns headed by numbers are
-    numbered anew.
+    below the rows of its kind. Numbers of a row have one notation over all columns, as `number_format.notations` has
+    it, but for tables of chosen digits. A note that not all tables have names its columns. Columns headed by numbers
+    are numbered anew.
     """
     widths = [len(table.header) for table in tables]
     entries: dict[_Key, list[Entry]] = {}
@@ -28,14 +32,55 @@ def joined(tables: Sequence[PrintedTable], *, title: str) -> PrintedTable:
     header = [name for table in tables for name in table.header]
     if all(name.startswith("(") for name in header):
         header = [f"({column})" for column in range(1, len(header) + 1)]
-    rows = _merged_rows([table.rows for table in tables])
+    merged = _merged_rows([table.rows for table in tables])
+    rows = [replace(row, entries=tuple(entries[_key(row)])) for row in merged]
+    digits = [table.digits for table, width in zip(tables, widths, strict=True) for _ in range(width)]
     return replace(
         tables[0],
         title=title,
         header=tuple(header),
-        rows=tuple(replace(row, entries=tuple(entries[_key(row)])) for row in rows),
+        rows=tuple(_aligned_rows(rows, digits)),
         notes=tuple(_merged_notes(tables, widths)),
     )
+
+
+def _aligned_rows(rows: Sequence[Row], digits: Sequence[int | None]) -> Iterator[Row]:
+    """The rows with their numbers printed anew, in the notation of all columns or with digits chosen for a column."""
+    for row in rows:
+        if row.kind not in ("coefficient", "error", "fit"):
+            yield row
+            continue
+        of_term = [line for line in rows if row.term and line.term == row.term] or [row]
+        columns = [
+            NumberColumn(()) if chosen is not None else _number_column(of_term, place)
+            for place, chosen in enumerate(digits)
+        ]
+        styles = EVERYTHING.by_column(columns)
+        entries = (
+            _printed_anew(entry, replace(style, digits=chosen))
+            for entry, style, chosen in zip(row.entries, styles, digits, strict=True)
+        )
+        yield replace(row, entries=tuple(entries))
+
+
+def _number_column(rows: Sequence[Row], place: int) -> NumberColumn:
+    """Numbers of a term, or of a measure of fit, in a column."""
+    numbers: dict[bool, list[float]] = {True: [], False: []}
+    for row in rows:
+        value = row.entries[place].value
+        if isinstance(value, float):
+            numbers[row.kind == "error"].append(value)
+    return NumberColumn(numbers[False], numbers[True])
+
+
+def _printed_anew(entry: Entry, style: TableStyle) -> Entry:
+    """The entry with its number in this style; stars and brackets stay."""
+    value, stem = entry.value, entry.text.rstrip("*")
+    if not isinstance(value, float) or not isfinite(value):
+        return entry
+    text = style.number(value)
+    marks = entry.text[len(stem) :]
+    return replace(entry, text=f"({text})" if stem.startswith("(") else text + marks)
 
 
 def _merged_notes(tables: Sequence[PrintedTable], widths: Sequence[int]) -> Iterator[str]:

@@ -1,38 +1,101 @@
-"""Numbers as tables, figures and sentences print them."""
+"""Numbers as tables, figures and sentences print them.
+
+Numbers of one term have one notation: the decimals that its standard errors ask for. A coefficient near zero then
+reads as zero to that precision, and does not lengthen the others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
 
-def number(value: float, least: int = 0) -> str:
+_MOST_SHARED = 1000.0  # columns whose errors differ by a larger factor have their own decimals
+_SMALLEST, _LARGEST = 1e-6, 1e7  # beyond them numbers are in powers of ten
+_SMALL, _LARGE = 1e-3, 100.0  # numbers between them have four decimals
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How numbers that belong together are printed.
+
+    Attributes
+    ----------
+    decimals : int or None
+        None for powers of ten with three significant digits.
+    """
+
+    decimals: int | None
+
+    def text(self, value: float) -> str:
+        """The number, zero without a sign.
+
+        >>> Notation(2).text(-0.001), Notation(2).text(1234.5), Notation(None).text(0.07)
+        ('0.00', '1,234.50', '7.00e-02')
+        """
+        if abs(value) == float("inf"):
+            return "∞" if value > 0 else "-∞"
+        return f"{value:z.2e}" if self.decimals is None else f"{value:z,.{self.decimals}f}"
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """Numbers of one term in one column of a table.
+
+    Attributes
+    ----------
+    values : sequence of float
+        Coefficient, ends of intervals or measures of fit; not finite where undefined.
+    errors : sequence of float
+        Standard errors; empty where there are none.
+    """
+
+    values: Sequence[float]
+    errors: Sequence[float] = ()
+
+    @property
+    def error(self) -> float:
+        """The largest standard error; zero where there is none."""
+        return _largest(self.errors)
+
+    @property
+    def precision(self) -> float:
+        """What has to show its digits: the largest standard error, else the largest number."""
+        return self.error or _largest(self.values)
+
+    @property
+    def size(self) -> float:
+        return max(_largest(self.values), self.error)
+
+
+def notations(columns: Sequence[NumberColumn]) -> list[Notation]:
+    """The notation of each column of a term, shared unless the columns differ by more than a factor of 1000.
+
+    Four decimals (two where all numbers of a column from 100 on are known no better), or three significant digits of
+    the largest standard error below 0.001; powers of ten where it is below a millionth, or a number is 1e7 or more.
+    Without standard errors the largest number stands for them.
+
+    >>> two = [NumberColumn([0.00031], [0.04]), NumberColumn([0.0702], [0.0412])]
+    >>> [notation.decimals for notation in notations(two)]
+    [4, 4]
+    >>> [notation.decimals for notation in notations([NumberColumn([250.1234], [12.3456])])]
+    [2]
+    """
+    errors = [column.error for column in columns if column.error]
+    precisions = errors or [column.precision for column in columns if column.precision]
+    if precisions and max(precisions) > _MOST_SHARED * min(precisions):
+        return [_notation([column.size], column.precision) for column in columns]
+    sizes = [column.size for column in columns if column.size]
+    return [_notation(sizes, max(precisions, default=0.0))] * len(columns)
+
+
+def number(value: float) -> str:
     """Four decimals, or three significant digits where four decimals would hide or drown them.
-
-    ``least``: decimals that a number below 100 has at least, so that it stands below others of its row.
 
     >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9), number(float("-inf"))
     ('0.0702', '-0.000412', '1,234.56', '3.20e-09', '-∞')
-    >>> number(0.07021, 6), number(1234.56, 6)
-    ('0.070210', '1,234.56')
     """
-    size = abs(value)
-    if size == float("inf"):
-        return "∞" if value > 0 else "-∞"
-    if size == 0 or 1e-6 <= size < 100:
-        return f"{value:.{max(decimals(value), least)}f}"
-    if 100 <= size < 1e7:
-        return f"{value:,.2f}"
-    return f"{value:.2e}"
-
-
-def decimals(value: float) -> int:
-    """Decimals of a number that is zero or between a millionth and 100; none of any other.
-
-    >>> decimals(0.07021), decimals(-0.000412), decimals(1234.56)
-    (4, 6, 0)
-    """
-    size = abs(value)
-    if size == 0 or 1e-3 <= size < 100:
-        return 4
-    return 2 - int(f"{size:.2e}".partition("e")[2]) if 1e-6 <= size < 1e-3 else 0
+    return notations([NumberColumn([value])])[0].text(value)
 
 
 def percent(share: float) -> str:
@@ -42,3 +105,19 @@ def percent(share: float) -> str:
     ('95%', '99.5%', '90%')
     """
     return f"{100 * share:.6g}%"
+
+
+def _largest(values: Iterable[float]) -> float:
+    return max((abs(value) for value in values if isfinite(value)), default=0.0)
+
+
+def _notation(sizes: Sequence[float], precision: float) -> Notation:
+    """The notation of numbers up to these sizes, one a column, of which ``precision`` has to be seen."""
+    if precision == 0:
+        return Notation(4)
+    if precision < _SMALLEST or max(sizes) >= _LARGEST:
+        return Notation(None)
+    significant = 2 - int(f"{precision:.2e}".partition("e")[2])  # decimals of three significant digits
+    if precision < _SMALL:
+        return Notation(significant)
+    return Notation(max(2, min(4, significant)) if min(sizes) >= _LARGE else 4)

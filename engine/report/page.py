@@ -18,7 +18,7 @@ import yaml
 
 from engine.notes import read_note
 from engine.report.language.stored_notes import sentence, sentences
-from engine.report.language.wording import ENGLISH, Words, columns_phrase
+from engine.report.language.wording import ENGLISH, Words, columns_phrase, for_units_of
 from engine.report.markup import escape
 from engine.report.number_format import number
 from engine.report.palette import css_colours
@@ -136,6 +136,7 @@ def _contents(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]], words: 
 
 def _section(section: JobSection, place: int, words: Words) -> tuple[str, list[tuple[str, str]], str]:
     """Title, parts (name, anchor) and HTML of a job."""
+    words = for_units_of(section.manifest, words)
     title = section.title or words("Untitled job")
     reading = [sentence for sentence in section.reading if sentence not in section.headlines]
     bodies = (

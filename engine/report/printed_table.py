@@ -22,6 +22,7 @@ Kind = Literal["coefficient", "error", "setting", "words", "count", "fit"]
 _BLOCK = {"coefficient": 0, "error": 0, "setting": 1, "words": 1, "count": 2, "fit": 2}
 # Choices with longer lines take the whole column; shorter ones are printed under the digits.
 _LONG = 9
+_LINE = 13  # places of a line of a column
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -55,10 +56,15 @@ def number_entry(value: float | None) -> Entry:
     return Entry() if value is None or not isfinite(value) else Entry(number(value), value)
 
 
-def bracketed_entry(value: float | None) -> Entry:
-    """The same in brackets, as standard errors are printed."""
-    entry = number_entry(value)
-    return replace(entry, text=f"({entry.text})") if entry.text else entry
+def wrapped(text: str) -> str:
+    """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
+    lines = [""]
+    for part in filter(None, re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text)):
+        width = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
+        if width > _LINE and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,10 @@ class Row:
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """A printed table; ``header`` names the columns of ``Row.entries``, ``stub`` that of the labels."""
+    """A printed table; ``header`` names the columns of ``Row.entries``, ``stub`` that of the labels.
+
+    ``digits`` are decimals that its numbers have by choice, whatever stands beside them.
+    """
 
     title: str
     header: tuple[str, ...]
@@ -81,6 +90,7 @@ class PrintedTable:
     notes: tuple[str, ...]
     stub: str = ""
     words: Words = ENGLISH
+    digits: int | None = None
 
     def panels(self, columns: int = 8) -> tuple[PrintedTable, ...]:
         """Panels of about equal width and at most ``columns`` columns; rows empty in a panel are left out."""

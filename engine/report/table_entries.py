@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import isfinite
 
 from engine.report.language.wording import Words
+from engine.report.number_format import NumberColumn
 from engine.report.printed_table import Entry
-from engine.report.table_style import TableStyle
+from engine.report.table_style import EVERYTHING, TableStyle
 
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
 
@@ -32,10 +33,47 @@ def error_entry(std_error: float, style: TableStyle) -> Entry:
     return Entry(f"({style.number(std_error)})", std_error) if isfinite(std_error) else Entry("(n/a)")
 
 
+def coefficient_styles(
+    columns: Iterable[Sequence[Mapping[Hashable, float] | None]], style: TableStyle
+) -> list[TableStyle]:
+    """The style of each column for a coefficient; columns hold its rows of the estimates, one a type of error."""
+    present = [[record for record in records if record] for records in columns]
+    return style.by_column(
+        [
+            NumberColumn(
+                [record["estimate"] for record in of_column], [record["std_error"] for record in of_column]
+            )
+            for of_column in present
+        ]
+    )
+
+
+def estimate_entries(
+    estimates: Sequence[float], std_errors: Sequence[float]
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Coefficients of a term by column, and their standard errors; empty where they are not defined."""
+    styles = EVERYTHING.by_column(
+        [NumberColumn([value], [error]) for value, error in zip(estimates, std_errors, strict=True)]
+    )
+    return (
+        tuple(
+            Entry(style.number(value), value) if isfinite(value) else Entry()
+            for style, value in zip(styles, estimates, strict=True)
+        ),
+        tuple(
+            error_entry(error, style) if isfinite(error) else Entry()
+            for style, error in zip(styles, std_errors, strict=True)
+        ),
+    )
+
+
 def fit_entries(values: Sequence[float], style: TableStyle) -> tuple[Entry, ...]:
     """A row of R2 or the like; empty where it is not defined."""
-    aligned = style.aligned(values)
-    return tuple(Entry(aligned.number(value), value) if isfinite(value) else Entry() for value in values)
+    styles = style.by_column([NumberColumn([value]) for value in values])
+    return tuple(
+        Entry(of_column.number(value), value) if isfinite(value) else Entry()
+        for of_column, value in zip(styles, values, strict=True)
+    )
 
 
 def effect_label(name: str, words: Words) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from engine.errors import InputError
-from engine.report.number_format import decimals, number
+from engine.report.number_format import Notation, NumberColumn, notations, number
 from engine.report.unit_names import UNITS
 
 NO_STARS = "none"
@@ -29,7 +29,6 @@ class TableChoices(TypedDict, total=False):
     columns: Sequence[str] | str
 
 
-_MOST_SHARED = 6  # decimals: beyond them a vanishing number would fill its row with digits
 _NAMES = frozenset(TableChoices.__annotations__)
 _LISTS = ("keep", "drop", "order", "errors", "notes", "columns")
 
@@ -45,8 +44,8 @@ class TableStyle:
     keep, drop, order : sequence of str
         Names of terms, or regular expressions searched in them: those printed, left out, and printed first.
     digits : int or None
-        Decimals of coefficients, errors and fits; None for four, or three significant digits of very small and
-        large numbers.
+        Decimals of coefficients, errors and fits, whatever their size; None for those that `number_format.notations`
+        finds.
     stars : str or None
         Standard-error type of the stars, or `NO_STARS`; None for the preferred type that all columns have.
     errors : sequence of str or None
@@ -57,8 +56,8 @@ class TableStyle:
         Headings; none for (1), (2) and on.
     units : str
         Label of the row that counts them.
-    least_decimals : int
-        Of numbers that stand together, where ``digits`` leaves them open; see `aligned`.
+    notation : Notation, optional
+        Of numbers that belong together, where ``digits`` leaves it open; see `by_column`.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +70,7 @@ class TableStyle:
     notes: Sequence[str] = ()
     columns: Sequence[str] = ()
     units: str = UNITS
-    least_decimals: int = 0
+    notation: Notation | None = None
 
     def changed(self, choices: TableChoices) -> TableStyle:
         """The style with some choices made; raises InputError for one that there is not."""
@@ -99,11 +98,17 @@ class TableStyle:
 
     def number(self, value: float) -> str:
         """A coefficient, error or fit as printed."""
-        return number(value, self.least_decimals) if self.digits is None else f"{value:,.{self.digits}f}"
+        if self.digits is not None:
+            return Notation(self.digits).text(value)
+        return self.notation.text(value) if self.notation else number(value)
 
-    def aligned(self, values: Iterable[float]) -> TableStyle:
-        """The style for numbers that stand together: all have the decimals of the one that needs most, up to six."""
-        return replace(self, least_decimals=min(max(map(decimals, values), default=0), _MOST_SHARED))
+    def by_column(self, columns: Sequence[NumberColumn]) -> list[TableStyle]:
+        """The style of each column for the numbers of one term, which share a notation where they can."""
+        return [replace(self, notation=notation) for notation in notations(columns)]
+
+    def of_numbers(self, values: Iterable[float], errors: Iterable[float] = ()) -> TableStyle:
+        """The style for numbers of one notation, and for their standard errors."""
+        return self.by_column([NumberColumn(tuple(values), tuple(errors))])[0]
 
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""

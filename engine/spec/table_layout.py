@@ -38,7 +38,8 @@ class TableLayout(Block):
         None,
         ge=0,
         le=12,
-        description="decimals; default: four, or three significant digits of very small and very large numbers",
+        description="decimals of coefficients, errors and fits; default: four, more where errors are below 0.001, "
+        "fewer where numbers are 100 or more",
     )
     stars: Literal["none"] | ErrorKind | None = Field(
         None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.notes import Note
 from engine.pairs.moments import Layout
-from engine.report.language.wording import ENGLISH, words_of
+from engine.report.language.wording import ENGLISH, job_words
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -21,7 +21,7 @@ _MOST_LISTED = 24  # cells of a job that a plan lists unasked; of more, the firs
 def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
     """The validation report of a job that has been prepared, in the job's language, one line at a time."""
     job = plan.loaded.job
-    worded = words_of(job.lang).note
+    worded = job_words({"lang": job.lang, "parameters": plan.loaded.data}).note
     yield worded(Note.of("job_read", path=str(plan.loaded.path), job=job.job, count=len(plan.cells)))
     printed: set[str] = set()  # cells of a sweep may read one table in several ways: equal lines stand once
     for job_data in distinct_data(prepared):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
-from engine.report.language.wording import Words, job_words, lang_of, shared_words
+from engine.report.language.wording import Words, for_units_of, job_words, lang_of, shared_words
 from engine.report.outputs.main_result import error_picture
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.registry import report_headlines, report_sentences, report_tables
@@ -90,7 +90,7 @@ def _draw_again(job: SavedJob, words: Words, notice: Callable[[Exception], None]
 def _section(job: SavedJob, own_words: Words, words: Words) -> JobSection:
     """The job on the page, its tables in its own words; frames and manifest that do not fit end in an `InputError`."""
     figures, report = job.figures(), JobReport(job.frames, job.manifest, own_words)
-    of_page = replace(report, words=words)
+    of_page = replace(report, words=for_units_of(job.manifest, words))
     with readable(job.folder, remedy="run the job again"):
         section = JobSection(
             manifest=job.manifest,

@@ -67,3 +67,22 @@ def test_columns_keep_the_choices_of_their_jobs() -> None:
     assert "edu" in only
     assert "policy" not in only
     assert "pair-clustered" in only
+
+
+def test_jobs_of_different_units_share_their_rows() -> None:
+    frame = pair_table(0)
+    countries = frame.rename(columns={"one": "exporter", "other": "importer"})
+    firms = frame.rename(columns={"one": "firm_i", "other": "firm_j"})
+    fits = [
+        dd.feols("y ~ x | pair + year", table, units=units, year="year", errors=["pair", "city"])
+        for table, units in ((countries, ("exporter", "importer")), (firms, ("firm_i", "firm_j")))
+    ]
+    alone = dd.etable(fits[0], lang="zh").text()
+    assert "国家双向聚类" in alone
+    assert "国家对数" in alone
+    text = dd.etable(fits, lang="zh").text()
+    rows = {line.split("  ")[0].strip() or line.strip().split("  ")[0]: line for line in text.splitlines()}
+    for label in ("单位数", "配对数"):
+        assert len(re.findall(r"[\d,]+", rows[label])) == 2, label
+    assert sum("双向聚类 " in line for line in text.splitlines()) == 1
+    assert not re.search("国家|城市", text)

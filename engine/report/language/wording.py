@@ -2,7 +2,8 @@
 
 The English of a fixed word is written where it is used and is its own key: ``words("Pairs")``. A `Note` has its
 sentence in every language by its code. Both stand in one file a language, ``english.toml`` and ``chinese.toml``.
-What comes from job files and data stays as it is.
+Both speak of cities; where a job's units are others, the words of ``[units]`` stand for those of cities. What comes
+from job files and data stays as it is.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from string import Formatter
+from typing import cast
 
 from engine.errors import InputError
 from engine.notes import Note
+from engine.report.unit_names import CITIES, units_label
 
 LANGUAGES = {"en": "english", "zh": "chinese"}
 """File of each language by its code."""
@@ -28,6 +31,27 @@ def _entries(lang: str) -> dict[str, dict[str, str]]:
     return tomllib.loads(text)
 
 
+@lru_cache
+def _of_units(form: str, lang: str, units: str) -> str:
+    """A fixed text or sentence of cities as one of other units; places stay, but for words that they choose from."""
+    nouns = cast("Mapping[str, Mapping[str, str]]", _entries(lang)["units"]).get(units)
+    if nouns is None:
+        return form
+    noun = re.compile(rf"(?<![A-Za-z_.])(?:{'|'.join(sorted(nouns, key=len, reverse=True))})(?![A-Za-z_])")
+
+    def replaced(text: str, nouns: Mapping[str, str] = nouns) -> str:
+        return noun.sub(lambda match: nouns[match[0]], text)
+
+    parts = re.split(r"(\{[^{}]*\})", form)
+    for place, part in enumerate(parts):
+        name, colon, spec = part.partition(":")
+        if place % 2 == 0:
+            parts[place] = replaced(part)
+        elif "|" in spec:
+            parts[place] = name + colon + replaced(spec)
+    return "".join(parts)
+
+
 @dataclass(frozen=True)
 class Words:
     """The words of one language.
@@ -36,13 +60,16 @@ class Words:
     ----------
     lang : str
         ``en`` or ``zh``.
+    units : str
+        Label of the units that sentences speak of, as `units_label` has it.
     """
 
     lang: str
+    units: str = CITIES
 
     def __call__(self, text: str, /, **values: object) -> str:
         """The fixed text in this language, its places filled; English where the language lacks it."""
-        form = self.fixed.get(text, text)
+        form = _of_units(self.fixed.get(text, text), self.lang, self.units)
         return _spaced(form, values).format(**values) if values else form
 
     @property
@@ -57,7 +84,7 @@ class Words:
 
     def known(self, text: str) -> str:
         """A word out of a job's files, translated if the language has it, else as it is."""
-        return self.fixed.get(text, text)
+        return _of_units(self.fixed[text], self.lang, self.units) if text in self.fixed else text
 
     def outcome(self, label: str) -> str:
         """An outcome as frames name it: ``synchronization of`` or ``variation of`` a series, or a column."""
@@ -67,11 +94,13 @@ class Words:
 
     def in_context(self, text: str, context: str) -> str:
         """A word as this context has it, ``dyadic`` among ``errors``, say."""
-        return self.fixed.get(f"{context}:{text}", self.known(text))
+        keyed = f"{context}:{text}"
+        return self.known(keyed if keyed in self.fixed else text)
 
     def note(self, note: Note) -> str:
         """The sentence of a note; KeyError for a code that this version does not know."""
-        return self._formatter.vformat(self.sentences[note.code], (), note.values)
+        form = _of_units(self.sentences[note.code], self.lang, self.units)
+        return self._formatter.vformat(form, (), note.values)
 
     def listed(self, names: Sequence[str]) -> str:
         """``a, b and c``."""
@@ -162,8 +191,14 @@ def lang_of(manifest: Mapping[str, object]) -> str:
 
 
 def job_words(manifest: Mapping[str, object], lang: str | None = None) -> Words:
-    """The words of a job's language, or of another that is chosen."""
-    return words_of(lang_of(manifest) if lang is None else lang)
+    """The words of a job's language, or of another that is chosen, for the units of the job."""
+    return for_units_of(manifest, words_of(lang_of(manifest) if lang is None else lang))
+
+
+def for_units_of(manifest: Mapping[str, object], words: Words) -> Words:
+    """The words for the units of a job; those of cities where a folder of an earlier version has no parameters."""
+    parameters = manifest.get("parameters")
+    return replace(words, units=units_label(parameters)) if isinstance(parameters, Mapping) else words
 
 
 def shared_words(langs: Iterable[str]) -> Words:

@@ -10,7 +10,8 @@ from engine.report.language.wording import Words
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import LEVEL
-from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
+from engine.report.table_entries import estimate_entries
 
 _FRAME = StoredFrame(
     "contrasts",
@@ -26,9 +27,10 @@ def contrasts_table(report: JobReport) -> PrintedTable:
     words = report.words
     rows = []
     for record in _main_contrasts(report).to_dict("records"):
+        difference, std_error = estimate_entries([record["difference"]], [record["std_error"]])
         entries = (
-            number_entry(record["difference"]),
-            bracketed_entry(record["std_error"]),
+            *difference,
+            *std_error,
             number_entry(record["statistic"]),
             Entry(f"{int(record['dof'])}", int(record["dof"])),
             number_entry(record["p_value"]),

@@ -101,10 +101,12 @@ class _EventYears:
 
     @cached_property
     def style(self) -> TableStyle:
-        """The table's numbers below each other: they are of one size."""
-        names = ("estimate", "std_error", "conf_low", "conf_high", "band_low", "band_high")
-        return self.report.table_style.aligned(
-            float(record[name]) for record in self.records.values() for name in names
+        """Numbers of one size below each other: one notation, that of their standard errors."""
+        names = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
+        records = [record for (_, code), record in self.records.items() if code in self.error_codes]
+        return self.report.table_style.of_numbers(
+            (float(record[name]) for record in records for name in names),
+            (float(record["std_error"]) for record in records),
         )
 
     def rows(self) -> Iterator[Row]:

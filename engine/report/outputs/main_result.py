@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from math import isfinite
 
 import pandas as pd
@@ -15,6 +15,8 @@ from engine.report.number_format import number, percent
 from engine.report.outputs.output import JobReport, Output, term_in_doubt
 from engine.report.outputs.regression_table import EVENT_TERM, Record, ordered_terms
 from engine.report.phrases import in_columns
+from engine.report.table_entries import coefficient_styles
+from engine.report.table_style import TableStyle
 
 
 def main_rows(report: JobReport) -> pd.DataFrame:
@@ -36,7 +38,7 @@ def main_result(report: JobReport) -> Iterator[str]:
     """The coefficient, its interval and p-value; of several columns with its outcome, the last, and the span of all."""
     words, rows = report.words, main_rows(report)
     record = _preferred(rows, report)
-    style = report.table_style.aligned(float(record[name]) for name in ("estimate", "conf_low", "conf_high"))
+    style = _styles(report, record["term"])[record["cell"]]
     term, estimate = style.label(record["term"]), style.number(record["estimate"])
     sentence = words("{term}: {estimate}", term=term, estimate=estimate)
     if _is_tested(record) and not has_few_adopters(rows).any():
@@ -56,29 +58,42 @@ def main_result(report: JobReport) -> Iterator[str]:
 
 def _span(report: JobReport, record: Record) -> Iterator[str]:
     """Least and largest estimate over the columns with the same outcome and estimator, event years aside."""
-    words, style, estimates = report.words, report.table_style, report.frames["estimates"]
+    words, styles, estimates = report.words, _styles(report, record["term"]), report.frames["estimates"]
     comparable = estimates["term"] == record["term"]
     for name in ("outcome", "estimator"):
         comparable &= estimates[name] == record[name]
-    rows = estimates[comparable].drop_duplicates("cell")
+    rows = estimates[comparable].drop_duplicates("cell").set_index("cell")["estimate"]
     if len(rows) < 2 or EVENT_TERM.fullmatch(record["term"]):
         return
-    columns = columns_phrase([report.columns[cell] for cell in rows["cell"]], words)
-    sentence = words(
-        "The coefficient of {term} is between {low} and {high}",
-        term=style.label(record["term"]),
-        low=style.number(rows["estimate"].min()),
-        high=style.number(rows["estimate"].max()),
-    )
+    columns = columns_phrase([report.columns[cell] for cell in rows.index], words)
+    low, high = (styles[cell].number(rows[cell]) for cell in (rows.idxmin(), rows.idxmax()))
+    term = report.table_style.label(record["term"])
+    sentence = words("The coefficient of {term} is between {low} and {high}", term=term, low=low, high=high)
     yield words("{sentence}.", sentence=in_columns(sentence, columns, words))
+
+
+def _styles(report: JobReport, term: str) -> dict[Hashable, TableStyle]:
+    """Style of a coefficient by cell, as it stands in the table."""
+    estimates, style = report.frames["estimates"], report.table_style
+    of_term = estimates[estimates["term"] == term]
+    is_printed = of_term["errors"].isin(style.error_codes(estimates["errors"].unique()))
+    records: dict[Hashable, list[Record]] = {cell: [] for cell in of_term["cell"]}
+    for record in of_term[is_printed].to_dict("records"):
+        records[record["cell"]].append(record)
+    return dict(zip(records, coefficient_styles(records.values(), style), strict=True))
 
 
 def error_picture(report: JobReport) -> str:
     """The interval of `main_rows` under every standard-error type, as SVG; empty for a single one."""
     words, rows = report.words, main_rows(report)
+    style = _styles(report, rows["term"].iloc[0])[rows["cell"].iloc[0]]
     intervals = {
         str(row["errors"]): IntervalRow(
-            error_label(str(row["errors"]), words), row["estimate"], row["conf_low"], row["conf_high"]
+            error_label(str(row["errors"]), words),
+            row["estimate"],
+            row["conf_low"],
+            row["conf_high"],
+            style.number,
         )
         for row in _tested(rows)
     }

@@ -71,7 +71,7 @@ def heat_map(
     """
     types = effects.drop_duplicates(_TYPE)
     places = {tuple(years): place for place, years in enumerate(types[_TYPE].to_numpy().tolist())}
-    row = np.array([places[tuple(years)] for years in effects[_TYPE].to_numpy().tolist()])
+    row = np.array([places[tuple(years)] for years in effects[_TYPE].to_numpy().tolist()], dtype=np.int64)
     years = np.arange(effects["event_time"].min(), effects["event_time"].max() + 1)
     values = np.full((len(types), len(years)), np.nan)
     values[row, effects["event_time"].to_numpy() - years[0]] = effects["estimate"]

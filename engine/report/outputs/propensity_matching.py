@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,8 @@ import pandas as pd
 from engine.report.language.wording import Words
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
 from engine.report.phrases import in_columns
-from engine.report.printed_table import Entry, PrintedTable, Row, bracketed_entry, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.table_entries import estimate_entries
 
 _FRAME = StoredFrame("matching", text=("cell", "column"), numbers=("coefficient", "std_error"))
 _BALANCE = "balance"
@@ -35,9 +37,9 @@ def matching_table(report: JobReport) -> PrintedTable:
     rows = []
     for name in dict.fromkeys(frame["column"]):
         fits = [records.get((cell, name), {}) for cell in cells]
-        coefficients = tuple(number_entry(fit.get("coefficient")) for fit in fits)
+        of_name = ([fit.get(key, nan) for fit in fits] for key in ("coefficient", "std_error"))
+        coefficients, std_errors = estimate_entries(*of_name)
         rows.append(Row("coefficient", words.known(name), coefficients, term=name))
-        std_errors = tuple(bracketed_entry(fit.get("std_error")) for fit in fits)
         rows.append(Row("error", words("std. error"), std_errors, term=name))
     counts = frame.drop_duplicates("cell")
     for key, label in _COUNTS.items():

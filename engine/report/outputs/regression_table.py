@@ -16,8 +16,9 @@ from engine.report.error_types import cautions, error_label, preferred
 from engine.report.few_adopters import adopter_notes, with_tests_withheld
 from engine.report.language.wording import ENGLISH, Words, columns_phrase
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput
-from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.printed_table import Entry, PrintedTable, Row, wrapped
 from engine.report.table_entries import (
+    coefficient_styles,
     effect_label,
     error_entry,
     errors_note,
@@ -43,8 +44,7 @@ _LIKELIHOOD_COUNTS = {"Iterations": "iterations", "Separated rows": "n_separated
 _LIKELIHOOD = {**_LIKELIHOOD_FITS, **_LIKELIHOOD_COUNTS}
 ESTIMATE_COLUMNS = (*_RESULTS, "n_adopters", _EFFECTIVE, *_LIKELIHOOD.values())
 """Of the estimates; of a sweep they have one more a key. Those of earlier versions lack the last six."""
-# A setting takes up to four lines of a column; a longer one is spelled out below the table.
-_LINE, _LINES = 13, 4
+_LINES = 4  # of a column that a setting takes at most; a longer one is spelled out below the table
 _EXACT = 1 - 1e-12  # of R2 within: what rounding leaves of an exact fit
 
 
@@ -107,6 +107,7 @@ def regression_table(
             *style.notes,
         ),
         words=words,
+        digits=style.digits,
     )
 
 
@@ -197,16 +198,17 @@ def _coefficient_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:
             code: [sheet.records.get((cell, term, code)) for cell in sheet.cells]
             for code in sheet.error_codes
         }
-        present = [record for records in by_code.values() for record in records if record]
-        style = sheet.style.aligned(record[name] for record in present for name in ("estimate", "std_error"))
-        entries = tuple(_coefficient(sheet, cell, term, style) for cell in sheet.cells)
-        yield Row("coefficient", style.label(term), entries, term)
+        styles = coefficient_styles(zip(*by_code.values(), strict=True), sheet.style)
+        columns = list(zip(sheet.cells, styles, strict=True))
+        entries = tuple(_coefficient(sheet, cell, term, style) for cell, style in columns)
+        yield Row("coefficient", sheet.style.label(term), entries, term)
         for code, records in by_code.items():
             if any(records):
-                errors = (record and error_entry(record["std_error"], style) for record in records)
-                yield Row(
-                    "error", error_label(code, words), tuple(entry or Entry() for entry in errors), term
+                errors = (
+                    error_entry(record["std_error"], style) if record else Entry()
+                    for record, style in zip(records, styles, strict=True)
                 )
+                yield Row("error", error_label(code, words), tuple(errors), term)
 
 
 def _coefficient(sheet: _Sheet, cell: Hashable, term: str, style: TableStyle) -> Entry:
@@ -226,7 +228,7 @@ def _choice_rows(sheet: _Sheet, words: Words) -> tuple[list[Row], list[str]]:
         values = ["" if pd.isna(value) else str(value) for value in sheet.values(key)]
         if key == "outcome":
             name, values = _without_common_outcome(name, values)
-        printed = {value: _wrapped(_setting(key, value, words)) for value in dict.fromkeys(values)}
+        printed = {value: wrapped(_setting(key, value, words)) for value in dict.fromkeys(values)}
         long = [value for value in printed if printed[value].count("\n") >= _LINES]
         marks = {value: f"[{chr(97 + rank % 26)}{rank // 26 or ''}]" for rank, value in enumerate(long)}
         entries = (Entry(marks.get(value, printed[value]), value) for value in values)
@@ -262,17 +264,6 @@ def _choice_names(sheet: _Sheet) -> dict[str, str]:
         if len(set(values)) > 1 and values not in swept and series not in swept:
             names[key] = key
     return names
-
-
-def _wrapped(text: str) -> str:
-    """The text in lines of a column's width, broken after blanks and joints of names; wide ones count twice."""
-    lines = [""]
-    for part in filter(None, re.findall(r"[^\s+_/:,]*[\s+_/:,]?|.", text)):
-        width = sum(2 if character >= "\u2e80" else 1 for character in (lines[-1] + part).rstrip())
-        if width > _LINE and lines[-1]:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
