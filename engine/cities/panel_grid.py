@@ -274,8 +274,8 @@ class CityYearGrid:
             )
         text = self.text(name)
         if name in self._year_columns and name in self.columns and text not in self._frame:
-            expression = self._parse(name)  # `a header` in backticks is no arithmetic
-            text = expression.names[0] if expression.is_name else text
+            parsed = self._parse(name)
+            text = parsed.names[0] if parsed.is_name else text  # a header in backticks is no arithmetic
         if text in self._frame:
             values = self._years(text) if name in self._year_columns else self._file(text)
         elif name in self.columns:
