@@ -155,9 +155,8 @@ def test_tasks_of_many_workers_end_together(workers: int, now: list[float]) -> N
     ]
     left = left_after(run, now, events)
     for (second, _, done, _), shown in zip(events, left, strict=True):
-        assert shown == pytest.approx(303 - second, rel=0.45, abs=40), (
-            done
-        )  # about a round of tasks, or less than half
+        about_a_round = pytest.approx(303 - second, rel=0.45, abs=40)
+        assert shown == about_a_round, done
     assert left[n_tasks // 2] == pytest.approx(303 - 150, rel=0.2)
 
 
