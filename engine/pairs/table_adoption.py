@@ -222,7 +222,9 @@ class StatusGrid:
         early = (first >= 0) & (first == known.argmax(axis=1))
         last_known = known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
         late = (first < 0) & (last_known < len(self.years) - 1)
-        for code, pairs in (("pairs_treated_at_first", early), ("pairs_end_untreated", late)):
-            if pairs.any():
-                pair = _pair_name(rows, int(np.argmax(pairs)))
-                yield Note.of(code, column=column, count=int(pairs.sum()), pair=pair)
+        if early.any():
+            pair = _pair_name(rows, int(np.argmax(early)))
+            yield Note.of("pairs_treated_at_first", column=column, count=int(early.sum()), pair=pair)
+        if late.any():
+            pair = _pair_name(rows, int(np.argmax(late)))
+            yield Note.of("pairs_end_untreated", column=column, count=int(late.sum()), pair=pair)

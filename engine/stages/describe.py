@@ -36,8 +36,12 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
             yield worded(Note.of("for_cells", cells=[*labels[:_NAMED], *further]))
         if len(group.adoption.years) > 1:
             years = [Note.of("adopters", year=year, count=n) for year, n in group.adoption.counts().items()]
-            code = "adoption_years" if group.adoption.of_pairs is None else "treated_pair_years"
-            yield worded(Note.of(code, years=years))
+            of_units = group.adoption.of_pairs is None
+            yield worded(
+                Note.of("adoption_years", years=years)
+                if of_units
+                else Note.of("treated_pair_years", years=years)
+            )
         for step in group.steps:
             yield worded(Note.of("pairs_left", step=step.step, pairs=step.pairs, rows=step.rows))
     yield worded(Note("checked"))
