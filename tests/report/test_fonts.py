@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,18 @@ def _no_installed_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     figure_style.chinese_fonts.cache_clear()
 
 
+def sentences_of(entries: Mapping[str, object]) -> Iterator[str]:
+    """Texts of tables within tables."""
+    for entry in entries.values():
+        if isinstance(entry, Mapping):
+            yield from sentences_of(entry)
+        else:
+            yield str(entry)
+
+
 def test_the_font_has_every_character_of_our_words() -> None:
     text = (LANGUAGE / "chinese.toml").read_text(encoding="utf-8")
-    entries = tomllib.loads(text)
-    sentences = "".join(sentence for section in entries.values() for sentence in section.values())
+    sentences = "".join(sentences_of(tomllib.loads(text)))
     has = FT2Font(str(figure_style._HAN_SANS_FILE)).get_charmap()
     assert not {character for character in sentences if character >= "\u2e80" and ord(character) not in has}
 
