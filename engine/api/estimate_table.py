@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from dataclasses import replace
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -102,22 +102,7 @@ def _own(fit: Result, in_column: TableChoices, choices: TableChoices) -> TableCh
 
 def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: bool) -> PrintedTable:
     """One column of a fit of another package, with the stars of its own errors."""
-    try:
-        from maketables.extractors import get_extractor
-    except ImportError:
-        raise InputError(
-            f"a fit of type {type(fit).__name__} is read by maketables, which is not installed",
-            where="etable",
-            remedy="pip install maketables",
-        ) from None
-    try:
-        extractor = get_extractor(fit)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"{type(fit).__name__} is no result that can stand in a table",
-            where="etable",
-            remedy="pass results of dyadid, or fits of pyfixest, statsmodels or linearmodels",
-        ) from None
+    extractor = _extractor(fit)
     frame = extractor.coef_table(fit)
     kind = str((extractor.vcov_info(fit) or {}).get("vcov_type") or type(fit).__module__.partition(".")[0])
     rows: list[Row] = []
@@ -142,6 +127,26 @@ def _foreign_table(fit: object, style: TableStyle, words: Words, *, starred: boo
     return PrintedTable(
         title="", header=("(1)",), rows=tuple(rows), notes=tuple(notes), words=words, digits=style.digits
     )
+
+
+def _extractor(fit: object) -> Any:
+    """The reader of a fit of another package, by maketables."""
+    try:
+        from maketables.extractors import get_extractor
+    except ImportError:
+        raise InputError(
+            f"a fit of type {type(fit).__name__} is read by maketables, which is not installed",
+            where="etable",
+            remedy="pip install maketables",
+        ) from None
+    try:
+        return get_extractor(fit)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{type(fit).__name__} is no result that can stand in a table",
+            where="etable",
+            remedy="pass results of dyadid, or fits of pyfixest, statsmodels or linearmodels",
+        ) from None
 
 
 def _effects(text: str | None) -> list[str]:

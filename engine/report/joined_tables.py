@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 from engine.report.language.wording import columns_phrase
-from engine.report.number_format import NumberColumn
+from engine.report.number_format import AlignedNumbers
 from engine.report.printed_table import Entry, PrintedTable, Row
 from engine.report.table_style import EVERYTHING, TableStyle
 
@@ -52,7 +52,7 @@ def _aligned_rows(rows: Sequence[Row], digits: Sequence[int | None]) -> Iterator
             continue
         of_term = [line for line in rows if row.term and line.term == row.term] or [row]
         columns = [
-            NumberColumn(()) if chosen is not None else _number_column(of_term, place)
+            AlignedNumbers(()) if chosen is not None else _number_column(of_term, place)
             for place, chosen in enumerate(digits)
         ]
         styles = EVERYTHING.by_column(columns)
@@ -63,14 +63,14 @@ def _aligned_rows(rows: Sequence[Row], digits: Sequence[int | None]) -> Iterator
         yield replace(row, entries=tuple(entries))
 
 
-def _number_column(rows: Sequence[Row], place: int) -> NumberColumn:
+def _number_column(rows: Sequence[Row], place: int) -> AlignedNumbers:
     """Numbers of a term, or of a measure of fit, in a column."""
     numbers: dict[bool, list[float]] = {True: [], False: []}
     for row in rows:
         value = row.entries[place].value
         if isinstance(value, float):
             numbers[row.kind == "error"].append(value)
-    return NumberColumn(numbers[False], numbers[True])
+    return AlignedNumbers(numbers[False], numbers[True])
 
 
 def _printed_anew(entry: Entry, style: TableStyle) -> Entry:

@@ -39,7 +39,7 @@ class Notation:
 
 
 @dataclass(frozen=True)
-class NumberColumn:
+class AlignedNumbers:
     """Numbers of one term in one column of a table.
 
     Attributes
@@ -60,7 +60,7 @@ class NumberColumn:
 
     @property
     def precision(self) -> float:
-        """What has to show its digits: the largest standard error, else the largest number."""
+        """The number that has to show its digits: the largest standard error, else the largest number."""
         return self.error or _largest(self.values)
 
     @property
@@ -68,17 +68,17 @@ class NumberColumn:
         return max(_largest(self.values), self.error)
 
 
-def notations(columns: Sequence[NumberColumn]) -> list[Notation]:
+def notations(columns: Sequence[AlignedNumbers]) -> list[Notation]:
     """The notation of each column of a term, shared unless the columns differ by more than a factor of 1000.
 
     Four decimals (two where all numbers of a column from 100 on are known no better), or three significant digits of
     the largest standard error below 0.001; powers of ten where it is below a millionth, or a number is 1e7 or more.
     Without standard errors the largest number stands for them.
 
-    >>> two = [NumberColumn([0.00031], [0.04]), NumberColumn([0.0702], [0.0412])]
+    >>> two = [AlignedNumbers([0.00031], [0.04]), AlignedNumbers([0.0702], [0.0412])]
     >>> [notation.decimals for notation in notations(two)]
     [4, 4]
-    >>> [notation.decimals for notation in notations([NumberColumn([250.1234], [12.3456])])]
+    >>> [notation.decimals for notation in notations([AlignedNumbers([250.1234], [12.3456])])]
     [2]
     """
     errors = [column.error for column in columns if column.error]
@@ -95,7 +95,7 @@ def number(value: float) -> str:
     >>> number(0.07021), number(-0.000412), number(1234.56), number(3.2e-9), number(float("-inf"))
     ('0.0702', '-0.000412', '1,234.56', '3.20e-09', '-∞')
     """
-    return notations([NumberColumn([value])])[0].text(value)
+    return notations([AlignedNumbers([value])])[0].text(value)
 
 
 def percent(share: float) -> str:

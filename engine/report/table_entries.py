@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import isfinite
 
 from engine.report.language.wording import Words
-from engine.report.number_format import NumberColumn
+from engine.report.number_format import AlignedNumbers
 from engine.report.printed_table import Entry
 from engine.report.table_style import EVERYTHING, TableStyle
 
@@ -40,7 +40,7 @@ def coefficient_styles(
     present = [[record for record in records if record] for records in columns]
     return style.by_column(
         [
-            NumberColumn(
+            AlignedNumbers(
                 [record["estimate"] for record in of_column], [record["std_error"] for record in of_column]
             )
             for of_column in present
@@ -53,7 +53,7 @@ def estimate_entries(
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Coefficients of a term by column, and their standard errors; empty where they are not defined."""
     styles = EVERYTHING.by_column(
-        [NumberColumn([value], [error]) for value, error in zip(estimates, std_errors, strict=True)]
+        [AlignedNumbers([value], [error]) for value, error in zip(estimates, std_errors, strict=True)]
     )
     return (
         tuple(
@@ -69,7 +69,7 @@ def estimate_entries(
 
 def fit_entries(values: Sequence[float], style: TableStyle) -> tuple[Entry, ...]:
     """A row of R2 or the like; empty where it is not defined."""
-    styles = style.by_column([NumberColumn([value]) for value in values])
+    styles = style.by_column([AlignedNumbers([value]) for value in values])
     return tuple(
         Entry(of_column.number(value), value) if isfinite(value) else Entry()
         for of_column, value in zip(styles, values, strict=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from engine.errors import InputError
-from engine.report.number_format import Notation, NumberColumn, notations, number
+from engine.report.number_format import AlignedNumbers, Notation, notations, number
 from engine.report.unit_names import UNITS
 
 NO_STARS = "none"
@@ -102,13 +102,13 @@ class TableStyle:
             return Notation(self.digits).text(value)
         return self.notation.text(value) if self.notation else number(value)
 
-    def by_column(self, columns: Sequence[NumberColumn]) -> list[TableStyle]:
+    def by_column(self, columns: Sequence[AlignedNumbers]) -> list[TableStyle]:
         """The style of each column for the numbers of one term, which share a notation where they can."""
         return [replace(self, notation=notation) for notation in notations(columns)]
 
     def of_numbers(self, values: Iterable[float], errors: Iterable[float] = ()) -> TableStyle:
         """The style for numbers of one notation, and for their standard errors."""
-        return self.by_column([NumberColumn(tuple(values), tuple(errors))])[0]
+        return self.by_column([AlignedNumbers(tuple(values), tuple(errors))])[0]
 
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""

@@ -14,7 +14,7 @@ from report_frames import coefficient_rows, event_estimates, event_study
 
 from engine.report.joined_tables import joined
 from engine.report.language.wording import ENGLISH
-from engine.report.number_format import Notation, NumberColumn, notations, number
+from engine.report.number_format import AlignedNumbers, Notation, notations, number
 from engine.report.outputs.event_year_table import event_year_table
 from engine.report.outputs.main_result import error_picture, main_result
 from engine.report.outputs.output import JobReport
@@ -144,7 +144,7 @@ def test_measures_of_fit_stand_for_themselves() -> None:
     )
 )
 def test_a_term_has_one_notation_and_shows_its_largest_error(columns: list[tuple[float, float]]) -> None:
-    shared = notations([NumberColumn([value], [error]) for value, error in columns])
+    shared = notations([AlignedNumbers([value], [error]) for value, error in columns])
     errors = [error for _, error in columns]
     if max(errors) <= 1000 * min(errors):
         assert len(set(shared)) == 1

@@ -203,7 +203,7 @@ def _by_form(text: str, lang: str, table: str, *, strict: bool) -> str | None:
 
 
 def _value(text: str, kind: str, lang: str) -> str | None:
-    """What fills a place of a kind; None for a phrase that has no form."""
+    """The text that fills a place of a kind; None for a phrase that has no form."""
     if kind == "words":
         return worded_message(text, lang)
     if kind == "list":

@@ -8,7 +8,7 @@ import pandas as pd
 
 from engine.report.error_types import error_label, preferred
 from engine.report.language.wording import Words
-from engine.report.number_format import NumberColumn, notations
+from engine.report.number_format import AlignedNumbers, notations
 
 
 def spoken_estimates(rows: pd.DataFrame, names: Sequence[str], words: Words) -> str:
@@ -20,7 +20,7 @@ def spoken_estimates(rows: pd.DataFrame, names: Sequence[str], words: Words) -> 
         (name, values) for name, values, of_code in zip(names, intervals, is_shown, strict=True) if of_code
     ]
     # A quarter of an interval is about the standard error, which not all frames have.
-    columns = [NumberColumn(values, [(values[2] - values[1]) / 4]) for _, values in spoken]
+    columns = [AlignedNumbers(values, [(values[2] - values[1]) / 4]) for _, values in spoken]
     parts = [
         f"{name}: {notation.text(estimate)} [{notation.text(low)}, {notation.text(high)}]"
         for (name, (estimate, low, high)), notation in zip(spoken, notations(columns), strict=True)
