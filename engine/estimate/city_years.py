@@ -242,7 +242,7 @@ def interaction(
     weight_sums = moved[:, : normal.n_years]  # [n_units, T, K]
     if kappa is None:
         kappa = (estimate.weight_path * moved).sum(axis=1)
-    return _interaction(estimate, city_years, products, weight_sums, kappa, kappa_squares, effects)
+    return interaction_of_sums(estimate, city_years, products, weight_sums, kappa, kappa_squares, effects)
 
 
 def residual_sums(normal: Normal, estimate: Estimate, *, directed: bool) -> Array:
@@ -284,10 +284,10 @@ def row_interaction(stage: RowStage, estimate: Estimate, city_years: CityYears) 
     if directed:
         weight_sums, kappa = (sums[:n_units] + sums[n_units:] for sums in (weight_sums, kappa))
     kappa_squares = (by_pair(weight**2) ** 2).sum(axis=0)
-    return _interaction(estimate, city_years, phi.T @ phi, weight_sums, kappa, kappa_squares, effects)
+    return interaction_of_sums(estimate, city_years, phi.T @ phi, weight_sums, kappa, kappa_squares, effects)
 
 
-def _interaction(
+def interaction_of_sums(
     estimate: Estimate,
     city_years: CityYears,
     products: Array,

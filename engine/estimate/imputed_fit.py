@@ -12,9 +12,10 @@ from engine.arrays import Array, Flags, Integers
 from engine.errors import InputError
 from engine.estimate.estimate import Estimate
 from engine.estimate.gradient import Differentiated, differentiate_sums, sums_by_type
+from engine.estimate.imputed_residuals import ImputedResiduals, imputed_residuals
 from engine.estimate.normal import collinear, refuse_collinear
 from engine.estimate.terms import Term, names_of
-from engine.estimate.two_stages import WindowArrays, imputed_function, untreated_system
+from engine.estimate.two_stages import WindowArrays, WindowSystem, imputed_function, untreated_system
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout
 
@@ -135,12 +136,14 @@ class ImputedFit:
         Effects and columns leave nothing of the outcome of untreated rows.
     in_moving_pairs : bool ``[n_units]``
         Cities in a pair with a treated row.
+    residuals : ImputedResiduals
     """
 
     estimate: Estimate
     jacobian: Array
     explained: bool
     in_moving_pairs: Flags
+    residuals: ImputedResiduals
 
     def summed(self, pair_meat: Array) -> Estimate:
         """The estimate with the sum of the products of the influences of pairs, ``[K, K]``."""
@@ -176,28 +179,31 @@ def fit_imputation(
     events = events.with_rows(sums)
     of_layout = np.array([*places, sums.layout.n_columns - 1], dtype=np.int32)
     arrays = events.arrays(sums.untreated, of_layout)
-    left, squares = _untreated_products(sums, arrays)
+    system, left, squares = _untreated_products(sums, arrays)
     _refuse_unidentified(left[:-1, :-1], squares[:-1], columns, events.leads)
     parameters = arrays, squares[:-1]
     differentiated = differentiate_sums(imputed_function(sums.layout), parameters, sums.by_city)
     terms = (*columns, average, *events.terms)
     _refuse_unknown(differentiated.values, terms)
-    slopes = differentiated.values[: len(columns)]
+    with double_precision():
+        slopes, years = map(np.asarray, system.first_stage(squares[: len(columns)]))
+    jacobian = np.ascontiguousarray(np.moveaxis(differentiated.jacobian, 0, 2))
     ssr = left[-1, -1] - slopes @ left[: len(slopes), -1]
     treated = (sums.rows(sums.by_city) * (1.0 - sums.untreated)).sum(axis=(0, 2, 3))
     return ImputedFit(
         _estimate(sums, differentiated, terms, n_parameters=len(columns) + int((~events.is_lead).sum())),
-        np.ascontiguousarray(np.moveaxis(differentiated.jacobian, 0, 2)),
+        jacobian,
         explained=bool(ssr <= _ROUNDING * squares[-1]),
         in_moving_pairs=np.asarray(treated > 0.5),
+        residuals=imputed_residuals(sums.layout, arrays, sums.by_city, jacobian, slopes, years),
     )
 
 
-def _untreated_products(sums: WindowSums, arrays: WindowArrays) -> tuple[Array, Array]:
-    """Products of [columns | leads | outcome] off both effects ``[q, q]``, and squares before year effects ``[q]``."""
+def _untreated_products(sums: WindowSums, arrays: WindowArrays) -> tuple[WindowSystem, Array, Array]:
+    """The system, products of [columns | leads | outcome] off both effects ``[q, q]``, squares before years ``[q]``."""
     with double_precision():
         system = untreated_system(arrays, jnp.asarray(sums.total), layout=sums.layout)
-        return np.asarray(system.left()), np.diag(np.asarray(system.products))
+        return system, np.asarray(system.left()), np.diag(np.asarray(system.products))
 
 
 def _refuse_unidentified(

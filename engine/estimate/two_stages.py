@@ -77,6 +77,10 @@ class WindowSystem(NamedTuple):
         """Products of the columns once the years are partialled out, ``[q, q]``."""
         return self.products - self.cross.T @ self.on_years()[0]
 
+    def first_stage(self, squares: Array) -> tuple[jax.Array, jax.Array]:
+        """`least_squares` without the leads; squares ``[k]`` of the columns."""
+        return self.of(np.array([*range(len(squares)), -1])).least_squares(squares)
+
     def least_squares(self, squares: Array) -> tuple[jax.Array, jax.Array]:
         """Slopes ``[q - 1]`` of the outcome, the last column, and year effects ``[T]``.
 
@@ -105,7 +109,7 @@ def _smallest(matrix: jax.Array) -> jax.Array:
     return jnp.linalg.svdvals(jax.lax.stop_gradient(matrix))[-1]
 
 
-class _Parts(NamedTuple):
+class TypeParts(NamedTuple):
     """Sums by type ``[n_types, T, T]``, ``[n_types, T, k + 1]``, and over all types ``[k + 1, k + 1]``."""
 
     ee: jax.Array
@@ -113,7 +117,8 @@ class _Parts(NamedTuple):
     vv: jax.Array
 
 
-def _split(layout: Layout, arrays: WindowArrays, sums: jax.Array) -> _Parts:
+def split_sums(layout: Layout, arrays: WindowArrays, sums: jax.Array) -> TypeParts:
+    """The parts of sums ``[n_types, size]``."""
     t, m, start = layout.n_years, layout.n_columns, 4 + layout.n_ee
     if layout.balanced:
         in_window = jnp.maximum(arrays.untreated[:, :, None], arrays.untreated[:, None])
@@ -123,12 +128,12 @@ def _split(layout: Layout, arrays: WindowArrays, sums: jax.Array) -> _Parts:
         ee = sums[:, 4:start][:, symmetric_places(t, layout.year_pairs)]
     ev = sums[:, start : start + layout.n_ev].reshape(len(sums), t, m)[:, :, arrays.columns]
     vv = sums[:, start + layout.n_ev :].sum(0)[symmetric_places(m, layout.column_pairs)]
-    return _Parts(ee, ev, vv[arrays.columns][:, arrays.columns])
+    return TypeParts(ee, ev, vv[arrays.columns][:, arrays.columns])
 
 
 def untreated_system(arrays: WindowArrays, sums: jax.Array, *, layout: Layout) -> WindowSystem:
     """Products over the untreated rows, columns and leads side by side."""
-    parts, leads, untreated = _split(layout, arrays, sums), arrays.leads, jnp.asarray(arrays.untreated)
+    parts, leads, untreated = split_sums(layout, arrays, sums), arrays.leads, jnp.asarray(arrays.untreated)
     window = untreated[:, :, None] * untreated[:, None] * parts.ee
     columns = (untreated[:, :, None] * parts.ev).sum(0)
     on_columns = jnp.einsum("ztm,ztl->ml", parts.ev, leads)
@@ -159,13 +164,13 @@ def imputed(parameters: tuple[WindowArrays, Array], sums: jax.Array, *, layout: 
     """
     arrays, squares = parameters
     system, k = untreated_system(arrays, sums, layout=layout), len(arrays.columns) - 1
-    slopes, years = system.of(np.array([*range(k), -1])).least_squares(squares[:k])
+    slopes, years = system.first_stage(squares[:k])
     leads = system.least_squares(squares)[0][k:]
-    averages = _averages(arrays, _split(layout, arrays, sums), slopes, years)
+    averages = _averages(arrays, split_sums(layout, arrays, sums), slopes, years)
     return jnp.concatenate([slopes, averages[:1], leads, averages[1:]])
 
 
-def _averages(arrays: WindowArrays, parts: _Parts, slopes: jax.Array, years: jax.Array) -> jax.Array:
+def _averages(arrays: WindowArrays, parts: TypeParts, slopes: jax.Array, years: jax.Array) -> jax.Array:
     """Averages over treated rows ``[n_averages]`` of the outcome less the imputed one."""
     of_columns = jnp.einsum("ztk,k->zt", parts.ev[:, :, :-1], slopes)
     effects = parts.ev[:, :, -1] - of_columns - jnp.einsum("zts,s->zt", parts.ee, years)

@@ -19,6 +19,7 @@ from engine.pairs.kernels import (
     pair_classes,
     pair_columns,
 )
+from engine.pairs.untreated_window import window_rows
 from engine.pairs.within import demean, weight_products
 
 _BLOCK = 128  # pairs that a product of matrices adds up: a fixed order, on one thread and on many
@@ -121,7 +122,10 @@ def _meats(options: KernelOptions, psi: Array) -> tuple[Array, Array]:
 @partial(jax.jit, static_argnames="options")
 def row_weights(options: KernelOptions, arrays: CityArrays, chunk: PairChunk) -> Array:
     """Weights of the rows of pairs, zero for those that do not count, float64 ``[chunk, T]``."""
-    return pair_columns(options, arrays, chunk)[1]
+    row = pair_columns(options, arrays, chunk)[1]
+    if "untreated" in arrays:
+        return window_rows(row, arrays["untreated"][pair_classes(arrays, chunk)])[0]
+    return row
 
 
 @partial(jax.jit, static_argnames="options")

@@ -33,11 +33,11 @@ def window_statistics(layout: Layout, v: Array, row: Array, is_untreated: Array)
         Weights of the rows.
     is_untreated : bool ``[chunk, T]``
     """
-    window = jnp.where(is_untreated, row, 0.0)
-    has_window, n_rows = (window > 0).any(1), (row > 0).sum(1).astype(v.dtype)
+    n_rows = (row > 0).sum(1).astype(v.dtype)
+    row, window = window_rows(row, is_untreated)
+    has_window = (window > 0).any(1)
     counts, left_out = (flags.astype(v.dtype) for flags in (has_window, ~has_window & (n_rows > 0)))
-    row = jnp.where(has_window[:, None], row, 0.0)
-    demeaned, _, n = demean(jnp.where(row[:, :, None] > 0, v, 0.0), row, balanced=False, of_mean=window)
+    demeaned, n = window_deviations(v, row, window)
     parts = [jnp.stack([counts, counts * n_rows, left_out, left_out * n_rows], axis=1)]
     if not layout.balanced:
         earlier, later = layout.year_pairs
@@ -48,3 +48,15 @@ def window_statistics(layout: Layout, v: Array, row: Array, is_untreated: Array)
     parts.append(weighted.reshape(len(v), -1))
     parts.append(column_products(window[:, :, None] * demeaned, demeaned, layout.column_pairs))
     return jnp.concatenate(parts, axis=1)
+
+
+def window_rows(row: Array, is_untreated: Array) -> tuple[Array, Array]:
+    """Weights ``[chunk, T]`` of the rows of pairs that have an untreated one, and of the untreated ones."""
+    window = jnp.where(is_untreated, row, 0.0)
+    return jnp.where((window > 0).any(1, keepdims=True), row, 0.0), window
+
+
+def window_deviations(v: Array, row: Array, window: Array) -> tuple[Array, Array]:
+    """Columns ``[chunk, T, m]`` less their means over the window, zero where there is no row, and its weight."""
+    demeaned, _, n = demean(jnp.where(row[:, :, None] > 0, v, 0.0), row, balanced=False, of_mean=window)
+    return demeaned, n

@@ -79,7 +79,7 @@ def reported(cell: Cell, fit: Estimate, rows: Mapping[Term, TermRows]) -> Estima
     """The coefficients that a cell's estimator reports, from those of its regression and the rows of its terms."""
     combination, treatment = cell.job.model.registered.functions.combination, cell.job.treatment
     if combination is None or treatment is None:
-        return replace(fit, takes_both=_takes_both(cell.job))
+        return replace(fit, takes_both=takes_both(cell.job))
     columns = tuple(term for term in fit.terms if not term.is_treatment)
     paths = tuple(term for term in fit.terms if term.is_treatment)
     total = np.array([rows[term].total for term in paths])
@@ -100,7 +100,7 @@ def _beside_ones(columns: tuple[Term, ...], left: list[Array]) -> Array:
     return np.stack([*(np.ones_like(left[0]) for _ in columns), *left], axis=1)
 
 
-def _takes_both(job: Job) -> bool:
+def takes_both(job: Job) -> bool:
     """Whether coefficients are of a treatment under rule both (an instrument has weights of its own)."""
     is_regressor = job.model.treatment and not job.model.registered.uses_instrument
     return bool(is_regressor and job.treatment is not None and job.treatment.rule == "both")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,11 +12,26 @@ from engine.estimate.imputed_fit import EventRows, ImputedFit, WindowSums, fit_i
 from engine.estimate.terms import Term, names_of, terms_of_set
 from engine.notes import Note
 from engine.pairs.map_reduce import MomentPass, merge_products
-from engine.pairs.statistic_influences import JacobianPass, statistic_products
+from engine.pairs.statistic_influences import (
+    JacobianPass,
+    WindowPass,
+    merge_window_interactions,
+    statistic_products,
+    window_interactions,
+)
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import UNITS, Machine
 from engine.spec import Cell
-from engine.stages.estimation import Estimated, columns_of, covariances_of, named, sample_moments
+from engine.stages.averages import takes_both
+from engine.stages.estimation import (
+    Estimated,
+    columns_of,
+    covariances_of,
+    named,
+    reads_interaction,
+    sample_moments,
+)
+from engine.stages.pair_sums import sample_city_years
 from engine.stages.prepare_passes import Prepared
 
 
@@ -38,6 +54,12 @@ def estimate_imputed(machine: Machine, prepared: Prepared) -> list[Estimated]:
         with named(cell):
             fits.append(_fit(cell, columns, terms, sums))
     estimates = _with_pair_meat(machine, pass_input, fits)
+    if reads_interaction(cells):
+        estimates = [
+            replace(estimate, takes_both=takes_both(cell.job))
+            for cell, estimate in zip(cells, estimates, strict=True)
+        ]
+        estimates = _with_interaction(machine, pass_input, fits, estimates)
     estimated = []
     for cell, fit, estimate in zip(cells, fits, estimates, strict=True):
         errors, studentising = covariances_of(cell, estimate)
@@ -63,6 +85,25 @@ def _with_pair_meat(machine: Machine, pass_input: MomentPass, fits: list[Imputed
     return [
         fit.summed(products[start:stop, start:stop])
         for fit, start, stop in zip(fits, starts, stops, strict=True)
+    ]
+
+
+def _with_interaction(
+    machine: Machine, pass_input: MomentPass, fits: list[ImputedFit], estimates: list[Estimate]
+) -> list[Estimate]:
+    """Estimates with what the default error subtracts, of one more pass over the pairs for all cells."""
+    city_years = sample_city_years(machine, pass_input)
+    sums = machine.reduce(
+        window_interactions,
+        WindowPass(pass_input, tuple(fit.residuals.without_cities(city_years) for fit in fits)),
+        pass_input.design.tasks(),
+        merge_window_interactions,
+        label="interactions",
+        units=UNITS,
+    )
+    return [
+        replace(estimate, interaction=fit.residuals.interaction(estimate, city_years, of_cell))
+        for fit, estimate, of_cell in zip(fits, estimates, sums, strict=True)
     ]
 
 

@@ -167,12 +167,16 @@ def _with_products(block: list[Estimate], pair_meat: Array, reciprocal_meat: Arr
 
 def city_years_of(passes: PassSums) -> CityYears:
     """Equations of the city-year effects of the sample's pairs."""
-    tasks = passes.pass_input.design.tasks()
-    graph = passes.machine.reduce(
-        pair_graph, passes.pass_input, tasks, merge_graphs, label="pairs by year", units=UNITS
+    return sample_city_years(passes.machine, passes.pass_input)
+
+
+def sample_city_years(machine: Machine, pass_input: MomentPass) -> CityYears:
+    """`city_years_of` the input of a pass."""
+    design = pass_input.design
+    graph = machine.reduce(
+        pair_graph, pass_input, design.tasks(), merge_graphs, label="pairs by year", units=UNITS
     )
-    normal, directed = passes.normal, passes.pass_input.design.directed
-    return CityYears.of(graph, len(normal.first), normal.n_years, directed=directed)
+    return CityYears.of(graph, design.n_units, design.n_years, directed=design.directed)
 
 
 def interaction_pass(passes: PassSums, block: list[Estimate], city_years: CityYears) -> InteractionPass:

@@ -127,6 +127,86 @@ def literal_jackknife(literal: LiteralImputation, long: pd.DataFrame, *arguments
     return np.asarray((len(steps) - 1) / len(steps) * products)
 
 
+def literal_interaction(
+    long: pd.DataFrame, columns: Sequence[str], leads: Sequence[int], last: int, *, takes_both: bool = False
+) -> tuple[Array, Array]:
+    """Variances ``[K]`` of the default error and its degrees of freedom, from dummies of every city and year.
+
+    Residuals are those of untreated rows, and of treated ones deviations from the means of their cohort in the year.
+    """
+    literal = literal_imputation(long, columns, leads, last)
+    weight = literal_weights(long, columns, leads, last)
+    steps, ends = [], long[PAIR].to_numpy()
+    for city in literal.cities:
+        without = literal_imputation(long[(ends != city).all(axis=1)], columns, leads, last).coefficients
+        steps.append(literal.coefficients - without.reindex(literal.coefficients.index))
+    residual = literal_residuals(long, columns)
+    in_city = np.stack([(ends == city).any(axis=1) for city in literal.cities]).astype(float)
+    by_year = _dummies(long["year"])
+    city_year = np.einsum("cn,nt->nct", in_city, by_year).reshape(len(long), -1)
+    alpha = np.linalg.lstsq(city_year, residual, rcond=None)[0]
+    of_pair = _dummies(long.groupby(PAIR).ngroup()).T
+    phi, kappa = of_pair @ (weight * (residual - city_year @ alpha)[:, None]), of_pair @ weight**2
+    factor = len(long) / (len(long) - np.linalg.matrix_rank(city_year))
+    least = factor * (phi**2).sum(axis=0)
+    influence = np.stack(
+        [
+            literal.influences[[city in pair for pair in literal.influences.index]].sum()
+            for city in literal.cities
+        ]
+    )
+    sums = city_year.T @ weight
+    gamma = (sums.reshape(len(in_city), -1, weight.shape[1]) ** 2).sum(axis=1)
+    of_city = in_city @ weight**2
+    total = kappa.sum(axis=0)
+    adopting = gamma.sum(axis=0) ** 2 / (gamma**2).sum(axis=0)
+    weighted = total**2 / ((of_city**2).sum(axis=0) - (kappa**2).sum(axis=0))
+    step = np.where(np.isnan(steps), influence, steps)
+    products = (influence * step).sum(axis=0) - least
+    if takes_both:
+        spread = (kappa**2).sum(axis=0) / total**2
+        noise = (sums**2 / np.maximum(city_year.sum(axis=0), 1)[:, None]).sum(axis=0) / total
+        shares = influence - in_city @ (weight * residual[:, None])
+        of_cities = (sums * alpha[:, None]).reshape(len(in_city), -1, weight.shape[1]).sum(axis=1) + shares
+        least = least / (1 - spread)
+        products = (of_cities * step).sum(axis=0) + (1 - noise) * least
+        weighted = 1 / ((noise / 2) ** 2 * (1 / weighted - spread) + (1 - noise) ** 2 * spread)
+    return np.maximum(products, least / 4), np.maximum(1.0, np.minimum(adopting, weighted) - 0.5)
+
+
+def literal_weights(long: pd.DataFrame, columns: Sequence[str], leads: Sequence[int], last: int) -> Array:
+    """Of the outcomes of all rows in the coefficients of `literal_imputation` ``[n, K]``."""
+    event = (long["year"] - long["adopted"]).to_numpy()
+    is_untreated = event < 0
+    pairs, years = _dummies(long.groupby(PAIR).ngroup()), _dummies(long["year"])
+    x = np.concatenate([pairs, years, long[list(columns)].to_numpy()], axis=1)
+
+    def slopes(design: Array) -> Array:
+        of_rows = np.zeros((design.shape[1], len(long)))
+        of_rows[:, is_untreated] = np.linalg.pinv(design[is_untreated], rcond=1e-11)
+        return of_rows
+
+    first = slopes(x)
+    gap = np.eye(len(long)) - x @ first
+    event_of = np.minimum(event, last)
+    after = [gap[event_of == time].mean(axis=0) for time in sorted(set(event_of[~is_untreated]))]
+    second = slopes(np.concatenate([x, np.stack([event == time for time in leads], axis=1)], axis=1))
+    of_leads = second[x.shape[1] :] if leads else []
+    of_columns = first[x.shape[1] - len(columns) :] if columns else []
+    return np.stack([*of_columns, gap[~is_untreated].mean(axis=0), *of_leads, *after], axis=1)
+
+
+def literal_residuals(long: pd.DataFrame, columns: Sequence[str]) -> Array:
+    """Of untreated rows on dummies of pairs and years; treated ones less the mean of their cohort in the year."""
+    is_untreated = (long["year"] < long["adopted"]).to_numpy()
+    pairs, years = _dummies(long.groupby(PAIR).ngroup()), _dummies(long["year"])
+    x = np.concatenate([pairs, years, long[list(columns)].to_numpy()], axis=1)
+    y = long["y"].to_numpy()
+    gap = y - x @ np.linalg.lstsq(x[is_untreated], y[is_untreated], rcond=1e-11)[0]
+    of_cohort = pd.Series(gap).groupby([long["adopted"].to_numpy(), long["year"].to_numpy()])
+    return np.where(is_untreated, gap, gap - of_cohort.transform("mean").to_numpy())
+
+
 @dataclass(frozen=True)
 class _Fit:
     slopes: Array

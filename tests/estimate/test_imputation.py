@@ -13,7 +13,7 @@ import oracle_draws as oracle
 import pandas as pd
 import pyfixest
 import pytest
-from literal_imputation import PAIR, literal_imputation, literal_jackknife, usable
+from literal_imputation import PAIR, literal_imputation, literal_interaction, literal_jackknife, usable
 from pyfixest.demeaners import LsmrDemeaner
 from strategies import run_panel
 from tolerances import BRUTE, PEER
@@ -134,6 +134,26 @@ def test_rows_outside_the_window_are_dropped() -> None:
     long = pair_years(frame)
     event = long["year"] - long["adopted"]
     check(results, long[event.between(-2, 1) | np.isinf(event)], ["dense"], [-1])
+
+
+@pytest.mark.parametrize("rule", ["exactly_one", "either", "both"])
+@pytest.mark.parametrize(("controls", "last"), [([], 9), (CONTROLS, 1)])
+@pytest.mark.parametrize("holes", [False, True])
+def test_the_default_error_against_dense_algebra(
+    rule: str, controls: list[str], last: int, holes: bool
+) -> None:
+    frame = three_cohorts(holes=holes)
+    exclude = "both_treated" if rule == "exactly_one" else "none"
+    blocks = {"pairs": {"exclude": exclude}, "treatment": {"adoption": "pilot_year", "rule": rule}}
+    keys = {"controls": controls, "errors": ["dyadic_cr2"]}
+    estimates = run_panel(frame, model=model((-3, last), **keys), **blocks).estimates
+    long = pair_years(frame, rule=rule, exclude=exclude != "none")
+    if rule == "both":
+        long["adopted"] = long[["adoption_i", "adoption_j"]].max(axis=1)
+    long = usable(long, controls)
+    variance, dof = literal_interaction(long, controls, [-3, -2, -1], last, takes_both=rule == "both")
+    np.testing.assert_allclose(estimates["std_error"], np.sqrt(variance), rtol=BRUTE)
+    np.testing.assert_allclose(estimates["dof"], dof, rtol=BRUTE)
 
 
 @pytest.mark.parametrize("seed", range(3))

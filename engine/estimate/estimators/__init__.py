@@ -169,7 +169,6 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 redrawn=(),
-                has_interaction=False,
                 imputes=True,
             ),
             Estimator(
