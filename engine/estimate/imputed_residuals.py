@@ -11,6 +11,7 @@ its untreated rows, l_t year effects and d_gt those means,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -104,6 +105,7 @@ def _cohorts(untreated: Array) -> Integers:
     return np.unique(untreated, axis=0, return_inverse=True)[1].ravel().astype(np.int32)
 
 
+@partial(jax.jit, static_argnames="layout")
 def _sums(
     layout: Layout,
     arrays: WindowArrays,

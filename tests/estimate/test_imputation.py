@@ -292,8 +292,8 @@ def test_pairs_without_untreated_rows_are_left_out_and_told() -> None:
         ({"model": model((-5, -2))}, "the window ends 2 years before adoption"),
         ({"model": model(base=-2)}, "model.base: has no meaning in this job"),
         (
-            {"model": model(errors=["dyadic_cr2"])},
-            "errors dyadic_cr2 are not defined for estimator imputation",
+            {"model": model(errors=[{"spatial": {"distance": 300}}])},
+            "spatial errors are not defined for estimator imputation",
         ),
         ({"model": model(), "matching": {"unit": "pair"}}, "estimator imputation has no matched samples"),
         (

@@ -5,8 +5,9 @@ Cells are those of jobs, and go the road that jobs go; their pairs are a simulat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,16 +19,16 @@ from engine.estimate.estimate import Estimate
 from engine.infer.errors import Covariance
 from engine.infer.intervals import intervals
 from engine.pairs.table_design import TableDesign
-from engine.pairs.treatment import Adoption, adoption_classes, allowed_classes
+from engine.pairs.treatment import adoption_classes
 from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
 from engine.spec.validate import validate
-from engine.stages.compared_cells import estimate_compared
-from engine.stages.estimation import estimate_cells
+from engine.stages.estimate_pass import estimate_pass
+from engine.stages.estimation import Estimated
 from engine.stages.job_data import JobData
 from engine.stages.pass_cells import PassCells
 from engine.stages.prepare_passes import Prepared
-from engine.stages.treatment_terms import timing_of, treatment_terms
+from engine.stages.treatment_terms import timing_of, treatment_terms, untreated_rows
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,42 +46,25 @@ ESTIMATORS = (*MODELS, "Anderson-Rubin")
 _YEARS = tuple(int(year) for year in worlds.YEARS)
 
 
-@dataclass(frozen=True)
-class SimulatedPairs(TableDesign):
-    """Pairs of a simulated panel, by the adoption classes of their cities."""
-
-    adoption: Adoption | None = None
-
-    @property
-    def n_classes(self) -> int:  # type: ignore[override]
-        return len(self._adoption.years)
-
-    @property
-    def classes(self) -> Any:
-        return self._adoption.classes
-
-    @property
-    def allowed(self) -> Any:
-        return allowed_classes(self._adoption, "both_treated") & self._adoption.has_pairs
-
-    @property
-    def _adoption(self) -> Adoption:
-        assert self.adoption is not None
-        return self.adoption
-
-
 @cache
 def cell_of(name: str) -> Cell:
     """The cell of a job with an estimator of `MODELS`."""
+    more = {"instrument": {"sum": "z"}} if name == _IV else {}
+    return simulated_cell(MODELS[name], KINDS, more)
+
+
+def simulated_cell(model: dict[str, Any], errors: Sequence[str], blocks: dict[str, Any]) -> Cell:
+    """The cell of a job on a simulated panel, without controls."""
     document = {
         "job": "truth",
         "panel": {"source": "truth.csv"},
         "outcome": {"synchronization": "y"},
         "pairs": {"exclude": "both_treated"},
         "treatment": {"adoption": "pilot_year", "rule": "exactly_one"},
-        "model": {**MODELS[name], "controls": [], "errors": list(KINDS)},
-    } | ({"instrument": {"sum": "z"}} if name == _IV else {})
-    return Cell(name, 1, name, validate(Job, document, file="truth"), {})
+        "model": {**model, "controls": [], "errors": list(errors)},
+        **blocks,
+    }
+    return Cell("1", 1, "1", validate(Job, document, file="truth"), {})
 
 
 def shares(design: str, cities: int, adopters: str, number: int) -> Array:
@@ -95,29 +79,35 @@ def shares(design: str, cities: int, adopters: str, number: int) -> Array:
 
 
 def _rows(panel: worlds.Panel, name: str, series: Array) -> list[Array]:
-    cell = cell_of(name)
-    adoption = adoption_classes(worlds.ADOPTED[panel.classes], _YEARS[-1])
-    timing = timing_of(cell.job, _YEARS, adoption)
-    terms = treatment_terms(cell.job, _YEARS, adoption, timing)
-    first, second = (side[panel.eligible] for side in worlds.pairs_of(panel.n_cities))
-    columns = [series[first] + series[second]] * (name == _IV) + [panel.outcome[panel.eligible]]
-    design = SimulatedPairs(
-        first, second, np.stack(columns, axis=2), panel.n_cities, directed=False, adoption=adoption
-    )
-    pass_cells = PassCells((cell,), cast(JobData, None))
-    prepared = Prepared(pass_cells, adoption, design, (terms,), (timing,), steps=(), effects=())
-    if prepared.has_clean_controls:
-        (estimated,) = estimate_compared(Machine(), prepared)
-    else:
-        names = pass_cells.controls
-        (estimated,) = estimate_cells(
-            Machine(), (cell,), design, columns=names, terms=(terms,), timings=(timing,)
-        )
+    estimated = estimate(panel, cell_of(name), series if name == _IV else None)
     rows = [_rejected(estimated.fit, estimated.covariances)]
     if estimated.instrument is not None:
         _, strengths, _ = estimated.instrument
         rows.append(np.array([float(strengths[kind].ar_p <= 0.05) for kind in KINDS]))
     return rows
+
+
+def estimate(panel: worlds.Panel, cell: Cell, instrument: Array | None = None) -> Estimated:
+    """The result of a cell, by the road that jobs go; ``instrument`` ``[n_cities, T]`` is summed over a pair."""
+    job, adoption = cell.job, adoption_classes(worlds.ADOPTED[panel.classes], _YEARS[-1])
+    timing = timing_of(job, _YEARS, adoption)
+    terms = treatment_terms(job, _YEARS, adoption, timing)
+    first, second = worlds.pairs_of(panel.n_cities)
+    columns = [] if instrument is None else [instrument[first] + instrument[second]]
+    design = TableDesign(
+        first,
+        second,
+        np.stack([*columns, panel.outcome], axis=2),
+        panel.n_cities,
+        directed=False,
+        adoption=adoption,
+        exclude="both_treated",
+        untreated=untreated_rows(job, _YEARS, adoption),
+    )
+    pass_cells = PassCells((cell,), cast(JobData, SimpleNamespace(years=_YEARS)))
+    prepared = Prepared(pass_cells, adoption, design, (terms,), (timing,), steps=(), effects=())
+    (estimated,) = estimate_pass(Machine(), prepared)
+    return estimated
 
 
 def _rejected(estimate: Estimate, covariances: tuple[Covariance, ...]) -> Array:
