@@ -16,7 +16,8 @@ from strategies import PANEL_JOB, city_panel, with_holes
 
 from engine.runtime.execute import Machine
 from engine.spec import expand, load_job
-from engine.stages.estimation import Estimated, estimate_cells
+from engine.stages.estimate_pass import estimate_pass
+from engine.stages.estimation import Estimated
 from engine.stages.prepare_passes import Prepared, prepare_job
 
 CONTROLS = {"edu": ("schools", True), "dense": ("density", False)}
@@ -99,16 +100,7 @@ def first_pass(frame: pd.DataFrame, **blocks: Any) -> Pass:
 def first_pass_of(path: Path, overrides: tuple[str, ...] = ()) -> Pass:
     """As `first_pass`, for a job file."""
     (prepared,) = prepare_job(expand(load_job(path, overrides=overrides)))
-    shared = prepared.pass_cells
-    results = estimate_cells(
-        Machine(),
-        shared.cells,
-        prepared.design,
-        columns=shared.controls,
-        terms=prepared.terms,
-        timings=prepared.timings,
-    )
-    return Pass(prepared, results)
+    return Pass(prepared, estimate_pass(Machine(), prepared))
 
 
 def oracle_grid(frame: pd.DataFrame, *, gravity: bool = True) -> oracle_draws.Grid:

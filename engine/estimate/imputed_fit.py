@@ -14,10 +14,18 @@ from engine.estimate.estimate import Estimate
 from engine.estimate.gradient import Differentiated, differentiate_sums, sums_by_type
 from engine.estimate.imputed_residuals import ImputedResiduals, imputed_residuals
 from engine.estimate.normal import collinear, refuse_collinear
-from engine.estimate.terms import Term, names_of
-from engine.estimate.two_stages import WindowArrays, WindowSystem, imputed_function, untreated_system
+from engine.estimate.terms import Term, names_of, terms_of_set
+from engine.estimate.two_stages import (
+    WindowArrays,
+    WindowSystem,
+    imputed_function,
+    n_year_effects,
+    rows_by_type,
+    untreated_system,
+)
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout
+from engine.pairs.treatment import Terms
 
 _ROUNDING = 1e-13  # of a sum of squares: what subtraction may leave of one that is zero
 
@@ -56,16 +64,8 @@ class WindowSums:
         return round(n_pairs), round(n_rows)
 
     def rows(self, sums: Array) -> Array:
-        """``[..., n_types, T]`` rows that are treated, of sums ``[..., n_types, size]``.
-
-        Of untreated ones the squares of their dummy within pairs, above zero where rows tell a year effect.
-        """
-        layout = self.layout
-        if layout.balanced:
-            n_untreated = np.maximum(self.untreated.sum(axis=1, keepdims=True), 1.0)
-            return np.asarray(sums[..., :1] * (1.0 - self.untreated / n_untreated))
-        earlier, later = layout.year_pairs
-        return np.asarray(sums[..., 4 + np.flatnonzero(earlier == later)])
+        """`rows_by_type` of sums ``[..., n_types, size]``."""
+        return rows_by_type(self.layout, self.untreated, sums)
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _estimate(
     """Estimate without paths, which no pass reads; counts are of pairs with an untreated row."""
     totals = sums.by_city[..., :2].sum(axis=2)  # [2, n_units, 2]: pairs, rows
     present, unknown = totals[..., 0] > 0, np.full((len(terms),) * 2, np.nan)
-    n_years = int((np.einsum("zt,zt->t", sums.rows(sums.total), sums.untreated) > 1e-6).sum())
+    n_years = int(n_year_effects(sums.layout, sums.untreated, sums.total))
     return Estimate(
         terms=terms,
         values=differentiated.values,
@@ -257,3 +257,18 @@ def _estimate(
         r2=np.nan,
         r2_within=np.nan,
     )
+
+
+def window_arrays(
+    terms: Terms, untreated: Flags, types: Sequence[tuple[int, int]], columns: Sequence[str], fit: Estimate
+) -> WindowArrays:
+    """What the estimate of a cell reads and averages in other samples of the same classes.
+
+    ``types``: classes of the pairs, in the order of their sums; ``columns``: regressors of the layout.
+    """
+    of_types = tuple(np.array(types).T)
+    events = EventRows(terms_of_set(terms), terms.table[of_types])
+    fitted = [place for place, term in enumerate(events.terms) if term.name in fit.names]
+    events = EventRows(tuple(events.terms[place] for place in fitted), events.paths[..., fitted])
+    places = [columns.index(name) for name in fit.names if name in columns]
+    return events.arrays(untreated[of_types].astype(np.float64), np.array([*places, -1], dtype=np.int32))

@@ -10,6 +10,7 @@ from engine.arrays import AnyIntegers, Array, Flags, check_shape
 from engine.estimate.cohorts import CohortBatch
 from engine.estimate.normal import SMALLEST, expand, partial_inverse, partial_out_years
 from engine.estimate.singletons import year_singletons
+from engine.estimate.two_stages import WindowArrays
 from engine.pairs.moments import Layout
 
 _NOTHING = 1e-13  # of a row's squares: what rounding may leave of a path that is constant within pairs
@@ -31,6 +32,8 @@ class Tested:
         Position in [columns | terms] of the treatment that happened, where the test is to be inverted.
     cohorts : CohortBatch or None
         Averages over cohorts that are tested in place of coefficients; then all of them are the ``regressors``.
+    windows : WindowArrays or None
+        Imputed effects and leads, in the same way; sums are of untreated windows.
     """
 
     regressors: tuple[int, ...]
@@ -38,6 +41,7 @@ class Tested:
     paths: Array
     observed: int | None = None
     cohorts: CohortBatch | None = None
+    windows: WindowArrays | None = None
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,24 @@ def _averages(arrays: WindowArrays, parts: TypeParts, slopes: jax.Array, years: 
     return jnp.where(is_known, sums / jnp.where(n_rows > 1e-6, n_rows, 1.0), jnp.nan)
 
 
+def rows_by_type(layout: Layout, untreated: Array, sums: Array) -> Array:
+    """``[..., n_types, T]`` rows that are treated, of sums ``[..., n_types, size]``.
+
+    Of untreated ones the squares of their dummy within pairs, above zero where rows tell a year effect.
+    """
+    if layout.balanced:
+        n_untreated = np.maximum(untreated.sum(axis=1, keepdims=True), 1.0)
+        return np.asarray(sums[..., :1] * (1.0 - untreated / n_untreated))
+    earlier, later = layout.year_pairs
+    return np.asarray(sums[..., 4 + np.flatnonzero(earlier == later)])
+
+
+def n_year_effects(layout: Layout, untreated: Array, sums: Array) -> Integers:
+    """Years ``[...]`` with an effect of the first stage."""
+    told = np.einsum("...zt,zt->...t", rows_by_type(layout, untreated, sums), untreated) > 1e-6
+    return np.asarray(told.sum(axis=-1))
+
+
 def symmetric_places(n: int, pairs: tuple[Array, Array]) -> Integers:
     """``[n, n]`` positions of the entries of a symmetric matrix in its flattened upper triangle."""
     places = np.zeros((n, n), dtype=np.int32)
@@ -196,3 +214,14 @@ def symmetric_places(n: int, pairs: tuple[Array, Array]) -> Integers:
 def imputed_function(layout: Layout) -> Callable[[tuple[WindowArrays, Array], jax.Array], jax.Array]:
     """`imputed` of one layout: one function each, since one compiled is found again by its identity."""
     return partial(imputed, layout=layout)
+
+
+@lru_cache
+def imputed_in_sample(layout: Layout) -> Callable[[WindowArrays, jax.Array], jax.Array]:
+    """`imputed` beside the squares of the sample's own columns and leads, for samples that follow from a first."""
+
+    def of_sums(arrays: WindowArrays, sums: jax.Array) -> jax.Array:
+        products = untreated_system(arrays, sums, layout=layout).products
+        return imputed((arrays, jax.lax.stop_gradient(jnp.diag(products)[:-1])), sums, layout=layout)
+
+    return of_sums

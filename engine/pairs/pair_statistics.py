@@ -21,7 +21,7 @@ from uuid import uuid4
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import AnyArray, Array, Flags, Integers
 from engine.float64 import double_precision
 from engine.pairs import kernels
 from engine.pairs.city_series import may_coincide
@@ -36,6 +36,35 @@ TILE = 1024
 
 
 @dataclass(frozen=True, eq=False)
+class YearSpans:
+    """Sets of years of which pairs have statistics, for draws in which they depend on the treatment.
+
+    Attributes
+    ----------
+    kept : bool ``[n_spans, T]`` or None
+        Years whose rows a pair has; None for all.
+    untreated : bool ``[n_spans, T]`` or None
+        Years of the window, where statistics are those of `engine.pairs.untreated_window`.
+    """
+
+    kept: Flags | None
+    untreated: Flags | None = None
+
+    def __len__(self) -> int:
+        sets = self.kept if self.kept is not None else self.untreated
+        return 0 if sets is None else len(sets)
+
+    def arrays(self, span: int, n_classes: int) -> dict[str, AnyArray]:
+        """Of the kernels, for pairs of any classes."""
+        sets = {"kept_rows": self.kept, "untreated": self.untreated}
+        return {
+            name: np.broadcast_to(flags[span], (n_classes, n_classes, flags.shape[1]))
+            for name, flags in sets.items()
+            if flags is not None
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class StatisticsSource:
     """Input from which pair statistics are computed.
 
@@ -46,7 +75,7 @@ class StatisticsSource:
         That of the pass, with a column for the treatment that happened where one is wanted.
     observed : float64 ``[n_classes, n_classes, T]`` or None
         Treatment path that happened, by the units' own classes.
-    spans : bool ``[n_spans, T]`` or None
+    spans : YearSpans or None
         Each pair has the statistics of its rows in each of these sets of years, one after another; None: those of
         the rows that the design leaves it.
     """
@@ -54,7 +83,7 @@ class StatisticsSource:
     moment_pass: MomentPass
     layout: Layout
     observed: Array | None
-    spans: Flags | None = None
+    spans: YearSpans | None = None
 
     @property
     def width(self) -> int:
@@ -179,7 +208,7 @@ def pair_statistics(
     every_screen: bool,
     memory_bytes: float,
     observed: Array | None = None,
-    spans: Flags | None = None,
+    spans: YearSpans | None = None,
     key: str = "",
     map_reduce: MapReduce = serial_map_reduce,
 ) -> PairStatistics:
@@ -196,8 +225,7 @@ def pair_statistics(
         they are read.
     observed : float64 ``[n_classes, n_classes, T]``, optional
         Treatment path that happened, by the units' own classes: one more column before the outcome.
-    spans : bool ``[n_spans, T]``, optional
-        Sets of years, for draws in which it depends on the treatment which rows a pair has.
+    spans : YearSpans, optional
     key : str, optional
         Stands for the content of the other arguments; default: for this call alone.
     map_reduce : callable
@@ -283,8 +311,6 @@ def _on_device(source: StatisticsSource) -> list[dict[str, Any]]:
             arrays["profile"] = np.insert(arrays["profile"], -1, 0.0, axis=1)
     if source.spans is None:
         return [kernels.to_device(arrays)]
-    common = kernels.to_device({name: values for name, values in arrays.items() if name != "kept_rows"})
-    return [
-        common | kernels.to_device({"kept_rows": np.broadcast_to(span, (h, h, len(span)))})
-        for span in source.spans
-    ]
+    of_classes = ("kept_rows", "untreated")
+    common = kernels.to_device({name: values for name, values in arrays.items() if name not in of_classes})
+    return [common | kernels.to_device(source.spans.arrays(span, h)) for span in range(len(source.spans))]

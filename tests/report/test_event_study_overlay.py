@@ -117,13 +117,13 @@ def test_a_job_has_it_where_cells_can_be_told_apart(tmp_path: Path, n_cells: int
         assert "year -1:" not in texts["event_studies"]  # the base year
 
 
-@pytest.mark.parametrize("name", ["figure1", "euro"])
+@pytest.mark.parametrize("name", ["figure1", "euro", "all_pilots"])
 def test_shipped_jobs_have_every_estimator_in_one_figure(tmp_path: Path, name: str) -> None:
     results = engine.run(JOBS / f"{name}.yaml", out=tmp_path, lang="zh" if name == "euro" else "en")
     events = results.frames["event_study"]
-    assert events["case"].nunique() == 5
+    assert events["case"].nunique() == 7
     common = events[events["event_time"].between(-2, 3) & (events["errors"] == "dyadic_cr2")]
-    assert (common.groupby("event_time")["case"].nunique() == 5).all()
+    assert (common.groupby("event_time")["case"].nunique() == 7).all()
     # In the year of adoption the robust ones compare the same pairs nearly alike.
     first = common[common["event_time"] == 0].set_index("case")["estimate"]
     assert abs(first["Sun and Abraham"] - first["Callaway and Sant'Anna"]) < 0.02 * (1 + abs(first.max()))

@@ -168,7 +168,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 absorbs=False,
                 by_event_time=True,
                 own_rows=True,
-                redrawn=(),
+                redrawn=("permutation", "node", "jackknife"),
                 imputes=True,
             ),
             Estimator(

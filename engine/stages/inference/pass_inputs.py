@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import Array, Integers
+from engine.estimate.imputed_fit import window_arrays
 from engine.estimate.many_samples import Tested
 from engine.infer.weighted import TypedPairs
-from engine.pairs.pair_statistics import PairStatistics, pair_statistics
+from engine.pairs.pair_statistics import PairStatistics, YearSpans, pair_statistics
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.pairs.treatment import Terms
 from engine.runtime.execute import UNITS, Machine
@@ -41,7 +42,7 @@ def features_of(
     *,
     every_screen: bool,
     observed: Array | None = None,
-    spans: Flags | None = None,
+    spans: YearSpans | None = None,
     map_reduce: MapReduce = serial_map_reduce,
 ) -> PairStatistics:
     """Statistics of the pairs of a pass, kept where they take at most three quarters of ``runtime.memory``."""
@@ -84,6 +85,10 @@ def tested_of(
         cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted, observed_years)
         tested = tuple(fitted.index(name) for name in names or fitted)
         return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
+    if prepared.design.untreated is not None:
+        tested = tuple(fitted.index(name) for name in names or fitted)
+        windows = window_arrays(terms, prepared.design.untreated, types, controls, estimated.fit)
+        return Tested(tuple(range(len(fitted))), tested, paths, windows=windows)
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
     return Tested(
         regressors=tuple(columns.index(name) for name in fitted),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine.arrays import Array, Flags, Integers
+from engine.arrays import Array, Integers
 from engine.infer.inversion import ConfidenceSet, confidence_set, listed_pieces
 from engine.infer.pair_permutation import (
     PairPermutation,
@@ -36,7 +36,7 @@ from engine.infer.summary import (
 )
 from engine.notes import Note, of_cell
 from engine.pairs.design import PairDesign
-from engine.pairs.pair_statistics import TILE
+from engine.pairs.pair_statistics import TILE, YearSpans
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.execute import Machine
 from engine.spec.inference import PermutationTest
@@ -142,16 +142,18 @@ def permutation_test(
     return Permutation(sample, strata, block.seed, tested, studentise)
 
 
-def _spans_of_years(design: PairDesign) -> tuple[Flags | None, Integers | None]:
-    """Sets of years that types of pairs have rows in, and which of them each type has; None where all have one."""
-    rows, h = design.kept_rows, design.n_classes
-    if rows is None or (rows == rows[0, 0]).all():
+def _spans_of_years(design: PairDesign) -> tuple[YearSpans | None, Integers | None]:
+    """Sets of years of which types of pairs have statistics, and which each type has; None where all have one."""
+    rows, untreated, h = design.kept_rows, design.untreated, design.n_classes
+    sets = [flags for flags in (rows, untreated) if flags is not None]
+    if untreated is None and (rows is None or (rows == rows[0, 0]).all()):
         return None, None
     allowed = design.allowed
-    spans, number = np.unique(rows[allowed], axis=0, return_inverse=True)
+    spans, number = np.unique(np.stack(sets, axis=2)[allowed], axis=0, return_inverse=True)
     of_type = np.zeros((h, h), dtype=np.int32)
     of_type[allowed] = number.ravel()
-    return spans, of_type
+    kept = None if rows is None else spans[:, 0]
+    return YearSpans(kept, None if untreated is None else spans[:, -1]), of_type
 
 
 def _common_path(prepared: Prepared, cells: list[Estimated]) -> Array | None:
