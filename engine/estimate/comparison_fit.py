@@ -8,7 +8,7 @@ residual the outcome less the mean of its cohort in that year.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import AnyIntegers, Array, Integers
+from engine.arrays import AnyIntegers, Array, Flags, Integers
 from engine.errors import InputError
 from engine.estimate.cohorts import CohortSums, cohort_sums, cohorts_by_year
 from engine.estimate.estimate import Estimate
@@ -43,6 +43,39 @@ class CleanArrays(NamedTuple):
     earlier: AnyIntegers
     later: AnyIntegers
     clean: Array
+
+
+@dataclass(frozen=True)
+class ComparisonBatch:
+    """Comparisons to be made in many samples of the same classes, whose pairs are summed by type.
+
+    Attributes
+    ----------
+    comparisons : CleanArrays
+    weights : str
+    of_types : int ``[n_types]``
+        Cohort of each type of pair.
+    rows : bool ``[C, T]``
+        Cohort-years that some comparison reads.
+    """
+
+    comparisons: CleanArrays
+    weights: CohortWeights
+    of_types: AnyIntegers
+    rows: Flags
+
+    @classmethod
+    def of(cls, comparisons: CleanComparisons, types: Sequence[tuple[int, int]]) -> ComparisonBatch:
+        """For sums of some types of pairs, the classes of their cities."""
+        of_classes = cohorts_by_year(comparisons.adopted).of_classes
+        of_types = np.array([of_classes[pair] for pair in types])
+        return cls(clean_arrays(comparisons), comparisons.weights, of_types, comparisons.rows())
+
+
+def clean_arrays(comparisons: CleanComparisons) -> CleanArrays:
+    """The comparisons as arrays."""
+    clean = comparisons.clean.astype(np.float64)
+    return CleanArrays(comparisons.treated, comparisons.earlier, comparisons.later, clean)
 
 
 def effects(comparisons: CleanArrays, sums: jax.Array, *, weights: CohortWeights) -> jax.Array:
@@ -172,10 +205,9 @@ def fit_comparisons(
     _refuse_missing(moments.layout)
     partition = cohorts_by_year(comparisons.adopted)
     cohorts = _Cohorts(comparisons, cohort_sums(moments, classes, comparisons.years, partition))
-    arrays = CleanArrays(
-        comparisons.treated, comparisons.earlier, comparisons.later, comparisons.clean.astype(np.float64)
+    differentiated = differentiate_sums(
+        _EFFECTS[comparisons.weights], clean_arrays(comparisons), cohorts.sums.of_cities
     )
-    differentiated = differentiate_sums(_EFFECTS[comparisons.weights], arrays, cohorts.sums.of_cities)
     _refuse_unidentified(differentiated.values, reported)
     n_years, compared = comparisons.n_years, comparisons.compared
     return ComparisonFit(

@@ -8,12 +8,26 @@ import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags, check_shape
 from engine.estimate.cohorts import CohortBatch
+from engine.estimate.comparison_fit import ComparisonBatch
 from engine.estimate.normal import SMALLEST, expand, partial_inverse, partial_out_years
 from engine.estimate.singletons import year_singletons
 from engine.estimate.two_stages import WindowArrays
 from engine.pairs.moments import Layout
 
 _NOTHING = 1e-13  # of a row's squares: what rounding may leave of a path that is constant within pairs
+
+
+@dataclass(frozen=True)
+class RowAverages:
+    """Averages of coefficients by the rows in which their terms are on.
+
+    Attributes
+    ----------
+    members : bool ``[n_averages, K]``
+        The coefficients of each; a column stands alone in its own.
+    """
+
+    members: Flags
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,10 @@ class Tested:
         Averages over cohorts that are tested in place of coefficients; then all of them are the ``regressors``.
     windows : WindowArrays or None
         Imputed effects and leads, in the same way; sums are of untreated windows.
+    comparisons : ComparisonBatch or None
+        Effects beside clean controls, in the same way.
+    averages : RowAverages or None
+        Of the coefficients of the ``regressors``; ``tested`` then are positions among the averages.
     """
 
     regressors: tuple[int, ...]
@@ -42,6 +60,8 @@ class Tested:
     observed: int | None = None
     cohorts: CohortBatch | None = None
     windows: WindowArrays | None = None
+    comparisons: ComparisonBatch | None = None
+    averages: RowAverages | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,9 @@ class BatchFit:
         Observations without rows alone in a year; rank of the regressors, and year effects.
     type_weights : float64 ``[n_samples, n_tested, n_targets, n_types, size]`` or None
         Weights as `feature_weights` gives them, of an estimator that has neither residuals nor influences of this form.
+    shares : float64 ``[n_samples, n_tested, n_types]`` or None
+        What a pair of each type adds to the influences of its cities through the shares of an average, which its own
+        influence takes as fixed.
     """
 
     estimate: Array
@@ -69,12 +92,15 @@ class BatchFit:
     n_obs: Array
     n_parameters: Array
     type_weights: Array | None = None
+    shares: Array | None = None
 
     def of_term(self, position: int) -> BatchFit:
         """The same of one of the tested coefficients."""
         place = slice(position, position + 1)
-        weights = None if self.type_weights is None else self.type_weights[:, place]
-        return replace(self, influence=self.influence[:, :, place], type_weights=weights)
+        weights, shares = (
+            None if part is None else part[:, place] for part in (self.type_weights, self.shares)
+        )
+        return replace(self, influence=self.influence[:, :, place], type_weights=weights, shares=shares)
 
 
 def batch_fit(

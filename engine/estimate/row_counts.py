@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arrays import Array, Integers
+from engine.arrays import Array, Flags, Integers
 from engine.errors import InputError
 from engine.pairs.moments import CityMoments, Layout
 
@@ -49,16 +49,24 @@ def rows_by_year(layout: Layout, sums: Array) -> Array:
     InputError
         Where they differ in their years.
     """
+    rows, is_complete = complete_rows(layout, sums)
+    if not is_complete.all():
+        raise InputError(
+            "pairs of the same adoption years differ in their observed years, so that terms have no known weights",
+            where="model.estimator",
+            remedy="use cities without missing years (panel.balance: drop)",
+        )
+    return rows
+
+
+def complete_rows(layout: Layout, sums: Array) -> tuple[Array, Flags]:
+    """Rows in each year ``[..., T]`` as `rows_by_year`, and whether pairs have the same years ``[...]``."""
     totals, ee, _, _ = layout.split(sums)
     n_pairs, n_rows = totals[..., 0], totals[..., 1]
     n_years = np.where(n_pairs > 0, n_rows / np.where(n_pairs > 0, n_pairs, 1.0), layout.n_years)
     # Of a pair with n years, EE has 1 - 1/n on the diagonal in each of them.
     rows = np.diagonal(ee, axis1=-2, axis2=-1) / (1.0 - 1.0 / n_years[..., None])
     observed = np.abs(rows) > 1e-6
-    if not np.allclose(rows, observed * n_pairs[..., None], rtol=0, atol=1e-6):
-        raise InputError(
-            "pairs of the same adoption years differ in their observed years, so that terms have no known weights",
-            where="model.estimator",
-            remedy="use cities without missing years (panel.balance: drop)",
-        )
-    return np.asarray(observed * n_pairs[..., None])
+    of_pairs = observed * n_pairs[..., None]
+    is_complete = np.isclose(rows, of_pairs, rtol=0, atol=1e-6).all(axis=-1)
+    return np.asarray(of_pairs), np.asarray(is_complete)

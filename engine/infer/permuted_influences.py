@@ -84,11 +84,14 @@ class TermWeights(NamedTuple):
         Of the moving types alone, on the statistics that ``paths`` makes.
     paths : float64 ``[n_moving, ...]``
         In balanced layouts the types' treatment paths, else `path_statistics`.
+    shares : float64 ``[n_types, n_draws]`` or None
+        What a pair adds to its cities' sums beside its influence, see `BatchFit.shares`.
     """
 
     common: jax.Array | None
     by_type: jax.Array
     paths: jax.Array
+    shares: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ def _term(
     n_types = len(sample.types)
     common: jax.Array | None = None
     is_smaller = len(set(sample.spans)) * layout.size + n_path_columns < n_types * layout.size
-    if fit.type_weights is None and (layout.balanced or is_smaller):
+    if fit.type_weights is None and (is_smaller or (layout.balanced and cell.averages is None)):
         for_all, by_type = split_weights(layout, fit_of_term, cell.paths)
         common = _draws_last(for_all[:, 0], (1, 2, 0))
         paths = cell.paths[moving] if layout.balanced else path_statistics(layout, cell.paths[moving])
@@ -224,7 +227,8 @@ def _term(
     shape = KernelShape(
         tuple(sample.types), tuple(moving.tolist()), sample.n_classes, n_targets, layout, sample.spans
     )
-    return shape, TermWeights(common, weights, on_all_devices(paths))
+    shares = None if fit_of_term.shares is None else _draws_last(fit_of_term.shares[:, 0], (1, 0))
+    return shape, TermWeights(common, weights, on_all_devices(paths), shares)
 
 
 def _draws_last(weights: AnyArray, order: tuple[int, ...]) -> jax.Array:
@@ -260,8 +264,9 @@ def add_influences(
     influences = [
         jnp.where(in_sample, psi, 0.0) for psi in _influences(pairs.features, weights, is_type, shape)
     ]
+    of_cities = [psi + jnp.where(in_sample, _shares(weights, is_type), 0.0) for psi in influences]
     cities = tuple(
-        city.at[i].add(psi).at[j].add(psi) for city, psi in zip(sums.cities, influences, strict=True)
+        city.at[i].add(psi).at[j].add(psi) for city, psi in zip(sums.cities, of_cities, strict=True)
     )
     counted = in_sample.astype(sums.degree.dtype)
     degree = sums.degree.at[i].add(counted).at[j].add(counted)
@@ -294,6 +299,14 @@ def _influences(
             psi = psi + jnp.where(is_type[number], moved[position], 0.0)
         influences.append(jnp.asarray(psi))
     return influences
+
+
+def _shares(weights: TermWeights, is_type: list[jax.Array]) -> jax.Array | float:
+    """What each pair adds to its cities' sums beside its influence, in every draw."""
+    if weights.shares is None:
+        return 0.0
+    of_types = zip(is_type, weights.shares, strict=True)
+    return sum((jnp.where(members, share[None], 0.0) for members, share in of_types), jnp.zeros(()))
 
 
 def _path_columns(features: jax.Array, path: jax.Array, layout: Layout) -> jax.Array:

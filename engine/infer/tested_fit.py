@@ -1,20 +1,24 @@
-"""The fit of a cell in many samples: a regression, averages over cohorts, or imputed effects."""
+"""The fit of a cell in many samples: a regression, averages of its coefficients or over cohorts, imputed effects."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.arrays import Array, Flags
+from engine.arrays import AnyIntegers, Array, Flags
 from engine.estimate.cohort_effects import cohort_effects
 from engine.estimate.cohorts import CohortBatch, ComparisonArrays
-from engine.estimate.many_samples import BatchFit, Tested, batch_fit
+from engine.estimate.comparison_fit import CleanArrays, ComparisonBatch, effects
+from engine.estimate.many_samples import BatchFit, RowAverages, Tested, batch_fit
+from engine.estimate.row_counts import complete_rows
 from engine.estimate.two_stages import WindowArrays, imputed_in_sample, n_year_effects
 from engine.float64 import double_precision
+from engine.pairs.clean_comparisons import CohortWeights
 from engine.pairs.moments import Layout
 
 _AT_ONCE = 64  # samples of one call, whatever their number: one compilation
@@ -29,6 +33,10 @@ def tested_fit(
     """
     if cell.cohorts is not None:
         return _fit_of_cohorts(layout, sums, cell, cell.cohorts, influences=influences)
+    if cell.comparisons is not None:
+        return _fit_of_comparisons(layout, sums, cell, cell.comparisons, influences=influences)
+    if cell.averages is not None:
+        return _fit_of_averages(layout, sums, cell, cell.averages, influences=influences)
     if cell.windows is not None:
         return _fit_of_windows(layout, sums, cell, cell.windows, influences=influences)
     return batch_fit(
@@ -40,34 +48,78 @@ def _fit_of_cohorts(
     layout: Layout, sums: Array, cell: Tested, cohorts: CohortBatch, *, influences: bool
 ) -> BatchFit:
     """Averages over cohorts, and their derivatives as weights of the statistics of each type."""
-    n_samples, n_types, size = sums.shape
-    outcomes = layout.outcomes
-    members = cohorts.of_types == np.arange(len(cohorts.is_observed))[:, None]
-    by_cohort = np.einsum("gz,dzf->dgf", members.astype(np.float64), sums)
-    tested = list(cell.tested)
-    of_tested = tuple(tested) if influences else ()
-    values, jacobian = _in_parts(
-        partial(_averages, cohorts.comparisons, n=cohorts.n_averages, tested=of_tested),
-        by_cohort[:, :, [0, *outcomes]],
-    )
-    values[~_is_complete(layout, by_cohort, cohorts.is_observed)] = np.nan
-    weights: Array | None = None
-    if influences:
-        weights = np.zeros((n_samples, len(tested), 1, n_types, size))
-        of_types = jacobian[:, :, cohorts.of_types]
-        weights[:, :, 0, :, 0] = of_types[..., 0]
-        weights[:, :, 0, :, outcomes] = np.moveaxis(of_types[..., 1:], -1, 0)
-        weights[np.isnan(values[:, tested])] = 0.0
+    function = partial(_averages, cohorts.comparisons, n=cohorts.n_averages)
     n_dummies = cohorts.is_observed.sum(axis=1) - 1.0
+    by_cohort = _sums_by_cohort(sums, cohorts.of_types, len(n_dummies))
     has_pairs = by_cohort[:, :, 0] > 0
     reference = n_dummies.size - 1 - has_pairs[:, ::-1].argmax(axis=1)  # the last cohort that is there
     n_parameters = has_pairs @ n_dummies - n_dummies[reference] + cohorts.is_observed.any(axis=0).sum()
+    sizes = by_cohort[:, :, 1].sum(axis=1), n_parameters
+    is_complete = _is_complete(layout, by_cohort, cohorts.is_observed)
+    return _fit_of_sums(
+        layout, by_cohort, cell, cohorts.of_types, function, sizes, is_complete, influences=influences
+    )
+
+
+def _fit_of_comparisons(
+    layout: Layout, sums: Array, cell: Tested, batch: ComparisonBatch, *, influences: bool
+) -> BatchFit:
+    """Effects beside clean controls, and their derivatives as weights of the statistics of each type."""
+    function = partial(_effects, batch.comparisons, weights=batch.weights)
+    by_cohort = _sums_by_cohort(sums, batch.of_types, len(batch.rows))
+    rows = by_cohort[:, :, 0] @ batch.rows  # [n_samples, T]
+    sizes = rows.sum(axis=1), len(cell.regressors) + (rows > 0).sum(axis=1).astype(np.float64)
+    is_complete = _is_complete(layout, by_cohort, np.ones_like(batch.rows))
+    return _fit_of_sums(
+        layout, by_cohort, cell, batch.of_types, function, sizes, is_complete, influences=influences
+    )
+
+
+def _sums_by_cohort(sums: Array, of_types: AnyIntegers, n_cohorts: int) -> Array:
+    """``[n_samples, n_cohorts, size]``"""
+    members = of_types == np.arange(n_cohorts)[:, None]
+    return np.asarray(np.einsum("gz,dzf->dgf", members.astype(np.float64), sums))
+
+
+def _fit_of_sums(
+    layout: Layout,
+    by_cohort: Array,
+    cell: Tested,
+    of_types: AnyIntegers,
+    function: Callable[..., tuple[jax.Array, jax.Array]],
+    sizes: tuple[Array, Array],
+    is_complete: Flags,
+    *,
+    influences: bool,
+) -> BatchFit:
+    """Values of a function of counts and outcomes of cohorts, and its derivatives as weights of the statistics."""
+    n_samples, _, size = by_cohort.shape
+    tested, outcomes = list(cell.tested), layout.outcomes
+    values, jacobian = _in_parts(
+        partial(function, tested=tuple(tested) if influences else ()), by_cohort[:, :, [0, *outcomes]]
+    )
+    values[~is_complete] = np.nan
+    weights: Array | None = None
+    if influences:
+        weights = np.zeros((n_samples, len(tested), 1, len(of_types), size))
+        of_each = jacobian[:, :, of_types]
+        weights[:, :, 0, :, 0] = of_each[..., 0]
+        weights[:, :, 0, :, outcomes] = np.moveaxis(of_each[..., 1:], -1, 0)
+        weights[np.isnan(values[:, tested])] = 0.0
+    return _without_paths(values, len(tested), sizes, weights)
+
+
+def _without_paths(
+    values: Array, n_tested: int, sizes: tuple[Array, Array], weights: Array | None
+) -> BatchFit:
+    """A fit that has weights of statistics alone; ``sizes``: observations and parameters ``[n_samples]``."""
+    n_samples = len(values)
     return BatchFit(
         estimate=values[:, None],
         residual=np.zeros((n_samples, 1, 0)),
-        influence=np.zeros((n_samples, 0, len(tested))),
-        n_obs=by_cohort[:, :, 1].sum(axis=1),
-        n_parameters=n_parameters,
+        influence=np.zeros((n_samples, 0, n_tested)),
+        n_obs=sizes[0],
+        n_parameters=sizes[1],
         type_weights=weights,
     )
 
@@ -78,6 +130,14 @@ def _averages(
 ) -> tuple[jax.Array, jax.Array]:
     """The first n values ``[n_samples, n]`` of sums ``[n_samples, G, 1 + T]``, and Jacobians of those tested."""
     return _with_jacobians(lambda of_sample: cohort_effects(comparisons, of_sample)[:n], sums, tested)
+
+
+@partial(jax.jit, static_argnames=("weights", "tested"))
+def _effects(
+    comparisons: CleanArrays, sums: jax.Array, *, weights: CohortWeights, tested: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """As `_averages`, of effects beside clean controls."""
+    return _with_jacobians(partial(effects, comparisons, weights=weights), sums, tested)
 
 
 def _is_complete(layout: Layout, by_cohort: Array, is_observed: Flags) -> Flags:
@@ -91,11 +151,49 @@ def _is_complete(layout: Layout, by_cohort: Array, is_observed: Flags) -> Flags:
     return np.asarray((np.abs(rows - expected) <= 1e-6).all(axis=(1, 2)))
 
 
+def _fit_of_averages(
+    layout: Layout, sums: Array, cell: Tested, averages: RowAverages, *, influences: bool
+) -> BatchFit:
+    """Averages of a regression's coefficients by rows, which the influences of pairs take as fixed."""
+    k, n_columns, tested = len(cell.regressors), layout.n_columns - 1, list(cell.tested)
+    fit = batch_fit(
+        layout,
+        sums,
+        cell.paths,
+        regressors=cell.regressors,
+        tested=tuple(range(k)) if influences else (),
+    )
+    rows, is_complete = complete_rows(layout, sums)
+    ones = np.ones((*rows.shape[:2], n_columns))  # a column counts as itself
+    of_pairs = np.concatenate([ones, np.einsum("szt,ztr->szr", rows > 0, cell.paths)], axis=2)
+    counts = np.concatenate([ones[:, 0], np.einsum("szt,ztr->sr", rows, cell.paths)], axis=1)
+    places = list(cell.regressors)
+    of_pairs, counts = of_pairs[:, :, places], counts[:, places]
+    total = counts @ averages.members.T
+    weights = averages.members * counts[:, None] / np.where(total > 0, total, np.nan)[:, :, None]
+    slopes = fit.estimate[:, 0]
+    values = np.where(weights == 0, 0.0, weights * slopes[:, None]).sum(axis=2)
+    values[~is_complete.all(axis=1)] = np.nan
+    if not influences:
+        return replace(fit, estimate=values[:, None])
+    is_known = ~np.isnan(values[:, tested])
+    weights = np.where(is_known[:, :, None], weights[:, tested], 0.0)
+    is_average = np.array([place >= n_columns for place in places])
+    gaps = np.where(weights[..., is_average] == 0, 0.0, slopes[:, None, is_average] - values[:, tested, None])
+    by_row = np.where(is_known, 1 / np.where(total > 0, total, np.nan)[:, tested], 0.0)
+    return replace(
+        fit,
+        estimate=values[:, None],
+        influence=fit.influence @ np.swapaxes(weights, 1, 2),
+        shares=np.einsum("szk,sak->saz", of_pairs[:, :, is_average], gaps) * by_row[:, :, None],
+    )
+
+
 def _fit_of_windows(
     layout: Layout, sums: Array, cell: Tested, windows: WindowArrays, *, influences: bool
 ) -> BatchFit:
     """Imputed effects and leads, and their derivatives as weights of the statistics of each type."""
-    n_samples, tested = len(sums), list(cell.tested)
+    tested = list(cell.tested)
     values, jacobian = _in_parts(
         partial(_imputed, windows, layout=layout, tested=tuple(tested) if influences else ()), sums
     )
@@ -103,14 +201,8 @@ def _fit_of_windows(
     if influences:
         weights = np.where(np.isnan(values[:, tested])[:, :, None, None], 0.0, jacobian)[:, :, None]
     n_effects = len(windows.columns) - 1 + windows.averages.shape[2] - 1
-    return BatchFit(
-        estimate=values[:, None],
-        residual=np.zeros((n_samples, 1, 0)),
-        influence=np.zeros((n_samples, 0, len(tested))),
-        n_obs=sums[:, :, 1].sum(axis=1),
-        n_parameters=n_effects + n_year_effects(layout, windows.untreated, sums).astype(np.float64),
-        type_weights=weights,
-    )
+    n_years = n_year_effects(layout, windows.untreated, sums).astype(np.float64)
+    return _without_paths(values, len(tested), (sums[:, :, 1].sum(axis=1), n_effects + n_years), weights)
 
 
 @partial(jax.jit, static_argnames=("layout", "tested"))

@@ -1,4 +1,4 @@
-"""Draws of imputed effects and leads: each is both stages on a pair-year table that is built anew, and its own error."""
+"""Draws of imputed effects and leads: each is both stages on a pair-year table built anew, and its own error."""
 
 from __future__ import annotations
 

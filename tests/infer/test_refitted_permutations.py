@@ -1,4 +1,4 @@
-"""Permutations by refits: equal to the contractions where both exist, and to jobs on relabelled panels elsewhere."""
+"""Permutations by refits and by sums: equal where both exist, and to jobs on relabelled panels elsewhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,14 @@ ROADS: dict[str, dict[str, Any]] = {
         "pairs": {"exclude": "both_treated", "split": {"by": "schools", "rule": "terciles", "pairs": "mixed"}}
     },
     "sun_abraham": {"model": {"estimator": "sun_abraham", "window": [-3, 2], "controls": []}},
+    "sun_abraham with controls": {
+        "model": {"estimator": "sun_abraham", "window": [-2, 1], "ends": "drop"},
+        "pairs": {"exclude": "none"},
+        "treatment": {"adoption": "pilot_year", "rule": "either"},
+    },
     "extended_twfe": {"model": {"estimator": "extended_twfe", "window": [0, 2], "controls": []}},
+    "extended_twfe with controls": {"model": {"estimator": "extended_twfe", "window": [0, 2]}},
+    "imputation": {"model": {"estimator": "imputation", "window": [-2, 2]}},
     "stacked": {"model": {"estimator": "stacked", "window": [-2, 1], "controls": []}},
     "local_projection": {"model": {"estimator": "local_projection", "window": [-2, 1], "controls": []}},
 }

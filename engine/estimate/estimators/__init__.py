@@ -128,7 +128,7 @@ def _clean(name: str, label: str, *, options: tuple[str, ...]) -> Estimator:
         by_event_time=True,
         own_rows=True,
         means_only=True,
-        redrawn=(),
+        redrawn=("permutation", "node", "jackknife"),
         control="not_yet",
         complete_pairs=True,
     )
@@ -151,7 +151,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=EVENT_OPTIONS,
                 by_event_time=True,
                 own_rows=True,
-                redrawn=(),
+                redrawn=("permutation", "jackknife"),
             ),
             Estimator(
                 "extended_twfe",
@@ -159,7 +159,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=("window", "ends"),
                 by_event_time=True,
                 own_rows=True,
-                redrawn=(),
+                redrawn=("permutation", "jackknife"),
             ),
             Estimator(
                 "imputation",

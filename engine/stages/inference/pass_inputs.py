@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from engine.arrays import Array, Integers
+from engine.estimate.comparison_fit import ComparisonBatch
 from engine.estimate.imputed_fit import window_arrays
-from engine.estimate.many_samples import Tested
+from engine.estimate.many_samples import RowAverages, Tested
+from engine.estimate.terms import terms_of_set
 from engine.infer.weighted import TypedPairs
 from engine.pairs.pair_statistics import PairStatistics, YearSpans, pair_statistics
 from engine.pairs.tiles import MapReduce, serial_map_reduce
@@ -85,17 +88,43 @@ def tested_of(
         cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted, observed_years)
         tested = tuple(fitted.index(name) for name in names or fitted)
         return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
+    chosen = tuple(fitted.index(name) for name in names or fitted)
+    if terms.clean_comparisons is not None:
+        comparisons = ComparisonBatch.of(terms.clean_comparisons, types)
+        return Tested(tuple(range(len(fitted))), chosen, paths, comparisons=comparisons)
     if prepared.design.untreated is not None:
-        tested = tuple(fitted.index(name) for name in names or fitted)
         windows = window_arrays(terms, prepared.design.untreated, types, controls, estimated.fit)
-        return Tested(tuple(range(len(fitted))), tested, paths, windows=windows)
+        return Tested(tuple(range(len(fitted))), chosen, paths, windows=windows)
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
+    own = [name for name in fitted if name in controls]
+    averages = _averages_of(estimated, terms, own)
+    if averages is not None:
+        regressors = tuple(columns.index(name) for name in (*own, *terms.names))
+        return Tested(regressors, chosen, paths, averages=averages)
     return Tested(
         regressors=tuple(columns.index(name) for name in fitted),
         tested=tuple(fitted.index(name) for name in names or terms.names or fitted),
         paths=paths,
         observed=len(controls) if observed else None,
     )
+
+
+def _averages_of(estimated: Estimated, terms: Terms, controls: Sequence[str]) -> RowAverages | None:
+    """The averages of [controls | terms] that a cell reports; None where it reports these themselves."""
+    job = estimated.cell.job
+    combination = job.model.registered.functions.combination
+    if combination is None:
+        return None
+    of_terms = terms_of_set(terms)
+    reported, weights = combination(job.treatment_block.name, of_terms, np.ones(len(of_terms)))
+    by_name = {term.name: weight > 0 for term, weight in zip(reported, weights, strict=True)}
+    members = np.zeros((len(estimated.fit.names), len(controls) + len(of_terms)), dtype=bool)
+    for place, name in enumerate(estimated.fit.names):
+        if name in by_name:
+            members[place, len(controls) :] = by_name[name]
+        else:
+            members[place, controls.index(name)] = True
+    return RowAverages(members)
 
 
 def blocks(reps: int, size: int | None = None) -> list[Integers]:
