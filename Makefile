@@ -74,6 +74,7 @@ bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of t
 truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type and estimator, hours
 	$(BIN)/python tests/monte_carlo/truth.py
 	$(BIN)/python tests/monte_carlo/truth_of_estimators.py
+	$(BIN)/python tests/monte_carlo/heterogeneous_effects.py
 
 keys: $(VENV)/.installed  ## write jobs/KEYS.md and its Chinese, the reference of the keys of job files, from the schema
 	$(BIN)/dyadid keys > jobs/KEYS.md

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,11 +18,10 @@ from engine.estimate.normal import collinear, refuse_collinear
 from engine.estimate.terms import Term, names_of, terms_of_set
 from engine.estimate.two_stages import (
     WindowArrays,
-    WindowSystem,
+    first_stage,
     imputed_function,
     n_year_effects,
     rows_by_type,
-    untreated_system,
 )
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout
@@ -179,14 +179,15 @@ def fit_imputation(
     events = events.with_rows(sums)
     of_layout = np.array([*places, sums.layout.n_columns - 1], dtype=np.int32)
     arrays = events.arrays(sums.untreated, of_layout)
-    system, left, squares = _untreated_products(sums, arrays)
+    with double_precision():
+        solved = first_stage(arrays, jnp.asarray(sums.total), layout=sums.layout)
+    system, slopes, years = jax.tree.map(np.asarray, solved)
+    left, squares = system.left, system.squares
     _refuse_unidentified(left[:-1, :-1], squares[:-1], columns, events.leads)
     parameters = arrays, squares[:-1]
     differentiated = differentiate_sums(imputed_function(sums.layout), parameters, sums.by_city)
     terms = (*columns, average, *events.terms)
     _refuse_unknown(differentiated.values, terms)
-    with double_precision():
-        slopes, years = map(np.asarray, system.first_stage(squares[: len(columns)]))
     jacobian = np.ascontiguousarray(np.moveaxis(differentiated.jacobian, 0, 2))
     ssr = left[-1, -1] - slopes @ left[: len(slopes), -1]
     treated = (sums.rows(sums.by_city) * (1.0 - sums.untreated)).sum(axis=(0, 2, 3))
@@ -197,13 +198,6 @@ def fit_imputation(
         in_moving_pairs=np.asarray(treated > 0.5),
         residuals=imputed_residuals(sums.layout, arrays, sums.by_city, jacobian, slopes, years),
     )
-
-
-def _untreated_products(sums: WindowSums, arrays: WindowArrays) -> tuple[WindowSystem, Array, Array]:
-    """The system, products of [columns | leads | outcome] off both effects ``[q, q]``, squares before years ``[q]``."""
-    with double_precision():
-        system = untreated_system(arrays, jnp.asarray(sums.total), layout=sums.layout)
-        return system, np.asarray(system.left()), np.diag(np.asarray(system.products))
 
 
 def _refuse_unidentified(

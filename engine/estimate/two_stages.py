@@ -59,29 +59,43 @@ class WindowSystem(NamedTuple):
     cross: jax.Array
     products: jax.Array
 
-    def of(self, places: Integers) -> WindowSystem:
-        """The system of some columns."""
-        return WindowSystem(self.years, self.cross[:, places], self.products[places][:, places])
-
-    def on_years(self) -> tuple[jax.Array, jax.Array]:
-        """Coefficients of the columns on the years ``[T, q]``, and whether the rows identify them.
-
-        Up to a constant, which pair effects take: any will do. Years without rows have zero.
-        """
+    def off_years(self) -> OffYears:
+        """The system once the years are partialled out."""
         size = jnp.maximum(jnp.diag(self.years).max(), 1e-9)
         is_empty = jnp.diag(self.years) < 1e-9 * size
         matrix = self.years / size + 1.0 / len(self.years) + jnp.diag(jnp.where(is_empty, 1.0, 0.0))
-        return jnp.linalg.solve(matrix, self.cross / size), _smallest(matrix) > SMALLEST
+        on_years = jnp.linalg.solve(matrix, self.cross / size)
+        left = self.products - self.cross.T @ on_years
+        return OffYears(on_years, left, jnp.diag(self.products), _smallest(matrix) > SMALLEST)
 
-    def left(self) -> jax.Array:
-        """Products of the columns once the years are partialled out, ``[q, q]``."""
-        return self.products - self.cross.T @ self.on_years()[0]
 
-    def first_stage(self, squares: Array) -> tuple[jax.Array, jax.Array]:
+class OffYears(NamedTuple):
+    """[columns | leads | outcome] off both effects.
+
+    Attributes
+    ----------
+    on_years : float64 ``[T, q]``
+        Coefficients on the years, up to a constant, which pair effects take: any will do. Years without rows have zero.
+    left : float64 ``[q, q]``
+        Products of what is left.
+    squares : float64 ``[q]``
+        Before the years.
+    identified : bool ``[]``
+        Whether the rows identify the coefficients.
+    """
+
+    on_years: jax.Array
+    left: jax.Array
+    squares: jax.Array
+    identified: jax.Array
+
+    def first_stage(self, squares: Array | jax.Array) -> tuple[jax.Array, jax.Array]:
         """`least_squares` without the leads; squares ``[k]`` of the columns."""
-        return self.of(np.array([*range(len(squares)), -1])).least_squares(squares)
+        at = np.array([*range(len(squares)), len(self.squares) - 1])
+        columns = OffYears(self.on_years[:, at], self.left[at][:, at], self.squares[at], self.identified)
+        return columns.least_squares(squares)
 
-    def least_squares(self, squares: Array) -> tuple[jax.Array, jax.Array]:
+    def least_squares(self, squares: Array | jax.Array) -> tuple[jax.Array, jax.Array]:
         """Slopes ``[q - 1]`` of the outcome, the last column, and year effects ``[T]``.
 
         A regressor without variation has the slope NaN, and all of them where they, or the years, are not identified.
@@ -91,11 +105,10 @@ class WindowSystem(NamedTuple):
         squares : float64 ``[q - 1]``
             Those of the regressors in the whole sample, beside which rounding of a part of it is told.
         """
-        on_years, identified = self.on_years()
+        on_years, left, identified = self.on_years, self.left, self.identified
         if not len(squares):
             return jnp.zeros(0), jnp.where(identified, on_years[:, -1], jnp.nan)
-        left = self.products - self.cross.T @ on_years
-        varies, scale = jnp.diag(self.products)[:-1] > SMALLEST * squares, jnp.sqrt(squares)
+        varies, scale = self.squares[:-1] > SMALLEST * squares, jnp.sqrt(squares)
         scaled = left[:-1, :-1] / jnp.outer(scale, scale)
         scaled = jnp.where(jnp.outer(varies, varies), scaled, jnp.eye(len(scale)))
         slopes = jnp.linalg.solve(scaled, left[:-1, -1] / scale) / scale
@@ -163,7 +176,7 @@ def imputed(parameters: tuple[WindowArrays, Array], sums: jax.Array, *, layout: 
     layout : Layout
     """
     arrays, squares = parameters
-    system, k = untreated_system(arrays, sums, layout=layout), len(arrays.columns) - 1
+    system, k = untreated_system(arrays, sums, layout=layout).off_years(), len(arrays.columns) - 1
     slopes, years = system.first_stage(squares[:k])
     leads = system.least_squares(squares)[0][k:]
     averages = _averages(arrays, split_sums(layout, arrays, sums), slopes, years)
@@ -214,6 +227,15 @@ def symmetric_places(n: int, pairs: tuple[Array, Array]) -> Integers:
 def imputed_function(layout: Layout) -> Callable[[tuple[WindowArrays, Array], jax.Array], jax.Array]:
     """`imputed` of one layout: one function each, since one compiled is found again by its identity."""
     return partial(imputed, layout=layout)
+
+
+@partial(jax.jit, static_argnames="layout")
+def first_stage(
+    arrays: WindowArrays, sums: jax.Array, *, layout: Layout
+) -> tuple[OffYears, jax.Array, jax.Array]:
+    """[columns | leads | outcome] off both effects in a whole sample, slopes ``[k]`` and year effects ``[T]``."""
+    system = untreated_system(arrays, sums, layout=layout).off_years()
+    return system, *system.first_stage(system.squares[: len(arrays.columns) - 1])
 
 
 @lru_cache

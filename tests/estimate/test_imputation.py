@@ -302,7 +302,7 @@ def test_pairs_without_untreated_rows_are_left_out_and_told() -> None:
         ),
         ({"model": model(fixed_effects=["pair", "province x year"])}, "has the effects .pair, year. only"),
         (
-            {"model": model(), "inference": {"bootstrap": {"kind": "node", "reps": 9}}},
+            {"model": model(), "inference": {"bootstrap": {"kind": "wild", "reps": 9}}},
             "inference.bootstrap is not defined for estimator imputation",
         ),
     ],
