@@ -190,6 +190,18 @@ def feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array:
     return _weights(layout, fit.residual, fit.influence, paths)
 
 
+def city_feature_weights(layout: Layout, fit: BatchFit, paths: Array) -> Array | None:
+    """As `feature_weights`, of what a pair adds to its cities' sums; None where that is its influence.
+
+    The first of a pair's statistics is one.
+    """
+    if fit.shares is None:
+        return None
+    weights = np.array(feature_weights(layout, fit, paths))
+    weights[:, :, 0, :, 0] += fit.shares
+    return weights
+
+
 def influence_products(
     layout: Layout, products: Array, residual: Array, influence: Array, paths: Array
 ) -> Array:

@@ -102,7 +102,7 @@ def permutation_draws(test: Permutation, replicates: Integers) -> Draws:
 def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draws:
     """As `permutation_draws`, for the classes ``[n_draws, n_units]`` of some assignments."""
     with double_precision():
-        by_rows = draws_by_rows(test)
+        by_rows = draws_by_rows(test.sample)
         sums, reach = (permuted_rows if by_rows else permuted_sums).type_sums(test.sample, classes)
         fits = [_fit(test, cell, sums) for cell in test.cells]
         by_target = [
@@ -129,10 +129,9 @@ def draws_of(test: Permutation, classes: Integers, replicates: Integers) -> Draw
     )
 
 
-def draws_by_rows(test: Permutation) -> bool:
-    """Whether draws go by rows of partners, on an accelerator; rows know neither a draw's own split nor shares."""
-    has_shares = any(cell.averages is not None for cell in test.cells)
-    return test.sample.split is None and not has_shares and rows_fit(test.sample.pairs)
+def draws_by_rows(sample: PermutedSample) -> bool:
+    """Whether draws go by rows of partners, on an accelerator; rows know no split of a draw's own."""
+    return sample.split is None and rows_fit(sample.pairs)
 
 
 def _is_inverted(test: Permutation, cell: Tested) -> bool:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from engine.arrays import Array, Integers
-from engine.estimate.many_samples import BatchFit, Tested, feature_weights
+from engine.estimate.many_samples import BatchFit, Tested, city_feature_weights, feature_weights
 from engine.infer.devices import across_devices, to_host
 from engine.infer.partner_rows import (
     PairTypes,
@@ -50,19 +50,28 @@ def variance_moments(
         by_term = []
         for position in range(len(cell.tested)):
             fit_of_term = fit.of_term(position)
-            weights = draws_last(feature_weights(sample.pairs.layout, fit_of_term, cell.paths)[:, 0])
-            moments = _moments(row_influences(rows, draws, weights, types=types))
+            layout, paths = sample.pairs.layout, cell.paths
+            weights = feature_weights(layout, fit_of_term, paths)[:, 0]
+            of_cities = city_feature_weights(layout, fit_of_term, paths)
+            if of_cities is not None:  # another target, the first
+                weights = np.concatenate([of_cities[:, 0], weights], axis=1)
+            sums = row_influences(rows, draws, draws_last(weights), types=types)
+            moments = _moments(sums, apart=of_cities is not None)
             by_term.append(studentising_moments(fit, *(to_host(part) for part in moments)))
         matrices, n_replaced = zip(*by_term, strict=True)
         variances.append((np.stack(matrices, axis=2), sum(n_replaced)))
     return variances
 
 
-@partial(jax.jit)
-def _moments(sums: RowSums) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """City moments and pair moments ``[n_draws, n_targets, n_targets]``, cities with a pair ``[n_draws]``."""
-    city_moments = (sums.cities[:, None] * sums.cities[None]).sum(2).transpose(2, 0, 1)
-    return city_moments, sums.products.transpose(2, 0, 1), (sums.degree > 0).sum(0, dtype=np.int32)
+@partial(jax.jit, static_argnames="apart")
+def _moments(sums: RowSums, *, apart: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """City moments and pair moments ``[n_draws, n_targets, n_targets]``, cities with a pair ``[n_draws]``.
+
+    With ``apart`` the first of the targets is of cities, and the last of pairs.
+    """
+    cities, products = (sums.cities[:1], sums.products[-1:, -1:]) if apart else (sums.cities, sums.products)
+    city_moments = (cities[:, None] * cities[None]).sum(2).transpose(2, 0, 1)
+    return city_moments, products.transpose(2, 0, 1), (sums.degree > 0).sum(0, dtype=np.int32)
 
 
 def _classes(sample: PermutedSample, classes: Integers) -> jax.Array:

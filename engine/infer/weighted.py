@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.arrays import AnyIntegers, Array, Flags, Integers, check_shape
-from engine.estimate.many_samples import BatchFit, Tested, feature_weights
+from engine.estimate.many_samples import BatchFit, Tested, city_feature_weights, feature_weights
 from engine.infer.devices import across_devices, on_all_devices, sum_in_order
 from engine.infer.errors.dyadic import drawn_variances
 from engine.infer.errors.small_sample import small_sample_factor
@@ -160,10 +160,13 @@ class SortedPairs:
             sums = _add_products(sums, slab, city)
         return np.ascontiguousarray(np.asarray(sums).transpose(2, 0, 1))
 
-    def influence_squares(self, weights: Array, psi_weights: Array) -> tuple[Array, Array, Array]:
+    def influence_squares(
+        self, weights: Array, psi_weights: Array, city_weights: Array | None = None
+    ) -> tuple[Array, Array, Array]:
         """Squared influences of cities and of pairs, and cities that stand in a pair: copies count as cities.
 
-        ``psi_weights`` ``[n_samples, n_types, size]``: what turns a pair's statistics into its influence.
+        ``psi_weights`` ``[n_samples, n_types, size]``: what turns a pair's statistics into its influence;
+        ``city_weights``: into what it adds to its cities, where that is another number.
 
         Returns
         -------
@@ -174,10 +177,13 @@ class SortedPairs:
         n_cities : float64 ``[n_samples]``
         """
         city, n_draws = _city_weights(weights), len(weights)
-        of_term = across_devices(np.ascontiguousarray(psi_weights.transpose(1, 2, 0)))
+        of_pairs, of_cities = (
+            None if part is None else across_devices(np.ascontiguousarray(part.transpose(1, 2, 0)))
+            for part in (psi_weights, city_weights)
+        )
         sums = across_devices(np.zeros((self.pairs.n_units + 1, n_draws))), across_devices(np.zeros(n_draws))
         for slab in _on_device(self, transposed=False):
-            sums = _add_influences(sums, slab, city, of_term)
+            sums = _add_influences(sums, slab, city, of_pairs, of_cities)
         city_sums, pair_squares = (np.asarray(part) for part in sums)
         copies = np.where(weights > 0, weights, 1.0).T
         return (city_sums[:-1] ** 2 / copies).sum(axis=0), pair_squares, _cities(self, weights)
@@ -257,11 +263,11 @@ def weighted_fit(
 
 def _variances(sample: SortedPairs | WeightedRows, weights: Array, fit: BatchFit, cell: Tested) -> Array:
     """Dyadic-robust variances ``[n_samples, n_tested]``."""
-    by_target = feature_weights(sample.pairs.layout, fit, cell.paths)
-    psi_weights = by_target[:, :, 0]  # [samples, tested, types, size]
-    variances = np.empty((len(weights), len(cell.tested)))
+    layout, variances = sample.pairs.layout, np.empty((len(weights), len(cell.tested)))
+    by_target = feature_weights(layout, fit, cell.paths), city_feature_weights(layout, fit, cell.paths)
     for term in range(len(cell.tested)):
-        city_squares, pair_squares, n_cities = sample.influence_squares(weights, psi_weights[:, term])
+        of_pairs, of_cities = (None if part is None else part[:, term, 0] for part in by_target)
+        city_squares, pair_squares, n_cities = sample.influence_squares(weights, of_pairs, of_cities)
         factor = small_sample_factor(n_cities, fit.n_obs, fit.n_parameters)
         variances[:, term] = drawn_variances(city_squares, pair_squares, factor)
     return variances
@@ -326,7 +332,11 @@ def _add_products(sums: jax.Array, slab: DeviceSlab, city: jax.Array) -> jax.Arr
 
 @partial(jax.jit, donate_argnums=0)
 def _add_influences(
-    sums: tuple[jax.Array, jax.Array], slab: DeviceSlab, city: jax.Array, psi_weights: jax.Array
+    sums: tuple[jax.Array, jax.Array],
+    slab: DeviceSlab,
+    city: jax.Array,
+    psi_weights: jax.Array,
+    city_weights: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
     """Add w_i w_j psi to its two cities, w_i (sum_j w_j psi_ij) in all, and w_i w_j psi^2 to the draw's sum."""
 
@@ -334,7 +344,11 @@ def _add_influences(
         cities, squares = sums
         i, j = slab.i[k], slab.j[k]
         psi = slab.features[k] @ psi_weights[slab.type_number[k]]
-        weighted = psi * (city[i] * city[j])
-        return cities.at[i].add(weighted).at[j].add(weighted), squares + sum_in_order(weighted * psi)
+        copies = city[i] * city[j]
+        weighted = psi * copies
+        of_cities = weighted
+        if city_weights is not None:
+            of_cities = (slab.features[k] @ city_weights[slab.type_number[k]]) * copies
+        return cities.at[i].add(of_cities).at[j].add(of_cities), squares + sum_in_order(weighted * psi)
 
     return jax.lax.fori_loop(0, len(slab.type_number), step, sums)

@@ -50,10 +50,13 @@ class WeightedRows:
         """As `weighted.SortedPairs.type_sums`."""
         return to_host(row_type_sums(partner_rows(self.pairs), self._draws(weights), types=self._types))
 
-    def influence_squares(self, weights: Array, psi_weights: Array) -> tuple[Array, Array, Array]:
+    def influence_squares(
+        self, weights: Array, psi_weights: Array, city_weights: Array | None = None
+    ) -> tuple[Array, Array, Array]:
         """As `weighted.SortedPairs.influence_squares`."""
         rows, draws = partner_rows(self.pairs), self._draws(weights)
-        squares = _squares(rows, draws, draws_last(psi_weights[:, None]), types=self._types)
+        by_target = np.stack([psi_weights] if city_weights is None else [city_weights, psi_weights], axis=1)
+        squares = _squares(rows, draws, draws_last(by_target), types=self._types)
         city_squares, pair_squares, n_cities = (to_host(part) for part in squares)
         return city_squares, pair_squares, n_cities
 
@@ -62,9 +65,12 @@ class WeightedRows:
 def _squares(
     rows: PartnerRows, draws: RowDraws, weights: jax.Array, *, types: PairTypes
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums ``[n_draws]`` of squared city and pair influences, and the cities that stand in a pair."""
+    """Sums ``[n_draws]`` of squared city and pair influences, and the cities that stand in a pair.
+
+    The first of the targets is of cities, the last of pairs.
+    """
     sums = row_influences(rows, draws, weights, types=types)
     assert draws.copies is not None
     drawn = (draws.copies > 0) & (sums.degree > 0)
     city_squares = jnp.where(drawn, sums.cities[0] ** 2 / jnp.where(drawn, draws.copies, 1.0), 0.0).sum(0)
-    return city_squares, sums.products[0, 0], jnp.where(drawn, draws.copies, 0.0).sum(0)
+    return city_squares, sums.products[-1, -1], jnp.where(drawn, draws.copies, 0.0).sum(0)

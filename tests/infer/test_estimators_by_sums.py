@@ -51,34 +51,35 @@ def test_a_group_left_out_is_the_job_without_its_cities(estimator: str) -> None:
         assert_allclose(left, expected[left.index], rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("estimator", ["stacked", "local_projection"])
+@pytest.mark.parametrize("estimator", MODELS)
 def test_node_draws_are_tables_of_copies(estimator: str, tmp_path: Path) -> None:
-    """A resample of cities is a table of pairs in which each stands as often as it was drawn."""
+    """A resample of cities is a table of pairs in which each stands as often as it was drawn, with its own error."""
     frame, reps = panel(), 4
     model = {"estimator": estimator, "errors": ["dyadic"], **MODELS[estimator]}
     inference = {"bootstrap": {"kind": "node", "reps": reps, "seed": 2}}
-    drawn = run_panel(frame, model=model, inference=inference, **EITHER).draws
-    wide = drawn.pivot(index="replicate", columns="term", values="estimate")
+    results = run_panel(frame, model=model, inference=inference, **EITHER)
+    whole = results.estimates.set_index("term")["estimate"]
+    drawn = results.draws.set_index(["replicate", "term"])
     long, _ = oracle.relabelled(
         worlds.oracle_grid(frame, gravity=False),
         worlds.observed_adoption(frame),
         rule="either",
         exclude=False,
     )
+    long = long.replace({"adoption_i": np.inf, "adoption_j": np.inf}, np.nan)
+    job = {
+        "job": "copies",
+        "pair_table": {"source": "frame:pairs", "unit_i": "city_i", "unit_j": "city_j", "year": "year"},
+        "outcome": {"column": "y"},
+        "treatment": {"unit_adoption": ["adoption_i", "adoption_j"], "rule": "either"},
+        "model": {"regressors" if name == "controls" else name: value for name, value in model.items()},
+    }
     cities = sorted(frame["city"].unique())
     for replicate, count in enumerate(resampled_counts(2, np.arange(reps, dtype=np.int32), len(cities))):
         copies = oracle.resampled(long, dict(zip(cities, count.astype(int), strict=True)))
-        for side in ("i", "j"):
-            copies[f"adoption_{side}"] = copies[f"adoption_{side}"].where(
-                np.isfinite(copies[f"adoption_{side}"])
-            )
-        job = {
-            "job": "copies",
-            "pair_table": {"source": "frame:pairs", "unit_i": "city_i", "unit_j": "city_j", "year": "year"},
-            "outcome": {"column": "y"},
-            "treatment": {"unit_adoption": ["adoption_i", "adoption_j"], "rule": "either"},
-            "model": {key: value for key, value in model.items() if key != "controls"},
-        }
         expected = engine.run(job, frames={"pairs": copies}, out=tmp_path / str(replicate)).estimates
-        values = expected.set_index("term")["estimate"]
-        assert_allclose(wide.loc[replicate, values.index], values, rtol=1e-9, atol=1e-11)
+        for row in expected.to_dict("records"):
+            here = drawn.loc[(replicate, row["term"])]
+            assert_allclose(here["estimate"], row["estimate"], rtol=1e-9, atol=1e-11)
+            t_ratio = (row["estimate"] - whole[row["term"]]) / row["std_error"]
+            assert_allclose(here["statistic"], t_ratio, rtol=1e-6)

@@ -151,7 +151,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=EVENT_OPTIONS,
                 by_event_time=True,
                 own_rows=True,
-                redrawn=("permutation", "jackknife"),
+                redrawn=("permutation", "node", "jackknife"),
             ),
             Estimator(
                 "extended_twfe",
@@ -159,7 +159,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 options=("window", "ends"),
                 by_event_time=True,
                 own_rows=True,
-                redrawn=("permutation", "jackknife"),
+                redrawn=("permutation", "node", "jackknife"),
             ),
             Estimator(
                 "imputation",

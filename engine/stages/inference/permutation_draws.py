@@ -187,7 +187,7 @@ def draws_at_once(test: Permutation, memory: float) -> int:
     memory of its own.
     """
     pairs, h = test.sample.pairs, test.sample.n_classes
-    if draws_by_rows(test):
+    if draws_by_rows(test.sample):
         return DRAWS_AT_ONCE
     n_terms = sum(len(cell.tested) for cell in test.cells) if test.studentise else 0
     by_type = 2 * h * h + 2 * len(test.sample.types)
