@@ -113,13 +113,14 @@ def plan(
     from engine.stages.describe import cost_lines, plan_lines
     from engine.stages.run_time import work_seconds
 
-    workplace, seconds = profile_of(cluster=cluster), 0.0
+    workplace, seconds, langs = profile_of(cluster=cluster), 0.0, set[str]()
     for path in found_jobs(jobs, overrides):
         checked = pipeline.check(path, overrides=overrides or [])
         for line in plan_lines(*checked, every_cell=cells):
             terminal.out.print(line)
         seconds += work_seconds(checked[1])
-    for line in cost_lines(seconds, workplace) if workplace else []:
+        langs.add(checked[0].loaded.job.lang)
+    for line in cost_lines(seconds, workplace, langs) if workplace else []:
         terminal.out.print(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,3 +103,17 @@ def test_later_jobs_take_no_start_and_finished_ones_nothing(tmp_path: Path) -> N
     assert options.checked().expected == pytest.approx([stages, 0.0])
     assert replace(options, fresh=True).checked().expected == pytest.approx([stages, stages])
     assert replace(options, overrides=[]).checked().expected[1] > 0  # another request
+
+
+def test_a_plan_is_in_the_language_of_its_job(command: Command) -> None:
+    """But for names, and for the costs of jobs in two languages."""
+    Path("workers.yaml").write_text("kind: local\nworkers: 2\n")
+    code, out, err = command("plan", "zh.yaml", "--cluster", "workers.yaml")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == "zh.yaml：zh，共 1 列回归，分 1 轮计算"
+    of_cells = [line for line in lines if "  twfe  " in line]
+    assert all(re.search("[\u4e00-\u9fff]", line) for line in lines if line not in of_cells)
+    assert "核时" in lines[-1]
+    both = command("plan", "zh.yaml", "en.yaml", "--cluster", "workers.yaml")[1].splitlines()
+    assert "core-hours" in both[-1]

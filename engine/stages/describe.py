@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.notes import Note
 from engine.pairs.moments import Layout
-from engine.report.language.wording import ENGLISH, job_words
+from engine.report.language.wording import job_words, shared_words
 from engine.spec import Plan
 from engine.spec.cluster import Profile, SchedulerProfile, SSHProfile
 from engine.stages.draw_counts import draw_counts, pass_seconds
@@ -48,82 +48,96 @@ def check_lines(plan: Plan, prepared: tuple[Prepared, ...]) -> Iterator[str]:
 
 
 def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool = False) -> Iterator[str]:
-    """Cells, pairs, tiles, memory and rough time of a job, one line at a time.
+    """Cells, pairs, tiles, memory and rough time of a job, in its language, one line at a time.
 
     Of more than `_MOST_LISTED` cells the first are listed, and all with ``every_cell``.
     """
-    cells, passes = _count(len(plan.cells), "cell"), _count(len(prepared), "pass")
-    yield f"{plan.loaded.path}: {plan.loaded.job.job}, {cells} in {passes}"
-    n_listed = len(plan.cells) if every_cell or len(plan.cells) <= _MOST_LISTED else _NAMED
+    job, n_cells = plan.loaded.job, len(plan.cells)
+    worded = job_words({"lang": job.lang, "parameters": plan.loaded.data}).note
+    yield worded(
+        Note.of("job_planned", path=str(plan.loaded.path), job=job.job, count=n_cells, passes=len(prepared))
+    )
+    n_listed = n_cells if every_cell or n_cells <= _MOST_LISTED else _NAMED
     for cell in plan.cells[:n_listed]:
         yield f"  {cell.number:>4}  {cell.id}  {cell.job.model.estimator}  {cell.label}"
-    if n_listed < len(plan.cells):
-        yield f"  and {len(plan.cells) - n_listed:,} more cells; --cells lists all of them"
+    if n_listed < n_cells:
+        yield worded(Note.of("cells_not_listed", count=n_cells - n_listed))
     for number, group in enumerate(prepared, start=1):
-        design = group.design
-        layout = Layout(design.n_years, design.n_columns, design.complete)
-        last = group.steps[-1]
-        city_sums = 2 * 8 * design.n_units * design.n_classes * layout.size
-        memory = min(
-            memory_bytes(group.pass_cells.job.runtime.memory),
-            6 * city_sums + 40 * 8 * design.chunk * layout.size,
-        )
-        yield (
-            f"pass {number}: {_count(len(group.pass_cells.cells), 'cell')}, {last.pairs:,} of {group.steps[0].pairs:,} "
-            f"pairs, {last.rows:,} rows, {layout.size} moments a pair"
-        )
-        yield (
-            f"  {_count(design.n_tiles, 'tile')} in {_count(len(design.tasks()), 'task')}, about "
-            f"{memory / 1e6:,.0f} MB of working memory a worker, "
-            f"about {ENGLISH.duration(pass_seconds(group))} on two cores, compilation aside"
-        )
-        for count in draw_counts(group):
-            of_all = " (all assignments)" if count.exact else ""
-            sharing = f"shared by {_count(count.cells, 'cell')}" if count.cells > 1 else "for 1 cell"
-            yield f"  {count.draws:,} {count.kind}{of_all}, {sharing}, about {ENGLISH.duration(count.seconds)}"
-    yield from _draw_lines(prepared)
-    yield (
-        f"about {ENGLISH.duration(run_seconds(prepared))} from start to end on two cores, compilation aside; rough: "
-        "other machines may take a third of it, or three times as long"
+        yield from map(worded, _pass_notes(number, group))
+    yield from map(worded, _draw_notes(prepared))
+    yield worded(Note.of("planned_time", seconds=run_seconds(prepared)))
+
+
+def _pass_notes(number: int, group: Prepared) -> Iterator[Note]:
+    """What a pass reads, holds and takes, and the draws of its cells."""
+    design, last = group.design, group.steps[-1]
+    layout = Layout(design.n_years, design.n_columns, design.complete)
+    city_sums = 2 * 8 * design.n_units * design.n_classes * layout.size
+    memory = min(
+        memory_bytes(group.pass_cells.job.runtime.memory),
+        6 * city_sums + 40 * 8 * design.chunk * layout.size,
     )
+    yield Note.of(
+        "planned_pass",
+        number=number,
+        count=len(group.pass_cells.cells),
+        pairs=last.pairs,
+        total=group.steps[0].pairs,
+        rows=last.rows,
+        moments=layout.size,
+    )
+    yield Note.of(
+        "planned_tiles",
+        tiles=design.n_tiles,
+        tasks=len(design.tasks()),
+        memory=memory / 1e6,
+        seconds=pass_seconds(group),
+    )
+    for count in draw_counts(group):
+        yield Note.of(
+            "planned_draws",
+            draws=count.draws,
+            kind=count.kind,
+            exact=Note("all_assignments") if count.exact else "",
+            cells=Note.of("shared_draws", count=count.cells)
+            if count.cells > 1
+            else Note("draws_of_one_cell"),
+            seconds=count.seconds,
+        )
 
 
-def cost_lines(seconds: float, profile: Profile) -> Iterator[str]:
-    """Time that so much work takes on a cluster, one line at a time."""
-    hours = 2 * seconds / 3600
-    line = f"about {hours:,.2g} core-hours" if hours >= 0.01 else "less than 0.01 core-hours"
+def cost_lines(seconds: float, profile: Profile, langs: Iterable[str] = ()) -> Iterator[str]:
+    """Time that so much work takes on a cluster, in the language of all jobs, one line at a time."""
+    worded, hours = shared_words(langs).note, 2 * seconds / 3600
+    cost = Note.of("core_hours", hours=hours) if hours >= 0.01 else Note("few_core_hours")
     threads = getattr(profile, "threads", None) or 1
     if isinstance(profile, SSHProfile):
         n_workers = len(profile.hosts) * profile.workers
     elif isinstance(profile, SchedulerProfile):
-        yield f"{line} on {profile.kind}, however many its workers are"
+        yield worded(Note.of("cost_of_scheduler", cost=cost, kind=profile.kind))
         return
     else:
         n_workers = profile.most
-    cores = n_workers * threads
-    yield (
-        f"{line} on {profile.kind}: {_count(n_workers, 'worker')} with {_count(threads, 'thread')} take about "
-        f"{ENGLISH.duration(max(2 * seconds / cores, 1))} at best, the wait in a queue and the start of workers aside"
+    least = max(2 * seconds / (n_workers * threads), 1)
+    yield worded(
+        Note.of(
+            "cost_of_workers", cost=cost, kind=profile.kind, workers=n_workers, threads=threads, seconds=least
+        )
     )
 
 
-def _draw_lines(prepared: tuple[Prepared, ...]) -> Iterator[str]:
-    """All draws of a job, one line a kind."""
+def _draw_notes(prepared: tuple[Prepared, ...]) -> Iterator[Note]:
+    """All draws of a job, one note a kind, and what is left out in turn."""
     counts = [count for group in prepared for count in draw_counts(group)]
     for kind in dict.fromkeys(count.kind for count in counts):
         of_kind = [count for count in counts if count.kind == kind]
         draws = sum(count.draws for count in of_kind)
         estimates = sum(count.draws * count.cells for count in of_kind)
-        yield f"in all {draws:,} {kind}, {_count(estimates, 'estimate')} of a cell"
+        yield Note.of("planned_draws_in_all", draws=draws, kind=kind, estimates=estimates)
     groups = dict.fromkeys(
         cell.job.inference.jackknife.by
         for group in prepared
         for cell in group.pass_cells.cells
         if cell.job.inference.jackknife
     )
-    yield from (f"leave one {name} out" for name in groups)
-
-
-def _count(number: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{number:,} {noun if number == 1 else plural}"
+    yield from (Note.of("planned_leave_outs", group=name) for name in groups)
