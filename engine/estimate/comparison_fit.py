@@ -55,8 +55,8 @@ class ComparisonBatch:
     weights : str
     of_types : int ``[n_types]``
         Cohort of each type of pair.
-    rows : bool ``[C, T]``
-        Cohort-years that some comparison reads.
+    rows : bool ``[G, C, T]``
+        Cohort-years that the comparisons of each cohort read.
     """
 
     comparisons: CleanArrays
@@ -64,12 +64,18 @@ class ComparisonBatch:
     of_types: AnyIntegers
     rows: Flags
 
+    def rows_by_year(self, n_pairs: Array) -> Array:
+        """Rows that some comparison reads ``[n_samples, T]``, of pairs of each cohort ``[n_samples, C]``."""
+        is_compared = (n_pairs[:, self.comparisons.treated] > 0).astype(np.float64)
+        read = np.einsum("sg,gct->sct", is_compared, self.rows.astype(np.float64)) > 0
+        return np.asarray(np.einsum("sc,sct->st", n_pairs, read))
+
     @classmethod
     def of(cls, comparisons: CleanComparisons, types: Sequence[tuple[int, int]]) -> ComparisonBatch:
         """For sums of some types of pairs, the classes of their cities."""
         of_classes = cohorts_by_year(comparisons.adopted).of_classes
         of_types = np.array([of_classes[pair] for pair in types])
-        return cls(clean_arrays(comparisons), comparisons.weights, of_types, comparisons.rows())
+        return cls(clean_arrays(comparisons), comparisons.weights, of_types, comparisons.rows_of_each())
 
 
 def clean_arrays(comparisons: CleanComparisons) -> CleanArrays:

@@ -256,7 +256,7 @@ def _estimate(
 def window_arrays(
     terms: Terms, untreated: Flags, types: Sequence[tuple[int, int]], columns: Sequence[str], fit: Estimate
 ) -> WindowArrays:
-    """What the estimate of a cell reads and averages in other samples of the same classes.
+    """The rows that the estimate of a cell reads and averages in other samples of the same classes.
 
     ``types``: classes of the pairs, in the order of their sums; ``columns``: regressors of the layout.
     """

@@ -49,7 +49,7 @@ class ImputedResiduals:
         return replace(self.paths, city_years=city_years.solve(self.residual_sums[:, :, None])[:, :, 0])
 
     def interaction(self, estimate: Estimate, city_years: CityYears, sums: WindowInteraction) -> Interaction:
-        """What the default error subtracts, from sums over the pairs with the paths `without_cities`."""
+        """The part that the default error subtracts, from sums over the pairs with the paths `without_cities`."""
         effects = self.without_cities(city_years).city_years
         of_pairs = interaction_of_sums(
             estimate, city_years, sums.products, self.weight_sums, sums.kappa, sums.kappa_squares, effects

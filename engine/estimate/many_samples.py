@@ -63,6 +63,12 @@ class Tested:
     comparisons: ComparisonBatch | None = None
     averages: RowAverages | None = None
 
+    @property
+    def is_regression(self) -> bool:
+        """What is tested are coefficients."""
+        others = (self.cohorts, self.windows, self.comparisons, self.averages)
+        return all(part is None for part in others)
+
 
 @dataclass(frozen=True)
 class BatchFit:

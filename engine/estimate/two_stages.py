@@ -163,7 +163,9 @@ def untreated_system(arrays: WindowArrays, sums: jax.Array, *, layout: Layout) -
     return WindowSystem(window.sum(0), cross, jnp.concatenate([of_columns, of_leads, of_outcome]))
 
 
-def imputed(parameters: tuple[WindowArrays, Array], sums: jax.Array, *, layout: Layout) -> jax.Array:
+def imputed(
+    parameters: tuple[WindowArrays, Array | jax.Array], sums: jax.Array, *, layout: Layout
+) -> jax.Array:
     """Slopes of the columns, the first average, leads, then the averages that remain ``[K]``.
 
     NaN for what the sums do not identify.
@@ -244,6 +246,7 @@ def imputed_in_sample(layout: Layout) -> Callable[[WindowArrays, jax.Array], jax
 
     def of_sums(arrays: WindowArrays, sums: jax.Array) -> jax.Array:
         products = untreated_system(arrays, sums, layout=layout).products
-        return imputed((arrays, jax.lax.stop_gradient(jnp.diag(products)[:-1])), sums, layout=layout)
+        squares = jax.lax.stop_gradient(jnp.diag(products)[:-1])
+        return imputed((arrays, squares), sums, layout=layout)
 
     return of_sums

@@ -18,7 +18,7 @@ from engine.pairs.moments import Layout
 
 
 def group_leverages(layout: Layout, sums: Array, cell: Tested) -> tuple[Array, Array]:
-    """Leverages ``[n_groups]``, and partial leverages ``[n_groups, n_tested]``; NaN where cohorts are averaged.
+    """Leverages ``[n_groups]``, and partial leverages ``[n_groups, n_tested]``; NaN of what is no coefficient.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def group_leverages(layout: Layout, sums: Array, cell: Tested) -> tuple[Array, A
     cell : Tested
     """
     n_groups = len(sums) - 1
-    if cell.cohorts is not None:
+    if not cell.is_regression:
         return np.full(n_groups, np.nan), np.full((n_groups, len(cell.tested)), np.nan)
     every = tuple(range(len(cell.regressors)))
     whole = batch_fit(layout, sums[:1], cell.paths, regressors=cell.regressors, tested=every)

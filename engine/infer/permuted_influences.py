@@ -302,7 +302,7 @@ def _influences(
 
 
 def _shares(weights: TermWeights, is_type: list[jax.Array]) -> jax.Array | float:
-    """What each pair adds to its cities' sums beside its influence, in every draw."""
+    """Part of a pair in its cities' sums beside its influence, in every draw."""
     if weights.shares is None:
         return 0.0
     of_types = zip(is_type, weights.shares, strict=True)

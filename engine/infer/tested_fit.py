@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,9 +57,8 @@ def _fit_of_cohorts(
     n_parameters = has_pairs @ n_dummies - n_dummies[reference] + cohorts.is_observed.any(axis=0).sum()
     sizes = by_cohort[:, :, 1].sum(axis=1), n_parameters
     is_complete = _is_complete(layout, by_cohort, cohorts.is_observed)
-    return _fit_of_sums(
-        layout, by_cohort, cell, cohorts.of_types, function, sizes, is_complete, influences=influences
-    )
+    sample = _CohortSample(by_cohort, cohorts.of_types, is_complete, *sizes)
+    return _fit_of_sums(layout, sample, cell, function, influences=influences)
 
 
 def _fit_of_comparisons(
@@ -66,13 +66,13 @@ def _fit_of_comparisons(
 ) -> BatchFit:
     """Effects beside clean controls, and their derivatives as weights of the statistics of each type."""
     function = partial(_effects, batch.comparisons, weights=batch.weights)
-    by_cohort = _sums_by_cohort(sums, batch.of_types, len(batch.rows))
-    rows = by_cohort[:, :, 0] @ batch.rows  # [n_samples, T]
+    _, n_cohorts, n_years = batch.rows.shape
+    by_cohort = _sums_by_cohort(sums, batch.of_types, n_cohorts)
+    rows = batch.rows_by_year(by_cohort[:, :, 0])
     sizes = rows.sum(axis=1), len(cell.regressors) + (rows > 0).sum(axis=1).astype(np.float64)
-    is_complete = _is_complete(layout, by_cohort, np.ones_like(batch.rows))
-    return _fit_of_sums(
-        layout, by_cohort, cell, batch.of_types, function, sizes, is_complete, influences=influences
-    )
+    is_complete = _is_complete(layout, by_cohort, np.ones((n_cohorts, n_years), dtype=bool))
+    sample = _CohortSample(by_cohort, batch.of_types, is_complete, *sizes)
+    return _fit_of_sums(layout, sample, cell, function, influences=influences)
 
 
 def _sums_by_cohort(sums: Array, of_types: AnyIntegers, n_cohorts: int) -> Array:
@@ -81,32 +81,48 @@ def _sums_by_cohort(sums: Array, of_types: AnyIntegers, n_cohorts: int) -> Array
     return np.asarray(np.einsum("gz,dzf->dgf", members.astype(np.float64), sums))
 
 
+class _CohortSample(NamedTuple):
+    """Statistics of many samples by cohort, and their sizes.
+
+    Attributes
+    ----------
+    sums : float64 ``[n_samples, G, size]``
+    of_types : int ``[n_types]``
+        Cohort of each type of pair.
+    is_complete : bool ``[n_samples]``
+    n_obs, n_parameters : float64 ``[n_samples]``
+    """
+
+    sums: Array
+    of_types: AnyIntegers
+    is_complete: Flags
+    n_obs: Array
+    n_parameters: Array
+
+
 def _fit_of_sums(
     layout: Layout,
-    by_cohort: Array,
+    sample: _CohortSample,
     cell: Tested,
-    of_types: AnyIntegers,
     function: Callable[..., tuple[jax.Array, jax.Array]],
-    sizes: tuple[Array, Array],
-    is_complete: Flags,
     *,
     influences: bool,
 ) -> BatchFit:
     """Values of a function of counts and outcomes of cohorts, and its derivatives as weights of the statistics."""
-    n_samples, _, size = by_cohort.shape
+    n_samples, _, size = sample.sums.shape
     tested, outcomes = list(cell.tested), layout.outcomes
     values, jacobian = _in_parts(
-        partial(function, tested=tuple(tested) if influences else ()), by_cohort[:, :, [0, *outcomes]]
+        partial(function, tested=tuple(tested) if influences else ()), sample.sums[:, :, [0, *outcomes]]
     )
-    values[~is_complete] = np.nan
+    values[~sample.is_complete] = np.nan
     weights: Array | None = None
     if influences:
-        weights = np.zeros((n_samples, len(tested), 1, len(of_types), size))
-        of_each = jacobian[:, :, of_types]
+        weights = np.zeros((n_samples, len(tested), 1, len(sample.of_types), size))
+        of_each = jacobian[:, :, sample.of_types]
         weights[:, :, 0, :, 0] = of_each[..., 0]
         weights[:, :, 0, :, outcomes] = np.moveaxis(of_each[..., 1:], -1, 0)
         weights[np.isnan(values[:, tested])] = 0.0
-    return _without_paths(values, len(tested), sizes, weights)
+    return _without_paths(values, len(tested), (sample.n_obs, sample.n_parameters), weights)
 
 
 def _without_paths(

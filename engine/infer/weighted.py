@@ -264,10 +264,14 @@ def weighted_fit(
 def _variances(sample: SortedPairs | WeightedRows, weights: Array, fit: BatchFit, cell: Tested) -> Array:
     """Dyadic-robust variances ``[n_samples, n_tested]``."""
     layout, variances = sample.pairs.layout, np.empty((len(weights), len(cell.tested)))
-    by_target = feature_weights(layout, fit, cell.paths), city_feature_weights(layout, fit, cell.paths)
+    of_pairs, of_cities = (
+        feature_weights(layout, fit, cell.paths),
+        city_feature_weights(layout, fit, cell.paths),
+    )
     for term in range(len(cell.tested)):
-        of_pairs, of_cities = (None if part is None else part[:, term, 0] for part in by_target)
-        city_squares, pair_squares, n_cities = sample.influence_squares(weights, of_pairs, of_cities)
+        city_squares, pair_squares, n_cities = sample.influence_squares(
+            weights, of_pairs[:, term, 0], None if of_cities is None else of_cities[:, term, 0]
+        )
         factor = small_sample_factor(n_cities, fit.n_obs, fit.n_parameters)
         variances[:, term] = drawn_variances(city_squares, pair_squares, factor)
     return variances

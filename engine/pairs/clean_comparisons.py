@@ -79,11 +79,15 @@ class CleanComparisons:
 
     def rows(self) -> Flags:
         """``[C, T]`` cohort-years that some comparison reads."""
-        read = np.zeros((len(self.cohorts), self.n_years), dtype=bool)
+        return np.asarray(self.rows_of_each().any(axis=0))
+
+    def rows_of_each(self) -> Flags:
+        """``[G, C, T]`` cohort-years that the comparisons of each cohort read."""
+        read = np.zeros((len(self.treated), len(self.cohorts), self.n_years), dtype=bool)
         for time, event in np.argwhere(self.in_use):
             members = self.clean[time, event].copy()
             members[self.treated[event]] = True
-            read[np.ix_(members, [self.earlier[event], self.later[time, event]])] = True
+            read[np.ix_([event], members, [self.earlier[event], self.later[time, event]])] = True
         return read
 
 

@@ -69,7 +69,7 @@ def plan_lines(plan: Plan, prepared: tuple[Prepared, ...], *, every_cell: bool =
 
 
 def _pass_notes(number: int, group: Prepared) -> Iterator[Note]:
-    """What a pass reads, holds and takes, and the draws of its cells."""
+    """Size, memory and time of a pass, and the draws of its cells."""
     design, last = group.design, group.steps[-1]
     layout = Layout(design.n_years, design.n_columns, design.complete)
     city_sums = 2 * 8 * design.n_units * design.n_classes * layout.size

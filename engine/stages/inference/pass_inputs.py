@@ -88,7 +88,7 @@ def tested_of(
         cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted, observed_years)
         tested = tuple(fitted.index(name) for name in names or fitted)
         return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
-    chosen = tuple(fitted.index(name) for name in names or fitted)
+    chosen = tuple(map(fitted.index, names)) if names else tuple(estimated.fit.tested_positions)
     if terms.clean_comparisons is not None:
         comparisons = ComparisonBatch.of(terms.clean_comparisons, types)
         return Tested(tuple(range(len(fitted))), chosen, paths, comparisons=comparisons)
