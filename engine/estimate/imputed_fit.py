@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -136,14 +137,28 @@ class ImputedFit:
         Effects and columns leave nothing of the outcome of untreated rows.
     in_moving_pairs : bool ``[n_units]``
         Cities in a pair with a treated row.
-    residuals : ImputedResiduals
+    sums : WindowSums
+    arrays : WindowArrays
+    slopes, years : float64 ``[k]``, ``[T]``
+        Of the first stage.
     """
 
     estimate: Estimate
     jacobian: Array
     explained: bool
     in_moving_pairs: Flags
-    residuals: ImputedResiduals
+    sums: WindowSums
+    arrays: WindowArrays
+    slopes: Array
+    years: Array
+
+    @cached_property
+    def residuals(self) -> ImputedResiduals:
+        """Of the default error."""
+        sums = self.sums
+        return imputed_residuals(
+            sums.layout, self.arrays, sums.by_city, self.jacobian, self.slopes, self.years
+        )
 
     def summed(self, pair_meat: Array) -> Estimate:
         """The estimate with the sum of the products of the influences of pairs, ``[K, K]``."""
@@ -196,7 +211,10 @@ def fit_imputation(
         jacobian,
         explained=bool(ssr <= _ROUNDING * squares[-1]),
         in_moving_pairs=np.asarray(treated > 0.5),
-        residuals=imputed_residuals(sums.layout, arrays, sums.by_city, jacobian, slopes, years),
+        sums=sums,
+        arrays=arrays,
+        slopes=slopes,
+        years=years,
     )
 
 
