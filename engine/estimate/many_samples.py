@@ -65,7 +65,7 @@ class Tested:
 
     @property
     def is_regression(self) -> bool:
-        """What is tested are coefficients."""
+        """Coefficients themselves are tested."""
         others = (self.cohorts, self.windows, self.comparisons, self.averages)
         return all(part is None for part in others)
 
