@@ -170,7 +170,7 @@ def test_absorbed_effects_weigh_by_rows_too() -> None:
     ("blocks", "message"),
     [
         (
-            {"model": job_model((-2, 1)), "inference": {"bootstrap": {"reps": 9}}},
+            {"model": job_model((-2, 1)), "inference": {"bootstrap": {"kind": "wild", "reps": 9}}},
             "inference.bootstrap is not defined",
         ),
         ({"model": job_model((-9, 1), base=-9)}, "are not observed in the reference period -9"),
