@@ -1,4 +1,4 @@
-"""Goals, not all reached: estimators of staggered adoption at the paper's scale (254 cities, 10 years), without controls, on 2 cores.
+"""Goals, not all reached: staggered estimators at the paper's scale (254 cities, 10 years), no controls, 2 cores.
 
 10,000 studentised permutations of `callaway_santanna`, `sun_abraham` and `imputation` take less than 4 s for one term,
 and less than 10 s for all event years of [-5, 3]: exclusion, screen and every sum rebuilt in each draw, kernels
