@@ -48,11 +48,18 @@ class ImputedResiduals:
         """The paths, with the effects of cities in years that least squares takes off the residuals."""
         return replace(self.paths, city_years=city_years.solve(self.residual_sums[:, :, None])[:, :, 0])
 
-    def interaction(self, estimate: Estimate, city_years: CityYears, sums: WindowInteraction) -> Interaction:
+    def interaction(
+        self, estimate: Estimate, city_years: CityYears, paths: WindowPaths, sums: WindowInteraction
+    ) -> Interaction:
         """The part that the default error subtracts, from sums over the pairs with the paths `without_cities`."""
-        effects = self.without_cities(city_years).city_years
         of_pairs = interaction_of_sums(
-            estimate, city_years, sums.products, self.weight_sums, sums.kappa, sums.kappa_squares, effects
+            estimate,
+            city_years,
+            sums.products,
+            self.weight_sums,
+            sums.kappa,
+            sums.kappa_squares,
+            paths.city_years,
         )
         if of_pairs.city_parts is None:
             return of_pairs

@@ -214,8 +214,8 @@ def rows_by_type(layout: Layout, untreated: Array, sums: Array) -> Array:
 
 def n_year_effects(layout: Layout, untreated: Array, sums: Array) -> Integers:
     """Years ``[...]`` with an effect of the first stage."""
-    told = np.einsum("...zt,zt->...t", rows_by_type(layout, untreated, sums), untreated) > 1e-6
-    return np.asarray(told.sum(axis=-1))
+    squares = np.einsum("...zt,zt->...t", rows_by_type(layout, untreated, sums), untreated)
+    return np.asarray((squares > 1e-6).sum(axis=-1))
 
 
 def symmetric_places(n: int, pairs: tuple[Array, Array]) -> Integers:

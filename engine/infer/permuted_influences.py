@@ -264,7 +264,10 @@ def add_influences(
     influences = [
         jnp.where(in_sample, psi, 0.0) for psi in _influences(pairs.features, weights, is_type, shape)
     ]
-    of_cities = [psi + jnp.where(in_sample, _shares(weights, is_type), 0.0) for psi in influences]
+    of_cities = influences
+    if weights.shares is not None:
+        shares = jnp.where(in_sample, _by_type(weights.shares, is_type), 0.0)
+        of_cities = [psi + shares for psi in influences]
     cities = tuple(
         city.at[i].add(psi).at[j].add(psi) for city, psi in zip(sums.cities, of_cities, strict=True)
     )
@@ -301,12 +304,10 @@ def _influences(
     return influences
 
 
-def _shares(weights: TermWeights, is_type: list[jax.Array]) -> jax.Array | float:
-    """Part of a pair in its cities' sums beside its influence, in every draw."""
-    if weights.shares is None:
-        return 0.0
-    of_types = zip(is_type, weights.shares, strict=True)
-    return sum((jnp.where(members, share[None], 0.0) for members, share in of_types), jnp.zeros(()))
+def _by_type(values: jax.Array, is_type: list[jax.Array]) -> jax.Array:
+    """Values ``[n_types, n_draws]`` of the types of the pairs ``[n_pairs, n_draws]``, zero for pairs of none."""
+    of_types = zip(is_type, values, strict=True)
+    return sum((jnp.where(members, value[None], 0.0) for members, value in of_types), jnp.zeros(()))
 
 
 def _path_columns(features: jax.Array, path: jax.Array, layout: Layout) -> jax.Array:

@@ -53,12 +53,11 @@ def estimate_imputed(machine: Machine, prepared: Prepared) -> list[Estimated]:
     for cell, terms in zip(cells, prepared.terms, strict=True):
         with named(cell):
             fits.append(_fit(cell, columns, terms, sums))
-    estimates = _with_pair_meat(machine, pass_input, fits)
+    estimates = [
+        replace(estimate, takes_both=takes_both(cell.job))
+        for cell, estimate in zip(cells, _with_pair_meat(machine, pass_input, fits), strict=True)
+    ]
     if reads_interaction(cells):
-        estimates = [
-            replace(estimate, takes_both=takes_both(cell.job))
-            for cell, estimate in zip(cells, estimates, strict=True)
-        ]
         estimates = _with_interaction(machine, pass_input, fits, estimates)
     estimated = []
     for cell, fit, estimate in zip(cells, fits, estimates, strict=True):
@@ -93,17 +92,18 @@ def _with_interaction(
 ) -> list[Estimate]:
     """Estimates with what the default error subtracts, of one more pass over the pairs for all cells."""
     city_years = sample_city_years(machine, pass_input)
+    paths = tuple(fit.residuals.without_cities(city_years) for fit in fits)
     sums = machine.reduce(
         window_interactions,
-        WindowPass(pass_input, tuple(fit.residuals.without_cities(city_years) for fit in fits)),
+        WindowPass(pass_input, paths),
         pass_input.design.tasks(),
         merge_window_interactions,
         label="interactions",
         units=UNITS,
     )
     return [
-        replace(estimate, interaction=fit.residuals.interaction(estimate, city_years, of_cell))
-        for fit, estimate, of_cell in zip(fits, estimates, sums, strict=True)
+        replace(estimate, interaction=fit.residuals.interaction(estimate, city_years, of_cell, cell_sums))
+        for fit, estimate, of_cell, cell_sums in zip(fits, estimates, paths, sums, strict=True)
     ]
 
 

@@ -18,7 +18,7 @@ FIRST_ROW = 2
 number of the row as the user sees it."""
 
 IN_JOB, IN_JOB_FILE, TOGETHER = "; or in the job file: ", "in the job file: ", "in the job file, together: "
-"""What stands before the lines to paste into a job file."""
+"""Words before the lines to paste into a job file."""
 
 ENGLISH = ("error: ", "hint: ")
 _SHOWN = 20

@@ -49,8 +49,8 @@ _YEARS = tuple(int(year) for year in worlds.YEARS)
 @cache
 def cell_of(name: str) -> Cell:
     """The cell of a job with an estimator of `MODELS`."""
-    more = {"instrument": {"sum": "z"}} if name == _IV else {}
-    return simulated_cell(MODELS[name], KINDS, more)
+    blocks = {"instrument": {"sum": "z"}} if name == _IV else {}
+    return simulated_cell(MODELS[name], KINDS, blocks)
 
 
 def simulated_cell(model: dict[str, Any], errors: Sequence[str], blocks: dict[str, Any]) -> Cell:

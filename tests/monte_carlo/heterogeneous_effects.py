@@ -135,7 +135,7 @@ def cell_of(model: str) -> Cell:
 
 @dataclass(frozen=True)
 class Found:
-    """What an estimator says of n panels of a design.
+    """Results of an estimator on n panels of a design.
 
     Attributes
     ----------
@@ -155,10 +155,10 @@ class Found:
     together: Array
     lead_p: Array
 
-    def joined(self, more: Found) -> Found:
+    def joined(self, later: Found) -> Found:
         """These panels and more."""
-        assert self.terms == more.terms
-        pairs = ((getattr(self, name), getattr(more, name)) for name in _PARTS)
+        assert self.terms == later.terms
+        pairs = ((getattr(self, name), getattr(later, name)) for name in _PARTS)
         return Found(self.terms, *(np.concatenate(parts) for parts in pairs))
 
 

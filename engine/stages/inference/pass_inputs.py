@@ -82,13 +82,12 @@ def tested_of(
     types = types_of(prepared)
     paths = np.stack([terms.table[g, h] for g, h in types])
     fitted = estimated.fit.names
+    chosen = tuple(map(fitted.index, names)) if names else tuple(estimated.fit.tested_positions)
     timing = prepared.timings[prepared.pass_cells.cells.index(estimated.cell)]
     if timing is not None and estimated.cohort_cells is not None:
         observed_years = np.asarray(estimated.cohort_cells.sums.rows.is_observed.any(axis=0))
         cohorts = cohort_batch(estimated.cell, timing, prepared.design, types, fitted, observed_years)
-        tested = tuple(fitted.index(name) for name in names or fitted)
-        return Tested(tuple(range(len(fitted))), tested, paths, cohorts=cohorts)
-    chosen = tuple(map(fitted.index, names)) if names else tuple(estimated.fit.tested_positions)
+        return Tested(tuple(range(len(fitted))), chosen, paths, cohorts=cohorts)
     if terms.clean_comparisons is not None:
         comparisons = ComparisonBatch.of(terms.clean_comparisons, types)
         return Tested(tuple(range(len(fitted))), chosen, paths, comparisons=comparisons)
@@ -96,10 +95,10 @@ def tested_of(
         windows = window_arrays(terms, prepared.design.untreated, types, controls, estimated.fit)
         return Tested(tuple(range(len(fitted))), chosen, paths, windows=windows)
     columns = (*controls, *(["treatment that happened"] if observed else []), *terms.names)
-    own = [name for name in fitted if name in controls]
-    averages = _averages_of(estimated, terms, own)
+    of_cell = [name for name in fitted if name in controls]
+    averages = _averages_of(estimated, terms, of_cell)
     if averages is not None:
-        regressors = tuple(columns.index(name) for name in (*own, *terms.names))
+        regressors = tuple(columns.index(name) for name in (*of_cell, *terms.names))
         return Tested(regressors, chosen, paths, averages=averages)
     return Tested(
         regressors=tuple(columns.index(name) for name in fitted),
