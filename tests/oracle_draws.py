@@ -180,6 +180,17 @@ def resampled(long: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     return long
 
 
+def dyadic_variances(psi: Array, ends: Array) -> Array:
+    """Sums of psi psi' over every two pairs that share a city, by coefficient; city sums where these are not positive.
+
+    ``psi`` ``[n_pairs, K]`` influences, ``ends`` ``[n_pairs, 2]`` names of cities; without a small-sample factor.
+    """
+    shared = np.array([[bool(set(p) & set(q)) for q in ends] for p in ends])
+    by_city = np.array([psi[(ends == city).any(axis=1)].sum(axis=0) for city in np.unique(ends)])
+    variance, node = np.einsum("pk,pq,qk->k", psi, shared, psi), (by_city**2).sum(axis=0)
+    return np.where(variance > 1e-12 * node, variance, node)
+
+
 def weighted_fit(
     long: pd.DataFrame, regressors: Sequence[str], weight: Mapping[str, float]
 ) -> tuple[Array, Array]:

@@ -139,8 +139,8 @@ class ImputedFit:
         Cities in a pair with a treated row.
     sums : WindowSums
     arrays : WindowArrays
-    slopes, years : float64 ``[k]``, ``[T]``
-        Of the first stage.
+    years : float64 ``[T]``
+        Effects of the first stage.
     """
 
     estimate: Estimate
@@ -149,16 +149,13 @@ class ImputedFit:
     in_moving_pairs: Flags
     sums: WindowSums
     arrays: WindowArrays
-    slopes: Array
     years: Array
 
     @cached_property
     def residuals(self) -> ImputedResiduals:
         """Of the default error."""
-        sums = self.sums
-        return imputed_residuals(
-            sums.layout, self.arrays, sums.by_city, self.jacobian, self.slopes, self.years
-        )
+        sums, slopes = self.sums, self.estimate.values[: len(self.arrays.columns) - 1]
+        return imputed_residuals(sums.layout, self.arrays, sums.by_city, self.jacobian, slopes, self.years)
 
     def summed(self, pair_meat: Array) -> Estimate:
         """The estimate with the sum of the products of the influences of pairs, ``[K, K]``."""
@@ -196,13 +193,14 @@ def fit_imputation(
     arrays = events.arrays(sums.untreated, of_layout)
     with double_precision():
         solved = first_stage(arrays, jnp.asarray(sums.total), layout=sums.layout)
-    system, slopes, years = jax.tree.map(np.asarray, solved)
+    system, years = jax.tree.map(np.asarray, solved)
     left, squares = system.left, system.squares
     _refuse_unidentified(left[:-1, :-1], squares[:-1], columns, events.leads)
     parameters = arrays, squares[:-1]
     differentiated = differentiate_sums(imputed_function(sums.layout), parameters, sums.by_city)
     terms = (*columns, average, *events.terms)
     _refuse_unknown(differentiated.values, terms)
+    slopes = differentiated.values[: len(columns)]
     jacobian = np.ascontiguousarray(np.moveaxis(differentiated.jacobian, 0, 2))
     ssr = left[-1, -1] - slopes @ left[: len(slopes), -1]
     treated = (sums.rows(sums.by_city) * (1.0 - sums.untreated)).sum(axis=(0, 2, 3))
@@ -213,7 +211,6 @@ def fit_imputation(
         in_moving_pairs=np.asarray(treated > 0.5),
         sums=sums,
         arrays=arrays,
-        slopes=slopes,
         years=years,
     )
 

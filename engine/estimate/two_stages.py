@@ -178,7 +178,14 @@ def imputed(
     layout : Layout
     """
     arrays, squares = parameters
-    system, k = untreated_system(arrays, sums, layout=layout).off_years(), len(arrays.columns) - 1
+    return _values(arrays, untreated_system(arrays, sums, layout=layout).off_years(), squares, sums, layout)
+
+
+def _values(
+    arrays: WindowArrays, system: OffYears, squares: Array | jax.Array, sums: jax.Array, layout: Layout
+) -> jax.Array:
+    """`imputed` from the system of the same sums."""
+    k = len(arrays.columns) - 1
     slopes, years = system.first_stage(squares[:k])
     leads = system.least_squares(squares)[0][k:]
     averages = _averages(arrays, split_sums(layout, arrays, sums), slopes, years)
@@ -232,12 +239,10 @@ def imputed_function(layout: Layout) -> Callable[[tuple[WindowArrays, Array], ja
 
 
 @partial(jax.jit, static_argnames="layout")
-def first_stage(
-    arrays: WindowArrays, sums: jax.Array, *, layout: Layout
-) -> tuple[OffYears, jax.Array, jax.Array]:
-    """[columns | leads | outcome] off both effects in a whole sample, slopes ``[k]`` and year effects ``[T]``."""
+def first_stage(arrays: WindowArrays, sums: jax.Array, *, layout: Layout) -> tuple[OffYears, jax.Array]:
+    """[columns | leads | outcome] off both effects in a whole sample, and the year effects ``[T]``."""
     system = untreated_system(arrays, sums, layout=layout).off_years()
-    return system, *system.first_stage(system.squares[: len(arrays.columns) - 1])
+    return system, system.first_stage(system.squares[: len(arrays.columns) - 1])[1]
 
 
 @lru_cache
@@ -245,8 +250,7 @@ def imputed_in_sample(layout: Layout) -> Callable[[WindowArrays, jax.Array], jax
     """`imputed` beside the squares of the sample's own columns and leads, for samples that follow from a first."""
 
     def of_sums(arrays: WindowArrays, sums: jax.Array) -> jax.Array:
-        products = untreated_system(arrays, sums, layout=layout).products
-        squares = jax.lax.stop_gradient(jnp.diag(products)[:-1])
-        return imputed((arrays, squares), sums, layout=layout)
+        system = untreated_system(arrays, sums, layout=layout).off_years()
+        return _values(arrays, system, jax.lax.stop_gradient(system.squares[:-1]), sums, layout)
 
     return of_sums

@@ -68,13 +68,10 @@ def literal_draw(names: list[str], long: pd.DataFrame, world: str) -> tuple[Arra
     ones = np.ones(len(y))
     values = literal.vectors((names, []), years, adopted, y, ones, **options)[0]
     psi = literal.influences((names, []), years, adopted, y, **options)[0]
-    shared = np.array([[bool(set(p) & set(q)) for q in ends] for p in ends])
     cities = np.unique(ends)
-    by_city = np.array([psi[(ends == city).any(axis=1)].sum(axis=0) for city in cities])
-    variance, node = np.einsum("pk,pq,qk->k", psi, shared, psi), (by_city**2).sum(axis=0)
     n_parameters = len(set(adopted[np.isfinite(adopted)])) * (len(years) - 1) + len(years)
     factor = len(cities) / (len(cities) - 1) * (y.size - 1) / (y.size - n_parameters)
-    error = np.sqrt(np.where(variance > 1e-12 * node, variance, node) * factor)
+    error = np.sqrt(oracle.dyadic_variances(psi, ends) * factor)
     return values, values / error
 
 

@@ -47,11 +47,8 @@ def literal_draw(long: pd.DataFrame, controls: list[str]) -> tuple[pd.Series, Ar
     """Coefficients, and t ratios with literal dyadic sums, city sums where these are not positive."""
     long = usable(long.assign(adopted=long[["adoption_i", "adoption_j"]].min(axis=1)), controls)
     literal = literal_imputation(long, controls, LEADS, LAST)
-    psi, ends = literal.influences.to_numpy(), literal.ends
-    shared = np.array([[bool(set(p) & set(q)) for q in ends] for p in ends])
-    by_city = np.array([psi[(ends == city).any(axis=1)].sum(axis=0) for city in literal.cities])
-    variance, node = np.einsum("pk,pq,qk->k", psi, shared, psi), (by_city**2).sum(axis=0)
-    squares = np.where(variance > 1e-12 * node, variance, node) * literal.factor(len(literal.cities))
+    variances = oracle.dyadic_variances(literal.influences.to_numpy(), literal.ends)
+    squares = variances * literal.factor(len(literal.cities))
     return literal.coefficients, literal.coefficients.to_numpy() / np.sqrt(squares)
 
 

@@ -102,7 +102,7 @@ def tested_of(
         return Tested(regressors, chosen, paths, averages=averages)
     return Tested(
         regressors=tuple(columns.index(name) for name in fitted),
-        tested=tuple(fitted.index(name) for name in names or terms.names or fitted),
+        tested=chosen,
         paths=paths,
         observed=len(controls) if observed else None,
     )
