@@ -280,23 +280,22 @@ def pairs(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dyadid run` wrote.")],
     lang: Lang = None,
-    docx: Annotated[
-        bool, typer.Option("--docx", help="Write tables.docx too: all tables, for Word.")
-    ] = False,
+    docx: Annotated[bool, typer.Option("--docx", help="Write all tables to tables.docx, too.")] = False,
 ) -> None:
     """Make the report page, tables and figures again from a folder's results."""
     from engine import pipeline
-    from engine.report.language.wording import ENGLISH, words_of
+    from engine.report.language.wording import words_of
     from engine.stages.error_language import errors_in, in_language
+    from engine.stages.saved import folder_lang
 
-    outcomes, language = Outcomes(None), lang or ENGLISH.lang
+    outcomes, language = Outcomes(None), lang or folder_lang(folder)
     with outcomes.of(folder), errors_in(lambda: language):
         page = pipeline.report(
             folder, lang=lang, docx=docx, notice=lambda error: outcomes.notice(in_language(error, language))
         )
         terminal.out.print(words_of(language)("report: {page}", page=page))
         if docx:
-            terminal.out.print(f"tables: {folder / 'tables.docx'}")
+            terminal.out.print(words_of(language)("tables: {file}", file=folder / "tables.docx"))
     outcomes.end()
 
 

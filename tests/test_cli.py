@@ -185,6 +185,18 @@ def test_report_has_numbered_tables_first(euro: Any, command: Command, tmp_path:
     assert sorted(titles, key=page.index) == [titles[k] for k in (3, 2, 1, 0, 4)]
 
 
+def test_report_speaks_the_language_of_its_jobs(command: Command) -> None:
+    for name, lang in (("zh", "zh"), ("en", "en")):
+        assert command("run", EURO, "--out", name, "--set", f"lang={lang}")[0] == 0
+    assert command("report", "zh", "--docx")[1] == "报告：zh/report.html\n表格：zh/tables.docx\n"
+    assert command("report", "zh", "--lang", "en")[1] == "report: zh/report.html\n"
+    assert command("report", "en")[1] == "report: en/report.html\n"
+    Path("zh/euro/estimates.parquet").unlink()
+    code, _, err = command("report", "zh")
+    assert code == 2
+    assert err.startswith("错误：")
+
+
 def test_set_overrides(command: Command) -> None:
     code, _, _ = command(
         "run", EURO, "--out", "o", "--set", "model.controls=[size]", "--set", "model.errors=[pair]"

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from engine.infer.summary import n_assignments
 from engine.pairs.moments import Layout
 from engine.spec import Cell
@@ -21,8 +23,12 @@ from engine.stages.prepare_passes import Prepared
 
 SECONDS_PER_VALUE = 3e-10
 """Rough cost of one moment of one pair on two cores."""
-_PER_DRAW = 1e-10
-"""The same of one moment of one pair in one draw of a permutation or node bootstrap, for a pass of one cell."""
+_PER_SUM, _PER_WEIGHTED = 4e-11, 6e-11
+"""The same of one moment of one pair in one draw of a permutation or node bootstrap, and, for each cell of a bootstrap,
+once more."""
+_PER_INFLUENCE = 5e-9
+"""Of the influence of one pair on one tested coefficient in one draw of a permutation, for each type of the sample: a
+pair may become of any."""
 _PER_CITY = 1e-7
 """Of one city in one draw of city scores (multiplier, wild), for each cell."""
 _PER_PART, _TWO_WAY = 2e-10, 40
@@ -132,7 +138,7 @@ def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Ce
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
     contracted = [cell for cell in cells if not permuted_by_refits(cell.job)]
     for group in by_path(prepared, contracted, lambda cell: cell):
-        seconds = _contracted(prepared, pairs, draws, len(group))
+        seconds = _permuted(prepared, pairs, draws, len(group))
         yield DrawCount("permutations", draws, len(group), seconds, exact)
     n_refitted = len(cells) - len(contracted)
     if n_refitted:
@@ -142,7 +148,8 @@ def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Ce
 
 def _bootstraps(prepared: Prepared, block: Bootstrap, cells: int) -> DrawCount:
     if block.kind == "node":
-        seconds = _contracted(prepared, prepared.steps[-1].pairs, block.reps, cells)
+        each = moments(prepared) * (_PER_SUM + _PER_WEIGHTED * cells)
+        seconds = each * prepared.steps[-1].pairs * block.reps
     elif block.kind == "pipeline":
         seconds = block.reps * (_PER_PIPELINE + pass_seconds(prepared))
     elif block.kind == "two_way_wild":
@@ -161,6 +168,9 @@ def _two_way(prepared: Prepared) -> float:
     return _PER_PART * (n_regressors + _TWO_WAY) * prepared.steps[-1].pairs * n_tested
 
 
-def _contracted(prepared: Prepared, pairs: int, draws: int, cells: int) -> float:
-    """Seconds of draws that contract the moments of the pairs: two parts in five once, three again for every cell."""
-    return _PER_DRAW * moments(prepared) * pairs * draws * (2 + 3 * cells) / 5
+def _permuted(prepared: Prepared, pairs: int, draws: int, cells: int) -> float:
+    """Seconds of permutations that contract the moments of the pairs."""
+    allowed = np.triu(prepared.design.allowed)
+    n_tested = max(1, *(len(terms.names) for terms in prepared.terms))
+    influences = _PER_INFLUENCE * int(np.count_nonzero(allowed)) * n_tested * cells
+    return pairs * draws * (_PER_SUM * moments(prepared) + influences)

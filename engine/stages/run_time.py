@@ -17,7 +17,7 @@ START = 5.0
 """Of the process: Python, JAX, the job file, and files of results."""
 _FIRST_PASS, _PER_PASS, _PER_CELL, _PER_ESTIMATOR = 0.6, 0.25, 0.01, 0.4
 """Beside the pairs: of the first pass, of each, of a cell, and of an estimator that a pass has beside its first."""
-_PER_BLOCK, _PER_TERM = 1.0, 0.15
+_PER_BLOCK, _PER_TERM = 0.9, 0.05
 """Of one kind of draws, or of a jackknife, in one pass beside the draws themselves, and of a term that it tests."""
 _RESULTS, _PER_KIND = 2.5, 1.0
 """Of tables and a figure, and of the figure of a kind of inference."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from engine.errors import InputError, readable
-from engine.report.language.wording import LANGUAGES, lang_of
+from engine.report.language.wording import LANGUAGES, lang_of, shared_words
 from engine.report.outputs.registry import STORED_FRAMES
 from engine.stages.job_files import MANIFEST
 from engine.stages.stored_frames import read_frames
@@ -82,12 +83,7 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
         reason = "this is a file, not a folder" if folder.exists() else "no such folder"
         raise InputError(reason, where=str(folder), remedy="name a folder that `dyadid run` wrote")
     jobs, damaged = [], []
-    for path in [
-        folder / MANIFEST,
-        *(child / MANIFEST for child in sorted(folder.iterdir()) if child.is_dir()),
-    ]:
-        if not path.exists() and not path.is_symlink():
-            continue
+    for path in _manifests(folder):
         try:
             jobs.append(read_job(path.parent))
         except InputError as error:
@@ -107,6 +103,22 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
     return sorted(jobs, key=lambda job: _place(job.manifest["title"]))
 
 
+def folder_lang(folder: Path) -> str:
+    """The language that all jobs of a folder have whose manifest is sound; English where they differ, or none is."""
+    langs = []
+    for path in _manifests(folder) if folder.is_dir() else []:
+        with suppress(InputError):
+            langs.append(lang_of(_sound_manifest(path)))
+    return shared_words(langs).lang
+
+
+def _manifests(folder: Path) -> list[Path]:
+    """Those of the folder itself and of the folders in it."""
+    folders = [folder, *(child for child in sorted(folder.iterdir()) if child.is_dir())]
+    paths = [child / MANIFEST for child in folders]
+    return [path for path in paths if path.exists() or path.is_symlink()]
+
+
 def _place(title: str) -> tuple[int, int]:
     """Numbered tables, in order, before numbered figures, and both before what has no number."""
     numbered = re.match(r"(Figure|Table) (\d{1,9})\. ", title)
@@ -121,8 +133,7 @@ def read_job(folder: Path) -> SavedJob:
     InputError
         A file is missing, damaged or of another version; it is named.
     """
-    manifest = _read_json(folder / MANIFEST, dict)
-    _check_manifest(folder / MANIFEST, manifest)
+    manifest = _sound_manifest(folder / MANIFEST)
     if "estimates" not in manifest["frames"]:
         raise InputError("lists no estimates: it is damaged", where=str(folder / MANIFEST), remedy=_REMEDY)
     for name in manifest["frames"]:
@@ -157,7 +168,8 @@ def _read_json(path: Path, kind: type[Content]) -> Content:
     return value
 
 
-def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+def _sound_manifest(path: Path) -> dict[str, Any]:
+    manifest = _read_json(path, dict)
     missing = sorted(set(_OF_MANIFEST) - set(manifest))
     if missing:
         raise InputError(
@@ -179,6 +191,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         _check_types(path, cell, _OF_CELL)
     if not manifest["cells"] or not 0 < manifest["confidence"] < 1:
         raise InputError("cells or confidence are impossible: it is damaged", where=str(path), remedy=_REMEDY)
+    return manifest
 
 
 def _check_types(path: Path, entry: object, types: Mapping[str, type | tuple[type, ...]]) -> None:
