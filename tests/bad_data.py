@@ -143,7 +143,7 @@ CITIES = {
         data=at("gdp", 5.0, city="C3"),
     ),
     "year outside": Bad(
-        ("job.yaml: years: years [2005, 2019] reach outside the data", "hint: cities.csv has 2010 to 2019"),
+        ("job.yaml: years: [2005, 2019] reach outside the data", "hint: cities.csv has 2010 to 2019"),
         add="years: [2005, 2019]",
     ),
     "log of a negative": Bad(

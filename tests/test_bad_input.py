@@ -232,7 +232,7 @@ def test_the_last_job_fails_before_the_first_runs(command: Command, monkeypatch:
     before = snapshot(tmp_path)
     code, out, err = command("run", ".", "--out", "out")
     assert (code, out) == (2, "")
-    assert "worse.yaml: years: years [1, 2] reach outside the data" in err
+    assert "worse.yaml: years: [1, 2] reach outside the data" in err
     assert snapshot(tmp_path) == before
 
 

@@ -287,7 +287,7 @@ def _cut(
     first, last = years or (grid.years[0], grid.years[-1])
     if first < grid.years[0] or last > grid.years[-1]:
         raise InputError(
-            f"years [{first}, {last}] reach outside the data",
+            f"[{first}, {last}] reach outside the data",
             where="years",
             remedy=f"{grid.source} has {grid.years[0]} to {grid.years[-1]}",
         )

@@ -142,7 +142,7 @@ def heading(axes: Axes, *, title: str, subtitle: str, width: float) -> None:
             in_lines(title, width),
             xytext=(0, height),
             fontsize=letter_points(11),
-            fontweight="bold",
+            fontweight=title_weight(title),
             color=INK,
             **anchor,
         )
@@ -157,7 +157,7 @@ def figure_heading(figure: Figure, *, title: str, subtitle: str) -> None:
         x=0.01,
         ha="left",
         fontsize=letter_points(11),
-        fontweight="bold",
+        fontweight=title_weight(title),
         color=INK,
     )
     if subtitle:  # in the last line, which is left empty
@@ -165,6 +165,11 @@ def figure_heading(figure: Figure, *, title: str, subtitle: str) -> None:
             subtitle, (0, 0), xycoords=above, va="bottom", fontsize=letter_points(9), color=GREY
         )
         below.set_in_layout(False)
+
+
+def title_weight(title: str) -> str:
+    """Bold, but where the Chinese font stands in, which has one weight: Latin letters and digits would stand out."""
+    return "normal" if any(letter >= "\u2e80" for letter in title) else "bold"
 
 
 def in_lines(title: str, width: float) -> str:

@@ -142,10 +142,10 @@ class Model(Block):
         if absorbed(effects) and not self.registered.absorbs:
             raise ValueError(f"estimator {self.estimator} has the effects [pair, year] only")
         low, high = self.window
-        if "base" in self.registered.options and not low <= self.base <= high:
-            raise ValueError(f"base {self.base} lies outside the window [{low}, {high}]")
         if low >= high:
             raise ValueError(f"window [{low}, {high}] must ascend")
+        if "base" in self.registered.options and not low <= self.base <= high:
+            raise ValueError(f"base {self.base} lies outside the window [{low}, {high}]")
         if self.registered.needs_treatment and not self.treatment:
             raise ValueError(f"estimator {self.estimator} needs the treatment")
         if self.registered.means_only and self.lag:

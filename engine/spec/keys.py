@@ -114,7 +114,7 @@ def keys_at(parts: Iterable[str | int], model: type[Block] = Job) -> list[str] |
 
 
 def described_key(keys: Keys, model: type[Block]) -> str | None:
-    """The key of a block that holds a value, with its description; None where it has none."""
+    """The key of a block that holds a value, with its description; None where it has none, or holds a block."""
     kind: object = model
     description, name = None, ""
     for key in keys:
@@ -128,7 +128,8 @@ def described_key(keys: Keys, model: type[Block]) -> str | None:
             description, name, kind = field.description, key, field.annotation
         else:
             kind = get_args(kind)[-1] if kind else None
-    return f"{name}: {description}" if description else None
+    is_block = isinstance(_container(kind), type) and issubclass(_container(kind), Block)
+    return f"{name}: {description}" if description and not is_block else None
 
 
 def set_keys(document: object, model: object = Job) -> list[tuple[Keys, str]]:

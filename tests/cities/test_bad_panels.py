@@ -95,7 +95,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "years outside": (
         lambda: ready(table(), "x", years=(2009, 2012)),
-        r"years: years \[2009, 2012\] reach outside the data\n  hint: panel\.csv has 2010 to 2014",
+        r"years: \[2009, 2012\] reach outside the data\n  hint: panel\.csv has 2010 to 2014",
     ),
     "division by zero": (
         lambda: ready(changed(7, "y", 0), "z", columns={"z": "x / y"}),

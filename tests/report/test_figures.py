@@ -18,7 +18,7 @@ from report_frames import event_study, sweep, undefined
 from test_balance import frame as balance_frame
 
 from engine.errors import InputError
-from engine.report.figure_style import _tell_missing, figure_bytes
+from engine.report.figure_style import _tell_missing, figure_bytes, title_weight
 from engine.report.number_format import number
 from engine.report.outputs.city_influence import influence_figure
 from engine.report.outputs.coefficient_plot import coefficient_figure, coefficient_text
@@ -336,3 +336,9 @@ def test_bad_frames_are_refused():
     ):
         with pytest.raises(InputError, match=r"there is no term 'nope'\n  hint: name one of: policy, x0"):
             call()
+
+
+def test_a_chinese_title_has_one_weight_throughout() -> None:
+    """The font of the package has no bold."""
+    assert title_weight("图1 事件研究") == title_weight("Figure 1（续）") == "normal"
+    assert title_weight("Figure 1. Years, €") == "bold"

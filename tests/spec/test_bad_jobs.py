@@ -58,6 +58,7 @@ ADDED = {
         "runtime.memory: must be an amount like 500MB or 2GB (got 'lots')",
     ),
     "confidence": ("model: {confidence: 95}", "model.confidence: must be less than 1 (got 95)"),
+    "window descends": ("model: {estimator: event_study, window: [2, -3]}", "window [2, -3] must ascend"),
     "event window": ("model: {estimator: event_study, base: 7}", "base 7 lies outside the window [-5, 3]"),
     "panel and table": (
         "pair_table: {source: a, unit_i: i, unit_j: j, year: t}",
