@@ -128,7 +128,8 @@ def described_key(keys: Keys, model: type[Block]) -> str | None:
             description, name, kind = field.description, key, field.annotation
         else:
             kind = get_args(kind)[-1] if kind else None
-    is_block = isinstance(_container(kind), type) and issubclass(_container(kind), Block)
+    held = _container(kind)
+    is_block = isinstance(held, type) and issubclass(held, Block)
     return f"{name}: {description}" if description and not is_block else None
 
 
