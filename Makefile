@@ -72,6 +72,7 @@ bench: $(VENV)/.installed-test  ## the paired benchmarks behind the figures of t
 	  test -z "$$failed" || { echo "below its claim:$$failed"; exit 1; }
 
 truth: $(VENV)/.installed-test  ## the table of truth: sizes of every standard-error type and estimator, hours
+	$(BIN)/python tests/monte_carlo/simulate.py
 	$(BIN)/python tests/monte_carlo/truth.py
 	$(BIN)/python tests/monte_carlo/truth_of_estimators.py
 	$(BIN)/python tests/monte_carlo/heterogeneous_effects.py

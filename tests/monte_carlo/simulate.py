@@ -1,13 +1,15 @@
 """Size and coverage of every kind of inference where the truth is known, as the table `size_table.md`.
 
 Panels are functions of their number, and so are the draws of each, so the table is the same for any number of
-processes.
+processes. `size_counts.csv` has the rejections and the covering intervals of each hundred panels, so that a test can
+make some hundreds again and compare them to the last panel.
 
-Run: python tests/monte_carlo/simulate.py     (rewrites the table; minutes)
+Run: make truth, or python tests/monte_carlo/simulate.py     (rewrites both; ten minutes on two cores)
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,14 @@ from processes_of_panels import in_processes
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 TABLE = Path(__file__).with_name("size_table.md")
+COUNTS = Path(__file__).with_name("size_counts.csv")
 PANELS = 2000
 LEVEL, BAND = 0.05, 0.015
 
-_SHARE = 100  # panels of one task
+SHARE = 100
+"""Panels of one task, and of one row of the counts."""
+SIZE, COVERAGE = "p_values", "confidence_intervals"
+
 _NAMES = {
     "pair": "pair clusters",
     "city": "two-way city",
@@ -34,6 +40,11 @@ _NAMES = {
     "permutation": "permutation, studentised",
     "node_bootstrap": "node bootstrap, percentile-t",
 }
+
+
+_KINDS = tuple(_NAMES)
+KINDS_OF = {SIZE: trial.P_VALUES, COVERAGE: trial.INTERVALS}
+"""Kinds of inference in the order of the arrays."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +64,16 @@ class Simulated:
 
     def rejected(self, design: str) -> dict[str, float]:
         """Share of panels in which a true null is rejected at the nominal level."""
-        share = (self.p_values[design] <= LEVEL).mean(axis=0)
-        return dict(zip(trial.P_VALUES, share.tolist(), strict=True))
+        return self._shares(SIZE, self.p_values[design])
 
     def covered(self, design: str) -> dict[str, float]:
         """Share of panels in which the interval holds the effect."""
-        low, high = np.moveaxis(self.intervals[design], 2, 0)
-        share = ((low <= worlds.EFFECT) & (high >= worlds.EFFECT)).mean(axis=0)
-        return dict(zip(trial.INTERVALS, share.tolist(), strict=True))
+        return self._shares(COVERAGE, self.intervals[design])
+
+    @staticmethod
+    def _shares(what: str, panels: Array) -> dict[str, float]:
+        shares = [count / len(panels) for count in counted(what, panels)]
+        return dict(zip(KINDS_OF[what], shares, strict=True))
 
     def length(self, design: str) -> dict[str, float]:
         """Median length of the interval."""
@@ -70,14 +83,14 @@ class Simulated:
 
 def simulate(panels: int = PANELS) -> Simulated:
     """Size from the first panels of every design, coverage from as many that follow; in processes."""
-    starts = range(0, panels, _SHARE)
+    starts = range(0, panels, SHARE)
     tasks = [
-        (what, design, first + start, min(_SHARE, panels - start))
-        for what, first in (("p_values", 0), ("confidence_intervals", panels))
+        (what, design, first + start, min(SHARE, panels - start))
+        for what, first in ((SIZE, 0), (COVERAGE, panels))
         for design in worlds.DESIGNS
         for start in starts
     ]
-    found = in_processes(_some_panels, tasks)
+    found = in_processes(some_panels, tasks)
 
     def of(what: str) -> dict[str, Array]:
         return {
@@ -87,11 +100,51 @@ def simulate(panels: int = PANELS) -> Simulated:
             for design in worlds.DESIGNS
         }
 
-    return Simulated(of("p_values"), of("confidence_intervals"))
+    return Simulated(of(SIZE), of(COVERAGE))
 
 
-def _some_panels(what: str, design: str, first: int, count: int) -> Array:
+def some_panels(what: str, design: str, first: int, count: int) -> Array:
+    """p-values ``[count, P_VALUES]`` or intervals ``[count, INTERVALS, 2]`` of some panels of a design."""
     return np.stack([getattr(trial, what)(design, number) for number in range(first, first + count)])
+
+
+def counted(what: str, panels: Array) -> list[int]:
+    """Of some panels, how often each kind rejects a true null, or its interval holds the effect."""
+    if what == SIZE:
+        counts = (panels <= LEVEL).sum(axis=0)
+    else:
+        counts = ((panels[..., 0] <= worlds.EFFECT) & (panels[..., 1] >= worlds.EFFECT)).sum(axis=0)
+    return [int(count) for count in counts]
+
+
+def write_counts(simulated: Simulated) -> None:
+    """`size_counts.csv`: a row for each hundred panels of a design."""
+    with COUNTS.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["of", "design", "hundred", *_KINDS])
+        for what, of_designs in ((SIZE, simulated.p_values), (COVERAGE, simulated.intervals)):
+            kinds = KINDS_OF[what]
+            for design, panels in of_designs.items():
+                for number, start in enumerate(range(0, len(panels), SHARE)):
+                    counts = dict(zip(kinds, counted(what, panels[start : start + SHARE]), strict=True))
+                    writer.writerow([what, design, number, *(counts.get(kind, "") for kind in _KINDS)])
+
+
+def read_counts() -> dict[tuple[str, str], np.ndarray[Any, np.dtype[np.int64]]]:
+    """``[n_hundreds, kinds]`` of each of `SIZE` and `COVERAGE` and each design, as the file has them."""
+    with COUNTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (what, design): np.array(
+            [
+                [int(row[kind]) for kind in KINDS_OF[what]]
+                for row in rows
+                if (row["of"], row["design"]) == (what, design)
+            ]
+        )
+        for what in KINDS_OF
+        for design in worlds.DESIGNS
+    }
 
 
 def text(found: Simulated) -> str:
@@ -107,7 +160,7 @@ def text(found: Simulated) -> str:
     return f"""\
 # Size and coverage where the truth is known
 
-Written by `python tests/monte_carlo/simulate.py`; `test_size.py` runs it again and fails where this page differs.
+Written by `make truth`; `test_size.py` makes some of the panels again and fails where a single one differs.
 
 {panels:,} panels a design for the size and as many others for the coverage, of {worlds.N_CITIES} cities and \
 {len(worlds.YEARS)} years. {sum(worlds.COHORTS.values())} cities, dealt
@@ -168,4 +221,6 @@ def _percent(share: float, nominal: float) -> str:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(text(simulate()), encoding="utf-8")
+    every_panel = simulate()
+    TABLE.write_text(text(every_panel), encoding="utf-8")
+    write_counts(every_panel)
