@@ -27,6 +27,7 @@ from engine.estimate.terms import Regression, Term
 from engine.float64 import double_precision
 from engine.pairs.moments import CityMoments, Layout, type_of
 
+Evaluated = TypeVar("Evaluated")
 Parameters = TypeVar("Parameters")
 
 
@@ -161,7 +162,7 @@ def differentiate(
     with double_precision():
         values = np.asarray(of_sums(jnp.asarray(total)))
         jacobian = np.asarray(jax.jacrev(of_sums)(jnp.asarray(total)))
-        without_city = np.asarray(jax.vmap(of_sums)(jnp.asarray(total - contributed.sum(axis=0))))
+        without_city = np.asarray(in_turn(of_sums, jnp.asarray(total - contributed.sum(axis=0))))
     return _with_influences(values, jacobian, without_city, contributed, moments.products)
 
 
@@ -206,7 +207,16 @@ def _derivatives(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Values and Jacobian at the sums of a sample, and values at those of others."""
     jacobian = jax.jacrev(function, argnums=1)(parameters, total)
-    return function(parameters, total), jacobian, jax.vmap(function, (None, 0))(parameters, left_out)
+    return function(parameters, total), jacobian, in_turn(partial(function, parameters), left_out)
+
+
+def in_turn(function: Callable[[jax.Array], Evaluated], samples: jax.Array) -> Evaluated:
+    """A function that solves systems, of one sample after another ``[n_samples, ...]``.
+
+    Systems of many samples at once are solved in parts on the threads of XLA, each of which waits for its parts: two
+    such solvers, on as many threads as there are, wait for each other and never end (jaxlib 0.10).
+    """
+    return jax.lax.map(function, samples)  # type: ignore[no-any-return]
 
 
 def _with_influences(

@@ -15,6 +15,7 @@ from engine.arrays import AnyIntegers, Array, Flags
 from engine.estimate.cohort_effects import cohort_effects
 from engine.estimate.cohorts import CohortBatch, ComparisonArrays
 from engine.estimate.comparison_fit import CleanArrays, ComparisonBatch, effects
+from engine.estimate.gradient import in_turn
 from engine.estimate.many_samples import BatchFit, RowAverages, Tested, batch_fit
 from engine.estimate.row_counts import complete_rows
 from engine.estimate.two_stages import WindowArrays, imputed_in_sample, n_year_effects
@@ -227,17 +228,23 @@ def _imputed(
 ) -> tuple[jax.Array, jax.Array]:
     """Values ``[n_samples, K]`` and Jacobians of those tested ``[n_samples, n_tested, n_types, size]``."""
     function = partial(imputed_in_sample(layout), windows)
-    return _with_jacobians(function, sums, tested)
+    return in_turn(lambda of_sample: _with_jacobian(function, of_sample, tested), sums)
 
 
 def _with_jacobians(
     function: Callable[[jax.Array], jax.Array], sums: jax.Array, tested: tuple[int, ...]
 ) -> tuple[jax.Array, jax.Array]:
-    """Values of every sample, and Jacobians of those tested."""
-    values = jax.vmap(function)(sums)
+    """Values of every sample, and Jacobians of those tested; of a function that solves no system."""
+    return jax.vmap(lambda of_sample: _with_jacobian(function, of_sample, tested))(sums)
+
+
+def _with_jacobian(
+    function: Callable[[jax.Array], jax.Array], sums: jax.Array, tested: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """Values of one sample, and the Jacobian of those tested."""
     if not tested:
-        return values, jnp.zeros((len(sums), 0, *sums.shape[1:]))
-    return values, jax.vmap(jax.jacrev(lambda of_sample: function(of_sample)[np.array(tested)]))(sums)
+        return function(sums), jnp.zeros((0, *sums.shape))
+    return function(sums), jax.jacrev(lambda of_sample: function(of_sample)[np.array(tested)])(sums)
 
 
 def _in_parts(function: Callable[[Array], tuple[jax.Array, jax.Array]], sums: Array) -> tuple[Array, Array]:
