@@ -141,7 +141,10 @@ def fit(
     if not identified(fitted, w):
         return None
     root = np.sqrt(w)
-    coefficients = np.linalg.lstsq(root[:, None] * fitted, root * y, rcond=None)[0]
+    length = np.sqrt(
+        (fitted**2).sum(axis=0)
+    )  # columns of one length: units of 1e-6 and 1e6 keep their digits
+    coefficients = np.linalg.lstsq(root[:, None] * (fitted / length), root * y, rcond=None)[0] / length
     error = y - x @ coefficients
     scores = rows[PAIR].assign(**dict(zip(names, (w * error * fitted.T), strict=True)))
     scores = scores.groupby(PAIR, as_index=False).sum()

@@ -9,30 +9,31 @@ import numpy as np
 import pandas as pd
 
 from engine.arrays import Array, Integers, LongIntegers
-from engine.errors import InputError
 from engine.notes import Note, shortened
-from engine.pairs.moments import Layout
 from engine.pairs.refused_values import (
     refuse_infinite,
     refuse_infinite_outcome,
+    refuse_large,
     refuse_negative,
     refuse_weights,
 )
 from engine.pairs.table_adoption import TableAdoption, table_adoption
-from engine.pairs.table_report import (
-    TableColumn,
-    TableReport,
-    table_column,
+from engine.pairs.table_report import TableColumn, TableReport, table_column
+from engine.pairs.table_rows import (
+    MERGE_KEY,
+    TableRequest,
+    TableRows,
+    read_rows,
+    require_column,
+    rows_of_years,
 )
-from engine.pairs.table_rows import MERGE_KEY, TableRequest, TableRows, read_rows, require_column
 from engine.pairs.table_values import TableValues, columns_read
+from engine.pairs.year_slopes import regressor_of, slope_columns
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import names_are_never_missing
 from engine.tables.problems import Problems
 
 _SHOWN = 5  # columns of a note
-_COPIES = 2  # of the columns by pair and year that are held at once
-_CHUNK, _CHUNK_COPIES = 4096, 3  # pairs whose statistics are made at once, and arrays of their size
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class PairColumns:
         Year in which each pair becomes treated, where pairs are treated themselves; NaN for never.
     unit_adopted : float64 ``[n_units]`` or None
         Adoption year of each unit, where the treatment is a function of those; NaN for never.
+    slope_years : tuple of int
+        Years that a lag of the regressors leaves; all but the first have columns of regressors by year.
     """
 
     units: tuple[str, ...]
@@ -71,6 +74,7 @@ class PairColumns:
     levels: Mapping[str, Integers] = field(default_factory=dict)
     adopted: Array | None = None
     unit_adopted: Array | None = None
+    slope_years: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class _Sample:
         Regressors, lagged, then the outcome.
     weight : float64 ``[n_rows]`` or None
     levels : mapping of str to int64 ``[n_rows]``
+    slope_years : tuple of int
+        As in `PairColumns`.
     adoption : TableAdoption
     """
 
@@ -95,7 +101,8 @@ class _Sample:
     columns: Array
     weight: Array | None
     levels: Mapping[str, LongIntegers]
-    adoption: TableAdoption
+    slope_years: tuple[int, ...]
+    adoption: TableAdoption = field(default_factory=TableAdoption)
 
 
 def pair_columns(
@@ -143,27 +150,11 @@ def pair_columns(
     with problems.collect():
         adoption = table_adoption(rows, values, request)
     problems.raise_any()
-    sample_rows = _window(rows.year, request.years, source)
+    sample_rows = rows_of_years(rows.year, request.years, source)
     sample, report = _sample(rows, values, sample_rows, request)
     sample = replace(sample, adoption=adoption)
     notes = (*report.notes, *values.notes, *adoption.notes)
     return _laid_out(sample, request), replace(report, notes=notes)
-
-
-def _window(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
-    """Rows of the sample years."""
-    if years is None:
-        return np.arange(len(year))
-    if years[0] < year.min() or years[1] > year.max():
-        raise InputError(
-            f"years [{years[0]}, {years[1]}] reach beyond the table, which has {year.min()} to {year.max()}",
-            where=f"{source}: years",
-            remedy="name years that the table has",
-        )
-    sample_rows = np.flatnonzero((year >= years[0]) & (year <= years[1]))
-    if not len(sample_rows):
-        raise InputError(f"no row is of the years [{years[0]}, {years[1]}]", where=f"{source}: years")
-    return sample_rows
 
 
 def _sample(
@@ -171,13 +162,9 @@ def _sample(
 ) -> tuple[_Sample, TableReport]:
     problems = Problems(rows.source)
     earlier = values.earlier_rows(request.lag)[sample_rows] if request.lag else sample_rows
-    reports, columns = [], []
-    for text in request.regressors:
-        full = values.values(text)
-        reports.append(table_column(text, full[sample_rows]))
-        columns.append(np.where(earlier >= 0, full[earlier], np.nan))
-        with problems.collect():
-            refuse_infinite(columns[-1], earlier, text, rows, values)
+    slope_years = tuple(np.unique(rows.year[sample_rows][earlier >= 0]).tolist())
+    reports = [table_column(text, values.values(text)[sample_rows]) for text in request.regressors]
+    columns = _regressors(rows, values, sample_rows, earlier, request, problems)
     if request.offset is not None:
         columns.append(values.values(request.offset)[sample_rows])
         reports.append(table_column(request.offset, columns[-1]))
@@ -188,9 +175,8 @@ def _sample(
         with problems.collect():
             refuse_negative(outcome, sample_rows, request.outcome, rows)
     reports.append(table_column(request.outcome, outcome))
-    if request.infinite == "error":
-        with problems.collect():
-            refuse_infinite_outcome(outcome, sample_rows, request.outcome, rows)
+    with problems.collect():
+        refuse_infinite_outcome(outcome, sample_rows, request, rows)
     weight = None
     if request.weight is not None:
         weight = values.values(request.weight)[sample_rows]
@@ -200,12 +186,28 @@ def _sample(
     problems.raise_any()
     labels = {name: _level_labels(rows, name, request) for name in request.effects}
     levels = {name: of_column.codes[0][sample_rows] for name, of_column in labels.items()}
-    sample = _Sample(
-        rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels, TableAdoption()
-    )
-    return sample, _report(
-        sample, earlier, reports, [*values.code_warnings(), *_label_warnings(labels, rows)], request
-    )
+    sample = _Sample(rows, sample_rows, np.stack([*columns, outcome], axis=1), weight, levels, slope_years)
+    warnings = [*values.code_warnings(), *_label_warnings(labels, rows)]
+    return sample, _report(sample, earlier, reports, warnings, request)
+
+
+def _regressors(
+    rows: TableRows,
+    values: TableValues,
+    sample_rows: LongIntegers,
+    earlier: LongIntegers,
+    request: TableRequest,
+    problems: Problems,
+) -> list[Array]:
+    """Columns of the regressors, lagged; those by year one a year (`engine.pairs.year_slopes`)."""
+    columns: list[Array] = []
+    for text in request.regressors:
+        lagged = np.where(earlier >= 0, values.values(text)[earlier], np.nan)
+        with problems.collect():
+            refuse_infinite(lagged, earlier, text, rows, values)
+        keys, is_by_year = (rows.pair[sample_rows], rows.year[sample_rows]), text in request.by_year
+        columns += slope_columns(lagged, *keys, earlier >= 0) if is_by_year else [lagged]
+    return columns
 
 
 def _level_labels(rows: TableRows, name: str, request: TableRequest) -> Labels:
@@ -266,8 +268,9 @@ def _lost_rows(sample: _Sample, earlier: LongIntegers, request: TableRequest) ->
     total = len(sample.sample_rows)
     lacking = np.isnan(sample.columns) & (earlier >= 0)[:, None]
     if lacking.any():
-        names, counts = request.columns, lacking.sum(axis=0)
-        columns = [f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count]
+        names = [(regressor_of(name) or (name,))[0] for name in request.columns(sample.slope_years)]
+        counts = dict(zip(names, lacking.sum(axis=0).tolist(), strict=True))
+        columns = [f"{name}: {count:,}" for name, count in counts.items() if count]
         count = int(lacking.any(axis=1).sum())
         yield Note.of("rows_incomplete", count=count, total=total, columns=shortened(columns, _SHOWN))
     infinite = np.isinf(sample.columns[:, -1])
@@ -315,7 +318,7 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
         position = 2 * position + (sender > receiver)
         first, second = np.stack([first, second], 1).ravel(), np.stack([second, first], 1).ravel()
     shape = len(first), len(years)
-    _refuse_large(shape, len(sample_rows), sample.columns.shape[1], request)
+    refuse_large(shape, len(sample_rows), sample.columns.shape[1], request)
     values = np.full((*shape, sample.columns.shape[1]), np.nan)
     values[position, t] = sample.columns
     levels = {name: np.full(shape, -1, dtype=np.int32) for name in sample.levels}
@@ -338,6 +341,7 @@ def _laid_out(sample: _Sample, request: TableRequest) -> PairColumns:
         levels=levels,
         adopted=_years_of_pairs(sample, position, len(first)),
         unit_adopted=None if sample.adoption.of_units is None else sample.adoption.of_units[present],
+        slope_years=sample.slope_years,
     )
 
 
@@ -348,25 +352,6 @@ def _years_of_pairs(sample: _Sample, position: LongIntegers, n_pairs: int) -> Ar
     adopted = np.full(n_pairs, np.nan)
     adopted[position] = sample.adoption.of_pairs[sample.rows.pair[sample.sample_rows]]
     return adopted
-
-
-def _refuse_large(shape: tuple[int, int], n_rows: int, n_columns: int, request: TableRequest) -> None:
-    """Refuse a table whose arrays, by pair and year, are larger than what may be held."""
-    n_pairs, n_years = shape
-    columns = n_columns + (request.weight is not None) + len(request.effects) / 2
-    statistics = Layout(n_years, n_columns, balanced=False).size
-    n_bytes = 8.0 * (
-        _COPIES * n_pairs * n_years * columns + _CHUNK_COPIES * min(_CHUNK, n_pairs) * statistics
-    )
-    if n_bytes > request.memory:
-        raise InputError(
-            f"{n_pairs:,} pairs in {n_years:,} years, with {n_columns} columns, take {n_bytes / 1e9:.1f} GB laid out "
-            f"by pair and year ({n_rows:,} rows fill {n_rows / n_pairs / n_years:.1%} of it), more than "
-            f"runtime.memory allows ({request.memory / 1e9:g}GB)",
-            where="runtime.memory",
-            remedy=f"allow at least {n_bytes / 1e9 * 1.2:.1f}GB, or take fewer years (years: [first, last]), pairs or "
-            "regressors",
-        )
 
 
 def _scaled(weights: Array, values: Array, least_rows: int) -> Array:

@@ -14,6 +14,7 @@ import pandas as pd
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
+from engine.pairs.year_slopes import with_slopes
 from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
@@ -51,6 +52,8 @@ class TableRequest:
         Complete rows that a pair must have; weights have mean one over those of such pairs.
     effects : tuple of str
         Columns whose values are levels of fixed effects.
+    by_year : tuple of str
+        Those of the regressors that have a column a year (`engine.pairs.year_slopes`).
     lag : int
         Calendar years by which the regressors are lagged within the pair.
     infinite : str
@@ -81,6 +84,7 @@ class TableRequest:
     from_zero: bool = False
     least_rows: int = 2
     effects: tuple[str, ...] = ()
+    by_year: tuple[str, ...] = ()
     lag: int = 0
     infinite: Literal["drop", "clip", "error"] = "drop"
     merge: tuple[MergeRule, ...] = ()
@@ -115,10 +119,10 @@ class TableRequest:
         columns = [(key, column) for key, column in single if column is not None]
         return [*columns, *(("treatment.unit_adoption", column) for column in self.unit_adoption or ())]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Regressors, then the offset where there is one, then the outcome."""
-        return (*self.regressors, *([] if self.offset is None else [self.offset]), self.outcome)
+    def columns(self, years: Sequence[int]) -> tuple[str, ...]:
+        """Regressors, one a year of those by year; then the offset where there is one, then the outcome."""
+        regressors = with_slopes(self.regressors, self.by_year, years)
+        return (*regressors, *([] if self.offset is None else [self.offset]), self.outcome)
 
 
 @dataclass(frozen=True)
@@ -308,3 +312,19 @@ def _others(bad: Flags) -> str:
 
 def _cell_text(value: object) -> str:
     return str(value) if isinstance(value, str) or not pd.isna(value) else ""  # type: ignore[call-overload]
+
+
+def rows_of_years(year: LongIntegers, years: tuple[int, int] | None, source: str) -> LongIntegers:
+    """Rows of the sample years."""
+    if years is None:
+        return np.arange(len(year))
+    if years[0] < year.min() or years[1] > year.max():
+        raise InputError(
+            f"years [{years[0]}, {years[1]}] reach beyond the table, which has {year.min()} to {year.max()}",
+            where=f"{source}: years",
+            remedy="name years that the table has",
+        )
+    sample_rows = np.flatnonzero((year >= years[0]) & (year <= years[1]))
+    if not len(sample_rows):
+        raise InputError(f"no row is of the years [{years[0]}, {years[1]}]", where=f"{source}: years")
+    return sample_rows

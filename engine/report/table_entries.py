@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 
 from engine.report.language.wording import Words
 from engine.report.number_format import AlignedNumbers
-from engine.report.printed_table import Entry
+from engine.report.printed_table import Entry, Row
 from engine.report.table_style import EVERYTHING, TableStyle
 
 _STARS = ((0.01, "***"), (0.05, "**"), (0.10, "*"))
@@ -74,6 +74,30 @@ def fit_entries(values: Sequence[float], style: TableStyle) -> tuple[Entry, ...]
         Entry(of_column.number(value), value) if isfinite(value) else Entry()
         for of_column, value in zip(styles, values, strict=True)
     )
+
+
+def effect_rows(effects: Sequence[Sequence[str]], words: Words) -> Iterator[Row]:
+    """Fixed effects by column, those of pair and year where none are given."""
+    absorbed = [_with_years(of_column or ("pair", "year")) for of_column in effects]
+    for name in dict.fromkeys(["pair", "year", *(name for names in absorbed for name in names)]):
+        yield _answers(effect_label(name, words), [name in names for names in absorbed], words)
+
+
+def slope_rows(slopes: Sequence[Sequence[str]], words: Words) -> Iterator[Row]:
+    """Regressors with a slope a year, by column."""
+    for name in dict.fromkeys(name for of_column in slopes for name in of_column):
+        label = words("{name}, a slope a year", name=name)
+        yield _answers(label, [name in of_column for of_column in slopes], words)
+
+
+def _answers(label: str, holds: Sequence[bool], words: Words) -> Row:
+    answers = [words("Yes") if it_does else words("No") for it_does in holds]
+    return Row("setting", label, tuple(Entry(answer, answer) for answer in answers))
+
+
+def _with_years(names: Sequence[str]) -> tuple[str, ...]:
+    """The effects, with that of years where one by year contains it."""
+    return (*names, "year") if any(name.endswith(" x year") for name in names) else tuple(names)
 
 
 def effect_label(name: str, words: Words) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from engine.errors import InputError
+from engine.pairs.year_slopes import regressor_of
 from engine.report.number_format import AlignedNumbers, Notation, notations, number
 from engine.report.unit_names import UNITS
 
@@ -54,6 +55,8 @@ class TableStyle:
         Further notes below the table.
     columns : sequence of str
         Headings; none for (1), (2) and on.
+    slopes : mapping of cell to sequence of str
+        Regressors with a slope a year: a row says so, and ``keep`` prints their coefficients where it names them.
     units : str
         Label of the row that counts them.
     notation : Notation, optional
@@ -69,6 +72,7 @@ class TableStyle:
     errors: Sequence[str] | None = None
     notes: Sequence[str] = ()
     columns: Sequence[str] = ()
+    slopes: Mapping[Hashable, Sequence[str]] = field(default_factory=dict)
     units: str = UNITS
     notation: Notation | None = None
 
@@ -113,7 +117,8 @@ class TableStyle:
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""
         all_terms = list(names)
-        chosen = [name for name in all_terms if not self.keep or _any_in(self.keep, name)]
+        kept = [name for name in all_terms if _any_in(self.keep, name)]
+        chosen = kept if self.keep else self.without_slopes(all_terms)
         chosen = [name for name in chosen if not _any_in(self.drop, name)]
         if not chosen:
             raise InputError(
@@ -122,6 +127,13 @@ class TableStyle:
                 remedy=f"the terms are {', '.join(all_terms[:20])}",
             )
         return sorted(chosen, key=self._rank)
+
+    def without_slopes(self, names: Iterable[str]) -> list[str]:
+        """Terms that are no slope of one year; all where there are no others."""
+        by_year = {regressor for of_cell in self.slopes.values() for regressor in of_cell}
+        sources = {name: regressor_of(name) for name in names}
+        others = [name for name, source in sources.items() if source is None or source[0] not in by_year]
+        return others or list(sources)
 
     def _rank(self, name: str) -> int:
         places = (place for place, pattern in enumerate(self.order) if matches(pattern, name))

@@ -204,6 +204,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("model.estimator", "model.lag", "model.fixed_effects"), ALWAYS),
     **dict.fromkeys(("model.errors", "model.confidence"), ALWAYS),
     "model.treatment": PANEL,
+    "model.by_year": ALWAYS,
     "model.leave_outs": ABSORBED,
     "model.diagnostics": DIAGNOSED,
     "model.controls": CONTROLLED,

@@ -6,10 +6,11 @@ Each function raises ValueError, which the model of a job reports as it does pro
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
-from engine.estimate.estimators import INSTRUMENT
+from engine.estimate.estimators import ESTIMATORS, INSTRUMENT
 from engine.pairs.outcomes import OUTCOMES
 from engine.spec.block import NAME, PATTERNS
 from engine.spec.design import Treatment
@@ -36,6 +37,7 @@ def check_pair_table(job: Job) -> None:
         raise ValueError(f"model.offset names '{job.model.offset}', which is the outcome")
     if job.outcome.column in regressors:
         raise ValueError(f"model.regressors names '{job.outcome.column}', which is the outcome")
+    _check_slopes(job, regressors, "model.regressors")
     if estimator.uses_instrument:
         raise ValueError(f"model.estimator {estimator.name} is for city panels (panel)")
     if job.inference.jackknife and job.inference.jackknife.by != "city":
@@ -102,6 +104,7 @@ def check_panel(job: Job) -> None:
             raise ValueError(
                 f"{key} names '{unknown[0]}', which is not defined under controls ({control_names})"
             )
+    _check_slopes(job, job.used_controls, "the controls of the regression")
     if job.model.registered.means_only and job.used_controls:
         raise ValueError(f"model.estimator {job.model.estimator} has no controls; set model.controls: []")
     if job.matching and not job.model.registered.has_pair_sums:
@@ -121,6 +124,32 @@ def check_panel(job: Job) -> None:
     if job.matching and not job.matched_on:
         raise ValueError("matching needs controls to match on")
     check_treatment(job, job.treatment)
+
+
+def _check_slopes(job: Job, names: Sequence[str], listed: str) -> None:
+    """Slopes by year are of columns of the regression; some estimators have no other column then."""
+    unknown = [name for name in job.model.by_year if name not in names]
+    if unknown:
+        raise ValueError(
+            f"model.by_year names '{unknown[0]}', which is not among {listed} ({', '.join(names) or 'none'})"
+        )
+    standardised = [
+        name for name in job.model.by_year if name in job.controls and job.controls[name].standardised
+    ]
+    if standardised:
+        raise ValueError(
+            f"model.by_year names '{standardised[0]}', a synchronization, which has no value at first: its series are "
+            "standardised over all years"
+        )
+    if job.model.by_year and not any(effect.kind == "year" or effect.by_year for effect in job.model.effects):
+        raise ValueError("model.by_year needs year effects: slopes by year are beside them")
+    estimator = ESTIMATORS[job.model.estimator]
+    others = [name for name in names if name not in job.model.by_year]
+    if job.model.by_year and estimator.by_year and others:
+        raise ValueError(
+            f"model.estimator {estimator.name} with model.by_year has no other columns, and '{others[0]}' is one: its "
+            f"one slope would be that of treated rows too; name it in by_year, or take estimator {estimator.by_year}"
+        )
 
 
 def _check_adoption(treatment: Treatment) -> None:

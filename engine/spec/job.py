@@ -7,7 +7,7 @@ them (``engine.tables.arithmetic``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.estimate.estimators import ESTIMATORS, Estimator
 from engine.infer.errors import ERROR_TYPES, error_type, network
 from engine.pairs.outcomes import OUTCOMES
+from engine.pairs.year_slopes import with_slopes
 from engine.spec.block import (
     MEMORY,
     MOST_NAMES,
@@ -84,6 +85,13 @@ class Model(Block):
     controls: Terms[Name] | None = Field(None, description="names of controls; default: all of them")
     regressors: Terms[str] | None = Field(
         None, description="of a pair_table job: columns, or arithmetic on them"
+    )
+    by_year: Terms[str] = Field(
+        [],
+        description="controls, or regressors of a pair_table job, that have a slope in every year but the first, of "
+        "the first value of the two cities, or of the pair of a table, in the sample: what began differently may move "
+        "differently. extended_twfe takes the estimates of imputation then, which are those of its regression with "
+        "covariates centred by cohort",
     )
     fixed_effects: Listed[Effect] = Field(
         ["pair", "year"],
@@ -175,8 +183,9 @@ class Model(Block):
 
     @property
     def registered(self) -> Estimator:
-        """The estimator's line in the registry."""
-        return ESTIMATORS[self.estimator]
+        """The estimator's line in the registry; with ``by_year`` that of the one which then gives its estimates."""
+        estimator = ESTIMATORS[self.estimator]
+        return ESTIMATORS[estimator.by_year or self.estimator] if self.by_year else estimator
 
     @property
     def reads_links(self) -> bool:
@@ -290,6 +299,14 @@ class Job(Block):
     def used_controls(self) -> list[str]:
         """Names of the controls in the regression, in the order of the table."""
         return list(self.controls) if self.model.controls is None else list(self.model.controls)
+
+    def column_names(self, slope_years: Sequence[int]) -> tuple[str, ...]:
+        """Names of the columns of the regression beside its treatment, in the order of the table.
+
+        ``slope_years``: of the sample, of which all but the first have a slope under ``model.by_year``.
+        """
+        names = self.model.regressors or self.used_controls
+        return with_slopes(names, self.model.by_year, slope_years)
 
     def formulas(self) -> Iterator[tuple[str, Expression]]:
         """Every formula on panel columns with the key it stands under."""

@@ -34,12 +34,18 @@ def _draws(job: Job) -> int:
     elif model.registered.by_event_time:
         terms = 2 * _span(job)
     elif job.pair_table is not None:
-        terms = len(model.regressors or ()) + (job.treatment is not None)
+        terms = _columns(job) + (job.treatment is not None)
     elif not model.treatment:
-        terms = len(job.used_controls)
+        terms = _columns(job)
     tested = inference.permutation.terms if inference.permutation else None
     permuted = inference.permutation.reps * len(tested or range(terms)) if inference.permutation else 0
     return permuted + (inference.bootstrap.reps * terms if inference.bootstrap else 0)
+
+
+def _columns(job: Job) -> int:
+    """Columns beside the treatment; those by year one a year."""
+    names = job.model.regressors or job.used_controls
+    return len(names) + (_span(job) - 1) * len(job.model.by_year)
 
 
 def _span(job: Job) -> int:

@@ -90,6 +90,9 @@ class CityData:
     def years(self) -> tuple[int, ...]:
         return self.panel.years
 
+    def slope_years(self, job: Job) -> tuple[int, ...]:
+        return self.panel.years[job.model.lag :]
+
     @property
     def content_hash(self) -> str:
         return self.panel.content_hash
@@ -114,14 +117,10 @@ class CityData:
         return FilterStep(Note.of("all_pairs", count=n_units), n_pairs, n_pairs * self.panel.n_years)
 
     def lines(self, worded: Callable[[Note], str]) -> list[str]:
-        indices = [
-            Note.of(
-                "index_weights",
-                name=name,
-                weights=[f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True)],
-            )
-            for name, index in self.indices.items()
-        ]
+        indices = []
+        for name, index in self.indices.items():
+            weights = [f"{n} {w:.3f}" for n, w in zip(index.names, index.weights, strict=True)]
+            indices.append(Note.of("index_weights", name=name, weights=weights))
         source = Note.of("source_described", text=self.source.description)
         return [worded(source), *self.validation.lines(worded), *map(worded, indices)]
 

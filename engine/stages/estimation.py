@@ -31,6 +31,7 @@ from engine.pairs.map_reduce import (
 from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
+from engine.pairs.year_slopes import regressor_of
 from engine.runtime.execute import UNITS, Machine
 from engine.spec import Cell
 from engine.stages.averages import reported, rows_of_terms, with_rows
@@ -300,7 +301,14 @@ def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[Term, ...]:
     """Regressor columns of a cell, of those of its design; the instrument last."""
     instrument = (INSTRUMENT,) if cell.job.model.registered.uses_instrument else ()
     names = (*(cell.job.model.regressors or cell.job.used_controls), *instrument)
-    return column_terms(names) if columns else ()
+    by_year = cell.job.model.by_year
+    slopes = {name: [column for column in columns if _is_slope_of(column, name)] for name in by_year}
+    return column_terms(column for name in names for column in slopes.get(name, [name])) if columns else ()
+
+
+def _is_slope_of(column: str, name: str) -> bool:
+    source = regressor_of(column)
+    return source is not None and source[0] == name
 
 
 def first_pass(

@@ -50,6 +50,9 @@ class JobData(Protocol):
     @property
     def years(self) -> tuple[int, ...]: ...
 
+    def slope_years(self, job: Job) -> Sequence[int]:
+        """Years that a lag of the regressors leaves; all but the first may have slopes of their own."""
+
     @property
     def panel(self) -> CityPanel:
         """City columns; raises InputError for a pair table."""

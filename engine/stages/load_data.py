@@ -98,7 +98,7 @@ def _data_key(job: Job) -> str:
         "pairs": [gravity.mass if gravity else None, split.by if split else None],
         "outcome": [job.outcome.series, job.outcome.weight, job.outcome.column],
         "adoption": [*treatment.columns, treatment.key, treatment.month] if treatment else None,
-        "regressors": job.model.regressors,
+        "regressors": [job.model.regressors, job.model.by_year if job.pair_table else []],
         "labels": label_columns(job),
         "effects": [effect.column for effect in job.model.effects] if job.pair_table else [],
         "places": by_distance(job),

@@ -17,6 +17,7 @@ from engine.pairs.moments import Layout
 from engine.pairs.outcomes import OUTCOMES
 from engine.pairs.panel_design import PanelDesign, panel_edge
 from engine.pairs.treatment import Adoption
+from engine.pairs.year_slopes import first_values, regressor_of
 from engine.spec import Job
 from engine.stages.matched_pairs import MatchReport, match_pairs
 from engine.stages.memory import memory_bytes
@@ -39,7 +40,11 @@ def panel_design(
     _check_lag(job, panel)
     window = _window(job, panel, adoption)
     series, weight = _outcome_series(panel, job, window)
-    levels = [_level(panel, job, name, window) for name in columns]
+    sources = [regressor_of(name) or (name, None) for name in columns]
+    levels = [
+        _level(panel, job, name, window) if year is None else _slope_level(panel, job, name, year, window)
+        for name, year in sources
+    ]
     return PanelDesign(
         sample=sample,
         series=series,
@@ -47,7 +52,7 @@ def panel_design(
         clip=job.outcome.clip if job.outcome.infinite == "clip" else 0.0,
         levels=np.stack(levels, axis=2) if levels else np.zeros((*series.shape, 0)),
         kept_rows=kept_rows(job, panel.years, adoption),
-        kinds=tuple(control_blocks(job)[name].kind for name in columns),
+        kinds=tuple(control_blocks(job)[name].kind for name, _ in sources),
         outcome=job.outcome.kind or "",
         weight=weight,
         split=build_split(panel, job, sample),
@@ -125,6 +130,19 @@ def _level(panel: CityPanel, job: Job, name: str, window: Flags) -> Array:
     if lag == 0 or control.standardised:
         return values
     return np.concatenate([np.full((len(values), lag), np.nan), values[:, :-lag]], axis=1)
+
+
+def _slope_level(panel: CityPanel, job: Job, name: str, year: int, window: Flags) -> Array:
+    """City column of a slope of one year: the first value of each city, and zero in all years but that one.
+
+    A pair's difference or sum of zeros is zero, so that the pair column is that of the regressor's kind. Year effects
+    have what all first values are around, whose digits would be lost in squares. In the years that a lag loses the
+    column is missing as others are.
+    """
+    first, lag = first_values(_level(panel, job, name, window)), job.model.lag
+    level = np.outer(first - np.nanmean(first), np.array(panel.years) == year)
+    level[:, :lag] = np.nan
+    return level
 
 
 def _window(job: Job, panel: CityPanel, adoption: Adoption) -> Flags:

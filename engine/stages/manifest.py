@@ -245,6 +245,8 @@ def _cell_entry(estimated: Estimated) -> dict[str, object]:
     cell, model = estimated.cell, estimated.cell.job.model
     entry: dict[str, object] = {"cell": cell.id, "number": cell.number, "label": cell.label}
     entry |= {"fixed_effects": list(model.fixed_effects), "confidence": model.confidence}
+    if model.by_year:
+        entry["by_year"] = list(model.by_year)
     if estimated.absorption is not None:
         entry["absorption"] = asdict(estimated.absorption)
     if estimated.likelihood is not None:

@@ -53,6 +53,9 @@ class PairData:
     def years(self) -> tuple[int, ...]:
         return self.pairs.years
 
+    def slope_years(self, job: Job) -> tuple[int, ...]:
+        return self.pairs.slope_years
+
     @property
     def links(self) -> CityLinks:
         raise InputError(
@@ -117,7 +120,8 @@ class PairData:
         self, job: Job, columns: Sequence[str], sample: PairSample, adoption: Adoption
     ) -> tuple[TableDesign, None]:
         """The table's columns; raises InputError for those of a size that squares cannot hold."""
-        keys = [(f"model.regressors: '{name}'", name) for name in job.model.regressors or []]
+        names = job.column_names(self.pairs.slope_years) if job.model.regressors else ()
+        keys = [(f"model.regressors: '{name}'", name) for name in names]
         keys += [("model.offset", job.model.offset)] if job.model.offset else []
         keys.append(("outcome.column", job.outcome.column or ""))
         for number, (key, name) in enumerate(keys):
@@ -171,6 +175,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
         from_zero=job.model.registered.reweights,
         least_rows=job.model.least_rows,
         effects=effects,
+        by_year=tuple(job.model.by_year),
         lag=job.model.lag,
         infinite=job.outcome.infinite,
         merge=tuple(block.merge_names),
@@ -183,6 +188,7 @@ def read_pair_data(job: Job, source: SourceTable) -> PairData:
     )
     pairs, report = pair_columns(source.frame, request, source=source.label)
     _refuse_without_rows(report)
+    _refuse_without_slopes(job, pairs, source)
     warnings, notes = (*source.warnings, *report.warnings), (*source.notes, *report.notes)
     return PairData(source, pairs, replace(report, warnings=warnings, notes=notes))
 
@@ -195,6 +201,15 @@ def _inputs(formulas: Sequence[str], source: SourceTable) -> set[str]:
             with suppress(InputError):
                 inputs |= set(parse(text).names)
     return inputs
+
+
+def _refuse_without_slopes(job: Job, pairs: PairColumns, source: SourceTable) -> None:
+    if job.model.by_year and len(pairs.slope_years) < 2:
+        raise InputError(
+            f"{len(pairs.slope_years)} years have lagged regressors, and slopes are those of the years after the first",
+            where=f"{source.name}: model.by_year",
+            remedy="take a shorter model.lag, or more years",
+        )
 
 
 def _refuse_without_rows(report: TableReport) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.estimate.estimators import INSTRUMENT
 from engine.pairs.treatment import NEVER
+from engine.pairs.year_slopes import slope_names
 from engine.spec import Cell, Job
 from engine.spec.design import Control
 from engine.stages.job_data import JobData
@@ -39,12 +40,15 @@ class PassCells:
     @property
     def controls(self) -> tuple[str, ...]:
         """Columns that any of the cells uses, in the order of the job file; the instrument last."""
-        in_use = {name for cell in self.cells for name in cell.job.used_controls}
-        names = [name for name in self.job.controls if name in in_use]
+        years = self.data.slope_years(self.job)
+        in_use = {name for cell in self.cells for name in cell.job.column_names(years)}
+        possible = [column for name in self.job.controls for column in (name, *slope_names(name, years))]
+        names = [name for name in possible if name in in_use]
         if any(cell.job.model.registered.uses_instrument for cell in self.cells):
             names.append(INSTRUMENT)
         offset = offset_name(self.job)
-        return (*(self.job.model.regressors or ()), *([offset] if offset else []), *names)
+        of_table = self.job.column_names(years) if self.job.model.regressors else ()
+        return (*of_table, *([offset] if offset else []), *names)
 
 
 def offset_name(job: Job) -> str | None:
@@ -83,7 +87,7 @@ def pass_key(job: Job) -> str:
     content["likelihood"] = [job.model.registered.reweights, job.model.offset]
     may_be_infinite = any(job.controls[name].standardised for name in job.used_controls)
     if job.panel is None or job.panel.balance == "keep" or may_be_infinite:
-        content["regressors"] = job.model.regressors or job.used_controls
+        content["regressors"] = [job.model.regressors or job.used_controls, job.model.by_year]
     return blocks + json.dumps(content, sort_keys=True)
 
 

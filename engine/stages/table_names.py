@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from engine.errors import InputError
 from engine.estimate.estimators import INSTRUMENT
+from engine.estimate.terms import names_of
 from engine.report.table_style import matches
 from engine.spec import Job, Plan
+from engine.stages.estimation import columns_of
 from engine.stages.prepare_passes import Prepared
 from engine.stages.treatment_terms import reported_names
 
@@ -78,6 +80,7 @@ def _terms(prepared: Prepared) -> Iterator[str]:
     for cell, paths in zip(prepared.pass_cells.cells, prepared.terms, strict=True):
         yield from reported_names(cell.job, paths)
         yield from cell.job.model.regressors or cell.job.used_controls
+        yield from names_of(columns_of(cell, prepared.pass_cells.controls))
 
 
 def _declared(job: Job) -> Iterable[str]:

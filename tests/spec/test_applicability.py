@@ -111,6 +111,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.treatment": (True, {}),
     "model.controls": (["edu"], {}),
     "model.regressors": (["x", "z"], {}),
+    "model.by_year": ([], {}),
     "model.errors": (["pair"], {}),
     "model.leave_outs": ("refits", {}),
     "model.base": (-2, {}),

@@ -66,6 +66,8 @@ class Estimator:
         It takes treatments that switch off or have doses, of pairs that adopt twice.
     base : int or None
         Event year that it omits whatever the job file says.
+    by_year : str
+        The estimator whose estimates are its own with covariates by year; empty where it has them itself.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Estimator:
     imputes: bool = False
     reverses: bool = False
     base: int | None = None
+    by_year: str = ""
 
     @property
     def has_pair_sums(self) -> bool:
@@ -160,6 +163,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
                 by_event_time=True,
                 own_rows=True,
                 redrawn=("permutation", "node", "jackknife"),
+                by_year="imputation",
             ),
             Estimator(
                 "imputation",

@@ -189,7 +189,11 @@ def _on_event_years(base: str, rows: _Rows, columns: str, words: Words) -> Itera
 
 
 def _sentences(report: JobReport) -> list[str]:
-    return error_sentences(report.frames["estimates"], main=report.treatment, words=report.words)
+    estimates = report.frames["estimates"]
+    printed = report.table_style.without_slopes(estimates["term"].unique())
+    return error_sentences(
+        estimates[estimates["term"].isin(printed)], main=report.treatment, words=report.words
+    )
 
 
 ERROR_COMPARISON = Output(reads=("estimates",), sentences=_sentences)

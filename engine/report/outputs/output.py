@@ -64,7 +64,8 @@ class JobReport:
     def table_style(self) -> TableStyle:
         """Choices of the regression table; of a folder of an earlier version the defaults."""
         style = EVERYTHING.changed(self.manifest.get("table", {}))
-        return replace(style, units=units_label(self.manifest.get("parameters", {})))
+        slopes = {cell["cell"]: cell["by_year"] for cell in self.manifest["cells"] if "by_year" in cell}
+        return replace(style, slopes=slopes, units=units_label(self.manifest.get("parameters", {})))
 
     @property
     def figure_choices(self) -> FigureChoices:

@@ -19,10 +19,11 @@ from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOu
 from engine.report.printed_table import Entry, PrintedTable, Row, wrapped
 from engine.report.table_entries import (
     coefficient_styles,
-    effect_label,
+    effect_rows,
     error_entry,
     errors_note,
     fit_entries,
+    slope_rows,
     stars_note,
     stars_of,
 )
@@ -95,7 +96,8 @@ def regression_table(
         rows=(
             *_coefficient_rows(sheet, words),
             *choice_rows,
-            *_effect_rows(sheet, effects or {}, words),
+            *effect_rows([(effects or {}).get(cell, ()) for cell in sheet.cells], words),
+            *slope_rows([style.slopes.get(cell, ()) for cell in sheet.cells], words),
             *_size_rows(sheet, words),
             *_effective_rows(sheet, main, words),
         ),
@@ -264,19 +266,6 @@ def _choice_names(sheet: _Sheet) -> dict[str, str]:
         if len(set(values)) > 1 and values not in swept and series not in swept:
             names[key] = key
     return names
-
-
-def _effect_rows(sheet: _Sheet, effects: Mapping[Hashable, Sequence[str]], words: Words) -> Iterator[Row]:
-    absorbed = [_with_years(effects.get(cell) or ("pair", "year")) for cell in sheet.cells]
-    for name in dict.fromkeys(["pair", "year", *(name for names in absorbed for name in names)]):
-        answers = [words("Yes") if name in names else words("No") for names in absorbed]
-        entries = tuple(Entry(answer, answer) for answer in answers)
-        yield Row("setting", effect_label(name, words), entries)
-
-
-def _with_years(names: Sequence[str]) -> tuple[str, ...]:
-    """The effects, with that of years where one by year contains it."""
-    return (*names, "year") if any(name.endswith(" x year") for name in names) else tuple(names)
 
 
 def _size_rows(sheet: _Sheet, words: Words) -> Iterator[Row]:

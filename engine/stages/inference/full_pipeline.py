@@ -21,6 +21,7 @@ from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.tiles import serial_map_reduce
 from engine.spec import Job
 from engine.stages.city_data import with_indices
+from engine.stages.estimation import columns_of
 from engine.stages.make_design import panel_design
 from engine.stages.pass_cells import PassCells
 from engine.stages.sample import build_sample
@@ -94,6 +95,6 @@ def _estimates(pass_input: PipelineInput, panel: CityPanel, origin: AnyIntegers)
             moments, design.classes, terms=(*column_terms(controls), *treatment), table=paths.table
         )
         regression = cell.job.model.registered.functions.regression
-        cell_fit = fit(stage(normal), regression(column_terms(cell.job.used_controls), treatment))
+        cell_fit = fit(stage(normal), regression(columns_of(cell, controls), treatment))
         estimates.append(cell_fit.values[[cell_fit.names.index(name) for name in names]])
     return estimates
