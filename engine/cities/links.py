@@ -16,10 +16,11 @@ from engine.arrays import Array, Flags
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables.cell_rules import NO_RULES, CellRules
+from engine.tables.fill_down import with_columns_to_fill
 from engine.tables.labels import read_labels
 from engine.tables.near_duplicates import MergeRule
 from engine.tables.number_columns import read_numbers
-from engine.tables.problems import other_rows, row_place
+from engine.tables.problems import FIRST_ROW, TableProblem, other_rows, row_place
 
 if TYPE_CHECKING:  # a finished run that is found needs no scipy
     from scipy import sparse
@@ -141,13 +142,16 @@ def _row_links(
             remedy="name the columns of the two cities in panel.links.unit_i and unit_j",
         )
     ends = frame[columns.unit_i], frame[columns.unit_j]
+    keys = [name for name in (columns.unit_i, columns.unit_j) if name is not None]
     for column in ends:
         nameless = np.flatnonzero(read_labels([column], source=source).codes[0] < 0)
         if len(nameless):
-            raise InputError(
+            numbers = [int(column.index[place]) + FIRST_ROW for place in nameless.tolist()]
+            raise TableProblem(
                 "the row has no city" + other_rows(column, nameless.tolist()),
                 where=row_place(source, column, int(nameless[0])),
                 remedy="name two cities in every row, or take the row out",
+                job_line=with_columns_to_fill(rules, frame, keys).no_data_line(str(column.name), numbers),
             )
     if columns.strength is None:
         return ends

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from engine.arrays import Array, Flags, LongIntegers
+from engine.cities.half_rows import refuse_half_rows
 from engine.cities.panel_request import PanelRequest
 from engine.errors import InputError
 from engine.notes import Note
@@ -22,7 +23,7 @@ from engine.tables.cell_rules import CellRules
 from engine.tables.labels import Labels, read_labels, visible
 from engine.tables.missing import Code, names_are_never_missing, suspects, two_names_of_a_column
 from engine.tables.number_columns import read_numbers
-from engine.tables.problems import FIRST_ROW, Problems, TableProblem, other_rows
+from engine.tables.problems import FIRST_ROW, Problems, TableProblem
 from engine.tables.unkeyed_rows import empty_cells
 from engine.tables.years import check_years, read_years, readable_years
 
@@ -113,7 +114,15 @@ class CityYearGrid:
         blank_year = empty_cells(self._frame[year])
         blank, whole = (codes < 0) & blank_year, (codes >= 0) & ~blank_year
         with problems.collect():
-            self._refuse_half_rows(codes, blank_year, city, year)
+            refuse_half_rows(
+                self._frame,
+                codes < 0,
+                blank_year,
+                city=city,
+                year=year,
+                source=self.source,
+                rules=self._request.rules,
+            )
         with problems.collect():
             years, notes = read_years(self._frame[year][whole], source=self.source, rules=self._request.rules)
         n_blank = int(blank.sum())
@@ -127,24 +136,6 @@ class CityYearGrid:
         problems.raise_any()
         self.notes += notes + labels.notes(source=self.source, place=Note.of("column", column=city))
         self.warnings += labels.warnings(source=self.source, names=Note("cities"), key="panel.merge_names")
-
-    def _refuse_half_rows(self, codes: LongIntegers, no_year: Flags, city: str, year: str) -> None:
-        no_city = codes < 0
-        if (no_city & no_year).all():
-            raise InputError("the table has no rows with a city and a year", where=self.source)
-        half = no_city ^ no_year
-        if half.any():
-            row = int(np.argmax(half))
-            absent, present = ("city", year) if no_city[row] else ("year", city)
-            numbers = [self._row_number(int(place)) for place in np.flatnonzero(half)]
-            line = self._request.rules.rows_line(numbers)
-            raise TableProblem(
-                f"a row has no {absent} (its {present} is '{self._frame[present].iloc[row]}')"
-                + other_rows(self._frame[present], np.flatnonzero(half).tolist()),
-                where=f"{self.source}: row {numbers[0]}",
-                remedy="fill merged cells, and remove notes and totals around the table",
-                job_line=line and f"{line}  # if the rows are no data",
-            )
 
     def _lay_rows(
         self, laid: Flags, codes: LongIntegers, years: LongIntegers, units: tuple[str, ...], n_blank: int

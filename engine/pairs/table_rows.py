@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.notes import Note
 from engine.pairs.year_slopes import with_slopes
 from engine.tables.cell_rules import NO_RULES, CellRules
+from engine.tables.fill_down import with_columns_to_fill
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import Code
 from engine.tables.near_duplicates import MergeRule
@@ -197,22 +198,24 @@ def read_rows(frame: pd.DataFrame, request: TableRequest, *, source: str, proble
     InputError
         For a table without rows.
     """
-    frame, n_blank = without_unkeyed_rows(frame, list(request.keys.values()))
+    keys = list(request.keys.values())
+    frame, n_blank = without_unkeyed_rows(frame, keys)
     if frame.empty:
         raise InputError("the table has no rows", where=source)
+    rules = with_columns_to_fill(request.rules, frame, keys)
     years, labels, notes = np.zeros(0), Labels((), ()), list[Note]()
     with problems.collect():
         years, notes = read_years(
             frame[request.year],
             source=source,
             missing=request.missing.get(request.year, ()),
-            rules=request.rules,
+            rules=rules,
         )
     with problems.collect():
         labels = read_labels(
             [frame[request.unit_i], frame[request.unit_j]], source=source, merge=request.merge
         )
-        for error in _unit_problems(frame, labels, request, source):
+        for error in _unit_problems(frame, labels, replace(request, rules=rules), source):
             problems.add(error)
     rows = TableRows(source, frame, labels, years.astype(np.int64), request.directed, n_blank, tuple(notes))
     if not problems.errors:
@@ -255,13 +258,19 @@ def _unit_problems(
         if bad.any():
             row = int(np.argmax(bad))
             units = (_cell_text(frame[name].iloc[row]) for name in (request.unit_i, request.unit_j))
-            line = request.rules.rows_line([int(number) + FIRST_ROW for number in frame.index[bad]])
+            numbers = [int(number) + FIRST_ROW for number in frame.index[bad]]
+            filled = request.rules.fill_line(_column_to_fill(request)) if bad is empty else ""
             yield TableProblem(
                 f"{problem} ({', '.join(units)}){_others(bad)}",
                 where=f"{source}: row {frame.index[row] + FIRST_ROW}",
                 remedy=remedy,
-                job_line=line,
+                job_line=filled or request.rules.rows_line(numbers),
             )
+
+
+def _column_to_fill(request: TableRequest) -> str:
+    """The first of the two columns of units that may have to be filled down; "" where none may."""
+    return next((name for name in (request.unit_i, request.unit_j) if name in request.rules.to_fill), "")
 
 
 def _repeats(rows: TableRows, rules: CellRules) -> Iterator[InputError]:

@@ -171,7 +171,7 @@ TABLE_OF_KEYS: Mapping[str, Condition] = {
     **dict.fromkeys(("panel.balance", "panel.join", "panel.missing", "panel.merge_names"), PANEL),
     **dict.fromkeys(("panel.sheet", "panel.encoding", "panel.header", "panel.skip_rows"), FILES),
     "panel.decimal": WRITTEN,
-    "panel.recode": PANEL,
+    **dict.fromkeys(("panel.recode", "panel.fill_down"), PANEL),
     "panel.links": LINKED,
     "panel.options": BUILTIN,
     "pair_table": TABLE,

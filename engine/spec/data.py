@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.cities.fill import MOST_GAP
-from engine.spec.block import MOST_NAMES, Block, Formula, Listed, ListedSome, Name, OneOrSeveral, Year
+from engine.spec.block import MOST_NAMES, Block, Column, Formula, Listed, ListedSome, Name, OneOrSeveral, Year
 from engine.spec.paths import Source
 from engine.tables.near_duplicates import MergeRule
 from engine.tables.written_numbers import DecimalSign
@@ -29,6 +29,14 @@ Recoding = Annotated[
         max_length=MOST_NAMES,
         description="by column: values and what they stand for, e.g. {tier: {直辖市: 4, 省会: 3}}; numbers as keys in "
         "quotes",
+    ),
+]
+
+FilledDown = Annotated[
+    Listed[Column],
+    Field(
+        description="columns whose empty cells repeat the cell above, as in a sheet with merged cells that was saved "
+        "as text, e.g. [city]"
     ),
 ]
 
@@ -105,6 +113,7 @@ class TableFile(Block):
         description="decimal sign of numbers in text, point or comma; default: as the cells show, refused where they "
         "leave it open",
     )
+    fill_down: FilledDown = []
     recode: Recoding = {}
 
 

@@ -205,6 +205,7 @@ def _joined(
                 year=year,
                 missing=entry.missing,
                 merge=block.merge_names,
+                rules=table.rules,
             )
     if problems.errors:
         absent = {column for _, table in joined for column in table.frame.columns} - {*frame.columns}

@@ -18,6 +18,8 @@ from engine.spec.block import JOB
 from engine.spec.consistency import NO_OUTCOME, NO_TREATMENT
 from engine.spec.paths import real_path
 from engine.stages.adoption_column import is_constant, is_name, named_column, number_column, timing_column
+from engine.tables.cell_rules import NO_RULES
+from engine.tables.fill_down import columns_to_fill, filled_down
 from engine.tables.headers import FileLayout
 from engine.tables.problems import FIRST_ROW
 from engine.tables.read import FileTable, read_file
@@ -114,13 +116,13 @@ def propose_job(source: Path, folder: Path) -> Proposal:
     table, layout = _laid_out(source)
     name = re.sub(r"[^\w.-]", "_", source.stem).strip(".-")
     name = name if re.fullmatch(JOB, name) else "job"
-    path = _relative(source, folder)
+    block: dict[str, object] = {"source": _relative(source, folder), **layout}
     columns = [str(column) for column in table.frame.columns]
     for first, second in _UNIT_PAIRS:
         units = [named_column(columns, [first]), named_column(columns, [second])]
         if None not in units:
-            return _pair_job(table, name, {"source": path, **layout}, [str(unit) for unit in units])
-    return _panel_job(table, name, {"source": path, **layout})
+            return _pair_job(table, name, block, [str(unit) for unit in units])
+    return _panel_job(table, name, block)
 
 
 def _laid_out(source: Path) -> tuple[FileTable, dict[str, object]]:
@@ -192,9 +194,11 @@ def _is_year(cell: object) -> bool:
 
 
 def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposal:
-    columns, guesses = [str(column) for column in table.frame.columns], _layout_guesses(block)
+    columns = [str(column) for column in table.frame.columns]
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
+    table = _filled(table, [city, year], block)
+    guesses = _layout_guesses(block)
     guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
     timing = timing_column(table, city, year)
     taken = {city, year, None if timing is None else timing.column}
@@ -231,7 +235,26 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
     return Proposal(_text(lines, job), tuple(guesses))
 
 
+def _filled(table: FileTable, keys: Sequence[str], block: dict[str, object]) -> FileTable:
+    """The table with its key columns filled down where they seem to have lost merged cells; the block says so then."""
+    columns = columns_to_fill(table.frame, keys)
+    if not columns or any(name in table.broken for name in columns):
+        return table
+    try:
+        frame, _ = filled_down(table.frame, columns, source=table.label, rules=NO_RULES)
+    except InputError:  # a row without any key stands first
+        return table
+    block["fill_down"] = list(columns)
+    return replace(table, frame=frame)
+
+
 def _layout_guesses(block: dict[str, object]) -> list[str]:
+    filled = block.get("fill_down", [])
+    of_cells = [f"an empty cell of column '{name}' repeats the one above" for name in filled]  # type: ignore[attr-defined]
+    return [*_row_guesses(block), *of_cells]
+
+
+def _row_guesses(block: dict[str, object]) -> list[str]:
     guesses = [f"the headers stand in row {block['header']}"] if "header" in block else []
     skipped = block.get("skip_rows", [])
     if isinstance(skipped, list):
@@ -241,17 +264,18 @@ def _layout_guesses(block: dict[str, object]) -> list[str]:
     return [*guesses, "the row below the headers is no data"]
 
 
-def _pair_job(table: FileTable, name: str, layout: dict[str, object], units: Sequence[str]) -> Proposal:
+def _pair_job(table: FileTable, name: str, block: dict[str, object], units: Sequence[str]) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     year = _year_column(columns, table)
+    table = _filled(table, [*units, year], block)
     outcome = named_column(columns, _FLOW) or _first_number(table, {*units, year}, units)
     regressor = _first_number(table, {*units, year, outcome}, units)
-    guesses = _layout_guesses(layout)
+    guesses = _layout_guesses(block)
     guesses += [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
     directed = in_both_orders(*(table.frame[name] for name in (*units, year)))
     if directed:
         guesses.append("some pairs stand in both orders, so the table is directed")
-    block: dict[str, object] = {**layout, "unit_i": units[0], "unit_j": units[1], "year": year}
+    block |= {"unit_i": units[0], "unit_j": units[1], "year": year}
     block |= {"directed": True} if directed else {}
     job: dict[str, object] = {"job": name, "pair_table": block}
     lines = []

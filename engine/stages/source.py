@@ -17,6 +17,7 @@ from engine.spec.data_frames import FRAME
 from engine.tables.arithmetic import parse
 from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.data_frame import frame_hash
+from engine.tables.fill_down import filled_down
 from engine.tables.headers import FileLayout
 from engine.tables.read import FileTable, read_file, refuse_broken
 from engine.tables.recode import recoded
@@ -54,11 +55,11 @@ class SourceTable:
     table : FileTable or None
         The file as read; None for a builtin.
     builtin_sha256 : str
-        Of headers, types and figures of a builtin, as they were before ``recode``; empty for a file.
+        Of headers, types and figures of a builtin, as they were before ``fill_down`` and ``recode``; empty for a file.
     rules : CellRules
         How its cells are read, as the job states it.
-    recoded, recode_warnings : tuple of Note
-        Values that ``recode`` replaced, and what it left or did not find.
+    cell_notes, recode_warnings : tuple of Note
+        Cells that ``fill_down`` filled and values that ``recode`` replaced; what recode left or did not find.
     truth : mapping
         Effects that a builtin was made with, by adoption year and year, where they differ.
     """
@@ -70,7 +71,7 @@ class SourceTable:
     table: FileTable | None = None
     builtin_sha256: str = ""
     rules: CellRules = NO_RULES
-    recoded: tuple[Note, ...] = ()
+    cell_notes: tuple[Note, ...] = ()
     recode_warnings: tuple[Note, ...] = ()
     truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -92,8 +93,8 @@ class SourceTable:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Cells that were read as something else than they hold: merged ones, and those that `recode` replaced."""
-        return (*(self.table.merged if self.table is not None else ()), *self.recoded)
+        """Cells that were read as something else than they hold: merged ones, and as `fill_down` and `recode` say."""
+        return (*(self.table.merged if self.table is not None else ()), *self.cell_notes)
 
     def refuse_broken(self, columns: Iterable[str]) -> None:
         """Raises InputError where one of these columns has a cell in error or a formula without a value."""
@@ -161,11 +162,14 @@ def _of_frame(source: str, key: str, frames: Mapping[str, FileTable]) -> SourceT
 
 
 def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping[str, str]) -> SourceTable:
-    """The table with what its block states of its cells: values recoded, and rules for numbers.
+    """The table with what its block states of its cells: empty ones filled, values recoded, and rules for numbers.
 
-    ``columns`` maps canonical names to columns of the file, as ``panel.columns`` does; recode takes either.
+    ``columns`` maps canonical names to columns of the file, as ``panel.columns`` does; both keys take either.
     """
-    frame, notes, warnings = source.frame, tuple[Note, ...](), tuple[Note, ...]()
+    rules = _rules(source, block, key, columns)
+    source.refuse_broken(rules.filled)
+    frame, filled = filled_down(source.frame, rules.filled, source=source.label, rules=rules)
+    notes, warnings = tuple[Note, ...](), tuple[Note, ...]()
     if block.recode:
         named = {_file_column(name, columns): mapping for name, mapping in block.recode.items()}
         if len(named) < len(block.recode):
@@ -175,17 +179,21 @@ def with_rules(source: SourceTable, block: TableFile, key: str, columns: Mapping
                 remedy="give each column one mapping",
             )
         frame, notes, warnings = recoded(frame, named, source=source.label, key=f"{key}.recode")
+    return replace(source, frame=frame, rules=rules, cell_notes=(*filled, *notes), recode_warnings=warnings)
+
+
+def _rules(source: SourceTable, block: TableFile, key: str, columns: Mapping[str, str]) -> CellRules:
     storage = source.table.storage if source.table is not None else "typed"
-    rules = CellRules(
+    return CellRules(
         block=key,
         decimal=block.decimal,
         signs=TableSigns(source.frame, typed=storage != "text"),
         has_layout=storage != "typed",
         skipped=_layout(block, key).skipped,
         recoded=[_file_column(name, columns) for name in block.recode],
+        filled=tuple(dict.fromkeys(_file_column(name, columns) for name in block.fill_down)),
         unit_row=unit_row(source.frame) if storage != "typed" else None,
     )
-    return replace(source, frame=frame, rules=rules, recoded=notes, recode_warnings=warnings)
 
 
 def key_columns(

@@ -32,6 +32,10 @@ class CellRules:
         Rows that ``skip_rows`` passes over already.
     recoded : collection of str
         Columns whose values ``recode`` replaces.
+    filled : tuple of str
+        Columns that ``fill_down`` names already.
+    to_fill : tuple of str
+        Key columns that it may well have to name (`engine.tables.fill_down.columns_to_fill`).
     unit_row : int or None
         Number of a row of units below the headers, which no key passes over yet.
     """
@@ -42,6 +46,8 @@ class CellRules:
     has_layout: bool = False
     skipped: Collection[int] = ()
     recoded: Collection[str] = ()
+    filled: tuple[str, ...] = ()
+    to_fill: tuple[str, ...] = ()
     unit_row: int | None = None
 
     def missing_line(self, column: str, values: Sequence[object]) -> str:
@@ -58,6 +64,20 @@ class CellRules:
     def decimal_line(self, sign: DecimalSign) -> str:
         """The line that states the decimal sign."""
         return job_line(f"{self.block}.decimal", sign) if self.block else ""
+
+    def fill_line(self, column: str) -> str:
+        """The line that fills key columns down, what it means beside it; "" where this column is none of them."""
+        if not self.block or column not in self.to_fill:
+            return ""
+        names = list(dict.fromkeys([*self.filled, *self.to_fill]))
+        return f"{job_line(f'{self.block}.fill_down', names)}  # if an empty cell repeats the one above"
+
+    def no_data_line(self, column: str, numbers: Sequence[int]) -> str:
+        """The line that mends empty cells of a key column: filled down, or in rows that are no data; "" for neither."""
+        line = self.fill_line(column)
+        if not line and (rows := self.rows_line(numbers)):
+            line = f"{rows}  # if the rows are no data"
+        return line
 
     def rows_line(self, numbers: Sequence[int]) -> str:
         """The line that passes over rows of the file, by their numbers; "" where no key can, or they are many."""

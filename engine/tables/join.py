@@ -11,9 +11,12 @@ from engine.arrays import LongIntegers
 from engine.errors import InputError
 from engine.notes import Note, shortened
 from engine.tables import cell_values as cells
+from engine.tables.cell_rules import NO_RULES, CellRules
+from engine.tables.fill_down import with_columns_to_fill
 from engine.tables.labels import read_labels
 from engine.tables.near_duplicates import MergeRule, near_duplicates
-from engine.tables.years import readable_years
+from engine.tables.problems import FIRST_ROW, TableProblem
+from engine.tables.years import read_years, readable_years
 
 _KEYS = ("city", "year")
 _SHOWN = 10
@@ -28,6 +31,7 @@ def join(
     year: str,
     missing: float | None,
     merge: Collection[MergeRule] = (),
+    rules: CellRules = NO_RULES,
 ) -> pd.DataFrame:
     """The panel with the columns of another table.
 
@@ -45,6 +49,8 @@ def join(
         Value where the table has no row; default: missing.
     merge : collection of str
         Rules by which names of cities that are nearly alike are one.
+    rules : CellRules
+        How the cells of the table are read.
 
     Raises
     ------
@@ -53,10 +59,11 @@ def join(
     """
     _refuse_columns(frame, table, source=source, city=city, year=year)
     table = table.dropna(how="all")
-    panel_cities, cities = _city_names(frame[city], table, source=source, merge=merge)
+    rules = with_columns_to_fill(rules, table, [name for name in _KEYS if name in table])
+    panel_cities, cities = _city_names(frame[city], table, source=source, merge=merge, rules=rules)
     panel_keys, keys = [panel_cities], [cities]
     if "year" in table:
-        keys.append(pd.Index(cells.years(table["year"], source=source)))
+        keys.append(pd.Index(read_years(table["year"], source=source, rules=rules)[0].astype(np.int64)))
         panel_keys.append(pd.Index(readable_years(frame[year])))
     rows = _matching_rows(panel_keys, keys, table, source=source)
     names = [name for name in table.columns if name not in _KEYS]
@@ -85,13 +92,18 @@ def _refuse_columns(frame: pd.DataFrame, table: pd.DataFrame, *, source: str, ci
 
 
 def _city_names(
-    panel_cities: pd.Series, table: pd.DataFrame, *, source: str, merge: Collection[MergeRule]
+    panel_cities: pd.Series,
+    table: pd.DataFrame,
+    *,
+    source: str,
+    merge: Collection[MergeRule],
+    rules: CellRules,
 ) -> tuple[pd.Index, pd.Index]:
     """Normalised and merged city of every row of the panel, "" where it has none, and of every row of the table."""
     read_labels([panel_cities], source="panel.source")  # so that its errors do not name the table
     labels = read_labels([panel_cities, table["city"]], source=source, merge=merge)
     panel_codes, codes = labels.codes
-    _refuse_nameless(table, codes, source)
+    _refuse_nameless(table, codes, source, rules)
     names = np.array([*labels.names, ""], dtype=object)  # code -1 reads the last entry
     return pd.Index(names[panel_codes]), pd.Index(names[codes])
 
@@ -106,7 +118,7 @@ def _matching_rows(
         row = int(np.argmax(index.duplicated()))
         raise InputError(
             f"{', '.join(map(str, index[row]))} is given twice",
-            where=f"{source}: row {table.index[row] + cells.FIRST_ROW}",
+            where=f"{source}: row {table.index[row] + FIRST_ROW}",
             remedy="keep one row a city" + (" and year" if by_year else ""),
         )
     rows = index.get_indexer(pd.MultiIndex.from_arrays(panel_keys))
@@ -153,13 +165,14 @@ def join_notes(
     return notes
 
 
-def _refuse_nameless(table: pd.DataFrame, codes: LongIntegers, source: str) -> None:
-    nameless = np.flatnonzero(codes < 0)
-    if len(nameless):
-        raise InputError(
-            f"a row has no city ({len(nameless)} in all)",
-            where=f"{source}: row {table.index[nameless[0]] + cells.FIRST_ROW}",
+def _refuse_nameless(table: pd.DataFrame, codes: LongIntegers, source: str, rules: CellRules) -> None:
+    numbers = (table.index[codes < 0] + FIRST_ROW).tolist()
+    if numbers:
+        raise TableProblem(
+            f"a row has no city ({len(numbers)} in all)",
+            where=f"{source}: row {numbers[0]}",
             remedy="fill merged cells, and remove notes and totals around the table",
+            job_line=rules.no_data_line("city", numbers),
         )
 
 

@@ -25,10 +25,11 @@ def without_unkeyed_rows(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.D
 
 def empty_cells(column: pd.Series) -> Flags:
     """Mask ``[n_rows]``: nothing is in the cell, or blanks alone."""
-    empty = column.isna().to_numpy(dtype=bool)
+    empty = column.isna().to_numpy(dtype=bool, copy=True)
     if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
-        texts = column.to_numpy(dtype=object)
-        empty = empty | np.array(
-            [isinstance(text, str) and not normalize(text) for text in texts], dtype=bool
-        )
-    return np.asarray(empty, dtype=bool)
+        codes, values = pd.factorize(column)  # few texts in many rows
+        blank = [
+            number for number, text in enumerate(values) if isinstance(text, str) and not normalize(text)
+        ]
+        empty |= np.isin(codes, blank)
+    return empty

@@ -79,7 +79,8 @@ def read_years(
             place = row_place(source, column, first)
             values = [] if kinds[first] != "wrong" else [texts[codes[position]] for position in positions]
             is_code = optional and values and not in_unit_row[first]
-            line = _job_line(rules, column, positions, [*missing, *values] if is_code else [])
+            codes_of_missing, empty = [*missing, *values] if is_code else [], kinds[first] == "missing"
+            line = _job_line(rules, column, positions, codes_of_missing, empty=empty)
             problems.add(TableProblem(text, where=place, remedy=remedy, job_line=line))
     problems.raise_any()
     return years, _notes(column, kinds, years, texts, codes, source)
@@ -103,15 +104,16 @@ def _refusals(kinds: AnyArray, in_unit_row: Flags, optional: bool) -> Iterator[t
 
 
 def _job_line(
-    rules: CellRules, column: pd.Series, positions: Sequence[int], missing: Sequence[object]
+    rules: CellRules, column: pd.Series, positions: Sequence[int], missing: Sequence[object], *, empty: bool
 ) -> str:
-    """The line that declares values to be missing, or else passes over the rows."""
+    """The line that declares values to be missing, fills empty cells down, or else passes over the rows."""
     if missing:
-        line, meaning = rules.missing_line(str(column.name), missing), "that means missing"
-    else:
-        rows = [int(column.index[position]) + FIRST_ROW for position in positions]
-        line, meaning = rules.rows_line(rows), "the rows are no data"
-    return line and f"{line}  # if {meaning}"
+        line = rules.missing_line(str(column.name), missing)
+        return line and f"{line}  # if that means missing"
+    return rules.no_data_line(
+        str(column.name) if empty else "",
+        [int(column.index[position]) + FIRST_ROW for position in positions],
+    )
 
 
 def readable_years(column: pd.Series) -> Array:

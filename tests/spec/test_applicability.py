@@ -77,6 +77,7 @@ VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "panel.missing": ({"gdp": [-999]}, {}),
     "panel.merge_names": (["case"], {}),
     "panel.decimal": ("comma", {}),
+    "panel.fill_down": (["city"], {}),
     "panel.recode": ({"tier": {"省会": 3}}, {}),
     "panel.options": ({"seed": 3}, {}),
     "panel.balance": ("keep", {}),
