@@ -100,7 +100,7 @@ def test_pair_tables_and_tables_of_links(tmp_path: Path) -> None:
     frame = city_panel(3)
     cities = sorted(frame["city"].unique())
     links = pd.DataFrame(
-        [(a, b) for place, a in enumerate(cities) for b in cities[place + 1 : place + 3]], columns=["i", "j"]
+        [(a, b) for place, a in enumerate(cities) for b in cities[place + 1 : place + 4]], columns=["i", "j"]
     )
     model = {**PANEL_JOB.get("model", {}), "errors": ["network:1:uniform"]}
     job = {**PANEL_JOB, "model": model}

@@ -27,8 +27,7 @@ def join(
     table: pd.DataFrame,
     *,
     source: str,
-    city: str,
-    year: str,
+    keys: tuple[str, str],
     missing: float | None,
     merge: Collection[MergeRule] = (),
     rules: CellRules = NO_RULES,
@@ -43,7 +42,7 @@ def join(
         With a column ``city``, one row a city; with ``year`` too, one row a city and year.
     source : str
         Of the table, for messages.
-    city, year : str
+    keys : (str, str)
         The panel's columns of cities and years, by name.
     missing : float, optional
         Value where the table has no row; default: missing.
@@ -57,15 +56,16 @@ def join(
     InputError
         No column ``city``, a column that the panel has already, rows given twice, or no city in common.
     """
+    city, year = keys
     _refuse_columns(frame, table, source=source, city=city, year=year)
     table = table.dropna(how="all")
     rules = with_columns_to_fill(rules, table, [name for name in _KEYS if name in table])
     panel_cities, cities = _city_names(frame[city], table, source=source, merge=merge, rules=rules)
-    panel_keys, keys = [panel_cities], [cities]
+    panel_keys, table_keys = [panel_cities], [cities]
     if "year" in table:
-        keys.append(pd.Index(read_years(table["year"], source=source, rules=rules)[0].astype(np.int64)))
+        table_keys.append(pd.Index(read_years(table["year"], source=source, rules=rules)[0].astype(np.int64)))
         panel_keys.append(pd.Index(readable_years(frame[year])))
-    rows = _matching_rows(panel_keys, keys, table, source=source)
+    rows = _matching_rows(panel_keys, table_keys, table, source=source)
     names = [name for name in table.columns if name not in _KEYS]
     columns = table[names].iloc[np.maximum(rows, 0)].set_axis(frame.index)
     matched = rows >= 0

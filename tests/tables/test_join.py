@@ -20,10 +20,10 @@ keys = st.lists(st.tuples(cities, years), min_size=1, max_size=20, unique=True)
 missing = st.sampled_from([None, 0.0, -1.5])
 
 
-def joined(frame: pd.DataFrame, other: pd.DataFrame, **changes: Any) -> pd.DataFrame:
-    return join(
-        frame, other, **{"source": "b.csv", "city": "city", "year": "year", "missing": None, **changes}
-    )
+def joined(
+    frame: pd.DataFrame, other: pd.DataFrame, *, city: str = "city", year: str = "year", **changes: Any
+) -> pd.DataFrame:
+    return join(frame, other, **{"source": "b.csv", "keys": (city, year), "missing": None, **changes})
 
 
 @given(mine=keys, theirs=keys, missing=missing, by_year=st.booleans(), seed=st.integers(0, 99))
