@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from math import ceil, isfinite
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.characters import filled, flush_left, flush_right, places, spreadsheet_cell, visible
 from engine.report.language.wording import ENGLISH, Words
@@ -43,17 +43,29 @@ _LATEX = str.maketrans(
 )
 
 
+class Ends(NamedTuple):
+    """The ends of an interval, each None where it is not defined; a CSV file has a column for either."""
+
+    low: float | None = None
+    high: float | None = None
+
+
 @dataclass(frozen=True)
 class Entry:
     """One column of one row: as printed, a line break where it may take several lines, and plain."""
 
     text: str = ""
-    value: float | int | str | None = None
+    value: float | int | str | Ends | None = None
 
 
 def number_entry(value: float | None) -> Entry:
     """A number; empty where it is not defined."""
     return Entry() if value is None or not isfinite(value) else Entry(number(value), value)
+
+
+def interval_entry(low: float, high: float, text: str) -> Entry:
+    """An interval as printed; empty where the text is."""
+    return Entry(text, Ends(low, high) if text else Ends())
 
 
 def wrapped(text: str) -> str:
@@ -126,18 +138,38 @@ class PrintedTable:
         return f'<!doctype html>\n<html lang="{self.words.html}">\n{head}\n<body>\n{body}\n</body>\n</html>\n'
 
     def to_csv(self) -> str:
-        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell.
+        """The printed rows with plain, unrounded numbers: columns ``term, row`` and one a cell, two of intervals.
 
         Text that a spreadsheet would take for a formula has an apostrophe before it (`spreadsheet_cell`).
         """
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["term", "row", *map(spreadsheet_cell, self.header)])
+        paired = {
+            place
+            for row in self.rows
+            for place, entry in enumerate(row.entries)
+            if isinstance(entry.value, Ends)
+        }
+        writer.writerow(["term", "row", *map(spreadsheet_cell, self._csv_header(paired))])
         for row in self.rows:
             name = {"coefficient": "estimate", "error": f"std_error {row.label}"}.get(row.kind, row.label)
-            cells = [row.term, name, *(entry.value for entry in row.entries)]
+            cells: list[float | int | str | None] = [row.term, name]
+            for place, entry in enumerate(row.entries):
+                if isinstance(entry.value, Ends):
+                    cells += entry.value
+                else:
+                    cells += [entry.value, None] if place in paired else [entry.value]
             writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
         return stream.getvalue()
+
+    def _csv_header(self, paired: Collection[int]) -> Iterator[str]:
+        """Names of the columns, of those in these places two each."""
+        for place, name in enumerate(self.header):
+            if place in paired:
+                yield self.words("{interval}, low", interval=name)
+                yield self.words("{interval}, high", interval=name)
+            else:
+                yield name
 
     def _visible(self) -> PrintedTable:
         """The table with control characters of names and titles written out, each on one line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -101,3 +102,19 @@ def test_every_cell_has_a_table_unless_they_are_many() -> None:
     assert [output.name for output in two] == ["table_event_years_1", "table_event_years_2"]
     assert two[1].table.title == "T: e1: event years"
     assert list(EVENT_YEAR_TABLE.tables(report(9))) == []
+
+
+def test_intervals_are_two_columns_of_numbers_in_csv() -> None:
+    job = report()
+    frame = pd.read_csv(io.StringIO(event_year_table(job, "e0", "T").to_csv()))
+    assert list(frame)[-4:] == ["95% interval, low", "95% interval, high", "95% band, low", "95% band, high"]
+    study = job.frames["event_study"]
+    dyadic = study[study["errors"] == "dyadic"].sort_values("event_time")
+    years = frame[frame["row"] != "−1 (reference)"]
+    for place, name in enumerate(("conf_low", "conf_high", "band_low", "band_high"), start=-4):
+        assert years.iloc[:, place].dtype == np.float64
+        np.testing.assert_array_equal(years.iloc[:, place], dyadic.loc[dyadic["event_time"] != -1, name])
+    assert frame.loc[frame["row"] == "−1 (reference)"].iloc[0, 3:].isna().all()
+    few = pd.read_csv(io.StringIO(event_year_table(report(few=True), "e0", "T").to_csv()))
+    assert list(few) == list(frame)
+    assert few.iloc[:, -4:].isna().all(axis=None)

@@ -15,7 +15,7 @@ from engine.report.number_format import percent
 from engine.report.outputs.event_study_plot import EVENT_STUDY, event_label, event_years_of
 from engine.report.outputs.output import JobReport, Output, TableOutput
 from engine.report.outputs.regression_table import Record
-from engine.report.printed_table import Entry, PrintedTable, Row
+from engine.report.printed_table import Entry, PrintedTable, Row, interval_entry
 from engine.report.table_entries import error_entry, stars_note, stars_of
 from engine.report.table_style import TableStyle
 
@@ -131,7 +131,7 @@ class _EventYears:
             low, high = float(record[f"{name}_low"]), float(record[f"{name}_high"])
             has_interval = isfinite(low + high) and record["term"] not in self.few_adopters
             text = f"[{style.number(low)}, {style.number(high)}]" if has_interval else ""
-            yield Entry(text, text)
+            yield interval_entry(low, high, text)
 
     def _stars(self, term: str) -> str:
         rows = self.estimates[(self.estimates["term"] == term) & (self.estimates["errors"] == self.starred)]

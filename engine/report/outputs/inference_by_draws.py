@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.report.number_format import number
 from engine.report.outputs.output import JobReport, Output, StoredFrame, TableOutput, last_cell_in_doubt
-from engine.report.printed_table import Entry, PrintedTable, Row, number_entry
+from engine.report.printed_table import Entry, PrintedTable, Row, interval_entry, number_entry
 
 _FRAME = StoredFrame(
     "inference",
@@ -28,7 +28,7 @@ def inference_table(report: JobReport) -> PrintedTable:
             Entry(f"{record['reps']:,}", record["reps"]),
             number_entry(record["statistic"]),
             number_entry(record["p_value"]),
-            Entry(interval, interval),
+            interval_entry(low, high, interval),
             number_entry(record["mc_error"]),
         )
         name = str(record["method"]).replace("_", " ")
