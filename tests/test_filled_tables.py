@@ -244,3 +244,23 @@ def test_builtin_tables_have_nothing_to_fill(tmp_path: Path) -> None:
         InputError, match=r"panel\.fill_down: there is no column 'tier' in builtin:china_demo"
     ):
         run_in(tmp_path, {**PANEL_JOB, "panel": panel})
+
+
+def test_one_failed_check_says_what_is_filled_and_which_rows_are_no_data(tmp_path: Path) -> None:
+    frame = city_panel(3)
+    merged = once(frame, "city").astype(object)
+    unit, total, note = (dict.fromkeys(frame) for _ in range(3))
+    unit |= {"output": "亿元", "schools": "所"}
+    total |= {"city": "合计", "output": 1.0}
+    note |= {"schools": "来源：示例"}
+    messy = pd.concat([pd.DataFrame([unit]), merged, pd.DataFrame([total, note])], ignore_index=True)
+    panel: Job = {"source": "a.csv"}
+    with pytest.raises(InputError, match="3 problems") as caught:
+        run_in(tmp_path, {**PANEL_JOB, "panel": panel}, a=messy)
+    last = len(messy) + 1
+    assert f"row {last - 1}: a row has no year (its city is '合计')" in str(caught.value)
+    assert f"row 2: a row has neither city nor year; also row {last}" in str(caught.value)
+    assert f"together: panel.skip_rows: [2, {last - 1}, {last}]" in str(caught.value)
+    panel |= {**proposed_line(str(caught.value)), "skip_rows": [2, last - 1, last]}
+    results = run_in(tmp_path, {**PANEL_JOB, "panel": panel})
+    np.testing.assert_allclose(coefficients(results), coefficients(run_panel(frame)), rtol=1e-12)
