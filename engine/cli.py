@@ -12,8 +12,9 @@ import typer
 
 from engine import interrupts, terminal
 from engine.errors import InputError, RunError
-from engine.job_runs import RunOptions, found_jobs, of_jobs, run_jobs
-from engine.outcomes import JobsFailed, Outcomes, unexpected, usage_error
+from engine.job_commands import check_jobs, first_job, plan_jobs, report_folder, save_pairs, show_draw
+from engine.job_runs import RunOptions, found_jobs, of_jobs, run_jobs, spoken_in, submit_jobs
+from engine.outcomes import JobsFailed, unexpected, usage_error
 
 app = typer.Typer(
     name="dyadid",
@@ -52,18 +53,14 @@ Sets = Annotated[
     ),
 ]
 Lang = Annotated[str | None, typer.Option(help="Language, in place of the jobs' own: en or zh.")]
+NewLang = Annotated[str, typer.Option(help="Language: en or zh.")]
 
 
 @app.command()
 @of_jobs
-def check(jobs: Jobs, overrides: Sets = None) -> None:
+def check(jobs: Jobs, lang: Lang = None, overrides: Sets = None) -> None:
     """Validate job files and their data; nothing is computed on pairs."""
-    from engine import pipeline
-    from engine.stages.describe import check_lines
-
-    for path in found_jobs(jobs, overrides):
-        for line in check_lines(*pipeline.check(path, overrides=overrides or [])):
-            terminal.out.print(line)
+    check_jobs(jobs, overrides, lang)
 
 
 @app.command()
@@ -77,22 +74,10 @@ def init(
     paper: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the shipped jobs into this folder instead.")
     ] = None,
+    lang: NewLang = "en",
 ) -> None:
     """Propose a job file for a data file, and check it; or write the jobs of the paper."""
-    from engine.stages.propose_job import job_path, write_proposal
-    from engine.stages.shipped_jobs import write_shipped_jobs
-
-    if paper is not None and data is None and out is None:
-        terminal.out.print("\n".join(f"written: {path}" for path in write_shipped_jobs(paper)))
-    elif data is None or paper is not None:
-        problem = "--paper takes a new folder and nothing beside it" if paper else "no file of data is named"
-        raise InputError(problem, where="init", remedy="name a file of data, or --paper and a new folder")
-    else:
-        path = job_path(data, out)
-        for guess in write_proposal(data, path):
-            terminal.out.print(f"guessed: {guess}")
-        terminal.out.print(f"written: {path}")
-        check([path])
+    first_job(data, out, paper, lang)
 
 
 @app.command()
@@ -105,23 +90,11 @@ def plan(
     cells: Annotated[
         bool, typer.Option("--cells", help="List every cell of a job; default: the first 6 of more than 24.")
     ] = False,
+    lang: Lang = None,
     overrides: Sets = None,
 ) -> None:
     """Show cells, pairs, tiles, memory and rough time; nothing is computed."""
-    from engine import pipeline
-    from engine.spec.cluster import profile_of
-    from engine.stages.describe import cost_lines, plan_lines
-    from engine.stages.run_time import work_seconds
-
-    workplace, seconds, langs = profile_of(cluster=cluster), 0.0, set[str]()
-    for path in found_jobs(jobs, overrides):
-        checked = pipeline.check(path, overrides=overrides or [])
-        for line in plan_lines(*checked, every_cell=cells):
-            terminal.out.print(line)
-        seconds += work_seconds(checked[1])
-        langs.add(checked[0].loaded.job.lang)
-    for line in cost_lines(seconds, workplace, langs) if workplace else []:
-        terminal.out.print(line)
+    plan_jobs(jobs, cluster, cells=cells, overrides=overrides, lang=lang)
 
 
 @app.command()
@@ -170,13 +143,7 @@ def run(
     if submit or len(paths) > 1:  # the last of them shall not fail after the first has run
         options = options.checked()
     if submit:
-        from engine.stages.submit import submit_run
-
-        sent = submit_run(workplace, options.arguments(), out)
-        terminal.out.print(
-            f"submitted as {sent.kind} job {sent.job_id}: `dyadid status {out}` and `dyadid logs {out}` follow it",
-            markup=False,
-        )
+        submit_jobs(options, workplace)
         return
     run_jobs(options, workplace)
 
@@ -186,10 +153,11 @@ def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a run.")] = Path("out"),
 ) -> None:
     """Say how far the runs in a folder are, wherever they run."""
-    from engine.stages.run_status import status_lines
+    from engine.stages.run_status import folder_lang, status_lines
 
-    for line in status_lines(folder):
-        terminal.out.print(line)
+    with spoken_in(lambda: folder_lang(folder)):
+        for line in status_lines(folder):
+            terminal.out.print(line)
 
 
 @app.command()
@@ -230,30 +198,11 @@ def draw(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write what each city drew, too.")
     ] = None,
+    lang: Lang = None,
     overrides: Sets = None,
 ) -> None:
     """Make one draw of a job's inference again, and show it."""
-    from engine.runtime.files import output_folder, write_text
-    from engine.spec import find_jobs
-
-    path, *further = find_jobs([job])
-    if further:
-        raise InputError(f"{job} holds {len(further) + 1} jobs", remedy="name one job file")
-    if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder", where="--out", remedy="name a file, like draw.csv")
-    if out is not None:
-        output_folder(out.parent)
-    terminal.use_compilation_cache()
-    from engine import pipeline
-    from engine.stages.csv_files import csv_text
-    from engine.stages.draw import draw_lines
-
-    drawn = pipeline.draw(path, replicate=replicate, cell=cell, method=method, overrides=overrides or [])
-    for line in draw_lines(drawn):
-        terminal.out.print(line)
-    if out is not None:
-        write_text(out, csv_text(drawn.cities))
-        terminal.out.print(f"cities: {out}")
+    show_draw(job, replicate=replicate, cell=cell, method=method, out=out, overrides=overrides, lang=lang)
 
 
 @app.command()
@@ -264,16 +213,11 @@ def pairs(
     cell: Annotated[
         str | None, typer.Option(help="Label, id or number of the cell, where there are several.")
     ] = None,
+    lang: Lang = None,
     overrides: Sets = None,
 ) -> None:
     """Write the pair-year table behind a regression, for Stata, R and others."""
-    from engine import pipeline
-    from engine.stages.pair_years import check_path, write_pair_years
-
-    check_path(out)
-    frame, _ = pipeline.pair_years(job, cell=cell, overrides=overrides or [])
-    write_pair_years(frame, out)
-    terminal.out.print(f"{len(frame):,} rows, columns {', '.join(frame.columns)}: {out}")
+    save_pairs(job, out, cell=cell, overrides=overrides, lang=lang)
 
 
 @app.command()
@@ -283,20 +227,7 @@ def report(
     docx: Annotated[bool, typer.Option("--docx", help="Write all tables to tables.docx, too.")] = False,
 ) -> None:
     """Make the report page, tables and figures again from a folder's results."""
-    from engine import pipeline
-    from engine.report.language.wording import words_of
-    from engine.stages.error_language import errors_in, in_language
-    from engine.stages.saved import folder_lang
-
-    outcomes, language = Outcomes(None), lang or folder_lang(folder)
-    with outcomes.of(folder), errors_in(lambda: language):
-        page = pipeline.report(
-            folder, lang=lang, docx=docx, notice=lambda error: outcomes.notice(in_language(error, language))
-        )
-        terminal.out.print(words_of(language)("report: {page}", page=page))
-        if docx:
-            terminal.out.print(words_of(language)("tables: {file}", file=folder / "tables.docx"))
-    outcomes.end()
+    report_folder(folder, lang, docx=docx)
 
 
 @app.command()
@@ -308,7 +239,7 @@ def schema() -> None:
 
 
 @app.command()
-def keys(lang: Annotated[str, typer.Option(help="Language: en or zh.")] = "en") -> None:
+def keys(lang: NewLang = "en") -> None:
     """Print the reference of the keys of job files, in Markdown."""
     from engine.report.language.wording import words_of
     from engine.stages.key_reference import key_reference

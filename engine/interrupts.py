@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ class _State:
     received = 0  # the first signal
     raised = False
     answered = False  # the exception has come to the end of the command
+    words: Callable[[str], str] = staticmethod(str)  # the language of the message
 
 
 def install() -> None:
@@ -42,17 +44,23 @@ def install() -> None:
 def work_begins() -> None:
     """From now on a signal is a `KeyboardInterrupt`, which a command may catch and clean up after."""
     _State.working, _State.received, _State.raised, _State.answered = True, 0, False, False
+    _State.words = staticmethod(str)
     sys.unraisablehook = _send_again
     _handle()
+
+
+def answer_in(words: Callable[[str], str]) -> None:
+    """Let the message come in the language of these words, which take its English."""
+    _State.words = staticmethod(words)
 
 
 def message() -> tuple[str, int]:
     """Message about the signal that ended the work, and the exit code."""
     _State.answered = True
-    word, code = (
-        ("terminated", TERMINATED) if _State.received == signal.SIGTERM else ("interrupted", INTERRUPTED)
-    )
-    return f"{word}: files already written are whole; run again to do the rest", code
+    words = _State.words
+    if _State.received == signal.SIGTERM:
+        return words("terminated: files already written are whole; run again to do the rest"), TERMINATED
+    return words("interrupted: files already written are whole; run again to do the rest"), INTERRUPTED
 
 
 def leave(code: Any) -> NoReturn:

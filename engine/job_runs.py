@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
-from engine import terminal
+from engine import interrupts, terminal
 from engine.errors import InputError
 from engine.outcomes import Outcomes
 from engine.runtime.schedule import Schedule
@@ -50,7 +51,7 @@ class RunOptions:
         from engine.stages.run_time import stage_seconds
 
         expected = []
-        overrides = [*self.overrides, *([f"lang={self.lang}"] if self.lang else [])]
+        overrides = with_lang(self.overrides, self.lang)
         for path in self.paths:
             plan, prepared = pipeline.check(path, overrides=overrides)
             folder = self.out / plan.loaded.job.job
@@ -86,16 +87,30 @@ def of_jobs(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
 
     @wraps(command)
     def worded(*args: Arguments.args, **keywords: Arguments.kwargs) -> None:
-        from engine.stages.error_language import errors_in, lang_of_jobs
+        from engine.stages.error_language import lang_of_jobs
 
         options = inspect.signature(command).bind(*args, **keywords).arguments
         paths = options["jobs"] if "jobs" in options else [options["job"]]
         overrides = options.get("overrides") or []
-        with errors_in(lambda: options.get("lang") or lang_of_jobs(paths, overrides)):
+        with spoken_in(lambda: options.get("lang") or lang_of_jobs(paths, overrides)):
             each_once(overrides)
             command(*args, **keywords)
 
     return worded
+
+
+@contextmanager
+def spoken_in(lang: Callable[[], str]) -> Iterator[None]:
+    """A boundary around a command: its errors, and the message after Ctrl-C, are in the language of a function."""
+    from engine.report.language.wording import known_words
+    from engine.stages.error_language import errors_in
+
+    try:
+        with errors_in(lang):
+            yield
+    except KeyboardInterrupt:
+        interrupts.answer_in(known_words(lang()))
+        raise
 
 
 def each_once(overrides: Sequence[str]) -> None:
@@ -106,18 +121,33 @@ def each_once(overrides: Sequence[str]) -> None:
             raise InputError("is given twice", where=f"--set {key}", remedy="keep one of the two")
 
 
+def with_lang(overrides: Sequence[str] | None, lang: str | None) -> list[str]:
+    """The keys that the command line sets, with the language of ``--lang``, which goes before the job's own.
+
+    Raises InputError for a language that is not there.
+    """
+    if lang is None:
+        return [*(overrides or [])]
+    from engine.report.language.wording import words_of
+
+    return [*(overrides or []), f"lang={words_of(lang).lang}"]
+
+
 def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
     """Run each job, show its results, then write the page of all."""
     from engine import pipeline
-    from engine.report.language.wording import lang_of, shared_words, words_of
+    from engine.report.language.wording import known_words, lang_of, shared_words, words_of
+    from engine.stages.error_language import lang_of_jobs, words_of_job
 
     outcomes, langs, schedule = Outcomes(options.out), [], Schedule()
     with pipeline.opened(workplace, out=options.out, performance=options.profile) as opened:
-        opener = terminal.announced(opened)
+        of_all = known_words(options.lang or lang_of_jobs(options.paths, options.overrides))
+        opener = terminal.announced(opened, of_all)
         for number, path in enumerate(options.paths, start=1):
             start, later = time.perf_counter(), sum(options.expected[number:])
             with outcomes.of(path):
-                with terminal.progress_shown(later, schedule) as progress:
+                words = words_of_job(path, options.overrides, options.lang)
+                with terminal.progress_shown(later, schedule, words) as progress:
                     results = pipeline.run(
                         path,
                         out=options.out,
@@ -137,6 +167,18 @@ def run_jobs(options: RunOptions, workplace: Profile | None) -> None:
             words = words_of(options.lang) if options.lang else shared_words(langs)
             terminal.out.print(words("report: {page}", page=page))
     outcomes.end()
+
+
+def submit_jobs(options: RunOptions, workplace: Profile | None) -> None:
+    """Send the run itself to the queue of a cluster, and say how to follow it."""
+    from engine.report.language.wording import known_words
+    from engine.stages.error_language import lang_of_jobs
+    from engine.stages.submit import submit_run
+
+    words = known_words(options.lang or lang_of_jobs(options.paths, options.overrides))
+    sent = submit_run(workplace, options.arguments(), options.out, words.lang)
+    form = "submitted as {kind} job {id}: `dyadid status {out}` and `dyadid logs {out}` follow it"
+    terminal.out.print(words(form, kind=sent.kind, id=sent.job_id, out=options.out), markup=False)
 
 
 def show(results: Results, seconds: float) -> None:

@@ -24,6 +24,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.job_results import Results, reused_results
+from engine.notes import note_record
 from engine.pairs.tiles import MapReduce, serial_map_reduce
 from engine.runtime.blas_threads import one_blas_thread
 from engine.runtime.clusters import Opener, place
@@ -34,6 +35,7 @@ from engine.runtime.schedule import TimedProgress
 from engine.runtime.store import Store
 from engine.spec import Plan, expand, load_job
 from engine.spec.cluster import Profile, profile_of
+from engine.spec.job import Job
 from engine.stages.clock import Clock
 from engine.stages.error_language import worded_for_job
 from engine.stages.finished_runs import FILE_ENDINGS, is_finished, mark_finished, request_key
@@ -120,7 +122,7 @@ def run(
         plan = expand(load_job(job, overrides=[*overrides, *_override(lang)], frames=frames))
         folder = output_folder(Path(out) / plan.loaded.job.job) if out is not None else None
     with (
-        _locked_store(folder, plan.loaded.job.job, store, fresh) as (opened_store, journal),
+        _locked_store(folder, plan.loaded.job, store, fresh) as (opened_store, journal),
         nullcontext(opener) if opener else opened(profile, out=out) as open_machine,
     ):
         machine = cache(partial(_start, open_machine, progress or silent, opened_store, journal))
@@ -164,7 +166,7 @@ def opened(
 
 @contextmanager
 def _locked_store(
-    folder: Path | None, job: str, address: str | Path | None, fresh: bool
+    folder: Path | None, job: Job, address: str | Path | None, fresh: bool
 ) -> Iterator[tuple[Callable[[], Store | None], Journal]]:
     """Work units and log of a run, in a folder and a store that no other run has meanwhile.
 
@@ -192,7 +194,7 @@ def _locked_store(
 
         if address is not None:
             opened_store()
-        yield opened_store, Journal(state, job)
+        yield opened_store, Journal(state, job.job, job.lang)
 
 
 def _start(
@@ -202,7 +204,8 @@ def _start(
     from engine.report.language.wording import ENGLISH
 
     store, machine = opened_store(), open_machine(progress)
-    journal.told(where=ENGLISH.note(machine.whereabouts), dashboard=machine.dashboard)
+    where = note_record("where", machine.whereabouts, ENGLISH.note)
+    journal.told(**where, dashboard=machine.dashboard)
     return replace(machine, store=store, journal=journal, used_before=machine.processor_seconds())
 
 
@@ -389,7 +392,7 @@ def report(
     if lang is not None:
         words_of(lang)  # refuses a language that is not there before anything is written
     with writing(folder):
-        page = write_report(folder, lang=lang, draw=draw, docx=docx, notice=notice or problems.append)
+        report = write_report(folder, lang=lang, draw=draw, docx=docx, notice=notice or problems.append)
     if problems:
         raise problems[0]
-    return page
+    return report.page

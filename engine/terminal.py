@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
 
+    from engine.report.language.wording import Words
     from engine.runtime.clusters import Opener
     from engine.runtime.execute import Machine, Progress
 
@@ -161,25 +162,30 @@ def use_compilation_cache() -> None:
 
 
 @contextmanager
-def progress_shown(later: float = 0.0, schedule: Schedule | None = None) -> Iterator[TimedProgress]:
+def progress_shown(
+    later: float = 0.0, schedule: Schedule | None = None, words: Words | None = None
+) -> Iterator[TimedProgress]:
     """A bar for every pass that takes over two seconds; lines, now and then, where nobody watches.
 
     Both say how long the run, and those after it, will go on; ``later``: what these are expected to take, in seconds;
-    ``schedule``: that of the runs before.
+    ``schedule``: that of the runs before; ``words``: of the run, default English.
     """
+    from engine.report.language.wording import ENGLISH
+
+    words = words or ENGLISH
     if not err.is_terminal:
-        yield _Lines(later, schedule)
+        yield _Lines(words, later, schedule)
         return
-    with _shown_bars() as bars:
-        yield _Bars(bars, later, schedule)
+    with _shown_bars(words) as bars:
+        yield _Bars(bars, words, later, schedule)
 
 
 class _Bars(TimedProgress):
     """A bar for every pass."""
 
-    def __init__(self, bars: RichProgress, later: float, schedule: Schedule | None) -> None:
+    def __init__(self, bars: RichProgress, words: Words, later: float, schedule: Schedule | None) -> None:
         super().__init__(later, schedule)
-        self._bars, self._known = bars, dict[str, tuple[PassProgress, Any]]()
+        self._bars, self._words, self._known = bars, words, dict[str, tuple[PassProgress, Any]]()
 
     def show(self, work: PassProgress, seconds_left: float | None) -> None:
         """The bar of a pass, in place of that of the pass of its label before."""
@@ -189,7 +195,7 @@ class _Bars(TimedProgress):
                 self._bars.remove_task(known[1])
             known = self._known[work.label] = (
                 work,
-                self._bars.add_task(visible(work.label), total=work.n_tasks),
+                self._bars.add_task(visible(self._words.in_context(work.label, "pass")), total=work.n_tasks),
             )
         end = None if seconds_left is None else time.perf_counter() + seconds_left
         self._bars.update(known[1], completed=work.n_done, end=end)
@@ -198,8 +204,9 @@ class _Bars(TimedProgress):
 class _Lines(TimedProgress):
     """Progress for a log: a line every half minute, of a pass that takes longer."""
 
-    def __init__(self, later: float, schedule: Schedule | None) -> None:
+    def __init__(self, words: Words, later: float, schedule: Schedule | None) -> None:
         super().__init__(later, schedule)
+        self._words = words
         self._last_line = time.perf_counter()
 
     def show(self, work: PassProgress, seconds_left: float | None) -> None:
@@ -208,29 +215,31 @@ class _Lines(TimedProgress):
         if work.n_done == work.n_tasks or now - self._last_line < _LINE_SECONDS:
             return
         self._last_line = now
-        rate = f"{work.n_computed / (now - work.begun):.2g} a second" if work.n_computed else ""
-        parts = [f"{work.n_done:,} of {work.n_tasks:,}", rate, _left(seconds_left)]
-        err.print(f"{work.label}: {', '.join(part for part in parts if part)}")
+        words = self._words
+        parts = [words("{done} of {total}", done=f"{work.n_done:,}", total=f"{work.n_tasks:,}")]
+        if work.n_computed:
+            parts.append(_rate(work.n_computed / (now - work.begun), words))
+        if seconds_left is not None:
+            parts.append(words("about {time} left", time=words.duration(seconds_left)))
+        err.print(f"{words.in_context(work.label, 'pass')}{words(': ')}{words(', ').join(parts)}")
 
 
-def _left(seconds: float | None) -> str:
-    from engine.report.language.wording import ENGLISH
-
-    return f"about {ENGLISH.duration(seconds)} left" if seconds is not None else ""
+def _rate(per_second: float, words: Words) -> str:
+    return words("{rate} a second", rate=f"{per_second:.2g}")
 
 
-def _shown_bars() -> RichProgress:
+def _shown_bars(words: Words) -> RichProgress:
     """Bars of passes, each from its third second on, with the time that is left counting down between reports."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> str:
-            return f"{task.speed:.2g} a second" if task.speed else ""
+            return _rate(task.speed, words) if task.speed else ""
 
     class Left(ProgressColumn):
         def render(self, task: Task) -> str:
             seconds = (task.fields.get("end") or 0.0) - time.perf_counter()
-            return _left(seconds) if seconds > 0 else ""
+            return words("about {time} left", time=words.duration(seconds)) if seconds > 0 else ""
 
     class LongPasses(Progress):
         def get_renderables(self) -> Iterator[RenderableType]:
@@ -248,18 +257,18 @@ def _shown_bars() -> RichProgress:
     return LongPasses(*columns, console=err, transient=True, get_time=lambda: time.perf_counter())
 
 
-def announced(opener: Opener) -> Opener:
+def announced(opener: Opener, words: Words) -> Opener:
     """An opener that says once where a run computes, and where its workers can be watched."""
     announcements: list[str] = []
 
     def opened(progress: Progress) -> Machine:
         machine = opener(progress)
         if machine.client is not None and not announcements:
-            from engine.report.language.wording import ENGLISH
-
-            announcements.append(ENGLISH.note(machine.whereabouts))
-            dashboard = f"; dashboard: {machine.dashboard}" if machine.dashboard else ""
-            err.print(f"{announcements[0]}{dashboard}", markup=False)
+            line = words.note(machine.whereabouts)
+            if machine.dashboard:
+                line = words("{place}; dashboard: {address}", place=line, address=machine.dashboard)
+            announcements.append(line)
+            err.print(line, markup=False)
         return machine
 
     return opened

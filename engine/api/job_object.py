@@ -16,6 +16,7 @@ from engine.api.arguments import checked_arguments, checked_file
 from engine.api.notebook_progress import notebook_progress
 from engine.api.result import UNNAMED, Result
 from engine.errors import InputError, RunError
+from engine.report.language.wording import known_words
 from engine.report.outputs.output import Manifest
 from engine.spec.data_frames import FRAME, frame_tables, plain
 from engine.spec.keys import assign, check_key, split
@@ -101,7 +102,7 @@ class StatedJob:
                 where="job",
                 remedy=f'name it, e.g. by name="table1"; the next unnamed job would write into {out}/{UNNAMED} too',
             )
-        with notebook_progress() as progress:
+        with notebook_progress(known_words(lang or self.lang)) as progress:
             keywords: RunKeywords = {"progress": progress, **options}
             results = pipeline.run(
                 self.origin, frames=self.frames, overrides=self.overrides, out=out, lang=lang, **keywords

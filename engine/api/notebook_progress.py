@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.report.language.wording import ENGLISH
+from engine.report.language.wording import ENGLISH, Words
 from engine.report.markup import escape
 from engine.runtime.schedule import PassProgress, TimedProgress
 
@@ -23,13 +23,13 @@ _BETWEEN = 0.2  # seconds between two updates
 
 
 @contextmanager
-def notebook_progress() -> Iterator[Progress | None]:
+def notebook_progress(words: Words = ENGLISH) -> Iterator[Progress | None]:
     """A bar for a pass that takes over two seconds, or a long run; gone when it ends; None outside notebooks."""
     ipython = sys.modules.get("IPython")
     if not (ipython and hasattr(ipython.get_ipython(), "kernel")):
         yield None
         return
-    bar = _Bar()
+    bar = _Bar(words)
     try:
         yield bar
     finally:
@@ -39,8 +39,9 @@ def notebook_progress() -> Iterator[Progress | None]:
 class _Bar(TimedProgress):
     """One place below a cell, which shows the pass that reported last."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words = ENGLISH) -> None:
         super().__init__()
+        self._words = words
         self._place: DisplayHandle | None = None
         self._updated = 0.0
 
@@ -51,11 +52,12 @@ class _Bar(TimedProgress):
         if not is_long or now - self._updated < _BETWEEN:
             return
         self._updated = now
-        left = f", about {ENGLISH.duration(seconds_left)} left" if seconds_left is not None else ""
-        self.write(
-            f'<progress value="{work.n_done}" max="{work.n_tasks}"></progress> {escape(work.label)}: '
-            f"{work.n_done:,} of {work.n_tasks:,}{left}"
-        )
+        words = self._words
+        parts = [words("{done} of {total}", done=f"{work.n_done:,}", total=f"{work.n_tasks:,}")]
+        if seconds_left is not None:
+            parts.append(words("about {time} left", time=words.duration(seconds_left)))
+        line = f"{words.in_context(work.label, 'pass')}{words(': ')}{words(', ').join(parts)}"
+        self.write(f'<progress value="{work.n_done}" max="{work.n_tasks}"></progress> {escape(line)}')
 
     def write(self, html: str) -> None:
         """Replace what stands there; nothing is made for a run that had nothing to show."""

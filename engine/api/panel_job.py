@@ -21,6 +21,7 @@ from engine.pairs.regressors import REGRESSORS
 from engine.spec.block import NAME
 from engine.spec.data_frames import plain
 from engine.spec.effects import absorbed, parse_effects
+from engine.stages.error_language import in_language
 from engine.tables.read import FileTable
 
 _NAMES = {
@@ -54,14 +55,24 @@ class PanelJob(StatedJob):
             return partial(self._outcome, name)
         if name in ESTIMATORS:
             return partial(self.estimate, name)
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> UnknownStep:
+        """The error for a name that is no step, in the language of the job; that of Python's own names is English."""
         near = difflib.get_close_matches(name, dir(self), n=1)
-        raise UnknownStep(
+        error = InputError(
             f"a job has no '{name}'",
             where="PanelJob",
             remedy=f"did you mean '{near[0]}'?"
             if near
             else f"outcomes are {', '.join(OUTCOMES)}; estimators are {', '.join(ESTIMATORS)}",
         )
+        if "origin" in vars(self) and not name.startswith(
+            "_"
+        ):  # else copy or pickle asks, of a job half made
+            worded = in_language(error, self.lang)
+            error = worded if isinstance(worded, InputError) else error
+        return UnknownStep(error.problem, where=error.where, remedy=error.remedy, labels=error.labels)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *OUTCOMES, *ESTIMATORS]

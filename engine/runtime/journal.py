@@ -30,7 +30,8 @@ class Journal:
     ----------
     folder : Path or None
         None keeps nothing.
-    job : str
+    job, lang : str
+        Name and language of the job.
 
     Attributes
     ----------
@@ -38,10 +39,10 @@ class Journal:
         Says how long the run will go on.
     """
 
-    def __init__(self, folder: Path | None, job: str = "") -> None:
+    def __init__(self, folder: Path | None, job: str = "", lang: str = "en") -> None:
         self._folder, self._lock, self._last = folder, Lock(), 0.0
         self.schedule = Schedule()
-        self._state: dict[str, object] = {"job": job, "state": "running", "started": _now()}
+        self._state: dict[str, object] = {"job": job, "lang": lang, "state": "running", "started": _now()}
 
     def note(self, event: str, **facts: object) -> None:
         """Add a line; ``facts`` are plain values."""

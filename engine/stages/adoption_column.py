@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.report.language.wording import Words
 from engine.spec.block import NAME
 from engine.tables.cell_values import numbers
 from engine.tables.read import FileTable
@@ -42,12 +43,12 @@ class TimingColumn:
             self.column if is_name(self.column) else {"adoption": "pilot_year", "status": "adopted"}[self.key]
         )
 
-    @property
-    def guesses(self) -> list[str]:
+    def guesses(self, words: Words) -> list[str]:
+        """What is guessed of the column, in the language of the words."""
         if self.key == "status":
-            return [f"column '{self.column}' is 0 before adoption and 1 from then on"]
-        of_code = [f"'{code}' there stands for never" for code in self.never]
-        return [f"the year of adoption is in column '{self.column}'", *of_code]
+            return [words("column '{column}' is 0 before adoption and 1 from then on", column=self.column)]
+        of_code = [words("'{code}' there stands for never", code=code) for code in self.never]
+        return [words("the year of adoption is in column '{column}'", column=self.column), *of_code]
 
 
 def timing_column(table: FileTable, city: str, year: str) -> TimingColumn | None:

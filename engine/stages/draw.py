@@ -20,6 +20,7 @@ from engine.infer.permutation import OBSERVED, draws_of, permutation_draws
 from engine.infer.scores import multiplier_draws
 from engine.infer.summary import all_assignments, n_assignments
 from engine.pairs.treatment import NEVER
+from engine.report.language.wording import Words, job_words
 from engine.spec import Cell, Plan
 from engine.spec.cell_choice import choose_cell
 from engine.spec.inference import Bootstrap, PermutationTest
@@ -271,43 +272,66 @@ def _terms(
     )
 
 
+def draw_words(draw: Draw) -> Words:
+    """The words of the job's language, for its units."""
+    job = draw.request.cell.job
+    return job_words({"lang": job.lang, "parameters": job.model_dump(exclude_none=True)})
+
+
 def draw_lines(draw: Draw) -> Iterator[str]:
-    """Lines that ``dyadid draw`` prints."""
-    request = draw.request
-    yield (
-        f"{request.cell.label} ({request.cell.id}): {request.method}, replicate {request.replicate} of {draw.reps:,}, "
-        f"seed {request.block.seed}"
+    """Lines that ``dyadid draw`` prints, in the language of the job."""
+    request, words = draw.request, draw_words(draw)
+    yield words(
+        "{cell} ({id}): {method}, replicate {replicate} of {reps}, seed {seed}",
+        cell=request.cell.label,
+        id=request.cell.id,
+        method=words.in_context(request.method, "draw"),
+        replicate=request.replicate,
+        reps=f"{draw.reps:,}",
+        seed=request.block.seed,
     )
     yield ""
     if "instrument_of" in draw.cities:
-        yield from _aligned([("city", "has the series of"), *draw.cities.itertuples(index=False)])
+        header = (words("city"), words("has the series of"))
+        yield from _aligned([header, *draw.cities.itertuples(index=False)])
     elif request.method == "permutation":
-        yield from _adopters(draw.cities)
+        yield from _adopters(draw.cities, words)
     else:
-        yield from _by_value(draw.cities)
+        yield from _by_value(draw.cities, words)
     yield ""
-    rows = [("", "in truth", "in the draw")]
-    rows += [(name, *map(_number, values)) for name, *values in draw.pairs.itertuples(index=False)]
+    rows: list[tuple[str, ...]] = [("", words("in truth"), words("in the draw"))]
+    rows += [
+        (words.known(name), *map(_number, values)) for name, *values in draw.pairs.itertuples(index=False)
+    ]
     for term, *values in draw.terms.itertuples(index=False):
         estimate, statistic, in_truth, observed = map(_number, values)
-        rows += [(f"{term}: coefficient", in_truth, estimate), (f"{term}: t", observed, statistic)]
+        rows += [
+            (words("{term}: coefficient", term=term), in_truth, estimate),
+            (words("{term}: t", term=term), observed, statistic),
+        ]
     yield from _aligned(rows)
 
 
-def _adopters(cities: pd.DataFrame) -> Iterator[str]:
+def _adopters(cities: pd.DataFrame, words: Words) -> Iterator[str]:
     """Cities that adopt in truth or in the draw; the others counted."""
     adopts = cities.dropna(subset=["adopts_in_truth", "adopts_in_draw"], how="all")
-    years = adopts.astype(object).where(adopts.notna(), "never")
-    rows = [("city", "adopts in truth", "in the draw")]
+    years = adopts.astype(object).where(adopts.notna(), words("never"))
+    rows = [(words("city"), words("adopts in truth"), words("in the draw"))]
     yield from _aligned([*rows, *(tuple(map(str, row)) for row in years.itertuples(index=False))])
-    yield f"{len(cities) - len(adopts):,} cities adopt in neither"
+    yield words("{count} cities adopt in neither", count=f"{len(cities) - len(adopts):,}")
 
 
-def _by_value(cities: pd.DataFrame) -> Iterator[str]:
+def _by_value(cities: pd.DataFrame, words: Words) -> Iterator[str]:
     """Cities under the value they drew."""
     column = cities.columns[1]
     for value, names in cities.groupby(column)["city"]:
-        yield f"{column.replace('_', ' ')} {value:.4g} ({len(names):,} cities): {', '.join(names)}"
+        yield words(
+            "{quantity} {value} ({count} cities): {names}",
+            quantity=words.in_context(column.replace("_", " "), "drawn"),
+            value=f"{value:.4g}",
+            count=f"{len(names):,}",
+            names=words(", ").join(names),
+        )
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 from engine.errors import InputError, RunError
+from engine.report.language.wording import Words, known_words
 from engine.spec.load import find_jobs, stated_lang
 
 Arguments = ParamSpec("Arguments")
@@ -65,6 +66,11 @@ def lang_of_jobs(paths: Sequence[Path], overrides: Sequence[str] = ()) -> str:
         files = find_jobs(paths)
     langs = {stated_lang(path, overrides) for path in files}
     return langs.pop() if len(langs) == 1 else "en"
+
+
+def words_of_job(job: Origin, overrides: Sequence[str] = (), lang: str | None = None) -> Words:
+    """The words of ``lang``, or else of the job's language; English for a language that is not there."""
+    return known_words(lang or stated_lang(job, overrides))
 
 
 def worded_for_job(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:

@@ -13,6 +13,8 @@ import yaml
 
 from engine.errors import InputError
 from engine.pairs.table_rows import in_both_orders
+from engine.report.language.error_words import worded_text
+from engine.report.language.wording import ENGLISH, Words
 from engine.runtime.files import check_file_place, write_text
 from engine.spec.block import JOB
 from engine.spec.consistency import NO_OUTCOME, NO_TREATMENT
@@ -60,8 +62,6 @@ _UNIT_PAIRS = (
     ("i", "j"),
 )  # fmt: skip
 _FLOW = ("trade", "flow", "exports", "出口额", "贸易额", "流量", "y")
-_NO_ADOPTION = f"# No column looks like a year of adoption: {NO_TREATMENT}."
-_NO_OUTCOME = f"# No column looks like an outcome: {NO_OUTCOME}."
 _LAST_HEADER = 10  # row in which the headers are looked for
 _SHOWN = 30  # further columns that are listed
 _MOST_ROWS = 20  # totals and notes below a table
@@ -95,18 +95,23 @@ def job_path(data: Path, out: Path | None) -> Path:
     return out or data.with_suffix(".yaml")
 
 
-def write_proposal(data: Path, path: Path) -> tuple[str, ...]:
-    """Write a first job file for a data file, and say what was guessed; raises InputError where one is there."""
+def write_proposal(data: Path, path: Path, words: Words = ENGLISH) -> tuple[str, ...]:
+    """Write a first job file for a data file in a language, and say what was guessed.
+
+    Raises InputError where a file is there already.
+    """
     check_file_place(path, example="job.yaml")
     if path.exists():
         raise InputError("there is a file already", where=str(path), remedy="name another by --out")
-    proposal = propose_job(data, path.parent)
+    proposal = propose_job(data, path.parent, words)
     write_text(path, proposal.text)
     return proposal.guesses
 
 
-def propose_job(source: Path, folder: Path) -> Proposal:
+def propose_job(source: Path, folder: Path, words: Words = ENGLISH) -> Proposal:
     """A job on a data file, to be written into a folder; a table of pairs where two columns name units.
+
+    Its ``lang``, comments and guesses are in the language of the words.
 
     Raises
     ------
@@ -121,8 +126,8 @@ def propose_job(source: Path, folder: Path) -> Proposal:
     for first, second in _UNIT_PAIRS:
         units = [named_column(columns, [first]), named_column(columns, [second])]
         if None not in units:
-            return _pair_job(table, name, block, [str(unit) for unit in units])
-    return _panel_job(table, name, block)
+            return _pair_job(table, name, block, [str(unit) for unit in units], words)
+    return _panel_job(table, name, block, words)
 
 
 def _laid_out(source: Path) -> tuple[FileTable, dict[str, object]]:
@@ -193,22 +198,22 @@ def _is_year(cell: object) -> bool:
     return True
 
 
-def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposal:
+def _panel_job(table: FileTable, name: str, block: dict[str, object], words: Words) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     city = _found(columns, _CITY, table, "cities", "city: 城市")
     year = _year_column(columns, table)
     table = _filled(table, [city, year], block)
-    guesses = _layout_guesses(block)
-    guesses += [f"cities are in column '{city}'", f"years are in column '{year}'"]
+    guesses = _layout_guesses(block, words)
+    guesses += [words("cities are in column '{column}'", column=city), _of_years(year, words)]
     timing = timing_column(table, city, year)
     taken = {city, year, None if timing is None else timing.column}
     outcome = named_column(columns, _OUTCOME) or _first_number(table, taken, [city])
     mapped = {"city": city, "year": year}
     if timing is not None:
-        guesses += timing.guesses
+        guesses += timing.guesses(words)
         mapped[timing.name] = timing.column
     if outcome is not None:
-        guesses.append(f"the outcome is of column '{outcome}'")
+        guesses.append(words("the outcome is of column '{column}'", column=outcome))
         mapped["outcome" if not is_name(outcome) else outcome] = outcome
     canonical = {header: key for key, header in mapped.items()}
     renamed = {key: _quoted(header) for key, header in mapped.items() if key != header}
@@ -216,21 +221,25 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object]) -> Proposa
         block["columns"] = renamed
     if timing is not None and timing.never:
         block["missing"] = {timing.name: timing.never}
-    job: dict[str, object] = {"job": name, "panel": block}
+    job: dict[str, object] = {**_head(name, words), "panel": block}
     if outcome is not None:
         job["outcome"] = {"synchronization": canonical[outcome]}
     job["pairs"] = {"exclude": "both_treated"}
     if timing is not None:
         job["treatment"] = {timing.key: timing.name, "rule": "exactly_one"}
-    lines = [f"# Guessed: {guess}." for guess in guesses]
+    lines = _guessed(guesses, words)
+    if timing is None:
+        remedy = worded_text(NO_TREATMENT, words.lang)
+        lines.append(words("# No column looks like a year of adoption: {remedy}.", remedy=remedy))
+    if outcome is None:
+        remedy = worded_text(NO_OUTCOME, words.lang)
+        lines.append(words("# No column looks like an outcome: {remedy}.", remedy=remedy))
     lines += [
-        *([_NO_ADOPTION] if timing is None else []),
-        *([_NO_OUTCOME] if outcome is None else []),
-    ]
-    lines += [
-        "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate.",
-        *_further(columns, mapped.values()),
-        "# Controls are made of them: controls: {edu: {neg_abs_log_diff: COLUMN}}.",
+        words(
+            "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate."
+        ),
+        *_further(columns, mapped.values(), words),
+        words("# Controls are made of them: controls: {edu: {neg_abs_log_diff: COLUMN}}."),
     ]
     return Proposal(_text(lines, job), tuple(guesses))
 
@@ -248,47 +257,67 @@ def _filled(table: FileTable, keys: Sequence[str], block: dict[str, object]) -> 
     return replace(table, frame=frame)
 
 
-def _layout_guesses(block: dict[str, object]) -> list[str]:
+def _head(name: str, words: Words) -> dict[str, object]:
+    """The first keys of a job; English is the default and is not said."""
+    return {"job": name} if words.lang == ENGLISH.lang else {"job": name, "lang": words.lang}
+
+
+def _guessed(guesses: Sequence[str], words: Words) -> list[str]:
+    return [words("# Guessed: {guess}.", guess=guess) for guess in guesses]
+
+
+def _of_years(column: str, words: Words) -> str:
+    return words("years are in column '{column}'", column=column)
+
+
+def _layout_guesses(block: dict[str, object], words: Words) -> list[str]:
     filled = block.get("fill_down", [])
-    of_cells = [f"an empty cell of column '{name}' repeats the one above" for name in filled]  # type: ignore[attr-defined]
-    return [*_row_guesses(block), *of_cells]
+    form = "an empty cell of column '{column}' repeats the one above"
+    of_cells = [words(form, column=name) for name in filled]  # type: ignore[attr-defined]
+    return [*_row_guesses(block, words), *of_cells]
 
 
-def _row_guesses(block: dict[str, object]) -> list[str]:
-    guesses = [f"the headers stand in row {block['header']}"] if "header" in block else []
-    skipped = block.get("skip_rows", [])
-    if isinstance(skipped, list):
-        *further, last = map(str, skipped or [""])
-        listed = f"rows {', '.join(further)} and {last} are" if further else f"row {last} is"
-        return [*guesses, *[f"{listed} no data, but units, totals or notes"] * bool(skipped)]
-    return [*guesses, "the row below the headers is no data"]
+def _row_guesses(block: dict[str, object], words: Words) -> list[str]:
+    header, skipped = block.get("header"), block.get("skip_rows", [])
+    guesses = [words("the headers stand in row {row}", row=header)] if header is not None else []
+    if not isinstance(skipped, list):
+        return [*guesses, words("the row below the headers is no data")]
+    if len(skipped) == 1:
+        guesses.append(words("row {row} is no data, but units, totals or notes", row=skipped[0]))
+    elif skipped:
+        rows = words.listed([str(row) for row in skipped])
+        guesses.append(words("rows {rows} are no data, but units, totals or notes", rows=rows))
+    return guesses
 
 
-def _pair_job(table: FileTable, name: str, block: dict[str, object], units: Sequence[str]) -> Proposal:
+def _pair_job(
+    table: FileTable, name: str, block: dict[str, object], units: Sequence[str], words: Words
+) -> Proposal:
     columns = [str(column) for column in table.frame.columns]
     year = _year_column(columns, table)
     table = _filled(table, [*units, year], block)
     outcome = named_column(columns, _FLOW) or _first_number(table, {*units, year}, units)
     regressor = _first_number(table, {*units, year, outcome}, units)
-    guesses = _layout_guesses(block)
-    guesses += [f"units are in columns '{units[0]}' and '{units[1]}'", f"years are in column '{year}'"]
+    guesses = _layout_guesses(block, words)
+    of_units = words("units are in columns '{first}' and '{second}'", first=units[0], second=units[1])
+    guesses += [of_units, _of_years(year, words)]
     directed = in_both_orders(*(table.frame[name] for name in (*units, year)))
     if directed:
-        guesses.append("some pairs stand in both orders, so the table is directed")
+        guesses.append(words("some pairs stand in both orders, so the table is directed"))
     block |= {"unit_i": units[0], "unit_j": units[1], "year": year}
     block |= {"directed": True} if directed else {}
-    job: dict[str, object] = {"job": name, "pair_table": block}
+    job: dict[str, object] = {**_head(name, words), "pair_table": block}
     lines = []
     if outcome is not None:
-        guesses.append(f"the outcome is column '{outcome}'")
+        guesses.append(words("the outcome is column '{column}'", column=outcome))
         job["outcome"] = {"column": outcome}
     if regressor is not None:
-        guesses.append(f"the regressor is column '{regressor}'")
+        guesses.append(words("the regressor is column '{column}'", column=regressor))
         job["model"] = {"regressors": [regressor]}
     else:
-        lines.append("# No column is left to be a regressor: say model: {regressors: [COLUMN]}.")
-    lines = [*(f"# Guessed: {guess}." for guess in guesses), *lines]
-    lines += _further(columns, [*units, year, outcome, regressor])
+        lines.append(words("# No column is left to be a regressor: say model: {regressors: [COLUMN]}."))
+    lines = [*_guessed(guesses, words), *lines]
+    lines += _further(columns, [*units, year, outcome, regressor], words)
     return Proposal(_text(lines, job), tuple(guesses))
 
 
@@ -326,13 +355,14 @@ def _quoted(header: str) -> str:
 # -- text
 
 
-def _further(columns: Sequence[str], used: Iterable[str | None]) -> list[str]:
+def _further(columns: Sequence[str], used: Iterable[str | None], words: Words) -> list[str]:
     taken = set(used)
-    rest = [column for column in columns if column not in taken]
-    if not rest:
-        return []
-    more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
-    return [f"# Further columns: {', '.join(rest[:_SHOWN])}{more}."]
+    further = [column for column in columns if column not in taken]
+    listed = words(", ").join(further[:_SHOWN])
+    if len(further) > _SHOWN:
+        n_unlisted = len(further) - _SHOWN
+        return [words("# Further columns: {columns} and {count} more.", columns=listed, count=n_unlisted)]
+    return [words("# Further columns: {columns}.", columns=listed)] if further else []
 
 
 def _text(lines: Sequence[str], job: dict[str, object]) -> str:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
-from engine.report.language.wording import Words, for_units_of, job_words, lang_of, shared_words
+from engine.report.language.wording import ENGLISH, Words, for_units_of, job_words, lang_of, shared_words
 from engine.report.outputs.main_result import error_picture
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.registry import report_headlines, report_sentences, report_tables
 from engine.report.page import JobSection, report_page
 from engine.runtime.files import write_bytes, write_text
+from engine.stages.error_language import errors_in, in_language
 from engine.stages.job_files import write_figures, write_tables
 from engine.stages.saved import SavedJob, saved_jobs
 
 PAGE, DOCX = "report.html", "tables.docx"
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """The page of a folder and the words that it is in."""
+
+    page: Path
+    words: Words
 
 
 def write_report(
@@ -28,27 +37,58 @@ def write_report(
     draw: bool = True,
     docx: bool = False,
     notice: Callable[[Exception], None],
-) -> Path:
+) -> WrittenReport:
     """``report.html``, and ``tables.docx`` where asked; with ``draw`` tables and figures are made again first.
 
     Tables and figures of a job are in its own language, unless ``lang`` names one for all; the page is in the
     language that all its jobs have, else in English. A job that is damaged, and figures that cannot be drawn, are
-    reported to ``notice``; the page has the rest.
+    reported to ``notice``; the page has the rest. Errors are in the language of the page.
 
     Raises
     ------
     InputError
         Where no job can be reported, or the page's place is taken by a folder.
     """
+    damaged: list[Exception] = []
+    with errors_in(lambda: lang or ENGLISH.lang):
+        jobs = saved_jobs(folder, damaged.append)
+    words = shared_words(lang_of(job.manifest) if lang is None else lang for job in jobs)
+
+    def worded_notice(error: Exception) -> None:
+        notice(in_language(error, words.lang))
+
+    with errors_in(lambda: words.lang):
+        _refuse_folders(folder, docx=docx)
+        for error in damaged:
+            worded_notice(error)
+        sections = _sections(jobs, words, lang, worded_notice, draw=draw)
+        page = report_page(sections, title=words("dyadid report"), words=words)
+        path = write_text(folder / PAGE, page)
+        if docx:
+            tables = [table for section in sections for table in section.tables]
+            write_bytes(folder / DOCX, docx_bytes(tables))
+        return WrittenReport(path, words)
+
+
+def _refuse_folders(folder: Path, *, docx: bool) -> None:
     for name in (PAGE, *([DOCX] if docx else [])):
         if (folder / name).is_dir():
             raise InputError(
                 f"there is a folder called {name}", where=str(folder), remedy="rename it: a file goes there"
             )
+
+
+def _sections(
+    jobs: list[SavedJob],
+    words: Words,
+    lang: str | None,
+    notice: Callable[[Exception], None],
+    *,
+    draw: bool,
+) -> list[JobSection]:
+    """Sections of the jobs that can be reported, in their order; raises InputError where none can."""
     sections: list[JobSection] = []
     problems: list[InputError] = []
-    jobs = saved_jobs(folder, notice)
-    words = shared_words(lang_of(job.manifest) if lang is None else lang for job in jobs)
     for job in jobs:
         with _problems_collected(job.folder, problems):
             own_words = job_words(job.manifest, lang)
@@ -59,11 +99,7 @@ def write_report(
         raise problems[0]
     for problem in problems:
         notice(problem)
-    page = report_page(sections, title=words("dyadid report"), words=words)
-    path = write_text(folder / PAGE, page)
-    if docx:
-        write_bytes(folder / DOCX, docx_bytes([table for section in sections for table in section.tables]))
-    return path
+    return sections
 
 
 @contextmanager

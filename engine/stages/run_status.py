@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.report.language.wording import ENGLISH
+from engine.report.language.stored_notes import sentence
+from engine.report.language.wording import Words, known_words, shared_words
 from engine.runtime.batch_queues import queue_line
 from engine.runtime.files import STATE, is_locked
 from engine.runtime.journal import LOG, PROGRESS, as_record, read_lines, read_record
@@ -18,7 +19,7 @@ _LONGEST_RUN = 1e9  # seconds
 
 
 def status_lines(folder: Path) -> Iterator[str]:
-    """The driver in the queue, if one was submitted, and how far each job is."""
+    """The driver in the queue, if one was submitted, and how far each job is, in the language of the jobs."""
     driver, jobs, record = submitted(folder), _jobs(folder), folder / STATE / DRIVER
     if driver is None and not jobs and not record.exists():
         raise InputError(
@@ -27,12 +28,30 @@ def status_lines(folder: Path) -> Iterator[str]:
             remedy="name the folder that --out of `dyadid run` named",
         )
     if driver is not None:
-        state = queue_line(driver.kind, driver.job_id) or "no longer in the queue"
-        yield f"driver: {driver.kind} job {driver.job_id}, submitted {driver.submitted}: {state}"
+        words = known_words(driver.lang)
+        yield words(
+            "driver: {kind} job {id}, submitted {time}: {state}",
+            kind=driver.kind,
+            id=driver.job_id,
+            time=driver.submitted,
+            state=queue_line(driver.kind, driver.job_id) or words("no longer in the queue"),
+        )
     elif record.exists():
-        yield f"driver: its record {record} is damaged; ask the batch system"
+        words = known_words(folder_lang(folder))
+        yield words("driver: its record {record} is damaged; ask the batch system", record=record)
     for job in jobs:
         yield _progress(job)
+
+
+def folder_lang(folder: Path) -> str:
+    """The language that the runs in a folder have, with that of a driver; English where they differ, or none is."""
+    driver = submitted(folder)
+    langs = [_words_of(read_record(state / PROGRESS)).lang for state in _jobs(folder)]
+    return shared_words([*langs, *([driver.lang] if driver and not langs else [])]).lang
+
+
+def _words_of(record: Mapping[str, object]) -> Words:
+    return known_words(record.get("lang"))
 
 
 def running(folder: Path) -> bool:
@@ -52,7 +71,8 @@ def log_lines(folder: Path, *, after: str = "") -> Iterator[tuple[str, str]]:
                 events.append((str(event.pop("time")), str(event.pop("event")), state.parent.name, event))
     for time, name, job, facts in sorted(events, key=lambda event: event[0]):
         if time > after:
-            details = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in (None, ""))
+            plain = {key: value for key, value in facts.items() if not isinstance(value, Mapping)}
+            details = ", ".join(f"{key} {value}" for key, value in plain.items() if value not in (None, ""))
             yield time, f"{time[:19]}  {job}  {name}" + (f": {details}" if details else "")
 
 
@@ -79,27 +99,38 @@ def _jobs(folder: Path) -> list[Path]:
 def _progress(state: Path) -> str:
     """Progress of a job by its ``progress.json``; whatever of it is not of its kind is passed over."""
     record = read_record(state / PROGRESS)
+    words = _words_of(record)
     text = {key: value for key, value in record.items() if isinstance(value, str) and value}
-    name, word = (
-        text.get("job") or state.parent.name,
-        text.get("state", "unknown, its progress.json is damaged"),
-    )
+    word = text.get("state", "unknown, its progress.json is damaged")
     if word == "running" and not is_locked(state):
         word = "stopped without a word; run it again to do the rest"
-    parts = [f"{name}: {word}"]
+    name = text.get("job") or state.parent.name
+    parts = [words("{job}: {state}", job=name, state=words.in_context(word, "state"))]
     if word == "running":
-        n_done, total = record.get("done"), record.get("total")
-        if isinstance(n_done, int) and isinstance(total, int) and total and "label" in text:
-            parts.append(f"{text['label']} {n_done:,} of {total:,}")
-        seconds_left = _seconds_left(record.get("seconds_left"), _moment(text.get("estimated")))
-        if seconds_left is not None:
-            parts.append(f"about {ENGLISH.duration(seconds_left)} left")
-        parts += [text[key] for key in ("where", "dashboard") if key in text]
+        parts += _running_parts(record, text, words)
     start, last = _moment(text.get("started")), _moment(text.get("updated"))
     if start is not None and last is not None:
         took = ((datetime.now(UTC) if word == "running" else last) - start).total_seconds()
-        parts.append(ENGLISH.duration(took))
-    return ", ".join(parts)
+        parts.append(words.duration(took))
+    return words(", ").join(parts)
+
+
+def _running_parts(record: Mapping[str, object], text: Mapping[str, str], words: Words) -> Iterator[str]:
+    """How far a run is, how long it will go on, and where it is."""
+    n_done, total = record.get("done"), record.get("total")
+    if isinstance(n_done, int) and isinstance(total, int) and total and "label" in text:
+        share = words("{done} of {total}", done=f"{n_done:,}", total=f"{total:,}")
+        yield f"{words.in_context(text['label'], 'pass')} {share}"
+    seconds_left = _seconds_left(record.get("seconds_left"), _moment(text.get("estimated")))
+    if seconds_left is not None:
+        yield words("about {time} left", time=words.duration(seconds_left))
+    if "where" in text:
+        try:
+            yield sentence(record, "where", words)
+        except (LookupError, TypeError, ValueError, AttributeError):  # a damaged code
+            yield text["where"]
+    if "dashboard" in text:
+        yield text["dashboard"]
 
 
 def _seconds_left(at_report: object, reported: datetime | None) -> float | None:

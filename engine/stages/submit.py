@@ -35,15 +35,18 @@ class Submitted:
         ISO time, UTC.
     logs : str
         Folder of its output.
+    lang : str
+        Language of its jobs; English for what an earlier version left.
     """
 
     kind: str
     job_id: str
     submitted: str
     logs: str
+    lang: str = "en"
 
 
-def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> Submitted:
+def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path, lang: str = "en") -> Submitted:
     """Send ``dyadid run`` with these arguments to the profile's batch system; returns when that has taken it.
 
     Raises
@@ -68,7 +71,7 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
     command = [profile.python or sys.executable, "-m", "engine", "run", *arguments]
     script = write_text(state / "driver.sh", batch.driver_script(profile, command, logs.resolve()))
     job_id = batch.submit(profile, script)
-    done = Submitted(profile.kind, job_id, datetime.now(UTC).isoformat(timespec="seconds"), str(logs))
+    done = Submitted(profile.kind, job_id, datetime.now(UTC).isoformat(timespec="seconds"), str(logs), lang)
     write_text(state / DRIVER, json.dumps(asdict(done), indent=1))
     return done
 
@@ -76,7 +79,7 @@ def submit_run(profile: Profile | None, arguments: Sequence[str], out: Path) -> 
 def submitted(out: Path) -> Submitted | None:
     """The driver last submitted for an output folder, if any was; None for a damaged record, too."""
     record = read_record(out / STATE / DRIVER)
-    if set(record) != {item.name for item in fields(Submitted)}:
+    if set(record) | {"lang"} != {item.name for item in fields(Submitted)}:
         return None
     if not all(isinstance(value, str) and "\0" not in value for value in record.values()):
         return None

@@ -185,6 +185,11 @@ def words_of(lang: str) -> Words:
     return Words(lang)
 
 
+def known_words(lang: object) -> Words:
+    """The words of a language; English for one that is not there."""
+    return Words(str(lang)) if lang in LANGUAGES else ENGLISH
+
+
 def lang_of(manifest: Mapping[str, object]) -> str:
     """The language of a job as its manifest has it; English for what an earlier version left."""
     return str(manifest.get("lang", "en"))
