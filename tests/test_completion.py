@@ -11,7 +11,13 @@ import pytest
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("dyadid pl", {"plan"}), ("dyadid plan --ce", {"--cells"}), ("dyadid s", {"status", "schema"})],
+    [
+        ("dyadid pl", {"plan"}),
+        ("dyadid plan --ce", {"--cells"}),
+        ("dyadid check --l", {"--lang"}),
+        ("dyadid init --l", {"--lang"}),
+        ("dyadid s", {"status", "schema"}),
+    ],
 )
 def test_bash_completes(words: str, expected: set[str]) -> None:
     environment = os.environ | {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,14 @@ from rich.console import Console
 
 from engine import terminal
 from engine.api import notebook_progress
+from engine.notes import Note, note_record
+from engine.report.language.wording import ENGLISH, words_of
 from engine.runtime import schedule
+from engine.runtime.files import STATE, locked
 from engine.runtime.journal import PROGRESS, Journal
+from engine.stages.run_status import log_lines, status_lines
+
+ENGINE = Path(terminal.__file__).parent
 
 
 @pytest.fixture
@@ -148,3 +155,48 @@ def test_the_record_has_a_pass_from_its_beginning(tmp_path: Path, now: list[floa
     assert (record["label"], record["done"], record["total"]) == ("permutations", 0, 1)
     assert record["seconds_left"] == 63.0
     assert record["estimated"] <= record["updated"]
+
+
+def test_progress_is_in_the_language_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], now: list[float]
+) -> None:
+    """Lines in a log, and the bar of a notebook; a label without a word stays as it is."""
+    words, written = words_of("zh"), list[str]()
+    with terminal.progress_shown(words=words) as progress:
+        progress.expect([("permutations", 60.0)])
+        for label in ("permutations", "something new"):
+            progress(label, 0, 4)
+            now[0] += 31.0
+            progress(label, 1, 4)
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.fullmatch("置换：1/4、每秒 0.032、约剩 [0-9]+ 秒", first)
+    assert second.startswith("something new：1/4、")
+    bar = notebook_progress._Bar(words)
+    monkeypatch.setattr(bar, "write", written.append)
+    now[0] += 100.0
+    bar.expect([("permutations", 60.0)])
+    bar("permutations", 0, 1)
+    assert written == ['<progress value="0" max="1"></progress> 置换：0/1、约剩 60 秒']
+
+
+def test_every_label_of_a_pass_has_its_chinese() -> None:
+    """Labels are literals where passes begin."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sorted(ENGINE.glob("stages/**/*.py")))
+    labels = {*re.findall(r'[( ]label="([^"]+)"', source), "screen", "bootstrap"}
+    passes = {label for label in labels if label.islower()}
+    assert len(passes) > 12
+    assert {label for label in passes if f"pass:{label}" not in words_of("zh").fixed} == set()
+
+
+def test_status_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "zh" / STATE, "zh", "zh")
+    (tmp_path / "zh" / STATE).mkdir(parents=True)
+    with journal.kept(), locked(tmp_path / "zh" / STATE):
+        journal.told(**note_record("where", Note.of("this_process", threads=2), ENGLISH.note))
+        journal.schedule.expect([("permutations", 60.0)])
+        journal.progress("permutations", 1, 1000)
+        [line] = status_lines(tmp_path)
+    parts = line.split("、")
+    assert parts[:2] == ["zh：运行中", "置换 1/1,000"]
+    assert re.search("[\u4e00-\u9fff]", parts[3])
+    assert not any("where" in text and "{" in text for _, text in log_lines(tmp_path))

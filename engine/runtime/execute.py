@@ -12,7 +12,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
 
 Result = TypeVar("Result")
+Part = TypeVar("Part")
 PassInput = TypeVar("PassInput")
 Progress = Callable[[str, int, int], None]
 TasksByPart = dict[int, list[object]]
@@ -203,6 +204,14 @@ class Machine:
             elif was_stored:
                 self.journal.note("unit damaged", unit=name)
         return results
+
+    def counted(self, label: str, parts: Sequence[Part]) -> Iterator[Part]:
+        """Parts of work that this process does itself, one by one; each is reported once the next is asked for."""
+        if parts:
+            self._report(label, 0, len(parts))
+        for n_done, part in enumerate(parts, start=1):
+            yield part
+            self._report(label, n_done, len(parts))
 
     def _report(self, label: str, n_done: int, n_tasks: int) -> None:
         self.progress(label, n_done, n_tasks)

@@ -93,11 +93,10 @@ def bootstrap(
         two_way_wild(machine, prepared, cells, scheme, collector)
         return
     if scheme.kind == "wild":
-        for cell in cells:
-            _wild_rows(collector, cell, cell.fit.tested_positions, scheme)
+        _wild_rows(machine, cells, scheme, collector)
         return
     if scheme.kind == "multiplier":
-        draws = _multiplier_draws(cells, scheme)
+        draws = _multiplier_draws(machine, cells, scheme)
     else:
         draws = _draws(machine, prepared, cells, scheme)
     for cell, estimate, statistic in zip(cells, draws.estimate, draws.statistic, strict=True):
@@ -128,11 +127,11 @@ def _draws(machine: Machine, prepared: Prepared, cells: list[Estimated], scheme:
     return machine.reduce(node_draws, node, tasks, merge_draws, label="bootstrap")
 
 
-def _multiplier_draws(cells: list[Estimated], scheme: Bootstrap) -> Draws:
+def _multiplier_draws(machine: Machine, cells: list[Estimated], scheme: Bootstrap) -> Draws:
     """Draws of city scores, from the estimates alone, whatever regression gave them."""
     replicates = np.arange(scheme.reps, dtype=np.int32)
     by_cell = []
-    for cell in cells:
+    for cell in machine.counted("bootstrap", cells):
         positions = cell.fit.tested_positions
         city = _city_influence(cell, positions)
         signs = multipliers(scheme.seed, replicates, len(city), scheme.weights)
@@ -271,10 +270,14 @@ def wild_draws(cell: Estimated, positions: list[int], signs: Array) -> list[tupl
     return [wild_statistics(cell.normal, regressors, position, signs) for position in positions]
 
 
-def _wild_rows(collector: DrawCollector, cell: Estimated, positions: list[int], scheme: Bootstrap) -> None:
+def _wild_rows(machine: Machine, cells: list[Estimated], scheme: Bootstrap, collector: DrawCollector) -> None:
+    """Rows and draws of every tested coefficient; its progress is counted in coefficients."""
     replicates = np.arange(scheme.reps, dtype=np.int32)
-    signs = multipliers(scheme.seed, replicates, len(cell.fit.city_first), scheme.weights)
-    for position, (observed, drawn) in zip(positions, wild_draws(cell, positions, signs), strict=True):
+    sizes = {len(cell.fit.city_first) for cell in cells}
+    signs = {size: multipliers(scheme.seed, replicates, size, scheme.weights) for size in sizes}
+    coefficients = [(cell, position) for cell in cells for position in cell.fit.tested_positions]
+    for cell, position in machine.counted("bootstrap", coefficients):
+        [(observed, drawn)] = wild_draws(cell, [position], signs[len(cell.fit.city_first)])
         term, p = cell.fit.names[position], permutation_p(observed, drawn)
         collector.row(
             cell.cell.id, term, "wild", reps=p.draws, statistic=observed, p_value=p.value, mc_error=p.error
