@@ -44,7 +44,7 @@ class TimingColumn:
         )
 
     def guesses(self, words: Words) -> list[str]:
-        """What is guessed of the column, in the language of the words."""
+        """Guesses on the column, in the language of the words."""
         if self.key == "status":
             return [words("column '{column}' is 0 before adoption and 1 from then on", column=self.column)]
         of_code = [words("'{code}' there stands for never", code=code) for code in self.never]

@@ -228,13 +228,9 @@ def _panel_job(table: FileTable, name: str, block: dict[str, object], words: Wor
     if timing is not None:
         job["treatment"] = {timing.key: timing.name, "rule": "exactly_one"}
     lines = _guessed(guesses, words)
-    if timing is None:
-        remedy = worded_text(NO_TREATMENT, words.lang)
-        lines.append(words("# No column looks like a year of adoption: {remedy}.", remedy=remedy))
-    if outcome is None:
-        remedy = worded_text(NO_OUTCOME, words.lang)
-        lines.append(words("# No column looks like an outcome: {remedy}.", remedy=remedy))
     lines += [
+        *([_no_adoption(words)] if timing is None else []),
+        *([_no_outcome(words)] if outcome is None else []),
         words(
             "# A trend is taken off by detrend(log(...)); prices are those of the file, see panel.deflate."
         ),
@@ -268,6 +264,16 @@ def _guessed(guesses: Sequence[str], words: Words) -> list[str]:
 
 def _of_years(column: str, words: Words) -> str:
     return words("years are in column '{column}'", column=column)
+
+
+def _no_adoption(words: Words) -> str:
+    remedy = worded_text(NO_TREATMENT, words.lang)
+    return words("# No column looks like a year of adoption: {remedy}.", remedy=remedy)
+
+
+def _no_outcome(words: Words) -> str:
+    remedy = worded_text(NO_OUTCOME, words.lang)
+    return words("# No column looks like an outcome: {remedy}.", remedy=remedy)
 
 
 def _layout_guesses(block: dict[str, object], words: Words) -> list[str]:
