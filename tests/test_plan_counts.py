@@ -16,7 +16,7 @@ import engine
 from engine import pipeline
 from engine.runtime.execute import Machine
 from engine.stages.describe import plan_lines
-from engine.stages.draw_counts import draw_counts
+from engine.stages.draw_counts import draw_counts, n_tested
 from engine.stages.run_time import expected_stages, run_seconds, work_seconds
 
 JOB = """
@@ -205,3 +205,32 @@ def test_a_plan_lists_few_cells_unless_all_are_asked(
     assert sum("model.confidence=" in line for line in all_lines) == n_cells
     assert not any("--cells" in line for line in all_lines)
     assert all_lines[-2:] == lines[-2:]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        "twfe", "event_study", "sun_abraham", "extended_twfe", "imputation", "callaway_santanna", "stacked",
+        "local_projection", "de_chaisemartin",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("named", [False, True])
+def test_the_coefficients_that_permutations_test_are_counted(
+    estimator: str, named: bool, written: Callable[[str], Path]
+) -> None:
+    """Averages over cohorts, not the effects behind them; of a test that names its terms, these."""
+    model = f"{{estimator: {estimator}, controls: [], window: [-2, 1], errors: [dyadic]}}"
+    path = written("{permutation: {reps: 3}}")
+    text = path.read_text(encoding="utf-8").replace("model: {errors: [pair, dyadic]}", f"model: {model}")
+    text = re.sub(r"sweep: .*\n", "pairs: {exclude: none}\n", text)
+    if estimator in ("twfe", "callaway_santanna"):
+        text = text.replace(", window: [-2, 1]", "")
+    path.write_text(text, encoding="utf-8")
+    if named:
+        term = "policy" if estimator == "twfe" else "policy[+0]"
+        path.write_text(text.replace("reps: 3", f'reps: 3, terms: ["{term}"]'), encoding="utf-8")
+    _, [prepared] = pipeline.check(path)
+    drawn = engine.run(path).draws
+    tested = drawn.loc[drawn["method"] == "permutation", "term"].nunique()
+    no_year_before = estimator == "callaway_santanna" and not named  # the first event year, which no plan can know
+    assert n_tested(prepared, prepared.pass_cells.cells[0]) == tested + no_year_before

@@ -20,6 +20,7 @@ from engine.spec.block import Block
 from engine.spec.inference import Bootstrap, PermutationTest
 from engine.stages.inference_checks import permuted_by_refits, reassigned, strata_codes
 from engine.stages.prepare_passes import Prepared
+from engine.stages.treatment_terms import reported_names
 
 SECONDS_PER_VALUE = 3e-10
 """Rough cost of one moment of one pair on two cores."""
@@ -138,7 +139,7 @@ def _permutations(prepared: Prepared, block: PermutationTest, cells: Sequence[Ce
     pairs = prepared.steps[-2].pairs if len(prepared.steps) > 1 else prepared.steps[-1].pairs
     contracted = [cell for cell in cells if not permuted_by_refits(cell.job)]
     for group in by_path(prepared, contracted, lambda cell: cell):
-        seconds = _permuted(prepared, pairs, draws, len(group))
+        seconds = _permuted(prepared, pairs, draws, group)
         yield DrawCount("permutations", draws, len(group), seconds, exact)
     n_refitted = len(cells) - len(contracted)
     if n_refitted:
@@ -168,9 +169,16 @@ def _two_way(prepared: Prepared) -> float:
     return _PER_PART * (n_regressors + _TWO_WAY) * prepared.steps[-1].pairs * n_tested
 
 
-def _permuted(prepared: Prepared, pairs: int, draws: int, cells: int) -> float:
+def _permuted(prepared: Prepared, pairs: int, draws: int, cells: Sequence[Cell]) -> float:
     """Seconds of permutations that contract the moments of the pairs."""
     allowed = np.triu(prepared.design.allowed)
-    n_tested = max(1, *(len(terms.names) for terms in prepared.terms))
-    influences = _PER_INFLUENCE * int(np.count_nonzero(allowed)) * n_tested * cells
+    coefficients = sum(n_tested(prepared, cell) for cell in cells)
+    influences = _PER_INFLUENCE * int(np.count_nonzero(allowed)) * coefficients
     return pairs * draws * (_PER_SUM * moments(prepared) + influences)
+
+
+def n_tested(prepared: Prepared, cell: Cell) -> int:
+    """Coefficients that a permutation of the cell tests: those it names, or all that are reported of the treatment."""
+    block, terms = cell.job.inference.permutation, prepared.terms[prepared.pass_cells.cells.index(cell)]
+    named = block.terms if block is not None else None
+    return max(1, len(named or reported_names(cell.job, terms)))
