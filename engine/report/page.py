@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -42,6 +43,8 @@ _ELSEWHERE = (
     "workers_code",
     *_NOTES,
 )
+_YEARS = range(1000, 3000)
+_EXACT_WHOLE = 1e15
 _ELSEWHERE_OF_DATA = ("columns", "dropped", *_NOTES)
 
 
@@ -259,7 +262,7 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
         rows = section.validation.get(name) or []
         if rows:
             rows = [dict(row) if isinstance(row, Mapping) else {"": row} for row in rows]
-            rows = [_worded(row, "reason", words) for row in rows]
+            rows = [_with_whole_ends(_worded(row, "reason", words)) for row in rows]
             yield _details(f"{title} ({len(rows)})", _table(rows, words))
     validated = _facts(_flat(section.validation, words, hidden=_ELSEWHERE_OF_DATA))
     if validated:
@@ -274,6 +277,18 @@ def _record(section: JobSection, words: Words) -> Iterator[str]:
     facts = _facts([*_hash(section.manifest, words), *_flat(section.manifest, words, hidden=_ELSEWHERE)])
     if facts:
         yield _details(words("How the numbers were made"), _table(facts, words))
+
+
+def _with_whole_ends(column: Facts) -> Facts:
+    """A column whose smallest and largest values are whole has them without decimals, years without separators."""
+    ends = {name: column[name] for name in ("minimum", "maximum") if isinstance(column.get(name), float)}
+    if not ends or not all(value.is_integer() and abs(value) < _EXACT_WHOLE for value in ends.values()):
+        return column
+    are_years = all(value in _YEARS for value in ends.values())
+    return {
+        **column,
+        **{name: f"{value:.0f}" if are_years else f"{value:,.0f}" for name, value in ends.items()},
+    }
 
 
 def _facts(entries: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
@@ -351,5 +366,6 @@ def _table(rows: Sequence[Facts], words: Words, *, caption: str = "") -> str:
 
 
 def _cell(value: Any, words: Words) -> str:
-    css_class = ' class="words"' if isinstance(value, str) and not value.replace(".", "").isdigit() else ""
+    digits = re.sub(r"[-,.]", "", value) if isinstance(value, str) else "0"
+    css_class = "" if digits.isdigit() else ' class="words"'
     return f"<td{css_class}>{escape(_value(value, words))}</td>"

@@ -84,6 +84,19 @@ def test_page_nests_asks_for_nothing_and_runs_nothing():
     assert "content=\"default-src 'none'" in page
 
 
+def test_whole_ends_of_columns_have_no_decimals_and_years_no_separators():
+    columns = [
+        {"column": "pilot_year", "minimum": 2012.0, "maximum": 2019.0, "mean": 2016.25},
+        {"column": "people", "minimum": -3.0, "maximum": 1234567.0},
+        {"column": "half", "minimum": 2.0, "maximum": 2018.5},
+    ]
+    page = report_page([section(validation={"columns": columns})])
+    cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in page.split("<tr>") if 'scope="row"' in row]
+    shown = [row for row in cells if row[:1] in (["2012"], ["-3"], ["2.0000"])]
+    assert shown == [["2012", "2019", "2,016.25"], ["-3", "1,234,567", ""], ["2.0000", "2,018.50", ""]]
+    assert '<td class="words">2012' not in page
+
+
 def test_page_has_one_heading_tree_and_a_contents_list_that_leads_there():
     tags = outline(report_page([section(), section()]))
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch(r"h\d", tag)]
