@@ -232,5 +232,7 @@ def test_the_coefficients_that_permutations_test_are_counted(
     _, [prepared] = pipeline.check(path)
     drawn = engine.run(path).draws
     tested = drawn.loc[drawn["method"] == "permutation", "term"].nunique()
-    no_year_before = estimator == "callaway_santanna" and not named  # the first event year, which no plan can know
+    no_year_before = (
+        estimator == "callaway_santanna" and not named
+    )  # the first event year, which no plan can know
     assert n_tested(prepared, prepared.pass_cells.cells[0]) == tested + no_year_before

@@ -17,6 +17,10 @@ with two and 17% with three.
 """
 
 
+EFFECTIVE = 2
+"""Fewer effective adopting cities than this, and a coefficient is that of one city and its shocks."""
+
+
 def has_few_adopters(estimates: pd.DataFrame) -> pd.Series:
     """Rows of ``estimates.parquet`` whose coefficient is that of fewer than `FEW` adopting cities."""
     if "n_adopters" not in estimates.columns:  # of an earlier version
@@ -43,6 +47,24 @@ def adopter_notes(
             "With fewer than four adopting cities no kind of standard error is reliable: with dyadic-robust errors the "
             "5% test rejects a true null in 50% of samples with one, 31% with two, 17% with three. The studentised "
             "permutation test (inference.permutation) holds."
+        )
+    yield from _effective_notes(estimates, places, words)
+
+
+def _effective_notes(estimates: pd.DataFrame, places: Mapping[Hashable, int], words: Words) -> Iterator[str]:
+    """A note on the other terms of fewer than `EFFECTIVE` effective cities, by cell where there are several."""
+    if not {"n_adopters", "effective_adopters"}.issubset(estimates.columns):  # of an earlier version
+        return
+    rows = estimates[(estimates["effective_adopters"] < EFFECTIVE) & (estimates["n_adopters"] >= FEW)]
+    parts = []
+    for cell, group in rows.groupby("cell", sort=False):
+        terms = words.listed(list(dict.fromkeys(group["term"])))
+        at = columns_phrase([places[cell]], words) if len(places) > 1 else ""
+        parts.append(words("{what} in {columns}", what=terms, columns=at) if at else terms)
+    if parts:
+        yield words(
+            "Fewer than two effective adopting cities, where no kind of standard error settles anything: {terms}.",
+            terms=words("; ").join(parts),
         )
 
 

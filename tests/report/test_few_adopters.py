@@ -105,6 +105,19 @@ def test_four_adopters_and_results_of_earlier_versions_keep_their_stars() -> Non
         assert "adopting" not in text
 
 
+def test_terms_of_few_effective_cities_are_named_once_below_the_table() -> None:
+    """Those of four adopters and more: of fewer another note tells more; a control has none to count."""
+    frame = rows([6, 5, 2])
+    by_term = {"policy": 1.4, "edu": 1.0}
+    frame = frame.assign(effective_adopters=frame["term"].map(by_term))
+    frame.loc[frame["cell"] == frame["cell"].iloc[0], "effective_adopters"] = 2.0
+    flat = " ".join(printed(frame).split())
+    assert flat.count("Fewer than two effective adopting cities") == 1
+    assert "where no kind of standard error settles anything: policy in column (2)." in flat
+    assert "有效实施城市数不足两个" in printed(frame, "zh")
+    assert "Fewer than two" not in printed(frame.assign(effective_adopters=2.0))
+
+
 def test_the_reading_does_not_call_it_significant() -> None:
     said = error_sentences(rows([2, 2]), main="policy")
     assert said[0] == (
