@@ -35,14 +35,8 @@ from engine.runtime.execute import Machine
 from engine.spec import Cell, Job
 from engine.spec.job import Model
 from engine.stages.averages import TermRows, reported, with_rows
-from engine.stages.estimation import (
-    Estimated,
-    LeftRows,
-    columns_of,
-    covariances_of,
-    first_pass,
-    named,
-)
+from engine.stages.estimation import Estimated, LeftRows, covariances_of, first_pass, named
+from engine.stages.pass_cells import columns_of
 from engine.stages.prepare_passes import Prepared
 
 _REFITS = 8  # cities of one task

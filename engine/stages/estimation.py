@@ -14,7 +14,6 @@ from engine.errors import InputError
 from engine.estimate.absorbed_fit import Absorption
 from engine.estimate.estimate import Estimate
 from engine.estimate.estimator import PairTiming
-from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.fit import LOOSEN, Stage, fit, stage
 from engine.estimate.instrument import Instrumented
 from engine.estimate.normal import Normal, normal_equations
@@ -31,7 +30,6 @@ from engine.pairs.map_reduce import (
 from engine.pairs.moments import CityMoments
 from engine.pairs.pair_rows import PairRows
 from engine.pairs.treatment import Terms
-from engine.pairs.year_slopes import regressor_of
 from engine.runtime.execute import UNITS, Machine
 from engine.spec import Cell
 from engine.stages.averages import reported, rows_of_terms, with_rows
@@ -43,6 +41,7 @@ from engine.stages.left_out_samples import samples_without_groups
 from engine.stages.near_cities import with_nearby
 from engine.stages.pair_dependence import Correlogram, correlograms
 from engine.stages.pair_sums import CELLS, PassSums, city_years_of, with_sums
+from engine.stages.pass_cells import columns_of
 
 Found = TypeVar("Found", CityMoments, PairRows)
 
@@ -295,20 +294,6 @@ def named(cell: Cell) -> Iterator[None]:
     except InputError as error:
         where = f"cell '{cell.label}': {error.where}" if error.where else f"cell '{cell.label}'"
         raise error.at(where) from None
-
-
-def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[Term, ...]:
-    """Regressor columns of a cell, of those of its design; the instrument last."""
-    instrument = (INSTRUMENT,) if cell.job.model.registered.uses_instrument else ()
-    names = (*(cell.job.model.regressors or cell.job.used_controls), *instrument)
-    by_year = cell.job.model.by_year
-    slopes = {name: [column for column in columns if _is_slope_of(column, name)] for name in by_year}
-    return column_terms(column for name in names for column in slopes.get(name, [name])) if columns else ()
-
-
-def _is_slope_of(column: str, name: str) -> bool:
-    source = regressor_of(column)
-    return source is not None and source[0] == name
 
 
 def first_pass(

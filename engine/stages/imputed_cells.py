@@ -23,15 +23,9 @@ from engine.pairs.treatment import Terms
 from engine.runtime.execute import UNITS, Machine
 from engine.spec import Cell
 from engine.stages.averages import takes_both
-from engine.stages.estimation import (
-    Estimated,
-    columns_of,
-    covariances_of,
-    named,
-    reads_interaction,
-    sample_moments,
-)
+from engine.stages.estimation import Estimated, covariances_of, named, reads_interaction, sample_moments
 from engine.stages.pair_sums import sample_city_years
+from engine.stages.pass_cells import columns_of
 from engine.stages.prepare_passes import Prepared
 
 

@@ -19,8 +19,8 @@ from engine.pairs.pair_rows import PairRows, merge_rows
 from engine.runtime.execute import Machine
 from engine.runtime.files import check_file_place, write_with
 from engine.spec import Cell
-from engine.stages.estimation import columns_of, first_pass
-from engine.stages.pass_cells import offset_name
+from engine.stages.estimation import first_pass
+from engine.stages.pass_cells import columns_of, offset_name
 from engine.stages.prepare_passes import Prepared
 
 

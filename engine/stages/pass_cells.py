@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.estimate.estimators import INSTRUMENT
+from engine.estimate.terms import Term, column_terms
 from engine.pairs.treatment import NEVER
-from engine.pairs.year_slopes import slope_names
+from engine.pairs.year_slopes import regressor_of, slope_names
 from engine.spec import Cell, Job
 from engine.spec.design import Control
 from engine.stages.job_data import JobData
@@ -110,3 +111,17 @@ def _years_of_excluded(job: Job, job_data: JobData) -> int:
         return 0
     years = job_data.adoption(job, -job.treatment.shift).years
     return -job.treatment.shift if ((years > job_data.years[-1]) & (years < NEVER)).any() else 0
+
+
+def columns_of(cell: Cell, columns: tuple[str, ...]) -> tuple[Term, ...]:
+    """Regressor columns of a cell, of those of its design; the instrument last."""
+    instrument = (INSTRUMENT,) if cell.job.model.registered.uses_instrument else ()
+    names = (*(cell.job.model.regressors or cell.job.used_controls), *instrument)
+    by_year = cell.job.model.by_year
+    slopes = {name: [column for column in columns if _is_slope_of(column, name)] for name in by_year}
+    return column_terms(column for name in names for column in slopes.get(name, [name])) if columns else ()
+
+
+def _is_slope_of(column: str, name: str) -> bool:
+    source = regressor_of(column)
+    return source is not None and source[0] == name

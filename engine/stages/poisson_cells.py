@@ -23,8 +23,8 @@ from engine.notes import Note
 from engine.runtime.execute import Machine
 from engine.spec import Cell
 from engine.stages.absorbed import advised, row_problem, with_leave_outs, with_unconverged
-from engine.stages.estimation import Estimated, LeftRows, columns_of, covariances_of, named
-from engine.stages.pass_cells import offset_name
+from engine.stages.estimation import Estimated, LeftRows, covariances_of, named
+from engine.stages.pass_cells import columns_of, offset_name
 from engine.stages.prepare_passes import Prepared
 
 

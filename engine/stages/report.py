@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import InputError, RunError, readable
 from engine.report.docx import docx_bytes
-from engine.report.language.wording import ENGLISH, Words, for_units_of, job_words, lang_of, shared_words
+from engine.report.language.wording import Words, for_units_of, job_words, lang_of, shared_words
 from engine.report.outputs.main_result import error_picture
 from engine.report.outputs.output import JobReport
 from engine.report.outputs.registry import report_headlines, report_sentences, report_tables
@@ -17,7 +17,7 @@ from engine.report.page import JobSection, report_page
 from engine.runtime.files import write_bytes, write_text
 from engine.stages.error_language import errors_in, in_language
 from engine.stages.job_files import write_figures, write_tables
-from engine.stages.saved import SavedJob, saved_jobs
+from engine.stages.saved import SavedJob, folder_lang, saved_jobs
 
 PAGE, DOCX = "report.html", "tables.docx"
 
@@ -50,7 +50,7 @@ def write_report(
         Where no job can be reported, or the page's place is taken by a folder.
     """
     damaged: list[Exception] = []
-    with errors_in(lambda: lang or ENGLISH.lang):
+    with errors_in(lambda: lang or folder_lang(folder)):  # asked where there is an error alone
         jobs = saved_jobs(folder, damaged.append)
     words = shared_words(lang_of(job.manifest) if lang is None else lang for job in jobs)
 

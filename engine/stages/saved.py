@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from engine.errors import InputError, readable
-from engine.report.language.wording import LANGUAGES, lang_of
+from engine.report.language.wording import LANGUAGES, lang_of, shared_words
 from engine.report.outputs.registry import STORED_FRAMES
 from engine.stages.job_files import MANIFEST
 from engine.stages.stored_frames import read_frames
@@ -100,6 +101,15 @@ def saved_jobs(folder: Path, notice: Callable[[Exception], None]) -> list[SavedJ
     for problem in damaged:
         notice(problem)
     return sorted(jobs, key=lambda job: _place(job.manifest["title"]))
+
+
+def folder_lang(folder: Path) -> str:
+    """The language that all jobs of a folder have whose manifest is sound; English where they differ, or none is."""
+    langs = []
+    for path in _manifests(folder) if folder.is_dir() else []:
+        with suppress(InputError):
+            langs.append(lang_of(_sound_manifest(path)))
+    return shared_words(langs).lang
 
 
 def _manifests(folder: Path) -> list[Path]:

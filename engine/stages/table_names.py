@@ -11,7 +11,7 @@ from engine.estimate.estimators import INSTRUMENT
 from engine.estimate.terms import names_of
 from engine.report.table_style import matches
 from engine.spec import Job, Plan
-from engine.stages.estimation import columns_of
+from engine.stages.pass_cells import columns_of
 from engine.stages.prepare_passes import Prepared
 from engine.stages.treatment_terms import reported_names
 

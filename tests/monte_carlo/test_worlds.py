@@ -262,7 +262,7 @@ def test_the_page_shows_the_shares_and_marks_those_within_the_band() -> None:
 
 def test_shares_give_the_panels_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a thread: what processes add is tested by the whole run."""
-    monkeypatch.setattr(simulate, "_SHARE", 2)
+    monkeypatch.setattr(simulate, "SHARE", 2)
     monkeypatch.setattr(
         processes_of_panels, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1)
     )

@@ -23,6 +23,7 @@ from engine.report.number_format import number
 from engine.report.outputs.city_influence import influence_figure
 from engine.report.outputs.coefficient_plot import coefficient_figure, coefficient_text
 from engine.report.outputs.covariate_balance import balance_figure
+from engine.report.outputs.event_study_overlay import event_studies_figure
 from engine.report.outputs.event_study_plot import EventYears, event_study_figure, event_years_text
 from engine.report.outputs.placebo_density import Placebo, placebo_figure
 from engine.report.palette import GREY, INK
@@ -342,3 +343,40 @@ def test_a_chinese_title_has_one_weight_throughout() -> None:
     """The font of the package has no bold."""
     assert title_weight("图1 事件研究") == title_weight("Figure 1（续）") == "normal"
     assert title_weight("Figure 1. Years, €") == "bold"
+
+
+def band_times(factor):
+    """An event study whose bands are so many times as high as its intervals."""
+    frame = event_study()
+    for end in ("low", "high"):
+        frame[f"band_{end}"] = frame["estimate"] + factor * (frame[f"conf_{end}"] - frame["estimate"])
+    return frame
+
+
+@pytest.mark.parametrize(("factor", "leaves"), [(1.3, False), (4.0, True)])
+def test_a_band_that_would_press_the_intervals_together_leaves_the_figure(factor, leaves):
+    frame = band_times(factor)
+    figure = event_study_figure(frame, title="t")
+    (axes,) = figure.axes
+    bottom, top = axes.get_ylim()
+    assert bottom <= frame["conf_low"].min() < frame["conf_high"].max() <= top  # intervals stay whole
+    height = frame["conf_high"].max() - frame["conf_low"].min()
+    assert top - bottom < (1.2 if leaves else 1.6) * height
+    assert (frame["band_high"].max() > top) == leaves
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("band beyond the figure" in words) == leaves
+    triangles = [
+        line for line in axes.get_lines() if line.get_marker() in ("^", "v") and len(line.get_xdata())
+    ]
+    ends = sum(len(line.get_xdata()) for line in triangles)
+    tested = frame[frame["std_error"] > 0].drop_duplicates("event_time")
+    assert (0 < ends <= 2 * len(tested)) == leaves
+    assert all(value in (bottom, top) for line in triangles for value in line.get_ydata())
+
+
+def test_bands_of_several_studies_leave_their_figure_together():
+    studies = {"a": band_times(4.0), "b": band_times(1.1)}
+    figure = event_studies_figure(studies, title="t", base=-1)
+    assert "band beyond the figure" in [text.get_text() for text in figure.legends[0].get_texts()]
+    bottom, top = figure.axes[0].get_ylim()
+    assert top - bottom < 1.3 * (studies["a"]["conf_high"].max() - studies["a"]["conf_low"].min())

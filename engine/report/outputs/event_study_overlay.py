@@ -16,6 +16,9 @@ from engine.report.outputs.event_study_plot import (
     axes_of_event_years,
     draw_base,
     event_years_text,
+    label_ends_beyond,
+    limit_axis,
+    mark_ends_beyond,
     signed,
 )
 from engine.report.outputs.output import FigureOutput, JobReport, Manifest, Output
@@ -23,6 +26,7 @@ from engine.report.palette import GREY, INK, NAVY, ORANGE, SILVER, SKY
 from engine.report.phrases import level_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MARKS = (
@@ -75,23 +79,32 @@ def event_studies_figure(
         width = min(max(6.3, 1.4 + 0.16 * len(shown) * len(years)), 12.0)
         figure, axes = canvas((width, 4.2), title=title, subtitle=subtitle)
         axes_of_event_years(axes, {year: signed(year) for year in years}, outcome, words, base=base)
+        drawn = pd.concat([rows[rows["event_time"].isin(years)] for rows in shown.values()])
+        limit_axis(axes, drawn, drawn)
         for (label, every_row), offset, (marker, color) in zip(shown.items(), offsets, MARKS, strict=False):
             rows = every_row[every_row["event_time"].isin(years)]
             x = rows["event_time"].to_numpy(float) + offset
             axes.vlines(x, rows["conf_low"], rows["conf_high"], color=color, linewidth=1.8, zorder=2)
             axes.vlines(x, rows["band_low"], rows["band_high"], color=color, linewidth=0.6, zorder=2)
             axes.scatter(x, rows["estimate"], s=20, color=color, marker=marker, label=label, zorder=3)
+            mark_ends_beyond(axes, x, rows, color)
         draw_base(axes, base, words)
-        for code in dict.fromkeys(rows["errors"].iloc[0] for rows in shown.values()):
-            kind = words(
-                "{level} interval, {kind}", level=level_of(confidence, words), kind=error_label(code, words)
-            )
-            axes.plot([], [], color=GREY, linewidth=1.8, label=kind)
-        if any(np.isfinite(rows["band_low"]).sum() > 1 for rows in shown.values()):
-            band = words("{level} band of all years together", level=level_of(confidence, words))
-            axes.plot([], [], color=GREY, linewidth=0.6, label=band)
+        _explain_lines(axes, drawn, confidence, words)
         legend(figure, axes)
     return figure
+
+
+def _explain_lines(axes: Axes, drawn: pd.DataFrame, confidence: float, words: Words) -> None:
+    """Entries of the legend for intervals and bands, which all cells have in their own colours."""
+    for code in drawn["errors"].unique():
+        kind = words(
+            "{level} interval, {kind}", level=level_of(confidence, words), kind=error_label(code, words)
+        )
+        axes.plot([], [], color=GREY, linewidth=1.8, label=kind)
+    if np.isfinite(drawn["band_low"]).any():
+        band = words("{level} band of all years together", level=level_of(confidence, words))
+        axes.plot([], [], color=GREY, linewidth=0.6, label=band)
+    label_ends_beyond(axes, drawn, GREY, words)
 
 
 def _figures(report: JobReport) -> Iterator[FigureOutput]:

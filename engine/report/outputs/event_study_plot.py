@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from engine.arrays import Array
 from engine.errors import InputError
 from engine.report.error_types import error_label, robust_and_conventional
 from engine.report.figure_style import canvas, figure_style, in_lines, legend
@@ -35,6 +36,17 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 """Of an event study; of a sweep it has one more a key."""
 _DOT: dict[str, Any] = {"color": INK, "linestyle": "none", "marker": "o", "zorder": 5}
+_TRIANGLE: dict[str, Any] = {
+    "linestyle": "none",
+    "markersize": 5,
+    "clip_on": False,
+    "in_layout": False,
+    "zorder": 4,
+}
+_HIGHEST_BAND, _BESIDE = (
+    2.0,
+    0.08,
+)  # of the height of all intervals: a band within the figure, and the space beside them
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # between years that have a label
 _CHARACTER = 0.09  # inches of width: a digit takes 0.08, a sign 0.1
 _MARGINS = 1.4  # inches beside the axes
@@ -71,8 +83,9 @@ def event_study_figure(
 ) -> Figure:
     """Event-study estimates with a wide bar of the preferred robust type and a thin pair-clustered line on it.
 
-    Ticks on a thin line are the ends of the robust type's band, which covers all event years together. Where
-    pair-clustered errors are absent another conventional type, the two-way city errors, stands in for them.
+    Ticks on a thin line are the ends of the robust type's band, which covers all event years together; triangles stand
+    for ends beyond the figure (`limit_axis`). Where pair-clustered errors are absent another conventional type, the
+    two-way city errors, stands in for them.
 
     Parameters
     ----------
@@ -152,6 +165,7 @@ def _draw_intervals(axes: Axes, effects: pd.DataFrame, confidence: float, words:
     """The robust interval as a wide bar with the ends of its band, and the conventional one as a thin line on it."""
     codes = robust_and_conventional(effects["errors"])
     if codes[0]:
+        limit_axis(axes, effects[effects["errors"].isin(codes)], effects[effects["errors"] == codes[0]])
         draw_band(axes, effects[effects["errors"] == codes[0]], SKY, confidence, words)
     for code, width, color in zip(codes, (9.0, 1.6), (SKY, NAVY), strict=True):
         if code:
@@ -178,10 +192,42 @@ def draw_band(axes: Axes, rows: pd.DataFrame, color: str, confidence: float, wor
     x, low, high = (defined[name].to_numpy(float) for name in ("event_time", "band_low", "band_high"))
     axes.vlines(x, low, high, linewidth=0.9, color=color, zorder=1.5)
     label = words("{level} band of all years together", level=level_of(confidence, words))
+    bottom, top = axes.get_ylim() if not axes.get_autoscaley_on() else (-np.inf, np.inf)
+    ends = np.concatenate([low, high])
+    ends[(ends < bottom) | (ends > top)] = np.nan
     axes.plot(
-        np.tile(x, 2), np.concatenate([low, high]), color=color, linestyle="none", marker="_",
+        np.tile(x, 2), ends, color=color, linestyle="none", marker="_",
         markersize=9, markeredgewidth=1.2, label=label, zorder=1.5,
     )  # fmt: skip
+    mark_ends_beyond(axes, x, defined, color)
+    label_ends_beyond(axes, rows, color, words)
+
+
+def limit_axis(axes: Axes, intervals: pd.DataFrame, bands: pd.DataFrame) -> None:
+    """Let bands leave the figure that are more than twice as high as all intervals, which they would press together."""
+    ends = intervals[["conf_low", "conf_high", "estimate"]].to_numpy(float)
+    of_bands = bands[["band_low", "band_high"]].to_numpy(float)
+    shown, of_bands = np.append(ends[np.isfinite(ends)], 0.0), of_bands[np.isfinite(of_bands)]
+    height = np.ptp(shown)
+    if len(of_bands) and height > 0 and np.ptp(np.append(of_bands, 0.0)) > _HIGHEST_BAND * height:
+        axes.set_ylim(shown.min() - _BESIDE * height, shown.max() + _BESIDE * height)
+
+
+def mark_ends_beyond(axes: Axes, x: Array, bands: pd.DataFrame, color: str) -> None:
+    """A triangle at the edge for each end of a band that is beyond the axis."""
+    if axes.get_autoscaley_on():
+        return
+    bottom, top = axes.get_ylim()
+    below, above = (bands["band_low"] < bottom).to_numpy(), (bands["band_high"] > top).to_numpy()
+    for marker, edge, beyond in (("v", bottom, below), ("^", top, above)):
+        axes.plot(x[beyond], np.full(beyond.sum(), edge), color=color, marker=marker, **_TRIANGLE)
+
+
+def label_ends_beyond(axes: Axes, bands: pd.DataFrame, color: str, words: Words) -> None:
+    """An entry of the legend for the triangles, where there are any."""
+    bottom, top = axes.get_ylim()
+    if not axes.get_autoscaley_on() and ((bands["band_low"] < bottom) | (bands["band_high"] > top)).any():
+        axes.plot([], [], color=color, marker="^", label=words("band beyond the figure"), **_TRIANGLE)
 
 
 def draw_base(axes: Axes, base: int | None, words: Words) -> None:

@@ -21,9 +21,8 @@ from engine.pairs.map_reduce import MomentPass, city_moments, merge_moments
 from engine.pairs.tiles import serial_map_reduce
 from engine.spec import Job
 from engine.stages.city_data import with_indices
-from engine.stages.estimation import columns_of
 from engine.stages.make_design import panel_design
-from engine.stages.pass_cells import PassCells
+from engine.stages.pass_cells import PassCells, columns_of
 from engine.stages.sample import build_sample
 from engine.stages.treatment_terms import sample_adoption, treatment_terms
 
