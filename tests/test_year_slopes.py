@@ -20,6 +20,7 @@ from tolerances import BRUTE, PEER
 import engine
 from engine.errors import InputError
 from engine.pipeline import draw
+from engine.report.language.error_forms import worded_message
 
 MPDTA = Path(__file__).parents[2] / "shared" / "data" / "oracles" / "mpdta.parquet"
 TIGHTEST = LsmrDemeaner(fixef_atol=1e-14, fixef_btol=1e-14, fixef_maxiter=10_000)
@@ -244,3 +245,36 @@ def test_a_synchronization_has_no_first_value() -> None:
             model={"by_year": ["ties"]},
             pairs=NO_SCREEN,
         )
+
+
+@pytest.mark.parametrize("listed", ["the controls of the regression", "model.regressors"])
+def test_a_name_that_is_not_listed_is_refused_in_chinese_too(listed: str) -> None:
+    worded = worded_message(f"model.by_year names 'x', which is not among {listed} (rta, y)", "zh")
+    assert worded is not None
+    assert "列出了“x”" in worded
+
+
+def test_poisson_with_slopes(tmp_path: Path) -> None:
+    """Rows absorbed anew at every step have the same columns."""
+    rng = np.random.default_rng(1)
+    first, second = np.triu_indices(12, 1)
+    pair, year = np.repeat(np.arange(len(first)), 6), np.tile(np.arange(2000, 2006), len(first))
+    x = rng.normal(size=len(first))[pair] + 0.2 * rng.normal(size=len(pair))
+    table = pd.DataFrame({"a": first[pair], "b": second[pair], "year": year, "x": x})
+    table["rta"] = ((year > 2002) & (first[pair] % 3 == 0)).astype(float)
+    table["flow"] = rng.poisson(np.exp(1 + 0.3 * x * (year - 2000) / 5))
+    table.to_parquet(tmp_path / "t.parquet")
+    job = {
+        "job": "flows",
+        "pair_table": {"source": str(tmp_path / "t.parquet"), "unit_i": "a", "unit_j": "b", "year": "year"},
+        "outcome": {"column": "flow"},
+        "model": {"estimator": "poisson", "regressors": ["rta", "x"], "by_year": ["x"], "errors": ["pair"]},
+    }
+    rows = dd.run(job).tidy().set_index("term")
+    constant = table.groupby(["a", "b"])["x"].transform("first")
+    slopes = {f"x{of}": constant * (year == of) for of in range(2001, 2006)}
+    peer = pyfixest.fepois(
+        f"flow ~ rta + {' + '.join(slopes)} | p + year", table.assign(p=pair, **slopes), iwls_tol=1e-12
+    )
+    names = ["rta", *(f"x x {of}" for of in range(2001, 2006))]
+    np.testing.assert_allclose(rows.loc[names, "estimate"], peer.coef(), rtol=1e-6)
