@@ -244,7 +244,13 @@ def _with_jacobian(
     """Values of one sample, and the Jacobian of those tested."""
     if not tested:
         return function(sums), jnp.zeros((0, *sums.shape))
-    return function(sums), jax.jacrev(lambda of_sample: function(of_sample)[np.array(tested)])(sums)
+
+    def tested_and_all(of_sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+        values = function(of_sample)
+        return values[np.array(tested)], values
+
+    jacobian, values = jax.jacrev(tested_and_all, has_aux=True)(sums)
+    return values, jacobian
 
 
 def _in_parts(function: Callable[[Array], tuple[jax.Array, jax.Array]], sums: Array) -> tuple[Array, Array]:
