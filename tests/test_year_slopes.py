@@ -278,3 +278,24 @@ def test_poisson_with_slopes(tmp_path: Path) -> None:
     )
     names = ["rta", *(f"x x {of}" for of in range(2001, 2006))]
     np.testing.assert_allclose(rows.loc[names, "estimate"], peer.coef(), rtol=1e-6)
+
+
+def test_incomplete_rows_are_told_by_regressor_and_a_header_with_a_year_keeps_its_name() -> None:
+    """Of a regressor by year once, though it has a column a year; `x x 2001` may be a column of the table itself."""
+    rng = np.random.default_rng(2)
+    first, second = np.triu_indices(6, 1)
+    pair, year = np.repeat(np.arange(len(first)), 4), np.tile(np.arange(2000, 2004), len(first))
+    table = pd.DataFrame({"a": first[pair], "b": second[pair], "year": year})
+    for name in ("y", "size", "trade x 2001"):
+        table[name] = rng.normal(size=len(table))
+    table.loc[[3, 9], "trade x 2001"] = np.nan
+    table.loc[pair == 1, "size"] = np.nan
+    job = {
+        "job": "t",
+        "pair_table": {"source": "frame:t", "unit_i": "a", "unit_j": "b", "year": "year"},
+        "outcome": {"column": "y"},
+        "model": {"regressors": ["trade x 2001", "size"], "by_year": ["size"], "errors": ["pair"]},
+    }
+    (told,) = [text for text in engine.run(job, frames={"t": table}).manifest["warnings"] if "size" in text]
+    assert "trade x 2001: 2" in told
+    assert told.count("size: 4") == 1

@@ -28,7 +28,7 @@ from engine.pairs.table_rows import (
     rows_of_years,
 )
 from engine.pairs.table_values import TableValues, columns_read
-from engine.pairs.year_slopes import regressor_of, slope_columns
+from engine.pairs.year_slopes import slope_columns
 from engine.tables.labels import Labels, read_labels
 from engine.tables.missing import names_are_never_missing
 from engine.tables.problems import Problems
@@ -163,8 +163,14 @@ def _sample(
     problems = Problems(rows.source)
     earlier = values.earlier_rows(request.lag)[sample_rows] if request.lag else sample_rows
     slope_years = tuple(np.unique(rows.year[sample_rows][earlier >= 0]).tolist())
-    reports = [table_column(text, values.values(text)[sample_rows]) for text in request.regressors]
-    columns = _regressors(rows, values, sample_rows, earlier, request, problems)
+    regressors = {text: values.values(text) for text in request.regressors}
+    reports = [table_column(text, full[sample_rows]) for text, full in regressors.items()]
+    columns: list[Array] = []
+    for text, full in regressors.items():
+        lagged = np.where(earlier >= 0, full[earlier], np.nan)
+        with problems.collect():
+            refuse_infinite(lagged, earlier, text, rows, values)
+        columns += _columns_of(lagged, rows, sample_rows, earlier) if text in request.by_year else [lagged]
     if request.offset is not None:
         columns.append(values.values(request.offset)[sample_rows])
         reports.append(table_column(request.offset, columns[-1]))
@@ -191,23 +197,11 @@ def _sample(
     return sample, _report(sample, earlier, reports, warnings, request)
 
 
-def _regressors(
-    rows: TableRows,
-    values: TableValues,
-    sample_rows: LongIntegers,
-    earlier: LongIntegers,
-    request: TableRequest,
-    problems: Problems,
+def _columns_of(
+    lagged: Array, rows: TableRows, sample_rows: LongIntegers, earlier: LongIntegers
 ) -> list[Array]:
-    """Columns of the regressors, lagged; those by year one a year (`engine.pairs.year_slopes`)."""
-    columns: list[Array] = []
-    for text in request.regressors:
-        lagged = np.where(earlier >= 0, values.values(text)[earlier], np.nan)
-        with problems.collect():
-            refuse_infinite(lagged, earlier, text, rows, values)
-        keys, is_by_year = (rows.pair[sample_rows], rows.year[sample_rows]), text in request.by_year
-        columns += slope_columns(lagged, *keys, earlier >= 0) if is_by_year else [lagged]
-    return columns
+    """A regressor by year (`engine.pairs.year_slopes`)."""
+    return slope_columns(lagged, rows.pair[sample_rows], rows.year[sample_rows], earlier >= 0)
 
 
 def _level_labels(rows: TableRows, name: str, request: TableRequest) -> Labels:
@@ -268,9 +262,8 @@ def _lost_rows(sample: _Sample, earlier: LongIntegers, request: TableRequest) ->
     total = len(sample.sample_rows)
     lacking = np.isnan(sample.columns) & (earlier >= 0)[:, None]
     if lacking.any():
-        names = [(regressor_of(name) or (name,))[0] for name in request.columns(sample.slope_years)]
-        counts = dict(zip(names, lacking.sum(axis=0).tolist(), strict=True))
-        columns = [f"{name}: {count:,}" for name, count in counts.items() if count]
+        counts = zip(request.sources(sample.slope_years), lacking.sum(axis=0).tolist(), strict=True)
+        columns = [f"{name}: {count:,}" for name, count in dict.fromkeys(counts) if count]
         count = int(lacking.any(axis=1).sum())
         yield Note.of("rows_incomplete", count=count, total=total, columns=shortened(columns, _SHOWN))
     infinite = np.isinf(sample.columns[:, -1])

@@ -14,7 +14,6 @@ import pandas as pd
 from engine.arrays import Flags, LongIntegers
 from engine.errors import InputError
 from engine.notes import Note
-from engine.pairs.year_slopes import with_slopes
 from engine.tables.cell_rules import NO_RULES, CellRules
 from engine.tables.fill_down import with_columns_to_fill
 from engine.tables.labels import Labels, read_labels
@@ -120,9 +119,12 @@ class TableRequest:
         columns = [(key, column) for key, column in single if column is not None]
         return [*columns, *(("treatment.unit_adoption", column) for column in self.unit_adoption or ())]
 
-    def columns(self, years: Sequence[int]) -> tuple[str, ...]:
-        """Regressors, one a year of those by year; then the offset where there is one, then the outcome."""
-        regressors = with_slopes(self.regressors, self.by_year, years)
+    def sources(self, slope_years: Sequence[int]) -> tuple[str, ...]:
+        """Origin of each column: regressors, those by year once a year; the offset where there is one; the outcome."""
+        n_slopes = max(len(slope_years) - 1, 0)
+        regressors = [
+            text for text in self.regressors for _ in range(n_slopes if text in self.by_year else 1)
+        ]
         return (*regressors, *([] if self.offset is None else [self.offset]), self.outcome)
 
 

@@ -117,8 +117,10 @@ class TableStyle:
     def terms(self, names: Iterable[str]) -> list[str]:
         """The terms printed, in their order; raises InputError where none is left."""
         all_terms = list(names)
-        kept = [name for name in all_terms if _any_in(self.keep, name)]
-        chosen = kept if self.keep else self.without_slopes(all_terms)
+        if self.keep:
+            chosen = [name for name in all_terms if _any_in(self.keep, name)]
+        else:
+            chosen = self.without_slopes(all_terms)
         chosen = [name for name in chosen if not _any_in(self.drop, name)]
         if not chosen:
             raise InputError(

@@ -141,7 +141,7 @@ def _check_slopes(job: Job, names: Sequence[str], listed: str) -> None:
             f"model.by_year names '{standardised[0]}', a synchronization, which has no value at first: its series are "
             "standardised over all years"
         )
-    if job.model.by_year and not any(effect.kind == "year" or effect.by_year for effect in job.model.effects):
+    if job.model.by_year and not any(effect.has_years for effect in job.model.effects):
         raise ValueError("model.by_year needs year effects: slopes by year are beside them")
     estimator = ESTIMATORS[job.model.estimator]
     others = [name for name in names if name not in job.model.by_year]

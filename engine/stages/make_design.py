@@ -41,8 +41,9 @@ def panel_design(
     window = _window(job, panel, adoption)
     series, weight = _outcome_series(panel, job, window)
     sources = [regressor_of(name) or (name, None) for name in columns]
+    of_names = {name: _level(panel, job, name, window) for name, _ in sources}
     levels = [
-        _level(panel, job, name, window) if year is None else _slope_level(panel, job, name, year, window)
+        of_names[name] if year is None else _slope_level(of_names[name], panel.years, year, job.model.lag)
         for name, year in sources
     ]
     return PanelDesign(
@@ -132,15 +133,15 @@ def _level(panel: CityPanel, job: Job, name: str, window: Flags) -> Array:
     return np.concatenate([np.full((len(values), lag), np.nan), values[:, :-lag]], axis=1)
 
 
-def _slope_level(panel: CityPanel, job: Job, name: str, year: int, window: Flags) -> Array:
+def _slope_level(values: Array, years: Sequence[int], year: int, lag: int) -> Array:
     """City column of a slope of one year: the first value of each city, and zero in all years but that one.
 
     A pair's difference or sum of zeros is zero, so that the pair column is that of the regressor's kind. Year effects
     have what all first values are around, whose digits would be lost in squares. In the years that a lag loses the
     column is missing as others are.
     """
-    first, lag = first_values(_level(panel, job, name, window)), job.model.lag
-    level = np.outer(first - np.nanmean(first), np.array(panel.years) == year)
+    first = first_values(values)
+    level = np.outer(first - np.nanmean(first), np.array(years) == year)
     level[:, :lag] = np.nan
     return level
 
