@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,34 +103,7 @@ class RandomJob:
 def random_job(seed: int) -> RandomJob:
     """The job of a seed."""
     rng = np.random.default_rng([20261126, seed])
-    job = _table_job(rng) if rng.random() < 0.6 else _panel_job(rng)
-    chance = np.random.default_rng(
-        [20261201, seed]
-    )  # of its own, so that every seed stays the job that it was
-    whole = (
-        job.draws is None and job.job["model"].get("ends") != "drop"
-    )  # rows have what was first in each pair
-    return _by_year(job, chance) if whole and chance.random() < 0.25 else job
-
-
-def _by_year(job: RandomJob, rng: np.random.Generator) -> RandomJob:
-    """The job with a slope a year of one of its columns: of its first value in a pair, or those of its two cities."""
-    place = int(rng.integers(len(job.names) if "pair_table" in job.job else 1))
-    name, term = job.names[place], job.terms[place]
-    years = np.unique(job.rows["year"])
-    years = years[np.isin(years - job.job["model"].get("lag", 0), years)].tolist()
-    if len(years) < 2:
-        return job
-    first = job.rows.sort_values("year").groupby(reference.PAIR)[name].transform("first")
-    first = (first - first.mean()).where(job.rows["year"] >= years[0])
-    slopes = {f"{name} by {year}": first.where(job.rows["year"] == year, 0.0 * first) for year in years[1:]}
-    return replace(
-        job,
-        job={**job.job, "model": {**job.job["model"], "by_year": [term]}},
-        rows=job.rows.assign(**slopes),
-        names=[*job.names[:place], *slopes, *job.names[place + 1 :]],
-        terms=[*job.terms[:place], *(f"{term} x {year}" for year in years[1:]), *job.terms[place + 1 :]],
-    )
+    return _table_job(rng) if rng.random() < 0.6 else _panel_job(rng)
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[Any]) -> Any:

@@ -11,6 +11,7 @@ import oracle_rows
 import pytest
 import reference
 from random_jobs import RandomJob, random_job
+from random_slopes import with_slopes
 
 import engine
 from engine.pipeline import draw
@@ -42,7 +43,7 @@ def _diagonal(matrix: np.ndarray | None) -> np.ndarray | None:
 
 
 def check(seed: int, folder: Path) -> None:
-    job = random_job(seed)
+    job = with_slopes(random_job(seed), seed)
     fit = oracle_rows.fit(job.rows, job.names, job.effects, weight=job.weight, instrument=job.instrument)
     path = job.write(folder)
     if fit is None:
